@@ -1,0 +1,1 @@
+"""Cohort: tables in, eligibility and outcomes out, every decision a ledger row."""

@@ -1,0 +1,1 @@
+"""Engine: content-addressed step results, scheduling and progress."""

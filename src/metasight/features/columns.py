@@ -1,0 +1,92 @@
+"""What a feature is: its name, kind, unit and modality, and a table of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pandas as pd
+
+from metasight.errors import FitError
+
+
+class Kind(StrEnum):
+    """How a feature's values are to be read."""
+
+    CONTINUOUS = "continuous"
+    BINARY = "binary"
+    ORDINAL = "ordinal"
+    CATEGORICAL = "categorical"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """One column that a model may read.
+
+    Attributes
+    ----------
+    name
+        Column name in the feature table.
+    kind
+        Continuous and ordinal columns hold floats; binary columns hold 0.0 or 1.0; categorical
+        columns hold one of ``levels`` as text. Missing is NaN (or None for categorical).
+    modality
+        ``clinical``, ``genes``, ``spatial``, …: the unit of ablation and fusion.
+    unit
+        As in the protocol's data dictionary; empty for a pure number.
+    levels
+        Allowed values of a categorical feature, in order; the first is the reference.
+    spline
+        Whether a regression model may bend it (continuous only).
+    """
+
+    name: str
+    kind: Kind
+    modality: str = "clinical"
+    unit: str = ""
+    levels: tuple[str, ...] = ()
+    spline: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind is Kind.CATEGORICAL and len(self.levels) < 2:
+            raise FitError(
+                "a categorical feature needs at least two levels",
+                where=f"feature {self.name}",
+                remedy="Give its levels in the data dictionary",
+            )
+        if self.spline and self.kind is not Kind.CONTINUOUS:
+            raise FitError("only a continuous feature can be a spline", where=self.name)
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Feature values, one row a patient, with what each column is.
+
+    Attributes
+    ----------
+    values
+        Index: study pseudonym, unique. Columns: exactly the names of ``features``, in order.
+    features
+        One entry a column.
+    """
+
+    values: pd.DataFrame
+    features: tuple[Feature, ...]
+
+    def __post_init__(self) -> None:
+        names = [f.name for f in self.features]
+        if names != list(self.values.columns):
+            raise FitError("feature table and feature list differ", where="feature table")
+        if not self.values.index.is_unique:
+            raise FitError("a patient has two rows", where="feature table")
+
+    def of_modality(self, modalities: Iterable[str]) -> FeatureTable:
+        """Columns of the given modalities, in table order."""
+        wanted = set(modalities)
+        kept = tuple(f for f in self.features if f.modality in wanted)
+        return FeatureTable(self.values[[f.name for f in kept]], kept)
+
+    def rows(self, patients: Iterable[str]) -> FeatureTable:
+        """The given patients, in the order given."""
+        return FeatureTable(self.values.loc[list(patients)], self.features)

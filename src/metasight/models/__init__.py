@@ -1,0 +1,1 @@
+"""Models: specifications that fit, fitted models that predict, and the one place both meet data (crossfit)."""

@@ -1,0 +1,1 @@
+"""Protocols: criteria, endpoints and the data dictionary of a study, as data."""

@@ -1,0 +1,1 @@
+"""Validation: everyone is judged from Predictions, by the same code."""
