@@ -88,5 +88,5 @@ class FeatureTable:
         return FeatureTable(self.values[[f.name for f in kept]], kept)
 
     def rows(self, patients: Iterable[str]) -> FeatureTable:
-        """The given patients, in the order given."""
+        """Take the given patients, in the order given."""
         return FeatureTable(self.values.loc[list(patients)], self.features)

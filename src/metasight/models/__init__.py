@@ -1,1 +1,1 @@
-"""Models: specifications that fit, fitted models that predict, and the one place both meet data (crossfit)."""
+"""Models: specifications that fit, and fitted models that predict and give their state as JSON."""

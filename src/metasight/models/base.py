@@ -29,9 +29,7 @@ class FittedModel(Protocol):
         """All that was learnt, as JSON-able data; complete and deterministic."""
         ...
 
-    def predict(
-        self, table: FeatureTable, horizons_days: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
+    def predict(self, table: FeatureTable, horizons_days: NDArray[np.int64]) -> NDArray[np.float64]:
         """Predicted risk.
 
         Parameters

@@ -1,0 +1,155 @@
+"""Cox proportional hazards model (Cox, JRSS B 1972;34:187), ties and baseline by Efron."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metasight.cohort.outcome import EVENT, Outcome
+from metasight.errors import FitError
+from metasight.features.columns import FeatureTable
+from metasight.models.fitted import ReaderHeadModel, require_survival
+from metasight.models.hazards import CauseHazard, HazardHead
+from metasight.models.partial_likelihood import PartialLikelihood
+from metasight.models.preparation import Preparation, canonical
+
+_GRADIENT = 1e-4
+"""Largest score left at the solution, in events per standard deviation of a column."""
+_DIVERGED = 15.0
+"""Log hazard ratio per standard deviation beyond which the likelihood has no maximum."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoxModel:
+    """Unpenalised Cox regression of a single event.
+
+    Assumes proportional hazards and censoring independent of the event given the features.
+
+    Attributes
+    ----------
+    name
+        As it appears in predictions and report.
+    preparation
+        Features, imputation and design; the design drops aliased columns.
+    """
+
+    name: str
+    preparation: Preparation
+
+    def fit(self, table: FeatureTable, outcome: Outcome, *, seed: int) -> ReaderHeadModel:
+        """Fit by maximum partial likelihood; ``seed`` is not used.
+
+        Raises
+        ------
+        FitError
+            No event, competing events in the outcome, more parameters than events, or a
+            likelihood without a maximum (a column separates events from non-events).
+        """
+        follow_up = require_survival(outcome, self.name)
+        refuse_competing(follow_up.competing, self.name)
+        table, ordered = canonical(table, follow_up)
+        follow_up = require_survival(ordered, self.name)
+        reader = self.preparation.fit(table, effective_n=follow_up.n_events)
+        matrix = reader.matrix(table)
+        event = follow_up.status == EVENT
+        hazard = fit_hazard(matrix, follow_up.time_days, event, model=self.name)
+        head = HazardHead(
+            scale="survival",
+            causes=(hazard,),
+            fit=fit_summary(matrix, event, reader.design.original_scale(hazard.coefficients)),
+        )
+        return ReaderHeadModel("cox", self.name, reader, head, tuple(reader.state["notes"]))
+
+
+def refuse_competing(competing: bool, model: str) -> None:
+    """Refuse an outcome with competing events.
+
+    Raises
+    ------
+    FitError
+        Censoring a competing event would turn 1 − S into an overestimate of risk.
+    """
+    if competing:
+        raise FitError(
+            "the outcome has competing events and this model would censor them",
+            where=model,
+            remedy="Choose cause_specific_cox, fine_gray, elastic_net_cox or forest",
+        )
+
+
+def fit_hazard(
+    matrix: NDArray[np.float64],
+    time_days: NDArray[np.float64],
+    event: NDArray[np.bool_],
+    *,
+    model: str,
+) -> CauseHazard:
+    """Coefficients by greenwood's Cox regression, Efron baseline.
+
+    Parameters
+    ----------
+    matrix
+        Shape (n, p), standardised columns of full rank.
+    time_days, event
+        Shape (n,).
+    model
+        Named in errors.
+
+    Raises
+    ------
+    FitError
+        More parameters than events, or no maximum.
+    """
+    import greenwood
+
+    refuse_too_many(matrix.shape[1], int(event.sum()), model)
+    try:
+        fit = greenwood.CoxPH(ties="efron").fit(
+            greenwood.Surv(time_days, event), matrix, max_iter=50, tol=1e-12
+        )
+    except np.linalg.LinAlgError as error:
+        raise _no_maximum(model) from error
+    coefficients = np.asarray(fit.coef_, dtype=np.float64)
+    likelihood = PartialLikelihood.of(time_days, event)
+    eta = matrix[likelihood.order] @ coefficients
+    _, gradient, _ = likelihood.terms(eta)
+    score = np.abs(matrix[likelihood.order].T @ gradient)
+    if not bool((score < _GRADIENT).all()) or bool((np.abs(coefficients) > _DIVERGED).any()):
+        raise _no_maximum(model)
+    times, steps = likelihood.baseline(eta)
+    return CauseHazard(coefficients=coefficients, times=times, increments=steps)
+
+
+def refuse_too_many(parameters: int, events: int, model: str) -> None:
+    """Refuse an unpenalised fit of more parameters than events.
+
+    Raises
+    ------
+    FitError
+        As said.
+    """
+    if parameters > events:
+        raise FitError(
+            f"{parameters} parameters cannot be estimated from {events} events without a penalty",
+            where=model,
+            remedy="Choose a penalised model (elastic_net_cox, logistic or ordinal), set top_k, "
+            "or name fewer features",
+        )
+
+
+def fit_summary(
+    matrix: NDArray[np.float64], event: NDArray[np.bool_], per_unit: dict[str, float]
+) -> dict[str, Any]:
+    """Size of a fit and its coefficients per unit of each column."""
+    return {"n": len(matrix), "events": int(event.sum()), "coefficients_per_unit": per_unit}
+
+
+def _no_maximum(model: str) -> FitError:
+    return FitError(
+        "the likelihood has no maximum: a column separates patients with and without the event",
+        where=model,
+        remedy="Choose a penalised model (elastic_net_cox), or drop the rare level or feature",
+    )

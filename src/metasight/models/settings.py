@@ -1,0 +1,86 @@
+"""What a study file says about a model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Kind = Literal[
+    "cox",
+    "elastic_net_cox",
+    "cause_specific_cox",
+    "fine_gray",
+    "logistic",
+    "ordinal",
+    "forest",
+    "stacked",
+    "npi",
+    "cts5",
+    "nodal_size",
+    "nodal_ctr",
+    "nodal_suvmax",
+    "fudan_2012",
+]
+L1Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
+Factor = Annotated[float, Field(ge=0.0)]
+
+
+class ModelSettings(BaseModel):
+    """One model of a study.
+
+    Attributes
+    ----------
+    kind
+        What is fitted.
+    name
+        As it appears in predictions and report.
+    modalities
+        Modalities the model may read.
+    features
+        Explicit feature names within those modalities; ``None`` reads all. The published scores
+        read their own inputs whatever is given here.
+    splines, knots
+        Whether continuous features marked ``spline`` are bent, and by how many knots (3–5;
+        ``None``: by the number of events). Ignored by ``forest`` and the published scores.
+    imputation
+        ``median`` or ``iterative``.
+    top_k
+        Columns kept by a univariable screen before the fit; ``None`` keeps all.
+    penalty_factors
+        Penalty of a modality relative to 1; 0 leaves it unpenalised (penalised models only).
+    l1_ratios
+        Elastic-net mixes tried by inner cross-validation, 0 ridge to 1 lasso.
+    inner_folds
+        Folds of the inner cross-validation (and of stacking).
+    n_trees
+        Trees of the forest.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Kind
+    name: str = Field(min_length=1)
+    modalities: tuple[str, ...] = Field(default=("clinical",), min_length=1)
+    features: tuple[str, ...] | None = None
+    splines: bool = False
+    knots: Literal[3, 4, 5] | None = None
+    imputation: Literal["median", "iterative"] = "median"
+    top_k: int | None = Field(default=None, ge=1)
+    penalty_factors: dict[str, Factor] = Field(default_factory=dict)
+    l1_ratios: tuple[L1Ratio, ...] = Field(default=(0.05, 0.5, 1.0), min_length=1)
+    inner_folds: int = Field(default=5, ge=3, le=20)
+    n_trees: int = Field(default=200, ge=10, le=2000)
+
+    @model_validator(mode="after")
+    def _check(self) -> ModelSettings:
+        unknown = sorted(set(self.penalty_factors) - set(self.modalities))
+        if unknown:
+            raise ValueError(
+                f"penalty_factors names modalities the model does not read: {', '.join(unknown)}"
+            )
+        if self.features is not None and len(set(self.features)) != len(self.features):
+            raise ValueError("features names one feature twice")
+        if self.kind == "stacked" and len(self.modalities) < 2:
+            raise ValueError("a stacked model needs at least two modalities")
+        return self
