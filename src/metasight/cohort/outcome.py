@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from metasight.errors import FitError
+from metasight.errors import FitError, StudyError
+from metasight.ledger import Entry, Fate
+from metasight.predictions import NODAL_LABELS
+from metasight.protocol.endpoint import Endpoint, NodalEndpoint, SurvivalEndpoint
 
 CENSORED, EVENT, COMPETING = 0, 1, 2
 UNOBSERVED = -1
@@ -90,3 +96,151 @@ class NodalOutcome:
 
 
 Outcome = SurvivalOutcome | NodalOutcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointData:
+    """One endpoint's outcome for the patients it can be told for.
+
+    Attributes
+    ----------
+    patients
+        Pseudonyms, in table order.
+    outcome
+        Of those patients, in that order.
+    deviations
+        How the endpoint differs from the protocol's in this study, in words.
+    entries
+        A ledger row for every patient left out.
+    """
+
+    patients: tuple[str, ...]
+    outcome: Outcome
+    deviations: tuple[str, ...]
+    entries: tuple[Entry, ...]
+
+
+def build_outcome(
+    endpoint: Endpoint,
+    table: pd.DataFrame,
+    patients: Sequence[str],
+    not_recorded: Mapping[str, str],
+) -> EndpointData:
+    """Outcome of ``patients`` under ``endpoint``.
+
+    Parameters
+    ----------
+    endpoint
+        Of the protocol.
+    table
+        Canonical values; index pseudonym.
+    patients
+        The population; those of another arm than the endpoint's are left out of a survival
+        endpoint and are unobserved in a nodal one.
+    not_recorded
+        Outcome variables that the study did not record, with the reason.
+
+    Raises
+    ------
+    StudyError
+        A competing event is not recorded (its patients would be censored, which is biased), an
+        event variable is missing and not declared, or no patient is left.
+    """
+    if endpoint.type == "nodal_stage":
+        return _nodal(endpoint, table, patients)
+    events, deviations = _recorded_events(endpoint, table, not_recorded)
+    kept, times, status, entries = [], [], [], []
+    for patient in patients:
+        row = table.loc[patient]
+        if endpoint.arm is not None and row.get("arm") != endpoint.arm:
+            continue
+        told = _first(row, events, endpoint.competing)
+        if isinstance(told, str):
+            entries.append(
+                Entry(patient=patient, item="patient", stage=f"outcome {endpoint.name}",
+                      verdict=Fate.EXCLUDED, reason=told)
+            )  # fmt: skip
+            continue
+        kept.append(patient)
+        times.append(told[0])
+        status.append(told[1])
+    if not kept:
+        raise StudyError(f"no patient has an outcome for endpoint {endpoint.name}")
+    outcome = SurvivalOutcome(np.array(times, dtype=float), np.array(status, dtype=np.int8))
+    return EndpointData(patients=tuple(kept), outcome=outcome, deviations=tuple(deviations),
+                        entries=tuple(entries))  # fmt: skip
+
+
+def _recorded_events(
+    endpoint: SurvivalEndpoint, table: pd.DataFrame, not_recorded: Mapping[str, str]
+) -> tuple[list[str], list[str]]:
+    for name in endpoint.competing:
+        if name in not_recorded or name not in table:
+            raise StudyError(
+                f"endpoint {endpoint.name} needs the competing event {name}; censoring it would "
+                "overstate the risk",
+                where="study.toml",
+                value=not_recorded.get(name, "not mapped"),
+                remedy=f"Map {name} in [columns], or leave this endpoint out of [analysis]",
+            )
+    events, deviations = [], []
+    for name in endpoint.event:
+        if name in not_recorded:
+            deviations.append(
+                f"{endpoint.label}: {name.replace('_', ' ')} was not recorded "
+                f"({not_recorded[name]}) and is not part of the event."
+            )
+        elif name not in table:
+            raise StudyError(
+                f"endpoint {endpoint.name} needs {name}",
+                where="study.toml",
+                value="not mapped",
+                remedy=f"Map {name} in [columns], or say why not in [not_recorded]",
+            )
+        else:
+            events.append(name)
+    if not events:
+        raise StudyError(f"no event of endpoint {endpoint.name} was recorded")
+    return events, deviations
+
+
+def _first(
+    row: pd.Series[Any], events: Sequence[str], competing: Sequence[str]
+) -> tuple[float, int] | str:
+    """Time and status, or why there are none."""
+    for name in (*events, *competing):
+        if pd.isna(row.get(name)):
+            return f"{name.replace('_', ' ')} is missing"
+    happened = [(float(row[f"{n}_days"]), EVENT) for n in events if row[n] == 1]
+    happened += [(float(row[f"{n}_days"]), COMPETING) for n in competing if row[n] == 1]
+    if any(np.isnan(t) for t, _ in happened):
+        return "an event without a time"
+    # At the same time the event counts before the competing one (metastasis found at death).
+    time, status = min(happened) if happened else (float(row.get("followup_days", np.nan)), 0)
+    if np.isnan(time):
+        return "follow-up is missing"
+    if time <= 0:
+        return "no follow-up after time zero"
+    return time, status
+
+
+def _nodal(
+    endpoint: NodalEndpoint, table: pd.DataFrame, patients: Sequence[str]
+) -> EndpointData:
+    rows = table.loc[list(patients)]
+    stage = np.full(len(rows), UNOBSERVED, dtype=np.int8)
+    values = rows[endpoint.variable] if endpoint.variable in rows else pd.Series(index=rows.index)
+    in_arm = np.ones(len(rows), dtype=bool)
+    if endpoint.arm is not None and "arm" in rows:
+        in_arm = (rows["arm"] == endpoint.arm).to_numpy()
+    for code, label in enumerate(NODAL_LABELS):
+        stage[(values == label).to_numpy() & in_arm] = code
+    entries = [
+        Entry(patient=p, item="patient", stage=f"outcome {endpoint.name}", verdict=Fate.UNKNOWN,
+              reason="nodes not examined: unobserved, not N0")
+        for p, s in zip(rows.index, stage, strict=True) if s == UNOBSERVED
+    ]  # fmt: skip
+    if (stage == UNOBSERVED).all():
+        raise StudyError(f"no patient has {endpoint.variable} for endpoint {endpoint.name}")
+    return EndpointData(patients=tuple(map(str, rows.index)), outcome=NodalOutcome(stage),
+                        deviations=(), entries=tuple(entries))  # fmt: skip

@@ -1,0 +1,127 @@
+"""How a study's tables are to be read: files, column mapping, waivers, what was not recorded."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Scalar = bool | int | float | str
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TableSettings(_Part):
+    """One file with one row a patient.
+
+    Attributes
+    ----------
+    path
+        Relative to the study folder: .csv, .tsv, .txt or .xlsx.
+    id
+        Column that identifies the patient. Its values never enter the store.
+    format
+        ``table``, or ``redcap`` for a raw export, which needs ``dictionary``.
+    dictionary
+        REDCap's data dictionary (CSV).
+    encoding
+        Of text files. Another encoding is an error, not a guess.
+    decimal
+        ``.`` or ``,``.
+    sheet
+        Of an Excel file; needed when it has more than one.
+    missing
+        Texts that mean missing, besides an empty cell.
+    """
+
+    path: str
+    id: str
+    format: Literal["table", "redcap"] = "table"
+    dictionary: str | None = None
+    encoding: str = "utf-8"
+    decimal: Literal[".", ","] = "."
+    sheet: str | None = None
+    missing: tuple[str, ...] = ("NA",)
+
+
+class ModalityTable(TableSettings):
+    """A table whose columns (all, or ``columns``) are numeric features of one modality."""
+
+    columns: tuple[str, ...] | None = None
+
+
+class ColumnMapping(_Part):
+    """How a canonical variable is found in the user's table.
+
+    Attributes
+    ----------
+    column
+        The user's name for it.
+    unit
+        The user's unit, if not the protocol's; it is converted.
+    values
+        The user's codes and what they mean.
+    missing
+        Codes that mean missing.
+    date_format
+        strptime pattern of a date column that is not YYYY-MM-DD.
+    """
+
+    column: str
+    unit: str | None = None
+    values: dict[str, Scalar] | None = None
+    missing: tuple[str, ...] = ()
+    date_format: str | None = None
+
+
+class Constant(_Part):
+    """A value that holds for every patient of the study, and why."""
+
+    value: Scalar
+    reason: str = Field(min_length=10)
+
+
+class CohortSettings(_Part):
+    """The part of ``study.toml`` that says who the patients are.
+
+    Attributes
+    ----------
+    salt
+        Mixed into the hash that makes a pseudonym of a patient id; private to the study.
+    patients
+        The main table.
+    modalities
+        Further feature tables, by modality name.
+    columns
+        Canonical variable → column name, or a mapping with unit, codes, missing codes.
+    constants
+        Canonical variable → value for all patients, with the reason.
+    waive
+        Criterion id → the reason why this study does not assess it.
+    not_recorded
+        Outcome variable that the study did not record → why; endpoints that need it are changed
+        or dropped, and say so.
+    centres
+        Centre names that may occur; empty means any.
+    on_problem
+        ``stop``: any problem in the tables stops the study, all listed at once. ``exclude``: a
+        patient whose row has a problem becomes a ``failed`` ledger row and the others go on;
+        problems of a whole table or column stop all the same.
+    """
+
+    salt: str = Field(min_length=8)
+    patients: TableSettings
+    modalities: dict[str, ModalityTable] = {}
+    columns: dict[str, str | ColumnMapping]
+    constants: dict[str, Constant] = {}
+    waive: dict[str, str] = {}
+    not_recorded: dict[str, str] = {}
+    centres: tuple[str, ...] = ()
+    on_problem: Literal["stop", "exclude"] = "stop"
+
+    def mapping(self, variable: str) -> ColumnMapping | None:
+        """How ``variable`` is read from the patient table; None if it is not."""
+        given = self.columns.get(variable)
+        return ColumnMapping(column=given) if isinstance(given, str) else given

@@ -1,0 +1,165 @@
+"""Which patients a model is fitted to and which it then predicts; drawn before anything is fitted.
+
+Every scheme gives :class:`Split` objects whose two sides share no patient. The order of the
+table does not matter: patients are sorted by pseudonym before they are dealt out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metasight.errors import LeakageError, StudyError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """One training set and the patients predicted by what is fitted to it.
+
+    Attributes
+    ----------
+    scheme
+        ``kfold``, ``centre`` or ``temporal``.
+    repeat, fold
+        As in predictions.
+    train, test
+        Pseudonyms, sorted.
+    held_out
+        Centre or period held out, in words; empty for K-fold.
+    """
+
+    scheme: str
+    repeat: int
+    fold: int
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    held_out: str = ""
+
+    def __post_init__(self) -> None:
+        both = set(self.train) & set(self.test)
+        if both:
+            raise LeakageError(
+                f"{len(both)} patients are in training and test",
+                where=f"{self.scheme} repeat {self.repeat} fold {self.fold}",
+            )
+
+
+def repeated_kfold(
+    patients: Sequence[str], strata: NDArray[np.integer], *, folds: int, repeats: int, seed: int
+) -> tuple[Split, ...]:
+    """Repeated K-fold by patient, each stratum spread evenly over the folds.
+
+    Parameters
+    ----------
+    patients
+        Pseudonyms, unique.
+    strata
+        Shape (n,): event status or nodal stage, so that no fold is left without events.
+    folds, repeats
+        Each ≥ 1; folds ≥ 2.
+    seed
+        The same seed and patients give the same folds, whatever the order of the table.
+
+    Raises
+    ------
+    StudyError
+        A fold would have no patient.
+    """
+    names = np.asarray(patients)
+    if folds < 2 or len(names) < 2 * folds:
+        raise StudyError(
+            f"{len(names)} patients cannot be dealt into {folds} folds",
+            remedy="Set fewer folds in [analysis], or find more patients",
+        )
+    order = np.argsort(names)
+    names, strata = names[order], np.asarray(strata)[order]
+    splits = []
+    for repeat in range(repeats):
+        rng = np.random.default_rng([seed, repeat])
+        fold_of = np.empty(len(names), dtype=int)
+        dealt = 0
+        for stratum in np.unique(strata):
+            members = rng.permutation(np.flatnonzero(strata == stratum))
+            fold_of[members] = (np.arange(len(members)) + dealt) % folds
+            dealt += len(members)
+        splits += [
+            Split(
+                scheme="kfold",
+                repeat=repeat,
+                fold=fold,
+                train=tuple(names[fold_of != fold]),
+                test=tuple(names[fold_of == fold]),
+            )
+            for fold in range(folds)
+        ]
+    return tuple(splits)
+
+
+def leave_one_centre_out(centres: pd.Series[str]) -> tuple[Split, ...]:
+    """One split a centre, that centre held out.
+
+    Parameters
+    ----------
+    centres
+        Centre by pseudonym.
+
+    Raises
+    ------
+    StudyError
+        There is one centre only, or a patient has none.
+    """
+    if centres.isna().any():
+        raise StudyError(
+            "patients without a centre",
+            value=f"{int(centres.isna().sum())} patients",
+            remedy="Fill the centre column",
+        )
+    names = sorted(centres.unique())
+    if len(names) < 2:
+        raise StudyError(
+            "one centre only: a model cannot be tried on a centre it has not seen",
+            value=", ".join(names),
+            remedy="Give single_centre_reason in study.toml [analysis] to go on; the report will "
+            "name it among the limitations",
+        )
+    return tuple(
+        Split(
+            scheme="centre",
+            repeat=0,
+            fold=fold,
+            train=tuple(sorted(centres.index[centres != name])),
+            test=tuple(sorted(centres.index[centres == name])),
+            held_out=name,
+        )
+        for fold, name in enumerate(names)
+    )
+
+
+def temporal(year: pd.Series[float], *, first_test_year: int) -> tuple[Split, ...]:
+    """One split: fitted to the patients treated before a year, tried on those after.
+
+    Raises
+    ------
+    StudyError
+        A side is empty, or a patient has no year.
+    """
+    if year.isna().any():
+        raise StudyError(
+            "a temporal split needs every patient's year of time zero",
+            value=f"{int(year.isna().sum())} patients without",
+            remedy="Map the date of time zero, or take first_test_year out of [analysis]",
+        )
+    train = tuple(sorted(year.index[year < first_test_year]))
+    test = tuple(sorted(year.index[year >= first_test_year]))
+    if not train or not test:
+        raise StudyError(
+            "a temporal split with an empty side",
+            value=f"{len(train)} before {first_test_year}, {len(test)} from then on",
+            remedy=f"Choose a year between {int(year.min()) + 1} and {int(year.max())}",
+        )
+    held = f"from {first_test_year}"
+    return (Split(scheme="temporal", repeat=0, fold=0, train=train, test=test, held_out=held),)

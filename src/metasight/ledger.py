@@ -1,0 +1,99 @@
+"""One ledger of everything that happened to a patient, slide, series, pair or fold.
+
+Flow diagram, counts in the report and resume logic are all read from it. Nothing disappears
+without a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+class Fate(StrEnum):
+    """What became of an item at a stage."""
+
+    KEPT = "kept"
+    EXCLUDED = "excluded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    WAIVED = "waived"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One row.
+
+    Attributes
+    ----------
+    patient
+        Study pseudonym; empty for rows about the study as a whole.
+    item
+        What it happened to: a table row, slide, series, fold, or ``patient``.
+    stage
+        Step of the pipeline.
+    verdict
+        What became of it.
+    criterion
+        Protocol id (I1, E6) or the name of the check; empty if none.
+    value
+        The value the verdict rests on, as text.
+    reason
+        Why, in words.
+    """
+
+    patient: str
+    item: str
+    stage: str
+    verdict: Fate
+    criterion: str = ""
+    value: str = ""
+    reason: str = ""
+
+
+SCHEMA = pa.schema([(name, pa.string()) for name in Entry.__annotations__])
+
+
+class Ledger:
+    """Rows in the order in which things happened; append only."""
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        self._entries = list(entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, entry: Entry) -> None:
+        """Append one row."""
+        self._entries.append(entry)
+
+    def extend(self, entries: Iterable[Entry]) -> None:
+        """Append rows."""
+        self._entries.extend(entries)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All rows."""
+        return tuple(self._entries)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Rows as a table of text."""
+        rows = [{k: str(v) for k, v in asdict(e).items()} for e in self._entries]
+        return pd.DataFrame(rows, columns=SCHEMA.names, dtype="string")
+
+    def to_parquet(self, path: Path) -> None:
+        """Write; the same rows give the same bytes."""
+        table = pa.Table.from_pandas(self.to_frame(), schema=SCHEMA, preserve_index=False)
+        pq.write_table(table.replace_schema_metadata(None), path, compression="zstd")
+
+    @classmethod
+    def from_parquet(cls, path: Path) -> Ledger:
+        """Read a ledger back."""
+        rows = pq.read_table(path).to_pylist()
+        return cls(Entry(**{**row, "verdict": Fate(row["verdict"])}) for row in rows)

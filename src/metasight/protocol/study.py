@@ -1,0 +1,213 @@
+"""What a protocol holds: dictionary, criteria, endpoints, rules, thresholds, definitions."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from metasight.protocol.criteria import Condition, Criterion
+from metasight.protocol.endpoint import Endpoint
+
+VariableType = Literal["number", "integer", "boolean", "category", "date", "text"]
+Role = Literal["predictor", "criterion", "outcome", "treatment", "design"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Window(_Part):
+    """Days from time zero within which a value must have been measured; ends included."""
+
+    from_days: int
+    to_days: int
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Window:
+        if self.from_days > self.to_days:
+            raise ValueError("from_days is after to_days")
+        return self
+
+
+class Variable(_Part):
+    """One entry of the data dictionary.
+
+    Attributes
+    ----------
+    name
+        Canonical name, unit included (``tumour_size_mm``).
+    type, unit, values
+        What a table may hold. ``values`` lists a category's levels, the reference first.
+    minimum, maximum
+        Accepted range, in ``unit``.
+    plausible_median
+        Range in which a cohort's median must lie; outside it the unit is taken to be wrong.
+    role
+        Predictor, criterion, outcome, treatment or design (centre, arm).
+    window
+        When a predictor must have been measured, in days from time zero.
+    measured
+        The same in words, for the report.
+    measured_on
+        Date variable that tells when it was measured; without one the window is declared only.
+    spline
+        Whether a regression may bend it.
+    source
+        Where the definition comes from.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    label: str
+    type: VariableType
+    unit: str = ""
+    values: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    plausible_median: tuple[float, float] | None = None
+    role: Role
+    window: Window | None = None
+    measured: str = ""
+    measured_on: str | None = None
+    spline: bool = False
+    evidence: str = "table"
+    source: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Variable:
+        if self.type == "category" and len(self.values) < 2:
+            raise ValueError(f"category {self.name!r} needs at least two values")
+        if self.role == "predictor" and (self.window is None or not self.measured):
+            raise ValueError(f"predictor {self.name!r} needs a window and when it is measured")
+        return self
+
+    @property
+    def accepted(self) -> str:
+        """What a table may hold, in words."""
+        unit = f" {self.unit}" if self.unit else ""
+        match self.type:
+            case "category":
+                return "one of " + ", ".join(self.values)
+            case "boolean":
+                return "yes/no, true/false or 1/0"
+            case "date":
+                return "a date as YYYY-MM-DD"
+            case "text":
+                return "text"
+        kind = "a whole number" if self.type == "integer" else "a number"
+        if self.minimum is not None and self.maximum is not None:
+            return f"{kind} from {self.minimum:g} to {self.maximum:g}{unit}"
+        return kind + unit
+
+
+class Rule(_Part):
+    """A consistency rule between variables of one patient.
+
+    Attributes
+    ----------
+    id, text
+        For messages: ``text`` says what must hold.
+    holds
+        Condition; ``not met`` is a problem, ``unknown`` is not.
+    column
+        Variable whose column and value the message shows.
+    """
+
+    id: str
+    text: str
+    column: str
+    holds: Condition
+
+
+class Definition(_Part):
+    """A versioned definition that a stage uses and the report prints."""
+
+    name: str
+    text: str
+    value: float | str | tuple[float, ...] | None = None
+    unit: str = ""
+    source: str
+
+
+class Protocol(_Part):
+    """A study's protocol, valid on construction.
+
+    Attributes
+    ----------
+    id, registration, title, version
+        ``version`` changes with any change of a criterion, endpoint or definition.
+    time_zero
+        In words; times in tables count from it.
+    criteria
+        In the order in which the flow diagram applies them.
+    clinical_predictors
+        Variables of the clinical reference model, in order.
+    unknown_eligibility
+        ``hold``: a patient whose eligibility is unknown is not analysed and is counted apart.
+    """
+
+    id: str
+    registration: str
+    title: str
+    version: str
+    time_zero: str
+    time_zero_date: str
+    setting: str
+    intended_use: str
+    unknown_eligibility: Literal["hold"] = "hold"
+    headline_population: Literal["as_written", "all_eligible"]
+    clinical_predictors: tuple[str, ...]
+    variable: tuple[Variable, ...]
+    criterion: tuple[Criterion, ...]
+    endpoint: tuple[Endpoint, ...]
+    rule: tuple[Rule, ...] = ()
+    definition: tuple[Definition, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Protocol:
+        names = [v.name for v in self.variable]
+        _no_duplicates(names, "variable")
+        _no_duplicates([c.id for c in self.criterion], "criterion")
+        _no_duplicates([e.name for e in self.endpoint], "endpoint")
+        known = set(names)
+        for what, used in self._uses():
+            unknown = sorted(set(used) - known)
+            if unknown:
+                raise ValueError(f"{what} uses undefined variables: {', '.join(unknown)}")
+        if sum(e.primary for e in self.endpoint) != 1:
+            raise ValueError("exactly one endpoint must be primary")
+        return self
+
+    def _uses(self) -> list[tuple[str, list[str]]]:
+        uses = [(f"criterion {c.id}", list(c.condition.variables())) for c in self.criterion]
+        uses += [(f"rule {r.id}", [*r.holds.variables(), r.column]) for r in self.rule]
+        uses += [("clinical_predictors", list(self.clinical_predictors))]
+        uses += [(f"variable {v.name}", [v.measured_on]) for v in self.variable if v.measured_on]
+        for e in self.endpoint:
+            if e.type == "survival":
+                events = [*e.event, *e.competing]
+                uses.append((f"endpoint {e.name}", events + [f"{n}_days" for n in events]))
+            else:
+                uses.append((f"endpoint {e.name}", [e.variable]))
+        return uses
+
+    @property
+    def variables(self) -> dict[str, Variable]:
+        """Data dictionary by name."""
+        return {v.name: v for v in self.variable}
+
+    @property
+    def criteria(self) -> dict[str, Criterion]:
+        """Criteria by id."""
+        return {c.id: c for c in self.criterion}
+
+    @property
+    def primary(self) -> Endpoint:
+        """The primary endpoint."""
+        return next(e for e in self.endpoint if e.primary)
+
+
+def _no_duplicates(names: list[str], what: str) -> None:
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise ValueError(f"{what} defined twice: {', '.join(twice)}")

@@ -1,0 +1,69 @@
+"""Where a result comes from: hashes of inputs, settings and code, and versions of what ran."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from functools import cache
+from importlib import metadata
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+REPORTED_PACKAGES = (
+    "metasight", "numpy", "scipy", "pandas", "pyarrow", "numba", "greenwood",
+    "scikit-learn", "dask", "distributed", "matplotlib", "typst", "pydantic",
+)  # fmt: skip
+
+
+def canonical_json(value: Any) -> str:
+    """JSON text that is the same for the same data: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def hash_json(value: Any) -> str:
+    """sha256 of the canonical JSON of ``value``, as hex."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def hash_file(path: Path) -> str:
+    """sha256 of a file's bytes, as hex, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+@cache
+def hash_code(*packages: str) -> str:
+    """sha256 over the source files of parts of metasight.
+
+    Parameters
+    ----------
+    packages
+        Subpackages or modules of metasight (``models``, ``ledger.py``) that a step's result
+        rests on; their Python, TOML and template files count.
+    """
+    root = Path(str(files("metasight")))
+    digest = hashlib.sha256()
+    for name in sorted(packages):
+        start = root / name
+        paths = [start] if start.is_file() else sorted(start.rglob("*"))
+        for path in paths:
+            if path.is_file() and path.suffix in {".py", ".toml", ".j2", ".typ", ".css", ".json"}:
+                digest.update(str(path.relative_to(root)).encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, the platform and the packages that compute."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in REPORTED_PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
