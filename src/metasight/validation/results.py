@@ -363,7 +363,7 @@ class TargetEvaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class DCalibration:
-    """Are the survival probabilities at the event times uniform? (Haider 2020)
+    """Uniformity of the survival probabilities at the event times (Haider 2020).
 
     ``bins`` are expected counts in ten bins of predicted survival, high to low survival reversed
     (first bin: 0–0.1); ``p`` is of the chi-square with the bins less one degrees of freedom,
