@@ -1,0 +1,274 @@
+"""Ridge-penalised proportional-odds regression of nodal stage (McCullagh, JRSS B 1980;42:109)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from metasight.cohort.outcome import Outcome
+from metasight.errors import FitError
+from metasight.features.columns import FeatureTable
+from metasight.models.base import State
+from metasight.models.fitted import ReaderHeadModel, require_nodal
+from metasight.models.logistic import rarer_class
+from metasight.models.preparation import Preparation, canonical, observed_only
+from metasight.models.tuning import stratified_folds
+
+RIDGES = tuple(np.geomspace(10.0, 1e-4, 25).tolist())
+"""Penalties tried, per patient and squared coefficient of a standardised column."""
+
+_MAX_STEPS = 100
+_SETTLED = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrdinalHead:
+    """P(stage ≤ k) = 1 / (1 + exp(−(θ_k − xβ))).
+
+    Attributes
+    ----------
+    classes
+        Stages seen in training, ascending; a stage never seen has probability 0.
+    thresholds
+        Shape (n_classes − 1,), ascending.
+    coefficients
+        Shape (p,): log odds of a higher stage.
+    fit
+        How the fit went (JSON data).
+    """
+
+    classes: tuple[int, ...]
+    thresholds: NDArray[np.float64]
+    coefficients: NDArray[np.float64]
+    fit: dict[str, Any]
+
+    @property
+    def state(self) -> State:
+        """Plain JSON."""
+        return {
+            "kind": "ordinal",
+            "classes": list(self.classes),
+            "thresholds": self.thresholds.tolist(),
+            "coefficients": self.coefficients.tolist(),
+            "fit": self.fit,
+        }
+
+    @classmethod
+    def from_state(cls, state: State) -> OrdinalHead:
+        """Inverse of :attr:`state`."""
+        return cls(
+            classes=tuple(state["classes"]),
+            thresholds=np.array(state["thresholds"], dtype=np.float64),
+            coefficients=np.array(state["coefficients"], dtype=np.float64),
+            fit=state["fit"],
+        )
+
+    def score(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Log odds of a higher stage, up to the threshold, shape (n, 1)."""
+        return np.asarray((matrix @ self.coefficients)[:, None])
+
+    def risk(
+        self, matrix: NDArray[np.float64], horizons_days: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Probabilities of N0, N1, N2, shape (n, 3); horizons are ignored."""
+        above = expit(self.score(matrix) - self.thresholds[None, :])
+        n = len(matrix)
+        edges = np.column_stack([np.ones(n), above, np.zeros(n)])
+        out = np.zeros((n, 3))
+        out[:, list(self.classes)] = edges[:, :-1] - edges[:, 1:]
+        return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrdinalModel:
+    """Proportional odds of N0 < N1 < N2 with a ridge penalty tuned by inner cross-validation.
+
+    Assumes one odds ratio for both cuts. Fitted to examined patients only.
+
+    Attributes
+    ----------
+    name
+        As it appears in predictions and report.
+    preparation
+        Features, imputation and design.
+    inner_folds
+        Folds of the inner cross-validation.
+    """
+
+    name: str
+    preparation: Preparation
+    inner_folds: int = 5
+
+    def fit(self, table: FeatureTable, outcome: Outcome, *, seed: int) -> ReaderHeadModel:
+        """Fit and tune; ``seed`` draws the inner folds.
+
+        Raises
+        ------
+        FitError
+            Nobody examined, one class only, or fewer than three patients in the rarer class.
+        """
+        require_nodal(outcome, self.name)
+        table, ordered = canonical(table, outcome)
+        table, stage = observed_only(table, require_nodal(ordered, self.name))
+        reader = self.preparation.fit(table, effective_n=rarer_class(stage))
+        head = fit_ordinal(
+            reader.matrix(table),
+            stage.stage.astype(np.int64),
+            n_folds=min(self.inner_folds, rarer_class(stage)),
+            seed=seed,
+            model=self.name,
+        )
+        head.fit["coefficients_per_unit"] = reader.design.original_scale(head.coefficients)
+        notes = list(reader.state["notes"])
+        unseen = sorted({0, 1, 2} - set(head.classes))
+        notes += [f"N{k} was not seen in training: its probability is 0" for k in unseen]
+        return ReaderHeadModel("ordinal", self.name, reader, head, tuple(notes))
+
+
+def fit_ordinal(
+    matrix: NDArray[np.float64],
+    stage: NDArray[np.int64],
+    *,
+    n_folds: int,
+    seed: int,
+    model: str,
+) -> OrdinalHead:
+    """Choose the ridge by cross-validated log loss and fit with it.
+
+    Parameters
+    ----------
+    matrix
+        Shape (n, p), standardised.
+    stage
+        Shape (n,): 0, 1 or 2.
+    n_folds
+        At least 3.
+    seed
+        Of the folds.
+    model
+        Named in errors.
+
+    Raises
+    ------
+    FitError
+        Fewer than three folds are possible.
+    """
+    if n_folds < 3:
+        raise FitError(
+            f"{n_folds} patients in the rarer class are too few to choose a penalty",
+            where=model,
+            remedy="Collect more node-positive patients",
+        )
+    classes, level = np.unique(stage, return_inverse=True)
+    fold = stratified_folds(stage, n_folds, np.random.default_rng(seed))
+    loss = np.zeros(len(RIDGES))
+    for k in range(n_folds):
+        train, held = fold != k, fold == k
+        parameters = _start(level[train], len(classes), matrix.shape[1])
+        for i, ridge in enumerate(RIDGES):
+            parameters = _newton(matrix[train], level[train], ridge, parameters, model)
+            loss[i] -= _terms(matrix[held], level[held], parameters, len(classes))[0]
+    chosen = int(loss.argmin())
+    parameters = _start(level, len(classes), matrix.shape[1])
+    for ridge in RIDGES[: chosen + 1]:
+        parameters = _newton(matrix, level, ridge, parameters, model)
+    cuts = len(classes) - 1
+    return OrdinalHead(
+        classes=tuple(int(c) for c in classes),
+        thresholds=parameters[:cuts],
+        coefficients=parameters[cuts:],
+        fit={
+            "n": len(matrix),
+            "counts": np.bincount(stage, minlength=3).tolist(),
+            "ridge": RIDGES[chosen],
+            "ridges": list(RIDGES),
+            "log_loss": (loss / len(matrix)).tolist(),
+            "folds": n_folds,
+        },
+    )
+
+
+def _start(level: NDArray[np.intp], n_classes: int, p: int) -> NDArray[np.float64]:
+    """Thresholds of the marginal frequencies (half a patient added), coefficients 0."""
+    counts = np.bincount(level, minlength=n_classes) + 0.5
+    below = np.cumsum(counts)[:-1] / counts.sum()
+    return np.concatenate([np.log(below / (1.0 - below)), np.zeros(p)])
+
+
+def _terms(
+    matrix: NDArray[np.float64],
+    level: NDArray[np.intp],
+    parameters: NDArray[np.float64],
+    n_classes: int,
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """Log likelihood, gradient and Hessian in thresholds and coefficients."""
+    cuts = n_classes - 1
+    n, p = matrix.shape
+    eta = matrix @ parameters[cuts:]
+    edges = np.concatenate([[-np.inf], parameters[:cuts], [np.inf]])
+    upper, lower = edges[level + 1] - eta, edges[level] - eta
+    high, low = expit(upper), expit(lower)
+    # P(upper) − P(lower) without cancellation: through the tails where both are near 1.
+    probability = np.where(lower > 0, expit(-lower) - expit(-upper), high - low)
+    probability = np.maximum(probability, 1e-300)
+    f_high, f_low = high * (1 - high), low * (1 - low)
+    g_high, g_low = f_high / probability, -f_low / probability
+    h_high = f_high * (1 - 2 * high) / probability - g_high**2
+    h_low = -f_low * (1 - 2 * low) / probability - g_low**2
+    h_both = -g_high * g_low
+    design_high = np.zeros((n, cuts + p))
+    design_low = np.zeros((n, cuts + p))
+    rows = np.arange(n)
+    top, bottom = level < cuts, level > 0
+    design_high[rows[top], level[top]] = 1.0
+    design_low[rows[bottom], level[bottom] - 1] = 1.0
+    design_high[:, cuts:] = -matrix
+    design_low[:, cuts:] = -matrix
+    gradient = design_high.T @ g_high + design_low.T @ g_low
+    cross = (design_high * h_both[:, None]).T @ design_low
+    hessian = (
+        (design_high * h_high[:, None]).T @ design_high
+        + (design_low * h_low[:, None]).T @ design_low
+        + cross
+        + cross.T
+    )
+    return float(np.log(probability).sum()), gradient, hessian
+
+
+def _newton(
+    matrix: NDArray[np.float64],
+    level: NDArray[np.intp],
+    ridge: float,
+    start: NDArray[np.float64],
+    model: str,
+) -> NDArray[np.float64]:
+    """Maximise the penalised likelihood from ``start``."""
+    cuts = len(start) - matrix.shape[1]
+    n = len(matrix)
+    shrink = np.concatenate([np.full(cuts, 1e-8), np.full(matrix.shape[1], ridge)]) * n
+
+    def penalised(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+        value, gradient, hessian = _terms(matrix, level, x, cuts + 1)
+        return value - 0.5 * float(shrink @ x**2), gradient - shrink * x, hessian
+
+    x = start
+    value, gradient, hessian = penalised(x)
+    for _ in range(_MAX_STEPS):
+        step = np.linalg.solve(np.diag(shrink) - hessian, gradient)
+        while True:
+            candidate = x + step
+            if bool((np.diff(candidate[:cuts]) > 0).all()):
+                new, new_gradient, new_hessian = penalised(candidate)
+                if new >= value - 1e-10 * abs(value):
+                    break
+            step = step / 2
+        x, value, gradient, hessian = candidate, new, new_gradient, new_hessian
+        if float(np.abs(step).max()) < _SETTLED:
+            return x
+    raise FitError(
+        "the ordinal regression does not settle", where=model, value=f"ridge {ridge:.3g}"
+    )
