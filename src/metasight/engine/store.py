@@ -1,0 +1,121 @@
+"""Step results on disk, addressed by what they were made from.
+
+A step's key is the hash of its name, its ingredients (settings, hashes of input files, hash of
+the code it rests on) and the keys of the steps it reads. A result is a folder that appears
+under its key whole or not at all: it is written beside and renamed, so a process killed at any
+moment leaves nothing that looks finished.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from metasight.errors import StoreError
+from metasight.provenance import hash_json
+
+StepFunction = Callable[[Mapping[str, Path], Path, Any], None]
+"""Called as ``function(inputs, out, argument)``: folders of the steps it needs by name, an empty
+folder to fill, and the step's argument. Must be importable (workers get it by name)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One unit of work and of storage.
+
+    Attributes
+    ----------
+    name
+        Unique in a plan, for people: ``fit dmfs · clinical · repeat 1 fold 2``.
+    stage
+        Group shown as one progress bar.
+    function
+        What makes the result.
+    argument
+        Passed to ``function``; must pickle. Anything in it that changes the result must also be
+        an ingredient.
+    ingredients
+        Named JSON values that determine the result, besides ``needs``.
+    needs
+        Steps whose results are read.
+    """
+
+    name: str
+    stage: str
+    function: StepFunction
+    argument: Any = None
+    ingredients: Mapping[str, Any]
+    needs: tuple[Step, ...] = ()
+    key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        content = {
+            "name": self.name,
+            "ingredients": dict(self.ingredients),
+            "needs": {s.name: s.key for s in self.needs},
+        }
+        object.__setattr__(self, "key", hash_json(content))
+
+
+class Store:
+    """Folder of finished results.
+
+    Parameters
+    ----------
+    root
+        Created when first written to.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, key: str) -> Path:
+        """Where the result with ``key`` stands or would stand."""
+        return self.root / key[:2] / key
+
+    def has(self, key: str) -> bool:
+        """Whether the result is finished."""
+        return self.path(key).is_dir()
+
+    def make(self, step: Step) -> Path:
+        """Make a step's result unless it is there, and return its folder.
+
+        Raises
+        ------
+        StoreError
+            A step that it needs has no result.
+        """
+        final = self.path(step.key)
+        if final.is_dir():
+            return final
+        inputs = {}
+        for needed in step.needs:
+            if not self.has(needed.key):
+                raise StoreError(
+                    f"step {step.name!r} needs {needed.name!r}, which is not in the store",
+                    remedy="Run the study again; what is missing is made anew",
+                )
+            inputs[needed.name] = self.path(needed.key)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        scratch = self.root / "unfinished" / uuid.uuid4().hex
+        scratch.mkdir(parents=True)
+        try:
+            step.function(inputs, scratch, step.argument)
+            try:
+                os.rename(scratch, final)
+            except OSError:
+                # Another worker finished the same step first; its bytes are the same.
+                if not final.is_dir():
+                    raise
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return final
+
+    def sweep(self) -> None:
+        """Remove what killed processes left unfinished; only when no run is under way."""
+        shutil.rmtree(self.root / "unfinished", ignore_errors=True)

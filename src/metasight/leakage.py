@@ -1,0 +1,245 @@
+"""The leakage checks of DESIGN §7 that run in every study, and what they found.
+
+What is fitted for a check is fitted by :mod:`metasight.models.crossfit`; here its results are
+judged. Every check can fail, and the tests make each of them fail.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metasight.cohort.outcome import Outcome, SurvivalOutcome
+from metasight.cohort.splits import Split
+from metasight.features.columns import FeatureTable, Kind
+from metasight.predictions import Predictions
+from metasight.validation.discrimination import Concordance, harrell_c
+
+Verdict = Literal["pass", "warn", "fail", "not done"]
+
+SINGLE_FEATURE_LIMIT = 0.95
+"""A single feature that ranks patients better than this is taken for a proxy of the outcome."""
+CENTRE_AUC_LIMIT = 0.80
+"""Above this AUC a centre can be told from the features well enough to serve as a shortcut."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One check and its outcome.
+
+    Attributes
+    ----------
+    id, title
+        Stable name, and words.
+    verdict
+        ``fail`` is leakage, ``warn`` needs a look, ``not done`` says why in ``finding``.
+    finding
+        What was found, with figures.
+    limit
+        What would not pass.
+    """
+
+    id: str
+    title: str
+    verdict: Verdict
+    finding: str
+    limit: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+def discrimination(predictions: Predictions) -> Concordance:
+    """Harrell's C of one model's predictions, within each repeat and fold.
+
+    Nodal predictions are judged by any positive node (N1 or N2 against N0); unobserved nodes do
+    not count.
+    """
+    rows = predictions.table
+    if rows["label"].notna().any():
+        rows = rows[(rows["label"] == "N0") & rows["status"].notna()]
+        risk = 1.0 - rows["risk"].to_numpy(dtype=float)
+        positive = rows["status"].to_numpy(dtype=int) > 0
+        time, status = as_times(positive)
+    else:
+        rows = rows[rows["horizon_days"] == rows["horizon_days"].max()]
+        risk = rows["risk"].to_numpy(dtype=float)
+        time = rows["time_days"].to_numpy(dtype=float)
+        status = rows["status"].to_numpy(dtype=int)
+    strata = rows.groupby(["repeat", "fold"]).ngroup().to_numpy()
+    return harrell_c(time, status, risk, strata=strata)
+
+
+def as_times(positive: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Times and status whose C is the AUC: positives have the event first, the others never."""
+    return np.where(positive, 1.0, 2.0), positive.astype(np.int64)
+
+
+def folds_disjoint(
+    splits: Sequence[Split], audits: Sequence[Mapping[str, Any]], predictions: Predictions
+) -> Check:
+    """Training and test ids are disjoint, and fits were handed their training ids only."""
+    expected = {
+        (s.scheme, s.repeat, s.fold): hashlib.sha256("\n".join(s.train).encode()).hexdigest()
+        for s in splits
+    }
+    wrong = [
+        a for a in audits if a["handed"] != expected.get((a["scheme"], a["repeat"], a["fold"]))
+    ]
+    table = predictions.table
+    tested = {(s.repeat, s.fold): set(s.test) for s in splits if s.scheme == "kfold"}
+    strangers = sum(
+        len(set(rows["patient"]) - tested.get((int(str(r)), int(str(f))), set()))
+        for (r, f), rows in table.groupby(["repeat", "fold"])  # type: ignore[misc]
+    )
+    bad = len(wrong) + strangers
+    return Check(
+        id="folds-disjoint",
+        title="A patient is never in training and test of one fold",
+        verdict="fail" if bad else "pass",
+        finding=f"{len(audits)} fits were handed exactly their training patients"
+        if not bad
+        else f"{len(wrong)} fits were handed other patients, {strangers} predictions of others",
+        limit="0 fits handed any other patient",
+    )
+
+
+def corrupted_rows(hashes: Mapping[str, tuple[str, str]]) -> Check:
+    """What was learnt does not change when the test rows are spoilt; by model."""
+    changed = [name for name, (true, spoilt) in hashes.items() if true != spoilt]
+    return Check(
+        id="corrupt-test-rows",
+        title="Spoilt test rows leave what was learnt identical, byte for byte",
+        verdict="fail" if changed else "pass",
+        finding=f"{len(hashes)} models refitted with spoilt test rows: "
+        + (f"{', '.join(changed)} changed" if changed else "none changed"),
+        limit="every model identical",
+    )
+
+
+def noise_replay(replicates: Sequence[Predictions], model: str) -> Check:
+    """C of the whole procedure on noise lies within 2 standard errors of 0.5.
+
+    The error is that of the mean over replicates: the larger of the spread between replicates
+    and the standard error that the number of pairs implies.
+    """
+    scores = [discrimination(p) for p in replicates]
+    values = np.array([s.c for s in scores])
+    mean = float(values.mean())
+    implied = float(np.sqrt(np.mean([s.se**2 for s in scores]) / len(scores)))
+    between = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+    se = max(implied, between)
+    off = abs(mean - 0.5) / se
+    verdict: Verdict = "pass" if off <= 2 else ("warn" if off <= 3 else "fail")
+    return Check(
+        id="noise-replay",
+        title="The whole procedure replayed on noise finds nothing",
+        verdict=verdict,
+        finding=f"{model}: C {mean:.3f} ± {se:.3f} over {len(scores)} replays",
+        limit="0.5 ± 2 standard errors; beyond 3 it fails",
+    )
+
+
+def duplicates(features: FeatureTable) -> Check:
+    """No two patients have the same measurements (one patient entered twice).
+
+    Only tables with at least five continuous features can tell; the check says so otherwise.
+    """
+    names = [f.name for f in features.features if f.kind is Kind.CONTINUOUS]
+    title = "No two patients have identical measurements"
+    limit = "no pair identical in all continuous features"
+    if len(names) < 5:
+        return Check(id="duplicates", title=title, verdict="not done", limit=limit,
+                     finding=f"{len(names)} continuous features are too few to tell")  # fmt: skip
+    values = features.values[names].dropna(thresh=5)
+    twice = int(values.duplicated(keep=False).sum())
+    return Check(
+        id="duplicates",
+        title=title,
+        verdict="warn" if twice else "pass",
+        finding=f"{twice} of {len(values)} patients share all {len(names)} continuous features"
+        if twice
+        else f"{len(values)} patients, all different in {len(names)} continuous features",
+        limit=limit,
+    )
+
+
+def single_features(features: FeatureTable, outcome: Outcome) -> Check:
+    """No single numeric feature tells the outcome almost by itself (a proxy, or the future)."""
+    found: dict[str, float] = {}
+    for feature in features.features:
+        if feature.kind is Kind.CATEGORICAL:
+            continue
+        values = features.values[feature.name].to_numpy(dtype=float)
+        there = ~np.isnan(values)
+        if isinstance(outcome, SurvivalOutcome):
+            time, status = outcome.time_days, outcome.status.astype(np.int64)
+        else:
+            there &= outcome.observed
+            time, status = as_times(outcome.stage > 0)
+        usable = (status[there] == 1).sum() >= 5 and np.unique(values[there]).size > 1
+        if usable:
+            c = harrell_c(time[there], status[there], values[there]).c
+            found[feature.name] = max(c, 1 - c)
+    proxies = [n for n, c in found.items() if c > SINGLE_FEATURE_LIMIT]
+    best = max(found, key=lambda n: found[n]) if found else ""
+    return Check(
+        id="single-feature",
+        title="No single feature gives the outcome away",
+        verdict="warn" if proxies else "pass",
+        finding=f"{', '.join(proxies)} reach C > {SINGLE_FEATURE_LIMIT}"
+        if proxies
+        else (f"strongest of {len(found)}: {best}, C {found[best]:.2f}" if found else "none usable"),
+        limit=f"C or AUC ≤ {SINGLE_FEATURE_LIMIT}",
+    )
+
+
+def centre_shortcut(probabilities: pd.DataFrame | None, centre: pd.Series[str]) -> Check:
+    """How well the centre can be told from the features, out of fold (mean one-against-rest AUC)."""
+    title = "The centre cannot be told from the features"
+    limit = f"mean AUC ≤ {CENTRE_AUC_LIMIT}; leave-one-centre-out shows what it costs"
+    if probabilities is None:
+        return Check(id="centre-shortcut", title=title, verdict="not done", limit=limit,
+                     finding="one centre only")  # fmt: skip
+    truth = centre.loc[probabilities.index]
+    aucs = []
+    for name in probabilities.columns:
+        time, status = as_times((truth == name).to_numpy())
+        if 0 < status.sum() < len(status):
+            aucs.append(harrell_c(time, status, probabilities[name].to_numpy()).c)
+    auc = float(np.mean(aucs))
+    return Check(
+        id="centre-shortcut",
+        title=title,
+        verdict="warn" if auc > CENTRE_AUC_LIMIT else "pass",
+        finding=f"mean AUC {auc:.2f} over {len(aucs)} centres",
+        limit=limit,
+    )
+
+
+def windows(checked: Sequence[str], declared: Sequence[str]) -> Check:
+    """Predictors were measured within the protocol's window.
+
+    Parameters
+    ----------
+    checked
+        Predictors with a measurement date, each of which lay within its window (others are
+        refused when the table is read).
+    declared
+        Predictors without one: the window is the author's word.
+    """
+    return Check(
+        id="windows",
+        title="Predictors were measured within their window",
+        verdict="warn" if declared else "pass",
+        finding=f"{len(checked)} checked by date; {len(declared)} rest on the author's word"
+        + (f" ({', '.join(declared)})" if declared else ""),
+        limit="every predictor dated and within its window",
+    )

@@ -1,0 +1,246 @@
+"""Everything a report is written from; gathered by the pipeline, read by nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from metasight.cohort.describe import FollowUp, Table1
+from metasight.cohort.eligibility import FlowStep
+from metasight.protocol.study import Protocol
+from metasight.validation.results import CentreEvaluation, CentreGap, Evaluation
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckResult:
+    """A leakage check as it is printed.
+
+    Attributes
+    ----------
+    id, title, finding, limit
+        See :class:`metasight.leakage.Check`.
+    verdict
+        ``pass``, ``warn``, ``fail`` or ``not done``.
+    """
+
+    id: str
+    title: str
+    verdict: str
+    finding: str
+    limit: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowCounts:
+    """Counts of the flow diagram.
+
+    Attributes
+    ----------
+    screened, failed
+        Rows of the patient table; rows left out for a problem of their own.
+    steps
+        Criteria in protocol order.
+    as_written, all_eligible
+        Patients eligible as written, and without criteria that select on the future.
+    """
+
+    screened: int
+    failed: int
+    steps: tuple[FlowStep, ...]
+    as_written: int
+    all_eligible: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalysisResult:
+    """One endpoint in one population.
+
+    Attributes
+    ----------
+    endpoint, population, headline
+        Names; whether the report leads with it. ``population`` is ``as_written``,
+        ``all_eligible`` or ``external``.
+    n, events
+        Patients and events analysed.
+    deviations
+        How endpoint or splits differ from the protocol here, in words.
+    refused_horizons
+        Horizons that the follow-up cannot support, each with its reason.
+    follow_up
+        None for nodal stage.
+    table1
+        Characteristics, overall and by centre or arm.
+    missing
+        Feature → patients without a value.
+    evaluation
+        Cross-fitted (or external) performance.
+    centres, gaps, temporal
+        Leave-one-centre-out, its gap to random folds, and the temporal split, where done.
+    failures
+        Fits that failed: model, place and reason.
+    """
+
+    endpoint: str
+    population: str
+    headline: bool
+    n: int
+    events: int
+    deviations: tuple[str, ...]
+    refused_horizons: tuple[str, ...]
+    follow_up: FollowUp | None
+    table1: Table1
+    missing: Mapping[str, int]
+    evaluation: Evaluation
+    centres: CentreEvaluation | None
+    gaps: tuple[CentreGap, ...]
+    temporal: Evaluation | None
+    failures: tuple[Mapping[str, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimismResult:
+    """Apparent performance of the headline model against refits on bootstrap resamples.
+
+    Attributes
+    ----------
+    model
+        Headline model.
+    resamples
+        Refits that succeeded.
+    apparent_c, optimism, corrected_c
+        Harrell's C (or AUC of any positive node) on its own training data, how much of it is
+        optimism (Harrell 1996), and the difference.
+    mape
+        Mean absolute difference between a patient's risk and the refits' risks, averaged.
+    patients
+        One dict a patient, sorted by risk: ``risk``, ``lower``, ``upper`` (2.5 and 97.5 % of
+        refits).
+    horizon
+        The horizon (or class) the risks belong to, in words.
+    """
+
+    model: str
+    resamples: int
+    apparent_c: float
+    optimism: float
+    corrected_c: float
+    mape: float
+    patients: tuple[Mapping[str, float], ...]
+    horizon: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleSizeResult:
+    """Riley's minimum sample size for a model like the reference model, beside what there was.
+
+    Attributes
+    ----------
+    parameters
+        Predictor parameters counted.
+    required_n, required_events
+        The largest over the criteria; None where they cannot be computed.
+    criteria
+        Criterion in words → patients.
+    available_n, available_events
+        In this study.
+    assumptions
+        What was put in, in words.
+    """
+
+    model: str
+    parameters: int
+    required_n: int | None
+    required_events: float | None
+    criteria: Mapping[str, int]
+    available_n: int
+    available_events: int
+    assumptions: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDescription:
+    """A model as fitted to everybody.
+
+    Attributes
+    ----------
+    name, kind, modalities
+        From the settings.
+    role
+        ``reference``, ``headline`` or empty.
+    settings
+        Requested and resolved.
+    notes
+        What the fit has to say (dropped constants, refitted baseline, …).
+    coefficients
+        Term → log hazard or odds ratio on the original scale; empty for trees.
+    """
+
+    name: str
+    kind: str
+    modalities: tuple[str, ...]
+    role: str
+    settings: Mapping[str, Any]
+    notes: tuple[str, ...]
+    coefficients: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportContents:
+    """A run, ready to be written down.
+
+    Attributes
+    ----------
+    title, protocol
+        Of the study.
+    run
+        Content hash that names the run.
+    flow, accrual
+        Who came in; first and last month of time zero (empty if not dated).
+    waived, not_recorded, constants
+        What the study does not assess or record, and constants, with reasons.
+    analyses
+        Headline first.
+    checks
+        Leakage checks.
+    optimism, sample_size
+        None where not done.
+    models
+        Of the headline analysis.
+    reference_model, headline_model
+        Names.
+    single_centre_reason
+        Why leave-one-centre-out was not done, if it was not.
+    settings
+        study.toml as resolved, without the salt.
+    inputs
+        File name → sha256.
+    versions
+        Of what ran.
+    code
+        sha256 of metasight's source.
+    demonstration
+        Set when the study is a demonstration on public data: what it is.
+    """
+
+    title: str
+    protocol: Protocol
+    run: str
+    flow: FlowCounts
+    accrual: tuple[str, ...]
+    waived: Mapping[str, str]
+    not_recorded: Mapping[str, str]
+    constants: Mapping[str, str]
+    analyses: tuple[AnalysisResult, ...]
+    checks: tuple[CheckResult, ...]
+    optimism: OptimismResult | None
+    sample_size: SampleSizeResult | None
+    models: tuple[ModelDescription, ...]
+    reference_model: str
+    headline_model: str
+    single_centre_reason: str | None
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    versions: Mapping[str, str]
+    code: str
+    demonstration: str = ""

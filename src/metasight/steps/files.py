@@ -1,0 +1,21 @@
+"""How steps write and read their small results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+Inputs = Mapping[str, Path]
+"""Folders of the steps that a step reads, by step name."""
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON that is the same for the same value."""
+    path.write_text(json.dumps(value, sort_keys=True, indent=1, allow_nan=False), "utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON."""
+    return json.loads(path.read_text("utf-8"))

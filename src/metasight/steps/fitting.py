@@ -1,0 +1,140 @@
+"""One fit a step: in a fold, on noise, with spoilt test rows, on a resample, on everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metasight.cohort.splits import Split
+from metasight.errors import FitError
+from metasight.ledger import Entry, Fate
+from metasight.models import crossfit
+from metasight.models.registry import build
+from metasight.models.settings import ModelSettings
+from metasight.predictions import Predictions
+from metasight.steps.data import load_data
+from metasight.steps.files import Inputs, write_json
+
+@dataclass(frozen=True, kw_only=True)
+class FitArgument:
+    """One fit.
+
+    Attributes
+    ----------
+    data
+        Name of the analysis-data step among the inputs.
+    model
+        Settings of the model.
+    seed
+        Of the study.
+    scheme, repeat, fold
+        Which split; unused by fits that have none.
+    number
+        Of a noise replicate or bootstrap resample.
+    """
+
+    data: str
+    model: ModelSettings
+    seed: int
+    scheme: str = "kfold"
+    repeat: int = 0
+    fold: int = 0
+    number: int = 0
+
+
+def _split(splits: Sequence[Split], argument: FitArgument) -> Split:
+    wanted = (argument.scheme, argument.repeat, argument.fold)
+    return next(s for s in splits if (s.scheme, s.repeat, s.fold) == wanted)
+
+
+def fit(inputs: Inputs, out: Path, argument: FitArgument) -> None:
+    """One model in one fold; a model that these rows cannot support is recorded, not raised."""
+    data, splits, horizons = load_data(inputs[argument.data])
+    split = _split(splits, argument)
+    try:
+        fold = crossfit.fit_fold(build(argument.model), data, split, horizons, seed=argument.seed)
+    except FitError as error:
+        write_json(out / "failure.json", _failure(argument, error))
+        return
+    fold.predictions.to_parquet(out / "predictions.parquet")
+    write_json(out / "audit.json", fold.audit.to_json())
+
+
+def _failure(argument: FitArgument, error: FitError) -> dict[str, Any]:
+    entry = Entry(
+        patient="",
+        item=f"{argument.scheme} repeat {argument.repeat} fold {argument.fold}",
+        stage=f"fit {argument.data}",
+        verdict=Fate.FAILED,
+        criterion=argument.model.name,
+        value=error.value,
+        reason=str(error),
+    )
+    return {k: str(v) for k, v in asdict(entry).items()}
+
+
+def noise(inputs: Inputs, out: Path, argument: FitArgument) -> None:
+    """The same procedure on noise: one replicate, every fold of the first repeat."""
+    data, splits, horizons = load_data(inputs[argument.data])
+    blank = crossfit.on_noise(data, seed=crossfit.fold_seed(argument.seed, argument.number))
+    model = build(argument.model)
+    folds = [s for s in splits if s.scheme == "kfold" and s.repeat == 0]
+    parts = []
+    for split in folds:
+        try:
+            fold = crossfit.fit_fold(model, blank, split, horizons[-1:], seed=argument.seed)
+        except FitError as error:
+            write_json(out / "failure.json", _failure(argument, error))
+            return
+        parts.append(fold.predictions)
+    Predictions.concat(parts).to_parquet(out / "predictions.parquet")
+
+
+def corrupted(inputs: Inputs, out: Path, argument: FitArgument) -> None:
+    """What is learnt with true and with spoilt test rows."""
+    data, splits, _ = load_data(inputs[argument.data])
+    try:
+        hashes = crossfit.corrupt_test_rows_check(
+            build(argument.model), data, _split(splits, argument), seed=argument.seed
+        )
+    except FitError as error:
+        write_json(out / "failure.json", _failure(argument, error))
+        return
+    write_json(out / "hashes.json", {"model": argument.model.name, "hashes": hashes})
+
+
+def resample(inputs: Inputs, out: Path, argument: FitArgument) -> None:
+    """The model refitted to one bootstrap resample."""
+    data, _, horizons = load_data(inputs[argument.data])
+    try:
+        drawn = crossfit.fit_resample(
+            build(argument.model), data, horizons, seed=argument.seed, number=argument.number
+        )
+    except FitError as error:
+        write_json(out / "failure.json", _failure(argument, error))
+        return
+    np.save(out / "index.npy", drawn.index)
+    np.save(out / "risk.npy", drawn.risk)
+
+
+def everybody(inputs: Inputs, out: Path, argument: FitArgument) -> None:
+    """The model fitted to all patients, and its apparent predictions."""
+    data, _, horizons = load_data(inputs[argument.data])
+    try:
+        fitted = crossfit.fit_everybody(build(argument.model), data, seed=argument.seed)
+    except FitError as error:
+        write_json(out / "failure.json", _failure(argument, error))
+        return
+    write_json(out / "state.json", fitted.state)
+    np.save(out / "risk.npy", fitted.predict(data.features, horizons))
+
+
+def centre_probabilities(inputs: Inputs, out: Path, argument: FitArgument) -> None:
+    """Centre told from the features, out of fold."""
+    data, splits, _ = load_data(inputs[argument.data])
+    folds = [s for s in splits if s.scheme == "kfold" and s.repeat == 0]
+    crossfit.predict_centre(data, folds).to_parquet(out / "probabilities.parquet")
