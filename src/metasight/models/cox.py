@@ -18,8 +18,8 @@ from metasight.models.preparation import Preparation, canonical
 
 _GRADIENT = 1e-4
 """Largest score left at the solution, in events per standard deviation of a column."""
-_DIVERGED = 15.0
-"""Log hazard ratio per standard deviation beyond which the likelihood has no maximum."""
+_DIVERGED = 12.0
+"""Log hazard ratio against the average patient, from one column, that only separation gives."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,21 +106,44 @@ def fit_hazard(
     import greenwood
 
     refuse_too_many(matrix.shape[1], int(event.sum()), model)
+    basis, back = orthonormal(matrix)
     try:
         fit = greenwood.CoxPH(ties="efron").fit(
-            greenwood.Surv(time_days, event), matrix, max_iter=50, tol=1e-12
+            greenwood.Surv(time_days, event), basis, max_iter=50, tol=1e-12
         )
     except np.linalg.LinAlgError as error:
-        raise _no_maximum(model) from error
-    coefficients = np.asarray(fit.coef_, dtype=np.float64)
+        raise no_maximum(model) from error
+    along = np.asarray(fit.coef_, dtype=np.float64)
     likelihood = PartialLikelihood.of(time_days, event)
-    eta = matrix[likelihood.order] @ coefficients
-    _, gradient, _ = likelihood.terms(eta)
-    score = np.abs(matrix[likelihood.order].T @ gradient)
-    if not bool((score < _GRADIENT).all()) or bool((np.abs(coefficients) > _DIVERGED).any()):
-        raise _no_maximum(model)
-    times, steps = likelihood.baseline(eta)
+    _, gradient, _ = likelihood.terms(basis[likelihood.order] @ along)
+    score = np.abs(basis[likelihood.order].T @ gradient)
+    if not bool((score < _GRADIENT).all()) or diverged(basis, along):
+        raise no_maximum(model)
+    coefficients = back @ along
+    times, steps = likelihood.baseline(matrix[likelihood.order] @ coefficients)
     return CauseHazard(coefficients=coefficients, times=times, increments=steps)
+
+
+def orthonormal(
+    matrix: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Replace columns by uncorrelated ones of the same span, of variance about 1.
+
+    Spline terms of one variable are nearly collinear; a Newton step is exact in either basis but
+    only safe in this one.
+
+    Returns
+    -------
+    The basis, shape (n, p), and the (p, p) matrix that takes its coefficients back.
+    """
+    q, r = np.linalg.qr(matrix)
+    scale = np.sqrt(len(matrix))
+    return q * scale, np.linalg.inv(r) * scale
+
+
+def diverged(basis: NDArray[np.float64], along: NDArray[np.float64]) -> bool:
+    """Whether one column alone moves somebody's log hazard further than data ever do."""
+    return bool((np.abs(basis * along) > _DIVERGED).any())
 
 
 def refuse_too_many(parameters: int, events: int, model: str) -> None:
@@ -147,7 +170,8 @@ def fit_summary(
     return {"n": len(matrix), "events": int(event.sum()), "coefficients_per_unit": per_unit}
 
 
-def _no_maximum(model: str) -> FitError:
+def no_maximum(model: str) -> FitError:
+    """Return the error of a fit that separation drives to infinity."""
     return FitError(
         "the likelihood has no maximum: a column separates patients with and without the event",
         where=model,

@@ -14,9 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metasight.cohort.outcome import CENSORED, COMPETING, EVENT, Outcome, SurvivalOutcome
-from metasight.errors import FitError
 from metasight.features.columns import FeatureTable
-from metasight.models.cox import fit_summary, refuse_too_many
+from metasight.models.cox import (
+    diverged,
+    fit_summary,
+    no_maximum,
+    orthonormal,
+    refuse_too_many,
+)
 from metasight.models.fitted import ReaderHeadModel, require_survival
 from metasight.models.hazards import CauseHazard, HazardHead
 from metasight.models.preparation import Preparation, canonical
@@ -24,7 +29,6 @@ from metasight.models.preparation import Preparation, canonical
 _MAX_STEPS = 50
 _MAX_HALVINGS = 30
 _SETTLED = 1e-10
-_DIVERGED = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,14 +154,15 @@ def fit_subdistribution(
         More parameters than events, or no maximum.
     """
     refuse_too_many(matrix.shape[1], follow_up.n_events, model)
-    sets = _risk_sets(matrix, follow_up)
+    basis, back = orthonormal(matrix)
+    sets = _risk_sets(basis, follow_up)
     beta = np.zeros(matrix.shape[1])
     loglik, score, information, steps = sets.terms(beta)
     for _ in range(_MAX_STEPS):
         try:
             step = np.linalg.solve(information, score)
         except np.linalg.LinAlgError as error:
-            raise _no_maximum(model) from error
+            raise no_maximum(model) from error
         for _ in range(_MAX_HALVINGS):
             new, *rest = sets.terms(beta + step)
             if new >= loglik - 1e-9 * abs(loglik):
@@ -165,16 +170,8 @@ def fit_subdistribution(
             step = step / 2
         beta = beta + step
         loglik, (score, information, steps) = new, rest
-        if float(np.abs(step).max()) < _SETTLED or bool((np.abs(beta) > _DIVERGED).any()):
+        if float(np.abs(step).max()) < _SETTLED or diverged(basis, beta):
             break
-    if float(np.abs(step).max()) >= _SETTLED or bool((np.abs(beta) > _DIVERGED).any()):
-        raise _no_maximum(model)
-    return CauseHazard(coefficients=beta, times=sets.times, increments=steps)
-
-
-def _no_maximum(model: str) -> FitError:
-    return FitError(
-        "the likelihood has no maximum: a column separates patients with and without the event",
-        where=model,
-        remedy="Choose elastic_net_cox, or drop the rare level or feature",
-    )
+    if float(np.abs(step).max()) >= _SETTLED or diverged(basis, beta):
+        raise no_maximum(model)
+    return CauseHazard(coefficients=back @ beta, times=sets.times, increments=steps)
