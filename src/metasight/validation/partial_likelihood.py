@@ -14,7 +14,15 @@ from numba import njit
 
 from metasight.errors import EvaluationError
 from metasight.validation.curves import censoring_before_and_at, kaplan_meier
-from metasight.validation.ordering import CENSORED, COMPETING, EVENT, Floats, Ints, as_weights, follow_up
+from metasight.validation.ordering import (
+    CENSORED,
+    COMPETING,
+    EVENT,
+    Floats,
+    Ints,
+    as_weights,
+    follow_up,
+)
 
 MAX_STEPS = 40
 
@@ -61,9 +69,7 @@ def _accumulate(s: Floats, r: float, x: Floats, i: int) -> None:
 
 
 @njit(cache=True)
-def _score_event(
-    s: Floats, count: float, gradient: Floats, information: Floats
-) -> float:
+def _score_event(s: Floats, count: float, gradient: Floats, information: Floats) -> float:
     """Take ``count`` events off the gradient with risk-set sums ``s``; returns the log part."""
     p = gradient.shape[0]
     k = 1 + p

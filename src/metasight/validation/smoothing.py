@@ -146,9 +146,7 @@ def _vertices(x: Floats, cell_size: int) -> Floats:
 
 
 @njit(cache=True)
-def _loess(
-    x: Floats, y: Floats, weight: Floats, q: int, cell_size: int, at: Floats
-) -> Floats:
+def _loess(x: Floats, y: Floats, weight: Floats, q: int, cell_size: int, at: Floats) -> Floats:
     vertex = _vertices(x, cell_size)
     m = vertex.shape[0]
     value, slope = np.empty(m), np.empty(m)
@@ -248,9 +246,7 @@ def _lowess(x: Floats, y: Floats, q: int, delta: float) -> Floats:
 
 
 @njit(cache=True)
-def _lowess_at(
-    x: Floats, y: Floats, weight: Floats, lo: int, at: float, radius: float
-) -> float:
+def _lowess_at(x: Floats, y: Floats, weight: Floats, lo: int, at: float, radius: float) -> float:
     """Local line with Cleveland's cut-offs: weight 1 within 0.1 %, none beyond 99.9 %."""
     n = x.shape[0]
     total = 0.0
@@ -302,4 +298,3 @@ def lowess(x: npt.ArrayLike, y: npt.ArrayLike, *, span: float = 2 / 3) -> tuple[
     delta = 0.01 * float(ascending[-1] - ascending[0])
     values = np.ascontiguousarray(np.asarray(y, dtype=np.float64)[order])
     return ascending, np.asarray(_lowess(ascending, values, q, delta))
-

@@ -1,0 +1,230 @@
+"""Discrimination of a class: AUC with DeLong's variance, paired AUCs, ordinal stage.
+
+Nodal stage is judged as an order (N0 < N1 < N2) by the generalised c-index, and at each of its
+thresholds as a class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm, rankdata
+
+from metasight.errors import EvaluationError
+from metasight.validation.ordering import Floats, as_vector
+from metasight.validation.recalibration import as_outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class BinaryAuc:
+    """AUC of a class and its DeLong interval.
+
+    Attributes
+    ----------
+    auc
+        Probability that a case's risk is above a control's, ties half; in [0, 1].
+    variance
+        DeLong.
+    lower, upper
+        Wald interval, cut at 0 and 1.
+    case_parts, control_parts
+        Structural components: each case's share of controls below it, and the reverse.
+    """
+
+    auc: float
+    variance: float
+    lower: float
+    upper: float
+    case_parts: Floats
+    control_parts: Floats
+
+
+def binary_auc(risk: npt.ArrayLike, y: npt.ArrayLike, *, confidence: float = 0.95) -> BinaryAuc:
+    """AUC with DeLong's variance, O(n log n).
+
+    Parameters
+    ----------
+    risk
+        Shape ``(n,)``; higher is more likely the class.
+    y
+        0 or 1, shape ``(n,)``.
+    confidence
+        Level of the interval.
+
+    Raises
+    ------
+    EvaluationError
+        One class only, or fewer than two in a class.
+
+    References
+    ----------
+    DeLong 1988; Sun and Xu 2014; R pROC.
+    """
+    outcome = as_outcome(y)
+    r = as_vector(risk, outcome.size, "risk")
+    case, control = r[outcome == 1], r[outcome == 0]
+    m, n = case.size, control.size
+    if min(m, n) < 2:
+        raise EvaluationError(
+            "too few patients in a class for a variance",
+            value=f"{m} with, {n} without",
+            remedy="At least two of each are needed",
+        )
+    everyone = rankdata(np.concatenate([case, control]))
+    case_parts = (everyone[:m] - rankdata(case)) / n
+    control_parts = 1 - (everyone[m:] - rankdata(control)) / m
+    auc = float(case_parts.mean())
+    variance = float(case_parts.var(ddof=1) / m + control_parts.var(ddof=1) / n)
+    half = float(norm.ppf(0.5 + confidence / 2)) * variance**0.5
+    return BinaryAuc(
+        auc=auc,
+        variance=variance,
+        lower=max(0.0, auc - half),
+        upper=min(1.0, auc + half),
+        case_parts=case_parts,
+        control_parts=control_parts,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedTest:
+    """Difference of two estimates on the same patients.
+
+    Attributes
+    ----------
+    difference
+        First minus second.
+    se
+        Standard error of the difference.
+    lower, upper
+        Wald interval.
+    z, p
+        Test of no difference, two-sided.
+    """
+
+    difference: float
+    se: float
+    lower: float
+    upper: float
+    z: float
+    p: float
+
+
+def wald_test(difference: float, se: float, confidence: float = 0.95) -> PairedTest:
+    """Two-sided normal test of a difference; p is 1 where both are exactly 0."""
+    half = float(norm.ppf(0.5 + confidence / 2)) * se
+    z = difference / se if se > 0 else (0.0 if difference == 0 else float("inf"))
+    return PairedTest(
+        difference=difference,
+        se=se,
+        lower=difference - half,
+        upper=difference + half,
+        z=z,
+        p=float(2 * norm.sf(abs(z))),
+    )
+
+
+def delong_test(
+    first: npt.ArrayLike, second: npt.ArrayLike, y: npt.ArrayLike, *, confidence: float = 0.95
+) -> PairedTest:
+    """Difference in AUC of two risks for the same patients.
+
+    Parameters
+    ----------
+    first, second, y
+        Shape ``(n,)``.
+    confidence
+        Level of the interval.
+
+    References
+    ----------
+    DeLong 1988.
+    """
+    a, b = binary_auc(first, y), binary_auc(second, y)
+    case, control = a.case_parts - b.case_parts, a.control_parts - b.control_parts
+    variance = case.var(ddof=1) / case.size + control.var(ddof=1) / control.size
+    return wald_test(a.auc - b.auc, float(variance**0.5), confidence)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrdinalDiscrimination:
+    """Order and thresholds of an ordinal stage.
+
+    Attributes
+    ----------
+    c
+        Generalised c-index: of pairs with different stages, how often the higher stage has the
+        higher expected stage (ties half).
+    thresholds
+        AUC of the probability of stage ≥ k for the class stage ≥ k, keyed by k = 1, 2, …; a
+        threshold with fewer than two patients on a side is left out.
+    """
+
+    c: float
+    thresholds: dict[int, BinaryAuc]
+
+
+def ordinal_discrimination(
+    probability: npt.ArrayLike, stage: npt.ArrayLike
+) -> OrdinalDiscrimination:
+    """Discrimination of predicted stage probabilities.
+
+    Parameters
+    ----------
+    probability
+        Shape ``(n, k)``; rows add to 1.
+    stage
+        Observed stage 0 … k − 1, shape ``(n,)``.
+
+    Raises
+    ------
+    EvaluationError
+        One stage only.
+
+    References
+    ----------
+    Harrell 2015, section 10.8; Van Calster 2012.
+    """
+    p = np.asarray(probability, dtype=np.float64)
+    observed = np.asarray(stage, dtype=np.int64)
+    expected = p @ np.arange(p.shape[1])
+    c = generalised_c(expected, observed)
+    thresholds = {}
+    for k in range(1, p.shape[1]):
+        above = (observed >= k).astype(int)
+        if min(above.sum(), above.size - above.sum()) >= 2:
+            thresholds[k] = binary_auc(p[:, k:].sum(axis=1), above)
+    return OrdinalDiscrimination(c=c, thresholds=thresholds)
+
+
+def generalised_c(
+    score: npt.ArrayLike, stage: npt.ArrayLike, *, weights: npt.ArrayLike | None = None
+) -> float:
+    """Concordance of a score with an ordinal stage over pairs of different stages.
+
+    Raises
+    ------
+    EvaluationError
+        One stage only.
+    """
+    observed = np.asarray(stage, dtype=np.int64)
+    s = as_vector(score, observed.size, "score")
+    w = np.ones(s.size) if weights is None else np.asarray(weights, dtype=np.float64)
+    above = pairs = 0.0
+    values, rank = np.unique(s, return_inverse=True)
+    lower = np.zeros(values.size)
+    for k in np.unique(observed):
+        here = np.bincount(rank, w * (observed == k), values.size)
+        below = np.cumsum(lower) - lower / 2
+        above += float((here * below).sum())
+        pairs += float(here.sum() * lower.sum())
+        lower += here
+    if pairs <= 0:
+        raise EvaluationError(
+            "one stage only",
+            value=f"{observed.size} patients",
+            remedy="The c-index needs patients of different stages",
+        )
+    return above / pairs

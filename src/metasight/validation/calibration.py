@@ -1,0 +1,334 @@
+"""Calibration of a risk by a horizon, censoring and competing events included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import chi2
+
+from metasight.errors import EvaluationError
+from metasight.validation.brier import as_risk, observed_risk
+from metasight.validation.curves import incidence_by, pseudo_values
+from metasight.validation.ipcw import require_horizon
+from metasight.validation.ordering import COMPETING, Floats, follow_up
+from metasight.validation.partial_likelihood import fine_gray_robust_se, fit_hazard
+from metasight.validation.recalibration import to_cloglog
+from metasight.validation.smoothing import loess, spline_basis, spline_knots
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationIndex:
+    """Distance of a smoothed calibration curve from the diagonal, over the patients.
+
+    Attributes
+    ----------
+    ici, e50, e90, emax
+        Mean, median, 90th percentile and maximum of |observed − predicted|; 0 is ideal.
+    observed
+        Smoothed observed risk of each patient, shape ``(n,)``.
+    knots
+        Of the spline, on its own scale; empty for loess.
+    """
+
+    ici: float
+    e50: float
+    e90: float
+    emax: float
+    observed: Floats
+    knots: Floats
+
+
+def calibration_index(
+    observed: Floats, predicted: Floats, knots: Floats | None = None
+) -> CalibrationIndex:
+    """Summarise |observed − predicted| (Austin and Steyerberg 2019)."""
+    gap = np.abs(observed - predicted)
+    return CalibrationIndex(
+        ici=float(gap.mean()),
+        e50=float(np.median(gap)),
+        e90=float(np.quantile(gap, 0.9)),
+        emax=float(gap.max()),
+        observed=observed,
+        knots=np.empty(0) if knots is None else knots,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanCalibration:
+    """Observed against expected events by a horizon.
+
+    Attributes
+    ----------
+    observed
+        1 − Kaplan–Meier, or Aalen–Johansen with competing events.
+    expected
+        Mean predicted risk.
+    oe
+        observed / expected; above 1 the model predicts too little risk.
+    """
+
+    observed: float
+    expected: float
+    oe: float
+
+
+def mean_calibration(
+    time: npt.ArrayLike, status: npt.ArrayLike, risk: npt.ArrayLike, horizon: float
+) -> MeanCalibration:
+    """O/E by ``horizon``.
+
+    Parameters
+    ----------
+    time, status, risk
+        Shape ``(n,)``.
+    horizon
+        Same unit as ``time``.
+
+    Raises
+    ------
+    EvaluationError
+        The horizon is refused, or a risk lies outside [0, 1].
+    """
+    require_horizon(time, status, horizon, min_censoring_survival=0.0)
+    expected = float(as_risk(risk, np.asarray(status).size).mean())
+    observed = observed_risk(time, status, horizon)
+    return MeanCalibration(observed=observed, expected=expected, oe=observed / expected)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationSlope:
+    """Log hazard ratio a unit of log(−log(1 − risk)); 1 is ideal, below 1 too extreme risks."""
+
+    slope: float
+    se: float
+
+
+def calibration_slope(
+    time: npt.ArrayLike,
+    status: npt.ArrayLike,
+    risk: npt.ArrayLike,
+    horizon: float,
+    *,
+    as_crr: bool = False,
+) -> CalibrationSlope:
+    """Slope of a Cox model (Efron), or with competing events a Fine–Gray model, on the risk.
+
+    Parameters
+    ----------
+    time, status, risk
+        Shape ``(n,)``.
+    horizon
+        Horizon of the risk.
+    as_crr
+        Fine–Gray with the conventions of cmprsk::crr.
+
+    Raises
+    ------
+    EvaluationError
+        The risks are constant, or nobody had the event.
+
+    References
+    ----------
+    Royston and Altman 2013; Austin 2022 (competing events).
+    """
+    x = to_cloglog(as_risk(risk, np.asarray(status).size))
+    competing = bool((np.asarray(status) == COMPETING).any())
+    fit = fit_hazard(time, status, x, horizon, fine_gray=competing, as_crr=as_crr and competing)
+    se = fine_gray_robust_se(time, status, x, fit) if competing else fit.se
+    return CalibrationSlope(slope=float(fit.coef[0]), se=float(se[0]))
+
+
+def spline_calibration(
+    time: npt.ArrayLike,
+    status: npt.ArrayLike,
+    risk: npt.ArrayLike,
+    horizon: float,
+    *,
+    n_knots: int = 3,
+    as_crr: bool = False,
+) -> CalibrationIndex:
+    """Smoothed calibration by a Cox or Fine–Gray model on a restricted cubic spline.
+
+    The spline is of log(−log(1 − risk)); proportional (subdistribution) hazards in it are
+    assumed.
+
+    Parameters
+    ----------
+    time, status, risk
+        Shape ``(n,)``.
+    horizon
+        Horizon of the risk.
+    n_knots
+        3, 4 or 5, at Harrell's quantiles.
+    as_crr
+        Fine–Gray with the conventions of cmprsk::crr.
+
+    Raises
+    ------
+    EvaluationError
+        The horizon is refused, or the risks have too few distinct values.
+
+    References
+    ----------
+    Austin, Harrell and van Klaveren 2020; Austin 2022.
+    """
+    require_horizon(time, status, horizon, min_censoring_survival=0.0)
+    r = as_risk(risk, np.asarray(status).size)
+    x = to_cloglog(r)
+    knots = spline_knots(x, n_knots)
+    basis = spline_basis(x, knots)
+    competing = bool((np.asarray(status) == COMPETING).any())
+    fit = fit_hazard(time, status, basis, horizon, fine_gray=competing, as_crr=as_crr and competing)
+    return calibration_index(fit.risk(basis), r, knots)
+
+
+def pseudo_value_calibration(
+    time: npt.ArrayLike,
+    status: npt.ArrayLike,
+    risk: npt.ArrayLike,
+    horizon: float,
+    *,
+    span: float = 0.75,
+) -> CalibrationIndex:
+    """Smoothed calibration by loess of jackknife pseudo-values on the risk.
+
+    Assumes no model; the curve is cut to [0, 1] only by the reader.
+
+    Parameters
+    ----------
+    time, status, risk
+        Shape ``(n,)``.
+    horizon
+        Horizon of the risk.
+    span
+        Of the loess.
+
+    References
+    ----------
+    Gerds 2014; van Geloven 2022.
+    """
+    require_horizon(time, status, horizon, min_censoring_survival=0.0)
+    r = as_risk(risk, np.asarray(status).size)
+    smooth = loess(r, pseudo_values(time, status, horizon), r, span=span)
+    return calibration_index(smooth, r)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RiskGroup:
+    """Patients of like predicted risk: how many, their mean prediction and observed risk."""
+
+    n: int
+    mean_predicted: float
+    observed: float
+
+
+def risk_groups(risk: npt.ArrayLike, k: int = 5) -> npt.NDArray[np.int64]:
+    """Group of each patient by quantiles of the risk, 0 … k − 1; ties stay together."""
+    r = np.asarray(risk, dtype=float)
+    edges = np.quantile(r, np.arange(1, k) / k)
+    return np.searchsorted(edges, r, side="left").astype(np.int64)
+
+
+def grouped_calibration(
+    time: npt.ArrayLike,
+    status: npt.ArrayLike,
+    risk: npt.ArrayLike,
+    horizon: float,
+    *,
+    k: int = 5,
+) -> tuple[RiskGroup, ...]:
+    """Observed against mean predicted risk in ``k`` groups of equal size.
+
+    Parameters
+    ----------
+    time, status, risk
+        Shape ``(n,)``.
+    horizon
+        Horizon of the risk.
+    k
+        Number of groups.
+
+    Returns
+    -------
+    tuple of RiskGroup
+        Lowest risk first; a group left empty by ties is left out.
+    """
+    data = follow_up(time, status)
+    r = as_risk(risk, data.n)[data.order]
+    group = risk_groups(r, k)
+    ones = np.ones(data.n)
+    return tuple(
+        RiskGroup(
+            n=int((group == g).sum()),
+            mean_predicted=float(r[group == g].mean()),
+            observed=float(incidence_by(data.time, data.status, ones, group == g, float(horizon))),
+        )
+        for g in range(k)
+        if (group == g).any()
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistributionCalibration:
+    """D-calibration: counts of predicted survival at the observed time, and their test.
+
+    Attributes
+    ----------
+    bins
+        Expected patients in each bin of survival, 0 to 1; equal counts are ideal.
+    chisq, p
+        Against equal counts, with the number of bins − 1 degrees of freedom.
+    """
+
+    bins: Floats
+    chisq: float
+    p: float
+
+
+def d_calibration(
+    survival: npt.ArrayLike, event: npt.ArrayLike, *, n_bins: int = 10
+) -> DistributionCalibration:
+    """Whether predicted survival at the event time is uniform.
+
+    A patient censored at predicted survival s is spread over [0, s], uniformly.
+
+    Parameters
+    ----------
+    survival
+        Predicted probability of no event up to each patient's own time, in [0, 1], ``(n,)``.
+    event
+        1 event, 0 censored.
+    n_bins
+        Equal bins of [0, 1].
+
+    Raises
+    ------
+    EvaluationError
+        A survival outside [0, 1], or nobody had the event.
+
+    References
+    ----------
+    Haider 2020.
+    """
+    s = as_risk(survival, np.asarray(event).size)
+    dead = np.asarray(event).astype(bool)
+    if not dead.any():
+        raise EvaluationError(
+            "every patient is censored",
+            value=f"0 events in {s.size} patients",
+            remedy="D-calibration needs events",
+        )
+    own = np.minimum((s * n_bins).astype(np.int64), n_bins - 1)
+    bins = np.bincount(own[dead], minlength=n_bins).astype(np.float64)
+    lower = np.arange(n_bins) / n_bins
+    for value, k in zip(s[~dead], own[~dead], strict=True):
+        if value <= 0:
+            bins[0] += 1
+            continue
+        bins[k] += (value - lower[k]) / value
+        bins[:k] += 1 / n_bins / value
+    even = s.size / n_bins
+    chisq = float(((bins - even) ** 2 / even).sum())
+    return DistributionCalibration(bins=bins, chisq=chisq, p=float(chi2.sf(chisq, n_bins - 1)))
