@@ -97,7 +97,7 @@ def folds_disjoint(
     tested = {(s.repeat, s.fold): set(s.test) for s in splits if s.scheme == "kfold"}
     strangers = sum(
         len(set(rows["patient"]) - tested.get((int(str(r)), int(str(f))), set()))
-        for (r, f), rows in table.groupby(["repeat", "fold"])  # type: ignore[misc]
+        for (r, f), rows in table.groupby(["repeat", "fold"])
     )
     bad = len(wrong) + strangers
     return Check(
@@ -196,13 +196,15 @@ def single_features(features: FeatureTable, outcome: Outcome) -> Check:
         verdict="warn" if proxies else "pass",
         finding=f"{', '.join(proxies)} reach C > {SINGLE_FEATURE_LIMIT}"
         if proxies
-        else (f"strongest of {len(found)}: {best}, C {found[best]:.2f}" if found else "none usable"),
+        else (
+            f"strongest of {len(found)}: {best}, C {found[best]:.2f}" if found else "none usable"
+        ),
         limit=f"C or AUC ≤ {SINGLE_FEATURE_LIMIT}",
     )
 
 
 def centre_shortcut(probabilities: pd.DataFrame | None, centre: pd.Series[str]) -> Check:
-    """How well the centre can be told from the features, out of fold (mean one-against-rest AUC)."""
+    """How well the centre is told from the features, out of fold (mean one-against-rest AUC)."""
     title = "The centre cannot be told from the features"
     limit = f"mean AUC ≤ {CENTRE_AUC_LIMIT}; leave-one-centre-out shows what it costs"
     if probabilities is None:

@@ -7,7 +7,6 @@ killed goes on where it was and a run with nothing changed does nothing.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -15,31 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metasight import steps
 from metasight.engine.progress import Progress
-from metasight.engine.run import INLINE, Pending, execute, pending, remember
-from metasight.engine.store import Step, Store
+from metasight.engine.run import Pending, execute, pending, remember
+from metasight.engine.store import Step, StepFunction, Store
 from metasight.errors import StudyError
-from metasight.evaluation_step import (
-    CollectArgument,
-    EvaluateArgument,
-    LeakageArgument,
-    collect,
-    evaluate_step,
-    leakage_step,
-)
-from metasight.protocol.endpoint import SurvivalEndpoint
+from metasight.models.settings import ModelSettings
 from metasight.provenance import hash_code, hash_json, versions
-from metasight.report_step import ReportArgument, report_step
+from metasight.steps import data, fitting, judging, results
+from metasight.steps.files import read_json
 from metasight.study import Study, StudyModel
 
 POPULATIONS = ("as_written", "all_eligible")
 
 # What a step's result rests on, besides its settings and inputs.
 _READING = ("protocol", "cohort", "errors.py", "units.py", "ledger.py")
-_FITTING = ("models", "features", "predictions.py", "steps.py")
-_JUDGING = ("validation", "leakage.py", "evaluation_step.py")
-_REPORTING = ("report", "report_step.py")
+_FITTING = ("models", "features", "predictions.py", "steps/fitting.py")
+_JUDGING = ("validation", "leakage.py", "predictions.py", "steps/judging.py")
+_REPORTING = ("report", "bundle.py", "steps/results.py")
 
 
 @dataclass(frozen=True)
@@ -73,14 +64,19 @@ class Plan:
     ----------
     steps
         Each after those it needs.
-    results
-        The step whose folder becomes the run's results.
+    cohort, collected, report
+        Steps whose folders are read afterwards.
+    analyses
+        Headline first.
     pending
-        Steps without a result, and why.
+        Steps without a result when the plan was made, and why.
     """
 
     steps: tuple[Step, ...]
-    results: Step
+    cohort: Step
+    collected: Step
+    report: Step
+    analyses: tuple[Analysis, ...]
     pending: tuple[Pending, ...]
 
 
@@ -102,7 +98,9 @@ def run(study: Study, *, scheduler: str, progress: Progress) -> tuple[Path, tupl
     """
     plan = plan_study(study)
     store = Store(study.store)
-    execute([p.step for p in plan.pending], store, scheduler=scheduler, progress=progress)
+    missing = [p.step for p in plan.pending if not store.has(p.step.key)]
+    if missing:
+        execute(missing, store, scheduler=scheduler, progress=progress)
     remember(plan.steps, study.memory)
     return publish(study, plan, store), plan.pending
 
@@ -111,19 +109,30 @@ def plan_study(study: Study) -> Plan:
     """Plan of a study; reads the tables, for what there is to fit depends on who is eligible."""
     store = Store(study.store)
     cohort = cohort_step(study)
-    fresh = list(pending([cohort], store, study.memory))
-    folder = store.make(cohort)
-    analyses = list(plan_analyses(study, cohort, steps.read_json(folder / "cohort.json")))
-    fresh += pending([a.data for a in analyses], store, study.memory)
+    waiting = list(pending([cohort], store, study.memory))
+    info = read_json(store.make(cohort) / "cohort.json")
+    analyses = tuple(plan_analyses(study, cohort, info))
+    waiting += pending([a.data for a in analyses], store, study.memory)
     for analysis in analyses:
         store.make(analysis.data)
     planned = [cohort, *(a.data for a in analyses)]
+    judged: list[Step] = []
     for analysis in analyses:
-        planned += analysis_steps(study, analysis, store.path(analysis.data.key))
-    results = report(study, cohort, analyses, planned)
-    planned.append(results)
-    later = [p for p in pending(planned, store, study.memory) if p.step not in fresh]
-    return Plan(tuple(planned), results, tuple(later))
+        own = analysis_steps(study, analysis, store.path(analysis.data.key), info)
+        judged += [s for s in own if s.stage in {"checks", "evaluation", "final models"}]
+        planned += own
+    collected, report = results_steps(
+        study, analyses, [cohort, *(a.data for a in analyses), *judged]
+    )
+    planned += [collected, report]
+    return Plan(
+        steps=tuple(planned),
+        cohort=cohort,
+        collected=collected,
+        report=report,
+        analyses=analyses,
+        pending=(*waiting, *pending(planned, store, study.memory)),
+    )
 
 
 # --------------------------------------------------------------------------- cohort and data
@@ -134,8 +143,8 @@ def cohort_step(study: Study) -> Step:
     return Step(
         name="cohort",
         stage="cohort",
-        function=steps.cohort,
-        argument=steps.CohortArgument(
+        function=data.cohort,
+        argument=data.CohortArgument(
             folder=study.folder, settings=study.settings, protocol=study.protocol
         ),
         ingredients={
@@ -167,7 +176,7 @@ def plan_analyses(study: Study, cohort: Step, info: dict[str, Any]) -> Iterator[
             ),
             remedy="See the ledger; waive what this study cannot assess, with the reason",
         )
-    wanted = [(primary, headline)]
+    wanted: list[tuple[str, str]] = [(primary, headline)]
     if info[other] != info[headline] and info[other]:
         wanted.append((primary, other))
     wanted += [(e.name, headline) for e in protocol.endpoint if not e.primary]
@@ -191,7 +200,7 @@ def data_step(study: Study, cohort: Step, endpoint: str, population: str) -> Ste
     analysis = study.settings.analysis
     primary = endpoint == study.protocol.primary.name
     headline = primary and population == study.protocol.headline_population
-    argument = steps.DataArgument(
+    argument = data.DataArgument(
         endpoint=endpoint,
         population=population,
         protocol=study.protocol,
@@ -206,13 +215,11 @@ def data_step(study: Study, cohort: Step, endpoint: str, population: str) -> Ste
     return Step(
         name=f"data {endpoint} {population}",
         stage="cohort",
-        function=steps.analysis_data,
+        function=data.analysis_data,
         argument=argument,
         ingredients={
-            "analysis": {
-                k: v for k, v in vars(argument).items() if k not in {"protocol"}
-            },
-            "code of splits and features": hash_code(*_READING, "features", "steps.py"),
+            "analysis": {k: v for k, v in vars(argument).items() if k != "protocol"},
+            "code of splits and features": hash_code(*_READING, "features", "steps/data.py"),
         },
         needs=(cohort,),
     )
@@ -221,157 +228,173 @@ def data_step(study: Study, cohort: Step, endpoint: str, population: str) -> Ste
 # ------------------------------------------------------------------------ fits and evaluation
 
 
-def analysis_steps(study: Study, analysis: Analysis, folder: Path) -> list[Step]:
-    """Every fit of one analysis, its checks and its evaluation."""
-    splits = steps.read_json(folder / "splits.json")
+def analysis_steps(
+    study: Study, analysis: Analysis, folder: Path, info: dict[str, Any]
+) -> list[Step]:
+    """Every fit of one analysis, its evaluation, and for the headline its checks."""
+    splits = read_json(folder / "splits.json")
     settings = study.settings.analysis
-    fits = [
-        _fit_step(study, analysis, model, steps.fit, "fit",
-                  scheme=s["scheme"], repeat=s["repeat"], fold=s["fold"])
-        for model in analysis.models
-        for s in splits
-    ]  # fmt: skip
+
+    def fits(
+        models: Sequence[StudyModel], what: Fitting, which: Sequence[dict[str, Any]]
+    ) -> list[Step]:
+        return [fit_step(study, analysis, m, what, w) for m in models for w in which]
+
+    places = [{k: s[k] for k in ("scheme", "repeat", "fold")} for s in splits]
+    crossfitted = fits(analysis.models, CROSS_VALIDATION, places)
     if not analysis.headline:
-        return [*fits, _evaluate(study, analysis, fits, [])]
-    headline = next(m for m in analysis.models if m.name == settings.headline_model)
-    noise = [
-        _fit_step(study, analysis, headline, steps.noise, "noise", number=k)
-        for k in range(settings.noise_replicates)
+        return [*crossfitted, evaluate_step(study, analysis, crossfitted)]
+    headline = [m for m in analysis.models if m.name == settings.headline_model]
+    numbers = [{"number": k} for k in range(settings.instability_resamples)]
+    resamples = fits(headline, RESAMPLE, numbers)
+    everybody = fits(analysis.models, EVERYBODY, [{}])
+    checked = [
+        *fits(headline, NOISE, [{"number": k} for k in range(settings.noise_replicates)]),
+        *fits(analysis.models, SPOILT, [{}]),
     ]
-    spoilt = [
-        _fit_step(study, analysis, model, steps.corrupted, "spoilt rows")
-        for model in analysis.models
-    ]
-    resamples = [
-        _fit_step(study, analysis, headline, steps.resample, "resample", number=k)
-        for k in range(settings.instability_resamples)
-    ]
-    everybody = [
-        _fit_step(study, analysis, model, steps.everybody, "everybody")
-        for model in analysis.models
-    ]
-    centres = []
     if any(s["scheme"] == "centre" for s in splits):
-        centres = [_fit_step(study, analysis, headline, steps.centre_probabilities, "centre")]
+        checked += fits(headline, CENTRE, [{}])
     leakage = Step(
         name="leakage checks",
         stage="checks",
-        function=leakage_step,
-        argument=LeakageArgument(data=analysis.data.name, model=headline.name),
+        function=judging.check_leakage,
+        argument=judging.LeakageArgument(
+            data=analysis.data.name,
+            protocol=study.protocol,
+            model=settings.headline_model,
+            windows_checked=tuple(info["windows_checked"]),
+        ),
         ingredients={"code of checks": hash_code(*_JUDGING)},
-        needs=(analysis.data, *fits, *noise, *spoilt, *centres),
+        needs=(analysis.data, *crossfitted, *checked),
     )
-    evaluation = _evaluate(study, analysis, fits, [*resamples, *everybody])
-    return [*fits, *noise, *spoilt, *resamples, *everybody, *centres, leakage, evaluation]
+    evaluation = evaluate_step(study, analysis, [*crossfitted, *resamples, *everybody])
+    return [*crossfitted, *resamples, *everybody, *checked, leakage, evaluation]
 
 
-def _fit_step(
-    study: Study, analysis: Analysis, model: StudyModel, function: Any, what: str, **which: Any
+@dataclass(frozen=True)
+class Fitting:
+    """A kind of fit: its name in step names, its progress bar, and what is called."""
+
+    name: str
+    stage: str
+    function: StepFunction
+
+
+CROSS_VALIDATION = Fitting("fit", "cross-validation", fitting.fit)
+RESAMPLE = Fitting("resample", "instability", fitting.resample)
+EVERYBODY = Fitting("everybody", "final models", fitting.everybody)
+NOISE = Fitting("noise", "checks", fitting.noise)
+SPOILT = Fitting("spoilt rows", "checks", fitting.corrupted)
+CENTRE = Fitting("centre", "checks", fitting.centre_probabilities)
+
+
+def fit_step(
+    study: Study, analysis: Analysis, model: StudyModel, what: Fitting, which: dict[str, Any]
 ) -> Step:
-    # Endpoints decide which fits there are, not what a fit is.
-    own = type(model).__mro__[1].model_validate(model.model_dump(exclude={"endpoints"}))
+    """One fit of one model."""
+    # Which endpoints a model serves decides which fits there are, not what a fit is.
+    own = ModelSettings.model_validate(model.model_dump(exclude={"endpoints"}))
     place = " ".join(str(v) for v in which.values())
-    argument = steps.FitArgument(
-        data=analysis.data.name, model=own, seed=study.settings.analysis.seed, **which
-    )
+    parts = [what.name, f"{analysis.endpoint} {analysis.population}", model.name, place]
     return Step(
-        name=f"{what} · {analysis.endpoint} {analysis.population} · {model.name} · {place}".rstrip(" ·"),
-        stage={"fit": "cross-validation", "noise": "noise replay", "spoilt rows": "checks",
-               "resample": "instability", "everybody": "final models", "centre": "checks"}[what],
-        function=function,
-        argument=argument,
+        name=" · ".join(p for p in parts if p),
+        stage=what.stage,
+        function=what.function,
+        argument=fitting.FitArgument(
+            data=analysis.data.name, model=own, seed=study.settings.analysis.seed, **which
+        ),
         ingredients={
             "model": own.model_dump(mode="json"),
-            "seed": argument.seed,
+            "seed": study.settings.analysis.seed,
             "split": which,
             "code of models": hash_code(*_FITTING),
         },
         needs=(analysis.data,),
-    )  # fmt: skip
+    )
 
 
-def _evaluate(
-    study: Study, analysis: Analysis, fits: Sequence[Step], extra: Sequence[Step]
-) -> Step:
+def evaluate_step(study: Study, analysis: Analysis, fits: Sequence[Step]) -> Step:
+    """Judge one analysis."""
     settings = study.settings.analysis
     endpoint = next(e for e in study.protocol.endpoint if e.name == analysis.endpoint)
-    names = [m.name for m in analysis.models]
-    argument = EvaluateArgument(
+    names = tuple(m.name for m in analysis.models)
+    argument = judging.EvaluateArgument(
         data=analysis.data.name,
         endpoint=analysis.endpoint,
-        # Where the study's reference is not fitted for this endpoint, its first model is.
+        # An endpoint that the study's reference is not fitted for is judged against its first
+        # model, and its last one is the headline.
         reference_model=settings.reference_model if settings.reference_model in names else names[0],
         headline_model=settings.headline_model if settings.headline_model in names else names[-1],
-        models=tuple(names),
+        models=names,
         thresholds=endpoint.thresholds,
-        bootstrap=settings.bootstrap if analysis.headline else min(settings.bootstrap, 200),
+        bootstrap=settings.bootstrap,
         seed=settings.seed,
         subgroups=settings.subgroups if analysis.headline else (),
-        survival=isinstance(endpoint, SurvivalEndpoint),
     )
     return Step(
         name=f"evaluate {analysis.endpoint} {analysis.population}",
         stage="evaluation",
-        function=evaluate_step,
+        function=judging.judge,
         argument=argument,
         ingredients={
             "evaluation": {k: v for k, v in vars(argument).items() if k != "data"},
             "code of validation": hash_code(*_JUDGING),
         },
-        needs=(analysis.data, *fits, *extra),
+        needs=(analysis.data, *fits),
     )
 
 
 # ------------------------------------------------------------------------------------ results
 
 
-def report(study: Study, cohort: Step, analyses: Sequence[Analysis], planned: list[Step]) -> Step:
-    """Predictions, ledger, features and bundle in one folder, then the report over them.
-
-    Appends the collecting step to ``planned`` and returns the report step.
-    """
-    headline = next(a for a in analyses if a.headline)
-    provenance = {
+def results_steps(
+    study: Study, analyses: Sequence[Analysis], needs: Sequence[Step]
+) -> tuple[Step, Step]:
+    """The step that gathers predictions, ledger, features and bundle, and the report step."""
+    provenance: dict[str, Any] = {
         "tables": study.input_hashes(),
         "settings": study.settings.model_dump(mode="json", exclude={"salt"}),
-        "protocol": {"id": study.protocol.id, "version": study.protocol.version,
-                     "hash": hash_json(study.protocol.model_dump(mode="json", by_alias=True))},
+        "protocol": {
+            "id": study.protocol.id,
+            "version": study.protocol.version,
+            "hash": hash_json(study.protocol.model_dump(mode="json", by_alias=True)),
+        },
         "versions": versions(),
         "code": hash_code("."),
-    }  # fmt: skip
+    }
+    provenance["run"] = hash_json([provenance, [s.key for s in needs]])[:12]
+    argument = results.ResultsArgument(
+        settings=study.settings,
+        protocol=study.protocol,
+        analyses=tuple(
+            results.AnalysisNames(
+                endpoint=a.endpoint,
+                population=a.population,
+                headline=a.headline,
+                data=a.data.name,
+                judged=f"evaluate {a.endpoint} {a.population}",
+            )
+            for a in analyses
+        ),
+        provenance=provenance,
+    )
     collected = Step(
         name="results",
-        stage="evaluation",
-        function=collect,
-        argument=CollectArgument(
-            data=headline.data.name,
-            endpoint=headline.endpoint,
-            protocol=study.protocol,
-            models=tuple(m.name for m in headline.models),
-            headline_model=study.settings.analysis.headline_model,
-            provenance=provenance,
-        ),
-        ingredients={"provenance": provenance, "code": hash_code(*_JUDGING, "bundle.py")},
-        needs=(cohort, *(s for s in planned if s.name != "cohort")),
+        stage="report",
+        function=results.collect,
+        argument=argument,
+        ingredients={"provenance": provenance, "code of results": hash_code(*_REPORTING)},
+        needs=tuple(needs),
     )
-    planned.append(collected)
-    return Step(
+    report = Step(
         name="report",
         stage="report",
-        function=report_step,
-        argument=ReportArgument(
-            settings=study.settings,
-            protocol=study.protocol,
-            analyses=tuple((a.endpoint, a.population, a.data.name) for a in analyses),
-            provenance=provenance,
-        ),
-        ingredients={
-            "title": study.settings.title,
-            "code of report": hash_code(*_REPORTING),
-        },
-        needs=(collected, cohort, *(s for s in planned if s.stage in {"cohort", "checks", "evaluation"}
-                                    and s.name not in {"cohort", "results"})),
-    )  # fmt: skip
+        function=results.report,
+        argument=argument,
+        ingredients={"provenance": provenance, "code of report": hash_code(*_REPORTING)},
+        needs=tuple(needs),
+    )
+    return collected, report
 
 
 def publish(study: Study, plan: Plan, store: Store) -> Path:
@@ -379,14 +402,13 @@ def publish(study: Study, plan: Plan, store: Store) -> Path:
 
     The run is named by its content, so the same study gives the same folder.
     """
-    collected = next(s for s in plan.steps if s.name == "results")
-    name = plan.results.key[:12]
+    name = str(plan.report.argument.provenance["run"])
     final = study.results / name
     if not final.is_dir():
         scratch = study.results / f".{name}"
         shutil.rmtree(scratch, ignore_errors=True)
-        shutil.copytree(store.path(collected.key), scratch)
-        shutil.copytree(store.path(plan.results.key), scratch, dirs_exist_ok=True)
+        shutil.copytree(store.path(plan.collected.key), scratch)
+        shutil.copytree(store.path(plan.report.key), scratch, dirs_exist_ok=True)
         os.rename(scratch, final)
     link = study.results / "latest"
     if not link.is_symlink() or os.readlink(link) != name:
@@ -397,8 +419,27 @@ def publish(study: Study, plan: Plan, store: Store) -> Path:
     return final
 
 
-def checked(study: Study) -> dict[str, Any]:
-    """Read and screen a study without fitting: counts, analyses and what would run.
+@dataclass(frozen=True, kw_only=True)
+class Screening:
+    """What a study comes down to before anything is fitted.
+
+    Attributes
+    ----------
+    cohort
+        Counts and flow steps.
+    data
+        One dict an analysis: endpoint, population, patients, events, horizons, missing.
+    plan
+        What would run.
+    """
+
+    cohort: dict[str, Any]
+    data: tuple[dict[str, Any], ...]
+    plan: Plan
+
+
+def screen(study: Study) -> Screening:
+    """Read and screen a study without fitting.
 
     Raises
     ------
@@ -407,11 +448,8 @@ def checked(study: Study) -> dict[str, Any]:
     """
     plan = plan_study(study)
     store = Store(study.store)
-    folder = store.path(next(s for s in plan.steps if s.name == "cohort").key)
-    data = [steps.read_json(store.path(s.key) / "data.json")
-            for s in plan.steps if s.name.startswith("data ")]  # fmt: skip
-    return {"cohort": json.loads((folder / "cohort.json").read_text("utf-8")), "data": data,
-            "pending": plan.pending}  # fmt: skip
-
-
-__all__ = ["INLINE", "Plan", "checked", "plan_study", "publish", "run"]
+    return Screening(
+        cohort=read_json(store.path(plan.cohort.key) / "cohort.json"),
+        data=tuple(read_json(store.path(a.data.key) / "data.json") for a in plan.analyses),
+        plan=plan,
+    )

@@ -82,6 +82,8 @@ class StudySettings(CohortSettings):
         Built-in name, or path of a protocol file relative to the study folder.
     title
         Of the report; the protocol's title without.
+    demonstration
+        Set when the study is a demonstration on public data: what it is; the report says so.
     analysis
         How models are fitted and judged.
     model
@@ -92,6 +94,7 @@ class StudySettings(CohortSettings):
 
     protocol: str
     title: str = ""
+    demonstration: str = ""
     analysis: AnalysisSettings
     model: tuple[StudyModel, ...] = Field(min_length=1)
 

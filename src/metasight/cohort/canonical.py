@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -135,23 +136,20 @@ class _Reader:
         if mapping.column not in self.raw.cells:
             close = difflib.get_close_matches(mapping.column, map(str, self.raw.cells.columns), n=3)
             hint = f"perhaps {' or '.join(repr(c) for c in close)}; " if close else ""
+            accepted = hint + "a column of this name, or another mapping"
             self._problem(None, mapping.column, "", f"missing column (for {variable.name})",
-                          hint + "a column of this name, or another mapping in study.toml")  # fmt: skip
+                          accepted)  # fmt: skip
             return
         if mapping.unit and conversion_factor(mapping.unit, variable.unit) is None:
-            self._problem(None, mapping.column, mapping.unit, "unknown unit",
-                          " or ".join((variable.unit or "no unit", *units_like(variable.unit))))  # fmt: skip
+            accepted = " or ".join((variable.unit or "none", *units_like(variable.unit)))
+            self._problem(None, mapping.column, mapping.unit, "unknown unit", accepted)
             return
         missing = {"", *self.settings.patients.missing, *mapping.missing}
-        bad = 0
         for number, text in self.raw.cells[mapping.column].items():
             value: Value | None = None
             if text not in missing:
-                value, problem = parse_cell(
-                    text, variable, mapping, self.settings.patients.decimal
-                )
+                value, problem = parse_cell(text, variable, mapping, self.settings.patients.decimal)
                 if problem:
-                    bad += 1
                     self._problem(int(str(number)), mapping.column, text, problem, _accepted(
                         variable, mapping))  # fmt: skip
             rows[int(str(number))][variable.name] = value
@@ -177,7 +175,8 @@ class _Reader:
         ]
         hint = f'; the values look like {fits[0]}: set unit = "{fits[0]}"' if fits else ""
         self._problem(None, mapping.column, f"median {median:g} {variable.unit}", "wrong unit",
-                      f"{variable.name} in {variable.unit}, median {low:g} to {high:g}{hint}")  # fmt: skip
+                      f"{variable.name} in {variable.unit}, median {low:g} to {high:g}"
+                      + hint)  # fmt: skip
 
     # ------------------------------------------------------------------ rows
 
@@ -195,7 +194,8 @@ class _Reader:
                 days = (date - zero).days
                 if days < 0:
                     self._problem(number, self._source(name), f"{days} days",
-                                  "dates out of order: before time zero", f"a day on or after {self.protocol.time_zero}")  # fmt: skip
+                                  "dates out of order: before time zero",
+                                  f"on or after the {self.protocol.time_zero}")  # fmt: skip
                 row[days_name] = float(days)
         if row.get("followup_days") is None and row.get("death") is True:
             row["followup_days"] = row.get("death_days")
@@ -225,7 +225,8 @@ class _Reader:
                 if not window.from_days <= days <= window.to_days:
                     self._problem(number, self._source(name), f"day {days}",
                                   "measured outside its window",
-                                  f"day {window.from_days} to {window.to_days} from {self.protocol.time_zero}")  # fmt: skip
+                                  f"day {window.from_days} to {window.to_days} from the "
+                                  f"{self.protocol.time_zero}")  # fmt: skip
         return tuple(checked)
 
     def _check_rules(self, rows: dict[int, PatientRow]) -> None:
@@ -253,7 +254,7 @@ class _Reader:
         if id_column not in self.raw.cells:
             close = difflib.get_close_matches(id_column, map(str, self.raw.cells.columns), n=3)
             self._problem(None, id_column, "", "missing column (the patient id)",
-                          ", ".join(close) or "the id column's name in [tables.patients]")  # fmt: skip
+                          ", ".join(close) or "the id column's name in [patients]")  # fmt: skip
         else:
             for number, row in rows.items():
                 text = str(self.raw.cells.at[number, id_column])
@@ -340,7 +341,7 @@ def _date(
     del variable, decimal
     pattern = mapping.date_format or "%Y-%m-%d"
     try:
-        return dt.datetime.strptime(text, pattern).date(), ""  # noqa: DTZ007 (a day has no zone)
+        return dt.datetime.strptime(text, pattern).date(), ""
     except ValueError:
         if re.fullmatch(r"\d{5}", text):
             return None, "an Excel serial number instead of a date"
@@ -372,9 +373,7 @@ def _number(
     return value, ""
 
 
-_PARSERS: dict[
-    str, Callable[[str, Variable, ColumnMapping, str], tuple[Value | None, str]]
-] = {
+_PARSERS: dict[str, Callable[[str, Variable, ColumnMapping, str], tuple[Value | None, str]]] = {
     "number": _number,
     "integer": _number,
     "boolean": _boolean,
@@ -392,19 +391,17 @@ def to_frame(rows: dict[str, PatientRow], protocol: Protocol) -> pd.DataFrame:
     Index: pseudonym. One column a variable that any patient has, plus ``year`` when time zero
     is dated. Numbers are floats, booleans 0.0/1.0, categories and text strings.
     """
-    columns: dict[str, list[object]] = {}
+    columns: dict[str, list[Any]] = {}
     for name, variable in protocol.variables.items():
-        values = [row.get(name) for row in rows.values()]
+        values: list[Any] = [row.get(name) for row in rows.values()]
         if variable.type == "date" or all(v is None for v in values):
             continue
         if variable.type in {"category", "text"}:
             columns[name] = values
         else:
-            columns[name] = [float("nan") if v is None else float(v) for v in values]  # type: ignore[arg-type]
+            columns[name] = [float("nan") if v is None else float(v) for v in values]
     frame = pd.DataFrame(columns, index=pd.Index(list(rows), name="patient"))
     zero = [row.get(protocol.time_zero_date) for row in rows.values()]
     if any(isinstance(z, dt.date) for z in zero):
         frame["year"] = [float(z.year) if isinstance(z, dt.date) else float("nan") for z in zero]
     return frame
-
-

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from metasight.cohort.canonical import PatientRow
 from metasight.errors import StudyError
 from metasight.ledger import Entry, Fate
-from metasight.protocol.criteria import Criterion, Verdict
+from metasight.protocol.criteria import Criterion
 from metasight.protocol.study import Protocol
 
 STAGE = "eligibility"
@@ -130,7 +130,8 @@ def _one(
 ) -> tuple[Entry, bool | None]:
     verdict, value = criterion.evaluate(row)
     if criterion.id in waive:
-        fate, keeps, reason = Fate.WAIVED, True, waive[criterion.id]
+        keeps: bool | None = True
+        fate, reason = Fate.WAIVED, waive[criterion.id]
     else:
         keeps = criterion.keeps(verdict)
         fate = {True: Fate.KEPT, False: Fate.EXCLUDED, None: Fate.UNKNOWN}[keeps]

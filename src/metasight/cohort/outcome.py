@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,9 +149,10 @@ def build_outcome(
     if endpoint.type == "nodal_stage":
         return _nodal(endpoint, table, patients)
     events, deviations = _recorded_events(endpoint, table, not_recorded)
+    rows = table.to_dict("index")
     kept, times, status, entries = [], [], [], []
     for patient in patients:
-        row = table.loc[patient]
+        row = rows[patient]
         if endpoint.arm is not None and row.get("arm") != endpoint.arm:
             continue
         told = _first(row, events, endpoint.competing)
@@ -205,7 +206,7 @@ def _recorded_events(
 
 
 def _first(
-    row: pd.Series[Any], events: Sequence[str], competing: Sequence[str]
+    row: Mapping[Hashable, Any], events: Sequence[str], competing: Sequence[str]
 ) -> tuple[float, int] | str:
     """Time and status, or why there are none."""
     for name in (*events, *competing):
@@ -224,9 +225,7 @@ def _first(
     return time, status
 
 
-def _nodal(
-    endpoint: NodalEndpoint, table: pd.DataFrame, patients: Sequence[str]
-) -> EndpointData:
+def _nodal(endpoint: NodalEndpoint, table: pd.DataFrame, patients: Sequence[str]) -> EndpointData:
     rows = table.loc[list(patients)]
     stage = np.full(len(rows), UNOBSERVED, dtype=np.int8)
     values = rows[endpoint.variable] if endpoint.variable in rows else pd.Series(index=rows.index)

@@ -99,7 +99,7 @@ def _read_dictionary(folder: Path, settings: TableSettings) -> pd.DataFrame:
 
 def _drop_identifiers(cells: pd.DataFrame, dictionary: pd.DataFrame, id_: str) -> pd.DataFrame:
     flagged = dictionary.index[dictionary[IDENTIFIER].str.lower().isin(["y", "yes", "1"])]
-    return cells[[c for c in cells if c == id_ or c.split("___")[0] not in set(flagged)]]
+    return cells[[c for c in cells if c == id_ or str(c).split("___")[0] not in set(flagged)]]
 
 
 def _decode(name: str, cells: pd.DataFrame, dictionary: pd.DataFrame) -> pd.DataFrame:

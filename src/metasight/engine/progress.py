@@ -1,4 +1,4 @@
-"""Progress of a run: one bar a stage with time left, or one line a stage where there is no terminal."""
+"""Progress of a run: one bar a stage with time left; one line a stage without a terminal."""
 
 from __future__ import annotations
 

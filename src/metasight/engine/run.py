@@ -90,9 +90,7 @@ def _change(name: str, old: object, new: object) -> str:
     return f"{name} changed from {texts[0]} to {texts[1]}"
 
 
-def execute(
-    steps: Sequence[Step], store: Store, *, scheduler: str, progress: Progress
-) -> None:
+def execute(steps: Sequence[Step], store: Store, *, scheduler: str, progress: Progress) -> None:
     """Make the results of ``steps`` (each after those it needs).
 
     Parameters
@@ -146,7 +144,7 @@ def _client(scheduler: str) -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
     # Nothing is served or looked up: the dashboard is off and all traffic stays on loopback.
-    quiet = {"distributed.worker.daemon": True, "distributed.admin.large-graph-warning-threshold": "1 GiB"}  # fmt: skip
+    quiet = {"distributed.worker.daemon": True}
     with dask.config.set(quiet):
         if scheduler == LOCAL:
             with (

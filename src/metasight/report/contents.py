@@ -8,27 +8,9 @@ from typing import Any
 
 from metasight.cohort.describe import FollowUp, Table1
 from metasight.cohort.eligibility import FlowStep
+from metasight.leakage import Check
 from metasight.protocol.study import Protocol
 from metasight.validation.results import CentreEvaluation, CentreGap, Evaluation
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckResult:
-    """A leakage check as it is printed.
-
-    Attributes
-    ----------
-    id, title, finding, limit
-        See :class:`metasight.leakage.Check`.
-    verdict
-        ``pass``, ``warn``, ``fail`` or ``not done``.
-    """
-
-    id: str
-    title: str
-    verdict: str
-    finding: str
-    limit: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,7 +214,7 @@ class ReportContents:
     not_recorded: Mapping[str, str]
     constants: Mapping[str, str]
     analyses: tuple[AnalysisResult, ...]
-    checks: tuple[CheckResult, ...]
+    checks: tuple[Check, ...]
     optimism: OptimismResult | None
     sample_size: SampleSizeResult | None
     models: tuple[ModelDescription, ...]

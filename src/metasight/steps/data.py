@@ -32,6 +32,7 @@ from metasight.steps.files import Inputs, read_json, write_json
 from metasight.units import Days, years_to_days
 from metasight.validation.ipcw import require_horizon
 
+
 @dataclass(frozen=True, kw_only=True)
 class CohortArgument:
     """Where the study's tables are and how to read them."""
@@ -170,7 +171,7 @@ def _outcome_table(told: EndpointData, table: pd.DataFrame) -> pd.DataFrame:
     rows = table.loc[list(told.patients)]
     for column in ("centre", "arm"):
         frame[column] = rows[column].astype("string") if column in rows else "all"
-    frame["year"] = rows["year"] if "year" in rows else np.nan
+    frame["year"] = rows.get("year", np.nan)
     return frame
 
 
@@ -263,5 +264,3 @@ def load_data(folder: Path) -> tuple[crossfit.Data, list[Split], NDArray[np.int6
         for s in read_json(folder / "splits.json")
     ]
     return data, splits, np.asarray(info["grid_days"], dtype=np.int64)
-
-

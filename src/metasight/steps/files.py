@@ -13,7 +13,7 @@ Inputs = Mapping[str, Path]
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON that is the same for the same value."""
-    path.write_text(json.dumps(value, sort_keys=True, indent=1, allow_nan=False), "utf-8")
+    path.write_text(json.dumps(value, indent=1, allow_nan=False), "utf-8")
 
 
 def read_json(path: Path) -> Any:

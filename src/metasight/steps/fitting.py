@@ -13,11 +13,12 @@ from metasight.cohort.splits import Split
 from metasight.errors import FitError
 from metasight.ledger import Entry, Fate
 from metasight.models import crossfit
-from metasight.models.registry import build
+from metasight.models.registry import build, describe
 from metasight.models.settings import ModelSettings
 from metasight.predictions import Predictions
 from metasight.steps.data import load_data
 from metasight.steps.files import Inputs, write_json
+
 
 @dataclass(frozen=True, kw_only=True)
 class FitArgument:
@@ -58,17 +59,17 @@ def fit(inputs: Inputs, out: Path, argument: FitArgument) -> None:
     try:
         fold = crossfit.fit_fold(build(argument.model), data, split, horizons, seed=argument.seed)
     except FitError as error:
-        write_json(out / "failure.json", _failure(argument, error))
+        write_json(out / "failure.json", _failure("fit", argument, error))
         return
     fold.predictions.to_parquet(out / "predictions.parquet")
     write_json(out / "audit.json", fold.audit.to_json())
 
 
-def _failure(argument: FitArgument, error: FitError) -> dict[str, Any]:
+def _failure(what: str, argument: FitArgument, error: FitError) -> dict[str, Any]:
     entry = Entry(
         patient="",
         item=f"{argument.scheme} repeat {argument.repeat} fold {argument.fold}",
-        stage=f"fit {argument.data}",
+        stage=f"{what} {argument.data}",
         verdict=Fate.FAILED,
         criterion=argument.model.name,
         value=error.value,
@@ -88,7 +89,7 @@ def noise(inputs: Inputs, out: Path, argument: FitArgument) -> None:
         try:
             fold = crossfit.fit_fold(model, blank, split, horizons[-1:], seed=argument.seed)
         except FitError as error:
-            write_json(out / "failure.json", _failure(argument, error))
+            write_json(out / "failure.json", _failure("noise replay", argument, error))
             return
         parts.append(fold.predictions)
     Predictions.concat(parts).to_parquet(out / "predictions.parquet")
@@ -102,7 +103,7 @@ def corrupted(inputs: Inputs, out: Path, argument: FitArgument) -> None:
             build(argument.model), data, _split(splits, argument), seed=argument.seed
         )
     except FitError as error:
-        write_json(out / "failure.json", _failure(argument, error))
+        write_json(out / "failure.json", _failure("spoilt rows", argument, error))
         return
     write_json(out / "hashes.json", {"model": argument.model.name, "hashes": hashes})
 
@@ -115,7 +116,7 @@ def resample(inputs: Inputs, out: Path, argument: FitArgument) -> None:
             build(argument.model), data, horizons, seed=argument.seed, number=argument.number
         )
     except FitError as error:
-        write_json(out / "failure.json", _failure(argument, error))
+        write_json(out / "failure.json", _failure("resample", argument, error))
         return
     np.save(out / "index.npy", drawn.index)
     np.save(out / "risk.npy", drawn.risk)
@@ -127,9 +128,10 @@ def everybody(inputs: Inputs, out: Path, argument: FitArgument) -> None:
     try:
         fitted = crossfit.fit_everybody(build(argument.model), data, seed=argument.seed)
     except FitError as error:
-        write_json(out / "failure.json", _failure(argument, error))
+        write_json(out / "failure.json", _failure("final model", argument, error))
         return
     write_json(out / "state.json", fitted.state)
+    write_json(out / "model.json", {"name": argument.model.name, **describe(fitted.state)})
     np.save(out / "risk.npy", fitted.predict(data.features, horizons))
 
 

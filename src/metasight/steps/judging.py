@@ -1,0 +1,276 @@
+"""Leakage checks and evaluation, from predictions alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metasight import leakage
+from metasight.cohort.outcome import Outcome, SurvivalOutcome
+from metasight.cohort.splits import Split
+from metasight.errors import EvaluationError, FitError
+from metasight.models.crossfit import Data
+from metasight.predictions import Predictions
+from metasight.protocol.study import Protocol
+from metasight.steps.data import load_data
+from metasight.steps.files import Inputs, read_json, write_json
+from metasight.validation.evaluate import centre_gap, evaluate, evaluate_centres
+from metasight.validation.discrimination import harrell_c
+from metasight.validation.instability import Optimism, instability, optimism
+from metasight.validation.json_tree import to_jsonable
+from metasight.validation.results import EvaluationPlan
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeakageArgument:
+    """Which analysis is checked.
+
+    Attributes
+    ----------
+    data
+        Name of the analysis-data step.
+    protocol
+        For windows.
+    model
+        Headline model, replayed on noise.
+    windows_checked
+        Predictors whose date was checked.
+    """
+
+    data: str
+    protocol: Protocol
+    model: str
+    windows_checked: tuple[str, ...]
+
+
+def check_leakage(inputs: Inputs, out: Path, argument: LeakageArgument) -> None:
+    """Run every check of :mod:`metasight.leakage` and write what each found."""
+    data, splits, _ = load_data(inputs[argument.data])
+    others = {n: f for n, f in inputs.items() if n != argument.data}
+    fits = {n: f for n, f in others.items() if n.startswith("fit ")}
+    audits = [read_json(f / "audit.json") for f in fits.values() if (f / "audit.json").is_file()]
+    predictions = Predictions.concat(_parts(fits, splits, "kfold"))
+    noise = [
+        Predictions.from_parquet(f / "predictions.parquet")
+        for n, f in others.items()
+        if n.startswith("noise ") and (f / "predictions.parquet").is_file()
+    ]
+    spoilt = [
+        read_json(f / "hashes.json") for f in others.values() if (f / "hashes.json").is_file()
+    ]
+    probabilities = next(
+        (
+            pd.read_parquet(f / "probabilities.parquet")
+            for f in others.values()
+            if (f / "probabilities.parquet").is_file()
+        ),
+        None,
+    )
+    declared = [
+        f.name
+        for f in data.features.features
+        if f.name in argument.protocol.variables and f.name not in argument.windows_checked
+    ]
+    checks = [
+        leakage.folds_disjoint(splits, audits, predictions),
+        leakage.corrupted_rows({s["model"]: tuple(s["hashes"]) for s in spoilt}),
+        leakage.noise_replay(noise, argument.model),
+        leakage.duplicates(data.features),
+        leakage.single_features(data.features, data.outcome),
+        leakage.centre_shortcut(probabilities, data.centre),
+        leakage.windows(argument.windows_checked, declared),
+    ]
+    write_json(out / "checks.json", [c.to_json() for c in checks])
+
+
+def _parts(fits: Mapping[str, Path], splits: Sequence[Split], scheme: str) -> list[Predictions]:
+    """Predictions of one scheme, from every fit that succeeded."""
+    del splits
+    parts = []
+    for folder in fits.values():
+        if not (folder / "audit.json").is_file():
+            continue
+        if read_json(folder / "audit.json")["scheme"] == scheme:
+            parts.append(Predictions.from_parquet(folder / "predictions.parquet"))
+    return parts
+
+
+# --------------------------------------------------------------------------------- evaluation
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateArgument:
+    """What is judged and how; see :class:`metasight.validation.results.EvaluationPlan`.
+
+    Attributes
+    ----------
+    data
+        Name of the analysis-data step.
+    endpoint, reference_model, headline_model, models, thresholds, bootstrap, seed
+        As in the plan; ``models`` in the order of ``study.toml``.
+    subgroups
+        Canonical variables.
+    """
+
+    data: str
+    endpoint: str
+    reference_model: str
+    headline_model: str
+    models: tuple[str, ...]
+    thresholds: tuple[float, ...]
+    bootstrap: int
+    seed: int
+    subgroups: tuple[str, ...]
+
+
+def judge(inputs: Inputs, out: Path, argument: EvaluateArgument) -> None:
+    """Evaluate one analysis: cross-fitted, centre by centre, over time, and under refitting.
+
+    A model that failed in some fold is judged by none, so that all are judged on the same
+    patients; its failures are in the ledger.
+
+    Raises
+    ------
+    FitError
+        The reference or the headline model failed.
+    """
+    folder = inputs[argument.data]
+    data, splits, _ = load_data(folder)
+    info = read_json(folder / "data.json")
+    fits = {n: f for n, f in inputs.items() if n.startswith("fit ")}
+    failures = [read_json(f / "failure.json") for f in inputs.values()
+                if (f / "failure.json").is_file()]  # fmt: skip
+    failed = {x["criterion"] for x in failures if x["stage"].startswith("fit ")}
+    for name in (argument.reference_model, argument.headline_model):
+        if name in failed:
+            first = next(x for x in failures if x["criterion"] == name)
+            raise FitError(f"model {name!r} cannot be fitted: {first['reason']}",
+                           where=first["item"], remedy="Change it in study.toml")  # fmt: skip
+    plan = EvaluationPlan(
+        endpoint=argument.endpoint,
+        horizons_days=tuple(info["horizons_days"]),
+        tau_days=info["tau_days"],
+        reference_model=argument.reference_model,
+        headline_model=argument.headline_model,
+        thresholds=argument.thresholds,
+        n_bootstrap=argument.bootstrap,
+        seed=argument.seed,
+        subgroups={v: subgroup_levels(data, v) for v in argument.subgroups},
+    )
+    cross = _of_models(_parts(fits, splits, "kfold"), failed)
+    evaluation = evaluate(cross, plan)
+    write_json(out / "evaluation.json", evaluation.to_json())
+    cross.to_parquet(out / "predictions.parquet")
+    write_json(out / "failures.json", failures)
+    centre_parts = _parts(fits, splits, "centre")
+    if centre_parts:
+        left_out = _of_models(centre_parts, failed)
+        left_out.to_parquet(out / "predictions_centres.parquet")
+        write_json(out / "centres.json", evaluate_centres(left_out, plan).to_json())
+        write_json(out / "gaps.json", [to_jsonable(g) for g in centre_gap(cross, left_out, plan)])
+    later = _parts(fits, splits, "temporal")
+    if later:
+        write_json(out / "temporal.json", evaluate(_of_models(later, failed), plan).to_json())
+    _judge_resamples(inputs, out, data, info, argument)
+
+
+def _of_models(parts: Sequence[Predictions], failed: set[str]) -> Predictions:
+    kept = [p for p in parts if p.models[0] not in failed]
+    if not kept:
+        raise EvaluationError("no model could be fitted", remedy="See failures in the ledger")
+    return Predictions.concat(kept)
+
+
+def subgroup_levels(data: Data, variable: str) -> dict[str, str]:
+    """Level of a variable for every patient who has one; a continuous one is cut at its median.
+
+    The median is of the whole population and serves description only: no model reads it.
+    """
+    if variable in {"centre", "arm"}:
+        values = data.centre if variable == "centre" else data.arm
+        return {str(p): str(v) for p, v in values.dropna().items()}
+    if variable not in data.features.values:
+        return {}
+    values = data.features.values[variable].dropna()
+    kind = next(f.kind for f in data.features.features if f.name == variable)
+    if kind == "continuous":
+        cut = float(np.median(values.to_numpy(dtype=float)))
+        return {str(p): f"> {cut:g}" if float(v) > cut else f"≤ {cut:g}" for p, v in values.items()}
+    if kind == "binary":
+        return {str(p): "yes" if v else "no" for p, v in values.items()}
+    return {str(p): f"{v:g}" if isinstance(v, float) else str(v) for p, v in values.items()}
+
+
+def _judge_resamples(
+    inputs: Inputs, out: Path, data: Data, info: Mapping[str, Any], argument: EvaluateArgument
+) -> None:
+    """Optimism and instability of the headline model, if it was refitted to resamples."""
+    folders = [f for n, f in inputs.items()
+               if n.startswith("resample ") and (f / "risk.npy").is_file()]  # fmt: skip
+    everybody = next(
+        (f for n, f in inputs.items() if n.startswith("everybody ")
+         and f"· {argument.headline_model}" in n and (f / "risk.npy").is_file()), None
+    )  # fmt: skip
+    if not folders or everybody is None:
+        return
+    survival = isinstance(data.outcome, SurvivalOutcome)
+    column = list(info["grid_days"]).index(info["horizons_days"][0]) if survival else None
+    index = np.stack([np.load(f / "index.npy") for f in folders])
+    risk = np.stack([_one_risk(np.load(f / "risk.npy"), column) for f in folders])
+    own = _one_risk(np.load(everybody / "risk.npy"), column)
+    found = _optimism(data.outcome, own, risk, index)
+    spread = instability(own, risk)
+    order = np.argsort(own, kind="stable")
+    write_json(
+        out / "optimism.json",
+        {
+            "model": argument.headline_model,
+            "resamples": len(folders),
+            "apparent_c": found.apparent,
+            "optimism": found.optimism,
+            "corrected_c": found.corrected,
+            "mape": float(spread.mape.mean()),
+            "patients": [
+                {
+                    "risk": float(own[i]),
+                    "lower": float(spread.lower[i]),
+                    "upper": float(spread.upper[i]),
+                }
+                for i in order
+            ],
+            "horizon": f"{info['horizons_days'][0]} days" if survival else "any positive node",
+        },
+    )
+
+
+def _optimism(outcome: Outcome, own: Floats, risk: Floats, index: NDArray[np.intp]) -> Optimism:
+    """Harrell's optimism of C (of AUC for any positive node, where nodes were examined)."""
+    if isinstance(outcome, SurvivalOutcome):
+        time, status = outcome.time_days, outcome.status.astype(np.int64)
+        seen = np.ones(len(own), dtype=bool)
+    else:
+        time, status = leakage.as_times(outcome.stage > 0)
+        seen = outcome.observed
+
+    def c(rows: NDArray[np.intp], scores: Floats) -> float:
+        rows = rows[seen[rows]]
+        return harrell_c(time[rows], status[rows], scores[rows]).c
+
+    everyone = np.arange(len(own))
+    return optimism(
+        c(everyone, own),
+        [c(rows, scores) for rows, scores in zip(index, risk, strict=True)],
+        [c(everyone, scores) for scores in risk],
+    )
+
+
+def _one_risk(risk: Floats, column: int | None) -> Floats:
+    return np.asarray(risk[:, column] if column is not None else 1.0 - risk[:, 0])

@@ -1,0 +1,277 @@
+"""A run's results: predictions, ledger, features, bundle and manifest; then its report."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from metasight import bundle
+from metasight.cohort.describe import FollowUp, Table1, Table1Row
+from metasight.cohort.eligibility import FlowStep
+from metasight.leakage import Check
+from metasight.ledger import Entry, Fate, Ledger
+from metasight.predictions import Predictions
+from metasight.protocol.study import Protocol
+from metasight.report.contents import (
+    AnalysisResult,
+    FlowCounts,
+    ModelDescription,
+    OptimismResult,
+    ReportContents,
+    SampleSizeResult,
+)
+from metasight.report.document import write_report
+from metasight.steps.data import load_data
+from metasight.steps.files import Inputs, read_json, write_json
+from metasight.study import StudySettings
+from metasight.validation.json_tree import from_jsonable
+from metasight.validation.results import CentreEvaluation, CentreGap, Estimate, Evaluation
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalysisNames:
+    """Where one analysis' results are.
+
+    Attributes
+    ----------
+    endpoint, population, headline
+        See :class:`metasight.report.contents.AnalysisResult`.
+    data, judged
+        Names of its data and evaluation steps.
+    """
+
+    endpoint: str
+    population: str
+    headline: bool
+    data: str
+    judged: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultsArgument:
+    """What the results are of.
+
+    Attributes
+    ----------
+    settings, protocol
+        Of the study.
+    analyses
+        Headline first.
+    provenance
+        Input hashes, versions, code hash.
+    run
+        Name of the run.
+    """
+
+    settings: StudySettings
+    protocol: Protocol
+    analyses: tuple[AnalysisNames, ...]
+    provenance: Mapping[str, Any]
+
+
+def collect(inputs: Inputs, out: Path, argument: ResultsArgument) -> None:
+    """Gather what a study leaves behind."""
+    headline = argument.analyses[0]
+    parts = [
+        Predictions.from_parquet(inputs[a.judged] / "predictions.parquet")
+        for a in argument.analyses
+        if a.population == headline.population
+    ]
+    Predictions.concat(parts).to_parquet(out / "predictions.parquet")
+    for analysis in argument.analyses:
+        judged = inputs[analysis.judged]
+        if analysis.population != headline.population:
+            shutil.copyfile(judged / "predictions.parquet",
+                            out / f"predictions_{analysis.population}.parquet")  # fmt: skip
+        if (judged / "predictions_centres.parquet").is_file():
+            shutil.copy(judged / "predictions_centres.parquet", out)
+    shutil.copy(inputs[headline.data] / "features.parquet", out)
+    ledger = _ledger(inputs, argument)
+    ledger.to_parquet(out / "ledger.parquet")
+    bundle.save(_bundle(inputs, argument, ledger), out / "bundle")
+    write_json(out / "manifest.json", dict(argument.provenance))
+
+
+def _ledger(inputs: Inputs, argument: ResultsArgument) -> Ledger:
+    ledger = Ledger.from_parquet(inputs["cohort"] / "ledger.parquet")
+    for analysis in argument.analyses:
+        ledger.extend(Ledger.from_parquet(inputs[analysis.data] / "ledger.parquet").entries)
+        _, splits, _ = load_data(inputs[analysis.data])
+        ledger.extend(
+            Entry(patient="", item=f"{s.scheme} repeat {s.repeat} fold {s.fold}",
+                  stage=f"split {analysis.endpoint} {analysis.population}", verdict=Fate.KEPT,
+                  value=f"{len(s.train)} train, {len(s.test)} test", reason=s.held_out)
+            for s in splits
+        )  # fmt: skip
+        for failure in read_json(inputs[analysis.judged] / "failures.json"):
+            ledger.add(Entry(**{**failure, "verdict": Fate(failure["verdict"])}))
+    return ledger
+
+
+def _everybody(inputs: Inputs) -> dict[str, Path]:
+    """Folders of the final models, by model name."""
+    found = {}
+    for folder in inputs.values():
+        path = folder / "state.json"
+        if path.is_file():
+            found[str(read_json(folder / "model.json")["name"])] = folder
+    return found
+
+
+def _bundle(inputs: Inputs, argument: ResultsArgument, ledger: Ledger) -> bundle.Bundle:
+    headline = argument.analyses[0]
+    data, _, grid = load_data(inputs[headline.data])
+    info = read_json(inputs[headline.data] / "data.json")
+    evaluation = Evaluation.from_json(read_json(inputs[headline.judged] / "evaluation.json"))
+    states = {n: read_json(f / "state.json") for n, f in _everybody(inputs).items()}
+    order = [m.name for m in argument.settings.model if m.name in states]
+    counts = Counter(str(e.verdict) for e in ledger.entries)
+    return bundle.Bundle(
+        protocol=argument.protocol.id,
+        protocol_version=argument.protocol.version,
+        endpoint=headline.endpoint,
+        horizons_days=tuple(info["horizons_days"]),
+        grid_days=tuple(int(g) for g in grid),
+        headline_model=argument.settings.analysis.headline_model,
+        reference_model=argument.settings.analysis.reference_model,
+        features=data.features.features,
+        states={n: states[n] for n in order},
+        training={
+            "patients": info["n"],
+            "events": info["events"],
+            "centres": sorted(str(c) for c in data.centre.unique()),
+            "ledger rows": dict(sorted(counts.items())),
+        },
+        performance=_performance(evaluation, argument.settings.analysis.headline_model),
+    )
+
+
+def _performance(evaluation: Evaluation, name: str) -> dict[str, str]:
+    model = evaluation.models[name]
+    found = {}
+    for field in ("harrell_c", "uno_c", "ordinal_c", "integrated_ipa"):
+        metric = getattr(model, field)
+        if isinstance(metric, Estimate):
+            found[field.replace("_", " ")] = _interval(metric)
+    for target in model.targets:
+        if isinstance(target.auc, Estimate):
+            found[f"AUC, {target.target}"] = _interval(target.auc)
+    return found
+
+
+def _interval(metric: Estimate) -> str:
+    if metric.lower is None or metric.upper is None:
+        return f"{metric.value:.3f}"
+    return f"{metric.value:.3f} (95 % interval {metric.lower:.3f} to {metric.upper:.3f})"
+
+
+# ------------------------------------------------------------------------------------- report
+
+
+def report(inputs: Inputs, out: Path, argument: ResultsArgument) -> None:
+    """Write report.html and report.pdf."""
+    write_report(contents(inputs, argument), out)
+
+
+def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
+    """Gather a report's contents from the results of the steps."""
+    settings, protocol = argument.settings, argument.protocol
+    info = read_json(inputs["cohort"] / "cohort.json")
+    headline = argument.analyses[0]
+    judged = inputs[headline.judged]
+    optimism = judged / "optimism.json"
+    size = judged / "sample_size.json"
+    checks = read_json(inputs["leakage checks"] / "checks.json")
+    return ReportContents(
+        title=settings.title or protocol.title,
+        protocol=protocol,
+        run=str(argument.provenance["run"]),
+        flow=FlowCounts(
+            screened=info["screened"],
+            failed=info["failed"],
+            steps=tuple(FlowStep(**s) for s in info["steps"]),
+            as_written=len(info["as_written"]),
+            all_eligible=len(info["all_eligible"]),
+        ),
+        accrual=tuple(info["accrual"]),
+        waived=settings.waive,
+        not_recorded=settings.not_recorded,
+        constants={n: f"{c.value}: {c.reason}" for n, c in settings.constants.items()},
+        analyses=tuple(_analysis(inputs, a) for a in argument.analyses),
+        checks=tuple(Check(**c) for c in checks),
+        optimism=_as(OptimismResult, read_json(optimism)) if optimism.is_file() else None,
+        sample_size=_as(SampleSizeResult, read_json(size)) if size.is_file() else None,
+        models=tuple(_describe(inputs, settings)),
+        reference_model=settings.analysis.reference_model,
+        headline_model=settings.analysis.headline_model,
+        single_centre_reason=settings.analysis.single_centre_reason,
+        settings=settings.model_dump(mode="json", exclude={"salt"}),
+        inputs=argument.provenance["tables"],
+        versions=argument.provenance["versions"],
+        code=argument.provenance["code"],
+        demonstration=settings.demonstration,
+    )
+
+
+def _as(kind: type[Any], data: Mapping[str, Any]) -> Any:
+    """Dataclass from JSON whose lists were tuples."""
+    known = {f.name for f in fields(kind)}
+    return kind(**{k: tuple(v) if isinstance(v, list) else v
+                   for k, v in data.items() if k in known})  # fmt: skip
+
+
+def _analysis(inputs: Inputs, names: AnalysisNames) -> AnalysisResult:
+    data = read_json(inputs[names.data] / "data.json")
+    judged = inputs[names.judged]
+
+    def there(file: str) -> Any:
+        return read_json(judged / file) if (judged / file).is_file() else None
+
+    centres, gaps, temporal = there("centres.json"), there("gaps.json"), there("temporal.json")
+    rows = tuple(Table1Row(**r) for r in data["table1"]["rows"])
+    return AnalysisResult(
+        endpoint=names.endpoint,
+        population=names.population,
+        headline=names.headline,
+        n=data["n"],
+        events=data["events"],
+        deviations=tuple(data["deviations"]),
+        refused_horizons=tuple(data["refused"]),
+        follow_up=FollowUp(**data["follow_up"]) if data["follow_up"] else None,
+        table1=Table1(groups=data["table1"]["groups"], rows=rows),
+        missing=data["missing"],
+        evaluation=Evaluation.from_json(there("evaluation.json")),
+        centres=CentreEvaluation.from_json(centres) if centres else None,
+        gaps=tuple(from_jsonable(CentreGap, g) for g in gaps or ()),
+        temporal=Evaluation.from_json(temporal) if temporal else None,
+        failures=tuple(there("failures.json")),
+    )
+
+
+def _describe(inputs: Inputs, settings: StudySettings) -> list[ModelDescription]:
+    folders = _everybody(inputs)
+    roles = {
+        settings.analysis.reference_model: "reference",
+        settings.analysis.headline_model: "headline",
+    }
+    described = []
+    for model in settings.model:
+        if model.name not in folders:
+            continue
+        about = read_json(folders[model.name] / "model.json")
+        described.append(
+            ModelDescription(
+                name=model.name,
+                kind=model.kind,
+                modalities=model.modalities,
+                role=roles.get(model.name, ""),
+                settings=model.model_dump(mode="json"),
+                notes=tuple(about["notes"]),
+                coefficients=about["coefficients"],
+            )
+        )
+    return described
