@@ -78,14 +78,10 @@ class Design:
         Whether features marked ``spline`` are bent.
     knots
         Number of knots, 3 to 5; ``None`` lets :func:`knots_for` choose by the effective size.
-    full_rank
-        Whether columns that are linear combinations of earlier ones are dropped (and noted), as
-        R's ``coxph`` and ``glm`` do; needed without a penalty.
     """
 
     splines: bool = False
     knots: int | None = None
-    full_rank: bool = False
 
     def __post_init__(self) -> None:
         if self.knots is not None and self.knots not in HARRELL_QUANTILES:
@@ -113,11 +109,6 @@ class Design:
         varies = scale > _CONSTANT * np.maximum(1.0, np.abs(mean))
         notes += [f"{names[j]}: constant in training, dropped" for j in np.flatnonzero(~varies)]
         keep = np.flatnonzero(varies)
-        if self.full_rank and len(keep):
-            independent = _independent((raw[:, keep] - mean[keep]) / scale[keep])
-            lost = np.setdiff1d(np.arange(len(keep)), independent)
-            notes += [f"{names[keep[j]]}: determined by other columns, dropped" for j in lost]
-            keep = keep[independent]
         if not len(keep):
             raise FitError(
                 "no column varies between training patients",
@@ -192,11 +183,6 @@ class FittedDesign:
         kept = raw[:, self.state["keep"]]
         return np.asarray((kept - np.array(self.state["mean"])) / np.array(self.state["scale"]))
 
-    def original_scale(self, coefficients: NDArray[np.float64]) -> dict[str, float]:
-        """Coefficients of standardised columns as coefficients per unit, by column name."""
-        per_unit = coefficients / np.array(self.state["scale"])
-        return dict(zip(self.columns, per_unit.tolist(), strict=True))
-
 
 def _width(term: dict[str, Any]) -> int:
     if term["levels"]:
@@ -246,8 +232,8 @@ def _distinct_knots(x: NDArray[np.float64], knots: NDArray[np.float64]) -> list[
     return moved.tolist() if len(moved) >= 3 else []
 
 
-def _independent(z: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Positions of columns not determined by earlier ones (modified Gram–Schmidt)."""
+def independent(z: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Positions of columns not determined by earlier ones (Gram–Schmidt); ``z`` is centred."""
     kept: list[int] = []
     basis = np.empty((z.shape[0], 0))
     for j in range(z.shape[1]):

@@ -59,22 +59,22 @@ class Imputer:
         FitError
             No column has any value, or a numeric column holds an infinity.
         """
+        numbers, texts = _split(table)
+        missing = _missing(table, numbers, texts)
         fills: dict[str, float | str] = {}
         indicators: list[str] = []
         notes: list[str] = []
         for feature in table.features:
-            column = _checked(table, feature)
-            missing = int(column.isna().sum())
-            if missing == len(column):
+            gaps = missing[feature.name]
+            if gaps == len(table.values):
                 notes.append(f"{feature.name}: no value in any training row, dropped")
                 continue
+            column = numbers[feature.name] if feature.name in numbers else texts[feature.name]
             fills[feature.name] = _fill(column, feature)
-            if missing >= self.indicator_from:
+            if gaps >= self.indicator_from:
                 indicators.append(feature.name)
-            elif missing:
-                notes.append(
-                    f"{feature.name}: {missing} imputed, too few for a missingness indicator"
-                )
+            elif gaps:
+                notes.append(f"{feature.name}: {gaps} imputed, too few for a missingness indicator")
         if not fills:
             raise FitError(
                 "no feature has any value",
@@ -125,21 +125,71 @@ class FittedImputer:
         FitError
             A feature is not in the table, or holds an infinity.
         """
-        kept = _kept(table, self.state["fills"])
-        columns: dict[str, pd.Series[Any]] = {}
-        extra: list[Feature] = []
+        fills = self.state["fills"]
+        kept = _kept(table, fills)
+        own = FeatureTable(table.values[list(fills)], kept)
+        numbers, texts = _split(own)
+        columns: dict[str, NDArray[Any]] = {}
         for feature in kept:
-            column = _checked(table, feature)
-            columns[feature.name] = column.where(column.notna(), self.state["fills"][feature.name])
+            name = feature.name
+            if name in numbers:
+                columns[name] = np.where(np.isnan(numbers[name]), fills[name], numbers[name])
+            else:
+                columns[name] = np.where(pd.isna(texts[name]), fills[name], texts[name])
         if self.state["chains"]:
-            _apply_chains(self.state, table, kept, columns)
+            _apply_chains(self.state, numbers, kept, columns)
+        extra = []
         for feature in kept:
-            if feature.name in self.state["indicators"]:
-                name = feature.name + INDICATOR_SUFFIX
-                columns[name] = table.values[feature.name].isna().astype(float)
-                extra.append(Feature(name=name, kind=Kind.BINARY, modality=feature.modality))
-        values = pd.DataFrame(columns, index=table.values.index)
-        return FeatureTable(values, (*kept, *extra))
+            name = feature.name
+            if name in self.state["indicators"]:
+                gap = np.isnan(numbers[name]) if name in numbers else pd.isna(texts[name])
+                columns[name + INDICATOR_SUFFIX] = np.asarray(gap, dtype=np.float64)
+                extra.append(
+                    Feature(
+                        name=name + INDICATOR_SUFFIX, kind=Kind.BINARY, modality=feature.modality
+                    )
+                )
+        return FeatureTable(_frame(columns, table.values.index), (*kept, *extra))
+
+
+def _split(table: FeatureTable) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    """Numeric columns as floats and categorical columns as objects, by name.
+
+    Raises
+    ------
+    FitError
+        A number is infinite.
+    """
+    numeric = [f.name for f in table.features if f.kind is not Kind.CATEGORICAL]
+    block = table.values[numeric].to_numpy(dtype=np.float64)
+    infinite = np.isinf(block).any(axis=0)
+    if bool(infinite.any()):
+        raise FitError("a value is infinite", where=f"feature {numeric[int(infinite.argmax())]}")
+    columns = np.ascontiguousarray(block.T)
+    texts = {
+        f.name: table.values[f.name].to_numpy(dtype=object)
+        for f in table.features
+        if f.kind is Kind.CATEGORICAL
+    }
+    return dict(zip(numeric, columns, strict=True)), texts
+
+
+def _missing(
+    table: FeatureTable, numbers: dict[str, NDArray[Any]], texts: dict[str, NDArray[Any]]
+) -> dict[str, int]:
+    return {
+        f.name: int(
+            np.isnan(numbers[f.name]).sum() if f.name in numbers else pd.isna(texts[f.name]).sum()
+        )
+        for f in table.features
+    }
+
+
+def _frame(columns: dict[str, NDArray[Any]], index: pd.Index[Any]) -> pd.DataFrame:
+    """One block where all columns are numbers: thousands of columns would be slow one by one."""
+    if all(c.dtype != object for c in columns.values()):
+        return pd.DataFrame(np.column_stack(list(columns.values())), index, list(columns))
+    return pd.DataFrame(columns, index=index)
 
 
 def _kept(table: FeatureTable, fills: dict[str, Any]) -> tuple[Feature, ...]:
@@ -155,43 +205,33 @@ def _kept(table: FeatureTable, fills: dict[str, Any]) -> tuple[Feature, ...]:
     return tuple(by_name[name] for name in fills)
 
 
-def _checked(table: FeatureTable, feature: Feature) -> pd.Series[Any]:
-    column = table.values[feature.name]
+def _fill(column: NDArray[Any], feature: Feature) -> float | str:
+    present = column[~pd.isna(column)]
     if feature.kind is Kind.CATEGORICAL:
-        return column.astype(object)
-    numeric = column.astype(float)
-    if bool(np.isinf(numeric.to_numpy()).any()):
-        raise FitError("a value is infinite", where=f"feature {feature.name}")
-    return numeric
-
-
-def _fill(column: pd.Series[Any], feature: Feature) -> float | str:
-    present = column.dropna()
-    if feature.kind is Kind.CATEGORICAL:
-        counts = present.value_counts()
+        values, counts = np.unique(present.astype(str), return_counts=True)
         order = {level: i for i, level in enumerate(feature.levels)}
-        best = min(counts.index, key=lambda v: (-int(counts[v]), order.get(v, len(order)), str(v)))
-        return str(best)
+        common = [str(v) for v in values[counts == counts.max()]]
+        return min(common, key=lambda v: (order.get(v, len(order)), v))
     if feature.kind is Kind.BINARY:
         return float(present.mean() > 0.5)
     if feature.kind is Kind.ORDINAL:
         # The lower median is always a value that was seen.
-        return float(np.sort(present.to_numpy())[(len(present) - 1) // 2])
-    return float(present.median())
+        return float(np.sort(present)[(len(present) - 1) // 2])
+    return float(np.median(present))
 
 
 def _numeric_block(
-    kept: tuple[Feature, ...], columns: dict[str, pd.Series[Any]]
+    kept: tuple[Feature, ...], columns: dict[str, NDArray[Any]]
 ) -> tuple[list[str], NDArray[np.float64]]:
     names, blocks = [], []
     for feature in kept:
         if feature.kind is Kind.CATEGORICAL:
             for level in feature.levels[1:]:
                 names.append(f"{feature.name}={level}")
-                blocks.append((columns[feature.name] == level).to_numpy(float))
+                blocks.append((columns[feature.name] == level).astype(np.float64))
         else:
             names.append(feature.name)
-            blocks.append(columns[feature.name].to_numpy(float))
+            blocks.append(columns[feature.name])
     return names, np.column_stack(blocks)
 
 
@@ -199,11 +239,12 @@ def _fit_chains(
     table: FeatureTable, fills: dict[str, float | str], rounds: int
 ) -> list[dict[str, Any]]:
     kept = _kept(table, fills)
-    columns = {f.name: _checked(table, f) for f in kept}
-    gaps = {f.name: columns[f.name].isna().to_numpy() for f in kept}
-    full = {name: c.where(c.notna(), fills[name]) for name, c in columns.items()}
+    numbers, texts = _split(FeatureTable(table.values[list(fills)], kept))
+    raw = {**numbers, **texts}
+    gaps = {name: np.asarray(pd.isna(column)) for name, column in raw.items()}
+    full = {name: np.where(gaps[name], fills[name], column) for name, column in raw.items()}
     names, block = _numeric_block(kept, full)
-    targets = [f for f in kept if f.kind is not Kind.CATEGORICAL and bool(gaps[f.name].any())]
+    targets = [f for f in kept if f.kind is not Kind.CATEGORICAL and gaps[f.name].any()]
     chains: list[dict[str, Any]] = []
     for _ in range(rounds):
         chains = []
@@ -246,17 +287,16 @@ def _chain_values(chain: dict[str, Any], rows: NDArray[np.float64], j: int) -> N
 
 def _apply_chains(
     state: dict[str, Any],
-    table: FeatureTable,
+    numbers: dict[str, NDArray[Any]],
     kept: tuple[Feature, ...],
-    columns: dict[str, pd.Series[Any]],
+    columns: dict[str, NDArray[Any]],
 ) -> None:
     names, block = _numeric_block(kept, columns)
     for _ in range(state["rounds"]):
         for chain in state["chains"]:
             j = names.index(chain["feature"])
-            gap = table.values[chain["feature"]].isna().to_numpy()
+            gap = np.isnan(numbers[chain["feature"]])
             if gap.any():
                 block[gap, j] = _chain_values(chain, block[gap], j)
     for chain in state["chains"]:
-        name = chain["feature"]
-        columns[name] = pd.Series(block[:, names.index(name)], index=table.values.index)
+        columns[chain["feature"]] = block[:, names.index(chain["feature"])]

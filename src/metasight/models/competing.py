@@ -49,9 +49,9 @@ class CauseSpecificCoxModel:
         require_survival(outcome, self.name)
         table, ordered = canonical(table, outcome)
         follow_up = require_survival(ordered, self.name)
-        reader = self.preparation.fit(table, effective_n=follow_up.n_events)
+        reader = self.preparation.fit(table, follow_up)
         matrix = reader.matrix(table)
-        notes = list(reader.state["notes"])
+        notes = list(reader.notes)
         event = follow_up.status == EVENT
         causes = [fit_hazard(matrix, follow_up.time_days, event, model=self.name)]
         if follow_up.competing:
@@ -61,12 +61,10 @@ class CauseSpecificCoxModel:
                 causes.append(featureless(matrix, follow_up.time_days, other))
             else:
                 causes.append(fit_hazard(matrix, follow_up.time_days, other, model=self.name))
-        fit = fit_summary(matrix, event, reader.design.original_scale(causes[0].coefficients))
+        fit = fit_summary(matrix, event, reader.per_unit(causes[0].coefficients))
         if len(causes) == 2:
             fit["competing_events"] = int((follow_up.status == COMPETING).sum())
-            fit["competing_coefficients_per_unit"] = reader.design.original_scale(
-                causes[1].coefficients
-            )
+            fit["competing_coefficients_per_unit"] = reader.per_unit(causes[1].coefficients)
         head = HazardHead(scale="product_integral", causes=tuple(causes), fit=fit)
         return ReaderHeadModel("cause_specific_cox", self.name, reader, head, tuple(notes))
 

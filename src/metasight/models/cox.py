@@ -52,16 +52,16 @@ class CoxModel:
         refuse_competing(follow_up.competing, self.name)
         table, ordered = canonical(table, follow_up)
         follow_up = require_survival(ordered, self.name)
-        reader = self.preparation.fit(table, effective_n=follow_up.n_events)
+        reader = self.preparation.fit(table, follow_up)
         matrix = reader.matrix(table)
         event = follow_up.status == EVENT
         hazard = fit_hazard(matrix, follow_up.time_days, event, model=self.name)
         head = HazardHead(
             scale="survival",
             causes=(hazard,),
-            fit=fit_summary(matrix, event, reader.design.original_scale(hazard.coefficients)),
+            fit=fit_summary(matrix, event, reader.per_unit(hazard.coefficients)),
         )
-        return ReaderHeadModel("cox", self.name, reader, head, tuple(reader.state["notes"]))
+        return ReaderHeadModel("cox", self.name, reader, head, reader.notes)
 
 
 def refuse_competing(competing: bool, model: str) -> None:

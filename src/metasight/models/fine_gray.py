@@ -59,14 +59,14 @@ class FineGrayModel:
         require_survival(outcome, self.name)
         table, ordered = canonical(table, outcome)
         follow_up = require_survival(ordered, self.name)
-        reader = self.preparation.fit(table, effective_n=follow_up.n_events)
+        reader = self.preparation.fit(table, follow_up)
         matrix = reader.matrix(table)
         hazard = fit_subdistribution(matrix, follow_up, model=self.name)
-        per_unit = reader.design.original_scale(hazard.coefficients)
+        per_unit = reader.per_unit(hazard.coefficients)
         fit = fit_summary(matrix, follow_up.status == EVENT, per_unit)
         fit["competing_events"] = int((follow_up.status == COMPETING).sum())
         head = HazardHead(scale="subdistribution", causes=(hazard,), fit=fit)
-        return ReaderHeadModel("fine_gray", self.name, reader, head, tuple(reader.state["notes"]))
+        return ReaderHeadModel("fine_gray", self.name, reader, head, reader.notes)
 
 
 @dataclass(frozen=True)

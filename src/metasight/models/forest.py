@@ -21,7 +21,6 @@ from metasight.cohort.outcome import CENSORED, EVENT, NodalOutcome, Outcome, Sur
 from metasight.features.columns import FeatureTable
 from metasight.models.base import State
 from metasight.models.fitted import ReaderHeadModel, require_nodal, require_survival
-from metasight.models.logistic import rarer_class
 from metasight.models.preparation import Preparation, canonical, observed_only
 
 N_INTERVALS = 24
@@ -271,7 +270,7 @@ class ForestModel:
             require_nodal(outcome, self.name)
             table, ordered = canonical(table, outcome)
             table, stage = observed_only(table, require_nodal(ordered, self.name))
-            reader = self.preparation.fit(table, effective_n=rarer_class(stage))
+            reader = self.preparation.fit(table, stage)
             codes, edges = stage.stage.astype(np.int64), np.empty(0)
             targets = np.eye(_N_CLASSES)[codes]
             width = _N_CLASSES
@@ -279,7 +278,7 @@ class ForestModel:
             require_survival(outcome, self.name)
             table, ordered = canonical(table, outcome)
             follow_up = require_survival(ordered, self.name)
-            reader = self.preparation.fit(table, effective_n=follow_up.n_events)
+            reader = self.preparation.fit(table, follow_up)
             edges = interval_edges(follow_up)
             codes = outcome_codes(follow_up, edges)
             targets = pseudo_values(codes, len(edges))
@@ -289,7 +288,7 @@ class ForestModel:
         )
         fit = {"n": len(codes), "events": ordered.n_events, "n_trees": self.n_trees}
         head = ForestHead(edges=edges, trees=trees, fit=fit)
-        return ReaderHeadModel("forest", self.name, reader, head, tuple(reader.state["notes"]))
+        return ReaderHeadModel("forest", self.name, reader, head, reader.notes)
 
 
 def grow(

@@ -108,7 +108,7 @@ class LogisticModel:
         require_nodal(outcome, self.name)
         table, ordered = canonical(table, outcome)
         table, stage = observed_only(table, require_nodal(ordered, self.name))
-        reader = self.preparation.fit(table, effective_n=rarer_class(stage))
+        reader = self.preparation.fit(table, stage)
         head = fit_logistic(
             reader.matrix(table),
             stage,
@@ -117,14 +117,9 @@ class LogisticModel:
             seed=seed,
             model=self.name,
         )
-        head.fit["coefficients_per_unit"] = reader.design.original_scale(head.coefficients)
-        notes = (*reader.state["notes"], SPLIT_NOTE)
+        head.fit["coefficients_per_unit"] = reader.per_unit(head.coefficients)
+        notes = (*reader.notes, SPLIT_NOTE)
         return ReaderHeadModel("logistic", self.name, reader, head, notes)
-
-
-def rarer_class(stage: NodalOutcome) -> int:
-    """Patients in the rarer of node-negative and node-positive; all were examined."""
-    return min(stage.n_events, len(stage) - stage.n_events)
 
 
 def n2_share(stage: NodalOutcome) -> float:

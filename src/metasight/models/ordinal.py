@@ -14,8 +14,7 @@ from metasight.errors import FitError
 from metasight.features.columns import FeatureTable
 from metasight.models.base import State
 from metasight.models.fitted import ReaderHeadModel, require_nodal
-from metasight.models.logistic import rarer_class
-from metasight.models.preparation import Preparation, canonical, observed_only
+from metasight.models.preparation import Preparation, canonical, effective_size, observed_only
 from metasight.models.tuning import stratified_folds
 
 RIDGES = tuple(np.geomspace(10.0, 1e-4, 25).tolist())
@@ -114,16 +113,16 @@ class OrdinalModel:
         require_nodal(outcome, self.name)
         table, ordered = canonical(table, outcome)
         table, stage = observed_only(table, require_nodal(ordered, self.name))
-        reader = self.preparation.fit(table, effective_n=rarer_class(stage))
+        reader = self.preparation.fit(table, stage)
         head = fit_ordinal(
             reader.matrix(table),
             stage.stage.astype(np.int64),
-            n_folds=min(self.inner_folds, rarer_class(stage)),
+            n_folds=min(self.inner_folds, effective_size(stage)),
             seed=seed,
             model=self.name,
         )
-        head.fit["coefficients_per_unit"] = reader.design.original_scale(head.coefficients)
-        notes = list(reader.state["notes"])
+        head.fit["coefficients_per_unit"] = reader.per_unit(head.coefficients)
+        notes = list(reader.notes)
         unseen = sorted({0, 1, 2} - set(head.classes))
         notes += [f"N{k} was not seen in training: its probability is 0" for k in unseen]
         return ReaderHeadModel("ordinal", self.name, reader, head, tuple(notes))

@@ -91,7 +91,7 @@ class ElasticNetCoxModel:
         require_survival(outcome, self.name)
         table, ordered = canonical(table, outcome)
         follow_up = require_survival(ordered, self.name)
-        reader = self.preparation.fit(table, effective_n=follow_up.n_events)
+        reader = self.preparation.fit(table, follow_up)
         head, notes = fit_elastic_net(
             reader.matrix(table),
             follow_up,
@@ -100,12 +100,8 @@ class ElasticNetCoxModel:
             seed=seed,
             model=self.name,
         )
-        head.fit["coefficients_per_unit"] = reader.design.original_scale(
-            head.causes[0].coefficients
-        )
-        return ReaderHeadModel(
-            "elastic_net_cox", self.name, reader, head, (*reader.state["notes"], *notes)
-        )
+        head.fit["coefficients_per_unit"] = reader.per_unit(head.causes[0].coefficients)
+        return ReaderHeadModel("elastic_net_cox", self.name, reader, head, (*reader.notes, *notes))
 
 
 def fit_elastic_net(

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from metasight.cohort.outcome import NodalOutcome, Outcome
 from metasight.errors import FitError
-from metasight.features.clinical import Design, FittedDesign
+from metasight.features.clinical import Design, FittedDesign, independent
 from metasight.features.columns import FeatureTable
 from metasight.features.missing import FittedImputer, Imputer
 from metasight.models.base import State
+from metasight.models.selection import strongest
 
 
 class Reader(Protocol):
@@ -51,12 +52,19 @@ class Preparation:
         Explicit names within those modalities; ``None`` keeps all.
     imputer, design
         See :mod:`metasight.features.missing` and :mod:`metasight.features.clinical`.
+    top_k
+        Columns kept by a univariable screen (:mod:`metasight.models.selection`); ``None``: all.
+    full_rank
+        Whether columns that are linear combinations of earlier ones are dropped (and noted), as
+        R's ``coxph`` and ``glm`` do; needed without a penalty.
     """
 
     modalities: Sequence[str]
     features: Sequence[str] | None = None
     imputer: Imputer = field(default_factory=Imputer)
     design: Design = field(default_factory=Design)
+    top_k: int | None = None
+    full_rank: bool = False
 
     def select(self, table: FeatureTable) -> FeatureTable:
         """Pick the model's own features, by name in alphabetical order.
@@ -89,49 +97,95 @@ class Preparation:
             )
         return FeatureTable(own.values[[f.name for f in kept]], tuple(kept))
 
-    def fit(self, table: FeatureTable, *, effective_n: int) -> FittedPreparation:
-        """Learn fills and columns from the rows of ``table``."""
+    def fit(self, table: FeatureTable, outcome: Outcome) -> FittedPreparation:
+        """Learn fills, columns and the screen from the rows of ``table``.
+
+        ``outcome`` sets the number of spline knots and is what the screen looks at; every
+        patient of a nodal outcome was examined.
+        """
         own = self.select(table)
         imputer = self.imputer.fit(own)
-        design = self.design.fit(imputer.transform(own), effective_n=effective_n)
-        return FittedPreparation(imputer, design)
+        complete = imputer.transform(own)
+        design = self.design.fit(complete, effective_n=effective_size(outcome))
+        matrix = design.transform(complete)
+        chosen = np.arange(matrix.shape[1])
+        notes = [*imputer.state["notes"], *design.state["notes"]]
+        if self.top_k is not None and self.top_k < len(chosen):
+            chosen = strongest(matrix, outcome, self.top_k)
+            notes.append(f"{self.top_k} of {matrix.shape[1]} columns kept by the screen")
+        if self.full_rank:
+            free = chosen[independent(matrix[:, chosen])]
+            lost = [design.columns[j] for j in chosen if j not in free]
+            notes += [f"{name}: determined by other columns, dropped" for name in lost]
+            chosen = free
+        return FittedPreparation(imputer, design, chosen, tuple(notes))
 
 
 @dataclass(frozen=True)
 class FittedPreparation:
-    """Imputation and design matrix learnt from training rows."""
+    """Imputation, design matrix and screen learnt from training rows.
+
+    Attributes
+    ----------
+    imputer, design
+        The two transformers.
+    chosen
+        Shape (p,): positions of the design's columns that the head reads.
+    notes
+        What was dropped or could not be done as asked.
+    """
 
     imputer: FittedImputer
     design: FittedDesign
+    chosen: NDArray[np.intp]
+    notes: tuple[str, ...]
 
     @property
     def state(self) -> State:
-        """``imputer``, ``design`` and the notes of both."""
+        """Plain JSON."""
         return {
             "kind": "preparation",
             "imputer": self.imputer.state,
             "design": self.design.state,
-            "notes": [*self.imputer.state["notes"], *self.design.state["notes"]],
+            "chosen": self.chosen.tolist(),
+            "notes": list(self.notes),
         }
 
     @classmethod
     def from_state(cls, state: State) -> FittedPreparation:
         """Inverse of :attr:`state`."""
-        return cls(FittedImputer(state["imputer"]), FittedDesign(state["design"]))
+        return cls(
+            FittedImputer(state["imputer"]),
+            FittedDesign(state["design"]),
+            np.array(state["chosen"], dtype=np.intp),
+            tuple(state["notes"]),
+        )
 
     @property
     def columns(self) -> list[str]:
         """Names of the matrix's columns."""
-        return self.design.columns
+        return [self.design.columns[j] for j in self.chosen]
 
     @property
     def modalities(self) -> list[str]:
         """Modality of each column."""
-        return list(self.design.state["modalities"])
+        return [self.design.state["modalities"][j] for j in self.chosen]
 
     def matrix(self, table: FeatureTable) -> NDArray[np.float64]:
         """Standardised columns, shape (n, p)."""
-        return self.design.transform(self.imputer.transform(table))
+        return self.design.transform(self.imputer.transform(table))[:, self.chosen]
+
+    def per_unit(self, coefficients: NDArray[np.float64]) -> dict[str, float]:
+        """Coefficients of the matrix's columns per unit of each, by column name."""
+        scale = np.array(self.design.state["scale"])[self.chosen]
+        return dict(zip(self.columns, (coefficients / scale).tolist(), strict=True))
+
+
+def effective_size(outcome: Outcome) -> int:
+    """Events, or patients in the rarer of node-negative and node-positive."""
+    if isinstance(outcome, NodalOutcome):
+        return min(outcome.n_events, int(outcome.observed.sum()) - outcome.n_events)
+    return outcome.n_events
 
 
 def canonical(table: FeatureTable, outcome: Outcome) -> tuple[FeatureTable, Outcome]:

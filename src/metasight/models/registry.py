@@ -5,24 +5,59 @@ The only place that knows every kind of model; no other stage tests a model's na
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import get_args
+
 from metasight.errors import FitError
 from metasight.features.clinical import Design
 from metasight.features.missing import Imputer
 from metasight.models.base import FittedModel, RiskModel, State
+from metasight.models.competing import CauseSpecificCoxModel
 from metasight.models.cox import CoxModel
-from metasight.models.fitted import ReaderHeadModel
+from metasight.models.fine_gray import FineGrayModel
+from metasight.models.fitted import STATE_VERSION, Head, ReaderHeadModel
+from metasight.models.forest import ForestHead, ForestModel
+from metasight.models.fusion import StackedModel, StackReader
 from metasight.models.hazards import HazardHead
-from metasight.models.preparation import FittedPreparation, Preparation
-from metasight.models.settings import ModelSettings
+from metasight.models.logistic import LogisticHead, LogisticModel
+from metasight.models.ordinal import OrdinalHead, OrdinalModel
+from metasight.models.penalised_cox import ElasticNetCoxModel, Penalty
+from metasight.models.preparation import FittedPreparation, Preparation, Reader
+from metasight.models.published import SCORES, PublishedScoreModel, ScoreReader
+from metasight.models.settings import Kind, ModelSettings
 
-__all__ = ["ModelSettings", "build", "load"]
+__all__ = ["KINDS", "ModelSettings", "build", "load", "outcomes_of"]
+
+KINDS: tuple[str, ...] = get_args(Kind)
+"""Every kind of model."""
+
+_SURVIVAL_ONLY = frozenset({"cox", "elastic_net_cox", "cause_specific_cox", "fine_gray"})
+_NODAL_ONLY = frozenset({"logistic", "ordinal"})
+
+
+def outcomes_of(kind: str) -> frozenset[str]:
+    """Which outcomes a kind can be fitted to: ``survival``, ``competing``, ``nodal``."""
+    if kind in SCORES:
+        nodal = SCORES[kind].outcome == "nodal"
+        return frozenset({"nodal"}) if nodal else frozenset({"survival", "competing"})
+    if kind == "cox":
+        return frozenset({"survival"})
+    if kind in _SURVIVAL_ONLY:
+        return frozenset({"survival", "competing"})
+    if kind in _NODAL_ONLY:
+        return frozenset({"nodal"})
+    return frozenset({"survival", "competing", "nodal"})
 
 
 def build(settings: ModelSettings) -> RiskModel:
     """Return the model that ``settings`` describe; nothing is fitted."""
-    if settings.kind == "cox":
-        return CoxModel(name=settings.name, preparation=_preparation(settings, full_rank=True))
-    raise FitError("this kind of model is not built yet", where=settings.name, value=settings.kind)
+    if settings.kind in SCORES:
+        return PublishedScoreModel(
+            name=settings.name,
+            score=settings.kind,
+            imputer=Imputer(strategy=settings.imputation),
+        )
+    return _BUILDERS[settings.kind](settings)
 
 
 def load(state: State) -> FittedModel:
@@ -31,21 +66,127 @@ def load(state: State) -> FittedModel:
     Raises
     ------
     FitError
-        The state names an unknown class: it was written by another version.
+        The state was written by another version, or names an unknown class.
     """
+    return _load(state)
+
+
+def _load(state: State) -> ReaderHeadModel:
+    if state.get("version") != STATE_VERSION:
+        raise FitError(
+            "the stored model was written by another version",
+            where="model state",
+            value=str(state.get("version")),
+            remedy=f"This version reads {STATE_VERSION}; fit the model again",
+        )
+    reader, head = state["reader"], state["head"]
+    for part, known in ((reader, _READERS), (head, _HEADS)):
+        if part["kind"] not in known:
+            raise FitError("unknown part of a model", where="model state", value=part["kind"])
     return ReaderHeadModel(
         state["kind"],
         state["name"],
-        FittedPreparation.from_state(state["reader"]),
-        HazardHead.from_state(state["head"]),
+        _READERS[reader["kind"]](reader),
+        _HEADS[head["kind"]](head),
         tuple(state["notes"]),
     )
 
 
-def _preparation(settings: ModelSettings, *, full_rank: bool) -> Preparation:
+_READERS: Mapping[str, Callable[[State], Reader]] = {
+    "preparation": FittedPreparation.from_state,
+    "published_score": ScoreReader.from_state,
+    "stack": lambda state: StackReader.from_state(state, _load),
+}
+_HEADS: Mapping[str, Callable[[State], Head]] = {
+    "hazards": HazardHead.from_state,
+    "logistic": LogisticHead.from_state,
+    "ordinal": OrdinalHead.from_state,
+    "forest": ForestHead.from_state,
+}
+
+
+def _preparation(
+    settings: ModelSettings,
+    *,
+    full_rank: bool = False,
+    splines: bool | None = None,
+    modalities: tuple[str, ...] | None = None,
+) -> Preparation:
+    bend = settings.splines if splines is None else splines
     return Preparation(
-        modalities=settings.modalities,
+        modalities=modalities or settings.modalities,
         features=settings.features,
         imputer=Imputer(strategy=settings.imputation),
-        design=Design(splines=settings.splines, knots=settings.knots, full_rank=full_rank),
+        design=Design(splines=bend, knots=settings.knots),
+        top_k=settings.top_k,
+        full_rank=full_rank,
     )
+
+
+def _penalty(settings: ModelSettings) -> Penalty:
+    return Penalty(
+        factors=settings.penalty_factors,
+        l1_ratios=settings.l1_ratios,
+        inner_folds=settings.inner_folds,
+    )
+
+
+def _cox(s: ModelSettings) -> RiskModel:
+    return CoxModel(name=s.name, preparation=_preparation(s, full_rank=True))
+
+
+def _cause_specific_cox(s: ModelSettings) -> RiskModel:
+    return CauseSpecificCoxModel(name=s.name, preparation=_preparation(s, full_rank=True))
+
+
+def _fine_gray(s: ModelSettings) -> RiskModel:
+    return FineGrayModel(name=s.name, preparation=_preparation(s, full_rank=True))
+
+
+def _elastic_net_cox(s: ModelSettings) -> RiskModel:
+    return ElasticNetCoxModel(name=s.name, preparation=_preparation(s), penalty=_penalty(s))
+
+
+def _logistic(s: ModelSettings) -> RiskModel:
+    return LogisticModel(name=s.name, preparation=_preparation(s), penalty=_penalty(s))
+
+
+def _ordinal(s: ModelSettings) -> RiskModel:
+    return OrdinalModel(name=s.name, preparation=_preparation(s), inner_folds=s.inner_folds)
+
+
+def _forest(s: ModelSettings) -> RiskModel:
+    preparation = _preparation(s, splines=False)
+    return ForestModel(name=s.name, preparation=preparation, n_trees=s.n_trees)
+
+
+def _stacked(s: ModelSettings) -> RiskModel:
+    if s.features is not None:
+        raise FitError(
+            "a stacked model reads whole modalities",
+            where=s.name,
+            remedy="Leave features out, or put them into modalities of their own",
+        )
+    penalty = Penalty(l1_ratios=s.l1_ratios, inner_folds=s.inner_folds)
+    parts = [_preparation(s, modalities=(m,)) for m in s.modalities]
+    return StackedModel(
+        name=s.name,
+        modalities=s.modalities,
+        survival=tuple(
+            ElasticNetCoxModel(name=s.name, preparation=p, penalty=penalty) for p in parts
+        ),
+        nodal=tuple(LogisticModel(name=s.name, preparation=p, penalty=penalty) for p in parts),
+        inner_folds=s.inner_folds,
+    )
+
+
+_BUILDERS: Mapping[str, Callable[[ModelSettings], RiskModel]] = {
+    "cox": _cox,
+    "elastic_net_cox": _elastic_net_cox,
+    "cause_specific_cox": _cause_specific_cox,
+    "fine_gray": _fine_gray,
+    "logistic": _logistic,
+    "ordinal": _ordinal,
+    "forest": _forest,
+    "stacked": _stacked,
+}
