@@ -47,7 +47,7 @@ def study_toml(
         'title = ""',
         "# Pseudonyms are made of patient ids with this. Keep it private and do not change it.",
         f"salt = {_q(salt)}",
-        '# on_problem = "exclude"   # a row with a problem is left out with a ledger row, not fatal',
+        '# on_problem = "exclude"   # leave out a row with a problem, with a ledger row',
         "# centres = []             # names that may occur",
         "",
         "[patients]",
@@ -74,7 +74,7 @@ def study_toml(
         '# constants.sex = { value = "female", reason = "the series holds women only" }',
         "",
         "# Criteria this study cannot assess, with the reason that ledger and report will show.",
-        "# Every other criterion is assessed; a patient for whom one stays unknown is not analysed.",
+        "# Every other one is assessed; a patient for whom one stays unknown is not analysed.",
         "[waive]",
         *(_criterion(c.id, c.text, c.evidence) for c in protocol.criterion),
         "",
@@ -89,7 +89,9 @@ def study_toml(
         "bootstrap = 500",
         'reference_model = "clinical"',
         'headline_model = "forest"',
-        '# subgroups = ["er_positive"]' if "er_positive" in protocol.variables else "# subgroups = []",
+        '# subgroups = ["er_positive"]'
+        if "er_positive" in protocol.variables
+        else "# subgroups = []",
         '# single_centre_reason = "…"   # required when there is one centre only',
         "# first_test_year = 2020",
         *(["# horizons_years = [5]"] if survival else []),

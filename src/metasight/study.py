@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from metasight.cohort.settings import CohortSettings
 from metasight.errors import StudyError
+from metasight.models.registry import KINDS, outcomes_of
 from metasight.models.settings import ModelSettings
 from metasight.protocol.load import read_protocol, validation_lines
 from metasight.protocol.study import Protocol
@@ -227,6 +228,7 @@ def _check_endpoints(settings: StudySettings, protocol: Protocol) -> None:
                     value=name,
                     remedy=f"Endpoints: {', '.join(known)}",
                 )
+        _check_kinds(model, protocol)
     for name in settings.analysis.subgroups:
         if name not in protocol.variables:
             raise StudyError(
@@ -234,4 +236,22 @@ def _check_endpoints(settings: StudySettings, protocol: Protocol) -> None:
                 where="study.toml",
                 value=name,
                 remedy="Use a canonical name of the data dictionary",
+            )
+
+
+def _check_kinds(model: StudyModel, protocol: Protocol) -> None:
+    for endpoint in protocol.endpoint:
+        if endpoint.name not in (model.endpoints or (protocol.primary.name,)):
+            continue
+        if endpoint.type == "nodal_stage":
+            wanted = "nodal"
+        else:
+            wanted = "competing" if endpoint.competing else "survival"
+        if wanted not in outcomes_of(model.kind):
+            fitting = ", ".join(k for k in KINDS if wanted in outcomes_of(k))
+            raise StudyError(
+                f"model {model.name!r} of kind {model.kind} cannot predict {endpoint.name}",
+                where="study.toml",
+                value=f"{endpoint.name} is a {wanted} endpoint",
+                remedy=f"Use one of {fitting}, or name other endpoints for it",
             )

@@ -20,8 +20,8 @@ from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
 from metasight.steps.data import load_data
 from metasight.steps.files import Inputs, read_json, write_json
-from metasight.validation.evaluate import centre_gap, evaluate, evaluate_centres
 from metasight.validation.discrimination import harrell_c
+from metasight.validation.evaluate import centre_gap, evaluate, evaluate_centres
 from metasight.validation.instability import Optimism, instability, optimism
 from metasight.validation.json_tree import to_jsonable
 from metasight.validation.results import EvaluationPlan

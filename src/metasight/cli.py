@@ -1,0 +1,248 @@
+"""The command line: parse, call, print. Nothing is computed here.
+
+Errors end with one clear message and exit status 2; ``--debug`` shows where they came from.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from metasight.errors import MetasightError, StudyError
+
+if TYPE_CHECKING:
+    from metasight.engine.run import Pending
+    from metasight.pipeline import Screening
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Metastasis-risk studies, from protocol to report. Research software, no medical device.",
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+Folder = Annotated[Path, typer.Argument(help="The study's folder (holds study.toml).")]
+Scheduler = Annotated[
+    str,
+    typer.Option(help="local (one process a core), inline, or the address of a Dask scheduler."),
+]
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder to make the study in.")],
+    protocol: Annotated[
+        str, typer.Option(help="breast-dmfs, nsclc-occult-node, or a protocol file.")
+    ] = "breast-dmfs",
+    table: Annotated[
+        str, typer.Option(help="Patient table, relative to the folder; its header is mapped.")
+    ] = "patients.csv",
+    id_column: Annotated[str, typer.Option("--id", help="Column of the patient id.")] = "patient",
+) -> None:
+    """Write a commented study.toml, its mapping filled where column names match."""
+    import secrets
+
+    from metasight.cohort.settings import TableSettings
+    from metasight.cohort.tables import read_table
+    from metasight.protocol.load import read_protocol
+    from metasight.scaffold import study_toml
+
+    path = folder / "study.toml"
+    if path.exists():
+        raise StudyError("there is a study.toml already", where=str(folder), remedy="Edit it")
+    folder.mkdir(parents=True, exist_ok=True)
+    known = read_protocol(protocol, folder=folder)
+    header: list[str] = []
+    if (folder / table).is_file():
+        raw = read_table(folder, TableSettings(path=table, id=id_column))
+        header = [str(c) for c in raw.cells.columns]
+        if id_column not in header:
+            raise StudyError("the table has no such column", where=table, value=id_column,
+                             remedy=f"Give it: --id NAME, one of {', '.join(header)}")  # fmt: skip
+    text = study_toml(known, name=protocol, salt=secrets.token_hex(16), table=table,
+                      id_column=id_column, header=header)  # fmt: skip
+    path.write_text(text, "utf-8")
+    mapped = sum(1 for line in text.split("[waive]")[0].split("[columns]")[1].splitlines()
+                 if line and not line.startswith("#"))  # fmt: skip
+    out.print(f"Wrote {path}.")
+    out.print(f"{mapped} variables mapped from {table}." if header else
+              f"{table} is not there yet: put it there, or correct its path.")  # fmt: skip
+    out.print(f"Next: fill in study.toml, then `metasight check {folder}`.")
+
+
+@app.command()
+def check(folder: Folder) -> None:
+    """Validate the tables and screen the patients; fit nothing."""
+    from metasight.pipeline import screen
+    from metasight.study import read_study
+
+    _print_screening(screen(read_study(folder)))
+    out.print(f"Next: `metasight run {folder}`.")
+
+
+@app.command()
+def run(
+    folder: Folder,
+    scheduler: Scheduler = "local",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say which steps would run, and why.")
+    ] = False,
+) -> None:
+    """Run the study to its report; go on where an earlier run stopped."""
+    from metasight import pipeline
+    from metasight.engine.progress import Bars
+    from metasight.study import read_study
+
+    study = read_study(folder)
+    if dry_run:
+        _print_pending(pipeline.plan_study(study).pending)
+        return
+    with Bars(out) as bars:
+        results, ran = pipeline.run(study, scheduler=scheduler, progress=bars)
+    out.print("Nothing was to do: results are up to date." if not ran else f"{len(ran)} steps ran.")
+    _print_results(results)
+
+
+@app.command()
+def report(folder: Folder) -> None:
+    """Write the report again from finished results (after a change of title, say)."""
+    from metasight import pipeline
+    from metasight.engine.progress import Bars
+    from metasight.study import read_study
+
+    study = read_study(folder)
+    plan = pipeline.plan_study(study)
+    fits = [p for p in plan.pending if p.step.stage != "report"]
+    if fits:
+        raise StudyError("the results are not up to date", value=f"{len(fits)} steps to run",
+                         remedy=f"Run `metasight run {folder}`")  # fmt: skip
+    with Bars(out) as bars:
+        results, _ = pipeline.run(study, scheduler="inline", progress=bars)
+    _print_results(results)
+
+
+@app.command()
+def validate(
+    folder: Folder,
+    external: Annotated[
+        Path, typer.Argument(help="Folder of the external patients, with a study.toml of its own.")
+    ],
+    scheduler: Scheduler = "inline",
+) -> None:
+    """Try a run's locked models on an external table."""
+    from metasight import pipeline
+    from metasight.engine.progress import Bars
+    from metasight.study import read_study
+
+    with Bars(out) as bars:
+        results = pipeline.validate(
+            folder / "results" / "latest" / "bundle",
+            read_study(external),
+            scheduler=scheduler,
+            progress=bars,
+        )
+    _print_results(results)
+
+
+@app.command()
+def doctor() -> None:
+    """Say whether this machine has what is needed: PASS, WARN or FAIL, with the fix."""
+    from metasight.doctor import examine
+
+    findings = examine()
+    table = Table("", "what", "found", "fix")
+    colours = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
+    for f in findings:
+        verdict = f"[{colours[f.verdict]}]{f.verdict}[/]"
+        table.add_row(verdict, escape(f.what), escape(f.found), escape(f.fix))
+    out.print(table)
+    if any(f.verdict == "FAIL" for f in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Folder to make the demonstration in.")] = Path(
+        "demo/breast-dmfs"
+    ),
+    scheduler: Scheduler = "local",
+) -> None:
+    """Run the demonstration: 198 real patients (TRANSBIG), from tables to report."""
+    from metasight.demonstration import write_demonstration
+
+    write_demonstration(folder)
+    run(folder, scheduler=scheduler, dry_run=False)
+
+
+# ----------------------------------------------------------------------------------- printing
+
+
+def _print_screening(screening: Screening) -> None:
+    cohort = screening.cohort
+    out.print(f"{cohort['screened']} patients in the table, {cohort['failed']} left out for errors")
+    table = Table("criterion", "", "excluded", "unknown", "left", title="Eligibility")
+    for s in cohort["steps"]:
+        waived = " (waived)" if s["waived"] else ""
+        table.add_row(s["criterion"], escape(s["text"]) + waived, str(s["excluded"]),
+                      str(s["unknown"]), str(s["remaining"]))  # fmt: skip
+    out.print(table)
+    for d in screening.data:
+        years = ", ".join(f"{h / 365.25:.3g}" for h in d["horizons_days"])
+        out.print(f"{d['endpoint']}, {d['population'].replace('_', ' ')}: {d['n']} patients, "
+                  f"{d['events']} events{f', horizons {years} years' if years else ''}")  # fmt: skip
+        for line in [*d["deviations"], *d["refused"]]:
+            out.print(f"  note: {escape(line)}")
+        missing = {k: v for k, v in d["missing"].items() if v}
+        if missing:
+            out.print("  missing: " + ", ".join(f"{k} {v}" for k, v in missing.items()))
+
+
+def _print_pending(pending: tuple[Pending, ...]) -> None:
+    if not pending:
+        out.print("Nothing is to do: results are up to date.")
+        return
+    reasons = Counter((p.step.stage, p.why) for p in pending)
+    table = Table("steps", "stage", "why")
+    for (stage, why), n in reasons.items():
+        table.add_row(str(n), stage, escape(why))
+    out.print(table)
+    out.print(f"{len(pending)} steps would run.")
+
+
+def _print_results(results: Path) -> None:
+    latest = results.parent / "latest"
+    for name in ("report.html", "report.pdf", "predictions.parquet", "ledger.parquet"):
+        if (results / name).is_file():
+            out.print(f"  {latest / name}", soft_wrap=True)
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Entry point; returns the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    try:
+        app([a for a in arguments if a != "--debug"], prog_name="metasight")
+    except MetasightError as error:
+        if debug:
+            raise
+        err.print(f"[red]error[/red] {escape(str(error))}", soft_wrap=True)
+        sys.exit(2)
+    except OSError as error:
+        if debug:
+            raise
+        place = Path(error.filename).name if error.filename else ""
+        err.print(f"[red]error[/red] {escape(place)}: {escape(error.strerror or str(error))}. "
+                  "Check permissions and free space.", soft_wrap=True)  # fmt: skip
+        sys.exit(2)
+    except KeyboardInterrupt:
+        err.print("Stopped. Finished steps are kept; the same command goes on from there.")
+        sys.exit(130)
