@@ -14,7 +14,13 @@ from numba import njit
 from scipy.stats import norm
 
 from metasight.errors import EvaluationError
-from metasight.validation.ipcw import censoring_influence, horizon_weights, require_horizon
+from metasight.validation.curves import censoring_before_and_at
+from metasight.validation.ipcw import (
+    censoring_influence,
+    horizon_weights,
+    horizon_weights_sorted,
+    require_horizon,
+)
 from metasight.validation.ordering import Floats, Ints, as_strata, as_vector, follow_up
 
 
@@ -57,7 +63,8 @@ def influence_estimate(value: float, influence: Floats, confidence: float) -> In
 
 def risk_order(risk: Floats, strata: Ints) -> tuple[Ints, Ints, Ints]:
     """Rows by stratum and ascending risk, the strata's bounds, and the group of equal risks."""
-    row = np.lexsort((risk, strata)).astype(np.int64)
+    one = strata.size > 0 and strata.max() == 0
+    row = np.argsort(risk) if one else np.lexsort((risk, strata)).astype(np.int64)
     bounds = np.concatenate([[0], np.cumsum(np.bincount(strata))]).astype(np.int64)
     r, s = risk[row], strata[row]
     new = np.concatenate([[True], (r[1:] != r[:-1]) | (s[1:] != s[:-1])])
@@ -168,3 +175,56 @@ def cumulative_dynamic_auc(
     ordered = own[data.order]
     influence[data.order] = ordered + censoring_influence(data, float(horizon), ordered)
     return influence_estimate(auc, influence, confidence)
+
+
+@njit(cache=True)
+def _auc_at(
+    time: Floats,
+    status: Ints,
+    horizons: Floats,
+    row: Ints,
+    bounds: Ints,
+    group: Ints,
+) -> Floats:
+    n = time.shape[0]
+    weight, before, at = np.ones(n), np.ones(n), np.ones(n)
+    case, control = np.empty(n), np.empty(n)
+    censoring_before_and_at(time, status, weight, before, at)
+    out = np.empty(horizons.shape[0])
+    for k in range(horizons.shape[0]):
+        horizon_weights_sorted(time, status, weight, horizons[k], before, case, control)
+        above, pairs = ordered_pairs(row, bounds, group, case, control)
+        out[k] = above / pairs if pairs > 0 else np.nan
+    return out
+
+
+def auc_at_times(
+    time: npt.ArrayLike,
+    status: npt.ArrayLike,
+    risk: npt.ArrayLike,
+    horizons: npt.ArrayLike,
+    *,
+    strata: npt.ArrayLike | None = None,
+) -> Floats:
+    """AUC at many horizons from one ordering, for curves; no standard errors, no refusals.
+
+    Parameters
+    ----------
+    time, status, risk
+        Shape ``(n,)``; one score for all horizons.
+    horizons
+        Shape ``(k,)``.
+    strata
+        Only case–control pairs within a stratum are compared.
+
+    Returns
+    -------
+    ndarray of shape (k,)
+        As :func:`cumulative_dynamic_auc`; NaN at a horizon without cases or controls.
+    """
+    data = follow_up(time, status)
+    r = as_vector(risk, data.n, "risk")[data.order]
+    stratum = as_strata(strata, data.n)[data.order]
+    row, bounds, group = risk_order(r, stratum)
+    times = np.atleast_1d(np.asarray(horizons, dtype=np.float64))
+    return np.asarray(_auc_at(data.time, data.status, times, row, bounds, group))

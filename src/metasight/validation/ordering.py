@@ -74,7 +74,7 @@ def follow_up(time: npt.ArrayLike, status: npt.ArrayLike) -> FollowUp:
             value=str(t[~(np.isfinite(t) & (t > 0))][0]),
             remedy="Give the days from time zero to the event or to the last contact",
         )
-    if not np.isin(s, (CENSORED, EVENT, COMPETING)).all():
+    if s.min() < CENSORED or s.max() > COMPETING:
         raise EvaluationError(
             "a status is none of 0, 1, 2",
             value=str(s[~np.isin(s, (0, 1, 2))][0]),

@@ -106,8 +106,10 @@ def _likelihood(
     n, p = x.shape
     m = 1 + p + p * (p + 1) // 2
     at_risk, removed, dying, total = np.zeros(m), np.zeros(m), np.zeros(m), np.zeros(m)
-    gradient[:] = 0.0
-    information[:] = 0.0
+    for a in range(p):
+        gradient[a] = 0.0
+        for b in range(p):
+            information[a, b] = 0.0
     r = np.empty(n)
     for i in range(n):
         eta = 0.0
@@ -120,7 +122,8 @@ def _likelihood(
     hazard = 0.0
     j = n - 1
     while j >= 0:
-        dying[:] = 0.0
+        for k in range(m):
+            dying[k] = 0.0
         deaths = 0.0
         i = j
         while i >= 0 and time[i] == time[j]:
@@ -166,42 +169,48 @@ def maximise(
 ) -> tuple[bool, float, float, float]:
     """Newton steps with halving from ``beta = 0``.
 
-    ``loose`` above 0 stops where the gradient is below that share of the log-likelihood, as crr.
+    ``loose`` above 0 also stops where the gradient is below that share of the log-likelihood, as crr.
     Returns whether it converged, the log-likelihood at 0 and at the end, and the baseline
     cumulative hazard by ``horizon``. ``beta`` and ``information`` are filled.
     """
     p = x.shape[1]
     gradient, step, trial = np.zeros(p), np.zeros(p), np.zeros(p)
     work = np.zeros((p, p))
-    beta[:] = 0.0
-    null, hazard = _likelihood(
-        time, status, x, weight, g, fine_gray, efron, beta, horizon, gradient, information
-    )
-    best = null
-    gain = np.inf
-    for _ in range(MAX_STEPS):
-        if np.max(np.abs(gradient) * np.maximum(np.abs(beta), 1.0)) < loose * max(abs(best), 1.0):
+    null, best, hazard, scale, gain, last = 0.0, 0.0, 0.0, 1.0, np.inf, np.inf
+    for k in range(MAX_STEPS * 15):
+        value, hazard = _likelihood(
+            time, status, x, weight, g, fine_gray, efron, trial, horizon, gradient, information
+        )
+        if k == 0:
+            null = value
+        elif not value >= best - 1e-10 * (1 + abs(best)) and scale > 1e-4:
+            scale /= 2
+            for a in range(p):
+                trial[a] = beta[a] + scale * step[a]
+            continue
+        best = value
+        gain = last
+        size = 0.0
+        slope = 0.0
+        for a in range(p):
+            beta[a] = trial[a]
+            size = max(size, abs(beta[a]))
+            slope = max(slope, abs(gradient[a]) * max(abs(beta[a]), 1.0))
+        if not np.isfinite(best) or size > 1e4:
+            return False, null, best, hazard
+        if slope < loose * max(abs(best), 1.0) or gain < 1e-18 * (1 + abs(best)):
             return True, null, best, hazard
-        work[:] = information
-        step[:] = gradient
+        for a in range(p):
+            step[a] = gradient[a]
+            for c in range(p):
+                work[a, c] = information[a, c]
         if not solve_in_place(work, step):
             return False, null, best, hazard
-        gain = np.abs(step * gradient).sum()
         scale = 1.0
-        while True:
-            trial[:] = beta + scale * step
-            value, hazard = _likelihood(
-                time, status, x, weight, g, fine_gray, efron, trial, horizon, gradient, information
-            )
-            if value >= best - 1e-10 * (1 + abs(best)) or scale < 1e-4:
-                break
-            scale /= 2
-        beta[:] = trial
-        best = value
-        if not np.isfinite(best) or np.abs(beta).max() > 1e4:
-            return False, null, best, hazard
-        if gain < 1e-18 * (1 + abs(best)):
-            return True, null, best, hazard
+        last = 0.0
+        for a in range(p):
+            last += abs(step[a] * gradient[a])
+            trial[a] = beta[a] + step[a]
     return gain < 1e-8, null, best, hazard
 
 
