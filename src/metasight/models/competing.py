@@ -46,9 +46,7 @@ class CauseSpecificCoxModel:
         FitError
             No event, more parameters than events of interest, or a likelihood without maximum.
         """
-        require_survival(outcome, self.name)
-        table, ordered = canonical(table, outcome)
-        follow_up = require_survival(ordered, self.name)
+        table, follow_up = canonical(table, require_survival(outcome, self.name))
         reader = self.preparation.fit(table, follow_up)
         matrix = reader.matrix(table)
         notes = list(reader.notes)

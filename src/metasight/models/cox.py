@@ -50,8 +50,7 @@ class CoxModel:
         """
         follow_up = require_survival(outcome, self.name)
         refuse_competing(follow_up.competing, self.name)
-        table, ordered = canonical(table, follow_up)
-        follow_up = require_survival(ordered, self.name)
+        table, follow_up = canonical(table, follow_up)
         reader = self.preparation.fit(table, follow_up)
         matrix = reader.matrix(table)
         event = follow_up.status == EVENT

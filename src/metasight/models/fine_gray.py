@@ -56,9 +56,7 @@ class FineGrayModel:
         FitError
             No event, more parameters than events, or a likelihood without a maximum.
         """
-        require_survival(outcome, self.name)
-        table, ordered = canonical(table, outcome)
-        follow_up = require_survival(ordered, self.name)
+        table, follow_up = canonical(table, require_survival(outcome, self.name))
         reader = self.preparation.fit(table, follow_up)
         matrix = reader.matrix(table)
         hazard = fit_subdistribution(matrix, follow_up, model=self.name)

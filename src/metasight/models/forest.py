@@ -267,17 +267,16 @@ class ForestModel:
             No event, nobody examined, or one class only.
         """
         if isinstance(outcome, NodalOutcome):
-            require_nodal(outcome, self.name)
-            table, ordered = canonical(table, outcome)
-            table, stage = observed_only(table, require_nodal(ordered, self.name))
+            stage = require_nodal(outcome, self.name)
+            table, stage = observed_only(*canonical(table, stage))
+            events = stage.n_events
             reader = self.preparation.fit(table, stage)
             codes, edges = stage.stage.astype(np.int64), np.empty(0)
             targets = np.eye(_N_CLASSES)[codes]
             width = _N_CLASSES
         else:
-            require_survival(outcome, self.name)
-            table, ordered = canonical(table, outcome)
-            follow_up = require_survival(ordered, self.name)
+            table, follow_up = canonical(table, require_survival(outcome, self.name))
+            events = follow_up.n_events
             reader = self.preparation.fit(table, follow_up)
             edges = interval_edges(follow_up)
             codes = outcome_codes(follow_up, edges)
@@ -286,7 +285,7 @@ class ForestModel:
         trees = grow(
             reader.matrix(table), targets, codes, width=width, n_trees=self.n_trees, seed=seed
         )
-        fit = {"n": len(codes), "events": ordered.n_events, "n_trees": self.n_trees}
+        fit = {"n": len(codes), "events": events, "n_trees": self.n_trees}
         head = ForestHead(edges=edges, trees=trees, fit=fit)
         return ReaderHeadModel("forest", self.name, reader, head, reader.notes)
 

@@ -120,16 +120,16 @@ class StackedModel:
         FitError
             As the models of the modalities, or too few events for three inner folds.
         """
+        ordered: Outcome
         bases: tuple[ElasticNetCoxModel, ...] | tuple[LogisticModel, ...]
         if isinstance(outcome, NodalOutcome):
-            require_nodal(outcome, self.name)
-            table, ordered = canonical(table, outcome)
-            table, stage = observed_only(table, require_nodal(ordered, self.name))
-            stratum, bases, ordered = (stage.stage > 0).astype(np.int64), self.nodal, stage
+            stage = require_nodal(outcome, self.name)
+            table, stage = observed_only(*canonical(table, stage))
+            ordered = stage
+            stratum, bases = (stage.stage > 0).astype(np.int64), self.nodal
         else:
-            require_survival(outcome, self.name)
-            table, ordered = canonical(table, outcome)
-            follow_up = require_survival(ordered, self.name)
+            table, follow_up = canonical(table, require_survival(outcome, self.name))
+            ordered = follow_up
             stratum, bases = follow_up.status.astype(np.int64), self.survival
         n_folds = min(self.inner_folds, effective_size(ordered) // 3)
         if n_folds < 3:

@@ -105,9 +105,7 @@ class LogisticModel:
         FitError
             Nobody examined, one class only, or fewer than three patients in the rarer class.
         """
-        require_nodal(outcome, self.name)
-        table, ordered = canonical(table, outcome)
-        table, stage = observed_only(table, require_nodal(ordered, self.name))
+        table, stage = observed_only(*canonical(table, require_nodal(outcome, self.name)))
         reader = self.preparation.fit(table, stage)
         head = fit_logistic(
             reader.matrix(table),

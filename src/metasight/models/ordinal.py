@@ -110,9 +110,7 @@ class OrdinalModel:
         FitError
             Nobody examined, one class only, or fewer than three patients in the rarer class.
         """
-        require_nodal(outcome, self.name)
-        table, ordered = canonical(table, outcome)
-        table, stage = observed_only(table, require_nodal(ordered, self.name))
+        table, stage = observed_only(*canonical(table, require_nodal(outcome, self.name)))
         reader = self.preparation.fit(table, stage)
         head = fit_ordinal(
             reader.matrix(table),
@@ -164,13 +162,7 @@ def fit_ordinal(
         )
     classes, level = np.unique(stage, return_inverse=True)
     fold = stratified_folds(stage, n_folds, np.random.default_rng(seed))
-    loss = np.zeros(len(RIDGES))
-    for k in range(n_folds):
-        train, held = fold != k, fold == k
-        parameters = _start(level[train], len(classes), matrix.shape[1])
-        for i, ridge in enumerate(RIDGES):
-            parameters = _newton(matrix[train], level[train], ridge, parameters, model)
-            loss[i] -= _terms(matrix[held], level[held], parameters, len(classes))[0]
+    loss = _held_out_loss(matrix, level, fold, model)
     chosen = int(loss.argmin())
     parameters = _start(level, len(classes), matrix.shape[1])
     for ridge in RIDGES[: chosen + 1]:
@@ -189,6 +181,21 @@ def fit_ordinal(
             "folds": n_folds,
         },
     )
+
+
+def _held_out_loss(
+    matrix: NDArray[np.float64], level: NDArray[np.intp], fold: NDArray[np.int64], model: str
+) -> NDArray[np.float64]:
+    """Summed log loss of held-out patients at each of :data:`RIDGES`."""
+    n_classes = int(level.max()) + 1
+    loss = np.zeros(len(RIDGES))
+    for k in range(int(fold.max()) + 1):
+        train, held = fold != k, fold == k
+        parameters = _start(level[train], n_classes, matrix.shape[1])
+        for i, ridge in enumerate(RIDGES):
+            parameters = _newton(matrix[train], level[train], ridge, parameters, model)
+            loss[i] -= _terms(matrix[held], level[held], parameters, n_classes)[0]
+    return loss
 
 
 def _start(level: NDArray[np.intp], n_classes: int, p: int) -> NDArray[np.float64]:

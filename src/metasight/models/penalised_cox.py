@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from metasight.cohort.outcome import COMPETING, EVENT, Outcome, SurvivalOutcome
 from metasight.errors import FitError
 from metasight.features.columns import FeatureTable
+from metasight.models.competing import featureless
 from metasight.models.elastic_net import COX, Problem
 from metasight.models.fitted import ReaderHeadModel, require_survival
 from metasight.models.hazards import CauseHazard, HazardHead, Scale
@@ -88,9 +89,7 @@ class ElasticNetCoxModel:
         FitError
             Fewer than three events, or an unpenalised column separates the outcome.
         """
-        require_survival(outcome, self.name)
-        table, ordered = canonical(table, outcome)
-        follow_up = require_survival(ordered, self.name)
+        table, follow_up = canonical(table, require_survival(outcome, self.name))
         reader = self.preparation.fit(table, follow_up)
         head, notes = fit_elastic_net(
             reader.matrix(table),
@@ -115,20 +114,8 @@ def fit_elastic_net(
 ) -> tuple[HazardHead, list[str]]:
     """Fit the event's hazard and, where there are competing events, theirs.
 
-    Parameters
-    ----------
-    matrix
-        Shape (n, p), standardised.
-    follow_up
-        Of the same n patients.
-    factor
-        Shape (p,): relative penalties.
-    penalty
-        Mixes and folds.
-    seed
-        Of the inner folds.
-    model
-        Named in errors.
+    ``matrix`` is (n, p) and standardised, ``factor`` holds the p relative penalties, ``seed``
+    draws the inner folds and ``model`` is named in errors.
 
     Returns
     -------
@@ -139,30 +126,28 @@ def fit_elastic_net(
     causes = []
     for code in (EVENT, COMPETING) if follow_up.competing else (EVENT,):
         cause = follow_up.status == code
-        likelihood = PartialLikelihood.of(follow_up.time_days, cause)
-        sorted_matrix = np.asfortranarray(matrix[likelihood.order])
         if code == COMPETING and int(cause.sum()) < FEWEST_COMPETING:
-            coefficients = np.zeros(matrix.shape[1])
             notes.append(f"{int(cause.sum())} competing events: their hazard has no features")
-        else:
-            problem = Problem(
-                family=COX,
-                matrix=sorted_matrix,
-                time=likelihood.time,
-                label=likelihood.event,
-                factor=factor,
-            )
-            tuned = tune(
-                problem,
-                l1_ratios=penalty.l1_ratios,
-                n_folds=penalty.inner_folds,
-                seed=seed,
-                model=model,
-            )
-            coefficients = tuned.coefficients
-            summaries.append(tuned.summary)
-        times, steps = likelihood.baseline(sorted_matrix @ coefficients)
-        causes.append(CauseHazard(coefficients=coefficients, times=times, increments=steps))
+            causes.append(featureless(matrix, follow_up.time_days, cause))
+            continue
+        likelihood = PartialLikelihood.of(follow_up.time_days, cause)
+        problem = Problem(
+            family=COX,
+            matrix=np.asfortranarray(matrix[likelihood.order]),
+            time=likelihood.time,
+            label=likelihood.event,
+            factor=factor,
+        )
+        tuned = tune(
+            problem,
+            l1_ratios=penalty.l1_ratios,
+            n_folds=penalty.inner_folds,
+            seed=seed,
+            model=model,
+        )
+        summaries.append(tuned.summary)
+        times, steps = likelihood.baseline(problem.matrix @ tuned.coefficients)
+        causes.append(CauseHazard(coefficients=tuned.coefficients, times=times, increments=steps))
     fit: dict[str, Any] = {
         "n": len(follow_up),
         "events": follow_up.n_events,

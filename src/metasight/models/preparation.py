@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metasight.cohort.outcome import NodalOutcome, Outcome
+from metasight.cohort.outcome import NodalOutcome, Outcome, SurvivalOutcome
 from metasight.errors import FitError
 from metasight.features.clinical import Design, FittedDesign, independent
 from metasight.features.columns import FeatureTable
 from metasight.features.missing import FittedImputer, Imputer
 from metasight.models.base import State
 from metasight.models.selection import strongest
+
+OutcomeT = TypeVar("OutcomeT", SurvivalOutcome, NodalOutcome)
 
 
 class Reader(Protocol):
@@ -188,7 +190,7 @@ def effective_size(outcome: Outcome) -> int:
     return outcome.n_events
 
 
-def canonical(table: FeatureTable, outcome: Outcome) -> tuple[FeatureTable, Outcome]:
+def canonical(table: FeatureTable, outcome: OutcomeT) -> tuple[FeatureTable, OutcomeT]:
     """Rows sorted by patient, so that a fit does not depend on the order of a table.
 
     Raises

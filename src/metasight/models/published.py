@@ -77,10 +77,11 @@ def noninvasive_by_ct(values: Values) -> NDArray[np.float64]:
 
 
 def fudan_2012(values: Values) -> NDArray[np.float64]:
-    """Log odds of N2 disease up to an intercept, which is refitted.
+    """Log odds up to an intercept, which is refitted.
 
-    Odds ratios: age 0.974 a year, size 2.769 a cm, central 3.204, adenocarcinoma 3.537. Zhang et
-    al., Eur J Cardiothorac Surg 2012;42:983.
+    Odds ratios: age 0.974 a year, size 2.769 a cm, central 3.204, adenocarcinoma 3.537. Made for
+    N2 disease in T1 tumours; read here for any positive node. Zhang et al., J Thorac Cardiovasc
+    Surg 2012;144:1360.
     """
     return np.asarray(
         np.log(0.974) * values["age_years"]
@@ -170,8 +171,9 @@ SCORES: Mapping[str, Score] = {
         compute=fudan_2012,
         outcome="nodal",
         enters="offset",
-        applies_to=_STAGE_I,
-        source="Zhang et al., Eur J Cardiothorac Surg 2012;42:983; intercept refitted",
+        applies_to="N2 disease in clinical T1 non-small-cell lung cancer; read here for any "
+        "positive node",
+        source="Zhang et al., J Thorac Cardiovasc Surg 2012;144:1360; intercept refitted",
     ),
 }
 
@@ -269,25 +271,26 @@ class PublishedScoreModel:
             is not the score's.
         """
         published = SCORES[self.score]
-        if published.outcome == "survival":
-            require_survival(outcome, self.name)
-            table, ordered = canonical(table, outcome)
-        else:
-            require_nodal(outcome, self.name)
-            table, ordered = canonical(table, outcome)
-            table, ordered = observed_only(table, require_nodal(ordered, self.name))
-        reader = self._reader(table)
-        column = reader.matrix(table)[:, 0]
-        offset = reader.scale if published.enters == "offset" else None
         head: HazardHead | LogisticHead
-        if isinstance(ordered, NodalOutcome):
-            head, flat = _nodal_head(column, ordered, offset)
+        if published.outcome == "survival":
+            table, follow_up = canonical(table, require_survival(outcome, self.name))
+            reader, column, offset = self._column(table)
+            head, flat = _hazard_head(column, follow_up, offset)
         else:
-            head, flat = _hazard_head(column, ordered, offset)
+            stage = require_nodal(outcome, self.name)
+            table, stage = observed_only(*canonical(table, stage))
+            reader, column, offset = self._column(table)
+            head, flat = _nodal_head(column, stage, offset)
         notes = [REFITTED, f"made for {published.applies_to}", *reader.imputer.state["notes"]]
         if flat:
             notes.append("the training rows deny the score's order: its slope is held near zero")
         return ReaderHeadModel(self.score, self.name, reader, head, tuple(notes))
+
+    def _column(self, table: FeatureTable) -> tuple[ScoreReader, NDArray[np.float64], float | None]:
+        """Reader, standardised score, and its slope where it is an offset."""
+        reader = self._reader(table)
+        offset = reader.scale if SCORES[self.score].enters == "offset" else None
+        return reader, reader.matrix(table)[:, 0], offset
 
     def _reader(self, table: FeatureTable) -> ScoreReader:
         inputs = SCORES[self.score].inputs

@@ -74,16 +74,7 @@ def tune(
     FitError
         Fewer than three events, or coordinate descent does not settle.
     """
-    rarer = int(problem.label.sum())
-    if problem.family != COX:
-        rarer = min(rarer, len(problem.label) - rarer)
-    n_folds = min(n_folds, rarer)
-    if n_folds < 3:
-        raise FitError(
-            f"{rarer} events are too few to choose a penalty by cross-validation",
-            where=model,
-            remedy="Collect more events or report the outcome without a model",
-        )
+    n_folds = _feasible_folds(problem, n_folds, model)
     rng = np.random.default_rng(seed)
     fold = stratified_folds(problem.label.astype(np.int64), n_folds, rng)
     parts = [problem.rows(np.flatnonzero(fold != k)) for k in range(n_folds)]
@@ -116,6 +107,21 @@ def tune(
             ],
         },
     )
+
+
+def _feasible_folds(problem: Problem, n_folds: int, model: str) -> int:
+    """As many folds as asked for, or as there are events (or patients in the rarer class)."""
+    rarer = int(problem.label.sum())
+    if problem.family != COX:
+        rarer = min(rarer, len(problem.label) - rarer)
+    n_folds = min(n_folds, rarer)
+    if n_folds < 3:
+        raise FitError(
+            f"{rarer} events are too few to choose a penalty by cross-validation",
+            where=model,
+            remedy="Collect more events or report the outcome without a model",
+        )
+    return n_folds
 
 
 def _deviance(
