@@ -7,6 +7,8 @@ ones: its metric is the point estimate. Models are not fitted again: the interva
 given predictions in new patients like these.
 """
 
+# ruff: noqa: PLR0917 (numba kernels take their arguments by position)
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -144,9 +146,7 @@ def _resampled_concordance(
             for i in range(n):
                 later[i] = late_by[row[i]]
                 earlier[i] = early_by[row[i]]
-        concordance_counts(
-            bounds, time, status, rank, weight, later, earlier, tau, tree, counts
-        )
+        concordance_counts(bounds, time, status, rank, weight, later, earlier, tau, tree, counts)
         usable = counts[0] + counts[1] + counts[2]
         out[b] = (counts[0] + counts[2] / 2) / usable if usable > 0 else np.nan
     return out
@@ -289,9 +289,7 @@ def _resampled_horizon(
         horizon_weights_sorted(time, status, weight, horizon, before, case, control)
         pairs = ordered_pairs(row, bounds, group, case, control)
         out[b, 0] = pairs[0] / pairs[1] if pairs[1] > 0 else np.nan
-        _incidence_by_group(
-            time, status, weight, everyone, False, horizon, whole_set, whole
-        )
+        _incidence_by_group(time, status, weight, everyone, False, horizon, whole_set, whole)
         loss = 0.0
         null = 0.0
         expected = 0.0
@@ -307,13 +305,9 @@ def _resampled_horizon(
             _incidence_by_group(time, status, weight, above, True, horizon, rate_set, rate)
             for q in range(k):
                 share = rate_set[q] / total
-                out[b, 5 + q] = (
-                    share * (rate[q] - (1 - rate[q]) * odds[q]) if share > 0 else 0.0
-                )
+                out[b, 5 + q] = share * (rate[q] - (1 - rate[q]) * odds[q]) if share > 0 else 0.0
         if n_groups > 0:
-            _incidence_by_group(
-                time, status, weight, fifth, False, horizon, observed_set, observed
-            )
+            _incidence_by_group(time, status, weight, fifth, False, horizon, observed_set, observed)
             out[b, 5 + k :] = observed
     return out
 

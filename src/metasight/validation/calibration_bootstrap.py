@@ -3,6 +3,8 @@
 The transformed risk and its spline knots are fixed; only the calibration model is fitted again.
 """
 
+# ruff: noqa: PLR0917 (numba kernels take their arguments by position)
+
 from __future__ import annotations
 
 from dataclasses import dataclass

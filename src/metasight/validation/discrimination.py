@@ -8,6 +8,8 @@ Pairs can be kept within strata (a repeat and fold): risks from different fitted
 on one scale, and comparing them dilutes or inflates C.
 """
 
+# ruff: noqa: PLR0917 (numba kernels take their arguments by position)
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -4,6 +4,8 @@ Cases had the event by the horizon; controls were event-free at it or had a comp
 before it. The AUC is the probability that a case's risk is above a control's.
 """
 
+# ruff: noqa: PLR0917 (numba kernels take their arguments by position)
+
 from __future__ import annotations
 
 from dataclasses import dataclass

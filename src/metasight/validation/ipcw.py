@@ -5,6 +5,8 @@ before it nothing. A weighted metric says nothing where nearly everybody is cens
 with a low G is refused rather than computed.
 """
 
+# ruff: noqa: PLR0917 (numba kernels take their arguments by position)
+
 from __future__ import annotations
 
 from dataclasses import dataclass

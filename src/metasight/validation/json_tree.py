@@ -66,7 +66,7 @@ def from_jsonable(cls: type[T], data: Mapping[str, object]) -> T:
     EvaluationError
         A field is missing, unknown or of a shape that the class does not have.
     """
-    hints = _hints(cls)
+    hints: dict[str, Any] = _hints(cls)
     if not isinstance(data, Mapping) or set(data) != set(hints):
         found = sorted(set(data) ^ set(hints)) if isinstance(data, Mapping) else [repr(data)[:40]]
         raise EvaluationError(
@@ -79,7 +79,7 @@ def from_jsonable(cls: type[T], data: Mapping[str, object]) -> T:
 
 
 @cache
-def _hints(cls: type) -> dict[str, Any]:
+def _hints(cls: Any) -> dict[str, Any]:
     names = {f.name for f in fields(cls)}
     return {k: v for k, v in typing.get_type_hints(cls).items() if k in names}
 

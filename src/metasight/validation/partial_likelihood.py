@@ -4,6 +4,8 @@ Calibration needs one or two covariates (a transformed risk and its spline) fitt
 resample. Models of patients are fitted elsewhere; this is a metric's tool.
 """
 
+# ruff: noqa: PLR0917 (numba kernels take their arguments by position)
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -82,7 +84,7 @@ def _score_event(s: Floats, count: float, gradient: Floats, information: Floats)
             if b < a:
                 information[b, a] += v
             k += 1
-    return count * np.log(s[0])
+    return float(count * np.log(s[0]))
 
 
 @njit(cache=True)

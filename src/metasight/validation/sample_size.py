@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, exp, log
 
+from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import norm
-from scipy.integrate import quad
 
 from metasight.errors import EvaluationError
 
@@ -234,7 +234,7 @@ def validation_c(*, prevalence: float, c: float, width: float) -> int:
         return c * (1 - c) * spread / (n**2 * prevalence * (1 - prevalence))
 
     target = (width / (2 * 1.96)) ** 2
-    return ceil(brentq(lambda n: variance(n) - target, 4, 1e9))
+    return ceil(float(brentq(lambda n: variance(n) - target, 4, 1e9)))
 
 
 def validation_oe(*, prevalence: float, width: float) -> tuple[int, float]:

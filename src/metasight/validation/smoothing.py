@@ -4,6 +4,8 @@ Loess and lowess are the ones of R, down to loess's interpolation between the ve
 tree, so that an ICI computed here is the ICI a reviewer computes there.
 """
 
+# ruff: noqa: PLR0917 (numba kernels take their arguments by position)
+
 from __future__ import annotations
 
 import numpy as np
@@ -225,7 +227,7 @@ def _lowess(x: Floats, y: Floats, q: int, delta: float) -> Floats:
     last = -1
     i = 0
     while True:
-        lo, hi, radius = _window(x, x[i], q)
+        lo, _, radius = _window(x, x[i], q)
         out[i] = _lowess_at(x, y, weight, lo, x[i], radius)
         for j in range(last + 1, i):
             share = (x[j] - x[last]) / (x[i] - x[last])

@@ -1,0 +1,166 @@
+"""The same metrics in parts of the cohort: subgroups and centres.
+
+A part with too few events says so. Its patients are judged on their own: G, Kaplan–Meier and the
+null model are those of the part, and pairs are compared within it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from metasight.errors import EvaluationError
+from metasight.validation.aligned import Aligned, ModelRisks, Target
+from metasight.validation.bootstrap import Draws, to_metric
+from metasight.validation.centres import pool_centres
+from metasight.validation.ipcw import require_horizon
+from metasight.validation.ordering import EVENT
+from metasight.validation.results import (
+    CentreEstimate,
+    CentreSummary,
+    Estimate,
+    EvaluationPlan,
+    Metric,
+    NotEstimable,
+    Pooled,
+    SubgroupEvaluation,
+)
+from metasight.validation.samples import concordance_samples, target_samples
+
+
+def headline_target(aligned: Aligned) -> Target:
+    """Target of subgroups and centres: the longest headline horizon, or N1 or worse."""
+    headline = [t for t in aligned.targets if t.headline]
+    return headline[0] if aligned.kind == "nodal" else headline[-1]
+
+
+def target_events(target: Target) -> tuple[int, int]:
+    """Events by the horizon, and patients known not to have had one by it."""
+    data = target.data
+    event = int(((data.status == EVENT) & (data.time <= target.horizon)).sum())
+    free = int(((data.time > target.horizon) | (data.status == 2)).sum())
+    return event, free
+
+
+def refusal(part: Aligned, plan: EvaluationPlan) -> NotEstimable | None:
+    """Why a part of the cohort can't be evaluated; ``None`` if it can."""
+    target = headline_target(part)
+    events, free = target_events(target)
+    floor = plan.min_group_events
+    if min(events, free) < floor:
+        return NotEstimable(
+            not_estimable=f"{events} events and {free} non-events by {target.name}; "
+            f"{floor} of each are needed"
+        )
+    try:
+        require_horizon(
+            target.data.time,
+            target.data.status,
+            target.horizon,
+            min_censoring_survival=plan.min_censoring_survival,
+        )
+    except EvaluationError as error:
+        return NotEstimable(not_estimable=error.problem)
+    return None
+
+
+def _subset_model(aligned: Aligned, name: str) -> tuple[ModelRisks, int]:
+    target = headline_target(aligned)
+    index = [t.name for t in aligned.targets].index(target.name)
+    return aligned.models[name], index
+
+
+def part_metrics(
+    part: Aligned, name: str, draws: Draws, plan: EvaluationPlan
+) -> tuple[Metric, Metric, Metric, Metric]:
+    """Discrimination (C), AUC, O/E and IPA of one model in one part at the headline target."""
+    why = refusal(part, plan)
+    if why is not None:
+        return why, why, why, why
+    target = headline_target(part)
+    model, k = _subset_model(part, name)
+    c = concordance_samples(part, model, draws, None, censoring=False)
+    at = target_samples(target, model.risk[:, k], model.strata, draws, (), calibrate=False)
+    level = plan.confidence
+    reason = "no pair of patients of one fold can be compared"
+    return (
+        to_metric(c, level, reason),
+        to_metric(at.auc, level, reason),
+        to_metric(at.oe, level, "no risk is predicted"),
+        to_metric(at.ipa, level, "no event is predicted or observed"),
+    )
+
+
+def evaluate_subgroups(
+    aligned: Aligned, name: str, draws: Draws, plan: EvaluationPlan
+) -> tuple[SubgroupEvaluation, ...]:
+    """Metrics of one model in every level of every subgroup variable of the plan."""
+    out = []
+    for variable, levels in plan.subgroups.items():
+        of = np.array([levels.get(str(p), "") for p in aligned.patients], dtype=object)
+        for level in sorted(set(of) - {""}):
+            keep = of == level
+            part = aligned.subset(keep)
+            events, _ = target_events(headline_target(part))
+            c, auc, oe, ipa = part_metrics(part, name, draws[:, keep], plan)
+            out.append(
+                SubgroupEvaluation(
+                    variable=variable,
+                    level=str(level),
+                    n=part.n,
+                    events=events,
+                    discrimination=c,
+                    auc=auc,
+                    oe=oe,
+                    ipa=ipa,
+                )
+            )
+    return tuple(out)
+
+
+def evaluate_by_centre(
+    aligned: Aligned, name: str, draws: Draws, plan: EvaluationPlan
+) -> CentreSummary | NotEstimable:
+    """One model centre by centre, pooled by REML with Hartung–Knapp.
+
+    A centre's C is pooled on the logit and its O/E on the log scale with bootstrap standard
+    errors; a centre that is not estimable is listed but not pooled.
+    """
+    names = sorted(set(aligned.centre) - {""})
+    if len(names) < 2:
+        return NotEstimable(not_estimable=f"{len(names)} centre; pooling needs two")
+    rows = []
+    for centre in names:
+        keep: npt.NDArray[np.bool_] = aligned.centre == centre
+        part = aligned.subset(keep)
+        events, _ = target_events(headline_target(part))
+        c, _, oe, _ = part_metrics(part, name, draws[:, keep], plan)
+        rows.append(
+            CentreEstimate(centre=str(centre), n=part.n, events=events, discrimination=c, oe=oe)
+        )
+    measure = "ordinal c-index" if aligned.kind == "nodal" else "Harrell's C"
+    return CentreSummary(
+        measure=measure,
+        target=headline_target(aligned).name,
+        centres=tuple(rows),
+        discrimination=_pool([r.discrimination for r in rows], "logit", plan.confidence),
+        oe=_pool([r.oe for r in rows], "log", plan.confidence),
+    )
+
+
+def _pool(metrics: list[Metric], scale: str, confidence: float) -> Pooled | NotEstimable:
+    high = 1.0 if scale == "logit" else np.inf
+    usable = [
+        (m.value, m.se)
+        for m in metrics
+        if isinstance(m, Estimate) and m.se is not None and m.se > 0 and 0 < m.value < high
+    ]
+    if len(usable) < 2:
+        return NotEstimable(
+            not_estimable=f"{len(usable)} of {len(metrics)} centres have an estimate; "
+            "pooling needs two"
+        )
+    values, errors = zip(*usable, strict=True)
+    return pool_centres(
+        values, errors, scale="logit" if scale == "logit" else "log", confidence=confidence
+    )
