@@ -178,11 +178,8 @@ def align(predictions: Predictions, plan: EvaluationPlan) -> Aligned:
             remedy="An endpoint that was never observed can't be evaluated",
         )
     outcome = _outcomes(table, plan.endpoint)
-    wide = table.pivot(
-        index=["model", "repeat", "patient"],
-        columns="label" if nodal else "horizon_days",
-        values="risk",
-    )
+    keys = ["model", "repeat", "patient", "label" if nodal else "horizon_days"]
+    wide = table.set_index(keys)["risk"].unstack(keys[-1])  # noqa: PD010 (nothing to aggregate)
     folds = table.groupby(["model", "repeat", "patient"])["fold"].first()
     blocks = list(wide.groupby(level=["model", "repeat"], sort=True))
     shared = set(outcome.index)

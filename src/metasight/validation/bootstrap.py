@@ -194,6 +194,28 @@ def resampled_concordance(
 
 
 @njit(cache=True)
+def _close_day(
+    bottom: int,
+    top: int,
+    surviving: Floats,
+    left: Floats,
+    events: Floats,
+    leaving: Floats,
+    gone: Floats,
+    out: Floats,
+) -> None:
+    """Move the groups ``bottom … top − 1`` past one day and empty its counts."""
+    for q in range(bottom, top):
+        if leaving[q] > 0:
+            out[q] += surviving[q] * events[q] / left[q]
+            surviving[q] *= 1.0 - leaving[q] / left[q]
+        left[q] -= gone[q]
+        events[q] = 0.0
+        leaving[q] = 0.0
+        gone[q] = 0.0
+
+
+@njit(cache=True)
 def _incidence_by_group(
     time: Floats,
     status: Ints,
@@ -226,26 +248,17 @@ def _incidence_by_group(
         bottom = k
         j = i
         while j < n and time[j] == time[i]:
-            lo = 0 if nested else member[j]
-            hi = member[j] if nested else member[j] + 1
             if weight[j] > 0:
+                lo = 0 if nested else member[j]
+                hi = member[j] if nested else member[j] + 1
                 top = max(top, hi)
                 bottom = min(bottom, lo)
                 for q in range(lo, hi):
                     gone[q] += weight[j]
-                    if status[j] != 0:
-                        leaving[q] += weight[j]
-                        if status[j] == 1:
-                            events[q] += weight[j]
+                    leaving[q] += weight[j] * (status[j] != 0)
+                    events[q] += weight[j] * (status[j] == 1)
             j += 1
-        for q in range(bottom, top):
-            if leaving[q] > 0:
-                out[q] += surviving[q] * events[q] / left[q]
-                surviving[q] *= 1.0 - leaving[q] / left[q]
-            left[q] -= gone[q]
-            events[q] = 0.0
-            leaving[q] = 0.0
-            gone[q] = 0.0
+        _close_day(bottom, top, surviving, left, events, leaving, gone, out)
         i = j
     for q in range(k):
         if risk_set[q] <= 0:

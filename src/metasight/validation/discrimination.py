@@ -1,4 +1,4 @@
-"""Concordance: does the patient with the earlier event have the higher risk?
+"""Concordance: whether the patient with the earlier event has the higher risk.
 
 Harrell's C counts every usable pair once; Uno's C weighs a pair by the inverse of the squared
 censoring survival, so that it does not depend on the censoring. With competing events a patient
@@ -13,6 +13,7 @@ on one scale, and comparing them dilutes or inflates C.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -97,7 +98,7 @@ def pair_order(
     sizes = np.bincount(stratum)
     bounds = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     rank = np.empty(data.n, dtype=np.int64)
-    for lo, hi in zip(bounds[:-1], bounds[1:], strict=True):
+    for lo, hi in pairwise(bounds):
         rank[lo:hi] = np.unique(r[row[lo:hi]], return_inverse=True)[1] + 1
     return PairOrder(row=row, bounds=bounds, time=t[row], status=s[row], rank=rank)
 

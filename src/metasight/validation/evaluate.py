@@ -182,7 +182,14 @@ def _model(
         integrated_brier=not_nodal if nodal else to_metric(samples.integrated_brier, level, few),
         integrated_ipa=not_nodal if nodal else to_metric(samples.integrated_ipa, level, few),
         targets=tuple(
-            _target(aligned, t, model.risk[:, k], samples.targets[t.name], draws, plan)
+            _target(
+                aligned,
+                t,
+                model.risk[:, k],
+                samples=samples.targets[t.name],
+                draws=draws,
+                plan=plan,
+            )
             for k, t in enumerate(aligned.targets)
             if t.headline
         ),
@@ -196,6 +203,7 @@ def _target(
     aligned: Aligned,
     target: Target,
     risk: Floats,
+    *,
     samples: TargetSamples,
     draws: Draws,
     plan: EvaluationPlan,
@@ -210,7 +218,7 @@ def _target(
         brier=to_metric(samples.brier, level, no_event),
         brier_null=to_metric(samples.brier_null, level, no_event),
         ipa=to_metric(samples.ipa, level, no_event),
-        calibration=_calibration(aligned, target, risk, samples, draws, plan),
+        calibration=_calibration(aligned, target, risk, samples=samples, draws=draws, plan=plan),
         decision_curve=_decision_curve(risk, samples, plan),
         distribution=RiskDistribution(
             edges=tuple(edges.tolist()), counts=tuple(int(c) for c in counts)
@@ -222,6 +230,7 @@ def _calibration(
     aligned: Aligned,
     target: Target,
     risk: Floats,
+    *,
     samples: TargetSamples,
     draws: Draws,
     plan: EvaluationPlan,

@@ -66,7 +66,8 @@ def from_jsonable(cls: type[T], data: Mapping[str, object]) -> T:
     EvaluationError
         A field is missing, unknown or of a shape that the class does not have.
     """
-    hints: dict[str, Any] = _hints(cls)
+    kind: Any = cls
+    hints: dict[str, Any] = _hints(kind)
     if not isinstance(data, Mapping) or set(data) != set(hints):
         found = sorted(set(data) ^ set(hints)) if isinstance(data, Mapping) else [repr(data)[:40]]
         raise EvaluationError(

@@ -88,6 +88,18 @@ def _score_event(s: Floats, count: float, gradient: Floats, information: Floats)
 
 
 @njit(cache=True)
+def _relative_risks(x: Floats, weight: Floats, beta: Floats) -> Floats:
+    """Weight times exp(x β) of each row."""
+    r = np.empty(x.shape[0])
+    for i in range(x.shape[0]):
+        eta = 0.0
+        for a in range(x.shape[1]):
+            eta += x[i, a] * beta[a]
+        r[i] = weight[i] * np.exp(min(eta, 500.0))
+    return r
+
+
+@njit(cache=True)
 def _likelihood(
     time: Floats,
     status: Ints,
@@ -108,40 +120,23 @@ def _likelihood(
     n, p = x.shape
     m = 1 + p + p * (p + 1) // 2
     at_risk, removed, dying, total = np.zeros(m), np.zeros(m), np.zeros(m), np.zeros(m)
-    for a in range(p):
-        gradient[a] = 0.0
-        for b in range(p):
-            information[a, b] = 0.0
-    r = np.empty(n)
-    for i in range(n):
-        eta = 0.0
-        for a in range(p):
-            eta += x[i, a] * beta[a]
-        r[i] = weight[i] * np.exp(min(eta, 500.0))
-        if fine_gray and status[i] == 2 and weight[i] > 0:
-            _accumulate(removed, r[i] / g[i], x, i)
+    gradient[:] = 0.0
+    information[:] = 0.0
+    r = _relative_risks(x, weight, beta)
+    if fine_gray:
+        for i in range(n):
+            if status[i] == 2 and weight[i] > 0:
+                _accumulate(removed, r[i] / g[i], x, i)
     loglik = 0.0
     hazard = 0.0
     j = n - 1
     while j >= 0:
-        for k in range(m):
-            dying[k] = 0.0
-        deaths = 0.0
-        i = j
-        while i >= 0 and time[i] == time[j]:
-            if weight[i] > 0:
-                _accumulate(at_risk, r[i], x, i)
-                if status[i] == 1:
-                    deaths += weight[i]
-                    _accumulate(dying, r[i], x, i)
-                    for a in range(p):
-                        gradient[a] += weight[i] * x[i, a]
-                    loglik += weight[i] * np.log(r[i] / weight[i])
-                elif fine_gray and status[i] == 2:
-                    _accumulate(removed, -r[i] / g[i], x, i)
-            i -= 1
+        i, deaths, part = _enter_day(
+            j, time, status, x, weight, g, r, fine_gray, at_risk, removed, dying, gradient
+        )
+        loglik += part
         if deaths > 0:
-            steps = int(round(deaths)) if efron else 1
+            steps = round(deaths) if efron else 1
             for k in range(m):
                 total[k] = at_risk[k] + (g[j] * removed[k] if fine_gray else 0.0)
             for step in range(steps):
@@ -153,6 +148,45 @@ def _likelihood(
                     hazard += deaths / steps / total[0]
         j = i
     return loglik, hazard
+
+
+@njit(cache=True)
+def _enter_day(
+    j: int,
+    time: Floats,
+    status: Ints,
+    x: Floats,
+    weight: Floats,
+    g: Floats,
+    r: Floats,
+    fine_gray: bool,
+    at_risk: Floats,
+    removed: Floats,
+    dying: Floats,
+    gradient: Floats,
+) -> tuple[int, float, float]:
+    """Bring the rows of one day (``j`` and its ties, going back) into the risk-set sums.
+
+    Returns the last row of the day before, the day's deaths and their part of the log-likelihood.
+    """
+    for k in range(dying.shape[0]):
+        dying[k] = 0.0
+    deaths = 0.0
+    part = 0.0
+    i = j
+    while i >= 0 and time[i] == time[j]:
+        if weight[i] > 0:
+            _accumulate(at_risk, r[i], x, i)
+            if status[i] == 1:
+                deaths += weight[i]
+                part += weight[i] * np.log(r[i] / weight[i])
+                _accumulate(dying, r[i], x, i)
+                for a in range(x.shape[1]):
+                    gradient[a] += weight[i] * x[i, a]
+            elif fine_gray and status[i] == 2:
+                _accumulate(removed, -r[i] / g[i], x, i)
+        i -= 1
+    return i, deaths, part
 
 
 @njit(cache=True)
@@ -171,7 +205,7 @@ def maximise(
 ) -> tuple[bool, float, float, float]:
     """Newton steps with halving from ``beta = 0``.
 
-    ``loose`` above 0 also stops where the gradient is below that share of the log-likelihood, as crr.
+    ``loose`` above 0 also stops where the gradient is below that share of the log-likelihood.
     Returns whether it converged, the log-likelihood at 0 and at the end, and the baseline
     cumulative hazard by ``horizon``. ``beta`` and ``information`` are filled.
     """
