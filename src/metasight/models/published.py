@@ -14,7 +14,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import expit
 
 from metasight.cohort.outcome import (
@@ -344,6 +343,8 @@ def _nodal_head(
     column: NDArray[np.float64], stage: NodalOutcome, offset: float | None
 ) -> tuple[LogisticHead, bool]:
     """Intercept, and slope unless it is an offset."""
+    from scipy.optimize import brentq
+
     positive = (stage.stage > 0).astype(np.float64)
     slope, flat = offset, False
     if slope is None:

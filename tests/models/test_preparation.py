@@ -1,0 +1,74 @@
+import json
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from metasight.cohort.outcome import SurvivalOutcome
+from metasight.errors import FitError
+from metasight.features.columns import Feature, FeatureTable, Kind
+from metasight.models.preparation import FittedPreparation, Preparation, canonical
+
+
+def _wide(n=120, p=5000, seed=0):
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        rng.normal(size=(n, p)),
+        index=[f"p{i:03d}" for i in range(n)],
+        columns=[f"x{j:04d}" for j in range(p)],
+    )
+    features = tuple(
+        Feature(name=c, kind=Kind.CONTINUOUS, modality="genes" if j % 2 else "clinical")
+        for j, c in enumerate(frame)
+    )
+    outcome = SurvivalOutcome(rng.exponential(size=n) + 0.01, np.ones(n, dtype=np.int8))
+    return FeatureTable(frame, features), outcome
+
+
+def test_thousands_of_columns_are_screened_within_a_second_or_two():
+    table, outcome = _wide()
+    prepared = Preparation(modalities=("clinical", "genes"), top_k=15, full_rank=True)
+    started = time.perf_counter()
+    fitted = prepared.fit(table, outcome)
+    assert time.perf_counter() - started < 3.0
+    assert len(fitted.columns) == 15
+    assert any("15 of 5000" in note for note in fitted.notes)
+    restored = FittedPreparation.from_state(json.loads(json.dumps(fitted.state)))
+    assert np.array_equal(restored.matrix(table), fitted.matrix(table))
+
+
+def test_the_screen_sees_training_rows_only():
+    table, outcome = _wide(p=200)
+    train = np.arange(80)
+    spoilt = table.values.copy()
+    spoilt.iloc[80:] = 1e6
+    first, second = (
+        Preparation(modalities=("genes",), top_k=5).fit(
+            t.rows(t.values.index[:80]), outcome.take(train)
+        )
+        for t in (table, FeatureTable(spoilt, table.features))
+    )
+    assert json.dumps(first.state) == json.dumps(second.state)
+    assert set(first.modalities) == {"genes"}
+
+
+def test_features_that_are_not_there_are_named():
+    table, _ = _wide(p=10)
+    with pytest.raises(FitError, match="ki67"):
+        Preparation(modalities=("genes",), features=("ki67",)).select(table)
+    with pytest.raises(FitError, match="no feature to read"):
+        Preparation(modalities=("slides",)).select(table)
+    own = Preparation(modalities=("genes",), features=("x0009", "x0001")).select(table)
+    assert list(own.values) == ["x0001", "x0009"]
+
+
+def test_canonical_order_is_by_patient_and_lengths_must_agree():
+    table, outcome = _wide(p=4)
+    order = np.random.default_rng(0).permutation(120)
+    shuffled = FeatureTable(table.values.iloc[order], table.features)
+    again, y = canonical(shuffled, outcome.take(order))
+    pd.testing.assert_frame_equal(again.values, table.values)
+    assert np.array_equal(y.time_days, outcome.time_days)
+    with pytest.raises(FitError, match="differ in length"):
+        canonical(table, outcome.take(order[:5]))
