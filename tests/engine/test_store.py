@@ -1,0 +1,78 @@
+"""Results appear whole or not at all, under a key of everything they were made from."""
+
+from __future__ import annotations
+
+import pytest
+
+from metasight.engine.progress import Silent
+from metasight.engine.run import execute, pending, remember
+from metasight.engine.store import Step, Store
+from metasight.errors import StoreError
+
+CALLS: list[str] = []
+
+
+def write(inputs, out, argument):
+    CALLS.append(str(argument))
+    text = "".join((folder / "x").read_text() for folder in inputs.values())
+    (out / "x").write_text(text + str(argument))
+
+
+def fail(inputs, out, argument):
+    (out / "half").write_text("half a result")
+    raise RuntimeError("killed")
+
+
+def steps(a: int = 1, function=write):
+    first = Step(name="first", stage="s", function=write, argument=a, ingredients={"a": a})
+    second = Step(
+        name="second", stage="s", function=function, argument="b", ingredients={"b": 2},
+        needs=(first,),
+    )  # fmt: skip
+    return [first, second]
+
+
+@pytest.fixture
+def store(tmp_path):
+    CALLS.clear()
+    return Store(tmp_path / "store")
+
+
+def test_a_result_is_made_once(store):
+    plan = steps()
+    for step in plan + plan:
+        store.make(step)
+    assert CALLS == ["1", "b"]
+    assert (store.path(plan[1].key) / "x").read_text() == "1b"
+
+
+def test_a_step_that_dies_leaves_nothing_that_looks_finished(store):
+    plan = steps(function=fail)
+    store.make(plan[0])
+    with pytest.raises(RuntimeError):
+        store.make(plan[1])
+    assert not store.has(plan[1].key)
+    assert not list(store.root.rglob("half"))
+
+
+def test_a_step_whose_input_is_gone_says_so(store):
+    with pytest.raises(StoreError, match="needs 'first', which is not in the store"):
+        store.make(steps()[1])
+
+
+def test_keys_change_with_every_ingredient_and_every_input():
+    one, two = steps(1), steps(2)
+    assert one[0].key == steps(1)[0].key
+    assert one[0].key != two[0].key
+    assert one[1].key != two[1].key, "a step's key holds the keys of the steps it reads"
+
+
+def test_why_a_step_runs_again(store, tmp_path):
+    memory = tmp_path / "memory.json"
+    plan = steps(1)
+    assert [p.why for p in pending(plan, store, memory)] == ["never finished before"] * 2
+    execute(plan, store, scheduler="inline", progress=Silent())
+    remember(plan, memory)
+    assert pending(plan, store, memory) == ()
+    again = pending(steps(2), store, memory)
+    assert [p.why for p in again] == ["a changed from 1 to 2", "'first' runs again"]

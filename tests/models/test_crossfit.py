@@ -1,0 +1,187 @@
+"""The guards of crossfit: a model that sees test rows is caught, an honest one passes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from metasight import leakage
+from metasight.cohort.outcome import SurvivalOutcome
+from metasight.cohort.splits import repeated_kfold
+from metasight.errors import LeakageError
+from metasight.features.columns import Feature, FeatureTable, Kind
+from metasight.models import crossfit
+from metasight.models.registry import build
+from metasight.models.settings import ModelSettings
+from metasight.predictions import Predictions
+
+HORIZONS = np.array([500, 1000])
+
+
+def made_up(n: int = 120, noise: int = 5, seed: int = 0, effect: float = 1.0) -> crossfit.Data:
+    rng = np.random.default_rng(seed)
+    values = pd.DataFrame(
+        rng.normal(size=(n, noise)),
+        columns=[f"x{i}" for i in range(noise)],
+        index=pd.Index([f"P{i:04d}" for i in range(n)], name="patient"),
+    )
+    event = rng.exponential(1500 * np.exp(-effect * values["x0"].to_numpy()))
+    censor = rng.uniform(600, 2500, n)
+    outcome = SurvivalOutcome(
+        np.minimum(event, censor) + 1, (event <= censor).astype(np.int8)
+    )
+    features = tuple(Feature(name=c, kind=Kind.CONTINUOUS) for c in values)
+    blank = pd.Series("North", index=values.index)
+    return crossfit.Data(
+        tuple(values.index), FeatureTable(values, features), outcome, blank, blank, "dmfs"
+    )
+
+
+def splits_of(data, folds=4, repeats=1):
+    return repeated_kfold(data.patients, data.outcome.status, folds=folds, repeats=repeats, seed=1)
+
+
+def crossfitted(model, data, splits):
+    folds = [crossfit.fit_fold(model, data, s, HORIZONS, seed=3) for s in splits]
+    return Predictions.concat([f.predictions for f in folds]), [f.audit for f in folds]
+
+
+COX = build(ModelSettings(kind="cox", name="cox"))
+
+
+class Peeking:
+    """A model that was given everybody's data beforehand, as careless preprocessing does."""
+
+    name = "peeking"
+
+    def __init__(self, data):
+        self.mean = data.features.values["x0"].mean()
+
+    def fit(self, table, outcome, *, seed):
+        fitted = COX.fit(table, outcome, seed=seed)
+        return _Shifted(fitted, self.mean)
+
+
+class _Shifted:
+    def __init__(self, fitted, mean):
+        self.fitted, self.state = fitted, {"kind": "peeking", "mean": mean}
+
+    def predict(self, table, horizons_days):
+        return self.fitted.predict(table, horizons_days)
+
+
+def test_predictions_are_out_of_fold_and_audited():
+    data = made_up()
+    splits = splits_of(data, repeats=2)
+    predictions, audits = crossfitted(COX, data, splits)
+    assert len(predictions) == 120 * 2 * 2
+    check = leakage.folds_disjoint(splits, [a.to_json() for a in audits], predictions)
+    assert check.verdict == "pass"
+    wrong = [a.to_json() | {"handed": "0" * 64} for a in audits]
+    assert leakage.folds_disjoint(splits, wrong, predictions).verdict == "fail"
+
+
+def test_spoilt_test_rows_change_nothing_that_an_honest_model_learnt():
+    data = made_up()
+    true, spoilt = crossfit.corrupt_test_rows_check(COX, data, splits_of(data)[0], seed=1)
+    assert true == spoilt
+    assert leakage.corrupted_rows({"cox": (true, spoilt)}).verdict == "pass"
+
+
+def test_a_model_that_saw_test_rows_is_caught(monkeypatch):
+    data = made_up()
+    split = splits_of(data)[0]
+    true = crossfit._fit_train(Peeking(data), data, split, 1)
+    bad = crossfit.corrupt(data, split.test)
+    spoilt = crossfit._fit_train(Peeking(bad), bad, split, 1)
+    hashes = crossfit.state_hash(true.state), crossfit.state_hash(spoilt.state)
+    check = leakage.corrupted_rows({"peeking": hashes})
+    assert check.verdict == "fail"
+    assert "peeking changed" in check.finding
+
+
+def test_features_and_outcomes_in_different_order_are_refused():
+    data = made_up()
+    with pytest.raises(LeakageError, match="not of the same patients"):
+        crossfit.Data(
+            data.patients[::-1], data.features, data.outcome, data.centre, data.arm, "dmfs"
+        )
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """5,000 noise columns, 120 patients."""
+    return made_up(n=120, noise=5000, seed=42, effect=0.0)
+
+
+def selecting(**settings):
+    return build(ModelSettings(kind="elastic_net_cox", name="selecting", top_k=20, **settings))
+
+
+def test_noise_replay_with_selection_inside_the_pipeline_finds_nothing(wide):
+    replays = []
+    for k in range(4):
+        blank = crossfit.on_noise(wide, seed=k)
+        replays.append(crossfitted(selecting(), blank, splits_of(blank))[0])
+    check = leakage.noise_replay(replays, "selecting")
+    assert check.verdict == "pass", check.finding
+
+
+def test_noise_replay_fails_a_pipeline_that_selects_on_everybody(wide):
+    values = wide.features.values
+    score = np.abs(np.corrcoef(values.to_numpy().T, -wide.outcome.time_days)[-1, :-1])
+    best = values.columns[np.argsort(score)[-20:]]
+    kept = tuple(f for f in wide.features.features if f.name in set(best))
+    selected = FeatureTable(values[[f.name for f in kept]], kept)
+    leaky = crossfit.Data(
+        wide.patients, selected, wide.outcome, wide.centre, wide.arm, wide.endpoint
+    )
+    model = build(ModelSettings(kind="elastic_net_cox", name="leaky"))
+    predictions, _ = crossfitted(model, leaky, splits_of(leaky))
+    c = leakage.discrimination(predictions).c
+    assert c > 0.8, f"a deliberately leaky pipeline reached only {c:.3f}"
+    assert leakage.noise_replay([predictions], "leaky").verdict == "fail"
+
+
+def test_centre_shortcut_is_seen():
+    data = made_up(n=120, noise=6)
+    centre = pd.Series(np.where(np.arange(120) % 2, "A", "B"), index=data.features.values.index)
+    values = data.features.values.copy()
+    values["x3"] += np.where(centre == "A", 4.0, 0.0)
+    shifted = crossfit.Data(
+        data.patients, FeatureTable(values, data.features.features), data.outcome, centre,
+        data.arm, "dmfs",
+    )  # fmt: skip
+    folds = splits_of(shifted)
+    check = leakage.centre_shortcut(crossfit.predict_centre(shifted, folds), centre)
+    assert check.verdict == "warn"
+    plain = crossfit.Data(data.patients, data.features, data.outcome, centre, data.arm, "dmfs")
+    assert leakage.centre_shortcut(crossfit.predict_centre(plain, folds), centre).verdict == "pass"
+    assert leakage.centre_shortcut(None, centre).verdict == "not done"
+
+
+def test_a_proxy_of_the_outcome_is_flagged():
+    data = made_up()
+    assert leakage.single_features(data.features, data.outcome).verdict == "pass"
+    values = data.features.values.copy()
+    values["x1"] = -data.outcome.time_days
+    proxy = FeatureTable(values, data.features.features)
+    check = leakage.single_features(proxy, data.outcome)
+    assert check.verdict == "warn"
+    assert "x1" in check.finding
+
+
+def test_a_patient_entered_twice_is_flagged():
+    data = made_up()
+    assert leakage.duplicates(data.features).verdict == "pass"
+    values = data.features.values.copy()
+    values.iloc[7] = values.iloc[3]
+    assert leakage.duplicates(FeatureTable(values, data.features.features)).verdict == "warn"
+
+
+def test_undated_predictors_are_named():
+    assert leakage.windows(["size"], []).verdict == "pass"
+    check = leakage.windows(["size"], ["age"])
+    assert check.verdict == "warn"
+    assert "age" in check.finding
