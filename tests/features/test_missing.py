@@ -100,3 +100,16 @@ def test_infinite_and_absent_values_are_refused():
         Imputer().fit(FeatureTable(table.values[["age"]] * np.nan, FEATURES[:1]))
     with pytest.raises(FitError, match="not in the table"):
         Imputer().fit(table).transform(FeatureTable(table.values[["age"]], FEATURES[:1]))
+
+
+def test_nullable_columns_are_read_like_any_other():
+    table = _with_gaps(_table(), age=20, er=12, type=11)
+    nullable = FeatureTable(
+        table.values.astype(
+            {"age": "Float64", "er": "Float64", "grade": "Int64", "type": "string"}
+        ),
+        FEATURES,
+    )
+    first, second = Imputer().fit(table), Imputer().fit(nullable)
+    assert first.state == second.state
+    pd.testing.assert_frame_equal(first.transform(table).values, second.transform(nullable).values)

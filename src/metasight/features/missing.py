@@ -161,7 +161,7 @@ def _split(table: FeatureTable) -> tuple[dict[str, NDArray[Any]], dict[str, NDAr
         A number is infinite.
     """
     numeric = [f.name for f in table.features if f.kind is not Kind.CATEGORICAL]
-    block = table.values[numeric].to_numpy(dtype=np.float64)
+    block = table.values[numeric].to_numpy(dtype=np.float64, na_value=np.nan)
     infinite = np.isinf(block).any(axis=0)
     if bool(infinite.any()):
         raise FitError("a value is infinite", where=f"feature {numeric[int(infinite.argmax())]}")
