@@ -215,21 +215,46 @@ def aalen_johansen(
     -------
     StepCurve
         Values in [0, 1] that can only increase over time; never 1 − Kaplan–Meier unless nothing
-        competes. No standard error.
+        competes. ``se`` from Gray's variance.
 
     References
     ----------
-    Aalen and Johansen 1978.
+    Aalen and Johansen 1978; Gray 1988 (the variance of R cmprsk::cuminc).
     """
     data = follow_up(time, status)
     w = as_weights(weights, data.n)[data.order]
     t, at_risk, event, competing, _ = _risk_table(data.time, data.status, w)
-    some = at_risk > 0
-    hazard = np.divide(event + competing, at_risk, out=np.zeros_like(event), where=some)
-    before = np.concatenate([[1.0], np.cumprod(1 - hazard)[:-1]])
-    own = event if cause == EVENT else competing
-    jumps = before * np.divide(own, at_risk, out=np.zeros_like(own), where=some)
-    return StepCurve(times=t, values=np.cumsum(jumps), start=0.0, se=np.zeros_like(jumps))
+    own, other = (event, competing) if cause == EVENT else (competing, event)
+    values, variance = _incidence(at_risk, own, other)
+    return StepCurve(times=t, values=values, start=0.0, se=np.sqrt(variance))
+
+
+@njit(cache=True)
+def _incidence(at_risk: Floats, own: Floats, other: Floats) -> tuple[Floats, Floats]:
+    """Cumulative incidence and its variance (Gray's, with the correction for tied events)."""
+    n = at_risk.shape[0]
+    values, variance = np.zeros(n), np.zeros(n)
+    surviving, incidence, var = 1.0, 0.0, 0.0
+    a, b, c = 0.0, 0.0, 0.0
+    for k in range(n):
+        gone = own[k] + other[k]
+        if gone > 0:
+            after = surviving * (at_risk[k] - gone) / at_risk[k]
+            incidence += surviving * own[k] / at_risk[k]
+            inverse = 1.0 / after if after > 0 else 0.0
+            for count, step in ((other[k], 0.0), (own[k], 1.0)):
+                if count > 0 and (step > 0 or after > 0):
+                    ties = 1.0 - (count - 1) / (at_risk[k] - 1) if count > 1 else 1.0
+                    part = surviving * surviving * ties * count / at_risk[k] ** 2
+                    height = step + inverse * incidence
+                    a += height * height * part
+                    b += inverse * height * part
+                    c += inverse * inverse * part
+            var = a + incidence * incidence * c - 2 * incidence * b
+            surviving = after
+        values[k] = incidence
+        variance[k] = max(var, 0.0)
+    return values, variance
 
 
 def censoring_survival(

@@ -63,6 +63,18 @@ def _shrinkage_at(n: int, parameters: int, r2: float) -> float:
     return float(brentq(gap, r2 + 1e-9, 1 - 1e-9))
 
 
+def largest_r2_survival(rate: float, mean_follow_up: float) -> float:
+    """Largest Cox–Snell R² that ``rate`` events a year over ``mean_follow_up`` years allow."""
+    events_each = rate * mean_follow_up
+    return 1 - exp(2 * (events_each * log(events_each) - events_each))
+
+
+def largest_r2_binary(prevalence: float) -> float:
+    """Largest Cox–Snell R² that a class of this prevalence, in (0, 1), allows."""
+    null = prevalence * log(prevalence) + (1 - prevalence) * log(1 - prevalence)
+    return 1 - exp(2 * null)
+
+
 def development_survival(
     *,
     r2_cox_snell: float,
@@ -101,8 +113,7 @@ def development_survival(
     _check("r2_cox_snell", r2_cox_snell, 0, 1)
     _check("rate", rate, 0, 1e6)
     _check("mean_follow_up", mean_follow_up, 0, 1e6)
-    events_each = rate * mean_follow_up
-    largest = 1 - exp(2 * (events_each * log(events_each) - events_each))
+    largest = largest_r2_survival(rate, mean_follow_up)
     _check("r2_cox_snell", r2_cox_snell, 0, largest)
     first = _for_shrinkage(parameters, r2_cox_snell, shrinkage)
     second = _for_shrinkage(
@@ -158,8 +169,7 @@ def development_binary(
     Riley 2019 (Stat Med 38:1276); R pmsampsize.
     """
     _check("prevalence", prevalence, 0, 1)
-    null = prevalence * log(prevalence) + (1 - prevalence) * log(1 - prevalence)
-    largest = 1 - exp(2 * null)
+    largest = largest_r2_binary(prevalence)
     _check("r2_cox_snell", r2_cox_snell, 0, largest)
     first = _for_shrinkage(parameters, r2_cox_snell, shrinkage)
     second = _for_shrinkage(

@@ -1,0 +1,98 @@
+"""Brier scores against riskRegression and pec."""
+
+import numpy as np
+import pytest
+from metasight.validation.brier import brier_score, integrated_brier, prediction_error_curve
+from metasight.validation.compare import influence_difference
+from metasight.validation.curves import kaplan_meier
+
+from .conftest import CLOSED, SETS
+
+H = 1826
+
+
+def check(got, want, row):
+    assert got.value == pytest.approx(want["Brier"][row], abs=CLOSED)
+    assert got.se == pytest.approx(want["se"][row], abs=CLOSED)
+    assert got.lower == pytest.approx(want["lower"][row], abs=CLOSED)
+    assert got.upper == pytest.approx(want["upper"][row], abs=CLOSED)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_apparent(reference, cox, name):
+    model, times = cox[name], reference.value(f"{name}/times")
+    want = reference.value(f"{name}/apparent/brier")
+    risk = model.risk(times)
+    for k, horizon in enumerate(times):
+        got = brier_score(model.time, model.event, risk[:, k], horizon)
+        check(got.null, want, k)
+        check(got.brier, want, len(times) + k)
+        assert got.ipa == pytest.approx(want["IPA"][len(times) + k], abs=CLOSED)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_held(reference, cox, name):
+    # the training model's risks by each year, its baseline found again from the training rows
+    from metasight.validation.partial_likelihood import fit_hazard
+
+    table, held = reference.cohort(name), reference.held(name)
+    rows = table[table["test"] == 0]
+    terms = reference.value(f"{name}/split/cox/terms")
+    want = reference.value(f"{name}/split/eval/brier")
+    for k, horizon in enumerate(reference.value(f"{name}/times")):
+        fit = fit_hazard(rows["time"], rows["event"], rows[terms], horizon)
+        got = brier_score(held["time"], held["event"], fit.risk(held[terms]), horizon)
+        check(got.null, want, k)
+        check(got.brier, want, 5 + k)
+        assert got.ipa == pytest.approx(want["IPA"][5 + k], abs=CLOSED)
+
+
+@pytest.mark.parametrize(("column", "row"), [("csc5", 9), ("fgr5", 14)])
+def test_competing_at_five_years(reference, column, row):
+    held = reference.held("rotterdam")
+    want = reference.value("rotterdam/split/brier")
+    got = brier_score(held["time"], held["status"], held[column], H)
+    check(got.brier, want, row)
+    check(got.null, want, 4)
+    assert got.ipa == pytest.approx(want["IPA"][row], abs=CLOSED)
+
+
+def test_competing_null_at_every_year(reference):
+    held = reference.held("rotterdam")
+    want = reference.value("rotterdam/split/brier")
+    for k, horizon in enumerate(reference.value("rotterdam/times")):
+        check(brier_score(held["time"], held["status"], held["csc5"], horizon).null, want, k)
+
+
+def test_competing_contrasts(reference):
+    held = reference.held("rotterdam")
+    want = reference.value("rotterdam/split/brier_contrast")
+    csc, fgr = (
+        brier_score(held["time"], held["status"], held[c], H) for c in ("csc5", "fgr5")
+    )
+    pairs = [(csc.brier, csc.null), (fgr.brier, fgr.null), (fgr.brier, csc.brier)]
+    for row, (first, second) in enumerate(pairs, start=12):
+        got = influence_difference(first, second)
+        assert got.difference == pytest.approx(want["delta.Brier"][row], abs=CLOSED)
+        assert got.se == pytest.approx(want["se"][row], abs=CLOSED)
+        assert got.lower == pytest.approx(want["lower"][row], abs=CLOSED)
+        assert got.upper == pytest.approx(want["upper"][row], abs=CLOSED)
+        assert got.p == pytest.approx(want["p"][row], abs=CLOSED)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_pec(reference, cox, name):
+    model = cox[name]
+    grid = np.unique(model.time[model.time <= H])
+    grid = np.append(grid, H) if grid[-1] < H else grid
+    risks = {
+        "Reference": 1 - kaplan_meier(model.time, model.event).at(grid),
+        "Cox": model.risk(grid),
+    }
+    want = reference.value(f"{name}/pec_ibs_0_t5")
+    last = reference.value(f"{name}/pec_brier_t5")
+    for label, ibs in zip(want["models"], want["ibs"], strict=True):
+        scores = prediction_error_curve(model.time, model.event, risks[label], grid)
+        assert scores[-1] == pytest.approx(last[label], abs=CLOSED)
+        got = integrated_brier(grid, scores, tau=H, step=True)
+        assert got == pytest.approx(ibs, abs=CLOSED)

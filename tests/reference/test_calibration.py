@@ -1,0 +1,202 @@
+"""Calibration and decision curves against rms, riskRegression, cmprsk and R's loess."""
+
+import numpy as np
+import pytest
+from metasight.validation.binary_calibration import (
+    binary_calibration,
+    loess_calibration,
+    spline_class_calibration,
+    validation_summary,
+)
+from metasight.validation.calibration import (
+    calibration_slope,
+    d_calibration,
+    grouped_calibration,
+    mean_calibration,
+    pseudo_value_calibration,
+    spline_calibration,
+)
+from metasight.validation.decision_curve import net_benefit, net_benefit_class
+
+from .conftest import CLOSED, FITTED, SETS
+
+H = 1826
+PARTS = [(name, part) for name in SETS for part in ("apparent", "split/eval")]
+
+
+def judged(reference, cox, name, part):
+    if part == "apparent":
+        model = cox[name]
+        return model.time, model.event, model.risk([H])[:, 0]
+    held = reference.held(name)
+    return held["time"], held["event"], held["risk5"].to_numpy()
+
+
+def indices(got, want):
+    for ours, theirs in (("ici", "ICI"), ("e50", "E50"), ("e90", "E90"), ("emax", "Emax")):
+        if theirs in want:
+            assert getattr(got, ours) == pytest.approx(want[theirs], abs=CLOSED)
+
+
+@pytest.mark.parametrize(("name", "part"), PARTS)
+def test_observed_over_expected(reference, cox, name, part):
+    got = mean_calibration(*judged(reference, cox, name, part), H)
+    want = reference.value(f"{name}/{part}/OE_5y")
+    assert got.observed == pytest.approx(want["obs_km"], abs=CLOSED)
+    assert got.expected == pytest.approx(want["mean_pred"], abs=CLOSED)
+    assert got.oe == pytest.approx(want["OE"], abs=CLOSED)
+
+
+@pytest.mark.parametrize(("name", "part"), PARTS)
+def test_slope(reference, cox, name, part):
+    got = calibration_slope(*judged(reference, cox, name, part), H)
+    want = reference.value(f"{name}/{part}/cal_slope")
+    assert got.slope == pytest.approx(want["slope"], abs=FITTED)
+    assert got.se == pytest.approx(want["se"], abs=FITTED)
+
+
+@pytest.mark.parametrize(("name", "part"), PARTS)
+def test_smoothed(reference, cox, name, part):
+    got = spline_calibration(*judged(reference, cox, name, part), H)
+    want = reference.value(f"{name}/{part}/ici_5y")
+    assert np.allclose(got.knots, want["knots"], atol=CLOSED, rtol=0)
+    assert np.allclose(got.observed[:6], want["obs_first6"], atol=CLOSED, rtol=0)
+    indices(got, want)
+
+
+@pytest.mark.parametrize(("name", "part"), PARTS)
+def test_fifths(reference, cox, name, part):
+    got = grouped_calibration(*judged(reference, cox, name, part), H)
+    want = reference.value(f"{name}/{part}/fifths")
+    assert [g.n for g in got] == [w["n"] for w in want]
+    for g, w in zip(got, want, strict=True):
+        assert g.mean_predicted == pytest.approx(w["mean_pred"], abs=CLOSED)
+        assert g.observed == pytest.approx(w["obs"], abs=CLOSED)
+
+
+def curve(got, want):
+    assert np.allclose(got.model, [w["nb"] for w in want], atol=CLOSED, rtol=0)
+    assert np.allclose(got.treat_all, [w["nb_all"] for w in want], atol=CLOSED, rtol=0)
+
+
+@pytest.mark.parametrize(("name", "part"), PARTS)
+def test_net_benefit(reference, cox, name, part):
+    want = reference.value(f"{name}/{part}/net_benefit_5y")
+    limits = [w["pt"] for w in want]
+    curve(net_benefit(*judged(reference, cox, name, part), H, limits), want)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_d_calibration(reference, cox, name):
+    model = cox[name]
+    got = d_calibration(np.exp(-model.expected()), model.event)
+    want = reference.value(f"{name}/apparent/dcal_survival_at_T")
+    assert np.allclose(got.bins, want["bins"], atol=CLOSED, rtol=0)
+    assert got.chisq == pytest.approx(want["chisq"], abs=CLOSED)
+    assert got.p == pytest.approx(want["p"], abs=CLOSED)
+
+
+def test_competing_observed_over_expected(reference):
+    held = reference.held("rotterdam")
+    want = reference.value("rotterdam/split/OE_5y")
+    for column, key in (("csc5", "OE_csc"), ("fgr5", "OE_fgr")):
+        got = mean_calibration(held["time"], held["status"], held[column], H)
+        assert got.observed == pytest.approx(want["aj_cif"], abs=CLOSED)
+        assert got.oe == pytest.approx(want[key], abs=CLOSED)
+
+
+def test_competing_slope(reference):
+    held = reference.held("rotterdam")
+    want = reference.value("rotterdam/split/fg_cal_slope_cloglog_csc")
+    got = calibration_slope(held["time"], held["status"], held["csc5"], H, as_crr=True)
+    assert got.slope == pytest.approx(want["slope"], abs=CLOSED)
+    assert got.se == pytest.approx(want["se"], abs=CLOSED)
+    # our own convention (events leave G's risk set, Efron, full convergence) hardly differs
+    ours = calibration_slope(held["time"], held["status"], held["csc5"], H)
+    assert ours.slope == pytest.approx(want["slope"], abs=5e-4)
+
+
+def test_competing_spline(reference):
+    held = reference.held("rotterdam")
+    want = reference.value("rotterdam/split/ici_finegray_rcs_csc")
+    got = spline_calibration(held["time"], held["status"], held["csc5"], H, as_crr=True)
+    assert np.allclose(got.knots, want["knots"], atol=CLOSED, rtol=0)
+    indices(got, want)
+
+
+def test_competing_pseudo_values(reference):
+    held = reference.held("rotterdam")
+    got = pseudo_value_calibration(held["time"], held["status"], held["csc5"], H)
+    indices(got, reference.value("rotterdam/split/ici_pseudo_loess_csc"))
+
+
+def test_competing_net_benefit(reference):
+    held = reference.held("rotterdam")
+    want = reference.value("rotterdam/split/net_benefit_5y_csc")
+    limits = [w["pt"] for w in want]
+    curve(net_benefit(held["time"], held["status"], held["csc5"], H, limits), want)
+
+
+def test_class(reference):
+    table = reference.table("nodepos_test_predictions")
+    want = reference.value("rotterdam_nodepos_binary")
+    got = binary_calibration(table["p"], table["y"])
+    assert got.slope == pytest.approx(want["cal_slope"], abs=CLOSED)
+    assert got.intercept == pytest.approx(want["cal_intercept_joint"], abs=CLOSED)
+    assert got.intercept_large == pytest.approx(want["cal_in_the_large"], abs=CLOSED)
+    # glm takes its standard errors from the last step but one
+    assert got.slope_se == pytest.approx(want["cal_slope_se"], abs=FITTED)
+    assert got.intercept_large_se == pytest.approx(want["cal_in_the_large_se"], abs=FITTED)
+    assert got.oe == pytest.approx(want["OE"], abs=CLOSED)
+    assert got.brier == pytest.approx(want["brier"], abs=CLOSED)
+    assert got.brier_null == pytest.approx(want["brier_null"], abs=CLOSED)
+
+
+def test_class_loess(reference):
+    table = reference.table("nodepos_test_predictions")
+    indices(
+        loess_calibration(table["p"], table["y"]),
+        reference.value("rotterdam_nodepos_binary/loess_ici"),
+    )
+
+
+def test_class_spline(reference):
+    table = reference.table("nodepos_test_predictions")
+    want = reference.value("rotterdam_nodepos_binary/rcs4_ici")
+    got = spline_class_calibration(table["p"], table["y"])
+    assert np.allclose(got.knots, want["knots"], atol=CLOSED, rtol=0)
+    indices(got, want)
+
+
+def test_class_net_benefit(reference):
+    table = reference.table("nodepos_test_predictions")
+    want = reference.value("rotterdam_nodepos_binary/net_benefit")
+    limits = [w["pt"] for w in want]
+    curve(net_benefit_class(table["p"], table["y"], limits), want)
+
+
+VAL_PROB = {
+    "r2": "R2",
+    "d": "D",
+    "d_chisq": "D:Chi-sq",
+    "u": "U",
+    "u_chisq": "U:Chi-sq",
+    "u_p": "U:p",
+    "q": "Q",
+    "brier": "Brier",
+    "intercept": "Intercept",
+    "slope": "Slope",
+    "emax": "Emax",
+    "e90": "E90",
+    "eavg": "Eavg",
+    "s_z": "S:z",
+    "s_p": "S:p",
+}
+
+
+@pytest.mark.parametrize("quantity", VAL_PROB)
+def test_val_prob(reference, quantity):
+    table = reference.table("nodepos_test_predictions")
+    want = reference.value("rotterdam_nodepos_binary/val_prob")[VAL_PROB[quantity]]
+    got = getattr(validation_summary(table["p"], table["y"]), quantity)
+    assert got == pytest.approx(want, abs=CLOSED)
