@@ -14,15 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from metasight import bundle
 from metasight.engine.progress import Progress
 from metasight.engine.run import Pending, execute, pending, remember
 from metasight.engine.store import Step, StepFunction, Store
 from metasight.errors import StudyError
 from metasight.models.settings import ModelSettings
-from metasight.provenance import hash_code, hash_json, versions
-from metasight.steps import data, fitting, judging, results
-from metasight.steps.files import read_json
+from metasight.provenance import hash_code, hash_file, hash_json, versions
+from metasight.steps import data, external, fitting, judging, results
+from metasight.steps.files import read_json, write_json
 from metasight.study import Study, StudyModel
+from metasight.units import DAYS_PER_YEAR
 
 POPULATIONS = ("as_written", "all_eligible")
 
@@ -195,17 +197,30 @@ def plan_analyses(study: Study, cohort: Step, info: dict[str, Any]) -> Iterator[
             )
 
 
-def data_step(study: Study, cohort: Step, endpoint: str, population: str) -> Step:
-    """Outcome, features, horizons and splits of one endpoint in one population."""
+def data_step(
+    study: Study,
+    cohort: Step,
+    endpoint: str,
+    population: str,
+    *,
+    external_horizons: tuple[float, ...] | None = None,
+) -> Step:
+    """Outcome, features, horizons and splits of one endpoint in one population.
+
+    For external patients the horizons are those of the locked models, in years, and no centre
+    or period is left out.
+    """
     analysis = study.settings.analysis
     primary = endpoint == study.protocol.primary.name
-    headline = primary and population == study.protocol.headline_population
+    headline = (
+        primary and population == study.protocol.headline_population and external_horizons is None
+    )
     argument = data.DataArgument(
         endpoint=endpoint,
         population=population,
         protocol=study.protocol,
         not_recorded=dict(study.settings.not_recorded),
-        horizons_years=analysis.horizons_years if primary else None,
+        horizons_years=external_horizons or (analysis.horizons_years if primary else None),
         folds=analysis.folds,
         repeats=analysis.repeats,
         seed=analysis.seed,
@@ -348,9 +363,12 @@ def evaluate_step(study: Study, analysis: Analysis, fits: Sequence[Step]) -> Ste
 
 
 def results_steps(
-    study: Study, analyses: Sequence[Analysis], needs: Sequence[Step]
+    study: Study, analyses: Sequence[Analysis], needs: Sequence[Step], *, locked: str = ""
 ) -> tuple[Step, Step]:
-    """The step that gathers predictions, ledger, features and bundle, and the report step."""
+    """The step that gathers predictions, ledger, features and bundle, and the report step.
+
+    ``locked`` is the hash of the bundle when locked models were tried on external patients.
+    """
     provenance: dict[str, Any] = {
         "tables": study.input_hashes(),
         "settings": study.settings.model_dump(mode="json", exclude={"salt"}),
@@ -362,6 +380,8 @@ def results_steps(
         "versions": versions(),
         "code": hash_code("."),
     }
+    if locked:
+        provenance["bundle"] = locked
     provenance["run"] = hash_json([provenance, [s.key for s in needs]])[:12]
     argument = results.ResultsArgument(
         settings=study.settings,
@@ -377,6 +397,7 @@ def results_steps(
             for a in analyses
         ),
         provenance=provenance,
+        external=bool(locked),
     )
     collected = Step(
         name="results",
@@ -395,6 +416,90 @@ def results_steps(
         needs=tuple(needs),
     )
     return collected, report
+
+
+def validate(bundle_folder: Path, study: Study, *, scheduler: str, progress: Progress) -> Path:
+    """Try locked models on an external study; nothing is fitted.
+
+    Parameters
+    ----------
+    bundle_folder
+        The ``bundle`` of a run's results.
+    study
+        The external patients: their tables and mapping. Its protocol must be the bundle's; its
+        models are not used.
+    scheduler, progress
+        As in :func:`run`.
+
+    Returns
+    -------
+    The folder of the validation's results.
+
+    Raises
+    ------
+    StoreError
+        The bundle is damaged.
+    StudyError
+        The protocols differ, or a feature is not in the external table.
+    """
+    locked = bundle.read(bundle_folder)
+    if locked.protocol != study.protocol.id:
+        raise StudyError("the bundle was made under another protocol", value=locked.protocol,
+                         remedy=f"The external study's is {study.protocol.id}")  # fmt: skip
+    store = Store(study.store)
+    cohort = cohort_step(study)
+    store.make(cohort)
+    population = study.protocol.headline_population
+    years = tuple(h / DAYS_PER_YEAR for h in locked.horizons_days)
+    cut = data_step(study, cohort, locked.endpoint, population, external_horizons=years)
+    identity = hash_file(bundle_folder / "hashes.json")
+    endpoint = next(e for e in study.protocol.endpoint if e.name == locked.endpoint)
+    argument = external.ExternalArgument(
+        bundle=bundle_folder.resolve(),
+        data=cut.name,
+        thresholds=endpoint.thresholds,
+        bootstrap=study.settings.analysis.bootstrap,
+        seed=study.settings.analysis.seed,
+        opening=count_opening(study, identity),
+    )
+    judged = Step(
+        name=f"evaluate {locked.endpoint} external",
+        stage="evaluation",
+        function=external.judge_external,
+        argument=argument,
+        ingredients={
+            "bundle": identity,
+            "opening": argument.opening,
+            "evaluation": [argument.bootstrap, argument.seed, argument.thresholds],
+            "code of validation": hash_code(*_JUDGING, *_FITTING, "steps/external.py"),
+        },
+        needs=(cut,),
+    )
+    analysis = Analysis(data=cut, endpoint=locked.endpoint, population="external", models=(),
+                        headline=True)  # fmt: skip
+    collected, written = results_steps(study, [analysis], [cohort, cut, judged], locked=identity)
+    steps = (cohort, cut, judged, collected, written)
+    missing = [s for s in steps if not store.has(s.key)]
+    if missing:
+        execute(missing, store, scheduler=scheduler, progress=progress)
+    remember(steps, study.memory)
+    plan = Plan(steps=steps, cohort=cohort, collected=collected, report=written,
+                analyses=(analysis,), pending=())  # fmt: skip
+    return publish(study, plan, store)
+
+
+def count_opening(study: Study, identity: str) -> int:
+    """How many models these patients have been opened for, the present one included.
+
+    The same bundle again is the same opening.
+    """
+    path = study.folder / ".metasight" / "openings.json"
+    openings = read_json(path) if path.is_file() else []
+    if identity not in openings:
+        openings.append(identity)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, openings)
+    return int(openings.index(identity)) + 1
 
 
 def publish(study: Study, plan: Plan, store: Store) -> Path:

@@ -6,7 +6,7 @@ The only place that knows every kind of model; no other stage tests a model's na
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import get_args
+from typing import Any, get_args
 
 from metasight.errors import FitError
 from metasight.features.clinical import Design
@@ -26,7 +26,7 @@ from metasight.models.preparation import FittedPreparation, Preparation, Reader
 from metasight.models.published import SCORES, PublishedScoreModel, ScoreReader
 from metasight.models.settings import Kind, ModelSettings
 
-__all__ = ["KINDS", "ModelSettings", "build", "load", "outcomes_of"]
+__all__ = ["KINDS", "ModelSettings", "build", "describe", "load", "outcomes_of"]
 
 KINDS: tuple[str, ...] = get_args(Kind)
 """Every kind of model."""
@@ -69,6 +69,18 @@ def load(state: State) -> FittedModel:
         The state was written by another version, or names an unknown class.
     """
     return _load(state)
+
+
+def describe(state: State) -> dict[str, Any]:
+    """What a report prints of a fitted model.
+
+    Returns
+    -------
+    ``notes``: what a reader should know of the fit. ``coefficients``: term → log hazard or odds
+    ratio per unit of the feature; empty for models without any (trees, published scores).
+    """
+    coefficients = state["head"].get("fit", {}).get("coefficients_per_unit", {})
+    return {"notes": list(state["notes"]), "coefficients": dict(coefficients)}
 
 
 def _load(state: State) -> ReaderHeadModel:

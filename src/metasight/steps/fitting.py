@@ -13,7 +13,7 @@ from metasight.cohort.splits import Split
 from metasight.errors import FitError
 from metasight.ledger import Entry, Fate
 from metasight.models import crossfit
-from metasight.models.registry import build
+from metasight.models.registry import build, describe
 from metasight.models.settings import ModelSettings
 from metasight.predictions import Predictions
 from metasight.steps.data import load_data
@@ -131,7 +131,7 @@ def everybody(inputs: Inputs, out: Path, argument: FitArgument) -> None:
         write_json(out / "failure.json", _failure("final model", argument, error))
         return
     write_json(out / "state.json", fitted.state)
-    write_json(out / "model.json", {"name": argument.model.name, "notes": [], "coefficients": {}})
+    write_json(out / "model.json", {"name": argument.model.name, **describe(fitted.state)})
     np.save(out / "risk.npy", fitted.predict(data.features, horizons))
 
 

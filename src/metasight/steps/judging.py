@@ -15,16 +15,24 @@ from metasight import leakage
 from metasight.cohort.outcome import Outcome, SurvivalOutcome
 from metasight.cohort.splits import Split
 from metasight.errors import EvaluationError, FitError
+from metasight.features.from_protocol import CLINICAL
 from metasight.models.crossfit import Data
 from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
 from metasight.steps.data import load_data
 from metasight.steps.files import Inputs, read_json, write_json
+from metasight.units import DAYS_PER_YEAR
 from metasight.validation.discrimination import harrell_c
 from metasight.validation.evaluate import centre_gap, evaluate, evaluate_centres
 from metasight.validation.instability import Optimism, instability, optimism
 from metasight.validation.json_tree import to_jsonable
 from metasight.validation.results import EvaluationPlan
+from metasight.validation.sample_size import (
+    development_binary,
+    development_survival,
+    largest_r2_binary,
+    largest_r2_survival,
+)
 
 Floats = NDArray[np.float64]
 
@@ -180,6 +188,7 @@ def judge(inputs: Inputs, out: Path, argument: EvaluateArgument) -> None:
     if later:
         write_json(out / "temporal.json", evaluate(_of_models(later, failed), plan).to_json())
     _judge_resamples(inputs, out, data, info, argument)
+    write_json(out / "sample_size.json", _sample_size(data, info, argument.reference_model))
 
 
 def _of_models(parts: Sequence[Predictions], failed: set[str]) -> Predictions:
@@ -274,3 +283,56 @@ def _optimism(outcome: Outcome, own: Floats, risk: Floats, index: NDArray[np.int
 
 def _one_risk(risk: Floats, column: int | None) -> Floats:
     return np.asarray(risk[:, column] if column is not None else 1.0 - risk[:, 0])
+
+
+R2_SHARE = 0.15
+"""Share of the largest possible Cox–Snell R² that a model is expected to reach when nothing is
+known beforehand (Riley et al., BMJ 2020;368:m441)."""
+
+
+def _sample_size(data: Data, info: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """Riley's criteria for a model with the clinical predictors, from this study's event rate."""
+    clinical = data.features.of_modality([CLINICAL])
+    parameters = sum(
+        max(len(f.levels) - 1, 1)
+        for f in clinical.features
+        if clinical.values[f.name].nunique() > 1
+    )
+    about = {"model": model, "parameters": parameters, "available_n": info["n"],
+             "available_events": info["events"]}  # fmt: skip
+    try:
+        if isinstance(data.outcome, SurvivalOutcome):
+            years = data.outcome.time_days / DAYS_PER_YEAR
+            rate = data.outcome.n_events / float(years.sum())
+            horizon = info["horizons_days"][0] / DAYS_PER_YEAR
+            r2 = R2_SHARE * largest_r2_survival(rate, float(years.mean()))
+            size = development_survival(
+                r2_cox_snell=r2,
+                parameters=parameters,
+                rate=rate,
+                timepoint=horizon,
+                mean_follow_up=float(years.mean()),
+            )
+            basis = (
+                f"{rate:.3f} events a year, mean follow-up {years.mean():.1f} years, "
+                f"horizon {horizon:.3g} years"
+            )
+        else:
+            prevalence = data.outcome.n_events / int(data.outcome.observed.sum())
+            r2 = R2_SHARE * largest_r2_binary(prevalence)
+            size = development_binary(r2_cox_snell=r2, parameters=parameters, prevalence=prevalence)
+            basis = f"prevalence {prevalence:.2f}"
+    except EvaluationError as error:
+        return {**about, "required_n": None, "required_events": None, "criteria": {},
+                "assumptions": str(error)}  # fmt: skip
+    return {
+        **about,
+        "required_n": size.n,
+        "required_events": size.events,
+        "criteria": {
+            "shrinkage of at most 10 %": size.shrinkage_n,
+            "optimism in R² of at most 0.05": size.optimism_n,
+            "overall risk within ± 0.05": size.precision_n,
+        },
+        "assumptions": f"R² at {R2_SHARE:.0%} of its largest possible value ({r2:.3f}); {basis}",
+    }

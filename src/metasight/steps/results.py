@@ -62,15 +62,16 @@ class ResultsArgument:
     analyses
         Headline first.
     provenance
-        Input hashes, versions, code hash.
-    run
-        Name of the run.
+        Input hashes, versions, code hash, name of the run.
+    external
+        Whether locked models were tried on these patients; nothing was fitted then.
     """
 
     settings: StudySettings
     protocol: Protocol
     analyses: tuple[AnalysisNames, ...]
     provenance: Mapping[str, Any]
+    external: bool = False
 
 
 def collect(inputs: Inputs, out: Path, argument: ResultsArgument) -> None:
@@ -92,7 +93,8 @@ def collect(inputs: Inputs, out: Path, argument: ResultsArgument) -> None:
     shutil.copy(inputs[headline.data] / "features.parquet", out)
     ledger = _ledger(inputs, argument)
     ledger.to_parquet(out / "ledger.parquet")
-    bundle.save(_bundle(inputs, argument, ledger), out / "bundle")
+    if not argument.external:
+        bundle.save(_bundle(inputs, argument, ledger), out / "bundle")
     write_json(out / "manifest.json", dict(argument.provenance))
 
 
@@ -100,25 +102,30 @@ def _ledger(inputs: Inputs, argument: ResultsArgument) -> Ledger:
     ledger = Ledger.from_parquet(inputs["cohort"] / "ledger.parquet")
     for analysis in argument.analyses:
         ledger.extend(Ledger.from_parquet(inputs[analysis.data] / "ledger.parquet").entries)
-        _, splits, _ = load_data(inputs[analysis.data])
+        if argument.external:
+            splits = []
+        else:
+            _, splits, _ = load_data(inputs[analysis.data])
         ledger.extend(
             Entry(patient="", item=f"{s.scheme} repeat {s.repeat} fold {s.fold}",
                   stage=f"split {analysis.endpoint} {analysis.population}", verdict=Fate.KEPT,
                   value=f"{len(s.train)} train, {len(s.test)} test", reason=s.held_out)
             for s in splits
         )  # fmt: skip
-        for failure in read_json(inputs[analysis.judged] / "failures.json"):
-            ledger.add(Entry(**{**failure, "verdict": Fate(failure["verdict"])}))
+        for name in ("failures.json", "ledger.json"):
+            path = inputs[analysis.judged] / name
+            for row in read_json(path) if path.is_file() else []:
+                ledger.add(Entry(**{**row, "verdict": Fate(row["verdict"])}))
     return ledger
 
 
 def _everybody(inputs: Inputs) -> dict[str, Path]:
-    """Folders of the final models, by model name."""
+    """Folders of the final models, by model name; an external step has one folder a model."""
     found = {}
     for folder in inputs.values():
-        path = folder / "state.json"
-        if path.is_file():
-            found[str(read_json(folder / "model.json")["name"])] = folder
+        for place in (folder, *sorted((folder / "models").glob("*"))):
+            if (place / "state.json").is_file():
+                found[str(read_json(place / "model.json")["name"])] = place
     return found
 
 
@@ -183,9 +190,11 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
     info = read_json(inputs["cohort"] / "cohort.json")
     headline = argument.analyses[0]
     judged = inputs[headline.judged]
+    asked = read_json(judged / "evaluation.json")["settings"]
+    leading = (str(asked["reference_model"]), str(asked["headline_model"]))
     optimism = judged / "optimism.json"
     size = judged / "sample_size.json"
-    checks = read_json(inputs["leakage checks"] / "checks.json")
+    checks = [] if argument.external else read_json(inputs["leakage checks"] / "checks.json")
     return ReportContents(
         title=settings.title or protocol.title,
         protocol=protocol,
@@ -205,9 +214,9 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         checks=tuple(Check(**c) for c in checks),
         optimism=_as(OptimismResult, read_json(optimism)) if optimism.is_file() else None,
         sample_size=_as(SampleSizeResult, read_json(size)) if size.is_file() else None,
-        models=tuple(_describe(inputs, settings)),
-        reference_model=settings.analysis.reference_model,
-        headline_model=settings.analysis.headline_model,
+        models=tuple(_describe(inputs, settings, leading)),
+        reference_model=leading[0],
+        headline_model=leading[1],
         single_centre_reason=settings.analysis.single_centre_reason,
         settings=settings.model_dump(mode="json", exclude={"salt"}),
         inputs=argument.provenance["tables"],
@@ -252,24 +261,22 @@ def _analysis(inputs: Inputs, names: AnalysisNames) -> AnalysisResult:
     )
 
 
-def _describe(inputs: Inputs, settings: StudySettings) -> list[ModelDescription]:
+def _describe(
+    inputs: Inputs, settings: StudySettings, leading: tuple[str, str]
+) -> list[ModelDescription]:
+    asked = {m.name: m for m in settings.model}
     folders = _everybody(inputs)
-    roles = {
-        settings.analysis.reference_model: "reference",
-        settings.analysis.headline_model: "headline",
-    }
     described = []
-    for model in settings.model:
-        if model.name not in folders:
-            continue
-        about = read_json(folders[model.name] / "model.json")
+    for name in [n for n in asked if n in folders] + [n for n in folders if n not in asked]:
+        state, about = (read_json(folders[name] / f) for f in ("state.json", "model.json"))
+        model = asked.get(name)
         described.append(
             ModelDescription(
-                name=model.name,
-                kind=model.kind,
-                modalities=model.modalities,
-                role=roles.get(model.name, ""),
-                settings=model.model_dump(mode="json"),
+                name=name,
+                kind=state["kind"],
+                modalities=model.modalities if model else (),
+                role=dict(zip(leading, ("reference", "headline"), strict=True)).get(name, ""),
+                settings=model.model_dump(mode="json") if model else {},
                 notes=tuple(about["notes"]),
                 coefficients=about["coefficients"],
             )
