@@ -164,3 +164,9 @@ def breast_study(tmp_path: Path) -> Callable[..., Path]:
 def breast_table_fixture() -> Callable[..., pd.DataFrame]:
     """The made-up table, to be spoilt."""
     return breast_table
+
+
+@pytest.fixture(scope="session")
+def made_up() -> tuple[pd.DataFrame, str]:
+    """The made-up table and its study.toml."""
+    return breast_table(), BREAST

@@ -196,9 +196,9 @@ def _print_screening(screening: Screening) -> None:
                       str(s["unknown"]), str(s["remaining"]))  # fmt: skip
     out.print(table)
     for d in screening.data:
-        years = ", ".join(f"{h / 365.25:.3g}" for h in d["horizons_days"])
-        out.print(f"{d['endpoint']}, {d['population'].replace('_', ' ')}: {d['n']} patients, "
-                  f"{d['events']} events{f', horizons {years} years' if years else ''}")  # fmt: skip
+        horizons = ", ".join(f"{h / 365.25:.3g} years" for h in d["horizons_days"])
+        who = f"{d['endpoint']}, {d['population'].replace('_', ' ')}"
+        out.print(f"{who}: {d['n']} patients, {d['events']} events, horizons: {horizons or 'none'}")
         for line in [*d["deviations"], *d["refused"]]:
             out.print(f"  note: {escape(line)}")
         missing = {k: v for k, v in d["missing"].items() if v}

@@ -24,7 +24,7 @@ from metasight.provenance import hash_code, hash_file, hash_json, versions
 from metasight.steps import data, external, fitting, judging, results
 from metasight.steps.files import read_json, write_json
 from metasight.study import Study, StudyModel
-from metasight.units import DAYS_PER_YEAR
+from metasight.units import years_to_days
 
 POPULATIONS = ("as_written", "all_eligible")
 
@@ -203,15 +203,16 @@ def data_step(
     endpoint: str,
     population: str,
     *,
-    external_horizons: tuple[float, ...] | None = None,
+    external_horizons: tuple[int, ...] | None = None,
 ) -> Step:
     """Outcome, features, horizons and splits of one endpoint in one population.
 
-    For external patients the horizons are those of the locked models, in years, and no centre
+    For external patients the horizons are those of the locked models, and no centre
     or period is left out.
     """
     analysis = study.settings.analysis
     primary = endpoint == study.protocol.primary.name
+    asked = tuple(years_to_days(y) for y in analysis.horizons_years or ()) or None
     headline = (
         primary and population == study.protocol.headline_population and external_horizons is None
     )
@@ -220,7 +221,7 @@ def data_step(
         population=population,
         protocol=study.protocol,
         not_recorded=dict(study.settings.not_recorded),
-        horizons_years=external_horizons or (analysis.horizons_years if primary else None),
+        horizons_days=external_horizons or (asked if primary else None),
         folds=analysis.folds,
         repeats=analysis.repeats,
         seed=analysis.seed,
@@ -450,8 +451,9 @@ def validate(bundle_folder: Path, study: Study, *, scheduler: str, progress: Pro
     cohort = cohort_step(study)
     store.make(cohort)
     population = study.protocol.headline_population
-    years = tuple(h / DAYS_PER_YEAR for h in locked.horizons_days)
-    cut = data_step(study, cohort, locked.endpoint, population, external_horizons=years)
+    cut = data_step(
+        study, cohort, locked.endpoint, population, external_horizons=locked.horizons_days
+    )
     identity = hash_file(bundle_folder / "hashes.json")
     endpoint = next(e for e in study.protocol.endpoint if e.name == locked.endpoint)
     argument = external.ExternalArgument(

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from metasight.cli import main
+from metasight.engine.store import Store
 from metasight.ledger import Fate, Ledger
 from metasight.pipeline import plan_study
-from metasight.engine.store import Store
 from metasight.study import read_study
 
 

@@ -22,12 +22,12 @@ from metasight.study import read_study
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, made_up):
     """One study, run once in this process."""
     from metasight.engine.store import Store
 
     folder = tmp_path_factory.mktemp("finished") / "study"
-    build(folder)
+    build(folder, made_up)
     study = read_study(folder)
     results, ran = pipeline.run(study, scheduler="inline", progress=Silent())
     assert ran
@@ -35,18 +35,11 @@ def finished(tmp_path_factory):
     return folder, results
 
 
-def build(folder: Path) -> None:
-    conftest = sys.modules["conftest"] if "conftest" in sys.modules else None
-    from importlib.util import module_from_spec, spec_from_file_location
-
-    if conftest is None:
-        spec = spec_from_file_location("made_up", Path(__file__).parents[1] / "conftest.py")
-        assert spec is not None and spec.loader is not None
-        conftest = module_from_spec(spec)
-        spec.loader.exec_module(conftest)
+def build(folder: Path, made_up) -> None:
+    table, text = made_up
     folder.mkdir(parents=True)
-    conftest.breast_table().to_csv(folder / "patients.csv", index=False)
-    (folder / "study.toml").write_text(conftest.BREAST)
+    table.to_csv(folder / "patients.csv", index=False)
+    (folder / "study.toml").write_text(text)
 
 
 def test_results_are_complete(finished):
@@ -73,7 +66,7 @@ def test_every_patient_has_a_fate_in_the_ledger(finished):
 
 
 def test_nothing_to_do_the_second_time(finished, capsys):
-    folder, results = finished
+    folder, _ = finished
     begun = time.monotonic()
     main_exit(["run", str(folder), "--scheduler", "inline"])
     assert time.monotonic() - begun < 2.0
@@ -141,10 +134,10 @@ def command(folder: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def test_killed_in_mid_run_and_run_again_gives_the_same_bytes(finished, tmp_path):
+def test_killed_in_mid_run_and_run_again_gives_the_same_bytes(finished, made_up, tmp_path):
     _, undisturbed = finished
     folder = tmp_path / "killed"
-    build(folder)
+    build(folder, made_up)
     store = folder / ".metasight" / "store"
     process = command(folder)
     deadline = time.monotonic() + 90

@@ -65,12 +65,11 @@ def remember(plan: Sequence[Step], memory: Path) -> None:
 def _why(step: Step, before: Mapping[str, Any] | None, missing: set[str]) -> str:
     if before is None:
         return "never finished before"
-    changed = [
-        _change(name, before["ingredients"].get(name), value)
-        for name, value in step.ingredients.items()
-        if before["ingredients"].get(name) != value
-    ]
-    changed += [f"{n} is gone" for n in before["ingredients"] if n not in step.ingredients]
+    old = before["ingredients"]
+    # As remembered: tuples became lists.
+    new = json.loads(json.dumps(dict(step.ingredients)))
+    changed = [_change(n, old.get(n), value) for n, value in new.items() if old.get(n) != value]
+    changed += [f"{n} is gone" for n in old if n not in new]
     if changed:
         return "; ".join(changed)
     upstream = [n.name for n in step.needs if n.key in missing]

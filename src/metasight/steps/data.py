@@ -77,7 +77,7 @@ class DataArgument:
         Of the study.
     not_recorded
         As in ``study.toml``.
-    horizons_years
+    horizons_days
         Asked for in ``study.toml``; without, the protocol's.
     folds, repeats, seed
         Of the cross-validation.
@@ -91,7 +91,7 @@ class DataArgument:
     population: str
     protocol: Protocol
     not_recorded: dict[str, str]
-    horizons_years: tuple[float, ...] | None
+    horizons_days: tuple[int, ...] | None
     folds: int
     repeats: int
     seed: int
@@ -179,8 +179,8 @@ def _horizons(endpoint: Any, outcome: Outcome, argument: DataArgument) -> dict[s
     """Horizons these data can speak about; one asked for in study.toml must be among them."""
     if not isinstance(outcome, SurvivalOutcome):
         return {"horizons_days": [], "grid_days": [], "tau_days": None, "refused": []}
-    asked = argument.horizons_years
-    wanted = [years_to_days(y) for y in asked] if asked else list(endpoint.horizons_days)
+    asked = argument.horizons_days
+    wanted = [Days(h) for h in asked] if asked else list(endpoint.horizons_days)
     floor = next(
         (d.value for d in argument.protocol.definition if d.name == "censoring_survival_floor"), 0.1
     )

@@ -102,10 +102,7 @@ def _ledger(inputs: Inputs, argument: ResultsArgument) -> Ledger:
     ledger = Ledger.from_parquet(inputs["cohort"] / "ledger.parquet")
     for analysis in argument.analyses:
         ledger.extend(Ledger.from_parquet(inputs[analysis.data] / "ledger.parquet").entries)
-        if argument.external:
-            splits = []
-        else:
-            _, splits, _ = load_data(inputs[analysis.data])
+        splits = [] if argument.external else load_data(inputs[analysis.data])[1]
         ledger.extend(
             Entry(patient="", item=f"{s.scheme} repeat {s.repeat} fold {s.fold}",
                   stage=f"split {analysis.endpoint} {analysis.population}", verdict=Fate.KEPT,
