@@ -15,12 +15,6 @@ from collections.abc import Callable
 
 import numpy as np
 from lifelines.utils import concordance_index
-from metasight.validation.bootstrap import draw, resampled_concordance
-from metasight.validation.brier import prediction_error_curve
-from metasight.validation.curves import kaplan_meier
-from metasight.validation.discrimination import pair_order, uno_c
-from metasight.validation.dynamic_auc import auc_at_times
-from metasight.validation.ordering import follow_up
 from sksurv.metrics import (
     brier_score,
     concordance_index_censored,
@@ -29,6 +23,13 @@ from sksurv.metrics import (
 )
 from sksurv.nonparametric import kaplan_meier_estimator
 from sksurv.util import Surv
+
+from metasight.validation.bootstrap import draw, resampled_concordance
+from metasight.validation.brier import prediction_error_curve
+from metasight.validation.curves import kaplan_meier
+from metasight.validation.discrimination import pair_order, uno_c
+from metasight.validation.dynamic_auc import auc_at_times
+from metasight.validation.ordering import follow_up
 
 N = 5000
 B = 1000
@@ -74,9 +75,7 @@ def main() -> None:
     ours = resampled_concordance(draws, data, order, tau=None, censoring=False)
     theirs = [concordance_index_censored(event[p], days[p], score[p])[0] for p in picks]
     agree(ours[1:6], theirs, "Harrell's C on resamples", 1e-5)
-    whole = seconds(
-        lambda: resampled_concordance(draws, data, order, tau=None, censoring=False), 3
-    )
+    whole = seconds(lambda: resampled_concordance(draws, data, order, tau=None, censoring=False), 3)
 
     def sksurv_c() -> None:
         for p in picks[:2]:
@@ -128,9 +127,7 @@ def main() -> None:
          seconds(lambda: brier_score(outcome, outcome, 1 - risk, TIMES), 5))
     )  # fmt: skip
 
-    agree(
-        kaplan_meier(days, status).values, kaplan_meier_estimator(event, days)[1], "Kaplan-Meier"
-    )
+    agree(kaplan_meier(days, status).values, kaplan_meier_estimator(event, days)[1], "Kaplan-Meier")
     rows.append(
         ("kaplan_meier_vs_sksurv", "Kaplan-Meier with its error", "scikit-survival",
          seconds(lambda: kaplan_meier(days, status), 20),

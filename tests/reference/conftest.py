@@ -1,4 +1,4 @@
-"""Reference values from R, found beside the checkout; absent, these tests are skipped and say so."""
+"""Reference values from R, found beside the checkout; where absent, the tests skip saying so."""
 
 import json
 from pathlib import Path
@@ -65,7 +65,9 @@ def reference() -> Reference:
     here = Path(__file__).resolve()
     folder = here.parents[3] / "shared" / "reference" / "statistics"
     if not (folder / "values.json").exists():
-        pytest.skip("no reference values: ../shared/reference/statistics is not beside the checkout")
+        pytest.skip(
+            "no reference values: ../shared/reference/statistics is not beside the checkout"
+        )
     return Reference(folder)
 
 
@@ -73,6 +75,48 @@ def reference() -> Reference:
 def cox(reference):
     """Efron Cox fits of the whole cohorts: coefficients, risks at any times."""
     return {name: FullCox(reference, name) for name in SETS}
+
+
+@pytest.fixture(scope="session")
+def rotterdam_risks(reference):
+    """Held-out risks by each year, models fitted on the training part: CSC and FGR."""
+    from metasight.validation.partial_likelihood import fit_hazard
+
+    table, held = reference.cohort("rotterdam"), reference.held("rotterdam")
+    train = table[table["test"] == 0]
+    terms = reference.value("rotterdam/crr_cause1/terms")
+    times = reference.value("rotterdam/times")
+    x, new = train[terms].to_numpy(float), held[terms].to_numpy(float)
+    fgr = [
+        fit_hazard(train["time"], train["status"], x, t, fine_gray=True, as_crr=True).risk(new)
+        for t in times
+    ]
+    csc = cause_specific_incidence(train, x, new, times)
+    return {"CSC": csc, "FGR": np.column_stack(fgr)}
+
+
+def cause_specific_incidence(table, x, new, times) -> np.ndarray:
+    """Incidence of cause 1 from two Efron Cox models, by the product limit as riskRegression."""
+    from metasight.validation.partial_likelihood import fit_hazard
+
+    time = table["time"].to_numpy(float)
+    grid = np.unique(time[(table["status"] > 0) & (time <= max(times))])
+    jumps = []
+    for cause in (1, 2):
+        event = (table["status"] == cause).to_numpy().astype(int)
+        fit = fit_hazard(time, event, x, max(times))
+        r = np.exp((x - fit.centre) @ fit.coef)
+        step = np.zeros(grid.size)
+        for k, t in enumerate(grid):
+            dying = (time == t) & (event == 1)
+            d = int(dying.sum())
+            at_risk, tied = r[time >= t].sum(), r[dying].sum()
+            step[k] = sum(1 / (at_risk - j / d * tied) for j in range(d))
+        jumps.append(np.outer(np.exp((new - fit.centre) @ fit.coef), step))
+    surviving = np.cumprod(1 - jumps[0] - jumps[1], axis=1)
+    before = np.hstack([np.ones((len(new), 1)), surviving[:, :-1]])
+    incidence = np.cumsum(before * jumps[0], axis=1)
+    return incidence[:, np.searchsorted(grid, times, side="right") - 1]
 
 
 class FullCox:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from metasight.validation.brier import brier_score, integrated_brier, prediction_error_curve
 from metasight.validation.compare import influence_difference
 from metasight.validation.curves import kaplan_meier
@@ -47,37 +48,36 @@ def test_held(reference, cox, name):
         assert got.ipa == pytest.approx(want["IPA"][5 + k], abs=CLOSED)
 
 
-@pytest.mark.parametrize(("column", "row"), [("csc5", 9), ("fgr5", 14)])
-def test_competing_at_five_years(reference, column, row):
-    held = reference.held("rotterdam")
-    want = reference.value("rotterdam/split/brier")
-    got = brier_score(held["time"], held["status"], held[column], H)
-    check(got.brier, want, row)
-    check(got.null, want, 4)
-    assert got.ipa == pytest.approx(want["IPA"][row], abs=CLOSED)
-
-
-def test_competing_null_at_every_year(reference):
+@pytest.mark.parametrize(("model", "row"), [("CSC", 5), ("FGR", 10)])
+def test_competing(reference, rotterdam_risks, model, row):
     held = reference.held("rotterdam")
     want = reference.value("rotterdam/split/brier")
     for k, horizon in enumerate(reference.value("rotterdam/times")):
-        check(brier_score(held["time"], held["status"], held["csc5"], horizon).null, want, k)
+        risk = rotterdam_risks[model][:, k]
+        got = brier_score(held["time"], held["status"], risk, horizon)
+        check(got.null, want, k)
+        check(got.brier, want, row + k)
+        assert got.ipa == pytest.approx(want["IPA"][row + k], abs=CLOSED)
 
 
-def test_competing_contrasts(reference):
+def test_competing_contrasts(reference, rotterdam_risks):
     held = reference.held("rotterdam")
     want = reference.value("rotterdam/split/brier_contrast")
-    csc, fgr = (
-        brier_score(held["time"], held["status"], held[c], H) for c in ("csc5", "fgr5")
-    )
-    pairs = [(csc.brier, csc.null), (fgr.brier, fgr.null), (fgr.brier, csc.brier)]
-    for row, (first, second) in enumerate(pairs, start=12):
-        got = influence_difference(first, second)
-        assert got.difference == pytest.approx(want["delta.Brier"][row], abs=CLOSED)
-        assert got.se == pytest.approx(want["se"][row], abs=CLOSED)
-        assert got.lower == pytest.approx(want["lower"][row], abs=CLOSED)
-        assert got.upper == pytest.approx(want["upper"][row], abs=CLOSED)
-        assert got.p == pytest.approx(want["p"][row], abs=CLOSED)
+    row = 0
+    for k, horizon in enumerate(reference.value("rotterdam/times")):
+        csc, fgr = (
+            brier_score(held["time"], held["status"], rotterdam_risks[m][:, k], horizon)
+            for m in ("CSC", "FGR")
+        )
+        pairs = [(csc.brier, csc.null), (fgr.brier, fgr.null), (fgr.brier, csc.brier)]
+        for first, second in pairs:
+            got = influence_difference(first, second)
+            assert got.difference == pytest.approx(want["delta.Brier"][row], abs=CLOSED)
+            assert got.se == pytest.approx(want["se"][row], abs=CLOSED)
+            assert got.lower == pytest.approx(want["lower"][row], abs=CLOSED)
+            assert got.upper == pytest.approx(want["upper"][row], abs=CLOSED)
+            assert got.p == pytest.approx(want["p"][row], abs=CLOSED)
+            row += 1
 
 
 @pytest.mark.parametrize("name", SETS)

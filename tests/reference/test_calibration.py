@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from metasight.validation.binary_calibration import (
     binary_calibration,
     loess_calibration,

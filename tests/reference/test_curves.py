@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from greenwood import AalenJohansen, KaplanMeier, Surv, grays_test
+
 from metasight.validation.curves import (
     aalen_johansen,
     kaplan_meier,
@@ -58,9 +59,7 @@ def test_median_follow_up(reference, name):
 
 def rotterdam_surv(table):
     states = table["status"].map({0: "censor", 1: "rec", 2: "dth"})
-    return Surv(
-        table["time"], event=pd.Categorical(states, categories=["censor", "rec", "dth"])
-    )
+    return Surv(table["time"], event=pd.Categorical(states, categories=["censor", "rec", "dth"]))
 
 
 def test_aalen_johansen(reference):

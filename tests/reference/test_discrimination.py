@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from metasight.validation.binary import binary_auc, delong_test
 from metasight.validation.bootstrap import draw, resampled_concordance, resampled_horizon
 from metasight.validation.compare import influence_difference, reclassification
@@ -100,31 +101,33 @@ def test_competing_concordance(reference, column, model):
     assert naive.c == pytest.approx(split["wolbers_c_naive"][model], abs=CLOSED)
 
 
-@pytest.mark.parametrize(("column", "row"), [("csc5", 4), ("fgr5", 9)])
-def test_competing_auc_at_five_years(reference, column, row):
-    # the frozen predictions are five-year risks; the other years are tested with models/
+@pytest.mark.parametrize(("model", "row"), [("CSC", 0), ("FGR", 5)])
+def test_competing_auc(reference, rotterdam_risks, model, row):
     held = reference.held("rotterdam")
     want = reference.value("rotterdam/split/auc")
-    got = cumulative_dynamic_auc(held["time"], held["status"], held[column], H)
-    assert got.value == pytest.approx(want["AUC"][row], abs=CLOSED)
-    assert got.se == pytest.approx(want["se"][row], abs=CLOSED)
-    assert got.lower == pytest.approx(want["lower"][row], abs=CLOSED)
-    assert got.upper == pytest.approx(want["upper"][row], abs=CLOSED)
+    for k, horizon in enumerate(reference.value("rotterdam/times")):
+        risk = rotterdam_risks[model][:, k]
+        got = cumulative_dynamic_auc(held["time"], held["status"], risk, horizon)
+        assert got.value == pytest.approx(want["AUC"][row + k], abs=CLOSED)
+        assert got.se == pytest.approx(want["se"][row + k], abs=CLOSED)
+        assert got.lower == pytest.approx(want["lower"][row + k], abs=CLOSED)
+        assert got.upper == pytest.approx(want["upper"][row + k], abs=CLOSED)
 
 
-def test_competing_auc_contrast(reference):
+def test_competing_auc_contrast(reference, rotterdam_risks):
     held = reference.held("rotterdam")
-    fgr, csc = (
-        cumulative_dynamic_auc(held["time"], held["status"], held[c], H)
-        for c in ("fgr5", "csc5")
-    )
     want = reference.value("rotterdam/split/auc_contrast")
-    got = influence_difference(fgr, csc)
-    assert got.difference == pytest.approx(want["delta.AUC"][-1], abs=CLOSED)
-    assert got.se == pytest.approx(want["se"][-1], abs=CLOSED)
-    assert got.lower == pytest.approx(want["lower"][-1], abs=CLOSED)
-    assert got.upper == pytest.approx(want["upper"][-1], abs=CLOSED)
-    assert got.p == pytest.approx(want["p"][-1], abs=CLOSED)
+    for k, horizon in enumerate(reference.value("rotterdam/times")):
+        fgr, csc = (
+            cumulative_dynamic_auc(held["time"], held["status"], rotterdam_risks[m][:, k], horizon)
+            for m in ("FGR", "CSC")
+        )
+        got = influence_difference(fgr, csc)
+        assert got.difference == pytest.approx(want["delta.AUC"][k], abs=CLOSED)
+        assert got.se == pytest.approx(want["se"][k], abs=CLOSED)
+        assert got.lower == pytest.approx(want["lower"][k], abs=CLOSED)
+        assert got.upper == pytest.approx(want["upper"][k], abs=CLOSED)
+        assert got.p == pytest.approx(want["p"][k], abs=CLOSED)
 
 
 def test_delong(reference):

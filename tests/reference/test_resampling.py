@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from metasight.errors import EvaluationError
 from metasight.validation.binary import binary_auc
 from metasight.validation.bootstrap import draw, weights_from_indices

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from metasight.errors import EvaluationError
 from metasight.validation.brier import (
     brier_score,

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from metasight.validation.curves import (
     aalen_johansen,
     censoring_survival,

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from metasight.errors import EvaluationError
 from metasight.validation.curves import censoring_survival
 from metasight.validation.discrimination import harrell_c, uno_c
@@ -32,9 +33,7 @@ def brute(c, *, tau=np.inf, weights=None, strata=None, uno=False):
             if uno:
                 pair /= before[i] * (second[i] if longer else before[j])
             pairs += pair
-            above += pair * (
-                1 if c.risk[i] > c.risk[j] else 0.5 if c.risk[i] == c.risk[j] else 0
-            )
+            above += pair * (1 if c.risk[i] > c.risk[j] else 0.5 if c.risk[i] == c.risk[j] else 0)
     return above / pairs
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from metasight.errors import EvaluationError
 from metasight.validation.dynamic_auc import auc_at_times, cumulative_dynamic_auc
 from metasight.validation.ipcw import horizon_weights
@@ -22,9 +23,7 @@ def brute(c, horizon, strata):
 def test_equals_every_pair_counted(cohort, horizon, stratified):
     strata = cohort.strata if stratified else np.zeros(120, dtype=int)
     want = brute(cohort, horizon, strata)
-    got = cumulative_dynamic_auc(
-        cohort.time, cohort.status, cohort.risk, horizon, strata=strata
-    )
+    got = cumulative_dynamic_auc(cohort.time, cohort.status, cohort.risk, horizon, strata=strata)
     assert got.value == pytest.approx(want, abs=1e-12)
     fast = auc_at_times(cohort.time, cohort.status, cohort.risk, [horizon], strata=strata)
     assert fast[0] == pytest.approx(want, abs=1e-12)

@@ -1,5 +1,5 @@
-import numpy as np
 import pytest
+
 from metasight.errors import EvaluationError
 from metasight.validation.curves import censoring_survival
 from metasight.validation.ipcw import horizon_weights, require_horizon, require_tau

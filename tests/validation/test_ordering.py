@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from metasight.errors import EvaluationError
 from metasight.validation.ordering import as_strata, as_weights, follow_up
 

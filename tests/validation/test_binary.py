@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from metasight.errors import EvaluationError
+from metasight.validation.binary import (
+    binary_auc,
+    delong_test,
+    generalised_c,
+    ordinal_discrimination,
+    wald_test,
+)
+
+RNG = np.random.default_rng(0)
+Y = RNG.integers(0, 2, 60)
+R = np.round(RNG.random(60) + 0.3 * Y, 1)
+
+
+def test_auc_with_ties_is_that_of_sklearn():
+    assert binary_auc(R, Y).auc == pytest.approx(roc_auc_score(Y, R))
+
+
+def test_delong_of_a_risk_with_itself():
+    got = delong_test(R, R, Y)
+    assert (got.difference, got.p) == (0, 1)
+
+
+def test_delong_is_antisymmetric():
+    other = RNG.random(60)
+    a, b = delong_test(R, other, Y), delong_test(other, R, Y)
+    assert a.difference == -b.difference
+    assert a.p == pytest.approx(b.p)
+
+
+def test_wald():
+    got = wald_test(1.96, 1.0)
+    assert got.p == pytest.approx(0.05, abs=1e-4)
+
+
+def test_two_stages_are_a_class():
+    assert generalised_c(R, Y) == pytest.approx(binary_auc(R, Y).auc)
+
+
+def test_three_stages_pair_by_pair():
+    stage = RNG.integers(0, 3, 40)
+    score = np.round(RNG.random(40), 1)
+    above = pairs = 0.0
+    for i in range(40):
+        for j in range(40):
+            if stage[i] > stage[j]:
+                pairs += 1
+                above += (score[i] > score[j]) + (score[i] == score[j]) / 2
+    assert generalised_c(score, stage) == pytest.approx(above / pairs)
+
+
+def test_ordinal_thresholds():
+    stage = RNG.integers(0, 3, 50)
+    p = RNG.dirichlet([1, 1, 1], 50)
+    got = ordinal_discrimination(p, stage)
+    assert got.thresholds[1].auc == pytest.approx(roc_auc_score(stage >= 1, 1 - p[:, 0]))
+    assert got.thresholds[2].auc == pytest.approx(roc_auc_score(stage >= 2, p[:, 2]))
+    few = stage.copy()
+    few[few == 2] = 1
+    assert set(ordinal_discrimination(p, few).thresholds) == {1}
+
+
+def test_refusals():
+    with pytest.raises(EvaluationError, match="one class"):
+        binary_auc(R, np.ones(60))
+    with pytest.raises(EvaluationError, match="too few"):
+        binary_auc([0.1, 0.2, 0.3], [1, 0, 0])
+    with pytest.raises(EvaluationError, match="one stage"):
+        generalised_c(R, np.ones(60))
+    with pytest.raises(EvaluationError, match="0 or 1"):
+        binary_auc(R, Y * 2)

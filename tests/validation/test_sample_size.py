@@ -1,0 +1,46 @@
+import pytest
+
+from metasight.errors import EvaluationError
+from metasight.validation.sample_size import (
+    development_binary,
+    development_survival,
+    validation_binary,
+    validation_c,
+    validation_oe,
+)
+
+
+def test_more_parameters_need_more_patients():
+    sizes = [
+        development_binary(r2_cox_snell=0.2, parameters=p, prevalence=0.3).n for p in (5, 10, 20)
+    ]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[2]
+
+
+def test_shrinkage_is_reached():
+    got = development_binary(r2_cox_snell=0.1, parameters=10, prevalence=0.3)
+    assert got.expected_shrinkage >= 0.9
+    rare = development_survival(
+        r2_cox_snell=0.05, parameters=10, rate=0.05, timepoint=5, mean_follow_up=6
+    )
+    assert rare.expected_shrinkage >= 0.9
+    assert rare.events == pytest.approx(0.05 * 6 * rare.n)
+
+
+def test_narrower_intervals_need_more_patients():
+    assert validation_c(prevalence=0.2, c=0.7, width=0.05) > validation_c(
+        prevalence=0.2, c=0.7, width=0.1
+    )
+    assert validation_oe(prevalence=0.2, width=0.2)[0] > validation_oe(prevalence=0.2, width=0.4)[0]
+    got = validation_binary(
+        prevalence=0.2, c=0.7, mean_linear_predictor=-1.5, sd_linear_predictor=0.8
+    )
+    assert got.n == max(got.c_n, got.oe_n, got.slope.n)
+
+
+def test_refusals():
+    with pytest.raises(EvaluationError, match="prevalence"):
+        development_binary(r2_cox_snell=0.1, parameters=5, prevalence=0)
+    with pytest.raises(EvaluationError, match="r2_cox_snell"):
+        development_binary(r2_cox_snell=0.9, parameters=5, prevalence=0.1)
