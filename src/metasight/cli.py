@@ -71,8 +71,8 @@ def init(
     text = study_toml(known, name=protocol, salt=secrets.token_hex(16), table=table,
                       id_column=id_column, header=header)  # fmt: skip
     path.write_text(text, "utf-8")
-    mapped = sum(1 for line in text.split("[waive]")[0].split("[columns]")[1].splitlines()
-                 if line and not line.startswith("#"))  # fmt: skip
+    columns = text.split("[columns]")[1].split("[constants]")[0].splitlines()
+    mapped = sum(1 for line in columns if line and not line.startswith("#"))
     out.print(f"Wrote {path}.")
     out.print(f"{mapped} variables mapped from {table}." if header else
               f"{table} is not there yet: put it there, or correct its path.")  # fmt: skip

@@ -47,7 +47,9 @@ class MetasightError(Exception):
         head = f"{self.where}: {self.problem}" if self.where else self.problem
         if self.value:
             head += f" (value: {self.value})"
-        return f"{head}. {self.remedy}" if self.remedy else f"{head}."
+        if head.endswith("\n"):  # a list of lines: the remedy stands below it
+            return head + (f"{self.remedy}." if self.remedy else "")
+        return f"{head}. {self.remedy}." if self.remedy else f"{head}."
 
     def __reduce__(self) -> tuple[object, ...]:
         # Errors cross process borders (Dask workers); keyword-only arguments need this.

@@ -168,16 +168,7 @@ def plan_analyses(study: Study, cohort: Step, info: dict[str, Any]) -> Iterator[
     primary, headline = protocol.primary.name, protocol.headline_population
     other = next(p for p in POPULATIONS if p != headline)
     if not info[headline]:
-        raise StudyError(
-            "no patient is eligible",
-            where="eligibility",
-            value=", ".join(
-                f"{s['criterion']}: {s['excluded']} excluded, {s['unknown']} unknown"
-                for s in info["steps"]
-                if s["excluded"] or s["unknown"]
-            ),
-            remedy="See the ledger; waive what this study cannot assess, with the reason",
-        )
+        raise nobody_eligible(study, info)
     wanted: list[tuple[str, str]] = [(primary, headline)]
     if info[other] != info[headline] and info[other]:
         wanted.append((primary, other))
@@ -195,6 +186,30 @@ def plan_analyses(study: Study, cohort: Step, info: dict[str, Any]) -> Iterator[
                 models=models,
                 headline=(endpoint, population) == (primary, headline),
             )
+
+
+def nobody_eligible(study: Study, info: dict[str, Any]) -> StudyError:
+    """What stands in the way, criterion by criterion."""
+    lines = []
+    for name, verdicts in info["verdicts"].items():
+        out, unknown = verdicts.get("excluded", 0), verdicts.get("unknown", 0)
+        if not out + unknown:
+            continue
+        criterion = study.protocol.criteria[name]
+        read = dict.fromkeys(criterion.condition.variables())
+        lacking = [v for v in read if not study.settings.gives(v)]
+        lines.append(
+            f"  {name}: {out} excluded, {unknown} unknown: {criterion.text}"
+            + (f" [not given: {', '.join(lacking)}]" if lacking else "")
+        )
+    return StudyError(
+        f"none of {info['screened']} patients is eligible. Taken one by one:\n"
+        + "\n".join(lines)
+        + "\n",
+        where="eligibility",
+        remedy="Map what is not given in [columns] or [constants]; what this study cannot assess "
+        "goes into [waive] with the reason",
+    )
 
 
 def data_step(

@@ -71,7 +71,8 @@ def study_toml(
         *_mapping(protocol, columns),
         "",
         "# The same for every patient, with the reason:",
-        '# constants.sex = { value = "female", reason = "the series holds women only" }',
+        "[constants]",
+        '# sex = { value = "female", reason = "the series holds women only" }',
         "",
         "# Criteria this study cannot assess, with the reason that ledger and report will show.",
         "# Every other one is assessed; a patient for whom one stays unknown is not analysed.",
@@ -119,9 +120,9 @@ def _line(variable: Variable, column: str | None) -> str:
 
 
 def _criterion(name: str, text: str, evidence: str) -> str:
-    if evidence in {"table", "table, files"} or evidence.startswith("table"):
+    if evidence.startswith("table"):
         return f'# {name} = "…"   # {text}'
-    return f'# {name} = "no images in this study"   # {text} (evidence: {evidence})'
+    return f'{name} = "this version of metasight reads no images"   # {text} ({evidence})'
 
 
 def _models(protocol: Protocol) -> list[str]:
@@ -138,8 +139,8 @@ def _models(protocol: Protocol) -> list[str]:
     competing = [e for e in protocol.endpoint if e.type == "survival" and e.competing]
     for endpoint in competing:
         lines += [
+            f"# For the endpoint: {endpoint.label}",
             "# [[model]]",
-            f"# {endpoint.label}",
             '# kind = "cause_specific_cox"',
             f'# name = "clinical, {endpoint.name.replace("_", " ")}"',
             f"# endpoints = [{_q(endpoint.name)}]",

@@ -121,6 +121,13 @@ class CohortSettings(_Part):
     centres: tuple[str, ...] = ()
     on_problem: Literal["stop", "exclude"] = "stop"
 
+    def gives(self, variable: str) -> bool:
+        """Whether the study gives ``variable`` by a column, a constant, or dates to count from."""
+        dated = variable.removesuffix("_days") + "_date"
+        return any(
+            name in given for name in (variable, dated) for given in (self.columns, self.constants)
+        )
+
     def mapping(self, variable: str) -> ColumnMapping | None:
         """How ``variable`` is read from the patient table; None if it is not."""
         given = self.columns.get(variable)

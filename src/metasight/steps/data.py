@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from metasight.cohort.splits import Split, leave_one_centre_out, repeated_kfold,
 from metasight.errors import EvaluationError, StudyError
 from metasight.features.columns import Feature, FeatureTable, Kind
 from metasight.features.from_protocol import clinical_features
-from metasight.ledger import Ledger
+from metasight.ledger import Entry, Ledger
 from metasight.models import crossfit
 from metasight.protocol.study import Protocol
 from metasight.steps.files import Inputs, read_json, write_json
@@ -56,6 +57,7 @@ def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
             "screened": read.screened,
             "failed": read.failed,
             "steps": [asdict(s) for s in read.eligibility.steps],
+            "verdicts": _own_verdicts(read.eligibility.entries),
             "as_written": read.eligibility.as_written,
             "all_eligible": read.eligibility.all_eligible,
             "modalities": sorted(read.modalities),
@@ -63,6 +65,14 @@ def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
             "accrual": read.accrual,
         },
     )
+
+
+def _own_verdicts(entries: Sequence[Entry]) -> dict[str, dict[str, int]]:
+    """Patients by verdict of each criterion taken alone, whatever the others say."""
+    counts: dict[str, Counter[str]] = {}
+    for entry in entries:
+        counts.setdefault(entry.criterion, Counter())[str(entry.verdict)] += 1
+    return {criterion: dict(sorted(c.items())) for criterion, c in counts.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

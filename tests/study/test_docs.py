@@ -1,0 +1,86 @@
+"""A new user who follows docs/first-study.md gets from `init` to a report."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from metasight.cli import main
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def run(*arguments: object) -> int:
+    try:
+        main([str(a) for a in arguments])
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+@pytest.fixture
+def snippets() -> dict[str, str]:
+    text = (DOCS / "first-study.md").read_text("utf-8")
+    blocks = re.findall(r"```toml\n(\[(\w+)\]\n.*?)```", text, re.DOTALL)
+    return {section: block.split("\n", 1)[1] for block, section in blocks}
+
+
+def test_first_study(tmp_path, snippets, capsys):
+    folder = tmp_path / "my-study"
+    folder.mkdir()
+    shutil.copy(DOCS / "example" / "patients.csv", folder)
+    init = ("init", folder, "--protocol", "breast-dmfs", "--table", "patients.csv")
+    assert run(*init, "--id", "patient_id") == 0
+    assert "14 variables mapped" in capsys.readouterr().out
+    assert set(snippets) == {"columns", "constants", "waive"}
+    path = folder / "study.toml"
+
+    def add(section: str) -> None:
+        text = path.read_text("utf-8")
+        path.write_text(text.replace(f"[{section}]\n", f"[{section}]\n{snippets[section]}", 1))
+
+    add("columns")
+    add("constants")
+    assert run("check", folder) == 2
+    assert "none of 240 patients is eligible" in capsys.readouterr().err
+    add("waive")
+    assert run("check", folder) == 0
+    said = capsys.readouterr().out
+    assert "dmfs, all eligible: 240 patients" in said
+    # Fewer repeats than the document's, to be quick.
+    text = path.read_text("utf-8").replace("repeats = 5", "repeats = 1\ninstability_resamples = 3")
+    path.write_text(text.replace("bootstrap = 500", "bootstrap = 100"), "utf-8")
+    assert run("run", folder, "--scheduler", "inline") == 0
+    assert (folder / "results" / "latest" / "report.html").is_file()
+    capsys.readouterr()
+    assert run("run", folder, "--scheduler", "inline") == 0
+    assert "Nothing was to do" in capsys.readouterr().out
+    path.write_text(path.read_text("utf-8").replace("repeats = 1", "repeats = 2"), "utf-8")
+    assert run("run", folder, "--dry-run") == 0
+    assert "steps would run" in capsys.readouterr().out
+
+
+def test_init_does_not_overwrite(tmp_path, capsys):
+    assert run("init", tmp_path / "s") == 0
+    assert run("init", tmp_path / "s") == 2
+    assert "there is a study.toml already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("protocol", ["breast-dmfs", "nsclc-occult-node"])
+def test_the_scaffold_is_valid_toml_and_names_every_variable_and_criterion(tmp_path, protocol):
+    import tomllib
+
+    from metasight.protocol.load import read_protocol
+
+    assert run("init", tmp_path / "s", "--protocol", protocol) == 0
+    text = (tmp_path / "s" / "study.toml").read_text("utf-8")
+    tomllib.loads(text)
+    known = read_protocol(protocol)
+    for criterion in known.criterion:
+        assert re.search(rf"(?m)^(# )?{criterion.id} = ", text), criterion.id
+    for variable in known.variable:
+        if variable.evidence == "table":
+            assert re.search(rf"(?m)^(# )?{variable.name} = ", text), variable.name
