@@ -3,8 +3,6 @@
 The transformed risk and its spline knots are fixed; only the calibration model is fitted again.
 """
 
-# ruff: noqa: PLR0917 (numba kernels take their arguments by position)
-
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -14,30 +12,28 @@ from numba import njit
 
 from metasight.validation.bootstrap import Draws
 from metasight.validation.curves import censoring_before_and_at
-from metasight.validation.ordering import Floats, FollowUp, Ints
+from metasight.validation.ordering import Floats, FollowUp
 from metasight.validation.partial_likelihood import maximise, solve_in_place
 
 TOLERANCE = 1e-10
 """Newton stops in a resample where the gradient is below this share of the log-likelihood."""
 
 
-@njit(cache=True)
-def _resampled_hazard(
-    draws: Draws, time: Floats, status: Ints, x: Floats, horizon: float, fine_gray: bool
-) -> Floats:
+def _resampled_hazard(draws: Draws, data: FollowUp, x: Floats, horizon: float) -> Floats:
+    """Log baseline hazard and coefficients of each row; the loop calls one compiled fit."""
     m, n = draws.shape
     p = x.shape[1]
     out = np.full((m, 1 + p), np.nan)
-    weight, before, at = np.empty(n), np.ones(n), np.ones(n)
+    before, at = np.ones(n), np.ones(n)
     beta, information = np.zeros(p), np.zeros((p, p))
+    fine_gray = data.competing
     for b in range(m):
-        for i in range(n):
-            weight[i] = draws[b, i]
+        weight = draws[b].astype(np.float64)
         if fine_gray:
-            censoring_before_and_at(time, status, weight, before, at)
+            censoring_before_and_at(data.time, data.status, weight, before, at)
         done, _, _, baseline = maximise(
-            time,
-            status,
+            data.time,
+            data.status,
             x,
             weight,
             before,
@@ -134,9 +130,7 @@ def resampled_hazard(
     """
     centre = x.mean(axis=0)
     design = np.ascontiguousarray(x - centre)
-    out = _resampled_hazard(
-        draws_by_time, data.time, data.status, design, float(horizon), data.competing
-    )
+    out = _resampled_hazard(draws_by_time, data, design, float(horizon))
     coef = out[:, 1:]
     return CurveSamples(intercept=out[:, 0] - coef @ centre, coef=coef, link="cloglog")
 

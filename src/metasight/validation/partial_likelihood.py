@@ -99,8 +99,9 @@ def _relative_risks(x: Floats, weight: Floats, beta: Floats) -> Floats:
     return r
 
 
+# one fused pass: a call for each day costs several times what the day's sums cost
 @njit(cache=True)
-def _likelihood(
+def _likelihood(  # noqa: C901, PLR0912
     time: Floats,
     status: Ints,
     x: Floats,
@@ -127,18 +128,30 @@ def _likelihood(
         for i in range(n):
             if status[i] == 2 and weight[i] > 0:
                 _accumulate(removed, r[i] / g[i], x, i)
+    share = 1.0 if fine_gray else 0.0
     loglik = 0.0
     hazard = 0.0
     j = n - 1
     while j >= 0:
-        i, deaths, part = _enter_day(
-            j, time, status, x, weight, g, r, fine_gray, at_risk, removed, dying, gradient
-        )
-        loglik += part
+        for k in range(m):
+            dying[k] = 0.0
+        deaths = 0.0
+        i = j
+        while i >= 0 and time[i] == time[j]:
+            _accumulate(at_risk, r[i], x, i)
+            if status[i] == 1 and weight[i] > 0:
+                deaths += weight[i]
+                loglik += weight[i] * np.log(r[i] / weight[i])
+                _accumulate(dying, r[i], x, i)
+                for a in range(p):
+                    gradient[a] += weight[i] * x[i, a]
+            elif fine_gray and status[i] == 2 and weight[i] > 0:
+                _accumulate(removed, -r[i] / g[i], x, i)
+            i -= 1
         if deaths > 0:
             steps = round(deaths) if efron else 1
             for k in range(m):
-                total[k] = at_risk[k] + (g[j] * removed[k] if fine_gray else 0.0)
+                total[k] = at_risk[k] + share * g[j] * removed[k]
             for step in range(steps):
                 if step > 0:
                     for k in range(m):
@@ -148,45 +161,6 @@ def _likelihood(
                     hazard += deaths / steps / total[0]
         j = i
     return loglik, hazard
-
-
-@njit(cache=True)
-def _enter_day(
-    j: int,
-    time: Floats,
-    status: Ints,
-    x: Floats,
-    weight: Floats,
-    g: Floats,
-    r: Floats,
-    fine_gray: bool,
-    at_risk: Floats,
-    removed: Floats,
-    dying: Floats,
-    gradient: Floats,
-) -> tuple[int, float, float]:
-    """Bring the rows of one day (``j`` and its ties, going back) into the risk-set sums.
-
-    Returns the last row of the day before, the day's deaths and their part of the log-likelihood.
-    """
-    for k in range(dying.shape[0]):
-        dying[k] = 0.0
-    deaths = 0.0
-    part = 0.0
-    i = j
-    while i >= 0 and time[i] == time[j]:
-        if weight[i] > 0:
-            _accumulate(at_risk, r[i], x, i)
-            if status[i] == 1:
-                deaths += weight[i]
-                part += weight[i] * np.log(r[i] / weight[i])
-                _accumulate(dying, r[i], x, i)
-                for a in range(x.shape[1]):
-                    gradient[a] += weight[i] * x[i, a]
-            elif fine_gray and status[i] == 2:
-                _accumulate(removed, -r[i] / g[i], x, i)
-        i -= 1
-    return i, deaths, part
 
 
 @njit(cache=True)
