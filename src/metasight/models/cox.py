@@ -16,8 +16,8 @@ from metasight.models.hazards import CauseHazard, HazardHead
 from metasight.models.partial_likelihood import PartialLikelihood
 from metasight.models.preparation import Preparation, canonical
 
-_GRADIENT = 1e-4
-"""Largest score left at the solution, in events per standard deviation of a column."""
+_GRADIENT = 1e-6
+"""Score per patient, in columns of variance 1, below which the likelihood is at its maximum."""
 _DIVERGED = 12.0
 """Log hazard ratio against the average patient, from one column, that only separation gives."""
 
@@ -116,7 +116,7 @@ def fit_hazard(
     likelihood = PartialLikelihood.of(time_days, event)
     _, gradient, _ = likelihood.terms(basis[likelihood.order] @ along)
     score = np.abs(basis[likelihood.order].T @ gradient)
-    if not bool((score < _GRADIENT).all()) or diverged(basis, along):
+    if not bool((score < _GRADIENT * len(basis)).all()) or diverged(basis, along):
         raise no_maximum(model)
     coefficients = back @ along
     times, steps = likelihood.baseline(matrix[likelihood.order] @ coefficients)

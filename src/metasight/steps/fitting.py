@@ -73,7 +73,7 @@ def _failure(what: str, argument: FitArgument, error: FitError) -> dict[str, Any
         verdict=Fate.FAILED,
         criterion=argument.model.name,
         value=error.value,
-        reason=str(error),
+        reason=str(error).rstrip("."),
     )
     return {k: str(v) for k, v in asdict(entry).items()}
 

@@ -160,8 +160,7 @@ def judge(inputs: Inputs, out: Path, argument: EvaluateArgument) -> None:
     for name in (argument.reference_model, argument.headline_model):
         if name in failed:
             first = next(x for x in failures if x["criterion"] == name)
-            raise FitError(f"model {name!r} cannot be fitted: {first['reason']}",
-                           where=first["item"], remedy="Change it in study.toml")  # fmt: skip
+            raise FitError(first["reason"], where=first["item"])
     plan = EvaluationPlan(
         endpoint=argument.endpoint,
         horizons_days=tuple(info["horizons_days"]),
