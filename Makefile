@@ -3,12 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench clean fresh-kernels
 
-demo: $(VENV)/.demo
+demo: $(VENV)/.demo fresh-kernels
 	$(BIN)/metasight demo demo/breast-dmfs
 
-test: $(VENV)/.dev lint
+test: $(VENV)/.dev lint fresh-kernels
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev
@@ -17,7 +17,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.dev fresh-kernels
 	$(BIN)/python bench/metrics.py
 
 $(VENV)/bin/python:
@@ -30,6 +30,11 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
 	touch $@ $(VENV)/.demo
+
+# numba keeps a compiled kernel although a function that it calls from another file has changed.
+fresh-kernels:
+	@newest=$$(ls -t src/metasight/models/*.py src/metasight/validation/*.py | head -n 1); \
+	find src -name '*.nb[ic]' ! -newer "$$newest" -delete
 
 clean:
 	rm -rf $(VENV) demo

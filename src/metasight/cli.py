@@ -100,11 +100,12 @@ def run(
     """Run the study to its report; go on where an earlier run stopped."""
     from metasight import pipeline
     from metasight.engine.progress import Bars
+    from metasight.plan import plan_study
     from metasight.study import read_study
 
     study = read_study(folder)
     if dry_run:
-        _print_pending(pipeline.plan_study(study).pending)
+        _print_pending(plan_study(study).pending)
         return
     with Bars(out) as bars:
         results, ran = pipeline.run(study, scheduler=scheduler, progress=bars)
@@ -117,10 +118,11 @@ def report(folder: Folder) -> None:
     """Write the report again from finished results (after a change of title, say)."""
     from metasight import pipeline
     from metasight.engine.progress import Bars
+    from metasight.plan import plan_study
     from metasight.study import read_study
 
     study = read_study(folder)
-    plan = pipeline.plan_study(study)
+    plan = plan_study(study)
     fits = [p for p in plan.pending if p.step.stage != "report"]
     if fits:
         raise StudyError("the results are not up to date", value=f"{len(fits)} steps to run",

@@ -10,7 +10,7 @@ from metasight.cohort.read import read_cohort
 from metasight.engine.store import Store
 from metasight.errors import StudyError, TableError
 from metasight.ledger import Fate
-from metasight.pipeline import plan_study
+from metasight.plan import plan_study
 from metasight.study import read_study
 
 

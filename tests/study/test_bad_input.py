@@ -8,7 +8,7 @@ import pytest
 from metasight.cli import main
 from metasight.engine.store import Store
 from metasight.ledger import Fate, Ledger
-from metasight.pipeline import plan_study
+from metasight.plan import plan_study
 from metasight.study import read_study
 
 
