@@ -1,7 +1,59 @@
-"""Placeholder until the report lands."""
+"""The report: one self-contained HTML page and a tagged PDF, from one tree of blocks."""
+
 from __future__ import annotations
+
 from pathlib import Path
+
+from metasight.report import (
+    conduct,
+    heterogeneity,
+    limitations,
+    methods,
+    origins,
+    participants,
+    performance,
+    populations,
+    summary,
+    tripod,
+)
+from metasight.report.blocks import Document
 from metasight.report.contents import ReportContents
+from metasight.report.html import to_html
+from metasight.report.pdf import to_pdf
+from metasight.report.view import View
+
+KIND = "Report of a prediction-model study"
+
+
 def write_report(contents: ReportContents, out: Path) -> None:
-    """Write nothing yet."""
-    (out / "report.html").write_text(contents.title)
+    """Write report.html and report.pdf into ``out``; the same contents give the same bytes."""
+    document = compose(contents)
+    (out / "report.html").write_bytes(to_html(document).encode("utf-8"))
+    (out / "report.pdf").write_bytes(to_pdf(document))
+
+
+def compose(contents: ReportContents) -> Document:
+    """Put a run into words, tables and figures, in the order of a paper."""
+    view = View(contents)
+    kind = "Demonstration: " + KIND[0].lower() + KIND[1:] if contents.demonstration else KIND
+    return Document(
+        title=contents.title,
+        kind=kind,
+        running=contents.title,
+        foot=f"metasight, run {contents.run}. {summary.NOT_A_DEVICE}",
+        description=f"{kind}: {contents.title}. Run {contents.run}.",
+        front=(*summary.title_block(view), *summary.section(view)),
+        blocks=(
+            *participants.section(view),
+            *methods.section(view),
+            *performance.section(view),
+            *populations.section(view),
+            *heterogeneity.section(view),
+            *conduct.stability(view),
+            *conduct.leakage(view),
+            *conduct.models(view),
+            *limitations.section(view),
+            *tripod.section(view),
+            *origins.section(view),
+        ),
+    )

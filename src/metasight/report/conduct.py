@@ -1,0 +1,225 @@
+"""What could make the figures too good: optimism, instability, size, leakage; and the models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from metasight.report.blocks import (
+    Block,
+    Callout,
+    Code,
+    Column,
+    DataTable,
+    Heading,
+    Paragraph,
+    Row,
+)
+from metasight.report.contents import ModelDescription, OptimismResult, SampleSizeResult
+from metasight.report.drawing import looks
+from metasight.report.spread import instability_figure
+from metasight.report.view import View
+from metasight.report.wording import count, number, percent, plural, sentence, years
+
+VERDICTS: Mapping[str, str] = {
+    "pass": "✓ passed",
+    "warn": "! look at this",
+    "fail": "✗ FAILED",
+    "not done": "– not done",
+}
+MOST_COEFFICIENTS = 40
+
+
+def stability(view: View) -> list[Block]:
+    """Optimism, instability and sample size."""
+    return [
+        Heading(1, "Optimism, instability and sample size", "stability"),
+        *_optimism(view),
+        *_size(view.contents.sample_size),
+    ]
+
+
+def _optimism(view: View) -> Iterator[Block]:
+    found = view.contents.optimism
+    yield Heading(2, "Optimism and instability", "instability-section")
+    if found is None:
+        yield Paragraph("Not done: the headline model was not refitted to resamples.")
+        return
+    measure = "AUC of any positive node" if view.nodal else "Harrell’s C"
+    yield Paragraph(
+        f"Fitted to everybody and judged on the same patients, “{found.model}” has an apparent "
+        f"{measure} of {number(found.apparent_c)}. Over {plural(found.resamples, 'refit')} on "
+        f"bootstrap resamples {number(found.optimism, 3, signed=True)} of this is optimism, which "
+        f"leaves {number(found.corrected_c)} (Harrell 1996). The headline figures of this report "
+        "are cross-fitted and need no such correction."
+    )
+    yield Paragraph(
+        f"With other patients of the same kind, an individual’s risk {_horizon(found)} would have "
+        f"differed by {percent(found.mape, 1)} points on average (mean absolute prediction error)."
+    )
+    look = looks(view.models, view.reference, view.lead)
+    if found.patients and found.model in look:
+        yield instability_figure(found, look[found.model], _horizon(found))
+
+
+def _horizon(found: OptimismResult) -> str:
+    number_, _, unit = found.horizon.partition(" ")
+    if unit == "days" and number_.isdigit():
+        return f"by {years(int(number_))}"
+    return f"of {found.horizon}"
+
+
+def _size(found: SampleSizeResult | None) -> Iterator[Block]:
+    yield Heading(2, "Sample size", "sample-size")
+    if found is None:
+        yield Paragraph("Riley’s criteria were not computed.")
+        return
+    if found.required_n is None:
+        yield Paragraph(f"The size needed is not estimable: {found.assumptions}.")
+        return
+    enough = found.available_n >= found.required_n
+    yield Paragraph(size_words(found))
+    rows = [Row((sentence(name).removesuffix("."), count(n), _enough(found.available_n, n)))
+            for name, n in found.criteria.items()]  # fmt: skip
+    rows.append(Row(("Largest of these", count(found.required_n),
+                     _enough(found.available_n, found.required_n)), strong=not enough))  # fmt: skip
+    yield DataTable(
+        "size-table",
+        f"Patients needed to develop a model like “{found.model}” ({plural(found.parameters, 'parameter')}).",
+        (Column("Criterion", weight=2), Column("Patients needed", numeric=True),
+         Column(f"Available: {count(found.available_n)}", numeric=True)),
+        tuple(rows),
+        (f"Assumed: {found.assumptions}. Riley et al., BMJ 2020;368:m441.",),
+    )  # fmt: skip
+
+
+def _enough(available: int, needed: int) -> str:
+    return "✓ enough" if available >= needed else "✗ too few"
+
+
+def size_words(found: SampleSizeResult) -> str:
+    """Required beside available, in a sentence."""
+    per = found.available_events / max(found.parameters, 1)
+    events = "" if found.required_events is None else f" and {count(found.required_events)} events"
+    needed = "an unknown number of patients" if found.required_n is None else (
+        f"{count(found.required_n)} patients{events}")  # fmt: skip
+    return (f"A model of {plural(found.parameters, 'parameter')} needs {needed}; there were "
+            f"{count(found.available_n)} and {count(found.available_events)} "
+            f"({number(per, 1)} events a parameter).")  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------- leakage
+
+
+def leakage(view: View) -> list[Block]:
+    """Leakage checks."""
+    checks = view.contents.checks
+    blocks: list[Block] = [Heading(1, "Leakage checks", "checks")]
+    if not checks:
+        return [*blocks, Paragraph("None was run.")]
+    failed = [c for c in checks if c.verdict == "fail"]
+    if failed:
+        blocks.append(Callout("warning", "Leakage was found",
+                              ("The performance in this report must not be believed until this is "
+                               "explained: " + "; ".join(c.title for c in failed) + ".",)))  # fmt: skip
+    blocks.append(
+        DataTable(
+            "checks-table",
+            "Checks that run in every study. “Failed” is leakage; “look at this” needs judgement.",
+            (Column("Check", weight=1.7), Column("Outcome", weight=0.8), Column("Found", weight=1.9),
+             Column("Would not pass", weight=1.4)),
+            tuple(Row((c.title, VERDICTS[c.verdict], sentence(c.finding), sentence(c.limit)),
+                      strong=c.verdict == "fail") for c in checks),
+        )
+    )  # fmt: skip
+    return blocks
+
+
+# ---------------------------------------------------------------------------------------- models
+
+
+def models(view: View) -> list[Block]:
+    """Every model as it would be used: settings, notes, coefficients."""
+    blocks: list[Block] = [
+        Heading(1, "Models", "models"),
+        Paragraph("As fitted to every patient of the headline population: these are the models of "
+                  "the bundle. Their performance was measured on refits, never on themselves."),
+    ]  # fmt: skip
+    if not view.contents.models:
+        return [*blocks, Paragraph("The run describes no model.")]
+    blocks.append(_model_table(view))
+    for k, model in enumerate(view.contents.models):
+        if model.coefficients:
+            blocks += _coefficients(view, model, k)
+    trees = [m.name for m in view.contents.models if not m.coefficients]
+    if trees:
+        blocks.append(Paragraph(f"Without coefficients to print: {'; '.join(trees)}."))
+    return blocks
+
+
+def _model_table(view: View) -> DataTable:
+    rows = []
+    for m in view.contents.models:
+        own = {k: v for k, v in m.settings.items()
+               if k not in {"kind", "name", "modalities"} and not _empty(v)}  # fmt: skip
+        notes = "; ".join(m.notes) or "–"
+        rows.append(Row((m.name, m.kind.replace("_", " "), ", ".join(m.modalities), m.role or "–",
+                         (Code(_told(own)),), notes), strong=bool(m.role)))  # fmt: skip
+    return DataTable(
+        "models-table",
+        "Models, their settings as resolved, and what their fits had to say.",
+        (Column("Model", weight=1.2), Column("Kind", weight=0.9), Column("Reads", weight=0.8),
+         Column("Role", weight=0.8), Column("Settings", weight=1.9), Column("Notes", weight=1.6)),
+        tuple(rows),
+    )  # fmt: skip
+
+
+def _empty(value: Any) -> bool:
+    return value is None or value == [] or value == {} or value == ()
+
+
+def _told(settings: Mapping[str, Any]) -> str:
+    parts = []
+    for key, value in settings.items():
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        parts.append(f"{key} = {shown}")
+    return ", ".join(parts) or "none"
+
+
+def _coefficients(view: View, model: ModelDescription, k: int) -> Iterator[Block]:
+    from math import exp, isfinite
+
+    chosen = {t: c for t, c in model.coefficients.items() if c != 0}
+    dropped = len(model.coefficients) - len(chosen)
+    ordered = sorted(chosen.items(), key=lambda item: (-abs(item[1]), item[0]))
+    many = len(ordered) > MOST_COEFFICIENTS
+    ratio = "Odds ratio" if view.nodal else "Hazard ratio"
+    notes = []
+    if dropped:
+        notes.append(f"{plural(dropped, 'further term')} with coefficient 0.")
+    if many:
+        notes.append(f"The {MOST_COEFFICIENTS} largest of {len(ordered)}; all are in the bundle.")
+    rows = [(view.label(t), c) for t, c in ordered[:MOST_COEFFICIENTS]]
+    cells = [(t, number(c, 4), number(exp(c), 3) if isfinite(c) and abs(c) < 50 else "–")
+             for t, c in rows]  # fmt: skip
+    yield Heading(2, f"Coefficients of {model.name}", f"coefficients-section-{k}")
+    if not cells:
+        yield Paragraph(f"All {plural(len(model.coefficients), 'coefficient')} are 0: the fit found "
+                        "nothing to use.")  # fmt: skip
+        return
+    half = -(-len(cells) // 2) if len(cells) > 8 else len(cells)
+    right = cells[half:] + [("", "", "")] * (2 * half - len(cells)) if half < len(cells) else []
+    columns = (
+        Column("Term", weight=2),
+        Column("Coefficient", numeric=True),
+        Column(ratio, numeric=True),
+    )
+    yield DataTable(
+        f"coefficients-{k}",
+        f"{model.name}: coefficients on the scale of the predictor, largest first.",
+        columns * 2 if right else columns,
+        tuple(Row((*a, *b)) for a, b in zip(cells[:half], right, strict=True)) if right
+        else tuple(Row(c) for c in cells),
+        tuple(notes),
+    )  # fmt: skip

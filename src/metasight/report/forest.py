@@ -1,0 +1,258 @@
+"""Forest plots: estimates with their intervals, one line a model, centre or subgroup."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from metasight.report.blocks import Figure, csv_text
+from metasight.report.drawing import (
+    FILL,
+    INK,
+    NORMAL,
+    PAGE_PT,
+    SOFT,
+    Look,
+    canvas,
+    place,
+    to_svg,
+    wrap,
+)
+from metasight.report.wording import number
+from metasight.validation.results import (
+    Contrast,
+    ContrastMetric,
+    Estimate,
+    Metric,
+    NotEstimable,
+    Pooled,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One estimate of one line; ``reason`` where there is none.
+
+    Attributes
+    ----------
+    value, lower, upper
+        As plotted.
+    low_outer, high_outer
+        A prediction interval around it, drawn as a thin line.
+    pooled
+        Drawn as a diamond.
+    """
+
+    value: float | None
+    lower: float | None = None
+    upper: float | None = None
+    low_outer: float | None = None
+    high_outer: float | None = None
+    pooled: bool = False
+    reason: str = ""
+
+    @classmethod
+    def of(cls, found: Metric | ContrastMetric | Pooled, scale: float = 1.0) -> Mark:
+        """Mark of a metric, a difference or a pooled value."""
+        match found:
+            case NotEstimable():
+                return cls(None, reason=found.not_estimable)
+            case Contrast():
+                return cls(found.difference * scale, found.lower * scale, found.upper * scale)
+            case Pooled():
+                return cls(found.value, found.lower, found.upper, found.prediction_lower,
+                           found.prediction_upper, pooled=True)  # fmt: skip
+            case Estimate():
+                lower = None if found.lower is None else found.lower * scale
+                upper = None if found.upper is None else found.upper * scale
+                return cls(found.value * scale, lower, upper)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the plot: label, note beneath it, one mark a panel."""
+
+    label: str
+    look: Look
+    marks: tuple[Mark, ...]
+    note: str = ""
+    group: bool = False
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One measure.
+
+    Attributes
+    ----------
+    title, axis
+        Above and below.
+    null
+        Value of no difference or no discrimination, drawn as a vertical line.
+    log
+        Ratio scale.
+    digits
+        Of the printed values.
+    """
+
+    title: str
+    axis: str
+    null: float | None
+    log: bool = False
+    digits: int = 2
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Words around a forest plot."""
+
+    anchor: str
+    title: str
+    caption: str
+    alt: str
+
+
+def forest(about: Forest, lines: Sequence[Line], panels: Sequence[Panel]) -> Figure:
+    """Draw lines of estimates in panels side by side.
+
+    With one or two panels the values are printed beside the marks; with more, the tables hold
+    them.
+    """
+    values = len(panels) <= 2
+    gap, side = 14.0, 104.0 if values else 6.0
+    label_width = 150.0 if len(panels) <= 3 else 118.0
+    width = (PAGE_PT - label_width - len(panels) * (gap + side)) / len(panels)
+    labels = [wrap(line.label, label_width - 8) for line in lines]
+    heights = [max(18.0, 10.5 * (len(w) + bool(line.note)) + 7)
+               for line, w in zip(lines, labels, strict=True)]  # fmt: skip
+    titles = [wrap(p.title, width + side, NORMAL) for p in panels]
+    top = 12.0 * max(len(t) for t in titles) + 4
+    tall = sum(heights)
+    middles = [sum(heights[:k]) + h / 2 for k, h in enumerate(heights)]
+    with canvas(PAGE_PT, top + tall + 34) as figure:
+        for k, panel in enumerate(panels):
+            left = label_width + k * (width + side + gap) + gap / 2
+            axes = place(figure, left, top, width, tall)
+            axes.set_ylim(tall, 0)
+            axes.set_yticks([])
+            axes.spines["left"].set_visible(False)
+            axes.set_xlabel("\n".join(wrap(panel.axis, width + gap)))
+            limits = _limits([line.marks[k] for line in lines], panel)
+            _scale(axes, panel, limits, width)
+            for y, h in zip(middles, heights, strict=True):
+                axes.axhline(y + h / 2, color=FILL, linewidth=0.7, zorder=0)
+            for y, line in zip(middles, lines, strict=True):
+                _draw(axes, line.marks[k], line.look, y, limits)
+                if values and not line.group:
+                    axes.annotate(_value(line.marks[k], panel.digits), (1, y), (4, 0),
+                                  xycoords=("axes fraction", "data"), textcoords="offset points",
+                                  va="center", color=INK)  # fmt: skip
+            figure.text(left / PAGE_PT, 1 - 9 / (top + tall + 34), "\n".join(titles[k]),
+                        fontsize=NORMAL, fontweight="bold", va="top", linespacing=1.15)  # fmt: skip
+        _label(figure, lines, labels, [top + m for m in middles])
+        svg = to_svg(figure, about.anchor, about.title, about.alt)
+    return Figure(about.anchor, svg, PAGE_PT, about.alt, about.caption, _data(lines, panels))
+
+
+def _label(figure: Canvas, lines: Sequence[Line], labels: Sequence[list[str]],
+           middles: Sequence[float]) -> None:  # fmt: skip
+    down = float(figure.get_size_inches()[1]) * 72
+    for line, words, y in zip(lines, labels, middles, strict=True):
+        n = len(words) + bool(line.note)
+        first = y - (n - 1) * 5.25
+        for k, text in enumerate(words):
+            figure.text(0.004, 1 - (first + 10.5 * k) / down, text, va="center",
+                        fontweight="bold" if line.group else "normal")  # fmt: skip
+        if line.note:
+            figure.text(0.004, 1 - (first + 10.5 * len(words)) / down, line.note, va="center",
+                        color=SOFT)  # fmt: skip
+
+
+def _value(mark: Mark, digits: int) -> str:
+    if mark.value is None:
+        return "not estimable" if mark.reason else ""
+    if mark.lower is None or mark.upper is None:
+        return number(mark.value, digits)
+    low, high = number(mark.lower, digits), number(mark.upper, digits)
+    return f"{number(mark.value, digits)} ({low} to {high})"
+
+
+def _limits(marks: Sequence[Mark], panel: Panel) -> tuple[float, float]:
+    """Axis limits: all estimates and the null; intervals up to a sensible distance."""
+    seen = [v for m in marks for v in (m.value, m.lower, m.upper, m.low_outer, m.high_outer)
+            if v is not None and math.isfinite(v) and (v > 0 or not panel.log)]  # fmt: skip
+    if panel.null is not None:
+        seen.append(panel.null)
+    if not seen:
+        return (0.5, 2.0) if panel.log else (0.0, 1.0)
+    low, high = min(seen), max(seen)
+    if panel.log:
+        return max(low / 1.15, 0.05), min(high * 1.15, 20.0)
+    pad = 0.06 * (high - low or 0.2)
+    return low - pad, high + pad
+
+
+def _scale(axes: Axes, panel: Panel, limits: tuple[float, float], width: float) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
+
+    if panel.null is not None:
+        axes.axvline(panel.null, color=SOFT, linewidth=0.9, dashes=(2, 2), zorder=1)
+    if panel.log:
+        axes.set_xscale("log")
+        ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10) if limits[0] <= t <= limits[1]]
+        axes.set_xticks(ticks or [1])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    else:
+        axes.xaxis.set_major_locator(
+            MaxNLocator(nbins=max(2, int(width / 30)), steps=[1, 2, 2.5, 5, 10])
+        )
+        axes.xaxis.set_major_formatter(FuncFormatter(_tick))
+    axes.set_xlim(*limits)
+
+
+def _tick(value: float, _: object) -> str:
+    text = f"{abs(value):.3f}".rstrip("0").rstrip(".")
+    return text if value >= 0 or text == "0" else f"\u2212{text}"
+
+
+def _draw(axes: Axes, mark: Mark, look: Look, y: float, limits: tuple[float, float]) -> None:
+    if mark.value is None:
+        if mark.reason:
+            axes.annotate("\u2013", (0.5, y), xycoords=("axes fraction", "data"), va="center",
+                          ha="center", color=SOFT)  # fmt: skip
+        return
+    if mark.low_outer is not None and mark.high_outer is not None:
+        axes.plot([mark.low_outer, mark.high_outer], [y, y], color=INK, linewidth=0.8,
+                  marker="|", markersize=5)  # fmt: skip
+    if mark.lower is not None and mark.upper is not None:
+        if mark.pooled:
+            axes.fill([mark.lower, mark.value, mark.upper, mark.value], [y, y - 5, y, y + 5],
+                      color=look.colour, zorder=3)  # fmt: skip
+            return
+        low, high = max(mark.lower, limits[0]), min(mark.upper, limits[1])
+        axes.plot([low, high], [y, y], color=look.colour, linewidth=1.4, solid_capstyle="butt")
+        for end, cut, arrow in ((low, mark.lower, "<"), (high, mark.upper, ">")):
+            if end != cut:
+                axes.plot([end], [y], marker=arrow, color=look.colour, markersize=4)
+    axes.plot([mark.value], [y], marker=look.marker, color=look.colour, markersize=5.5,
+              markeredgecolor="white", markeredgewidth=0.6, zorder=3)  # fmt: skip
+
+
+def _data(lines: Sequence[Line], panels: Sequence[Panel]) -> str:
+    rows = [
+        [line.label, line.note, panel.title, m.value, m.lower, m.upper, m.low_outer, m.high_outer,
+         m.reason]
+        for line in lines if not line.group
+        for panel, m in zip(panels, line.marks, strict=True)
+    ]  # fmt: skip
+    head = ["line", "note", "measure", "value", "lower", "upper", "prediction_lower",
+            "prediction_upper", "not_estimable"]  # fmt: skip
+    return csv_text(head, rows)

@@ -1,0 +1,253 @@
+"""Does performance hold elsewhere: in other centres, later, and in subgroups?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from metasight.report.blocks import (
+    Block,
+    Callout,
+    Column,
+    DataTable,
+    Figure,
+    Heading,
+    Paragraph,
+    Row,
+)
+from metasight.report.drawing import HEADLINE, REFERENCE, Look, looks
+from metasight.report.forest import Forest, Line, Mark, Panel, forest
+from metasight.report.view import (
+    View,
+    at_target,
+    discrimination,
+    discrimination_name,
+    targets,
+)
+from metasight.report.wording import Footnotes, count, metric, number, percent, plural, pooled
+from metasight.validation.results import (
+    CentreSummary,
+    NotEstimable,
+    Pooled,
+    SubgroupEvaluation,
+)
+
+
+def section(view: View) -> list[Block]:
+    """The section."""
+    look = looks(view.models, view.reference, view.lead)
+    return [
+        Heading(1, "Centres, time and subgroups", "heterogeneity"),
+        Heading(2, "Centres", "centres"),
+        *_centres(view, look),
+        *_temporal(view),
+        Heading(2, "Subgroups", "subgroups"),
+        *_subgroups(view),
+    ]
+
+
+# --------------------------------------------------------------------------------------- centres
+
+
+def _centres(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
+    found = view.headline.centres
+    if found is None:
+        why = view.contents.single_centre_reason or "no reason is given in the study file"
+        yield Callout("warning", "Leave-one-centre-out was not done",
+                      (f"Reason given: {why}. Whether the model holds in a hospital that it has not "
+                       "seen is therefore unknown.",))  # fmt: skip
+        return
+    yield Paragraph(" ".join(found.notes))
+    for k, model in enumerate(m for m in view.leading if m in found.models):
+        summary = found.models[model]
+        if isinstance(summary, NotEstimable):
+            yield Paragraph(f"{model}: not estimable: {summary.not_estimable}.")
+        else:
+            yield _centre_figure(model, summary, look[model], k)
+    yield _centre_table(view)
+    if view.headline.gaps:
+        yield _gap_table(view)
+
+
+def _measure_name(measure: str) -> str:
+    return {"harrell_c": "Harrell’s C", "uno_c": "Uno’s C"}.get(measure, measure.replace("_", " "))
+
+
+def _centre_figure(model: str, summary: CentreSummary, look: Look, k: int) -> Figure:
+    measure = _measure_name(summary.measure)
+    lines = [
+        Line(c.centre, look, (Mark.of(c.discrimination), Mark.of(c.oe)),
+             f"{plural(c.n, 'patient')}, {plural(c.events, 'event')}")
+        for c in summary.centres
+    ]  # fmt: skip
+    both = (summary.discrimination, summary.oe)
+    if any(isinstance(p, Pooled) for p in both):
+        lines.append(Line("Pooled (REML, Hartung–Knapp)", look, (Mark.of(both[0]), Mark.of(both[1])),
+                          "thin line: prediction interval"))  # fmt: skip
+    told = "; ".join(f"{c.centre} {metric(c.discrimination, 2)}" for c in summary.centres)
+    about = Forest(
+        f"centres-{k}",
+        f"Left-out centres: {model}",
+        f"“{model}” in centres that it was not fitted to, with 95 % intervals; diamond: average over "
+        "centres; thin line: 95 % prediction interval for a new centre (three centres or more).",
+        f"{measure} of {model} in left-out centres: {told}; pooled {pooled(both[0], 2)}.",
+    )
+    return forest(about, lines, [Panel(measure, "0.5 is chance", 0.5),
+                                 Panel("O/E", "1 is calibrated", 1.0, log=True)])  # fmt: skip
+
+
+def _centre_table(view: View) -> DataTable:
+    found, notes = view.headline.centres, Footnotes()
+    assert found is not None
+    rows = []
+    for m in view.order(view.evaluation):
+        summary = found.models.get(m)
+        if summary is None:
+            continue
+        if isinstance(summary, NotEstimable):
+            rows.append(Row((m, notes.mark(summary.not_estimable), "–", "–", "–")))
+            continue
+        c = summary.discrimination
+        low_high, i2 = "–", "–"
+        if isinstance(c, Pooled):
+            i2 = percent(c.i2)
+            if c.prediction_lower is not None and c.prediction_upper is not None:
+                low_high = f"{number(c.prediction_lower, 2)} to {number(c.prediction_upper, 2)}"
+        rows.append(Row((m, notes.metric(c), low_high, i2, notes.metric(summary.oe, 2)),
+                        strong=m == view.lead))  # fmt: skip
+    return DataTable(
+        "centres-table",
+        "Average over left-out centres.",
+        (Column("Model", weight=2), Column("Discrimination", numeric=True, weight=1.6),
+         Column("Prediction interval", numeric=True, weight=1.3), Column("I²", numeric=True, weight=0.6),
+         Column("O/E", numeric=True, weight=1.5)),
+        tuple(rows),
+        (*notes.notes, "I²: share of the spread between centres that is more than chance. With few "
+         "centres all of this is uncertain."),
+    )  # fmt: skip
+
+
+def _gap_table(view: View) -> DataTable:
+    notes = Footnotes()
+    ordered = sorted(view.headline.gaps, key=lambda g: view.models.index(g.model)
+                     if g.model in view.models else len(view.models))  # fmt: skip
+    rows = tuple(
+        Row((g.model, notes.metric(g.random_folds), notes.metric(g.left_out_centres),
+             notes.contrast(g.gap)), strong=g.model == view.lead)
+        for g in ordered
+    )  # fmt: skip
+    return DataTable(
+        "gaps",
+        f"Random folds against left-out centres ({ordered[0].measure}): a gap above zero is what a "
+        "model owes to having seen the centre before.",
+        (Column("Model", weight=2), Column("Random folds", numeric=True, weight=1.5),
+         Column("Left-out centres", numeric=True, weight=1.5), Column("Gap", numeric=True, weight=1.6)),
+        rows,
+        notes.notes,
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------ time
+
+
+def _temporal(view: View) -> Iterator[Block]:
+    later = view.headline.temporal
+    if later is None:
+        return
+    yield Heading(2, "Later patients (temporal split)", "temporal")
+    d = later.data
+    yield Paragraph(f"Models fitted to earlier patients were judged in {plural(d.n_patients, 'later patient')} "
+                    f"with {plural(d.n_events, 'event')}.")  # fmt: skip
+    notes, rows = Footnotes(), []
+    for m in view.order(later):
+        model = later.models[m]
+        rows.append(Row((m,), group=True))
+        rows.append(Row((discrimination_name(later.kind),
+                         notes.metric(discrimination(model, later.kind)), "–", "–"), indent=True))  # fmt: skip
+        for t in model.targets:
+            rows.append(Row((f"AUC {at_target(t)}", notes.metric(t.auc),
+                             notes.metric(t.ipa, 1, scale=100), notes.metric(t.calibration.oe, 2)),
+                            indent=True))  # fmt: skip
+    yield DataTable(
+        "temporal-table",
+        "Performance in later patients.",
+        (Column("Model", weight=1.7), Column("Discrimination", numeric=True, weight=1.5),
+         Column("IPA, %", numeric=True, weight=1.5), Column("O/E", numeric=True, weight=1.5)),
+        tuple(rows),
+        notes.notes,
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------- subgroups
+
+
+def _subgroups(view: View) -> Iterator[Block]:
+    groups = view.evaluation.models[view.lead].subgroups
+    if not groups:
+        yield Paragraph("No subgroups were asked for in the study file.")
+        return
+    where = targets(view.evaluation)
+    at = at_target(where[0] if view.nodal else where[-1])
+    yield Paragraph(f"The headline model in parts of the cohort, {at}. Subgroups are described, not "
+                    "tested: intervals that overlap are no proof of likeness, and a continuous "
+                    "variable is cut at its median for description only.")  # fmt: skip
+    yield _subgroup_figure(view, groups, at)
+    yield _subgroup_table(view, groups)
+
+
+def _subgroup_figure(view: View, groups: tuple[SubgroupEvaluation, ...], at: str) -> Figure:
+    lines: list[Line] = []
+    variable = ""
+    nothing = (Mark(None), Mark(None))
+    for g in groups:
+        if g.variable != variable:
+            variable = g.variable
+            lines.append(Line(view.label(variable), HEADLINE, nothing, group=True))
+        lines.append(Line(f"  {level_name(view, g)}", HEADLINE if view.has_increment else REFERENCE,
+                          (Mark.of(g.discrimination), Mark.of(g.oe)),
+                          f"{plural(g.n, 'patient')}, {plural(g.events, 'event')}"))  # fmt: skip
+    told = "; ".join(f"{view.label(g.variable)} {g.level}: {metric(g.discrimination, 2)}"
+                     for g in groups)  # fmt: skip
+    about = Forest(
+        "subgroups-figure",
+        "Subgroups",
+        f"“{view.lead}” in subgroups {at}, with 95 % intervals; – where a group is too small.",
+        f"Discrimination of {view.lead} in subgroups: {told}.",
+    )
+    name = discrimination_name(view.kind)
+    return forest(about, lines, [Panel(name, "0.5 is chance", 0.5),
+                                 Panel("O/E", "1 is calibrated", 1.0, log=True)])  # fmt: skip
+
+
+def level_name(view: View, g: SubgroupEvaluation) -> str:
+    """Level of a subgroup with the variable's unit."""
+    known = view.contents.protocol.variables
+    unit = known[g.variable].unit if g.variable in known else ""
+    return f"{g.level} {unit}".strip() if g.level[:1] in "≤>" else g.level
+
+
+def _subgroup_table(view: View, groups: tuple[SubgroupEvaluation, ...]) -> DataTable:
+    notes, rows = Footnotes(), []
+    variable = ""
+    for g in groups:
+        if g.variable != variable:
+            variable = g.variable
+            rows.append(Row((view.label(variable),), group=True))
+        reason = g.discrimination
+        cells: tuple[str, ...]
+        if isinstance(reason, NotEstimable) and isinstance(g.auc, NotEstimable):
+            cells = (notes.mark(reason.not_estimable), "–", "–", "–")
+        else:
+            cells = (notes.metric(g.discrimination), notes.metric(g.auc), notes.metric(g.oe, 2),
+                     notes.metric(g.ipa, 1, scale=100))  # fmt: skip
+        rows.append(Row((level_name(view, g), count(g.n), count(g.events), *cells), indent=True))
+    return DataTable(
+        "subgroups-table",
+        f"“{view.lead}” in subgroups.",
+        (Column("Subgroup", weight=1.2), Column("Patients", numeric=True, weight=0.75),
+         Column("Events", numeric=True, weight=0.7),
+         Column(discrimination_name(view.kind), numeric=True, weight=1.4),
+         Column("AUC", numeric=True, weight=1.4), Column("O/E", numeric=True, weight=1.2),
+         Column("IPA, %", numeric=True, weight=1.4)),
+        tuple(rows),
+        notes.notes,
+    )  # fmt: skip

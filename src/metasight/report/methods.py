@@ -1,0 +1,196 @@
+"""Outcome, predictors and definitions of the protocol, and how models were fitted and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from metasight.protocol.endpoint import Endpoint
+from metasight.protocol.study import Variable
+from metasight.report.blocks import (
+    Block,
+    BulletList,
+    Column,
+    DataTable,
+    Heading,
+    Paragraph,
+    Ref,
+    Row,
+    Text,
+)
+from metasight.report.view import View
+from metasight.report.wording import listed, number, plural, points, sentence, years
+
+
+def section(view: View) -> list[Block]:
+    """The section."""
+    return [
+        Heading(1, "Outcome, predictors and methods", "methods"),
+        Heading(2, "Endpoints", "endpoints"),
+        _endpoints(view),
+        *_deviations(view),
+        Heading(2, "Predictors", "predictors"),
+        *_predictors(view),
+        *_definitions(view),
+        Heading(2, "Fitting and judging", "analysis"),
+        *_analysis(view),
+    ]
+
+
+def _endpoints(view: View) -> DataTable:
+    done = {a.endpoint for a in view.contents.analyses}
+    rows = [
+        Row((e.label + (" (primary)" if e.primary else ""), _event(view, e), _when(e),
+             points(e.thresholds), e.source + ("" if e.name in done else ". Not analysed here")),
+            strong=e.name == view.headline.endpoint)
+        for e in view.contents.protocol.endpoint
+    ]  # fmt: skip
+    return DataTable(
+        "endpoints-table",
+        "Endpoints of the protocol.",
+        (Column("Endpoint", weight=1.6), Column("Event", weight=1.8), Column("Judged", weight=1.3),
+         Column("Decision thresholds", weight=1.1), Column("Source", weight=1.4)),
+        tuple(rows),
+        (f"Time zero: {view.contents.protocol.time_zero}. A year is 365.25 days.",),
+    )  # fmt: skip
+
+
+def _event(view: View, endpoint: Endpoint) -> str:
+    arm = f"; {endpoint.arm} arm only" if endpoint.arm else ""
+    if endpoint.type == "nodal_stage":
+        return f"{view.label(endpoint.variable)}: N0, N1 or N2; unobserved is not N0{arm}"
+    first = listed((view.label(v) for v in endpoint.event), "or")
+    text = f"First of: {first}" if len(endpoint.event) > 1 else first
+    if endpoint.competing:
+        text += f"; competing: {listed(view.label(v) for v in endpoint.competing)}"
+    return text + arm
+
+
+def _when(endpoint: Endpoint) -> str:
+    if endpoint.type == "nodal_stage":
+        return "N1 or worse; N2"
+    return (f"at {listed(f'{y:g}' for y in endpoint.horizons_years)} years; "
+            f"C truncated at {endpoint.tau_years:g} years")  # fmt: skip
+
+
+def _deviations(view: View) -> Iterator[Block]:
+    told: list[Text] = []
+    for a in view.contents.analyses:
+        where = f"{view.endpoint_of(a).label}, {a.population.replace('_', ' ')}: "
+        told += [(where, sentence(d)) for d in (*a.deviations, *a.refused_horizons)]
+        told += [(where, f"model “{f.get('criterion', '')}” failed in {f.get('item', 'a fit')}: "
+                  f"{f.get('reason', '')}") for f in a.failures]  # fmt: skip
+    yield Heading(2, "Deviations, refused horizons and failed fits", "deviations")
+    if told:
+        yield BulletList(tuple(dict.fromkeys(told)))
+    else:
+        yield Paragraph("None: endpoints and horizons are those of the protocol, and every fit "
+                        "succeeded.")  # fmt: skip
+
+
+def _predictors(view: View) -> Iterator[Block]:
+    protocol = view.contents.protocol
+    known = protocol.variables
+    present = set(view.headline.missing)
+    names = [n for n in protocol.clinical_predictors if n in known]
+    other = [f for f in view.headline.missing if f not in known]
+    yield Paragraph(("Clinical predictors of the protocol are in ", Ref("dictionary"), ". A value "
+                     "measured outside its window is refused."
+                     + (f" Models may also read {plural(len(other), 'feature')} of further "
+                        "modalities." if other else "")))  # fmt: skip
+    yield DataTable(
+        "dictionary",
+        "Clinical predictors: definition, timing and source.",
+        (Column("Predictor", weight=1.7), Column("Accepted values", weight=1.5),
+         Column("Measured", weight=1.6), Column("Window, days", numeric=True, weight=1),
+         Column("Source", weight=1.5), Column("In this study", weight=0.8)),
+        tuple(_predictor(known[n], present) for n in names),
+    )  # fmt: skip
+
+
+def _predictor(v: Variable, present: set[str]) -> Row:
+    window = (f"{number(v.window.from_days, 0)} to {number(v.window.to_days, 0)}"
+              if v.window else "–")  # fmt: skip
+    return Row((v.label, v.accepted, v.measured or "–", window, v.source or "–",
+                "yes" if v.name in present else "no"))  # fmt: skip
+
+
+def _definitions(view: View) -> Iterator[Block]:
+    definitions = view.contents.protocol.definition
+    if not definitions:
+        return
+    yield Heading(2, "Definitions", "definitions")
+    yield DataTable(
+        "definitions-table",
+        f"Definitions of protocol version {view.contents.protocol.version}.",
+        (Column("Name", weight=1.1), Column("Definition", weight=2.4),
+         Column("Value", weight=1), Column("Source", weight=1.5)),
+        tuple(Row((d.name.replace("_", " "), sentence(d.text), _value(d.value, d.unit), d.source))
+              for d in definitions),
+    )  # fmt: skip
+
+
+def _value(value: object, unit: str) -> str:
+    if value is None:
+        return unit or "–"
+    many = value if isinstance(value, tuple) else (value,)
+    told = ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in many)
+    return f"{told} ({unit})" if len(many) > 1 and unit else f"{told} {unit}".strip()
+
+
+# ------------------------------------------------------------------------------------- methods
+
+
+def _analysis(view: View) -> Iterator[Block]:
+    if not view.external:
+        yield Paragraph(fitting_words(view))
+    yield Paragraph(judging_words(view))
+    yield BulletList(tuple(view.evaluation.notes))
+
+
+def asked(view: View) -> dict[str, Any]:
+    """The analysis part of the study's settings."""
+    found = view.contents.settings.get("analysis", {})
+    return dict(found) if isinstance(found, dict) else {}
+
+
+def fitting_words(view: View) -> Text:
+    """How every model was fitted, in a paragraph."""
+    d, settings = view.evaluation.data, asked(view)
+    seed = settings.get("seed", view.evaluation.settings.seed)
+    folds = round(d.n_folds / max(d.n_repeats, 1))
+    return (
+        f"Patients were split into {folds} folds, stratified by outcome"
+        + (f", and the split was repeated {d.n_repeats} times" if d.n_repeats > 1 else "")
+        + f" (seed {seed}). In every fold imputation, scaling, selection, tuning (inner "
+        "cross-validation) and the model itself were fitted to the training patients only, and the "
+        "held-out patients were predicted once. Published scores were computed as published; where "
+        "a score gives no risk, its baseline was fitted in the training fold and is labelled so. ",
+        "Models, settings and coefficients are in ", Ref("models"), ".",
+    )  # fmt: skip
+
+
+def judging_words(view: View) -> Text:
+    """What was measured, in a paragraph."""
+    s = view.evaluation.settings
+    level = f"{100 * s.confidence:g} %"
+    what = {
+        "survival": "Discrimination: Harrell’s C and Uno’s C (inverse probability of censoring "
+        "weights, IPCW), and the cumulative/dynamic AUC at each horizon. ",
+        "competing": "Discrimination: Wolbers’ C, its IPCW version, and the cumulative/dynamic AUC "
+        "at each horizon, all with the competing event as no event. ",
+        "nodal": "Discrimination: the generalised (ordinal) c-index and the AUC of each threshold of "
+        "stage. ",
+    }[view.kind]
+    tau = (
+        f" Uno’s C and integrated scores are truncated at {years(s.tau_days)}."
+        if s.tau_days
+        else ""
+    )
+    return (
+        f"{what}Accuracy: Brier score and index of prediction accuracy (IPA). Calibration: observed "
+        "over expected (O/E), slope, and the integrated calibration index (ICI) of a smoothed curve. "
+        f"Clinical use: net benefit at {points(s.thresholds)}.{tau} Intervals are {level} percentile "
+        f"intervals of {s.n_bootstrap} bootstrap resamples of patients ({s.n_curve_bootstrap} for "
+        "calibration curves); differences between models are taken within each resample."
+    )

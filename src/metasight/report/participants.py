@@ -1,0 +1,241 @@
+"""Participants: flow, what was not assessed, characteristics, missing values, follow-up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from metasight.cohort.describe import Table1
+from metasight.report.blocks import (
+    Block,
+    Column,
+    DataTable,
+    Heading,
+    Paragraph,
+    Ref,
+    Row,
+    Strong,
+    Text,
+)
+from metasight.report.contents import AnalysisResult
+from metasight.report.flow import branch, flow_figure
+from metasight.report.view import POPULATIONS, View
+from metasight.report.wording import count, listed, percent, plural, sentence, years
+
+MOST_GROUPS = 4
+MOST_MISSING = 30
+
+
+def section(view: View) -> list[Block]:
+    """The section."""
+    return [
+        Heading(1, "Participants", "participants"),
+        *_flow(view),
+        *_not_assessed(view),
+        Heading(2, "Characteristics", "characteristics"),
+        *_characteristics(view),
+        *_missing(view),
+        *_follow_up(view),
+    ]
+
+
+def _flow(view: View) -> Iterator[Block]:
+    flow, split = view.contents.flow, branch(view)
+    yield Heading(2, "Flow of patients", "flow-section")
+    if view.contents.accrual:
+        first, last = view.contents.accrual[0], view.contents.accrual[-1]
+        yield Paragraph(f"Time zero ({view.contents.protocol.time_zero}) lies between {first} and "
+                        f"{last}.")  # fmt: skip
+    else:
+        yield Paragraph(f"Time zero is {view.contents.protocol.time_zero}. It is not dated in the "
+                        "tables, so accrual dates cannot be given.")  # fmt: skip
+    yield flow_figure(view)
+    silent = [s.criterion for s in flow.steps if not (s.excluded or s.unknown or s.waived)]
+    told = []
+    if silent:
+        told.append(f"Assessed and excluding nobody: {listed(silent)}.")
+    if any(s.unknown for s in flow.steps):
+        told.append(
+            "A patient whose eligibility is unknown is held back, never counted as eligible."
+        )
+    if split:
+        told.append(_two_populations(view))
+    if told:
+        yield Paragraph(" ".join(told))
+
+
+def _two_populations(view: View) -> str:
+    split = branch(view)
+    assert split is not None
+    ids = listed(split.ids)
+    texts = "; ".join(f"{i}: {t}" for i, t in zip(split.ids, split.texts, strict=True))
+    lead = POPULATIONS.get(view.headline.population, view.headline.population)
+    return (f"{ids} ({texts}) selects patients by what happened after time zero. Applied as written "
+            "it removes those who were followed for too short a time and had no event, which makes "
+            "events look more frequent; leaving it out keeps them and handles the short follow-up "
+            f"by weighting. Both are analysed, the headline is “{lead}”, and the difference is "
+            "shown under “Both populations”.")  # fmt: skip
+
+
+def _not_assessed(view: View) -> Iterator[Block]:
+    contents = view.contents
+    known = contents.protocol.criteria
+    if not (contents.waived or contents.constants or contents.not_recorded):
+        return
+    rows: list[Row] = []
+    if contents.waived:
+        rows.append(Row(("Criteria not assessed (waived)",), group=True))
+        order = [i for i in known if i in contents.waived]
+        rows += [Row((f"{i} {known[i].text}", sentence(contents.waived[i]))) for i in order]
+    rows += _reasons("Not recorded", contents.not_recorded, view)
+    rows += _reasons("The same for every patient (stated, not measured)", contents.constants, view)
+    yield Heading(2, "What this study does not assess or record", "not-assessed")
+    yield DataTable(
+        "waived",
+        "Criteria and variables that this study does not assess or record, with the reasons given "
+        "in its study file.",
+        (Column("Criterion or variable", weight=1), Column("Value and reason", weight=1)),
+        tuple(rows),
+    )
+
+
+def _reasons(head: str, given: Mapping[str, str], view: View) -> list[Row]:
+    if not given:
+        return []
+    return [Row((head,), group=True)] + [
+        Row((view.label(name), sentence(reason))) for name, reason in given.items()
+    ]
+
+
+# ------------------------------------------------------------------------------ characteristics
+
+
+def _characteristics(view: View) -> Iterator[Block]:
+    a = view.headline
+    groups = [g for g in a.table1.groups if g != "All"]
+    parts = [groups[k : k + MOST_GROUPS] for k in range(0, len(groups), MOST_GROUPS)] or [[]]
+    for k, part in enumerate(parts):
+        more = f", part {k + 1} of {len(parts)}" if len(parts) > 1 else ""
+        yield _table1(view, a.table1, part, k, more)
+
+
+def _table1(view: View, table: Table1, groups: list[str], k: int, more: str) -> DataTable:
+    shown = ["All", *groups] if "All" in table.groups else groups
+    total = table.groups.get("All", 0)
+    rows = []
+    for row in table.rows:
+        missing = row.missing.get("All", 0)
+        level = row.label.startswith(" ")
+        rows.append(
+            Row(
+                (
+                    row.label.strip(),
+                    *(row.cells.get(g) or "" for g in shown),
+                    "" if level else count(missing),
+                ),
+                indent=level,
+            )
+        )
+    population = POPULATIONS.get(view.headline.population, view.headline.population)
+    return DataTable(
+        f"table1-{k}" if k else "table1",
+        f"Characteristics of the patients analysed ({population}){more}.",
+        (Column("Characteristic", weight=2.2),
+         *(Column(f"{g} (n = {count(table.groups[g])})", numeric=True, weight=1.35) for g in shown),
+         Column("Missing", numeric=True, weight=0.7)),
+        tuple(rows),
+        (f"Median (quartiles) or number (% of those recorded). Missing: patients without a value, of "
+         f"{count(total)}.",),
+    )  # fmt: skip
+
+
+# -------------------------------------------------------------------------- missing, follow-up
+
+
+def _missing(view: View) -> Iterator[Block]:
+    a = view.headline
+    yield Heading(2, "Missing values", "missing")
+    absent = {f: n for f, n in a.missing.items() if n}
+    total = len(a.missing)
+    if not absent:
+        yield Paragraph(f"None of the {plural(total, 'predictor')} that models may read has a "
+                        f"missing value among the {plural(a.n, 'patient')} analysed.")  # fmt: skip
+        return
+    yield Paragraph((f"{count(len(absent))} of {plural(total, 'predictor')} have missing values (",
+                     Ref("missing-table"), "). They are imputed inside each training fold, with an "
+                     "indicator of missingness; no patient is left out for them."))  # fmt: skip
+    ordered = sorted(absent.items(), key=lambda item: (-item[1], item[0]))
+    notes = ()
+    if len(ordered) > MOST_MISSING:
+        notes = (f"The {MOST_MISSING} with most missing values; {len(ordered) - MOST_MISSING} more "
+                 "have fewer.",)  # fmt: skip
+    yield DataTable(
+        "missing-table",
+        "Predictors with missing values.",
+        (Column("Predictor", weight=2), Column("Missing", numeric=True, weight=1),
+         Column("Share of patients", numeric=True, weight=1)),
+        tuple(Row((view.label(f), count(n), percent(n / a.n, 1)))
+              for f, n in ordered[:MOST_MISSING]),
+        notes,
+    )  # fmt: skip
+
+
+def _follow_up(view: View) -> Iterator[Block]:
+    followed = [a for a in view.contents.analyses if a.follow_up is not None]
+    if not followed:
+        if view.nodal:
+            yield Heading(2, "Observed outcome", "follow-up")
+            yield from _stages(view)
+        return
+    yield Heading(2, "Follow-up and events", "follow-up")
+    yield Paragraph(_follow_words(followed[0]))
+    yield DataTable(
+        "follow-up-table",
+        "Follow-up by reverse Kaplan–Meier, and patients by outcome.",
+        (Column("Endpoint and population", weight=2), Column("Patients", numeric=True),
+         Column("Median follow-up", numeric=True), Column("Longest", numeric=True),
+         Column("Events", numeric=True), Column("Competing", numeric=True),
+         Column("Censored", numeric=True)),
+        tuple(_follow_row(view, a) for a in followed),
+    )  # fmt: skip
+
+
+def _follow_words(a: AnalysisResult) -> Text:
+    assert a.follow_up is not None
+    median = a.follow_up.median_days
+    told = f"Median follow-up is {years(median)}" if median is not None else (
+        "Median follow-up was not reached: fewer than half the patients were censored")  # fmt: skip
+    d = a.evaluation.data
+    parts = []
+    for target in next(iter(a.evaluation.models.values())).targets:
+        if target.horizon_days is None:
+            continue
+        g = d.censoring_survival.get(str(target.horizon_days))
+        n = d.events_by_horizon.get(target.target)
+        if n is not None and g is not None:
+            parts.append(f"{plural(n, 'event')} within {years(target.horizon_days)}, by when "
+                         f"{percent(g)} would still be followed")  # fmt: skip
+    return (Strong(told), ". There were " + listed(parts) + "." if parts else ".")
+
+
+def _follow_row(view: View, a: AnalysisResult) -> Row:
+    f = a.follow_up
+    assert f is not None
+    name = f"{view.endpoint_of(a).label}; {POPULATIONS.get(a.population, a.population)}"
+    median = "not reached" if f.median_days is None else years(f.median_days)
+    return Row((name, count(a.n), median, years(f.maximum_days), count(f.events),
+                count(f.competing), count(f.censored)), strong=a.headline)  # fmt: skip
+
+
+def _stages(view: View) -> Iterator[Block]:
+    d = view.evaluation.data
+    rows = [Row((stage, count(n), percent(n / max(d.n_patients, 1))))
+            for stage, n in d.class_counts.items()]  # fmt: skip
+    rows.append(Row(("Not observed (nodes not examined)", count(d.n_unobserved), "–")))
+    yield DataTable(
+        "stages",
+        "Patients by observed nodal stage.",
+        (Column("Stage", weight=2), Column("Patients", numeric=True),
+         Column("Share of those observed", numeric=True)),
+        tuple(rows),
+        ("An unobserved stage is never counted as N0.",),
+    )  # fmt: skip

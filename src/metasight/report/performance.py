@@ -1,0 +1,297 @@
+"""How well every model predicts: discrimination, accuracy, calibration, clinical use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from metasight.report.blocks import (
+    Block,
+    Column,
+    DataTable,
+    Figure,
+    Heading,
+    Paragraph,
+    Row,
+)
+from metasight.report.curves import calibration_figure, decision_figure
+from metasight.report.drawing import Look, looks
+from metasight.report.forest import Forest, Line, Mark, Panel, forest
+from metasight.report.spread import d_calibration_figure
+from metasight.report.view import (
+    View,
+    at_target,
+    discrimination,
+    discrimination_contrast,
+    discrimination_name,
+    target_name,
+    targets,
+)
+from metasight.report.wording import Footnotes, contrast, metric, number, percent
+from metasight.validation.results import Comparison, ModelEvaluation, NotEstimable
+
+WIDE = 1.7
+
+
+def section(view: View) -> list[Block]:
+    """The section."""
+    look = looks(view.models, view.reference, view.lead)
+    return [
+        Heading(1, "Performance of the models", "performance"),
+        *_increment(view, look),
+        Heading(2, "Discrimination", "discrimination"),
+        discrimination_figure(view, look),
+        _overall_table(view),
+        Heading(2, "Accuracy at each " + ("threshold of stage" if view.nodal else "horizon"), "accuracy"),
+        _target_table(view),
+        *_calibration(view, look),
+        *_decisions(view, look),
+    ]  # fmt: skip
+
+
+def role(view: View, model: str) -> str:
+    """Name of a model with its role."""
+    if model == view.lead and view.has_increment:
+        return f"{model} (headline)"
+    return f"{model} (reference)" if model == view.reference else model
+
+
+# ----------------------------------------------------------------------------------- increment
+
+
+def _increment(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
+    compared = [c for c in view.evaluation.comparisons if c.model in view.models]
+    if not compared:
+        return
+    compared.sort(key=lambda c: view.models.index(c.model))
+    yield Heading(2, f"Increment over {view.reference}", "increment")
+    yield Paragraph("Differences are taken on the same resamples of the same patients. Above zero "
+                    "favours the model over the reference.")  # fmt: skip
+    name = discrimination_name(view.kind)
+    panels = [Panel(f"Δ {name}", "difference", 0.0)]
+    panels += [Panel(f"Δ AUC {at_target(t)}", "difference", 0.0) for t in compared[0].targets[:2]]
+    lines = [
+        Line(role(view, c.model), look[c.model],
+             (Mark.of(discrimination_contrast(c, view.kind)),
+              *(Mark.of(t.auc) for t in c.targets[:2])))
+        for c in compared
+    ]  # fmt: skip
+    told = "; ".join(f"{c.model}: {contrast(discrimination_contrast(c, view.kind))}"
+                     for c in compared)  # fmt: skip
+    about = Forest(
+        "increment-figure",
+        "Increment over the reference model",
+        f"Difference in discrimination to “{view.reference}”, with 95 % intervals. The dashed line "
+        "is no difference.",
+        f"Differences in {name} to {view.reference}: {told}.",
+    )
+    yield forest(about, lines, panels)
+    yield _increment_table(view, compared)
+
+
+def _increment_table(view: View, compared: list[Comparison]) -> DataTable:
+    notes, rows = Footnotes(), []
+    name = discrimination_name(view.kind)
+    for c in compared:
+        rows.append(Row((role(view, c.model),), group=True))
+        gap = discrimination_contrast(c, view.kind)
+        rows.append(Row(("whole follow-up" if not view.nodal else "all stages",
+                         f"{name} {notes.contrast(gap)}",
+                         notes.contrast(c.integrated_ipa, 1, scale=100) if not view.nodal else "–",
+                         "–", _better(gap)), strong=c.headline))  # fmt: skip
+        for t in c.targets:
+            rows.append(Row((target_name(t), f"AUC {notes.contrast(t.auc)}",
+                             notes.contrast(t.ipa, 1, scale=100), notes.contrast(t.brier),
+                             _better(t.auc))))  # fmt: skip
+    return DataTable(
+        "increment-table",
+        f"Every model against “{view.reference}”: differences with 95 % intervals.",
+        (Column("Where", weight=1.2), Column("Δ discrimination", numeric=True, weight=2),
+         Column("Δ IPA, %", numeric=True, weight=1.5), Column("Δ Brier score", numeric=True, weight=1.7),
+         Column("Resamples in which it is better", numeric=True, weight=1)),
+        tuple(rows),
+        (*notes.notes, "Below zero is better for the Brier score only. Share of resamples: of the "
+         "difference in discrimination."),
+    )  # fmt: skip
+
+
+def _better(gap: object) -> str:
+    share = getattr(gap, "probability_better", None)
+    return "–" if share is None else percent(share)
+
+
+# -------------------------------------------------------------------------------- discrimination
+
+
+def discrimination_figure(view: View, look: Mapping[str, Look]) -> Figure:
+    """Forest plot of discrimination of every model."""
+    kind, shown = view.kind, targets(view.evaluation)[:2]
+    name = discrimination_name(kind)
+    panels = [Panel(name, "0.5 is chance", 0.5)]
+    panels += [Panel(f"AUC {at_target(t)}", "0.5 is chance", 0.5) for t in shown]
+    lines, told = [], []
+    for m in view.models:
+        model = view.evaluation.models[m]
+        marks = (Mark.of(discrimination(model, kind)),
+                 *(Mark.of(t.auc) for t in model.targets[:2]))  # fmt: skip
+        lines.append(Line(role(view, m), look[m], marks))
+        told.append(f"{m}: {metric(discrimination(model, kind))}")
+    about = Forest(
+        "discrimination-figure",
+        "Discrimination of the models",
+        "Discrimination of every model with 95 % intervals, out of fold. The dashed line is chance.",
+        f"{name} of the models: {'; '.join(told)}.",
+    )
+    return forest(about, lines, panels)
+
+
+def _overall_table(view: View) -> DataTable:
+    notes = Footnotes()
+    if view.nodal:
+        columns: tuple[Column, ...] = (Column("Ordinal C", numeric=True, weight=WIDE),)
+        rows = [(m, (notes.metric(v.ordinal_c),)) for m, v in _each(view)]
+    else:
+        columns = tuple(
+            Column(c, numeric=True, weight=WIDE)
+            for c in (discrimination_name(view.kind), "Uno’s C (IPCW)" if view.kind == "survival"
+                      else "C, IPCW", "Integrated Brier score", "Integrated IPA, %")
+        )  # fmt: skip
+        rows = [
+            (m, (notes.metric(v.harrell_c), notes.metric(v.uno_c), notes.metric(v.integrated_brier),
+                 notes.metric(v.integrated_ipa, 1, scale=100)))
+            for m, v in _each(view)
+        ]  # fmt: skip
+    return DataTable(
+        "overall",
+        "All models over the whole follow-up." if not view.nodal else "All models over all stages.",
+        (Column("Model", weight=2.0), *columns),
+        tuple(Row((role(view, m), *cells), strong=m == view.lead) for m, cells in rows),
+        notes.notes,
+    )
+
+
+def _each(view: View) -> list[tuple[str, ModelEvaluation]]:
+    return [(m, view.evaluation.models[m]) for m in view.models]
+
+
+def _target_table(view: View) -> DataTable:
+    notes, rows = Footnotes(), []
+    for k, target in enumerate(targets(view.evaluation)):
+        rows.append(Row((_head(view, k),), group=True))
+        for m, v in _each(view):
+            t = v.targets[k]
+            rows.append(Row((role(view, m), notes.metric(t.auc), notes.metric(t.brier),
+                             notes.metric(t.ipa, 1, scale=100)), strong=m == view.lead))  # fmt: skip
+        del target
+    return DataTable(
+        "targets",
+        "AUC, Brier score and index of prediction accuracy (IPA).",
+        (Column("Model", weight=2.0), Column("AUC", numeric=True, weight=WIDE),
+         Column("Brier score", numeric=True, weight=WIDE), Column("IPA, %", numeric=True, weight=WIDE)),
+        tuple(rows),
+        (*notes.notes, "IPA is 1 − Brier / Brier of one risk for everybody, which is: "
+         + "; ".join(f"{metric(t.brier_null, 3).split(' (')[0]} {at_target(t)}"
+                     for t in targets(view.evaluation)) + "."),
+    )  # fmt: skip
+
+
+def _head(view: View, k: int) -> str:
+    target = targets(view.evaluation)[k]
+    n = view.evaluation.data.events_by_horizon.get(target.target)
+    words = at_target(target)
+    words = words[0].upper() + words[1:]
+    return words if n is None else f"{words} ({n} events)"
+
+
+# ----------------------------------------------------------------------------------- calibration
+
+
+def _calibration(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
+    yield Heading(2, "Calibration", "calibration")
+    yield Paragraph("Do predicted risks come true? Ideal values are O/E 1, slope 1, ICI 0. A slope "
+                    "below 1 means that high risks are too high and low ones too low. ICI, E50 and "
+                    "E90 are never below 0, so their intervals lie to the right of small "
+                    "estimates.")  # fmt: skip
+    for k, _ in enumerate(targets(view.evaluation)):
+        yield calibration_figure(view, k, look)
+    yield _calibration_table(view)
+    uniform = None if view.nodal else d_calibration_figure(view, look)
+    if uniform is not None:
+        yield uniform
+    if not view.nodal:
+        yield Paragraph(_d_words(view))
+
+
+def _calibration_table(view: View) -> DataTable:
+    notes, rows = Footnotes(), []
+    for k in range(len(targets(view.evaluation))):
+        rows.append(Row((_head(view, k),), group=True))
+        for m, v in _each(view):
+            c = v.targets[k].calibration
+            rows.append(Row((role(view, m), notes.metric(c.oe, 2), notes.metric(c.intercept, 2),
+                             notes.metric(c.slope, 2), notes.metric(c.ici, 1, scale=100),
+                             notes.metric(c.e90, 1, scale=100)), strong=m == view.lead))  # fmt: skip
+    return DataTable(
+        "calibration-table",
+        "Calibration of all models.",
+        (Column("Model", weight=1.7), Column("O/E", numeric=True, weight=1.35),
+         Column("Intercept", numeric=True, weight=1.45), Column("Slope", numeric=True, weight=1.35),
+         Column("ICI, %", numeric=True, weight=1.25), Column("E90, %", numeric=True, weight=1.25)),
+        tuple(rows),
+        (*notes.notes, "O/E: observed over expected events. Intercept: calibration in the large with "
+         "slope fixed at 1. ICI, E90: mean and 90th percentile of |observed − predicted| risk."),
+    )  # fmt: skip
+
+
+def _d_words(view: View) -> str:
+    told = []
+    for m, v in _each(view):
+        d = v.d_calibration
+        if isinstance(d, NotEstimable):
+            told.append(f"{m}: not estimable: {d.not_estimable}")
+        else:
+            told.append(f"{m}: χ² {number(d.chisq, 2)}, p {_p(d.p)}")
+    return ("D-calibration (a small p speaks against uniform survival probabilities; a large one "
+            "is weak evidence for them in a small study). " + "; ".join(told) + ".")  # fmt: skip
+
+
+def _p(p: float) -> str:
+    if p < 0.001:
+        return "< 0.001"
+    return "> 0.99" if p > 0.99 else number(p, 3 if p < 0.1 else 2)
+
+
+# -------------------------------------------------------------------------------- decision curves
+
+
+def _decisions(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
+    yield Heading(2, "Decision curves", "decisions")
+    yield Paragraph("Net benefit weighs patients rightly treated against those treated in vain, at "
+                    "the risk from which one would treat. The thresholds are the protocol’s, chosen "
+                    "before the data were seen.")  # fmt: skip
+    for k, _ in enumerate(targets(view.evaluation)):
+        yield decision_figure(view, k, look)
+    found = view.headline_comparison
+    if found is None or not view.has_increment:
+        return
+    notes, rows = Footnotes(), []
+    for k, target in enumerate(found.targets):
+        rows.append(Row((_head(view, k),), group=True))
+        ref = view.evaluation.models[view.reference].targets[k].decision_curve.points
+        lead = view.evaluation.models[view.lead].targets[k].decision_curve.points
+        gaps = {n.threshold: n.contrast for n in target.net_benefit}
+        for a, b in zip(ref, lead, strict=True):
+            rows.append(Row((f"{100 * a.threshold:g} %", notes.metric(a.treat_all, 1, scale=100),
+                             notes.metric(a.net_benefit, 1, scale=100),
+                             notes.metric(b.net_benefit, 1, scale=100),
+                             notes.contrast(gaps[a.threshold], 1, scale=100)
+                             if a.threshold in gaps else "–", percent(b.treated))))  # fmt: skip
+    yield DataTable(
+        "decision-table",
+        "Net benefit per 100 patients at each threshold; treating none has net benefit 0.",
+        (Column("Threshold", weight=0.9), Column("Treat all", numeric=True, weight=1.4),
+         Column(view.reference, numeric=True, weight=1.4), Column(view.lead, numeric=True, weight=1.4),
+         Column("Difference", numeric=True, weight=1.5),
+         Column("Treated by headline", numeric=True, weight=0.9)),
+        tuple(rows),
+        notes.notes,
+    )  # fmt: skip

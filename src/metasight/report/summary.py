@@ -1,0 +1,315 @@
+"""Title block and summary: what this is, and what it found, in words anyone can check."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from metasight.report.blocks import (
+    Block,
+    Callout,
+    Code,
+    Column,
+    DataTable,
+    Facts,
+    Heading,
+    Link,
+    Paragraph,
+    Ref,
+    Row,
+    Strong,
+    Text,
+)
+from metasight.report.view import (
+    POPULATIONS,
+    View,
+    at_target,
+    discrimination,
+    discrimination_contrast,
+    discrimination_name,
+)
+from metasight.report.wording import (
+    Footnotes,
+    contrast,
+    count,
+    covers,
+    excludes_zero,
+    listed,
+    metric,
+    number,
+    plural,
+    reading,
+    years,
+)
+from metasight.validation.results import (
+    Contrast,
+    ContrastMetric,
+    Estimate,
+    Metric,
+    NotEstimable,
+    TargetEvaluation,
+)
+
+NOT_A_DEVICE = (
+    "Research software, not a medical device. No risk in this report may be used in the care of a "
+    "patient."
+)
+
+
+def title_block(view: View) -> list[Block]:
+    """What this document is, and the warnings that belong on its first page."""
+    contents, protocol = view.contents, view.contents.protocol
+    registry = f"https://clinicaltrials.gov/study/{protocol.registration}"
+    registered = protocol.registration.startswith("NCT")
+    blocks: list[Block] = [
+        Facts(
+            (
+                ("Protocol", f"{protocol.id}, version {protocol.version}"),
+                ("Registration", (Link(protocol.registration, registry),) if registered
+                 else protocol.registration or "none given"),
+                ("Setting", protocol.setting),
+                ("Headline endpoint", view.endpoint.label),
+                ("Run", (Code(contents.run),)),
+                ("Made by", f"metasight {contents.versions.get('metasight', '')}".strip()),
+            )
+        ),
+        Callout("warning", "Research only", (NOT_A_DEVICE, f"Intended use: {protocol.intended_use}.")),
+    ]  # fmt: skip
+    if contents.demonstration:
+        blocks.append(Callout("warning", "Demonstration", (contents.demonstration,)))
+    return blocks
+
+
+def section(view: View) -> list[Block]:
+    """The summary."""
+    blocks: list[Block] = [Heading(1, "Summary", "summary")]
+    blocks.append(Paragraph(_who(view), lead=True))
+    blocks.append(Facts(_panel(view), panel=True))
+    blocks.append(Callout("finding", "What the evaluation shows", tuple(findings(view))))
+    if view.has_increment and view.headline_comparison is not None:
+        blocks.append(_increment_table(view))
+    blocks.append(Paragraph(_checks(view)))
+    return blocks
+
+
+def _who(view: View) -> Text:
+    a = view.headline
+    population = POPULATIONS.get(a.population, a.population)
+    text = (f"{plural(a.n, 'patient')} ({population}), {plural(a.events, 'event')}: "
+            f"{view.endpoint.label}. ")  # fmt: skip
+    if view.external:
+        return (
+            text + "A finished model was evaluated on these patients; nothing was fitted to them."
+        )
+    d = view.evaluation.data
+    text += f"Every figure is of predictions for patients the model had not seen ({_scheme(view)})."
+    if view.has_increment:
+        text += f" The headline model is “{view.lead}”; it is measured against “{view.reference}”."
+    if d.n_unobserved:
+        text += (f" The outcome of {plural(d.n_unobserved, 'further patient')} was not observed and "
+                 "is not counted as absent.")  # fmt: skip
+    return text
+
+
+def _scheme(view: View) -> str:
+    d = view.evaluation.data
+    folds = round(d.n_folds / max(d.n_repeats, 1))
+    repeats = f", repeated {d.n_repeats} times" if d.n_repeats > 1 else ""
+    return f"{folds}-fold cross-validation by patient{repeats}"
+
+
+def _panel(view: View) -> tuple[tuple[str, Text], ...]:
+    a, kind = view.headline, view.kind
+    lead = view.evaluation.models[view.lead]
+    name = discrimination_name(kind)
+    items: list[tuple[str, Text]] = [("patients", count(a.n)), ("events", count(a.events))]
+    if a.follow_up is not None and a.follow_up.median_days is not None:
+        items.append(("median follow-up (reverse Kaplan–Meier)", years(a.follow_up.median_days)))
+    elif view.nodal:
+        counts = view.evaluation.data.class_counts
+        told = ", ".join(f"{stage} {count(n)}" for stage, n in counts.items())
+        items.append(("observed stages", told or "–"))
+    items.append((f"{name} of {view.lead}", _short(discrimination(lead, kind))))
+    found = view.headline_comparison
+    if view.has_increment and found is not None:
+        gap = discrimination_contrast(found, kind)
+        items.append((f"difference in {name} to {view.reference}",
+                      contrast(gap, 2) if isinstance(gap, Contrast) else "not estimable"))  # fmt: skip
+    items.append(("leakage checks", _tally(view)))
+    return tuple(items)
+
+
+def _short(m: Metric) -> str:
+    return metric(m, 2) if isinstance(m, Estimate) else "not estimable"
+
+
+# ------------------------------------------------------------------------------------ findings
+
+
+def findings(view: View) -> list[Text]:
+    """Sentences that say what the intervals allow to be said, and no more."""
+    told: list[Text] = [*signal(view)]
+    if view.has_increment:
+        told += _increment(view)
+    return told
+
+
+def signal(view: View) -> list[Text]:
+    """Whether the headline model tells patients apart at all, and beats one risk for everybody."""
+    model = view.evaluation.models[view.lead]
+    name = discrimination_name(view.kind)
+    lead = discrimination(model, view.kind)
+    if isinstance(lead, NotEstimable):
+        return [(Strong("Discrimination could not be estimated"),
+                 f" for “{view.lead}”: {lead.not_estimable}.")]  # fmt: skip
+    told: list[Text] = []
+    shown = f"{name} {metric(lead)}"
+    if covers(lead, 0.5):
+        told.append((Strong("The signal is near nothing."),
+                     f" “{view.lead}” has {shown}: the interval includes 0.5, so there is no "
+                     "evidence that it ranks patients better than chance."))  # fmt: skip
+    elif lead.upper is not None and lead.upper < 0.5:
+        told.append((Strong("The model ranks patients the wrong way round."),
+                     f" “{view.lead}” has {shown}, below 0.5."))  # fmt: skip
+    else:
+        told.append((f"“{view.lead}” ranks patients better than chance: {shown}.",))
+    chance = [t for t in model.targets if covers(t.auc, 0.5)]
+    if chance and not covers(lead, 0.5):
+        told.append(
+            f"Its AUC is not distinguishable from 0.5 {listed(at_target(t) for t in chance)}."
+        )
+    told += _accuracy(view.lead, model.targets)
+    return told
+
+
+def _accuracy(name: str, targets: tuple[TargetEvaluation, ...]) -> list[Text]:
+    no_gain = [t for t in targets if isinstance(t.ipa, Estimate)
+               and t.ipa.lower is not None and t.ipa.lower <= 0]  # fmt: skip
+    if not no_gain:
+        return []
+    told = listed(
+        f"IPA {metric(t.ipa, 1, scale=100)} % {at_target(t)}"
+        if isinstance(t.ipa, Estimate) else "" for t in no_gain
+    )  # fmt: skip
+    return [f"There is no evidence that the risks of “{name}” are more accurate than one risk for "
+            f"everybody: {told}; the interval includes zero or lies below it."]  # fmt: skip
+
+
+def _increment(view: View) -> list[Text]:
+    found = view.headline_comparison
+    if found is None:
+        return [f"“{view.lead}” could not be compared with “{view.reference}”."]
+    name = discrimination_name(view.kind)
+    gap = discrimination_contrast(found, view.kind)
+    if isinstance(gap, NotEstimable):
+        return [f"The increment over “{view.reference}” is not estimable: {gap.not_estimable}."]
+    shown = f"{name} {contrast(gap)}"
+    sign = excludes_zero(gap)
+    text: Text
+    if sign > 0:
+        text = (Strong(f"“{view.lead}” discriminates better than “{view.reference}”"),
+                f": difference in {shown}; the interval excludes zero.")  # fmt: skip
+    elif sign < 0:
+        text = (Strong(f"“{view.lead}” discriminates worse than “{view.reference}”"),
+                f": difference in {shown}; the interval excludes zero.")  # fmt: skip
+    else:
+        text = (Strong(f"There is no evidence that “{view.lead}” discriminates better than "
+                       f"“{view.reference}”"),
+                f": difference in {shown}. The interval includes zero: the data are compatible "
+                f"with anything from a change of {number(gap.lower, 3, signed=True)} to one of "
+                f"{number(gap.upper, 3, signed=True)}.")  # fmt: skip
+    return [text, *_others(view)]
+
+
+def _others(view: View) -> list[Text]:
+    found = view.headline_comparison
+    assert found is not None
+    better, worse, total = [], [], 0
+    for target in found.targets:
+        for name, c in (("AUC", target.auc), ("IPA", target.ipa)):
+            total += isinstance(c, Contrast)
+            sign = excludes_zero(c)
+            if sign:
+                (better if sign > 0 else worse).append(f"{name} {at_target(target)}")
+    if not total:
+        return []
+    told = f"Of the {total} further differences in AUC and IPA, "
+    parts = []
+    if better:
+        parts.append(f"{count(len(better))} favour{'s' if len(better) == 1 else ''} it with an "
+                     f"interval that excludes zero ({listed(better)})")  # fmt: skip
+    if worse:
+        parts.append(f"{count(len(worse))} speak{'s' if len(worse) == 1 else ''} against it "
+                     f"({listed(worse)})")  # fmt: skip
+    told += listed(parts) if parts else "none has an interval that excludes zero"
+    return [told + "; no correction was made for looking at several."]
+
+
+# --------------------------------------------------------------------------- headline increment
+
+
+def middle_threshold(thresholds: tuple[float, ...]) -> float:
+    """The threshold shown in the summary: the middle one of the protocol's."""
+    ordered = sorted(thresholds)
+    return ordered[(len(ordered) - 1) // 2]
+
+
+def _increment_table(view: View) -> DataTable:
+    found, notes = view.headline_comparison, Footnotes()
+    assert found is not None
+    ref, lead = (view.evaluation.models[m] for m in (view.reference, view.lead))
+    name = discrimination_name(view.kind)
+    gap = discrimination_contrast(found, view.kind)
+    rows = [
+        _line(notes, name, discrimination(ref, view.kind), discrimination(lead, view.kind), gap)
+    ]
+    at = middle_threshold(view.evaluation.settings.thresholds)
+    for k, target in enumerate(found.targets):
+        a, b = ref.targets[k], lead.targets[k]
+        where = at_target(target)
+        rows.append(_line(notes, f"AUC {where}", a.auc, b.auc, target.auc))
+        rows.append(_line(notes, f"IPA {where}, %", a.ipa, b.ipa, target.ipa, 1, 100.0))
+        nets = [next((p.net_benefit for p in t.decision_curve.points if p.threshold == at), None)
+                for t in (a, b)]  # fmt: skip
+        net = next((n.contrast for n in target.net_benefit if n.threshold == at), None)
+        if nets[0] is not None and nets[1] is not None and net is not None:
+            rows.append(_line(notes, f"Net benefit {where}, threshold {100 * at:g} %, per 100",
+                              nets[0], nets[1], net, 1, 100.0))  # fmt: skip
+    return DataTable(
+        "increment-summary",
+        f"The headline: what “{view.lead}” adds to “{view.reference}”. Estimates with 95 % "
+        "intervals; a difference above zero favours the headline model.",
+        (Column("Measure", weight=1.5), Column(f"Reference: {view.reference}", numeric=True, weight=1.3),
+         Column(f"Headline: {view.lead}", numeric=True, weight=1.3),
+         Column("Difference", numeric=True, weight=1.5), Column("Reading", weight=0.9)),
+        tuple(rows),
+        (*notes.notes,
+         "IPA: index of prediction accuracy, 0 is one risk for everybody. Net benefit at the middle "
+         "one of the protocol’s thresholds; all are in the section on decision curves."),
+    )  # fmt: skip
+
+
+def _line(notes: Footnotes, name: str, a: Metric, b: Metric, gap: ContrastMetric, digits: int = 3,
+          scale: float = 1.0) -> Row:  # fmt: skip
+    return Row((name, notes.metric(a, digits, scale=scale), notes.metric(b, digits, scale=scale),
+                notes.contrast(gap, digits, scale=scale), reading(gap)))  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------- leakage
+
+
+def _tally(view: View) -> str:
+    found = Counter(c.verdict for c in view.contents.checks)
+    words = {"fail": "failed", "warn": "to look at", "not done": "not done", "pass": "passed"}
+    told = [f"{found[v]} {words[v]}" for v in ("pass", "warn", "fail", "not done") if found[v]]
+    return ", ".join(told) or "none run"
+
+
+def _checks(view: View) -> Text:
+    failed = [c for c in view.contents.checks if c.verdict == "fail"]
+    if not view.contents.checks:
+        return "No leakage checks were run."
+    if failed:
+        return (Strong("Leakage was found: the performance figures must not be believed. "),
+                f"Failed: {listed(c.title for c in failed)}. See ", Ref("checks"), ".")  # fmt: skip
+    return (f"Leakage checks: {_tally(view)}; none failed (", Ref("checks"), "). Read ", Ref("limitations"),
+            " before quoting any figure.")  # fmt: skip

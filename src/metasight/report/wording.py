@@ -1,0 +1,163 @@
+"""Numbers in words: digits, signs, intervals and units, the same everywhere in a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from metasight.units import DAYS_PER_YEAR
+from metasight.validation.results import (
+    Contrast,
+    ContrastMetric,
+    Estimate,
+    Metric,
+    NotEstimable,
+    Pooled,
+)
+
+MINUS = "\u2212"
+NOT_ESTIMABLE = "not estimable"
+
+
+def number(value: float, digits: int = 3, *, signed: bool = False) -> str:
+    """A number with a real minus; ``signed`` shows a plus too. Never ``−0.000``."""
+    text = f"{abs(value):.{digits}f}"
+    if float(text) == 0:
+        return text
+    return (MINUS if value < 0 else "+" if signed else "") + text
+
+
+def count(n: float) -> str:
+    """A count with commas from 10,000 on."""
+    return f"{n:,.0f}" if abs(n) >= 10_000 else f"{n:.0f}"
+
+
+def plural(n: int, noun: str, many: str = "") -> str:
+    """``1 patient``, ``2 patients``."""
+    return f"{count(n)} {noun if n == 1 else many or noun + 's'}"
+
+
+def listed(items: Iterable[str], last: str = "and") -> str:
+    """``a, b and c``."""
+    parts = list(items)
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} {last} {parts[-1]}"
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """A share as a percentage, with the space that SI asks for."""
+    return f"{number(100 * share, digits)} %"
+
+
+def years(days: float) -> str:
+    """``5 years`` from 1826 days; months below one year that are not whole years."""
+    value = days / DAYS_PER_YEAR
+    if value < 0.95:
+        return plural(round(value * 12), "month")
+    text = f"{value:.1f}".removesuffix(".0")
+    return f"{text} year" if text == "1" else f"{text} years"
+
+
+def span(lower: float, upper: float, digits: int = 3, *, signed: bool = False) -> str:
+    """``0.55 to 0.67``: a dash would be read as a minus."""
+    return f"{number(lower, digits, signed=signed)} to {number(upper, digits, signed=signed)}"
+
+
+def metric(m: Metric, digits: int = 3, *, scale: float = 1.0) -> str:
+    """``0.61 (0.55 to 0.67)``, or the reason why there is none."""
+    if isinstance(m, NotEstimable):
+        return f"{NOT_ESTIMABLE}: {m.not_estimable}"
+    value = number(m.value * scale, digits)
+    if m.lower is None or m.upper is None:
+        return value
+    return f"{value} ({span(m.lower * scale, m.upper * scale, digits)})"
+
+
+def contrast(c: ContrastMetric, digits: int = 3, *, scale: float = 1.0) -> str:
+    """A signed difference with its interval, or the reason why there is none."""
+    if isinstance(c, NotEstimable):
+        return f"{NOT_ESTIMABLE}: {c.not_estimable}"
+    value = number(c.difference * scale, digits, signed=True)
+    return f"{value} ({span(c.lower * scale, c.upper * scale, digits, signed=True)})"
+
+
+def pooled(p: Pooled | NotEstimable, digits: int = 3) -> str:
+    """A pooled value with its interval, or the reason why there is none."""
+    if isinstance(p, NotEstimable):
+        return f"{NOT_ESTIMABLE}: {p.not_estimable}"
+    return f"{number(p.value, digits)} ({span(p.lower, p.upper, digits)})"
+
+
+def excludes_zero(c: ContrastMetric) -> int:
+    """Sign of a contrast whose interval excludes zero: 1 above, −1 below, 0 otherwise."""
+    if isinstance(c, NotEstimable):
+        return 0
+    return 1 if c.lower > 0 else -1 if c.upper < 0 else 0
+
+
+def reading(c: ContrastMetric, *, higher_is_better: bool = True) -> str:
+    """What an interval of a difference says, in words."""
+    if isinstance(c, NotEstimable):
+        return NOT_ESTIMABLE
+    sign = excludes_zero(c) * (1 if higher_is_better else -1)
+    return {1: "better", -1: "worse", 0: "no clear difference"}[sign]
+
+
+def covers(m: Metric, value: float) -> bool:
+    """Whether an estimate's interval covers a value; an estimate without interval does not."""
+    return (
+        isinstance(m, Estimate)
+        and m.lower is not None
+        and m.upper is not None
+        and m.lower <= value <= m.upper
+    )
+
+
+class Footnotes:
+    """Reasons that a table's cells point to by letter, each printed once below it."""
+
+    def __init__(self) -> None:
+        self._reasons: list[str] = []
+
+    def mark(self, reason: str) -> str:
+        """``not estimable`` with the letter of the note that gives the reason."""
+        if reason not in self._reasons:
+            self._reasons.append(reason)
+        return f"{NOT_ESTIMABLE} ({_letter(self._reasons.index(reason))})"
+
+    def metric(self, m: Metric | Pooled, digits: int = 3, *, scale: float = 1.0) -> str:
+        """As :func:`metric`, with the reason in a note."""
+        if isinstance(m, NotEstimable):
+            return self.mark(m.not_estimable)
+        if isinstance(m, Pooled):
+            return pooled(m, digits)
+        return metric(m, digits, scale=scale)
+
+    def contrast(self, c: ContrastMetric, digits: int = 3, *, scale: float = 1.0) -> str:
+        """As :func:`contrast`, with the reason in a note."""
+        if isinstance(c, Contrast):
+            return contrast(c, digits, scale=scale)
+        return self.mark(c.not_estimable)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines to print below the table."""
+        return tuple(f"({_letter(k)}) {NOT_ESTIMABLE}: {r}." for k, r in enumerate(self._reasons))
+
+
+def _letter(k: int) -> str:
+    return chr(ord("a") + k) if k < 26 else f"{_letter(k // 26 - 1)}{_letter(k % 26)}"
+
+
+def sentence(text: str) -> str:
+    """A capital first letter and a full stop."""
+    text = text.strip()
+    if not text:
+        return text
+    text = text[0].upper() + text[1:]
+    return text if text[-1] in ".!?:" else text + "."
+
+
+def points(values: Sequence[float]) -> str:
+    """Thresholds as percentages: ``5, 10 and 15 %``."""
+    return listed(f"{100 * v:g}" for v in values) + " %"
