@@ -1,0 +1,160 @@
+"""nsclc-occult-node with an SBRT arm: nodal status there is unobserved, never N0."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from metasight import pipeline
+from metasight.engine.progress import Silent
+from metasight.ledger import Ledger
+from metasight.predictions import Predictions
+from metasight.steps.files import read_json
+from metasight.study import read_study
+
+STUDY = """
+protocol = "nsclc-occult-node"
+salt = "a salt for tests"
+
+[patients]
+path = "patients.csv"
+id = "id"
+
+[columns]
+centre = "centre"
+arm = "arm"
+age_years = "age"
+female = "female"
+tumour_size_mm = "size"
+solid_size_mm = "solid"
+ctr = "ctr"
+suvmax = "suvmax"
+central = "central"
+adenocarcinoma = "adenocarcinoma"
+pathological_n = "pn"
+regional_recurrence = "recurrence"
+regional_recurrence_days = "recurrence_days"
+death = "dead"
+death_days = "death_days"
+followup_days = "days"
+
+[constants]
+pathological_nsclc = { value = true, reason = "made up for tests" }
+clinical_n = { value = "N0", reason = "made up for tests" }
+clinical_m = { value = "M0", reason = "made up for tests" }
+clinical_t = { value = "T2a", reason = "made up for tests" }
+kps = { value = 90, reason = "made up for tests" }
+radical_treatment = { value = true, reason = "made up for tests" }
+complete_imaging = { value = true, reason = "made up for tests" }
+pet_ct = { value = true, reason = "made up for tests" }
+followup_agreed = { value = true, reason = "made up for tests" }
+informed_consent = { value = true, reason = "made up for tests" }
+neuropsychiatric = { value = false, reason = "made up for tests" }
+lost_to_followup = { value = false, reason = "made up for tests" }
+pure_ground_glass = { value = false, reason = "made up for tests" }
+
+[waive]
+E1 = "no scans in a test"
+
+[analysis]
+folds = 3
+repeats = 1
+bootstrap = 100
+instability_resamples = 2
+noise_replicates = 1
+reference_model = "size alone"
+headline_model = "ordinal"
+
+[[model]]
+kind = "ordinal"
+name = "ordinal"
+modalities = ["clinical", "additional"]
+
+[[model]]
+kind = "nodal_size"
+name = "size alone"
+
+[[model]]
+kind = "nodal_ctr"
+name = "CTR rule"
+
+[[model]]
+kind = "nodal_suvmax"
+name = "SUVmax alone"
+
+[[model]]
+kind = "fudan_2012"
+name = "Fudan 2012"
+
+[[model]]
+kind = "elastic_net_cox"
+name = "regional"
+endpoints = ["regional_recurrence"]
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lung")
+    rng = np.random.default_rng(5)
+    n = 360
+    arm = np.where(np.arange(n) < 220, "surgery", "sbrt")
+    size = rng.uniform(8, 38, n).round(1)
+    ctr = rng.uniform(0, 1, n).round(2)
+    lp = -3.2 + 0.06 * size + 1.5 * ctr
+    node = rng.random(n) < 1 / (1 + np.exp(-lp))
+    stage = np.where(node, np.where(rng.random(n) < 0.5, "N1", "N2"), "N0")
+    recurrence = rng.exponential(4000 * np.exp(-0.05 * (size - 20)))
+    death, end = rng.exponential(2500, n), rng.uniform(500, 2500, n)
+    last = np.minimum(death, end).round() + 1
+    had, dead = recurrence < last, death <= end
+    pd.DataFrame(
+        {
+            "id": [f"L{i}" for i in range(n)], "centre": rng.choice(["East", "West"], n),
+            "arm": arm, "age": rng.normal(66, 8, n).round(), "female": rng.choice(["yes", "no"], n),
+            "size": size, "solid": (size * ctr).round(1), "ctr": ctr,
+            "suvmax": rng.gamma(3, 2, n).round(1), "central": rng.choice(["yes", "no"], n),
+            "adenocarcinoma": rng.choice(["yes", "no"], n, p=[0.7, 0.3]),
+            "pn": np.where(arm == "surgery", stage, ""),
+            "recurrence": np.where(had, "yes", "no"),
+            "recurrence_days": np.where(had, recurrence.round() + 1, np.nan),
+            "dead": np.where(dead, "yes", "no"), "death_days": np.where(dead, last, np.nan),
+            "days": last,
+        }
+    ).to_csv(folder / "patients.csv", index=False)  # fmt: skip
+    (folder / "study.toml").write_text(STUDY)
+    results, _ = pipeline.run(read_study(folder), scheduler="inline", progress=Silent())
+    return folder, results
+
+
+def test_sbrt_patients_are_predicted_but_their_stage_is_unobserved(finished):
+    _, results = finished
+    table = Predictions.from_parquet(results / "predictions.parquet").table
+    nodal = table[table["endpoint"] == "nodal_stage"]
+    sbrt = nodal[nodal["arm"] == "sbrt"]
+    assert sbrt["patient"].nunique() == 140
+    assert sbrt["status"].isna().all()
+    assert sbrt["risk"].notna().all()
+    assert nodal[nodal["arm"] == "surgery"]["status"].notna().all()
+    ledger = Ledger.from_parquet(results / "ledger.parquet").to_frame()
+    unobserved = ledger[ledger["reason"].str.contains("unobserved, not N0")]
+    assert len(unobserved) == 140
+
+
+def test_models_are_judged_where_nodes_were_examined(finished):
+    folder, _ = finished
+    evaluations = {
+        e["endpoint"]: e
+        for p in (folder / ".metasight" / "store").glob("*/*/evaluation.json")
+        if (e := read_json(p))
+    }
+    nodal = evaluations["nodal_stage"]["data"]
+    assert (nodal["n_patients"], nodal["n_unobserved"]) == (220, 140)
+    assert set(nodal["class_counts"]) == {"N0", "N1", "N2"}
+    models = evaluations["nodal_stage"]["models"]
+    assert set(models) == {"ordinal", "size alone", "CTR rule", "SUVmax alone", "Fudan 2012"}
+    assert models["ordinal"]["ordinal_c"]["value"] > 0.6
+    regional = evaluations["regional_recurrence"]
+    assert regional["kind"] == "competing"
+    assert regional["data"]["n_patients"] == 140
