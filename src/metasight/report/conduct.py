@@ -20,7 +20,7 @@ from metasight.report.contents import ModelDescription, OptimismResult, SampleSi
 from metasight.report.drawing import looks
 from metasight.report.spread import instability_figure
 from metasight.report.view import View
-from metasight.report.wording import count, number, percent, plural, sentence, years
+from metasight.report.wording import count, number, percent, plural, sentence, stopped, years
 
 VERDICTS: Mapping[str, str] = {
     "pass": "✓ passed",
@@ -29,6 +29,9 @@ VERDICTS: Mapping[str, str] = {
     "not done": "– not done",
 }
 MOST_COEFFICIENTS = 40
+TUNED = {"elastic_net_cox", "logistic", "ordinal", "stacked"}
+FITTED = {*TUNED, "cox", "cause_specific_cox", "fine_gray", "forest"}
+"""Kinds that read settings of their own; the others are published scores."""
 
 
 def stability(view: View) -> list[Block]:
@@ -56,7 +59,7 @@ def _optimism(view: View) -> Iterator[Block]:
     )
     yield Paragraph(
         f"With other patients of the same kind, an individual’s risk {_horizon(found)} would have "
-        f"differed by {percent(found.mape, 1)} points on average (mean absolute prediction error)."
+        f"differed by {number(100 * found.mape, 1)} percentage points on average (mean absolute prediction error)."
     )
     look = looks(view.models, view.reference, view.lead)
     if found.patients and found.model in look:
@@ -129,7 +132,7 @@ def leakage(view: View) -> list[Block]:
             "Checks that run in every study. “Failed” is leakage; “look at this” needs judgement.",
             (Column("Check", weight=1.7), Column("Outcome", weight=0.8), Column("Found", weight=1.9),
              Column("Would not pass", weight=1.4)),
-            tuple(Row((c.title, VERDICTS[c.verdict], sentence(c.finding), sentence(c.limit)),
+            tuple(Row((c.title, VERDICTS[c.verdict], stopped(c.finding), stopped(c.limit)),
                       strong=c.verdict == "fail") for c in checks),
         )
     )  # fmt: skip
@@ -161,8 +164,7 @@ def models(view: View) -> list[Block]:
 def _model_table(view: View) -> DataTable:
     rows = []
     for m in view.contents.models:
-        own = {k: v for k, v in m.settings.items()
-               if k not in {"kind", "name", "modalities"} and not _empty(v)}  # fmt: skip
+        own = {k: v for k, v in m.settings.items() if _read(m.kind, k) and not _empty(v)}
         notes = "; ".join(m.notes) or "–"
         rows.append(Row((m.name, m.kind.replace("_", " "), ", ".join(m.modalities), m.role or "–",
                          (Code(_told(own)),), notes), strong=bool(m.role)))  # fmt: skip
@@ -175,6 +177,21 @@ def _model_table(view: View) -> DataTable:
     )  # fmt: skip
 
 
+def _read(kind: str, setting: str) -> bool:
+    """Whether a kind of model reads a setting (see ``metasight.models.settings``)."""
+    if setting in {"kind", "name", "modalities"}:
+        return False
+    if kind not in FITTED:
+        return setting == "endpoints"
+    if setting == "n_trees":
+        return kind == "forest"
+    if setting in {"splines", "knots"}:
+        return kind != "forest"
+    if setting in {"l1_ratios", "inner_folds", "penalty_factors"}:
+        return kind in TUNED
+    return True
+
+
 def _empty(value: Any) -> bool:
     return value is None or value == [] or value == {} or value == ()
 
@@ -184,7 +201,7 @@ def _told(settings: Mapping[str, Any]) -> str:
     for key, value in settings.items():
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         parts.append(f"{key} = {shown}")
-    return ", ".join(parts) or "none"
+    return ", ".join(parts) or "as published"
 
 
 def _coefficients(view: View, model: ModelDescription, k: int) -> Iterator[Block]:

@@ -17,6 +17,7 @@ from metasight.report.drawing import (
     place,
     spread_apart,
     to_svg,
+    width_of,
     wrap,
 )
 from metasight.report.view import View, at_target
@@ -51,15 +52,15 @@ def calibration_figure(view: View, index: int, look: Mapping[str, Look]) -> Figu
     limit = _risk_limit(list(shown.values()))
     title = f"Calibration {at_target(first)}"
     alt = _calibration_alt(title, shown)
-    heads = {m: wrap(m, 196.0, NORMAL) for m in shown}
+    heads = {m: wrap(m, 190.0, NORMAL) for m in shown}
     top = 12.0 * max(len(h) for h in heads.values()) + 6
-    with canvas(PAGE_PT, top + 190 + 8 + 34 + 34) as figure:
+    with canvas(PAGE_PT, top + 184 + 8 + 34 + 34) as figure:
         for k, (name, target) in enumerate(shown.items()):
-            left = 44.0 + k * 242.0
-            figure.text(left / PAGE_PT, 1 - 4 / (top + 266), "\n".join(heads[name]), va="top",
+            left = 44.0 + k * 238.0
+            figure.text(left / PAGE_PT, 1 - 4 / (top + 260), "\n".join(heads[name]), va="top",
                         fontsize=NORMAL, fontweight="bold", linespacing=1.15)  # fmt: skip
-            _calibration_panel(place(figure, left, top, 190, 190), target, look[name], limit)
-            _histogram(figure, (left, top + 198), target, look[name], limit, first=k == 0)
+            _calibration_panel(place(figure, left, top, 184, 184), target, look[name], limit)
+            _histogram(figure, (left, top + 192), target, look[name], limit, first=k == 0)
         svg = to_svg(figure, anchor, title, alt)
     caption = (
         f"{title}: observed against predicted risk, out of fold. Line and band: smoothed observed "
@@ -131,7 +132,7 @@ def _histogram(
     *,
     first: bool,
 ) -> None:
-    axes = place(figure, corner[0], corner[1], 190, 34)
+    axes = place(figure, corner[0], corner[1], 184, 34)
     edges, counts = target.distribution.edges, target.distribution.counts
     total = sum(counts) or 1
     widths = [b - a for a, b in zip(edges, edges[1:], strict=False)]
@@ -187,7 +188,7 @@ def decision_figure(view: View, index: int, look: Mapping[str, Look]) -> Figure:
     series = _series(shown, look)
     alt = _decision_alt(title, series)
     with canvas(PAGE_PT, 232) as figure:
-        labels = 148.0
+        labels = min(150.0, 18 + max(width_of(s[0]) for s in series))
         axes = place(figure, 48, 8, PAGE_PT - 48 - labels, 186)
         _decision_axes(axes, series)
         lead = shown[view.lead].decision_curve.points
@@ -224,7 +225,7 @@ def _series(shown: Mapping[str, TargetEvaluation], look: Mapping[str, Look]) -> 
 
 
 def _decision_axes(axes: Axes, series: Sequence[Series]) -> None:
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     peak = max((max(s[3]) for s in series), default=1.0)
     axes.set_ylim(-0.22 * max(peak, 1.0), 1.12 * max(peak, 1.0))
@@ -233,6 +234,7 @@ def _decision_axes(axes: Axes, series: Sequence[Series]) -> None:
                   markersize=4, linewidth=0.9 if name == "treat none" else 1.4)  # fmt: skip
     axes.set_xticks(sorted({x for s in series for x in s[2]}))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:g} %"))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: number(v, 0)))
     axes.set_xlabel("Threshold: risk from which a patient would be treated")
     axes.set_ylabel("Net benefit per 100 patients")

@@ -25,7 +25,7 @@ PAGE_PT = 482.0
 SMALL, NORMAL = 8.0, 8.5
 INK, SOFT, RULE, FILL = "#1a1a1a", "#595959", "#b3b3b3", "#ececec"
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": SMALL,
     "axes.titlesize": NORMAL,
@@ -149,7 +149,7 @@ def wrap(text: str, width: float, size: float = SMALL) -> list[str]:
     """Lines no wider than ``width`` points; a word that is too long is broken."""
     lines: list[str] = []
     line = ""
-    for word in text.split():
+    for word in text.split(" "):
         piece = word
         tried = f"{line} {piece}".strip()
         if width_of(tried, size) <= width:

@@ -18,6 +18,7 @@ from metasight.report.drawing import (
     canvas,
     place,
     to_svg,
+    width_of,
     wrap,
 )
 from metasight.report.wording import number
@@ -125,14 +126,20 @@ def forest(about: Forest, lines: Sequence[Line], panels: Sequence[Panel]) -> Fig
     them.
     """
     values = len(panels) <= 2
-    gap, side = 14.0, 104.0 if values else 6.0
-    label_width = 150.0 if len(panels) <= 3 else 118.0
+    side = 6.0
+    if values:
+        side = 10 + max(width_of(_value(line.marks[k], p.digits))
+                        for line in lines for k, p in enumerate(panels))  # fmt: skip
+    gap = 16.0
+    widest = max(width_of(part) * (1.12 if line.group else 1.0)
+                 for line in lines for part in (line.label, line.note))  # fmt: skip
+    label_width = min(150.0, widest) + 12
     width = (PAGE_PT - label_width - len(panels) * (gap + side)) / len(panels)
-    labels = [wrap(line.label, label_width - 8) for line in lines]
+    labels = [wrap(line.label, label_width - 10) for line in lines]
     heights = [max(18.0, 10.5 * (len(w) + bool(line.note)) + 7)
                for line, w in zip(lines, labels, strict=True)]  # fmt: skip
     titles = [wrap(p.title, width + side, NORMAL) for p in panels]
-    top = 12.0 * max(len(t) for t in titles) + 4
+    top = 12.0 * max(len(t) for t in titles) + 10
     tall = sum(heights)
     middles = [sum(heights[:k]) + h / 2 for k, h in enumerate(heights)]
     with canvas(PAGE_PT, top + tall + 34) as figure:
@@ -153,7 +160,7 @@ def forest(about: Forest, lines: Sequence[Line], panels: Sequence[Panel]) -> Fig
                     axes.annotate(_value(line.marks[k], panel.digits), (1, y), (4, 0),
                                   xycoords=("axes fraction", "data"), textcoords="offset points",
                                   va="center", color=INK)  # fmt: skip
-            figure.text(left / PAGE_PT, 1 - 9 / (top + tall + 34), "\n".join(titles[k]),
+            figure.text(left / PAGE_PT, 1 - 2 / (top + tall + 34), "\n".join(titles[k]),
                         fontsize=NORMAL, fontweight="bold", va="top", linespacing=1.15)  # fmt: skip
         _label(figure, lines, labels, [top + m for m in middles])
         svg = to_svg(figure, about.anchor, about.title, about.alt)

@@ -22,6 +22,7 @@ from metasight.report.wording import (
     percent,
     plural,
     sentence,
+    stopped,
 )
 from metasight.validation.results import Contrast, Estimate
 
@@ -48,27 +49,27 @@ def section(view: View) -> list[Block]:
 
 def limitations(view: View) -> Iterator[Text]:
     """One sentence or two for each; the order is by what matters to a reader."""
-    yield from _leakage(view)
+    yield from _checks(view, "fail", "Leakage check failed.")
     yield from _evidence(view)
     yield from _size(view)
     yield from _generality(view)
     yield from _patients(view)
     yield from _outcome(view)
     yield from _predictors(view)
+    yield from _checks(view, "warn", "Leakage check to look at.")
+    yield from _checks(view, "not done", "Leakage check not done.")
+    if not view.contents.checks and not view.external:
+        yield _item("No leakage checks.", "None was run.")
 
 
 def _item(head: str, text: str) -> Text:
     return (Strong(head), f" {text}")
 
 
-def _leakage(view: View) -> Iterator[Text]:
+def _checks(view: View, verdict: str, head: str) -> Iterator[Text]:
     for check in view.contents.checks:
-        words = {"fail": "Leakage check failed.", "warn": "Leakage check to look at.",
-                 "not done": "Leakage check not done."}  # fmt: skip
-        if check.verdict in words:
-            yield _item(words[check.verdict], f"{check.title}: {sentence(check.finding)}")
-    if not view.contents.checks and not view.external:
-        yield _item("No leakage checks.", "None was run.")
+        if check.verdict == verdict:
+            yield _item(head, f"{check.title}: {stopped(check.finding)}")
 
 
 def _evidence(view: View) -> Iterator[Text]:
@@ -111,7 +112,7 @@ def _size(view: View) -> Iterator[Text]:
     found = view.contents.optimism
     if found is not None and found.mape >= 0.03:
         yield _item("Individual risks are unstable.", "Refitted to other patients of the same kind, a "
-                    f"risk moves by {percent(found.mape, 1)} points on average.")  # fmt: skip
+                    f"risk moves by {number(100 * found.mape, 1)} percentage points on average.")  # fmt: skip
     if found is not None and found.optimism >= 0.05:
         yield _item("Optimism.", f"The apparent C of “{found.model}” is {number(found.optimism)} too "
                     "high; only the cross-fitted figures may be quoted.")  # fmt: skip
@@ -126,8 +127,8 @@ def _generality(view: View) -> Iterator[Text]:
                 "developed in; performance elsewhere is unknown.")  # fmt: skip
     if view.headline.centres is None:
         why = view.contents.single_centre_reason or "no reason given"
-        yield _item("Not tested across centres.", f"Leave-one-centre-out was not done: "
-                    f"{sentence(why)}")  # fmt: skip
+        yield _item("Not tested across centres.", "Leave-one-centre-out was not done: "
+                    f"{stopped(why)}")  # fmt: skip
     elif view.evaluation.data.n_centres < 4:
         yield _item("Few centres.", f"{plural(view.evaluation.data.n_centres, 'centre')} say little "
                     "about a new one.")  # fmt: skip
@@ -160,7 +161,7 @@ def _patients(view: View) -> Iterator[Text]:
 
 def _outcome(view: View) -> Iterator[Text]:
     for name, reason in view.contents.not_recorded.items():
-        yield _item("Not recorded.", f"{view.label(name)}: {sentence(reason)}")
+        yield _item("Not recorded.", f"{view.label(name)}: {stopped(reason)}")
     if view.headline.deviations:
         told = " ".join(sentence(d) for d in view.headline.deviations)
         yield _item("Deviation from the protocol.", told)

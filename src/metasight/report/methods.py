@@ -16,9 +16,10 @@ from metasight.report.blocks import (
     Paragraph,
     Ref,
     Row,
+    Strong,
     Text,
 )
-from metasight.report.view import View
+from metasight.report.view import POPULATIONS, View
 from metasight.report.wording import listed, number, plural, points, sentence, years
 
 
@@ -76,7 +77,7 @@ def _when(endpoint: Endpoint) -> str:
 def _deviations(view: View) -> Iterator[Block]:
     told: list[Text] = []
     for a in view.contents.analyses:
-        where = f"{view.endpoint_of(a).label}, {a.population.replace('_', ' ')}: "
+        where = Strong(f"{a.endpoint}, {POPULATIONS.get(a.population, a.population)}: ")
         told += [(where, sentence(d)) for d in (*a.deviations, *a.refused_horizons)]
         told += [(where, f"model “{f.get('criterion', '')}” failed in {f.get('item', 'a fit')}: "
                   f"{f.get('reason', '')}") for f in a.failures]  # fmt: skip
@@ -125,9 +126,20 @@ def _definitions(view: View) -> Iterator[Block]:
         f"Definitions of protocol version {view.contents.protocol.version}.",
         (Column("Name", weight=1.1), Column("Definition", weight=2.4),
          Column("Value", weight=1), Column("Source", weight=1.5)),
-        tuple(Row((d.name.replace("_", " "), sentence(d.text), _value(d.value, d.unit), d.source))
+        tuple(Row((_named(d.name), sentence(d.text), _value(d.value, d.unit), d.source))
               for d in definitions),
     )  # fmt: skip
+
+
+def _named(name: str) -> str:
+    """Name of a definition in words, without the unit that it may end in."""
+    words = name.split("_")
+    if len(words) > 1 and words[-1] in {"um", "mm", "hu", "percent", "days", "years"}:
+        words = words[:-1]
+    if len(words) == 1 and len(name) <= 4:
+        return {"tils": "TILs"}.get(name, name.upper())
+    text = " ".join(words)
+    return text[:1].upper() + text[1:]
 
 
 def _value(value: object, unit: str) -> str:

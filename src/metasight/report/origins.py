@@ -55,14 +55,19 @@ def section(view: View) -> list[Block]:
         DataTable(
             "versions",
             "Versions of what ran.",
-            (Column("Software"), Column("Version"), Column("Software"), Column("Version")),
+            (
+                Column("Software", weight=0.7),
+                Column("Version", weight=1.6),
+                Column("Software", weight=0.7),
+                Column("Version", weight=1),
+            ),
             tuple(Row((*a, *b)) for a, b in zip(versions[:half], right, strict=True)),
         )
     )
     if contents.settings:
         blocks.append(Heading(2, "Settings as resolved", "settings"))
         blocks.append(Paragraph("Every setting of the study file, with the defaults filled in for "
-                                "what it does not say."))  # fmt: skip
+                                "what it does not say; what is not set is left out."))  # fmt: skip
         blocks.append(Listing("\n".join(_lines(contents.settings))))
     return blocks
 
@@ -72,13 +77,28 @@ def protocol_hash(view: View) -> str:
     return hash_json(view.contents.protocol.model_dump(mode="json", by_alias=True))
 
 
-def _lines(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def _lines(settings: Mapping[str, Any]) -> Iterator[str]:
+    """A line a setting, the tables of ``study.toml`` one level deep; what is not set is left out."""
     for key, value in settings.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            yield from _lines(value, f"{name}.")
+        if isinstance(value, Mapping):
+            for name, part in value.items():
+                yield from _line(f"{key}.{name}", part)
         elif isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
-            for k, part in enumerate(value):
-                yield from _lines(part, f"{name}[{k}].")
+            for part in value:
+                yield from _line(f"[[{key}]]", part)
         else:
-            yield f"{name} = {json.dumps(value, ensure_ascii=False)}"
+            yield from _line(key, value)
+
+
+def _line(name: str, value: Any) -> Iterator[str]:
+    kept = _set(value)
+    if kept is not None:
+        yield f"{name} = {json.dumps(kept, ensure_ascii=False)}"
+
+
+def _set(value: Any) -> Any:
+    """A value without the parts that are not set; None where nothing is left."""
+    if isinstance(value, Mapping):
+        parts = {k: _set(v) for k, v in value.items()}
+        return {k: v for k, v in parts.items() if v is not None} or None
+    return None if value in ([], (), "") else value

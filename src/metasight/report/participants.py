@@ -67,7 +67,7 @@ def _two_populations(view: View) -> str:
     split = branch(view)
     assert split is not None
     ids = listed(split.ids)
-    texts = "; ".join(f"{i}: {t}" for i, t in zip(split.ids, split.texts, strict=True))
+    texts = "; ".join(t[:1].lower() + t[1:] for t in split.texts)
     lead = POPULATIONS.get(view.headline.population, view.headline.population)
     return (f"{ids} ({texts}) selects patients by what happened after time zero. Applied as written "
             "it removes those who were followed for too short a time and had no event, which makes "
@@ -102,8 +102,14 @@ def _reasons(head: str, given: Mapping[str, str], view: View) -> list[Row]:
     if not given:
         return []
     return [Row((head,), group=True)] + [
-        Row((view.label(name), sentence(reason))) for name, reason in given.items()
+        Row((view.label(name), sentence(_yes_no(reason)))) for name, reason in given.items()
     ]
+
+
+def _yes_no(reason: str) -> str:
+    """``True: …`` and ``False: …`` as ``yes: …`` and ``no: …``."""
+    value, colon, rest = reason.partition(":")
+    return {"True": "yes", "False": "no"}.get(value, value) + colon + rest
 
 
 # ------------------------------------------------------------------------------ characteristics
@@ -164,7 +170,7 @@ def _missing(view: View) -> Iterator[Block]:
                      Ref("missing-table"), "). They are imputed inside each training fold, with an "
                      "indicator of missingness; no patient is left out for them."))  # fmt: skip
     ordered = sorted(absent.items(), key=lambda item: (-item[1], item[0]))
-    notes = ()
+    notes: tuple[str, ...] = ()
     if len(ordered) > MOST_MISSING:
         notes = (f"The {MOST_MISSING} with most missing values; {len(ordered) - MOST_MISSING} more "
                  "have fewer.",)  # fmt: skip
@@ -191,10 +197,11 @@ def _follow_up(view: View) -> Iterator[Block]:
     yield DataTable(
         "follow-up-table",
         "Follow-up by reverse Kaplan–Meier, and patients by outcome.",
-        (Column("Endpoint and population", weight=2), Column("Patients", numeric=True),
-         Column("Median follow-up", numeric=True), Column("Longest", numeric=True),
-         Column("Events", numeric=True), Column("Competing", numeric=True),
-         Column("Censored", numeric=True)),
+        (Column("Endpoint and population", weight=2), Column("Patients", numeric=True, weight=0.75),
+         Column("Median follow-up", numeric=True, weight=0.95),
+         Column("Longest", numeric=True, weight=0.9),
+         Column("Events", numeric=True, weight=0.65), Column("Competing", numeric=True, weight=0.85),
+         Column("Censored", numeric=True, weight=0.8)),
         tuple(_follow_row(view, a) for a in followed),
     )  # fmt: skip
 

@@ -94,18 +94,18 @@ def _increment_table(view: View, compared: list[Comparison]) -> DataTable:
     for c in compared:
         rows.append(Row((role(view, c.model),), group=True))
         gap = discrimination_contrast(c, view.kind)
-        rows.append(Row(("whole follow-up" if not view.nodal else "all stages",
-                         f"{name} {notes.contrast(gap)}",
-                         notes.contrast(c.integrated_ipa, 1, scale=100) if not view.nodal else "–",
-                         "–", _better(gap)), strong=c.headline))  # fmt: skip
-        for t in c.targets:
-            rows.append(Row((target_name(t), f"AUC {notes.contrast(t.auc)}",
-                             notes.contrast(t.ipa, 1, scale=100), notes.contrast(t.brier),
-                             _better(t.auc))))  # fmt: skip
+        overall = "–" if view.nodal else notes.contrast(c.integrated_ipa, 1, scale=100)
+        rows.append(Row((f"{name}, over all", notes.contrast(gap), overall, "–", _better(gap)),
+                        indent=True))  # fmt: skip
+        rows += [
+            Row((f"AUC {at_target(t)}", notes.contrast(t.auc), notes.contrast(t.ipa, 1, scale=100),
+                 notes.contrast(t.brier), _better(t.auc)), indent=True)
+            for t in c.targets
+        ]  # fmt: skip
     return DataTable(
         "increment-table",
         f"Every model against “{view.reference}”: differences with 95 % intervals.",
-        (Column("Where", weight=1.2), Column("Δ discrimination", numeric=True, weight=2),
+        (Column("Model and measure", weight=1.4), Column("Δ discrimination", numeric=True, weight=2),
          Column("Δ IPA, %", numeric=True, weight=1.5), Column("Δ Brier score", numeric=True, weight=1.7),
          Column("Resamples in which it is better", numeric=True, weight=1)),
         tuple(rows),
@@ -148,7 +148,9 @@ def _overall_table(view: View) -> DataTable:
     notes = Footnotes()
     if view.nodal:
         columns: tuple[Column, ...] = (Column("Ordinal C", numeric=True, weight=WIDE),)
-        rows = [(m, (notes.metric(v.ordinal_c),)) for m, v in _each(view)]
+        rows: list[tuple[str, tuple[str, ...]]] = [
+            (m, (notes.metric(v.ordinal_c),)) for m, v in _each(view)
+        ]
     else:
         columns = tuple(
             Column(c, numeric=True, weight=WIDE)
@@ -283,7 +285,7 @@ def _decisions(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
             rows.append(Row((f"{100 * a.threshold:g} %", notes.metric(a.treat_all, 1, scale=100),
                              notes.metric(a.net_benefit, 1, scale=100),
                              notes.metric(b.net_benefit, 1, scale=100),
-                             notes.contrast(gaps[a.threshold], 1, scale=100)
+                             notes.contrast(gaps[a.threshold], 2, scale=100)
                              if a.threshold in gaps else "–", percent(b.treated))))  # fmt: skip
     yield DataTable(
         "decision-table",

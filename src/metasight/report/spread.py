@@ -47,8 +47,8 @@ def instability_figure(found: OptimismResult, look: Look, horizon: str) -> Figur
         top = min(1.0, max(0.1, *(p["upper"] for p in patients), *(p["risk"] for p in patients)))
         axes.plot([0, top], [0, top], color=SOFT, dashes=(4, 3), linewidth=0.9)
         for p in patients:
-            axes.plot([p["risk"]] * 2, [p["lower"], p["upper"]], color=look.colour, alpha=0.45,
-                      linewidth=0.7)  # fmt: skip
+            axes.plot([p["risk"]] * 2, [p["lower"], p["upper"]], color=look.colour, alpha=0.5,
+                      linewidth=0.55)  # fmt: skip
         axes.plot([p["risk"] for p in patients], [p["risk"] for p in patients], linestyle="",
                   marker=".", markersize=2.5, color=INK)  # fmt: skip
         _percent_axes(axes, top)
@@ -85,15 +85,15 @@ def d_calibration_figure(view: View, look: Mapping[str, Look]) -> Figure | None:
     title = "D-calibration"
     told = "; ".join(f"{m}: {', '.join(number(b, 1) for b in d.bins)}" for m, d in shown.items())
     alt = f"{title}: patients in ten bins of predicted survival, low to high. {told}."
-    heads = {m: wrap(m, 196.0, NORMAL) for m in shown}
+    heads = {m: wrap(m, 190.0, NORMAL) for m in shown}
     top = 12.0 * max(len(h) for h in heads.values()) + 6
     tall = top + 90 + 34
     with canvas(PAGE_PT, tall) as figure:
         for k, (name, d) in enumerate(shown.items()):
-            left = 44.0 + k * 242.0
+            left = 44.0 + k * 238.0
             figure.text(left / PAGE_PT, 1 - 4 / tall, "\n".join(heads[name]), va="top",
                         fontsize=NORMAL, fontweight="bold", linespacing=1.15)  # fmt: skip
-            axes = place(figure, left, top, 190, 90)
+            axes = place(figure, left, top, 184, 90)
             _bars(axes, d.bins, look[name])
             if k == 0:
                 axes.set_ylabel("Patients")

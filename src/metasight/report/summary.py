@@ -223,7 +223,9 @@ def _increment(view: View) -> list[Text]:
 def _others(view: View) -> list[Text]:
     found = view.headline_comparison
     assert found is not None
-    better, worse, total = [], [], 0
+    total = 0
+    better: list[str] = []
+    worse: list[str] = []
     for target in found.targets:
         for name, c in (("AUC", target.auc), ("IPA", target.ipa)):
             total += isinstance(c, Contrast)
@@ -280,7 +282,7 @@ def _increment_table(view: View) -> DataTable:
         "intervals; a difference above zero favours the headline model.",
         (Column("Measure", weight=1.5), Column(f"Reference: {view.reference}", numeric=True, weight=1.3),
          Column(f"Headline: {view.lead}", numeric=True, weight=1.3),
-         Column("Difference", numeric=True, weight=1.5), Column("Reading", weight=0.9)),
+         Column("Difference", numeric=True, weight=1.5), Column("Reading", weight=1)),
         tuple(rows),
         (*notes.notes,
          "IPA: index of prediction accuracy, 0 is one risk for everybody. Net benefit at the middle "

@@ -109,7 +109,7 @@ def section(view: View) -> list[Block]:
         DataTable(
             "tripod-table",
             "TRIPOD+AI (Collins et al., BMJ 2024;385:e078378), in our own short wording.",
-            (Column("Item", weight=0.5), Column("Asks for", weight=1.8), Column("Status", weight=0.85),
+            (Column("Item", weight=0.5), Column("Asks for", weight=1.8), Column("Status", weight=0.95),
              Column("In this report, or for the authors", weight=3.4)),
             tuple(rows),
         ),

@@ -115,9 +115,9 @@ class View:
         return None
 
     def label(self, variable: str) -> str:
-        """Label of a variable of the data dictionary; ``centre`` and others as they stand."""
+        """Label of a variable of the data dictionary; other names (a gene) as they stand."""
         known = self.contents.protocol.variables
-        return known[variable].label if variable in known else variable.replace("_", " ")
+        return known[variable].label if variable in known else variable
 
     @cached_property
     def headline_comparison(self) -> Comparison | None:

@@ -15,6 +15,7 @@ from metasight.validation.results import (
 )
 
 MINUS = "\u2212"
+NBSP = "\u00a0"
 NOT_ESTIMABLE = "not estimable"
 
 
@@ -46,7 +47,7 @@ def listed(items: Iterable[str], last: str = "and") -> str:
 
 def percent(share: float, digits: int = 0) -> str:
     """A share as a percentage, with the space that SI asks for."""
-    return f"{number(100 * share, digits)} %"
+    return f"{number(100 * share, digits)}{NBSP}%"
 
 
 def years(days: float) -> str:
@@ -59,8 +60,9 @@ def years(days: float) -> str:
 
 
 def span(lower: float, upper: float, digits: int = 3, *, signed: bool = False) -> str:
-    """``0.55 to 0.67``: a dash would be read as a minus."""
-    return f"{number(lower, digits, signed=signed)} to {number(upper, digits, signed=signed)}"
+    """``0.55 to 0.67``, kept on one line: a dash would be read as a minus."""
+    low, high = number(lower, digits, signed=signed), number(upper, digits, signed=signed)
+    return f"{low}{NBSP}to{NBSP}{high}"
 
 
 def metric(m: Metric, digits: int = 3, *, scale: float = 1.0) -> str:
@@ -152,12 +154,15 @@ def _letter(k: int) -> str:
 def sentence(text: str) -> str:
     """A capital first letter and a full stop."""
     text = text.strip()
-    if not text:
-        return text
-    text = text[0].upper() + text[1:]
-    return text if text[-1] in ".!?:" else text + "."
+    return stopped(text[:1].upper() + text[1:])
+
+
+def stopped(text: str) -> str:
+    """A full stop at the end, and the first letter as it stands (it may be a name)."""
+    text = text.strip()
+    return text if not text or text[-1] in ".!?:" else text + "."
 
 
 def points(values: Sequence[float]) -> str:
     """Thresholds as percentages: ``5, 10 and 15 %``."""
-    return listed(f"{100 * v:g}" for v in values) + " %"
+    return listed(f"{100 * v:g}" for v in values) + f"{NBSP}%"
