@@ -198,7 +198,7 @@ def predict(
         "risk": np.clip(risk, 0.0, 1.0).ravel(),
     }
     if isinstance(outcome, SurvivalOutcome):
-        own = {
+        own: dict[str, Any] = {
             "horizon_days": np.tile(horizons_days, n),
             "label": None,
             "time_days": np.repeat(outcome.time_days, width),
@@ -251,13 +251,14 @@ def corrupt(data: Data, patients: Sequence[str]) -> Data:
     rows = data.positions(patients)
     values = data.features.values.copy()
     for feature in data.features.features:
-        column = values.columns.get_loc(feature.name)
+        column = values[feature.name].to_numpy(copy=True)
         if feature.kind is Kind.CATEGORICAL:
-            values.iloc[rows, column] = feature.levels[-1]
+            column[rows] = feature.levels[-1]
         elif feature.kind is Kind.BINARY:
-            values.iloc[rows, column] = 1.0 - values.iloc[rows, column].fillna(0.0)
+            column[rows] = 1.0 - np.nan_to_num(column[rows])
         else:
-            values.iloc[rows, column] = 1e6 + np.arange(len(rows), dtype=float)
+            column[rows] = 1e6 + np.arange(len(rows), dtype=float)
+        values[feature.name] = column
     outcome: Outcome
     if isinstance(data.outcome, SurvivalOutcome):
         time, status = data.outcome.time_days.copy(), data.outcome.status.copy()
