@@ -177,6 +177,8 @@ class Figure:
         What it shows, for who cannot see it.
     data
         The plotted numbers as CSV.
+    floats
+        Whether a printed page may set it at its foot, after text that follows it.
     """
 
     anchor: str
@@ -185,6 +187,7 @@ class Figure:
     alt: str
     caption: str
     data: str
+    floats: bool = False
 
 
 @dataclass(frozen=True)
@@ -331,7 +334,7 @@ def _block(block: Block, known: dict[str, str]) -> dict[str, Any]:
         case Figure():
             return {"b": "figure", "anchor": block.anchor, "number": known[block.anchor],
                     "svg": block.svg, "width_pt": block.width_pt, "alt": block.alt,
-                    "caption": block.caption, "data": block.data}  # fmt: skip
+                    "caption": block.caption, "data": block.data, "floats": block.floats}  # fmt: skip
         case Listing():
             return {"b": "listing", "text": block.text}
         case DataTable():

@@ -190,10 +190,10 @@ def decision_figure(view: View, index: int, look: Mapping[str, Look]) -> Figure:
     with canvas(PAGE_PT, 232) as figure:
         labels = min(150.0, 18 + max(width_of(s[0]) for s in series))
         axes = place(figure, 48, 8, PAGE_PT - 48 - labels, 186)
-        _decision_axes(axes, series)
         lead = shown[view.lead].decision_curve.points
         band = [(p.threshold, *_values(p.net_benefit)) for p in lead]
         drawn = [(x, low, high) for x, _, low, high in band if low is not None and high is not None]
+        _decision_axes(axes, series, max((100 * d[2] for d in drawn), default=0.0))
         if drawn:
             axes.fill_between([d[0] for d in drawn], [100 * d[1] for d in drawn],
                               [100 * d[2] for d in drawn], color=look[view.lead].colour,
@@ -224,11 +224,12 @@ def _series(shown: Mapping[str, TargetEvaluation], look: Mapping[str, Look]) -> 
     return [s for s in found if s[2]]
 
 
-def _decision_axes(axes: Axes, series: Sequence[Series]) -> None:
+def _decision_axes(axes: Axes, series: Sequence[Series], highest: float) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     peak = max((max(s[3]) for s in series), default=1.0)
-    axes.set_ylim(-0.22 * max(peak, 1.0), 1.12 * max(peak, 1.0))
+    top = max(1.12 * peak, min(highest, 1.6 * peak), 1.0)
+    axes.set_ylim(-0.2 * top, top)
     for name, look, x, y in series:
         axes.plot(x, y, color=look.colour, dashes=look.dashes or (None, None), marker=look.marker,
                   markersize=4, linewidth=0.9 if name == "treat none" else 1.4)  # fmt: skip

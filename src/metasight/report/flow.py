@@ -125,9 +125,9 @@ def flow_figure(view: View) -> Figure:
                 tuple(f"{i} {t}" for i, t in zip(split.ids, split.texts, strict=True)))])  # fmt: skip
         main.append(_population(view, "as_written"))
         aside.append([])
-    svg = _drawn(main, aside, _alt(view, excluded, split))
-    return Figure("flow", svg, PAGE_PT, _alt(view, excluded, split), _caption(view, split),
-                  _data(flow))  # fmt: skip
+    alt = _alt(view, excluded, split)
+    svg = _drawn(main, aside, alt)
+    return Figure("flow", svg, PAGE_PT, alt, _caption(view, split), _data(flow), floats=True)
 
 
 def _excluded(flow: FlowCounts, split: Branch | None) -> list[tuple[str, int]]:

@@ -131,11 +131,12 @@ def forest(about: Forest, lines: Sequence[Line], panels: Sequence[Panel]) -> Fig
         side = 10 + max(width_of(_value(line.marks[k], p.digits))
                         for line in lines for k, p in enumerate(panels))  # fmt: skip
     gap = 16.0
-    widest = max(width_of(part) * (1.12 if line.group else 1.0)
-                 for line in lines for part in (line.label, line.note))  # fmt: skip
+    widest = max(  # a group's head may run on: nothing is drawn on its line
+        width_of(part) for line in lines if not line.group for part in (line.label, line.note)
+    )
     label_width = min(150.0, widest) + 12
     width = (PAGE_PT - label_width - len(panels) * (gap + side)) / len(panels)
-    labels = [wrap(line.label, label_width - 10) for line in lines]
+    labels = [wrap(line.label, PAGE_PT if line.group else label_width - 10) for line in lines]
     heights = [max(18.0, 10.5 * (len(w) + bool(line.note)) + 7)
                for line, w in zip(lines, labels, strict=True)]  # fmt: skip
     titles = [wrap(p.title, width + side, NORMAL) for p in panels]
@@ -212,7 +213,12 @@ def _scale(axes: Axes, panel: Panel, limits: tuple[float, float], width: float) 
         axes.axvline(panel.null, color=SOFT, linewidth=0.9, dashes=(2, 2), zorder=1)
     if panel.log:
         axes.set_xscale("log")
-        ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10) if limits[0] <= t <= limits[1]]
+        room = width / math.log(limits[1] / limits[0])
+        ticks: list[float] = []
+        for t in (1, 0.5, 2, 0.2, 5, 0.7, 1.5, 0.3, 3, 0.1, 10):
+            inside = limits[0] <= t <= limits[1]
+            if inside and all(abs(math.log(t / u)) * room > 24 for u in ticks):
+                ticks.append(t)
         axes.set_xticks(ticks or [1])
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_minor_formatter(NullFormatter())

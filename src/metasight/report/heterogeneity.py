@@ -23,7 +23,16 @@ from metasight.report.view import (
     discrimination_name,
     targets,
 )
-from metasight.report.wording import Footnotes, count, metric, number, percent, plural, pooled
+from metasight.report.wording import (
+    Footnotes,
+    count,
+    in_years,
+    metric,
+    number,
+    percent,
+    plural,
+    pooled,
+)
 from metasight.validation.results import (
     CentreSummary,
     NotEstimable,
@@ -56,7 +65,7 @@ def _centres(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
                       (f"Reason given: {why}. Whether the model holds in a hospital that it has not "
                        "seen is therefore unknown.",))  # fmt: skip
         return
-    yield Paragraph(" ".join(found.notes))
+    yield Paragraph(in_years(" ".join(found.notes)))
     for k, model in enumerate(m for m in view.leading if m in found.models):
         summary = found.models[model]
         if isinstance(summary, NotEstimable):
@@ -190,8 +199,8 @@ def _subgroups(view: View) -> Iterator[Block]:
     yield Paragraph(f"The headline model in parts of the cohort, {at}. Subgroups are described, not "
                     "tested: intervals that overlap are no proof of likeness, and a continuous "
                     "variable is cut at its median for description only.")  # fmt: skip
-    yield _subgroup_figure(view, groups, at)
     yield _subgroup_table(view, groups)
+    yield _subgroup_figure(view, groups, at)
 
 
 def _subgroup_figure(view: View, groups: tuple[SubgroupEvaluation, ...], at: str) -> Figure:

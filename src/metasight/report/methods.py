@@ -20,7 +20,7 @@ from metasight.report.blocks import (
     Text,
 )
 from metasight.report.view import POPULATIONS, View
-from metasight.report.wording import listed, number, plural, points, sentence, years
+from metasight.report.wording import in_years, listed, number, plural, points, sentence, years
 
 
 def section(view: View) -> list[Block]:
@@ -157,7 +157,7 @@ def _analysis(view: View) -> Iterator[Block]:
     if not view.external:
         yield Paragraph(fitting_words(view))
     yield Paragraph(judging_words(view))
-    yield BulletList(tuple(view.evaluation.notes))
+    yield BulletList(tuple(in_years(n) for n in view.evaluation.notes))
 
 
 def asked(view: View) -> dict[str, Any]:

@@ -127,16 +127,18 @@ def _characteristics(view: View) -> Iterator[Block]:
 def _table1(view: View, table: Table1, groups: list[str], k: int, more: str) -> DataTable:
     shown = ["All", *groups] if "All" in table.groups else groups
     total = table.groups.get("All", 0)
+    times = set(_event_times(view))
     rows = []
     for row in table.rows:
         missing = row.missing.get("All", 0)
         level = row.label.startswith(" ")
+        after = "–" if row.label in times else count(missing)
         rows.append(
             Row(
                 (
                     row.label.strip(),
                     *(row.cells.get(g) or "" for g in shown),
-                    "" if level else count(missing),
+                    "" if level else after,
                 ),
                 indent=level,
             )
@@ -150,8 +152,16 @@ def _table1(view: View, table: Table1, groups: list[str], k: int, more: str) -> 
          Column("Missing", numeric=True, weight=0.7)),
         tuple(rows),
         (f"Median (quartiles) or number (% of those recorded). Missing: patients without a value, of "
-         f"{count(total)}.",),
+         f"{count(total)}; – for the time of an event that not everybody had.",),
     )  # fmt: skip
+
+
+def _event_times(view: View) -> Iterator[str]:
+    """Labels of times that only those who had the event can have."""
+    known = view.contents.protocol.variables
+    for name, v in known.items():
+        if name.endswith("_days") and name.removesuffix("_days") in known:
+            yield f"{v.label}, {v.unit}" if v.unit else v.label
 
 
 # -------------------------------------------------------------------------- missing, follow-up

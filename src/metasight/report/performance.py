@@ -213,9 +213,9 @@ def _calibration(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
                     "below 1 means that high risks are too high and low ones too low. ICI, E50 and "
                     "E90 are never below 0, so their intervals lie to the right of small "
                     "estimates.")  # fmt: skip
+    yield _calibration_table(view)
     for k, _ in enumerate(targets(view.evaluation)):
         yield calibration_figure(view, k, look)
-    yield _calibration_table(view)
     uniform = None if view.nodal else d_calibration_figure(view, look)
     if uniform is not None:
         yield uniform
@@ -270,11 +270,14 @@ def _decisions(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
     yield Paragraph("Net benefit weighs patients rightly treated against those treated in vain, at "
                     "the risk from which one would treat. The thresholds are the protocol’s, chosen "
                     "before the data were seen.")  # fmt: skip
+    found = view.headline_comparison
+    if found is not None and view.has_increment:
+        yield _decision_table(view, found)
     for k, _ in enumerate(targets(view.evaluation)):
         yield decision_figure(view, k, look)
-    found = view.headline_comparison
-    if found is None or not view.has_increment:
-        return
+
+
+def _decision_table(view: View, found: Comparison) -> DataTable:
     notes, rows = Footnotes(), []
     for k, target in enumerate(found.targets):
         rows.append(Row((_head(view, k),), group=True))
@@ -287,7 +290,7 @@ def _decisions(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
                              notes.metric(b.net_benefit, 1, scale=100),
                              notes.contrast(gaps[a.threshold], 2, scale=100)
                              if a.threshold in gaps else "–", percent(b.treated))))  # fmt: skip
-    yield DataTable(
+    return DataTable(
         "decision-table",
         "Net benefit per 100 patients at each threshold; treating none has net benefit 0.",
         (Column("Threshold", weight=0.9), Column("Treat all", numeric=True, weight=1.4),

@@ -55,7 +55,7 @@ def instability_figure(found: OptimismResult, look: Look, horizon: str) -> Figur
         axes.set_xlabel(f"Risk by the model ({horizon})")
         axes.set_ylabel("Risk by refits")
         svg = to_svg(figure, "instability", title, alt)
-    thinned = f" Every {step}th patient by risk is shown." if step > 1 else ""
+    thinned = f" One patient in {step}, evenly by risk, is shown." if step > 1 else ""
     caption = (
         f"Instability: each patient’s risk by {found.model} fitted to everybody (points, on the "
         f"dashed line) and the 2.5 to 97.5 % range over {found.resamples} refits on bootstrap "

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from metasight.protocol.endpoint import Endpoint
 from metasight.report.contents import AnalysisResult, ReportContents
-from metasight.report.wording import years
+from metasight.report.wording import in_years, years
 from metasight.validation.results import (
     Comparison,
     ContrastMetric,
@@ -171,4 +171,4 @@ def not_estimable(evaluation: Evaluation) -> Iterator[tuple[str, str, str]]:
             measures: dict[str, Metric] = {"AUC": target.auc, "IPA": target.ipa}
             for measure, m in measures.items():
                 if isinstance(m, NotEstimable):
-                    yield name, f"{measure} {at_target(target)}", m.not_estimable
+                    yield name, f"{measure} {at_target(target)}", in_years(m.not_estimable)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from metasight.units import DAYS_PER_YEAR
@@ -59,6 +60,11 @@ def years(days: float) -> str:
     return f"{text} year" if text == "1" else f"{text} years"
 
 
+def in_years(text: str) -> str:
+    """A sentence of the evaluation with its horizons in years (``by 3652 days``)."""
+    return re.sub(r"\b(\d{3,5}) days\b", lambda m: years(int(m[1])), text)
+
+
 def span(lower: float, upper: float, digits: int = 3, *, signed: bool = False) -> str:
     """``0.55 to 0.67``, kept on one line: a dash would be read as a minus."""
     low, high = number(lower, digits, signed=signed), number(upper, digits, signed=signed)
@@ -68,7 +74,7 @@ def span(lower: float, upper: float, digits: int = 3, *, signed: bool = False) -
 def metric(m: Metric, digits: int = 3, *, scale: float = 1.0) -> str:
     """``0.61 (0.55 to 0.67)``, or the reason why there is none."""
     if isinstance(m, NotEstimable):
-        return f"{NOT_ESTIMABLE}: {m.not_estimable}"
+        return f"{NOT_ESTIMABLE}: {in_years(m.not_estimable)}"
     value = number(m.value * scale, digits)
     if m.lower is None or m.upper is None:
         return value
@@ -78,7 +84,7 @@ def metric(m: Metric, digits: int = 3, *, scale: float = 1.0) -> str:
 def contrast(c: ContrastMetric, digits: int = 3, *, scale: float = 1.0) -> str:
     """A signed difference with its interval, or the reason why there is none."""
     if isinstance(c, NotEstimable):
-        return f"{NOT_ESTIMABLE}: {c.not_estimable}"
+        return f"{NOT_ESTIMABLE}: {in_years(c.not_estimable)}"
     value = number(c.difference * scale, digits, signed=True)
     return f"{value} ({span(c.lower * scale, c.upper * scale, digits, signed=True)})"
 
@@ -86,7 +92,7 @@ def contrast(c: ContrastMetric, digits: int = 3, *, scale: float = 1.0) -> str:
 def pooled(p: Pooled | NotEstimable, digits: int = 3) -> str:
     """A pooled value with its interval, or the reason why there is none."""
     if isinstance(p, NotEstimable):
-        return f"{NOT_ESTIMABLE}: {p.not_estimable}"
+        return f"{NOT_ESTIMABLE}: {in_years(p.not_estimable)}"
     return f"{number(p.value, digits)} ({span(p.lower, p.upper, digits)})"
 
 
@@ -123,6 +129,7 @@ class Footnotes:
 
     def mark(self, reason: str) -> str:
         """``not estimable`` with the letter of the note that gives the reason."""
+        reason = in_years(reason)
         if reason not in self._reasons:
             self._reasons.append(reason)
         return f"{NOT_ESTIMABLE} ({_letter(self._reasons.index(reason))})"
