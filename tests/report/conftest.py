@@ -30,8 +30,15 @@ REFERENCE, HEADLINE = "clinical", "clinical + maps"
 HORIZONS = (1826, 3652)
 
 
-def simulate(kind: str, *, n: int = 160, signal: float = 1.0, seed: int = 3, by_centre: bool = False,
-             models: tuple[str, ...] = (REFERENCE, HEADLINE)) -> Predictions:  # fmt: skip
+def simulate(
+    kind: str,
+    *,
+    n: int = 160,
+    signal: float = 1.0,
+    seed: int = 3,
+    by_centre: bool = False,
+    models: tuple[str, ...] = (REFERENCE, HEADLINE),
+) -> Predictions:
     """Out-of-fold predictions; ``signal`` 0 gives risks that know nothing."""
     rng = np.random.default_rng(seed)
     score = rng.normal(size=n)
@@ -50,23 +57,45 @@ def simulate(kind: str, *, n: int = 160, signal: float = 1.0, seed: int = 3, by_
         if by_centre:
             fold = np.unique(centre, return_inverse=True)[1]
         lp = signal * score + rng.normal(size=n) * (1.2 - 0.5 * k)
-        base = {"patient": [f"p{i:04d}" for i in range(n)], "centre": centre, "arm": None,
-                "model": model, "repeat": 0, "fold": fold, "endpoint": ENDPOINT[kind]}  # fmt: skip
+        base = {
+            "patient": [f"p{i:04d}" for i in range(n)],
+            "centre": centre,
+            "arm": None,
+            "model": model,
+            "repeat": 0,
+            "fold": fold,
+            "endpoint": ENDPOINT[kind],
+        }
         if kind == "nodal":
             p = np.exp(np.outer(lp, [-0.5, 0.2, 0.6]))
             p /= p.sum(axis=1, keepdims=True)
             parts += [
-                pd.DataFrame({**base, "horizon_days": None, "label": label, "risk": p[:, c],
-                              "time_days": np.nan, "status": stage})
+                pd.DataFrame(
+                    {
+                        **base,
+                        "horizon_days": None,
+                        "label": label,
+                        "risk": p[:, c],
+                        "time_days": np.nan,
+                        "status": stage,
+                    }
+                )
                 for c, label in enumerate(NODAL_LABELS)
-            ]  # fmt: skip
+            ]
         else:
             parts += [
-                pd.DataFrame({**base, "horizon_days": h, "label": None, "time_days": days,
-                              "status": status,
-                              "risk": 1 - np.exp(-h / 6000 * np.exp(0.7 * lp))})
+                pd.DataFrame(
+                    {
+                        **base,
+                        "horizon_days": h,
+                        "label": None,
+                        "time_days": days,
+                        "status": status,
+                        "risk": 1 - np.exp(-h / 6000 * np.exp(0.7 * lp)),
+                    }
+                )
                 for h in (913, *HORIZONS)
-            ]  # fmt: skip
+            ]
     return Predictions(pd.concat(parts, ignore_index=True))
 
 
@@ -89,13 +118,25 @@ def plan(kind: str, predictions: Predictions) -> EvaluationPlan:
     )
 
 
-def analysis(kind: str, *, population: str = "all_eligible", headline: bool = True,
-             signal: float = 1.0, centres: bool = False, seed: int = 3) -> AnalysisResult:  # fmt: skip
+def analysis(
+    kind: str,
+    *,
+    population: str = "all_eligible",
+    headline: bool = True,
+    signal: float = 1.0,
+    centres: bool = False,
+    seed: int = 3,
+) -> AnalysisResult:
     told = simulate(kind, signal=signal, seed=seed)
     judged = evaluate(told, plan(kind, told))
     left_out = simulate(kind, signal=signal, seed=seed, by_centre=True) if centres else None
-    follow = FollowUp(median_days=2900.0, maximum_days=6400.0, censored=70,
-                      events=judged.data.n_events, competing=judged.data.n_competing)  # fmt: skip
+    follow = FollowUp(
+        median_days=2900.0,
+        maximum_days=6400.0,
+        censored=70,
+        events=judged.data.n_events,
+        competing=judged.data.n_competing,
+    )
     return AnalysisResult(
         endpoint=ENDPOINT[kind],
         population=population,
@@ -108,8 +149,11 @@ def analysis(kind: str, *, population: str = "all_eligible", headline: bool = Tr
         table1=Table1(
             groups={"All": 160, "North": 60, "South & Söns": 50, "West": 50},
             rows=(
-                Table1Row(label="Age at surgery, years", cells={"All": "61.0 (52.0–70.0)"},
-                          missing={"All": 4}),
+                Table1Row(
+                    label="Age at surgery, years",
+                    cells={"All": "61.0 (52.0–70.0)"},
+                    missing={"All": 4},
+                ),
                 Table1Row(label="Histological grade", cells={"All": ""}, missing={"All": 0}),
                 Table1Row(label="  1", cells={"All": "30 (19 %)"}, missing={"All": 0}),
             ),
@@ -120,41 +164,76 @@ def analysis(kind: str, *, population: str = "all_eligible", headline: bool = Tr
         gaps=centre_gap(told, left_out, plan(kind, told)) if left_out else (),
         temporal=None,
         failures=(),
-    )  # fmt: skip
+    )
 
 
-def flow(protocol, *, excluded=(("I1", 5),), unknown=(("I2", 2),), waived=("I5",)) -> FlowCounts:  # noqa: ANN001
+def flow(protocol, *, excluded=(("I1", 5),), unknown=(("I2", 2),), waived=("I5",)) -> FlowCounts:
     out, held, left = dict(excluded), dict(unknown), 180
     steps = []
     for c in protocol.criterion:
         left -= out.get(c.id, 0) + held.get(c.id, 0)
-        steps.append(FlowStep(criterion=c.id, kind=c.kind, text=c.text, excluded=out.get(c.id, 0),
-                              unknown=held.get(c.id, 0), remaining=left,
-                              waived="no slides <here>" if c.id in waived else ""))  # fmt: skip
-    return FlowCounts(screened=183, failed=3, steps=tuple(steps), as_written=left - 13,
-                      all_eligible=left - 13 if protocol.id != "breast-dmfs" else left)  # fmt: skip
+        steps.append(
+            FlowStep(
+                criterion=c.id,
+                kind=c.kind,
+                text=c.text,
+                excluded=out.get(c.id, 0),
+                unknown=held.get(c.id, 0),
+                remaining=left,
+                waived="no slides <here>" if c.id in waived else "",
+            )
+        )
+    return FlowCounts(
+        screened=183,
+        failed=3,
+        steps=tuple(steps),
+        as_written=left - 13,
+        all_eligible=left - 13 if protocol.id != "breast-dmfs" else left,
+    )
 
 
 CHECKS = (
-    Check(id="folds-disjoint", title="A patient is in one fold", verdict="pass",
-          finding="12 fits were handed their own", limit="0"),
-    Check(id="windows", title="Predictors were measured in time", verdict="warn",
-          finding="2 rest on the author's word", limit="all dated"),
-    Check(id="centre-shortcut", title="No shortcut", verdict="not done", finding="one centre",
-          limit="AUC ≤ 0.8"),
-)  # fmt: skip
+    Check(
+        id="folds-disjoint",
+        title="A patient is in one fold",
+        verdict="pass",
+        finding="12 fits were handed their own",
+        limit="0",
+    ),
+    Check(
+        id="windows",
+        title="Predictors were measured in time",
+        verdict="warn",
+        finding="2 rest on the author's word",
+        limit="all dated",
+    ),
+    Check(
+        id="centre-shortcut",
+        title="No shortcut",
+        verdict="not done",
+        finding="one centre",
+        limit="AUC ≤ 0.8",
+    ),
+)
 
 
-def build(*analyses: AnalysisResult, title: str = "A study of made-up patients",
-          demonstration: str = "") -> ReportContents:  # fmt: skip
+def build(
+    *analyses: AnalysisResult, title: str = "A study of made-up patients", demonstration: str = ""
+) -> ReportContents:
     nodal = analyses[0].evaluation.kind == "nodal"
     protocol = read_protocol("nsclc-occult-node" if nodal else "breast-dmfs")
     models = tuple(
-        ModelDescription(name=name, kind="cox", modalities=("clinical",), role=role,
-                         settings={"kind": "cox", "splines": False}, notes=("a <note>",),
-                         coefficients={"age_years": 0.02, "X1_at": -0.4, "zero": 0.0})
+        ModelDescription(
+            name=name,
+            kind="cox",
+            modalities=("clinical",),
+            role=role,
+            settings={"kind": "cox", "splines": False},
+            notes=("a <note>",),
+            coefficients={"age_years": 0.02, "X1_at": -0.4, "zero": 0.0},
+        )
         for name, role in ((REFERENCE, "reference"), (HEADLINE, "headline"))
-    )  # fmt: skip
+    )
     return ReportContents(
         title=title,
         protocol=protocol,
@@ -228,5 +307,11 @@ def null_signal() -> ReportContents:
 def hostile(survival: ReportContents) -> ReportContents:
     """The same run with text that would break markup."""
     renamed = replace(survival.models[0], name=HOSTILE, notes=(HOSTILE,))
-    return replace(survival, title=HOSTILE, waived={"I5": HOSTILE}, single_centre_reason=HOSTILE,
-                   constants={"sex": HOSTILE}, models=(renamed, *survival.models[1:]))  # fmt: skip
+    return replace(
+        survival,
+        title=HOSTILE,
+        waived={"I5": HOSTILE},
+        single_centre_reason=HOSTILE,
+        constants={"sex": HOSTILE},
+        models=(renamed, *survival.models[1:]),
+    )

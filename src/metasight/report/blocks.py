@@ -127,6 +127,11 @@ class Column:
     weight: float | None = None
 
 
+def numeric(text: str, weight: float | None = None) -> Column:
+    """Head of a column of figures."""
+    return Column(text, numeric=True, weight=weight)
+
+
 @dataclass(frozen=True)
 class Row:
     """Cells of a row; the first is its head.
@@ -319,8 +324,13 @@ def _block(block: Block, known: dict[str, str]) -> dict[str, Any]:
     match block:
         case Heading():
             number = known[block.anchor].split()[1]
-            return {"b": "heading", "level": block.level, "text": block.text,
-                    "anchor": block.anchor, "number": number}  # fmt: skip
+            return {
+                "b": "heading",
+                "level": block.level,
+                "text": block.text,
+                "anchor": block.anchor,
+                "number": number,
+            }
         case Paragraph():
             return {"b": "paragraph", "text": _text(block.text, known), "lead": block.lead}
         case BulletList():
@@ -332,9 +342,17 @@ def _block(block: Block, known: dict[str, str]) -> dict[str, Any]:
             texts = [_text(p, known) for p in block.paragraphs]
             return {"b": "callout", "kind": block.kind, "title": block.title, "paragraphs": texts}
         case Figure():
-            return {"b": "figure", "anchor": block.anchor, "number": known[block.anchor],
-                    "svg": block.svg, "width_pt": block.width_pt, "alt": block.alt,
-                    "caption": block.caption, "data": block.data, "floats": block.floats}  # fmt: skip
+            return {
+                "b": "figure",
+                "anchor": block.anchor,
+                "number": known[block.anchor],
+                "svg": block.svg,
+                "width_pt": block.width_pt,
+                "alt": block.alt,
+                "caption": block.caption,
+                "data": block.data,
+                "floats": block.floats,
+            }
         case Listing():
             return {"b": "listing", "text": block.text}
         case DataTable():

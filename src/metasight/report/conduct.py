@@ -15,12 +15,13 @@ from metasight.report.blocks import (
     Heading,
     Paragraph,
     Row,
+    numeric,
 )
 from metasight.report.contents import ModelDescription, OptimismResult, SampleSizeResult
 from metasight.report.drawing import looks
 from metasight.report.spread import instability_figure
 from metasight.report.view import View
-from metasight.report.wording import count, number, percent, plural, sentence, stopped, years
+from metasight.report.wording import count, number, plural, sentence, stopped, years
 
 VERDICTS: Mapping[str, str] = {
     "pass": "✓ passed",
@@ -59,7 +60,8 @@ def _optimism(view: View) -> Iterator[Block]:
     )
     yield Paragraph(
         f"With other patients of the same kind, an individual’s risk {_horizon(found)} would have "
-        f"differed by {number(100 * found.mape, 1)} percentage points on average (mean absolute prediction error)."
+        f"differed by {number(100 * found.mape, 1)} percentage points on average (mean absolute "
+        "prediction error)."
     )
     look = looks(view.models, view.reference, view.lead)
     if found.patients and found.model in look:
@@ -83,18 +85,32 @@ def _size(found: SampleSizeResult | None) -> Iterator[Block]:
         return
     enough = found.available_n >= found.required_n
     yield Paragraph(size_words(found))
-    rows = [Row((sentence(name).removesuffix("."), count(n), _enough(found.available_n, n)))
-            for name, n in found.criteria.items()]  # fmt: skip
-    rows.append(Row(("Largest of these", count(found.required_n),
-                     _enough(found.available_n, found.required_n)), strong=not enough))  # fmt: skip
+    rows = [
+        Row((sentence(name).removesuffix("."), count(n), _enough(found.available_n, n)))
+        for name, n in found.criteria.items()
+    ]
+    rows.append(
+        Row(
+            (
+                "Largest of these",
+                count(found.required_n),
+                _enough(found.available_n, found.required_n),
+            ),
+            strong=not enough,
+        )
+    )
     yield DataTable(
         "size-table",
-        f"Patients needed to develop a model like “{found.model}” ({plural(found.parameters, 'parameter')}).",
-        (Column("Criterion", weight=2), Column("Patients needed", numeric=True),
-         Column(f"Available: {count(found.available_n)}", numeric=True)),
+        f"Patients needed to develop a model like “{found.model}” "
+        f"({plural(found.parameters, 'parameter')}).",
+        (
+            Column("Criterion", weight=2),
+            numeric("Patients needed"),
+            numeric(f"Available: {count(found.available_n)}"),
+        ),
         tuple(rows),
         (f"Assumed: {found.assumptions}. Riley et al., BMJ 2020;368:m441.",),
-    )  # fmt: skip
+    )
 
 
 def _enough(available: int, needed: int) -> str:
@@ -105,11 +121,16 @@ def size_words(found: SampleSizeResult) -> str:
     """Required beside available, in a sentence."""
     per = found.available_events / max(found.parameters, 1)
     events = "" if found.required_events is None else f" and {count(found.required_events)} events"
-    needed = "an unknown number of patients" if found.required_n is None else (
-        f"{count(found.required_n)} patients{events}")  # fmt: skip
-    return (f"A model of {plural(found.parameters, 'parameter')} needs {needed}; there were "
-            f"{count(found.available_n)} and {count(found.available_events)} "
-            f"({number(per, 1)} events a parameter).")  # fmt: skip
+    needed = (
+        "an unknown number of patients"
+        if found.required_n is None
+        else (f"{count(found.required_n)} patients{events}")
+    )
+    return (
+        f"A model of {plural(found.parameters, 'parameter')} needs {needed}; there were "
+        f"{count(found.available_n)} and {count(found.available_events)} "
+        f"({number(per, 1)} events a parameter)."
+    )
 
 
 # --------------------------------------------------------------------------------------- leakage
@@ -123,19 +144,35 @@ def leakage(view: View) -> list[Block]:
         return [*blocks, Paragraph("None was run.")]
     failed = [c for c in checks if c.verdict == "fail"]
     if failed:
-        blocks.append(Callout("warning", "Leakage was found",
-                              ("The performance in this report must not be believed until this is "
-                               "explained: " + "; ".join(c.title for c in failed) + ".",)))  # fmt: skip
+        blocks.append(
+            Callout(
+                "warning",
+                "Leakage was found",
+                (
+                    "The performance in this report must not be believed until this is "
+                    "explained: " + "; ".join(c.title for c in failed) + ".",
+                ),
+            )
+        )
     blocks.append(
         DataTable(
             "checks-table",
             "Checks that run in every study. “Failed” is leakage; “look at this” needs judgement.",
-            (Column("Check", weight=1.7), Column("Outcome", weight=0.8), Column("Found", weight=1.9),
-             Column("Would not pass", weight=1.4)),
-            tuple(Row((c.title, VERDICTS[c.verdict], stopped(c.finding), stopped(c.limit)),
-                      strong=c.verdict == "fail") for c in checks),
+            (
+                Column("Check", weight=1.7),
+                Column("Outcome", weight=0.8),
+                Column("Found", weight=1.9),
+                Column("Would not pass", weight=1.4),
+            ),
+            tuple(
+                Row(
+                    (c.title, VERDICTS[c.verdict], stopped(c.finding), stopped(c.limit)),
+                    strong=c.verdict == "fail",
+                )
+                for c in checks
+            ),
         )
-    )  # fmt: skip
+    )
     return blocks
 
 
@@ -146,9 +183,11 @@ def models(view: View) -> list[Block]:
     """Every model as it would be used: settings, notes, coefficients."""
     blocks: list[Block] = [
         Heading(1, "Models", "models"),
-        Paragraph("As fitted to every patient of the headline population: these are the models of "
-                  "the bundle. Their performance was measured on refits, never on themselves."),
-    ]  # fmt: skip
+        Paragraph(
+            "As fitted to every patient of the headline population: these are the models of "
+            "the bundle. Their performance was measured on refits, never on themselves."
+        ),
+    ]
     if not view.contents.models:
         return [*blocks, Paragraph("The run describes no model.")]
     blocks.append(_model_table(view))
@@ -166,15 +205,32 @@ def _model_table(view: View) -> DataTable:
     for m in view.contents.models:
         own = {k: v for k, v in m.settings.items() if _read(m.kind, k) and not _empty(v)}
         notes = "; ".join(m.notes) or "–"
-        rows.append(Row((m.name, m.kind.replace("_", " "), ", ".join(m.modalities), m.role or "–",
-                         (Code(_told(own)),), notes), strong=bool(m.role)))  # fmt: skip
+        rows.append(
+            Row(
+                (
+                    m.name,
+                    m.kind.replace("_", " "),
+                    ", ".join(m.modalities),
+                    m.role or "–",
+                    (Code(_told(own)),),
+                    notes,
+                ),
+                strong=bool(m.role),
+            )
+        )
     return DataTable(
         "models-table",
         "Models, their settings as resolved, and what their fits had to say.",
-        (Column("Model", weight=1.2), Column("Kind", weight=0.9), Column("Reads", weight=0.8),
-         Column("Role", weight=0.8), Column("Settings", weight=1.9), Column("Notes", weight=1.6)),
+        (
+            Column("Model", weight=1.2),
+            Column("Kind", weight=0.9),
+            Column("Reads", weight=0.8),
+            Column("Role", weight=0.8),
+            Column("Settings", weight=1.9),
+            Column("Notes", weight=1.6),
+        ),
         tuple(rows),
-    )  # fmt: skip
+    )
 
 
 def _read(kind: str, setting: str) -> bool:
@@ -193,7 +249,7 @@ def _read(kind: str, setting: str) -> bool:
 
 
 def _empty(value: Any) -> bool:
-    return value is None or value == [] or value == {} or value == ()
+    return value is None or (isinstance(value, list | tuple | dict) and not value)
 
 
 def _told(settings: Mapping[str, Any]) -> str:
@@ -218,25 +274,30 @@ def _coefficients(view: View, model: ModelDescription, k: int) -> Iterator[Block
     if many:
         notes.append(f"The {MOST_COEFFICIENTS} largest of {len(ordered)}; all are in the bundle.")
     rows = [(view.label(t), c) for t, c in ordered[:MOST_COEFFICIENTS]]
-    cells = [(t, number(c, 4), number(exp(c), 3) if isfinite(c) and abs(c) < 50 else "–")
-             for t, c in rows]  # fmt: skip
+    cells = [
+        (t, number(c, 4), number(exp(c), 3) if isfinite(c) and abs(c) < 50 else "–")
+        for t, c in rows
+    ]
     yield Heading(2, f"Coefficients of {model.name}", f"coefficients-section-{k}")
     if not cells:
-        yield Paragraph(f"All {plural(len(model.coefficients), 'coefficient')} are 0: the fit found "
-                        "nothing to use.")  # fmt: skip
+        yield Paragraph(
+            f"All {plural(len(model.coefficients), 'coefficient')} are 0: the fit found "
+            "nothing to use."
+        )
         return
     half = -(-len(cells) // 2) if len(cells) > 8 else len(cells)
     right = cells[half:] + [("", "", "")] * (2 * half - len(cells)) if half < len(cells) else []
     columns = (
         Column("Term", weight=2),
-        Column("Coefficient", numeric=True),
-        Column(ratio, numeric=True),
+        numeric("Coefficient"),
+        numeric(ratio),
     )
     yield DataTable(
         f"coefficients-{k}",
         f"{model.name}: coefficients on the scale of the predictor, largest first.",
         columns * 2 if right else columns,
-        tuple(Row((*a, *b)) for a, b in zip(cells[:half], right, strict=True)) if right
+        tuple(Row((*a, *b)) for a, b in zip(cells[:half], right, strict=True))
+        if right
         else tuple(Row(c) for c in cells),
         tuple(notes),
-    )  # fmt: skip
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from metasight.report.blocks import Figure, csv_text
@@ -57,8 +58,15 @@ def calibration_figure(view: View, index: int, look: Mapping[str, Look]) -> Figu
     with canvas(PAGE_PT, top + 184 + 8 + 34 + 34) as figure:
         for k, (name, target) in enumerate(shown.items()):
             left = 44.0 + k * 238.0
-            figure.text(left / PAGE_PT, 1 - 4 / (top + 260), "\n".join(heads[name]), va="top",
-                        fontsize=NORMAL, fontweight="bold", linespacing=1.15)  # fmt: skip
+            figure.text(
+                left / PAGE_PT,
+                1 - 4 / (top + 260),
+                "\n".join(heads[name]),
+                va="top",
+                fontsize=NORMAL,
+                fontweight="bold",
+                linespacing=1.15,
+            )
             _calibration_panel(place(figure, left, top, 184, 184), target, look[name], limit)
             _histogram(figure, (left, top + 192), target, look[name], limit, first=k == 0)
         svg = to_svg(figure, anchor, title, alt)
@@ -88,27 +96,51 @@ def _calibration_panel(axes: Axes, target: TargetEvaluation, look: Look, limit: 
     axes.plot([0, limit], [0, limit], color=SOFT, linewidth=0.9, dashes=(4, 3))
     curve = target.calibration.curve
     if isinstance(curve, CalibrationCurve):
-        axes.fill_between(curve.predicted, curve.lower, curve.upper, color=look.colour, alpha=0.18,
-                          linewidth=0)  # fmt: skip
+        axes.fill_between(
+            curve.predicted, curve.lower, curve.upper, color=look.colour, alpha=0.18, linewidth=0
+        )
         axes.plot(curve.predicted, curve.observed, color=look.colour)
     else:
-        axes.text(0.5, 0.04, "\n".join(wrap(f"no curve: {curve.not_estimable}", 170)),
-                  ha="center", va="bottom", transform=axes.transAxes)  # fmt: skip
+        axes.text(
+            0.5,
+            0.04,
+            "\n".join(wrap(f"no curve: {curve.not_estimable}", 170)),
+            ha="center",
+            va="bottom",
+            transform=axes.transAxes,
+        )
     for group in target.calibration.groups:
         value, lower, upper = _values(group.observed)
         if value is None:
             continue
         if lower is not None and upper is not None:
             axes.plot([group.mean_predicted] * 2, [lower, upper], color=INK, linewidth=0.8)
-        axes.plot([group.mean_predicted], [value], marker=look.marker, markersize=5,
-                  color=look.colour, markeredgecolor="white", markeredgewidth=0.6)  # fmt: skip
+        axes.plot(
+            [group.mean_predicted],
+            [value],
+            marker=look.marker,
+            markersize=5,
+            color=look.colour,
+            markeredgecolor="white",
+            markeredgewidth=0.6,
+        )
     c = target.calibration
-    told = [f"{name} {metric(m, 2)}" for name, m in (("O/E", c.oe), ("slope", c.slope))
-            if isinstance(m, Estimate)]  # fmt: skip
+    told = [
+        f"{name} {metric(m, 2)}"
+        for name, m in (("O/E", c.oe), ("slope", c.slope))
+        if isinstance(m, Estimate)
+    ]
     if isinstance(c.ici, Estimate):
         told.append(f"ICI {number(100 * c.ici.value, 1)} %")
-    axes.text(0.03, 0.99, "\n".join(told), transform=axes.transAxes, va="top", linespacing=1.3,
-              bbox={"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 1.5})  # fmt: skip
+    axes.text(
+        0.03,
+        0.99,
+        "\n".join(told),
+        transform=axes.transAxes,
+        va="top",
+        linespacing=1.3,
+        bbox={"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 1.5},
+    )
     axes.set_ylabel("Observed risk")
     _percent_axis(axes, limit, both=True)
     axes.set_xticklabels([])
@@ -135,9 +167,16 @@ def _histogram(
     axes = place(figure, corner[0], corner[1], 184, 34)
     edges, counts = target.distribution.edges, target.distribution.counts
     total = sum(counts) or 1
-    widths = [b - a for a, b in zip(edges, edges[1:], strict=False)]
-    axes.bar(edges[:-1], [c / total for c in counts], width=widths, align="edge",
-             color=look.colour, edgecolor="white", linewidth=0.5)  # fmt: skip
+    widths = [b - a for a, b in pairwise(edges)]
+    axes.bar(
+        edges[:-1],
+        [c / total for c in counts],
+        width=widths,
+        align="edge",
+        color=look.colour,
+        edgecolor="white",
+        linewidth=0.5,
+    )
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     _percent_axis(axes, limit)
@@ -150,10 +189,15 @@ def _calibration_alt(title: str, shown: Mapping[str, TargetEvaluation]) -> str:
     parts = []
     for name, target in shown.items():
         c = target.calibration
-        groups = [f"{percent(g.mean_predicted)} predicted, {percent(g.observed.value)} observed"
-                  for g in c.groups if isinstance(g.observed, Estimate)]  # fmt: skip
-        parts.append(f"{name}: observed over expected {metric(c.oe, 2)}, slope "
-                     f"{metric(c.slope, 2)}; by fifths of risk: {'; '.join(groups)}")  # fmt: skip
+        groups = [
+            f"{percent(g.mean_predicted)} predicted, {percent(g.observed.value)} observed"
+            for g in c.groups
+            if isinstance(g.observed, Estimate)
+        ]
+        parts.append(
+            f"{name}: observed over expected {metric(c.oe, 2)}, slope "
+            f"{metric(c.slope, 2)}; by fifths of risk: {'; '.join(groups)}"
+        )
     return f"{title}. " + ". ".join(parts) + "."
 
 
@@ -162,8 +206,12 @@ def _calibration_data(shown: Mapping[str, TargetEvaluation]) -> str:
     for name, target in shown.items():
         curve = target.calibration.curve
         if isinstance(curve, CalibrationCurve):
-            rows += [[name, "curve", p, o, low, high, None] for p, o, low, high in
-                     zip(curve.predicted, curve.observed, curve.lower, curve.upper, strict=True)]  # fmt: skip
+            rows += [
+                [name, "curve", p, o, low, high, None]
+                for p, o, low, high in zip(
+                    curve.predicted, curve.observed, curve.lower, curve.upper, strict=True
+                )
+            ]
         for g in target.calibration.groups:
             rows.append([name, "fifth", g.mean_predicted, *_values(g.observed), g.n])
         edges = target.distribution.edges
@@ -195,9 +243,14 @@ def decision_figure(view: View, index: int, look: Mapping[str, Look]) -> Figure:
         drawn = [(x, low, high) for x, _, low, high in band if low is not None and high is not None]
         _decision_axes(axes, series, max((100 * d[2] for d in drawn), default=0.0))
         if drawn:
-            axes.fill_between([d[0] for d in drawn], [100 * d[1] for d in drawn],
-                              [100 * d[2] for d in drawn], color=look[view.lead].colour,
-                              alpha=0.14, linewidth=0)  # fmt: skip
+            axes.fill_between(
+                [d[0] for d in drawn],
+                [100 * d[1] for d in drawn],
+                [100 * d[2] for d in drawn],
+                color=look[view.lead].colour,
+                alpha=0.14,
+                linewidth=0,
+            )
         _direct_labels(axes, series, labels)
         svg = to_svg(figure, anchor, title, alt)
     caption = (
@@ -213,12 +266,17 @@ def decision_figure(view: View, index: int, look: Mapping[str, Look]) -> Figure:
 def _series(shown: Mapping[str, TargetEvaluation], look: Mapping[str, Look]) -> list[Series]:
     found: list[Series] = []
     for name, target in shown.items():
-        points = [(p.threshold, p.net_benefit.value) for p in target.decision_curve.points
-                  if isinstance(p.net_benefit, Estimate)]  # fmt: skip
+        points = [
+            (p.threshold, p.net_benefit.value)
+            for p in target.decision_curve.points
+            if isinstance(p.net_benefit, Estimate)
+        ]
         found.append((name, look[name], [p[0] for p in points], [100 * p[1] for p in points]))
-    points = [(p.threshold, p.treat_all.value)
-              for p in next(iter(shown.values())).decision_curve.points
-              if isinstance(p.treat_all, Estimate)]  # fmt: skip
+    points = [
+        (p.threshold, p.treat_all.value)
+        for p in next(iter(shown.values())).decision_curve.points
+        if isinstance(p.treat_all, Estimate)
+    ]
     found.append(("treat all", ALL, [p[0] for p in points], [100 * p[1] for p in points]))
     found.append(("treat none", NONE, [p[0] for p in points], [0.0 for _ in points]))
     return [s for s in found if s[2]]
@@ -229,10 +287,18 @@ def _decision_axes(axes: Axes, series: Sequence[Series], highest: float) -> None
 
     peak = max((max(s[3]) for s in series), default=1.0)
     top = max(1.12 * peak, min(highest, 1.6 * peak), 1.0)
-    axes.set_ylim(-0.2 * top, top)
+    lowest = min((min(s[3]) for s in series if s[0] != "treat all"), default=0.0)
+    axes.set_ylim(min(-0.2 * top, max(1.1 * lowest, -0.6 * top)), top)
     for name, look, x, y in series:
-        axes.plot(x, y, color=look.colour, dashes=look.dashes or (None, None), marker=look.marker,
-                  markersize=4, linewidth=0.9 if name == "treat none" else 1.4)  # fmt: skip
+        axes.plot(
+            x,
+            y,
+            color=look.colour,
+            dashes=look.dashes or (None, None),
+            marker=look.marker,
+            markersize=4,
+            linewidth=0.9 if name == "treat none" else 1.4,
+        )
     axes.set_xticks(sorted({x for s in series for x in s[2]}))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:g} %"))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True))
@@ -253,11 +319,23 @@ def _direct_labels(axes: Axes, series: Sequence[Series], room: float) -> None:
     right = max(x for s in series for x in s[2])
     for (_, look, _, _), lines, end, y in zip(series, words, ends, at, strict=True):
         axes.annotate(
-            "\n".join(lines), xy=(right, end), xytext=(12, (y - end) * points), va="center",
-            xycoords="data", textcoords="offset points", color=look.colour, annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": look.colour, "linewidth": 0.5, "shrinkA": 1,
-                        "shrinkB": 3, "relpos": (0, 0.5)},
-        )  # fmt: skip
+            "\n".join(lines),
+            xy=(right, end),
+            xytext=(12, (y - end) * points),
+            va="center",
+            xycoords="data",
+            textcoords="offset points",
+            color=look.colour,
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": look.colour,
+                "linewidth": 0.5,
+                "shrinkA": 1,
+                "shrinkB": 3,
+                "relpos": (0, 0.5),
+            },
+        )
 
 
 def _decision_alt(title: str, series: Sequence[Series]) -> str:
@@ -272,8 +350,19 @@ def _decision_data(every: Mapping[str, TargetEvaluation]) -> str:
     rows: list[list[object]] = []
     for name, target in every.items():
         for p in target.decision_curve.points:
-            rows.append([name, p.threshold, *_values(p.net_benefit), *_values(p.treat_all), 0.0,
-                         p.treated])  # fmt: skip
-    head = ["model", "threshold", "net_benefit", "lower", "upper", "treat_all", "treat_all_lower",
-            "treat_all_upper", "treat_none", "share_treated"]  # fmt: skip
+            rows.append(
+                [name, p.threshold, *_values(p.net_benefit), *_values(p.treat_all), 0.0, p.treated]
+            )
+    head = [
+        "model",
+        "threshold",
+        "net_benefit",
+        "lower",
+        "upper",
+        "treat_all",
+        "treat_all_lower",
+        "treat_all_upper",
+        "treat_none",
+        "share_treated",
+    ]
     return csv_text(head, rows)

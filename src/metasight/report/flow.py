@@ -77,8 +77,11 @@ def branch(view: View) -> Branch | None:
     """The split between the two populations; None where no criterion selects on the future."""
     criteria = view.contents.protocol.criteria
     flow = view.contents.flow
-    steps = [s for s in flow.steps
-             if not s.waived and s.criterion in criteria and criteria[s.criterion].selects_on_future]  # fmt: skip
+    steps = [
+        s
+        for s in flow.steps
+        if not s.waived and s.criterion in criteria and criteria[s.criterion].selects_on_future
+    ]
     if not steps:
         return None
     here = flow.all_eligible - flow.as_written
@@ -99,30 +102,51 @@ def flow_figure(view: View) -> Figure:
     main: list[Box] = [Box(f"Patients in the table (n = {count(flow.screened)})")]
     aside: list[list[Box]] = [[]]
     if flow.failed:
-        aside[0].append(Box(f"Left out for a problem in the data (n = {count(flow.failed)})",
-                            ("each with its reason in the ledger",)))  # fmt: skip
+        aside[0].append(
+            Box(
+                f"Left out for a problem in the data (n = {count(flow.failed)})",
+                ("each with its reason in the ledger",),
+            )
+        )
     main.append(Box(f"Assessed for eligibility (n = {count(flow.screened - flow.failed)})"))
     out = sum(n for _, n in excluded)
-    boxes = [Box(f"Excluded (n = {count(out)})",
-                 tuple(f"{text}: n = {count(n)}" for text, n in excluded) or ("nobody",))]  # fmt: skip
+    boxes = [
+        Box(
+            f"Excluded (n = {count(out)})",
+            tuple(f"{text}: n = {count(n)}" for text, n in excluded) or ("nobody",),
+        )
+    ]
     if unknown:
         held = sum(s.unknown for s in unknown)
-        boxes.append(Box(f"Eligibility unknown, not analysed (n = {count(held)})",
-                         tuple(f"{s.criterion} {s.text}: n = {count(s.unknown)}"
-                               for s in unknown)))  # fmt: skip
+        boxes.append(
+            Box(
+                f"Eligibility unknown, not analysed (n = {count(held)})",
+                tuple(f"{s.criterion} {s.text}: n = {count(s.unknown)}" for s in unknown),
+            )
+        )
     waived = [s.criterion for s in flow.steps if s.waived]
     if waived:
-        boxes.append(Box(f"Not assessed in this study: {listed(waived)}",
-                         ("waived, with the reasons in the text",), dashed=True))  # fmt: skip
+        boxes.append(
+            Box(
+                f"Not assessed in this study: {listed(waived)}",
+                ("waived, with the reasons in the text",),
+                dashed=True,
+            )
+        )
     aside.append(boxes)
     if split is None:
         main.append(_population(view, "as_written"))
         aside.append([])
     else:
         main.append(_population(view, "all_eligible"))
-        aside.append([
-            Box(f"Not eligible as written (n = {count(split.here)})",
-                tuple(f"{i} {t}" for i, t in zip(split.ids, split.texts, strict=True)))])  # fmt: skip
+        aside.append(
+            [
+                Box(
+                    f"Not eligible as written (n = {count(split.here)})",
+                    tuple(f"{i} {t}" for i, t in zip(split.ids, split.texts, strict=True)),
+                )
+            ]
+        )
         main.append(_population(view, "as_written"))
         aside.append([])
     alt = _alt(view, excluded, split)
@@ -132,8 +156,11 @@ def flow_figure(view: View) -> Figure:
 
 def _excluded(flow: FlowCounts, split: Branch | None) -> list[tuple[str, int]]:
     future = split.ids if split else ()
-    told = [(f"{s.criterion} {s.text}", s.excluded)
-            for s in flow.steps if s.excluded and s.criterion not in future]  # fmt: skip
+    told = [
+        (f"{s.criterion} {s.text}", s.excluded)
+        for s in flow.steps
+        if s.excluded and s.criterion not in future
+    ]
     if split and split.earlier:
         told.append((f"{listed(split.ids)} and another criterion", split.earlier))
     return told
@@ -147,8 +174,10 @@ def _population(view: View, name: str) -> Box:
     for analysis in view.contents.analyses:
         if analysis.population == name:
             lead = ", headline" if analysis is view.headline else ""
-            lines.append(f"{analysis.endpoint}{lead}: {count(analysis.n)} analysed, "
-                         f"{plural(analysis.events, 'event')}")  # fmt: skip
+            lines.append(
+                f"{analysis.endpoint}{lead}: {count(analysis.n)} analysed, "
+                f"{plural(analysis.events, 'event')}"
+            )
     return Box(f"{words} (n = {count(n)})", tuple(lines) or ("not analysed",))
 
 
@@ -156,8 +185,7 @@ def _drawn(main: list[Box], aside: list[list[Box]], alt: str) -> str:
     """Main column of boxes, with those who left to the right of the arrow below each."""
     left, right, between = 200.0, PAGE_PT - 200.0 - 46.0, 46.0
     heights = [b.height(left) for b in main]
-    sides = [sum(b.height(right) for b in boxes) + 8.0 * max(len(boxes) - 1, 0)
-             for boxes in aside]  # fmt: skip
+    sides = [sum(b.height(right) for b in boxes) + 8.0 * max(len(boxes) - 1, 0) for boxes in aside]
     gaps = [max(2 * GAP, s + GAP) if s else 2 * GAP for s in sides[:-1]]
     tall = sum(heights) + sum(gaps) + 2
     with canvas(PAGE_PT, tall) as figure:
@@ -188,51 +216,91 @@ def _box(axes: Axes, box: Box, x: float, y: float, width: float) -> None:
     from matplotlib.patches import Rectangle
 
     axes.add_patch(
-        Rectangle((x, y), width, box.height(width), facecolor="white" if box.dashed else "#f6f6f6",
-                  edgecolor=SOFT, linewidth=0.8, linestyle=(0, (3, 2)) if box.dashed else "-")
-    )  # fmt: skip
+        Rectangle(
+            (x, y),
+            width,
+            box.height(width),
+            facecolor="white" if box.dashed else "#f6f6f6",
+            edgecolor=SOFT,
+            linewidth=0.8,
+            linestyle=(0, (3, 2)) if box.dashed else "-",
+        )
+    )
     for k, (words, bold) in enumerate(box.words(width)):
-        axes.text(x + PAD, y + PAD + LINE * (k + 0.5), words, va="center", fontsize=SMALL,
-                  color=INK, fontweight="bold" if bold else "normal")  # fmt: skip
+        axes.text(
+            x + PAD,
+            y + PAD + LINE * (k + 0.5),
+            words,
+            va="center",
+            fontsize=SMALL,
+            color=INK,
+            fontweight="bold" if bold else "normal",
+        )
 
 
 def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    axes.annotate("", xy=end, xytext=start, zorder=0,
-                  arrowprops={"arrowstyle": "-|>", "color": SOFT, "linewidth": 0.9,
-                              "shrinkA": 0, "shrinkB": 0, "mutation_scale": 8})  # fmt: skip
+    axes.annotate(
+        "",
+        xy=end,
+        xytext=start,
+        zorder=0,
+        arrowprops={
+            "arrowstyle": "-|>",
+            "color": SOFT,
+            "linewidth": 0.9,
+            "shrinkA": 0,
+            "shrinkB": 0,
+            "mutation_scale": 8,
+        },
+    )
 
 
 def _alt(view: View, excluded: list[tuple[str, int]], split: Branch | None) -> str:
     flow = view.contents.flow
-    parts = [f"Of {plural(flow.screened, 'patient')} in the table, {count(flow.failed)} were left "
-             f"out for a problem in the data"]  # fmt: skip
+    parts = [
+        f"Of {plural(flow.screened, 'patient')} in the table, {count(flow.failed)} were left "
+        f"out for a problem in the data"
+    ]
     parts += [f"{count(n)} were excluded by {text}" for text, n in excluded]
-    parts += [f"{count(s.unknown)} were held back because {s.criterion} is unknown"
-              for s in flow.steps if s.unknown]  # fmt: skip
-    parts.append(f"{count(flow.all_eligible)} are eligible"
-                 + (f" but for {listed(split.ids)}" if split else ""))  # fmt: skip
+    parts += [
+        f"{count(s.unknown)} were held back because {s.criterion} is unknown"
+        for s in flow.steps
+        if s.unknown
+    ]
+    parts.append(
+        f"{count(flow.all_eligible)} are eligible"
+        + (f" but for {listed(split.ids)}" if split else "")
+    )
     if split:
         parts.append(f"{count(flow.as_written)} are eligible as written")
     return "Flow diagram. " + "; ".join(parts) + "."
 
 
 def _caption(view: View, split: Branch | None) -> str:
-    text = ("Flow of patients. Each excluded patient is counted once, under the first criterion in "
-            "protocol order that excludes him or her.")  # fmt: skip
+    text = (
+        "Flow of patients. Each excluded patient is counted once, under the first criterion in "
+        "protocol order that excludes him or her."
+    )
     if split:
         lead = POPULATIONS.get(view.headline.population, view.headline.population)
-        text += (f" {listed(split.ids)} looks at what happened after time zero; the study is "
-                 f"therefore analysed in both populations, and leads with “{lead}”.")  # fmt: skip
+        text += (
+            f" {listed(split.ids)} looks at what happened after time zero; patients are "
+            f"therefore counted with and without it, and the report leads with “{lead}”."
+        )
     return text
 
 
 def _data(flow: FlowCounts) -> str:
-    rows: list[list[object]] = [["screened", "", "", flow.screened],
-                                ["data problem", "", "", flow.failed]]  # fmt: skip
+    rows: list[list[object]] = [
+        ["screened", "", "", flow.screened],
+        ["data problem", "", "", flow.failed],
+    ]
     for s in flow.steps:
         state = "waived" if s.waived else s.kind
         rows.append([f"{state} {s.criterion}: excluded", s.text, s.waived, s.excluded])
         rows.append([f"{state} {s.criterion}: unknown", s.text, s.waived, s.unknown])
-    rows += [["eligible as written", "", "", flow.as_written],
-             ["all eligible", "", "", flow.all_eligible]]  # fmt: skip
+    rows += [
+        ["eligible as written", "", "", flow.as_written],
+        ["all eligible", "", "", flow.all_eligible],
+    ]
     return csv_text(["step", "criterion", "waived_because", "patients"], rows)

@@ -67,8 +67,14 @@ class Mark:
             case Contrast():
                 return cls(found.difference * scale, found.lower * scale, found.upper * scale)
             case Pooled():
-                return cls(found.value, found.lower, found.upper, found.prediction_lower,
-                           found.prediction_upper, pooled=True)  # fmt: skip
+                return cls(
+                    found.value,
+                    found.lower,
+                    found.upper,
+                    found.prediction_lower,
+                    found.prediction_upper,
+                    pooled=True,
+                )
             case Estimate():
                 lower = None if found.lower is None else found.lower * scale
                 upper = None if found.upper is None else found.upper * scale
@@ -128,8 +134,11 @@ def forest(about: Forest, lines: Sequence[Line], panels: Sequence[Panel]) -> Fig
     values = len(panels) <= 2
     side = 6.0
     if values:
-        side = 10 + max(width_of(_value(line.marks[k], p.digits))
-                        for line in lines for k, p in enumerate(panels))  # fmt: skip
+        side = 10 + max(
+            width_of(_value(line.marks[k], p.digits))
+            for line in lines
+            for k, p in enumerate(panels)
+        )
     gap = 16.0
     widest = max(  # a group's head may run on: nothing is drawn on its line
         width_of(part) for line in lines if not line.group for part in (line.label, line.note)
@@ -137,8 +146,10 @@ def forest(about: Forest, lines: Sequence[Line], panels: Sequence[Panel]) -> Fig
     label_width = min(150.0, widest) + 12
     width = (PAGE_PT - label_width - len(panels) * (gap + side)) / len(panels)
     labels = [wrap(line.label, PAGE_PT if line.group else label_width - 10) for line in lines]
-    heights = [max(18.0, 10.5 * (len(w) + bool(line.note)) + 7)
-               for line, w in zip(lines, labels, strict=True)]  # fmt: skip
+    heights = [
+        max(18.0, 10.5 * (len(w) + bool(line.note)) + 7)
+        for line, w in zip(lines, labels, strict=True)
+    ]
     titles = [wrap(p.title, width + side, NORMAL) for p in panels]
     top = 12.0 * max(len(t) for t in titles) + 10
     tall = sum(heights)
@@ -158,28 +169,48 @@ def forest(about: Forest, lines: Sequence[Line], panels: Sequence[Panel]) -> Fig
             for y, line in zip(middles, lines, strict=True):
                 _draw(axes, line.marks[k], line.look, y, limits)
                 if values and not line.group:
-                    axes.annotate(_value(line.marks[k], panel.digits), (1, y), (4, 0),
-                                  xycoords=("axes fraction", "data"), textcoords="offset points",
-                                  va="center", color=INK)  # fmt: skip
-            figure.text(left / PAGE_PT, 1 - 2 / (top + tall + 34), "\n".join(titles[k]),
-                        fontsize=NORMAL, fontweight="bold", va="top", linespacing=1.15)  # fmt: skip
+                    axes.annotate(
+                        _value(line.marks[k], panel.digits),
+                        (1, y),
+                        (4, 0),
+                        xycoords=("axes fraction", "data"),
+                        textcoords="offset points",
+                        va="center",
+                        color=INK,
+                    )
+            figure.text(
+                left / PAGE_PT,
+                1 - 2 / (top + tall + 34),
+                "\n".join(titles[k]),
+                fontsize=NORMAL,
+                fontweight="bold",
+                va="top",
+                linespacing=1.15,
+            )
         _label(figure, lines, labels, [top + m for m in middles])
         svg = to_svg(figure, about.anchor, about.title, about.alt)
     return Figure(about.anchor, svg, PAGE_PT, about.alt, about.caption, _data(lines, panels))
 
 
-def _label(figure: Canvas, lines: Sequence[Line], labels: Sequence[list[str]],
-           middles: Sequence[float]) -> None:  # fmt: skip
+def _label(
+    figure: Canvas, lines: Sequence[Line], labels: Sequence[list[str]], middles: Sequence[float]
+) -> None:
     down = float(figure.get_size_inches()[1]) * 72
     for line, words, y in zip(lines, labels, middles, strict=True):
         n = len(words) + bool(line.note)
         first = y - (n - 1) * 5.25
         for k, text in enumerate(words):
-            figure.text(0.004, 1 - (first + 10.5 * k) / down, text, va="center",
-                        fontweight="bold" if line.group else "normal")  # fmt: skip
+            figure.text(
+                0.004,
+                1 - (first + 10.5 * k) / down,
+                text,
+                va="center",
+                fontweight="bold" if line.group else "normal",
+            )
         if line.note:
-            figure.text(0.004, 1 - (first + 10.5 * len(words)) / down, line.note, va="center",
-                        color=SOFT)  # fmt: skip
+            figure.text(
+                0.004, 1 - (first + 10.5 * len(words)) / down, line.note, va="center", color=SOFT
+            )
 
 
 def _value(mark: Mark, digits: int) -> str:
@@ -193,8 +224,12 @@ def _value(mark: Mark, digits: int) -> str:
 
 def _limits(marks: Sequence[Mark], panel: Panel) -> tuple[float, float]:
     """Axis limits: all estimates and the null; intervals up to a sensible distance."""
-    seen = [v for m in marks for v in (m.value, m.lower, m.upper, m.low_outer, m.high_outer)
-            if v is not None and math.isfinite(v) and (v > 0 or not panel.log)]  # fmt: skip
+    seen = [
+        v
+        for m in marks
+        for v in (m.value, m.lower, m.upper, m.low_outer, m.high_outer)
+        if v is not None and math.isfinite(v) and (v > 0 or not panel.log)
+    ]
     if panel.null is not None:
         seen.append(panel.null)
     if not seen:
@@ -239,33 +274,76 @@ def _tick(value: float, _: object) -> str:
 def _draw(axes: Axes, mark: Mark, look: Look, y: float, limits: tuple[float, float]) -> None:
     if mark.value is None:
         if mark.reason:
-            axes.annotate("\u2013", (0.5, y), xycoords=("axes fraction", "data"), va="center",
-                          ha="center", color=SOFT)  # fmt: skip
+            axes.annotate(
+                "\u2013",
+                (0.5, y),
+                xycoords=("axes fraction", "data"),
+                va="center",
+                ha="center",
+                color=SOFT,
+            )
         return
     if mark.low_outer is not None and mark.high_outer is not None:
-        axes.plot([mark.low_outer, mark.high_outer], [y, y], color=INK, linewidth=0.8,
-                  marker="|", markersize=5)  # fmt: skip
+        axes.plot(
+            [mark.low_outer, mark.high_outer],
+            [y, y],
+            color=INK,
+            linewidth=0.8,
+            marker="|",
+            markersize=5,
+        )
     if mark.lower is not None and mark.upper is not None:
         if mark.pooled:
-            axes.fill([mark.lower, mark.value, mark.upper, mark.value], [y, y - 5, y, y + 5],
-                      color=look.colour, zorder=3)  # fmt: skip
+            axes.fill(
+                [mark.lower, mark.value, mark.upper, mark.value],
+                [y, y - 5, y, y + 5],
+                color=look.colour,
+                zorder=3,
+            )
             return
         low, high = max(mark.lower, limits[0]), min(mark.upper, limits[1])
         axes.plot([low, high], [y, y], color=look.colour, linewidth=1.4, solid_capstyle="butt")
         for end, cut, arrow in ((low, mark.lower, "<"), (high, mark.upper, ">")):
             if end != cut:
                 axes.plot([end], [y], marker=arrow, color=look.colour, markersize=4)
-    axes.plot([mark.value], [y], marker=look.marker, color=look.colour, markersize=5.5,
-              markeredgecolor="white", markeredgewidth=0.6, zorder=3)  # fmt: skip
+    axes.plot(
+        [mark.value],
+        [y],
+        marker=look.marker,
+        color=look.colour,
+        markersize=5.5,
+        markeredgecolor="white",
+        markeredgewidth=0.6,
+        zorder=3,
+    )
 
 
 def _data(lines: Sequence[Line], panels: Sequence[Panel]) -> str:
     rows = [
-        [line.label, line.note, panel.title, m.value, m.lower, m.upper, m.low_outer, m.high_outer,
-         m.reason]
-        for line in lines if not line.group
+        [
+            line.label,
+            line.note,
+            panel.title,
+            m.value,
+            m.lower,
+            m.upper,
+            m.low_outer,
+            m.high_outer,
+            m.reason,
+        ]
+        for line in lines
+        if not line.group
         for panel, m in zip(panels, line.marks, strict=True)
-    ]  # fmt: skip
-    head = ["line", "note", "measure", "value", "lower", "upper", "prediction_lower",
-            "prediction_upper", "not_estimable"]  # fmt: skip
+    ]
+    head = [
+        "line",
+        "note",
+        "measure",
+        "value",
+        "lower",
+        "upper",
+        "prediction_lower",
+        "prediction_upper",
+        "not_estimable",
+    ]
     return csv_text(head, rows)

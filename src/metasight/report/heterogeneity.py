@@ -1,4 +1,4 @@
-"""Does performance hold elsewhere: in other centres, later, and in subgroups?"""
+"""Whether performance holds elsewhere: in other centres, later, and in subgroups."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from metasight.report.blocks import (
     Heading,
     Paragraph,
     Row,
+    numeric,
 )
 from metasight.report.drawing import HEADLINE, REFERENCE, Look, looks
 from metasight.report.forest import Forest, Line, Mark, Panel, forest
@@ -34,6 +35,7 @@ from metasight.report.wording import (
     pooled,
 )
 from metasight.validation.results import (
+    CentreEvaluation,
     CentreSummary,
     NotEstimable,
     Pooled,
@@ -61,9 +63,14 @@ def _centres(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
     found = view.headline.centres
     if found is None:
         why = view.contents.single_centre_reason or "no reason is given in the study file"
-        yield Callout("warning", "Leave-one-centre-out was not done",
-                      (f"Reason given: {why}. Whether the model holds in a hospital that it has not "
-                       "seen is therefore unknown.",))  # fmt: skip
+        yield Callout(
+            "warning",
+            "Leave-one-centre-out was not done",
+            (
+                f"Reason given: {why}. Whether the model holds in a hospital that it has not "
+                "seen is therefore unknown.",
+            ),
+        )
         return
     yield Paragraph(in_years(" ".join(found.notes)))
     for k, model in enumerate(m for m in view.leading if m in found.models):
@@ -72,42 +79,54 @@ def _centres(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
             yield Paragraph(f"{model}: not estimable: {summary.not_estimable}.")
         else:
             yield _centre_figure(model, summary, look[model], k)
-    yield _centre_table(view)
+    yield _centre_table(view, found)
     if view.headline.gaps:
         yield _gap_table(view)
 
 
 def _measure_name(measure: str) -> str:
-    return {"harrell_c": "Harrell’s C", "uno_c": "Uno’s C"}.get(measure, measure.replace("_", " "))
+    return measure.replace("Harrell's", "Harrell’s").replace("ordinal c-index", "Ordinal C")
 
 
 def _centre_figure(model: str, summary: CentreSummary, look: Look, k: int) -> Figure:
     measure = _measure_name(summary.measure)
     lines = [
-        Line(c.centre, look, (Mark.of(c.discrimination), Mark.of(c.oe)),
-             f"{plural(c.n, 'patient')}, {plural(c.events, 'event')}")
+        Line(
+            c.centre,
+            look,
+            (Mark.of(c.discrimination), Mark.of(c.oe)),
+            f"{plural(c.n, 'patient')}, {plural(c.events, 'event')}",
+        )
         for c in summary.centres
-    ]  # fmt: skip
+    ]
     both = (summary.discrimination, summary.oe)
     if any(isinstance(p, Pooled) for p in both):
-        lines.append(Line("Pooled (REML, Hartung–Knapp)", look, (Mark.of(both[0]), Mark.of(both[1])),
-                          "thin line: prediction interval"))  # fmt: skip
+        lines.append(
+            Line(
+                "Pooled (REML, Hartung–Knapp)",
+                look,
+                (Mark.of(both[0]), Mark.of(both[1])),
+                "thin line: prediction interval",
+            )
+        )
     told = "; ".join(f"{c.centre} {metric(c.discrimination, 2)}" for c in summary.centres)
     about = Forest(
         f"centres-{k}",
         f"Left-out centres: {model}",
-        f"“{model}” in centres that it was not fitted to, with 95 % intervals; diamond: average over "
+        f"“{model}” in centres that it was not fitted to, with 95 % intervals; diamond: average "
+        "over "
         "centres; thin line: 95 % prediction interval for a new centre (three centres or more).",
         f"{measure} of {model} in left-out centres: {told}; pooled {pooled(both[0], 2)}.",
     )
-    return forest(about, lines, [Panel(measure, "0.5 is chance", 0.5),
-                                 Panel("O/E", "1 is calibrated", 1.0, log=True)])  # fmt: skip
+    return forest(
+        about,
+        lines,
+        [Panel(measure, "0.5 is chance", 0.5), Panel("O/E", "1 is calibrated", 1.0, log=True)],
+    )
 
 
-def _centre_table(view: View) -> DataTable:
-    found, notes = view.headline.centres, Footnotes()
-    assert found is not None
-    rows = []
+def _centre_table(view: View, found: CentreEvaluation) -> DataTable:
+    notes, rows = Footnotes(), []
     for m in view.order(view.evaluation):
         summary = found.models.get(m)
         if summary is None:
@@ -121,38 +140,62 @@ def _centre_table(view: View) -> DataTable:
             i2 = percent(c.i2)
             if c.prediction_lower is not None and c.prediction_upper is not None:
                 low_high = f"{number(c.prediction_lower, 2)} to {number(c.prediction_upper, 2)}"
-        rows.append(Row((m, notes.metric(c), low_high, i2, notes.metric(summary.oe, 2)),
-                        strong=m == view.lead))  # fmt: skip
+        rows.append(
+            Row(
+                (m, notes.metric(c), low_high, i2, notes.metric(summary.oe, 2)),
+                strong=m == view.lead,
+            )
+        )
     return DataTable(
         "centres-table",
         "Average over left-out centres.",
-        (Column("Model", weight=2), Column("Discrimination", numeric=True, weight=1.6),
-         Column("Prediction interval", numeric=True, weight=1.3), Column("I²", numeric=True, weight=0.6),
-         Column("O/E", numeric=True, weight=1.5)),
+        (
+            Column("Model", weight=2),
+            numeric("Discrimination", 1.6),
+            numeric("Prediction interval", 1.3),
+            numeric("I²", 0.6),
+            numeric("O/E", 1.5),
+        ),
         tuple(rows),
-        (*notes.notes, "I²: share of the spread between centres that is more than chance. With few "
-         "centres all of this is uncertain."),
-    )  # fmt: skip
+        (
+            *notes.notes,
+            "I²: share of the spread between centres that is more than chance. With few "
+            "centres all of this is uncertain.",
+        ),
+    )
 
 
 def _gap_table(view: View) -> DataTable:
     notes = Footnotes()
-    ordered = sorted(view.headline.gaps, key=lambda g: view.models.index(g.model)
-                     if g.model in view.models else len(view.models))  # fmt: skip
+    ordered = sorted(
+        view.headline.gaps,
+        key=lambda g: view.models.index(g.model) if g.model in view.models else len(view.models),
+    )
     rows = tuple(
-        Row((g.model, notes.metric(g.random_folds), notes.metric(g.left_out_centres),
-             notes.contrast(g.gap)), strong=g.model == view.lead)
+        Row(
+            (
+                g.model,
+                notes.metric(g.random_folds),
+                notes.metric(g.left_out_centres),
+                notes.contrast(g.gap),
+            ),
+            strong=g.model == view.lead,
+        )
         for g in ordered
-    )  # fmt: skip
+    )
     return DataTable(
         "gaps",
         f"Random folds against left-out centres ({ordered[0].measure}): a gap above zero is what a "
         "model owes to having seen the centre before.",
-        (Column("Model", weight=2), Column("Random folds", numeric=True, weight=1.5),
-         Column("Left-out centres", numeric=True, weight=1.5), Column("Gap", numeric=True, weight=1.6)),
+        (
+            Column("Model", weight=2),
+            numeric("Random folds", 1.5),
+            numeric("Left-out centres", 1.5),
+            numeric("Gap", 1.6),
+        ),
         rows,
         notes.notes,
-    )  # fmt: skip
+    )
 
 
 # ------------------------------------------------------------------------------------------ time
@@ -164,26 +207,49 @@ def _temporal(view: View) -> Iterator[Block]:
         return
     yield Heading(2, "Later patients (temporal split)", "temporal")
     d = later.data
-    yield Paragraph(f"Models fitted to earlier patients were judged in {plural(d.n_patients, 'later patient')} "
-                    f"with {plural(d.n_events, 'event')}.")  # fmt: skip
+    yield Paragraph(
+        f"Models fitted to earlier patients were judged in {plural(d.n_patients, 'later patient')} "
+        f"with {plural(d.n_events, 'event')}."
+    )
     notes, rows = Footnotes(), []
     for m in view.order(later):
         model = later.models[m]
         rows.append(Row((m,), group=True))
-        rows.append(Row((discrimination_name(later.kind),
-                         notes.metric(discrimination(model, later.kind)), "–", "–"), indent=True))  # fmt: skip
+        rows.append(
+            Row(
+                (
+                    discrimination_name(later.kind),
+                    notes.metric(discrimination(model, later.kind)),
+                    "–",
+                    "–",
+                ),
+                indent=True,
+            )
+        )
         for t in model.targets:
-            rows.append(Row((f"AUC {at_target(t)}", notes.metric(t.auc),
-                             notes.metric(t.ipa, 1, scale=100), notes.metric(t.calibration.oe, 2)),
-                            indent=True))  # fmt: skip
+            rows.append(
+                Row(
+                    (
+                        f"AUC {at_target(t)}",
+                        notes.metric(t.auc),
+                        notes.metric(t.ipa, 1, scale=100),
+                        notes.metric(t.calibration.oe, 2),
+                    ),
+                    indent=True,
+                )
+            )
     yield DataTable(
         "temporal-table",
         "Performance in later patients.",
-        (Column("Model", weight=1.7), Column("Discrimination", numeric=True, weight=1.5),
-         Column("IPA, %", numeric=True, weight=1.5), Column("O/E", numeric=True, weight=1.5)),
+        (
+            Column("Model", weight=1.7),
+            numeric("Discrimination", 1.5),
+            numeric("IPA, %", 1.5),
+            numeric("O/E", 1.5),
+        ),
         tuple(rows),
         notes.notes,
-    )  # fmt: skip
+    )
 
 
 # ------------------------------------------------------------------------------------- subgroups
@@ -196,9 +262,11 @@ def _subgroups(view: View) -> Iterator[Block]:
         return
     where = targets(view.evaluation)
     at = at_target(where[0] if view.nodal else where[-1])
-    yield Paragraph(f"The headline model in parts of the cohort, {at}. Subgroups are described, not "
-                    "tested: intervals that overlap are no proof of likeness, and a continuous "
-                    "variable is cut at its median for description only.")  # fmt: skip
+    yield Paragraph(
+        f"The headline model in parts of the cohort, {at}. Subgroups are described, not "
+        "tested: intervals that overlap are no proof of likeness, and a continuous "
+        "variable is cut at its median for description only."
+    )
     yield _subgroup_table(view, groups)
     yield _subgroup_figure(view, groups, at)
 
@@ -211,11 +279,17 @@ def _subgroup_figure(view: View, groups: tuple[SubgroupEvaluation, ...], at: str
         if g.variable != variable:
             variable = g.variable
             lines.append(Line(view.label(variable), HEADLINE, nothing, group=True))
-        lines.append(Line(f"  {level_name(view, g)}", HEADLINE if view.has_increment else REFERENCE,
-                          (Mark.of(g.discrimination), Mark.of(g.oe)),
-                          f"{plural(g.n, 'patient')}, {plural(g.events, 'event')}"))  # fmt: skip
-    told = "; ".join(f"{view.label(g.variable)} {g.level}: {metric(g.discrimination, 2)}"
-                     for g in groups)  # fmt: skip
+        lines.append(
+            Line(
+                f"  {level_name(view, g)}",
+                HEADLINE if view.has_increment else REFERENCE,
+                (Mark.of(g.discrimination), Mark.of(g.oe)),
+                f"{plural(g.n, 'patient')}, {plural(g.events, 'event')}",
+            )
+        )
+    told = "; ".join(
+        f"{view.label(g.variable)} {g.level}: {metric(g.discrimination, 2)}" for g in groups
+    )
     about = Forest(
         "subgroups-figure",
         "Subgroups",
@@ -223,8 +297,11 @@ def _subgroup_figure(view: View, groups: tuple[SubgroupEvaluation, ...], at: str
         f"Discrimination of {view.lead} in subgroups: {told}.",
     )
     name = discrimination_name(view.kind)
-    return forest(about, lines, [Panel(name, "0.5 is chance", 0.5),
-                                 Panel("O/E", "1 is calibrated", 1.0, log=True)])  # fmt: skip
+    return forest(
+        about,
+        lines,
+        [Panel(name, "0.5 is chance", 0.5), Panel("O/E", "1 is calibrated", 1.0, log=True)],
+    )
 
 
 def level_name(view: View, g: SubgroupEvaluation) -> str:
@@ -246,17 +323,25 @@ def _subgroup_table(view: View, groups: tuple[SubgroupEvaluation, ...]) -> DataT
         if isinstance(reason, NotEstimable) and isinstance(g.auc, NotEstimable):
             cells = (notes.mark(reason.not_estimable), "–", "–", "–")
         else:
-            cells = (notes.metric(g.discrimination), notes.metric(g.auc), notes.metric(g.oe, 2),
-                     notes.metric(g.ipa, 1, scale=100))  # fmt: skip
+            cells = (
+                notes.metric(g.discrimination),
+                notes.metric(g.auc),
+                notes.metric(g.oe, 2),
+                notes.metric(g.ipa, 1, scale=100),
+            )
         rows.append(Row((level_name(view, g), count(g.n), count(g.events), *cells), indent=True))
     return DataTable(
         "subgroups-table",
         f"“{view.lead}” in subgroups.",
-        (Column("Subgroup", weight=1.2), Column("Patients", numeric=True, weight=0.75),
-         Column("Events", numeric=True, weight=0.7),
-         Column(discrimination_name(view.kind), numeric=True, weight=1.4),
-         Column("AUC", numeric=True, weight=1.4), Column("O/E", numeric=True, weight=1.2),
-         Column("IPA, %", numeric=True, weight=1.4)),
+        (
+            Column("Subgroup", weight=1.2),
+            numeric("Patients", 0.75),
+            numeric("Events", 0.7),
+            numeric(discrimination_name(view.kind), 1.4),
+            numeric("AUC", 1.4),
+            numeric("O/E", 1.2),
+            numeric("IPA, %", 1.4),
+        ),
         tuple(rows),
         notes.notes,
-    )  # fmt: skip
+    )

@@ -25,8 +25,9 @@ def to_html(document: Document) -> str:
         if block["b"] == "table":
             block["parts"] = list(_parts(block["rows"]))
             block["total"] = sum(c["weight"] or 0 for c in block["columns"])
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-                              lstrip_blocks=True)  # fmt: skip
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     template = environment.from_string((here / "report.html.j2").read_text("utf-8"))
     css = Markup((here / "report.css").read_text("utf-8"))  # noqa: S704
     return template.render(d=data, css=css)

@@ -37,14 +37,22 @@ def section(view: View) -> list[Block]:
     found = tuple(limitations(view))
     return [
         Heading(1, "Limitations", "limitations"),
-        Paragraph("Written by metasight from what happened in this run. None of it can be switched "
-                  "off, and none of it is complete."),
+        Paragraph(
+            "Written by metasight from what happened in this run. None of it can be switched "
+            "off, and none of it is complete."
+        ),
         BulletList(found),
-        Callout("author", "For the authors to add", (
-            "How these limitations may have changed the results and in which direction; selection "
-            "of patients before they entered the table; how the outcome was ascertained and by "
-            "whom; differences in treatment between then and now; for whom the results hold.",)),
-    ]  # fmt: skip
+        Callout(
+            "author",
+            "For the authors to add",
+            (
+                "How these limitations may have changed the results and in which direction; "
+                "selection "
+                "of patients before they entered the table; how the outcome was ascertained and by "
+                "whom; differences in treatment between then and now; for whom the results hold.",
+            ),
+        ),
+    ]
 
 
 def limitations(view: View) -> Iterator[Text]:
@@ -77,21 +85,32 @@ def _evidence(view: View) -> Iterator[Text]:
     name = discrimination_name(view.kind)
     if isinstance(lead, Estimate) and lead.lower is not None and lead.upper is not None:
         if lead.lower <= 0.5 <= lead.upper:
-            yield _item("No signal shown.", f"{name} of “{view.lead}” is {metric(lead)}; chance is "
-                        "not excluded.")  # fmt: skip
+            yield _item(
+                "No signal shown.",
+                f"{name} of “{view.lead}” is {metric(lead)}; chance is not excluded.",
+            )
         elif lead.upper - lead.lower > WIDE_INTERVAL:
-            yield _item("Wide intervals.", f"{name} of “{view.lead}” is {metric(lead)}: the data "
-                        "do not tell a poor model from a good one.")  # fmt: skip
+            yield _item(
+                "Wide intervals.",
+                f"{name} of “{view.lead}” is {metric(lead)}: the data "
+                "do not tell a poor model from a good one.",
+            )
     found = view.headline_comparison
     if view.has_increment and found is not None:
         gap = discrimination_contrast(found, view.kind)
         if isinstance(gap, Contrast) and gap.lower <= 0 <= gap.upper:
-            yield _item("Increment not shown.", f"The difference in {name} between “{view.lead}” and "
-                        f"“{view.reference}” is {contrast(gap)}; zero is not excluded.")  # fmt: skip
+            yield _item(
+                "Increment not shown.",
+                f"The difference in {name} between “{view.lead}” and "
+                f"“{view.reference}” is {contrast(gap)}; zero is not excluded.",
+            )
     if not view.external:
-        yield _item("Intervals leave out part of the uncertainty.", "They resample the patients but "
-                    "do not refit the models, and no correction was made for several models, "
-                    "horizons and measures.")  # fmt: skip
+        yield _item(
+            "Intervals leave out part of the uncertainty.",
+            "They resample the patients but "
+            "do not refit the models, and no correction was made for several models, "
+            "horizons and measures.",
+        )
     missing = dict.fromkeys(
         f"{m}, {what}: {why}" for m, what, why in not_estimable(view.evaluation)
     )
@@ -106,16 +125,25 @@ def _size(view: View) -> Iterator[Text]:
     elif size is not None and size.required_n is None:
         yield _item("Sample size not assessed.", sentence(size.assumptions))
     if view.headline.events < FEW_EVENTS:
-        yield _item("Few events.", f"{plural(view.headline.events, 'event')} among "
-                    f"{plural(view.headline.n, 'patient')}; about {FEW_EVENTS} are wanted to judge a "
-                    "model.")  # fmt: skip
+        yield _item(
+            "Few events.",
+            f"{plural(view.headline.events, 'event')} among "
+            f"{plural(view.headline.n, 'patient')}; about {FEW_EVENTS} are wanted to judge a "
+            "model.",
+        )
     found = view.contents.optimism
     if found is not None and found.mape >= 0.03:
-        yield _item("Individual risks are unstable.", "Refitted to other patients of the same kind, a "
-                    f"risk moves by {number(100 * found.mape, 1)} percentage points on average.")  # fmt: skip
+        yield _item(
+            "Individual risks are unstable.",
+            "Refitted to other patients of the same kind, a "
+            f"risk moves by {number(100 * found.mape, 1)} percentage points on average.",
+        )
     if found is not None and found.optimism >= 0.05:
-        yield _item("Optimism.", f"The apparent C of “{found.model}” is {number(found.optimism)} too "
-                    "high; only the cross-fitted figures may be quoted.")  # fmt: skip
+        yield _item(
+            "Optimism.",
+            f"The apparent C of “{found.model}” is {number(found.optimism)} too "
+            "high; only the cross-fitted figures may be quoted.",
+        )
 
 
 def _generality(view: View) -> Iterator[Text]:
@@ -123,38 +151,58 @@ def _generality(view: View) -> Iterator[Text]:
         yield _item("A demonstration.", sentence(view.contents.demonstration))
     if view.external:
         return
-    yield _item("No external validation.", "All patients come from the data that the models were "
-                "developed in; performance elsewhere is unknown.")  # fmt: skip
+    yield _item(
+        "No external validation.",
+        "All patients come from the data that the models were "
+        "developed in; performance elsewhere is unknown.",
+    )
     if view.headline.centres is None:
         why = view.contents.single_centre_reason or "no reason given"
-        yield _item("Not tested across centres.", "Leave-one-centre-out was not done: "
-                    f"{stopped(why)}")  # fmt: skip
+        yield _item(
+            "Not tested across centres.", f"Leave-one-centre-out was not done: {stopped(why)}"
+        )
     elif view.evaluation.data.n_centres < 4:
-        yield _item("Few centres.", f"{plural(view.evaluation.data.n_centres, 'centre')} say little "
-                    "about a new one.")  # fmt: skip
+        yield _item(
+            "Few centres.",
+            f"{plural(view.evaluation.data.n_centres, 'centre')} say little about a new one.",
+        )
     if view.headline.temporal is None:
         yield _item("Not tested over time.", "Patients were not split by date; a model may age.")
 
 
 def _patients(view: View) -> Iterator[Text]:
     contents = view.contents
-    yield _item("Retrospective.", "The patients were treated before this analysis, from tables kept "
-                "for other purposes, unless the authors state otherwise.")  # fmt: skip
+    yield _item(
+        "Retrospective.",
+        "The patients were treated before this analysis, from tables kept "
+        "for other purposes, unless the authors state otherwise.",
+    )
     waived = [s.criterion for s in contents.flow.steps if s.waived]
     if waived:
-        yield _item("Criteria not assessed.", f"{listed(waived)} were waived: patients whom the "
-                    "protocol would have excluded may be among those analysed.")  # fmt: skip
+        yield _item(
+            "Criteria not assessed.",
+            f"{listed(waived)} were waived: patients whom the "
+            "protocol would have excluded may be among those analysed.",
+        )
     held = sum(s.unknown for s in contents.flow.steps)
     if held:
-        yield _item("Unknown eligibility.", f"{plural(held, 'patient')} could not be assessed and "
-                    "were held back; they may differ from the others.")  # fmt: skip
+        yield _item(
+            "Unknown eligibility.",
+            f"{plural(held, 'patient')} could not be assessed and "
+            "were held back; they may differ from the others.",
+        )
     if contents.flow.failed:
-        yield _item("Problems in the data.", f"{plural(contents.flow.failed, 'patient')} were left "
-                    "out for a problem in their row.")  # fmt: skip
+        yield _item(
+            "Problems in the data.",
+            f"{plural(contents.flow.failed, 'patient')} were left out for a problem in their row.",
+        )
     if contents.flow.as_written != contents.flow.all_eligible:
         gap = contents.flow.all_eligible - contents.flow.as_written
-        yield _item("A criterion that selects on the future.", f"{plural(gap, 'patient')} would be "
-                    "removed by what was only known later; results are given both ways.")  # fmt: skip
+        yield _item(
+            "A criterion that selects on the future.",
+            f"{plural(gap, 'patient')} would be "
+            "removed by what was only known later; results are given both ways.",
+        )
     if not contents.accrual:
         yield _item("Accrual not dated.", "When the patients were treated is not in the tables.")
 
@@ -169,22 +217,32 @@ def _outcome(view: View) -> Iterator[Text]:
         yield _item("Horizons refused.", sentence("; ".join(view.headline.refused_horizons)))
     unseen = view.evaluation.data.n_unobserved
     if unseen:
-        yield _item("Outcome not observed.", f"In {plural(unseen, 'patient')} nodes were not examined; "
-                    "the figures hold for those in whom they were.")  # fmt: skip
+        yield _item(
+            "Outcome not observed.",
+            f"In {plural(unseen, 'patient')} nodes were not examined; "
+            "the figures hold for those in whom they were.",
+        )
     if view.headline.failures:
-        yield _item("Failed fits.", f"{plural(len(view.headline.failures), 'fit')} failed; the models "
-                    "concerned are left out.")  # fmt: skip
+        yield _item(
+            "Failed fits.",
+            f"{plural(len(view.headline.failures), 'fit')} failed; the models "
+            "concerned are left out.",
+        )
 
 
 def _predictors(view: View) -> Iterator[Text]:
     absent = {f: n for f, n in view.headline.missing.items() if n}
     if absent:
         worst = max(absent, key=lambda f: absent[f])
-        yield _item("Missing values.", f"{count(len(absent))} of "
-                    f"{plural(len(view.headline.missing), 'predictor')}; most in "
-                    f"{view.label(worst)} ({percent(absent[worst] / view.headline.n)}). They were "
-                    "imputed as missing at random.")  # fmt: skip
+        yield _item(
+            "Missing values.",
+            f"{count(len(absent))} of "
+            f"{plural(len(view.headline.missing), 'predictor')}; most in "
+            f"{view.label(worst)} ({percent(absent[worst] / view.headline.n)}). They were "
+            "imputed as missing at random.",
+        )
     if view.contents.constants:
         names = listed(view.label(c) for c in view.contents.constants)
-        yield _item("Stated, not measured.", f"The same value was taken for every patient for: "
-                    f"{names}.")  # fmt: skip
+        yield _item(
+            "Stated, not measured.", f"The same value was taken for every patient for: {names}."
+        )

@@ -18,6 +18,7 @@ from metasight.report.blocks import (
     Row,
     Strong,
     Text,
+    numeric,
 )
 from metasight.report.view import POPULATIONS, View
 from metasight.report.wording import in_years, listed, number, plural, points, sentence, years
@@ -41,19 +42,31 @@ def section(view: View) -> list[Block]:
 def _endpoints(view: View) -> DataTable:
     done = {a.endpoint for a in view.contents.analyses}
     rows = [
-        Row((e.label + (" (primary)" if e.primary else ""), _event(view, e), _when(e),
-             points(e.thresholds), e.source + ("" if e.name in done else ". Not analysed here")),
-            strong=e.name == view.headline.endpoint)
+        Row(
+            (
+                e.label + (" (primary)" if e.primary else ""),
+                _event(view, e),
+                _when(e),
+                points(e.thresholds),
+                e.source + ("" if e.name in done else ". Not analysed here"),
+            ),
+            strong=e.name == view.headline.endpoint,
+        )
         for e in view.contents.protocol.endpoint
-    ]  # fmt: skip
+    ]
     return DataTable(
         "endpoints-table",
         "Endpoints of the protocol.",
-        (Column("Endpoint", weight=1.6), Column("Event", weight=1.8), Column("Judged", weight=1.3),
-         Column("Decision thresholds", weight=1.1), Column("Source", weight=1.4)),
+        (
+            Column("Endpoint", weight=1.6),
+            Column("Event", weight=1.8),
+            Column("Judged", weight=1.3),
+            Column("Decision thresholds", weight=1.1),
+            Column("Source", weight=1.4),
+        ),
         tuple(rows),
         (f"Time zero: {view.contents.protocol.time_zero}. A year is 365.25 days.",),
-    )  # fmt: skip
+    )
 
 
 def _event(view: View, endpoint: Endpoint) -> str:
@@ -70,8 +83,10 @@ def _event(view: View, endpoint: Endpoint) -> str:
 def _when(endpoint: Endpoint) -> str:
     if endpoint.type == "nodal_stage":
         return "N1 or worse; N2"
-    return (f"at {listed(f'{y:g}' for y in endpoint.horizons_years)} years; "
-            f"C truncated at {endpoint.tau_years:g} years")  # fmt: skip
+    return (
+        f"at {listed(f'{y:g}' for y in endpoint.horizons_years)} years; "
+        f"C truncated at {endpoint.tau_years:g} years"
+    )
 
 
 def _deviations(view: View) -> Iterator[Block]:
@@ -79,14 +94,21 @@ def _deviations(view: View) -> Iterator[Block]:
     for a in view.contents.analyses:
         where = Strong(f"{a.endpoint}, {POPULATIONS.get(a.population, a.population)}: ")
         told += [(where, sentence(d)) for d in (*a.deviations, *a.refused_horizons)]
-        told += [(where, f"model “{f.get('criterion', '')}” failed in {f.get('item', 'a fit')}: "
-                  f"{f.get('reason', '')}") for f in a.failures]  # fmt: skip
+        told += [
+            (
+                where,
+                f"model “{f.get('criterion', '')}” failed in {f.get('item', 'a fit')}: "
+                f"{f.get('reason', '')}",
+            )
+            for f in a.failures
+        ]
     yield Heading(2, "Deviations, refused horizons and failed fits", "deviations")
     if told:
         yield BulletList(tuple(dict.fromkeys(told)))
     else:
-        yield Paragraph("None: endpoints and horizons are those of the protocol, and every fit "
-                        "succeeded.")  # fmt: skip
+        yield Paragraph(
+            "None: endpoints and horizons are those of the protocol, and every fit succeeded."
+        )
 
 
 def _predictors(view: View) -> Iterator[Block]:
@@ -95,25 +117,48 @@ def _predictors(view: View) -> Iterator[Block]:
     present = set(view.headline.missing)
     names = [n for n in protocol.clinical_predictors if n in known]
     other = [f for f in view.headline.missing if f not in known]
-    yield Paragraph(("Clinical predictors of the protocol are in ", Ref("dictionary"), ". A value "
-                     "measured outside its window is refused."
-                     + (f" Models may also read {plural(len(other), 'feature')} of further "
-                        "modalities." if other else "")))  # fmt: skip
+    yield Paragraph(
+        (
+            "Clinical predictors of the protocol are in ",
+            Ref("dictionary"),
+            ". A value "
+            "measured outside its window is refused."
+            + (
+                f" Models may also read {plural(len(other), 'feature')} of further modalities."
+                if other
+                else ""
+            ),
+        )
+    )
     yield DataTable(
         "dictionary",
         "Clinical predictors: definition, timing and source.",
-        (Column("Predictor", weight=1.7), Column("Accepted values", weight=1.5),
-         Column("Measured", weight=1.6), Column("Window, days", numeric=True, weight=1),
-         Column("Source", weight=1.5), Column("In this study", weight=0.8)),
+        (
+            Column("Predictor", weight=1.7),
+            Column("Accepted values", weight=1.5),
+            Column("Measured", weight=1.6),
+            numeric("Window, days", 1),
+            Column("Source", weight=1.5),
+            Column("In this study", weight=0.8),
+        ),
         tuple(_predictor(known[n], present) for n in names),
-    )  # fmt: skip
+    )
 
 
 def _predictor(v: Variable, present: set[str]) -> Row:
-    window = (f"{number(v.window.from_days, 0)} to {number(v.window.to_days, 0)}"
-              if v.window else "–")  # fmt: skip
-    return Row((v.label, v.accepted, v.measured or "–", window, v.source or "–",
-                "yes" if v.name in present else "no"))  # fmt: skip
+    window = (
+        f"{number(v.window.from_days, 0)} to {number(v.window.to_days, 0)}" if v.window else "–"
+    )
+    return Row(
+        (
+            v.label,
+            v.accepted,
+            v.measured or "–",
+            window,
+            v.source or "–",
+            "yes" if v.name in present else "no",
+        )
+    )
 
 
 def _definitions(view: View) -> Iterator[Block]:
@@ -124,11 +169,17 @@ def _definitions(view: View) -> Iterator[Block]:
     yield DataTable(
         "definitions-table",
         f"Definitions of protocol version {view.contents.protocol.version}.",
-        (Column("Name", weight=1.1), Column("Definition", weight=2.4),
-         Column("Value", weight=1), Column("Source", weight=1.5)),
-        tuple(Row((_named(d.name), sentence(d.text), _value(d.value, d.unit), d.source))
-              for d in definitions),
-    )  # fmt: skip
+        (
+            Column("Name", weight=1.1),
+            Column("Definition", weight=2.4),
+            Column("Value", weight=1),
+            Column("Source", weight=1.5),
+        ),
+        tuple(
+            Row((_named(d.name), sentence(d.text), _value(d.value, d.unit), d.source))
+            for d in definitions
+        ),
+    )
 
 
 def _named(name: str) -> str:
@@ -178,8 +229,10 @@ def fitting_words(view: View) -> Text:
         "cross-validation) and the model itself were fitted to the training patients only, and the "
         "held-out patients were predicted once. Published scores were computed as published; where "
         "a score gives no risk, its baseline was fitted in the training fold and is labelled so. ",
-        "Models, settings and coefficients are in ", Ref("models"), ".",
-    )  # fmt: skip
+        "Models, settings and coefficients are in ",
+        Ref("models"),
+        ".",
+    )
 
 
 def judging_words(view: View) -> Text:
@@ -191,7 +244,8 @@ def judging_words(view: View) -> Text:
         "weights, IPCW), and the cumulative/dynamic AUC at each horizon. ",
         "competing": "Discrimination: Wolbers’ C, its IPCW version, and the cumulative/dynamic AUC "
         "at each horizon, all with the competing event as no event. ",
-        "nodal": "Discrimination: the generalised (ordinal) c-index and the AUC of each threshold of "
+        "nodal": "Discrimination: the generalised (ordinal) c-index and the AUC of each threshold "
+        "of "
         "stage. ",
     }[view.kind]
     tau = (
@@ -200,9 +254,12 @@ def judging_words(view: View) -> Text:
         else ""
     )
     return (
-        f"{what}Accuracy: Brier score and index of prediction accuracy (IPA). Calibration: observed "
-        "over expected (O/E), slope, and the integrated calibration index (ICI) of a smoothed curve. "
-        f"Clinical use: net benefit at {points(s.thresholds)}.{tau} Intervals are {level} percentile "
+        f"{what}Accuracy: Brier score and index of prediction accuracy (IPA). Calibration: "
+        "observed "
+        "over expected (O/E), slope, and the integrated calibration index (ICI) of a smoothed "
+        "curve. "
+        f"Clinical use: net benefit at {points(s.thresholds)}.{tau} Intervals are {level} "
+        "percentile "
         f"intervals of {s.n_bootstrap} bootstrap resamples of patients ({s.n_curve_bootstrap} for "
         "calibration curves); differences between models are taken within each resample."
     )

@@ -26,10 +26,17 @@ def section(view: View) -> list[Block]:
     contents, protocol = view.contents, view.contents.protocol
     blocks: list[Block] = [
         Heading(1, "Provenance", "provenance"),
-        Paragraph(("The run is named by a hash of everything that it was made from; the same inputs, "
-                   "settings and code give the same run, byte for byte. To make it again, put the "
-                   "files below beside this ", Code("study.toml"), " and run ",
-                   Code("metasight run FOLDER"), " with the versions below.")),
+        Paragraph(
+            (
+                "The run is named by a hash of everything that it was made from; the same inputs, "
+                "settings and code give the same run, byte for byte. To make it again, put the "
+                "files below beside this ",
+                Code("study.toml"),
+                " and run ",
+                Code("metasight run FOLDER"),
+                " with the versions below.",
+            )
+        ),
         Facts(
             (
                 ("Run", (Code(contents.run),)),
@@ -38,7 +45,7 @@ def section(view: View) -> list[Block]:
                 ("Code hash", (Code(contents.code),)),
             )
         ),
-    ]  # fmt: skip
+    ]
     if contents.inputs:
         blocks.append(
             DataTable(
@@ -66,8 +73,12 @@ def section(view: View) -> list[Block]:
     )
     if contents.settings:
         blocks.append(Heading(2, "Settings as resolved", "settings"))
-        blocks.append(Paragraph("Every setting of the study file, with the defaults filled in for "
-                                "what it does not say; what is not set is left out."))  # fmt: skip
+        blocks.append(
+            Paragraph(
+                "Every setting of the study file, with the defaults filled in for "
+                "what it does not say; what is not set is left out."
+            )
+        )
         blocks.append(Listing("\n".join(_lines(contents.settings))))
     return blocks
 
@@ -78,7 +89,7 @@ def protocol_hash(view: View) -> str:
 
 
 def _lines(settings: Mapping[str, Any]) -> Iterator[str]:
-    """A line a setting, the tables of ``study.toml`` one level deep; what is not set is left out."""
+    """A line a setting, tables one level deep; what is not set is left out."""
     for key, value in settings.items():
         if isinstance(value, Mapping):
             for name, part in value.items():

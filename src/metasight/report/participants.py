@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from metasight.cohort.describe import Table1
+from metasight.cohort.describe import FollowUp, Table1
 from metasight.report.blocks import (
     Block,
     Column,
@@ -15,11 +15,12 @@ from metasight.report.blocks import (
     Row,
     Strong,
     Text,
+    numeric,
 )
 from metasight.report.contents import AnalysisResult
-from metasight.report.flow import branch, flow_figure
+from metasight.report.flow import Branch, branch, flow_figure
 from metasight.report.view import POPULATIONS, View
-from metasight.report.wording import count, listed, percent, plural, sentence, years
+from metasight.report.wording import NBSP, count, listed, percent, plural, sentence, years
 
 MOST_GROUPS = 4
 MOST_MISSING = 30
@@ -43,11 +44,14 @@ def _flow(view: View) -> Iterator[Block]:
     yield Heading(2, "Flow of patients", "flow-section")
     if view.contents.accrual:
         first, last = view.contents.accrual[0], view.contents.accrual[-1]
-        yield Paragraph(f"Time zero ({view.contents.protocol.time_zero}) lies between {first} and "
-                        f"{last}.")  # fmt: skip
+        yield Paragraph(
+            f"Time zero ({view.contents.protocol.time_zero}) lies between {first} and {last}."
+        )
     else:
-        yield Paragraph(f"Time zero is {view.contents.protocol.time_zero}. It is not dated in the "
-                        "tables, so accrual dates cannot be given.")  # fmt: skip
+        yield Paragraph(
+            f"Time zero is {view.contents.protocol.time_zero}. It is not dated in the "
+            "tables, so accrual dates cannot be given."
+        )
     yield flow_figure(view)
     silent = [s.criterion for s in flow.steps if not (s.excluded or s.unknown or s.waived)]
     told = []
@@ -58,22 +62,30 @@ def _flow(view: View) -> Iterator[Block]:
             "A patient whose eligibility is unknown is held back, never counted as eligible."
         )
     if split:
-        told.append(_two_populations(view))
+        told.append(_two_populations(view, split))
     if told:
         yield Paragraph(" ".join(told))
 
 
-def _two_populations(view: View) -> str:
-    split = branch(view)
-    assert split is not None
+def _two_populations(view: View, split: Branch) -> str:
     ids = listed(split.ids)
     texts = "; ".join(t[:1].lower() + t[1:] for t in split.texts)
     lead = POPULATIONS.get(view.headline.population, view.headline.population)
-    return (f"{ids} ({texts}) selects patients by what happened after time zero. Applied as written "
-            "it removes those who were followed for too short a time and had no event, which makes "
-            "events look more frequent; leaving it out keeps them and handles the short follow-up "
-            f"by weighting. Both are analysed, the headline is “{lead}”, and the difference is "
-            "shown under “Both populations”.")  # fmt: skip
+    text = (
+        f"{ids} ({texts}) selects patients by what was only known after time zero. Applied as "
+        "written it removes patients for what happened to them later, which can bias how often "
+        "events are seen and how well they seem to be predicted; leaving it out keeps everybody "
+        "eligible at time zero and handles short follow-up by weighting. "
+    )
+    if split.here == 0:
+        return text + "It removes nobody here, so the two populations are the same."
+    both = {a.population for a in view.contents.analyses}
+    if {"as_written", "all_eligible"} <= both:
+        return text + (
+            f"Both are analysed, the headline is “{lead}”, and the difference is shown "
+            "under “Both populations”."
+        )
+    return text + f"Only “{lead}” is analysed."
 
 
 def _not_assessed(view: View) -> Iterator[Block]:
@@ -147,13 +159,18 @@ def _table1(view: View, table: Table1, groups: list[str], k: int, more: str) -> 
     return DataTable(
         f"table1-{k}" if k else "table1",
         f"Characteristics of the patients analysed ({population}){more}.",
-        (Column("Characteristic", weight=2.2),
-         *(Column(f"{g} (n = {count(table.groups[g])})", numeric=True, weight=1.35) for g in shown),
-         Column("Missing", numeric=True, weight=0.7)),
+        (
+            Column("Characteristic", weight=2.2),
+            *(numeric(f"{g} (n{NBSP}={NBSP}{count(table.groups[g])})", 1.35) for g in shown),
+            numeric("Missing", 0.7),
+        ),
         tuple(rows),
-        (f"Median (quartiles) or number (% of those recorded). Missing: patients without a value, of "
-         f"{count(total)}; – for the time of an event that not everybody had.",),
-    )  # fmt: skip
+        (
+            "Median (quartiles) or number (% of those recorded). Missing: patients without a "
+            "value, of "
+            f"{count(total)}; – for the time of an event that not everybody had.",
+        ),
+    )
 
 
 def _event_times(view: View) -> Iterator[str]:
@@ -173,54 +190,69 @@ def _missing(view: View) -> Iterator[Block]:
     absent = {f: n for f, n in a.missing.items() if n}
     total = len(a.missing)
     if not absent:
-        yield Paragraph(f"None of the {plural(total, 'predictor')} that models may read has a "
-                        f"missing value among the {plural(a.n, 'patient')} analysed.")  # fmt: skip
+        yield Paragraph(
+            f"None of the {plural(total, 'predictor')} that models may read has a "
+            f"missing value among the {plural(a.n, 'patient')} analysed."
+        )
         return
-    yield Paragraph((f"{count(len(absent))} of {plural(total, 'predictor')} have missing values (",
-                     Ref("missing-table"), "). They are imputed inside each training fold, with an "
-                     "indicator of missingness; no patient is left out for them."))  # fmt: skip
+    yield Paragraph(
+        (
+            f"{count(len(absent))} of {plural(total, 'predictor')} have missing values (",
+            Ref("missing-table"),
+            "). They are imputed inside each training fold, with an "
+            "indicator of missingness; no patient is left out for them.",
+        )
+    )
     ordered = sorted(absent.items(), key=lambda item: (-item[1], item[0]))
     notes: tuple[str, ...] = ()
     if len(ordered) > MOST_MISSING:
-        notes = (f"The {MOST_MISSING} with most missing values; {len(ordered) - MOST_MISSING} more "
-                 "have fewer.",)  # fmt: skip
+        notes = (
+            f"The {MOST_MISSING} with most missing values; {len(ordered) - MOST_MISSING} more "
+            "have fewer.",
+        )
     yield DataTable(
         "missing-table",
         "Predictors with missing values.",
-        (Column("Predictor", weight=2), Column("Missing", numeric=True, weight=1),
-         Column("Share of patients", numeric=True, weight=1)),
-        tuple(Row((view.label(f), count(n), percent(n / a.n, 1)))
-              for f, n in ordered[:MOST_MISSING]),
+        (Column("Predictor", weight=2), numeric("Missing", 1), numeric("Share of patients", 1)),
+        tuple(
+            Row((view.label(f), count(n), percent(n / a.n, 1))) for f, n in ordered[:MOST_MISSING]
+        ),
         notes,
-    )  # fmt: skip
+    )
 
 
 def _follow_up(view: View) -> Iterator[Block]:
-    followed = [a for a in view.contents.analyses if a.follow_up is not None]
+    followed = [(a, a.follow_up) for a in view.contents.analyses if a.follow_up is not None]
     if not followed:
         if view.nodal:
             yield Heading(2, "Observed outcome", "follow-up")
             yield from _stages(view)
         return
     yield Heading(2, "Follow-up and events", "follow-up")
-    yield Paragraph(_follow_words(followed[0]))
+    yield Paragraph(_follow_words(*followed[0]))
     yield DataTable(
         "follow-up-table",
         "Follow-up by reverse Kaplan–Meier, and patients by outcome.",
-        (Column("Endpoint and population", weight=2), Column("Patients", numeric=True, weight=0.75),
-         Column("Median follow-up", numeric=True, weight=0.95),
-         Column("Longest", numeric=True, weight=0.9),
-         Column("Events", numeric=True, weight=0.65), Column("Competing", numeric=True, weight=0.85),
-         Column("Censored", numeric=True, weight=0.8)),
-        tuple(_follow_row(view, a) for a in followed),
-    )  # fmt: skip
+        (
+            Column("Endpoint and population", weight=2),
+            numeric("Patients", 0.75),
+            numeric("Median follow-up", 0.95),
+            numeric("Longest", 0.9),
+            numeric("Events", 0.65),
+            numeric("Competing", 0.85),
+            numeric("Censored", 0.8),
+        ),
+        tuple(_follow_row(view, a, f) for a, f in followed),
+    )
 
 
-def _follow_words(a: AnalysisResult) -> Text:
-    assert a.follow_up is not None
-    median = a.follow_up.median_days
-    told = f"Median follow-up is {years(median)}" if median is not None else (
-        "Median follow-up was not reached: fewer than half the patients were censored")  # fmt: skip
+def _follow_words(a: AnalysisResult, f: FollowUp) -> Text:
+    median = f.median_days
+    told = (
+        f"Median follow-up is {years(median)}"
+        if median is not None
+        else ("Median follow-up was not reached: fewer than half the patients were censored")
+    )
     d = a.evaluation.data
     parts = []
     for target in next(iter(a.evaluation.models.values())).targets:
@@ -229,30 +261,41 @@ def _follow_words(a: AnalysisResult) -> Text:
         g = d.censoring_survival.get(str(target.horizon_days))
         n = d.events_by_horizon.get(target.target)
         if n is not None and g is not None:
-            parts.append(f"{plural(n, 'event')} within {years(target.horizon_days)}, by when "
-                         f"{percent(g)} would still be followed")  # fmt: skip
+            parts.append(
+                f"{plural(n, 'event')} within {years(target.horizon_days)}, by when "
+                f"{percent(g)} would still be followed"
+            )
     return (Strong(told), ". There were " + listed(parts) + "." if parts else ".")
 
 
-def _follow_row(view: View, a: AnalysisResult) -> Row:
-    f = a.follow_up
-    assert f is not None
+def _follow_row(view: View, a: AnalysisResult, f: FollowUp) -> Row:
     name = f"{view.endpoint_of(a).label}; {POPULATIONS.get(a.population, a.population)}"
     median = "not reached" if f.median_days is None else years(f.median_days)
-    return Row((name, count(a.n), median, years(f.maximum_days), count(f.events),
-                count(f.competing), count(f.censored)), strong=a.headline)  # fmt: skip
+    return Row(
+        (
+            name,
+            count(a.n),
+            median,
+            years(f.maximum_days),
+            count(f.events),
+            count(f.competing),
+            count(f.censored),
+        ),
+        strong=a.headline,
+    )
 
 
 def _stages(view: View) -> Iterator[Block]:
     d = view.evaluation.data
-    rows = [Row((stage, count(n), percent(n / max(d.n_patients, 1))))
-            for stage, n in d.class_counts.items()]  # fmt: skip
+    rows = [
+        Row((stage, count(n), percent(n / max(d.n_patients, 1))))
+        for stage, n in d.class_counts.items()
+    ]
     rows.append(Row(("Not observed (nodes not examined)", count(d.n_unobserved), "–")))
     yield DataTable(
         "stages",
         "Patients by observed nodal stage.",
-        (Column("Stage", weight=2), Column("Patients", numeric=True),
-         Column("Share of those observed", numeric=True)),
+        (Column("Stage", weight=2), numeric("Patients"), numeric("Share of those observed")),
         tuple(rows),
         ("An unobserved stage is never counted as N0.",),
-    )  # fmt: skip
+    )

@@ -12,6 +12,7 @@ from metasight.report.blocks import (
     Heading,
     Paragraph,
     Row,
+    numeric,
 )
 from metasight.report.curves import calibration_figure, decision_figure
 from metasight.report.drawing import Look, looks
@@ -23,7 +24,6 @@ from metasight.report.view import (
     discrimination,
     discrimination_contrast,
     discrimination_name,
-    target_name,
     targets,
 )
 from metasight.report.wording import Footnotes, contrast, metric, number, percent
@@ -41,11 +41,13 @@ def section(view: View) -> list[Block]:
         Heading(2, "Discrimination", "discrimination"),
         discrimination_figure(view, look),
         _overall_table(view),
-        Heading(2, "Accuracy at each " + ("threshold of stage" if view.nodal else "horizon"), "accuracy"),
+        Heading(
+            2, "Accuracy at each " + ("threshold of stage" if view.nodal else "horizon"), "accuracy"
+        ),
         _target_table(view),
         *_calibration(view, look),
         *_decisions(view, look),
-    ]  # fmt: skip
+    ]
 
 
 def role(view: View, model: str) -> str:
@@ -64,19 +66,27 @@ def _increment(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
         return
     compared.sort(key=lambda c: view.models.index(c.model))
     yield Heading(2, f"Increment over {view.reference}", "increment")
-    yield Paragraph("Differences are taken on the same resamples of the same patients. Above zero "
-                    "favours the model over the reference.")  # fmt: skip
+    yield Paragraph(
+        "Differences are taken on the same resamples of the same patients. Above zero "
+        "favours the model over the reference."
+    )
     name = discrimination_name(view.kind)
     panels = [Panel(f"Δ {name}", "difference", 0.0)]
     panels += [Panel(f"Δ AUC {at_target(t)}", "difference", 0.0) for t in compared[0].targets[:2]]
     lines = [
-        Line(role(view, c.model), look[c.model],
-             (Mark.of(discrimination_contrast(c, view.kind)),
-              *(Mark.of(t.auc) for t in c.targets[:2])))
+        Line(
+            role(view, c.model),
+            look[c.model],
+            (
+                Mark.of(discrimination_contrast(c, view.kind)),
+                *(Mark.of(t.auc) for t in c.targets[:2]),
+            ),
+        )
         for c in compared
-    ]  # fmt: skip
-    told = "; ".join(f"{c.model}: {contrast(discrimination_contrast(c, view.kind))}"
-                     for c in compared)  # fmt: skip
+    ]
+    told = "; ".join(
+        f"{c.model}: {contrast(discrimination_contrast(c, view.kind))}" for c in compared
+    )
     about = Forest(
         "increment-figure",
         "Increment over the reference model",
@@ -95,23 +105,39 @@ def _increment_table(view: View, compared: list[Comparison]) -> DataTable:
         rows.append(Row((role(view, c.model),), group=True))
         gap = discrimination_contrast(c, view.kind)
         overall = "–" if view.nodal else notes.contrast(c.integrated_ipa, 1, scale=100)
-        rows.append(Row((f"{name}, over all", notes.contrast(gap), overall, "–", _better(gap)),
-                        indent=True))  # fmt: skip
+        rows.append(
+            Row((f"{name}, over all", notes.contrast(gap), overall, "–", _better(gap)), indent=True)
+        )
         rows += [
-            Row((f"AUC {at_target(t)}", notes.contrast(t.auc), notes.contrast(t.ipa, 1, scale=100),
-                 notes.contrast(t.brier), _better(t.auc)), indent=True)
+            Row(
+                (
+                    f"AUC {at_target(t)}",
+                    notes.contrast(t.auc),
+                    notes.contrast(t.ipa, 1, scale=100),
+                    notes.contrast(t.brier),
+                    _better(t.auc),
+                ),
+                indent=True,
+            )
             for t in c.targets
-        ]  # fmt: skip
+        ]
     return DataTable(
         "increment-table",
         f"Every model against “{view.reference}”: differences with 95 % intervals.",
-        (Column("Model and measure", weight=1.4), Column("Δ discrimination", numeric=True, weight=2),
-         Column("Δ IPA, %", numeric=True, weight=1.5), Column("Δ Brier score", numeric=True, weight=1.7),
-         Column("Resamples in which it is better", numeric=True, weight=1)),
+        (
+            Column("Model and measure", weight=1.4),
+            numeric("Δ discrimination", 2),
+            numeric("Δ IPA, %", 1.5),
+            numeric("Δ Brier score", 1.7),
+            numeric("Resamples in which it is better", 1),
+        ),
         tuple(rows),
-        (*notes.notes, "Below zero is better for the Brier score only. Share of resamples: of the "
-         "difference in discrimination."),
-    )  # fmt: skip
+        (
+            *notes.notes,
+            "Below zero is better for the Brier score only. Share of resamples: of the "
+            "difference in discrimination.",
+        ),
+    )
 
 
 def _better(gap: object) -> str:
@@ -131,14 +157,14 @@ def discrimination_figure(view: View, look: Mapping[str, Look]) -> Figure:
     lines, told = [], []
     for m in view.models:
         model = view.evaluation.models[m]
-        marks = (Mark.of(discrimination(model, kind)),
-                 *(Mark.of(t.auc) for t in model.targets[:2]))  # fmt: skip
+        marks = (Mark.of(discrimination(model, kind)), *(Mark.of(t.auc) for t in model.targets[:2]))
         lines.append(Line(role(view, m), look[m], marks))
         told.append(f"{m}: {metric(discrimination(model, kind))}")
     about = Forest(
         "discrimination-figure",
         "Discrimination of the models",
-        "Discrimination of every model with 95 % intervals, out of fold. The dashed line is chance.",
+        "Discrimination of every model with 95 % intervals, out of fold. The dashed line is "
+        "chance.",
         f"{name} of the models: {'; '.join(told)}.",
     )
     return forest(about, lines, panels)
@@ -147,21 +173,32 @@ def discrimination_figure(view: View, look: Mapping[str, Look]) -> Figure:
 def _overall_table(view: View) -> DataTable:
     notes = Footnotes()
     if view.nodal:
-        columns: tuple[Column, ...] = (Column("Ordinal C", numeric=True, weight=WIDE),)
+        columns: tuple[Column, ...] = (numeric("Ordinal C", WIDE),)
         rows: list[tuple[str, tuple[str, ...]]] = [
             (m, (notes.metric(v.ordinal_c),)) for m, v in _each(view)
         ]
     else:
         columns = tuple(
-            Column(c, numeric=True, weight=WIDE)
-            for c in (discrimination_name(view.kind), "Uno’s C (IPCW)" if view.kind == "survival"
-                      else "C, IPCW", "Integrated Brier score", "Integrated IPA, %")
-        )  # fmt: skip
+            numeric(c, WIDE)
+            for c in (
+                discrimination_name(view.kind),
+                "Uno’s C (IPCW)" if view.kind == "survival" else "C, IPCW",
+                "Integrated Brier score",
+                "Integrated IPA, %",
+            )
+        )
         rows = [
-            (m, (notes.metric(v.harrell_c), notes.metric(v.uno_c), notes.metric(v.integrated_brier),
-                 notes.metric(v.integrated_ipa, 1, scale=100)))
+            (
+                m,
+                (
+                    notes.metric(v.harrell_c),
+                    notes.metric(v.uno_c),
+                    notes.metric(v.integrated_brier),
+                    notes.metric(v.integrated_ipa, 1, scale=100),
+                ),
+            )
             for m, v in _each(view)
-        ]  # fmt: skip
+        ]
     return DataTable(
         "overall",
         "All models over the whole follow-up." if not view.nodal else "All models over all stages.",
@@ -181,19 +218,38 @@ def _target_table(view: View) -> DataTable:
         rows.append(Row((_head(view, k),), group=True))
         for m, v in _each(view):
             t = v.targets[k]
-            rows.append(Row((role(view, m), notes.metric(t.auc), notes.metric(t.brier),
-                             notes.metric(t.ipa, 1, scale=100)), strong=m == view.lead))  # fmt: skip
+            rows.append(
+                Row(
+                    (
+                        role(view, m),
+                        notes.metric(t.auc),
+                        notes.metric(t.brier),
+                        notes.metric(t.ipa, 1, scale=100),
+                    ),
+                    strong=m == view.lead,
+                )
+            )
         del target
     return DataTable(
         "targets",
         "AUC, Brier score and index of prediction accuracy (IPA).",
-        (Column("Model", weight=2.0), Column("AUC", numeric=True, weight=WIDE),
-         Column("Brier score", numeric=True, weight=WIDE), Column("IPA, %", numeric=True, weight=WIDE)),
+        (
+            Column("Model", weight=2.0),
+            numeric("AUC", WIDE),
+            numeric("Brier score", WIDE),
+            numeric("IPA, %", WIDE),
+        ),
         tuple(rows),
-        (*notes.notes, "IPA is 1 − Brier / Brier of one risk for everybody, which is: "
-         + "; ".join(f"{metric(t.brier_null, 3).split(' (')[0]} {at_target(t)}"
-                     for t in targets(view.evaluation)) + "."),
-    )  # fmt: skip
+        (
+            *notes.notes,
+            "IPA is 1 − Brier / Brier of one risk for everybody, which is: "
+            + "; ".join(
+                f"{metric(t.brier_null, 3).split(' (')[0]} {at_target(t)}"
+                for t in targets(view.evaluation)
+            )
+            + ".",
+        ),
+    )
 
 
 def _head(view: View, k: int) -> str:
@@ -209,10 +265,12 @@ def _head(view: View, k: int) -> str:
 
 def _calibration(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
     yield Heading(2, "Calibration", "calibration")
-    yield Paragraph("Do predicted risks come true? Ideal values are O/E 1, slope 1, ICI 0. A slope "
-                    "below 1 means that high risks are too high and low ones too low. ICI, E50 and "
-                    "E90 are never below 0, so their intervals lie to the right of small "
-                    "estimates.")  # fmt: skip
+    yield Paragraph(
+        "Do predicted risks come true? Ideal values are O/E 1, slope 1, ICI 0. A slope "
+        "below 1 means that high risks are too high and low ones too low. ICI, E50 and "
+        "E90 are never below 0, so their intervals lie to the right of small "
+        "estimates."
+    )
     yield _calibration_table(view)
     for k, _ in enumerate(targets(view.evaluation)):
         yield calibration_figure(view, k, look)
@@ -229,19 +287,37 @@ def _calibration_table(view: View) -> DataTable:
         rows.append(Row((_head(view, k),), group=True))
         for m, v in _each(view):
             c = v.targets[k].calibration
-            rows.append(Row((role(view, m), notes.metric(c.oe, 2), notes.metric(c.intercept, 2),
-                             notes.metric(c.slope, 2), notes.metric(c.ici, 1, scale=100),
-                             notes.metric(c.e90, 1, scale=100)), strong=m == view.lead))  # fmt: skip
+            rows.append(
+                Row(
+                    (
+                        role(view, m),
+                        notes.metric(c.oe, 2),
+                        notes.metric(c.intercept, 2),
+                        notes.metric(c.slope, 2),
+                        notes.metric(c.ici, 1, scale=100),
+                        notes.metric(c.e90, 1, scale=100),
+                    ),
+                    strong=m == view.lead,
+                )
+            )
     return DataTable(
         "calibration-table",
         "Calibration of all models.",
-        (Column("Model", weight=1.7), Column("O/E", numeric=True, weight=1.35),
-         Column("Intercept", numeric=True, weight=1.45), Column("Slope", numeric=True, weight=1.35),
-         Column("ICI, %", numeric=True, weight=1.25), Column("E90, %", numeric=True, weight=1.25)),
+        (
+            Column("Model", weight=1.7),
+            numeric("O/E", 1.35),
+            numeric("Intercept", 1.45),
+            numeric("Slope", 1.35),
+            numeric("ICI, %", 1.25),
+            numeric("E90, %", 1.25),
+        ),
         tuple(rows),
-        (*notes.notes, "O/E: observed over expected events. Intercept: calibration in the large with "
-         "slope fixed at 1. ICI, E90: mean and 90th percentile of |observed − predicted| risk."),
-    )  # fmt: skip
+        (
+            *notes.notes,
+            "O/E: observed over expected events. Intercept: calibration in the large with "
+            "slope fixed at 1. ICI, E90: mean and 90th percentile of |observed − predicted| risk.",
+        ),
+    )
 
 
 def _d_words(view: View) -> str:
@@ -252,8 +328,10 @@ def _d_words(view: View) -> str:
             told.append(f"{m}: not estimable: {d.not_estimable}")
         else:
             told.append(f"{m}: χ² {number(d.chisq, 2)}, p {_p(d.p)}")
-    return ("D-calibration (a small p speaks against uniform survival probabilities; a large one "
-            "is weak evidence for them in a small study). " + "; ".join(told) + ".")  # fmt: skip
+    return (
+        "D-calibration (a small p speaks against uniform survival probabilities; a large one "
+        "is weak evidence for them in a small study). " + "; ".join(told) + "."
+    )
 
 
 def _p(p: float) -> str:
@@ -267,9 +345,11 @@ def _p(p: float) -> str:
 
 def _decisions(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
     yield Heading(2, "Decision curves", "decisions")
-    yield Paragraph("Net benefit weighs patients rightly treated against those treated in vain, at "
-                    "the risk from which one would treat. The thresholds are the protocol’s, chosen "
-                    "before the data were seen.")  # fmt: skip
+    yield Paragraph(
+        "Net benefit weighs patients rightly treated against those treated in vain, at "
+        "the risk from which one would treat. The thresholds are the protocol’s, chosen "
+        "before the data were seen."
+    )
     found = view.headline_comparison
     if found is not None and view.has_increment:
         yield _decision_table(view, found)
@@ -285,18 +365,31 @@ def _decision_table(view: View, found: Comparison) -> DataTable:
         lead = view.evaluation.models[view.lead].targets[k].decision_curve.points
         gaps = {n.threshold: n.contrast for n in target.net_benefit}
         for a, b in zip(ref, lead, strict=True):
-            rows.append(Row((f"{100 * a.threshold:g} %", notes.metric(a.treat_all, 1, scale=100),
-                             notes.metric(a.net_benefit, 1, scale=100),
-                             notes.metric(b.net_benefit, 1, scale=100),
-                             notes.contrast(gaps[a.threshold], 2, scale=100)
-                             if a.threshold in gaps else "–", percent(b.treated))))  # fmt: skip
+            rows.append(
+                Row(
+                    (
+                        f"{100 * a.threshold:g} %",
+                        notes.metric(a.treat_all, 1, scale=100),
+                        notes.metric(a.net_benefit, 1, scale=100),
+                        notes.metric(b.net_benefit, 1, scale=100),
+                        notes.contrast(gaps[a.threshold], 2, scale=100)
+                        if a.threshold in gaps
+                        else "–",
+                        percent(b.treated),
+                    )
+                )
+            )
     return DataTable(
         "decision-table",
         "Net benefit per 100 patients at each threshold; treating none has net benefit 0.",
-        (Column("Threshold", weight=0.9), Column("Treat all", numeric=True, weight=1.4),
-         Column(view.reference, numeric=True, weight=1.4), Column(view.lead, numeric=True, weight=1.4),
-         Column("Difference", numeric=True, weight=1.5),
-         Column("Treated by headline", numeric=True, weight=0.9)),
+        (
+            Column("Threshold", weight=0.9),
+            numeric("Treat all", 1.4),
+            numeric(view.reference, 1.4),
+            numeric(view.lead, 1.4),
+            numeric("Difference", 1.5),
+            numeric("Treated by headline", 0.9),
+        ),
         tuple(rows),
         notes.notes,
-    )  # fmt: skip
+    )

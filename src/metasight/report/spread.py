@@ -47,10 +47,21 @@ def instability_figure(found: OptimismResult, look: Look, horizon: str) -> Figur
         top = min(1.0, max(0.1, *(p["upper"] for p in patients), *(p["risk"] for p in patients)))
         axes.plot([0, top], [0, top], color=SOFT, dashes=(4, 3), linewidth=0.9)
         for p in patients:
-            axes.plot([p["risk"]] * 2, [p["lower"], p["upper"]], color=look.colour, alpha=0.5,
-                      linewidth=0.55)  # fmt: skip
-        axes.plot([p["risk"] for p in patients], [p["risk"] for p in patients], linestyle="",
-                  marker=".", markersize=2.5, color=INK)  # fmt: skip
+            axes.plot(
+                [p["risk"]] * 2,
+                [p["lower"], p["upper"]],
+                color=look.colour,
+                alpha=0.5,
+                linewidth=0.55,
+            )
+        axes.plot(
+            [p["risk"] for p in patients],
+            [p["risk"] for p in patients],
+            linestyle="",
+            marker=".",
+            markersize=2.5,
+            color=INK,
+        )
         _percent_axes(axes, top)
         axes.set_xlabel(f"Risk by the model ({horizon})")
         axes.set_ylabel("Risk by refits")
@@ -61,8 +72,9 @@ def instability_figure(found: OptimismResult, look: Look, horizon: str) -> Figur
         f"dashed line) and the 2.5 to 97.5 % range over {found.resamples} refits on bootstrap "
         f"resamples (vertical lines).{thinned}"
     )
-    data = csv_text(["risk", "lower", "upper"],
-                    ([p["risk"], p["lower"], p["upper"]] for p in every))  # fmt: skip
+    data = csv_text(
+        ["risk", "lower", "upper"], ([p["risk"], p["lower"], p["upper"]] for p in every)
+    )
     return Figure("instability", svg, PAGE_PT, alt, caption, data)
 
 
@@ -91,8 +103,15 @@ def d_calibration_figure(view: View, look: Mapping[str, Look]) -> Figure | None:
     with canvas(PAGE_PT, tall) as figure:
         for k, (name, d) in enumerate(shown.items()):
             left = 44.0 + k * 238.0
-            figure.text(left / PAGE_PT, 1 - 4 / tall, "\n".join(heads[name]), va="top",
-                        fontsize=NORMAL, fontweight="bold", linespacing=1.15)  # fmt: skip
+            figure.text(
+                left / PAGE_PT,
+                1 - 4 / tall,
+                "\n".join(heads[name]),
+                va="top",
+                fontsize=NORMAL,
+                fontweight="bold",
+                linespacing=1.15,
+            )
             axes = place(figure, left, top, 184, 90)
             _bars(axes, d.bins, look[name])
             if k == 0:
@@ -103,15 +122,28 @@ def d_calibration_figure(view: View, look: Mapping[str, Look]) -> Figure | None:
         "time (censored patients are shared among the bins they may belong to). A calibrated model "
         "fills all ten bins alike (dashed)."
     )
-    data = csv_text(["model", "bin_from", "bin_to", "patients", "expected"],
-                    ([m, k / 10, (k + 1) / 10, b, sum(d.bins) / 10]
-                     for m, d in shown.items() for k, b in enumerate(d.bins)))  # fmt: skip
+    data = csv_text(
+        ["model", "bin_from", "bin_to", "patients", "expected"],
+        (
+            [m, k / 10, (k + 1) / 10, b, sum(d.bins) / 10]
+            for m, d in shown.items()
+            for k, b in enumerate(d.bins)
+        ),
+    )
     return Figure("d-calibration", svg, PAGE_PT, alt, caption, data)
 
 
 def _bars(axes: Axes, bins: Sequence[float], look: Look) -> None:
-    axes.bar([k / 10 for k in range(10)], bins, width=0.1, align="edge", color=look.colour,
-             alpha=0.75, edgecolor="white", linewidth=0.6)  # fmt: skip
+    axes.bar(
+        [k / 10 for k in range(10)],
+        bins,
+        width=0.1,
+        align="edge",
+        color=look.colour,
+        alpha=0.75,
+        edgecolor="white",
+        linewidth=0.6,
+    )
     axes.axhline(sum(bins) / 10, color=INK, linewidth=0.9, dashes=(4, 3))
     axes.set_xlim(0, 1)
     axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])

@@ -18,6 +18,7 @@ from metasight.report.blocks import (
     Row,
     Strong,
     Text,
+    numeric,
 )
 from metasight.report.view import (
     POPULATIONS,
@@ -28,6 +29,7 @@ from metasight.report.view import (
     discrimination_name,
 )
 from metasight.report.wording import (
+    NBSP,
     Footnotes,
     contrast,
     count,
@@ -41,6 +43,7 @@ from metasight.report.wording import (
     years,
 )
 from metasight.validation.results import (
+    Comparison,
     Contrast,
     ContrastMetric,
     Estimate,
@@ -64,16 +67,22 @@ def title_block(view: View) -> list[Block]:
         Facts(
             (
                 ("Protocol", f"{protocol.id}, version {protocol.version}"),
-                ("Registration", (Link(protocol.registration, registry),) if registered
-                 else protocol.registration or "none given"),
+                (
+                    "Registration",
+                    (Link(protocol.registration, registry),)
+                    if registered
+                    else protocol.registration or "none given",
+                ),
                 ("Setting", protocol.setting),
                 ("Headline endpoint", view.endpoint.label),
                 ("Run", (Code(contents.run),)),
                 ("Made by", f"metasight {contents.versions.get('metasight', '')}".strip()),
             )
         ),
-        Callout("warning", "Research only", (NOT_A_DEVICE, f"Intended use: {protocol.intended_use}.")),
-    ]  # fmt: skip
+        Callout(
+            "warning", "Research only", (NOT_A_DEVICE, f"Intended use: {protocol.intended_use}.")
+        ),
+    ]
     if contents.demonstration:
         blocks.append(Callout("warning", "Demonstration", (contents.demonstration,)))
     return blocks
@@ -86,7 +95,7 @@ def section(view: View) -> list[Block]:
     blocks.append(Facts(_panel(view), panel=True))
     blocks.append(Callout("finding", "What the evaluation shows", tuple(findings(view))))
     if view.has_increment and view.headline_comparison is not None:
-        blocks.append(_increment_table(view))
+        blocks.append(_increment_table(view, view.headline_comparison))
     blocks.append(Paragraph(_checks(view)))
     return blocks
 
@@ -94,8 +103,10 @@ def section(view: View) -> list[Block]:
 def _who(view: View) -> Text:
     a = view.headline
     population = POPULATIONS.get(a.population, a.population)
-    text = (f"{plural(a.n, 'patient')} ({population}), {plural(a.events, 'event')}: "
-            f"{view.endpoint.label}. ")  # fmt: skip
+    text = (
+        f"{plural(a.n, 'patient')} ({population}), {plural(a.events, 'event')}: "
+        f"{view.endpoint.label}. "
+    )
     if view.external:
         return (
             text + "A finished model was evaluated on these patients; nothing was fitted to them."
@@ -105,8 +116,10 @@ def _who(view: View) -> Text:
     if view.has_increment:
         text += f" The headline model is “{view.lead}”; it is measured against “{view.reference}”."
     if d.n_unobserved:
-        text += (f" The outcome of {plural(d.n_unobserved, 'further patient')} was not observed and "
-                 "is not counted as absent.")  # fmt: skip
+        text += (
+            f" The outcome of {plural(d.n_unobserved, 'further patient')} was not observed and "
+            "is not counted as absent."
+        )
     return text
 
 
@@ -132,8 +145,12 @@ def _panel(view: View) -> tuple[tuple[str, Text], ...]:
     found = view.headline_comparison
     if view.has_increment and found is not None:
         gap = discrimination_contrast(found, kind)
-        items.append((f"difference in {name} to {view.reference}",
-                      contrast(gap, 2) if isinstance(gap, Contrast) else "not estimable"))  # fmt: skip
+        items.append(
+            (
+                f"difference in {name} to {view.reference}",
+                contrast(gap, 2) if isinstance(gap, Contrast) else "not estimable",
+            )
+        )
     items.append(("leakage checks", _tally(view)))
     return tuple(items)
 
@@ -159,17 +176,29 @@ def signal(view: View) -> list[Text]:
     name = discrimination_name(view.kind)
     lead = discrimination(model, view.kind)
     if isinstance(lead, NotEstimable):
-        return [(Strong("Discrimination could not be estimated"),
-                 f" for “{view.lead}”: {lead.not_estimable}.")]  # fmt: skip
+        return [
+            (
+                Strong("Discrimination could not be estimated"),
+                f" for “{view.lead}”: {lead.not_estimable}.",
+            )
+        ]
     told: list[Text] = []
     shown = f"{name} {metric(lead)}"
     if covers(lead, 0.5):
-        told.append((Strong("The signal is near nothing."),
-                     f" “{view.lead}” has {shown}: the interval includes 0.5, so there is no "
-                     "evidence that it ranks patients better than chance."))  # fmt: skip
+        told.append(
+            (
+                Strong("The signal is near nothing."),
+                f" “{view.lead}” has {shown}: the interval includes 0.5, so there is no "
+                "evidence that it ranks patients better than chance.",
+            )
+        )
     elif lead.upper is not None and lead.upper < 0.5:
-        told.append((Strong("The model ranks patients the wrong way round."),
-                     f" “{view.lead}” has {shown}, below 0.5."))  # fmt: skip
+        told.append(
+            (
+                Strong("The model ranks patients the wrong way round."),
+                f" “{view.lead}” has {shown}, below 0.5.",
+            )
+        )
     else:
         told.append((f"“{view.lead}” ranks patients better than chance: {shown}.",))
     chance = [t for t in model.targets if covers(t.auc, 0.5)]
@@ -182,16 +211,25 @@ def signal(view: View) -> list[Text]:
 
 
 def _accuracy(name: str, targets: tuple[TargetEvaluation, ...]) -> list[Text]:
-    no_gain = [t for t in targets if isinstance(t.ipa, Estimate)
-               and t.ipa.lower is not None and t.ipa.lower <= 0]  # fmt: skip
-    if not no_gain:
-        return []
-    told = listed(
-        f"IPA {metric(t.ipa, 1, scale=100)} % {at_target(t)}"
-        if isinstance(t.ipa, Estimate) else "" for t in no_gain
-    )  # fmt: skip
-    return [f"There is no evidence that the risks of “{name}” are more accurate than one risk for "
-            f"everybody: {told}; the interval includes zero or lies below it."]  # fmt: skip
+    unclear, worse = [], []
+    for t in targets:
+        if isinstance(t.ipa, Estimate) and t.ipa.lower is not None and t.ipa.upper is not None:
+            shown = f"IPA {metric(t.ipa, 1, scale=100)}{NBSP}% {at_target(t)}"
+            if t.ipa.upper < 0:
+                worse.append(shown)
+            elif t.ipa.lower <= 0:
+                unclear.append(shown)
+    told: list[Text] = []
+    if worse:
+        told.append(
+            f"The risks of “{name}” are less accurate than one risk for everybody: {listed(worse)}."
+        )
+    if unclear:
+        told.append(
+            f"There is no evidence that the risks of “{name}” are more accurate than one "
+            f"risk for everybody: {listed(unclear)}; the interval includes zero."
+        )
+    return told
 
 
 def _increment(view: View) -> list[Text]:
@@ -206,23 +244,29 @@ def _increment(view: View) -> list[Text]:
     sign = excludes_zero(gap)
     text: Text
     if sign > 0:
-        text = (Strong(f"“{view.lead}” discriminates better than “{view.reference}”"),
-                f": difference in {shown}; the interval excludes zero.")  # fmt: skip
+        text = (
+            Strong(f"“{view.lead}” discriminates better than “{view.reference}”"),
+            f": difference in {shown}; the interval excludes zero.",
+        )
     elif sign < 0:
-        text = (Strong(f"“{view.lead}” discriminates worse than “{view.reference}”"),
-                f": difference in {shown}; the interval excludes zero.")  # fmt: skip
+        text = (
+            Strong(f"“{view.lead}” discriminates worse than “{view.reference}”"),
+            f": difference in {shown}; the interval excludes zero.",
+        )
     else:
-        text = (Strong(f"There is no evidence that “{view.lead}” discriminates better than "
-                       f"“{view.reference}”"),
-                f": difference in {shown}. The interval includes zero: the data are compatible "
-                f"with anything from a change of {number(gap.lower, 3, signed=True)} to one of "
-                f"{number(gap.upper, 3, signed=True)}.")  # fmt: skip
-    return [text, *_others(view)]
+        text = (
+            Strong(
+                f"There is no evidence that “{view.lead}” discriminates better than "
+                f"“{view.reference}”"
+            ),
+            f": difference in {shown}. The interval includes zero: the data are compatible "
+            f"with anything from a change of {number(gap.lower, 3, signed=True)} to one of "
+            f"{number(gap.upper, 3, signed=True)}.",
+        )
+    return [text, *_others(found)]
 
 
-def _others(view: View) -> list[Text]:
-    found = view.headline_comparison
-    assert found is not None
+def _others(found: Comparison) -> list[Text]:
     total = 0
     better: list[str] = []
     worse: list[str] = []
@@ -237,11 +281,15 @@ def _others(view: View) -> list[Text]:
     told = f"Of the {total} further differences in AUC and IPA, "
     parts = []
     if better:
-        parts.append(f"{count(len(better))} favour{'s' if len(better) == 1 else ''} it with an "
-                     f"interval that excludes zero ({listed(better)})")  # fmt: skip
+        parts.append(
+            f"{count(len(better))} favour{'s' if len(better) == 1 else ''} it with an "
+            f"interval that excludes zero ({listed(better)})"
+        )
     if worse:
-        parts.append(f"{count(len(worse))} speak{'s' if len(worse) == 1 else ''} against it "
-                     f"({listed(worse)})")  # fmt: skip
+        parts.append(
+            f"{count(len(worse))} speak{'s' if len(worse) == 1 else ''} against it "
+            f"({listed(worse)})"
+        )
     told += listed(parts) if parts else "none has an interval that excludes zero"
     return [told + "; no correction was made for looking at several."]
 
@@ -255,9 +303,8 @@ def middle_threshold(thresholds: tuple[float, ...]) -> float:
     return ordered[(len(ordered) - 1) // 2]
 
 
-def _increment_table(view: View) -> DataTable:
-    found, notes = view.headline_comparison, Footnotes()
-    assert found is not None
+def _increment_table(view: View, found: Comparison) -> DataTable:
+    notes = Footnotes()
     ref, lead = (view.evaluation.models[m] for m in (view.reference, view.lead))
     name = discrimination_name(view.kind)
     gap = discrimination_contrast(found, view.kind)
@@ -269,31 +316,66 @@ def _increment_table(view: View) -> DataTable:
         a, b = ref.targets[k], lead.targets[k]
         where = at_target(target)
         rows.append(_line(notes, f"AUC {where}", a.auc, b.auc, target.auc))
-        rows.append(_line(notes, f"IPA {where}, %", a.ipa, b.ipa, target.ipa, 1, 100.0))
-        nets = [next((p.net_benefit for p in t.decision_curve.points if p.threshold == at), None)
-                for t in (a, b)]  # fmt: skip
+        rows.append(
+            _line(notes, f"IPA {where}, %", a.ipa, b.ipa, target.ipa, digits=1, scale=100.0)
+        )
+        nets = [
+            next((p.net_benefit for p in t.decision_curve.points if p.threshold == at), None)
+            for t in (a, b)
+        ]
         net = next((n.contrast for n in target.net_benefit if n.threshold == at), None)
         if nets[0] is not None and nets[1] is not None and net is not None:
-            rows.append(_line(notes, f"Net benefit {where}, threshold {100 * at:g} %, per 100",
-                              nets[0], nets[1], net, 1, 100.0))  # fmt: skip
+            rows.append(
+                _line(
+                    notes,
+                    f"Net benefit {where}, threshold {100 * at:g} %, per 100",
+                    nets[0],
+                    nets[1],
+                    net,
+                    digits=1,
+                    scale=100.0,
+                )
+            )
     return DataTable(
         "increment-summary",
         f"The headline: what “{view.lead}” adds to “{view.reference}”. Estimates with 95 % "
         "intervals; a difference above zero favours the headline model.",
-        (Column("Measure", weight=1.5), Column(f"Reference: {view.reference}", numeric=True, weight=1.3),
-         Column(f"Headline: {view.lead}", numeric=True, weight=1.3),
-         Column("Difference", numeric=True, weight=1.5), Column("Reading", weight=1)),
+        (
+            Column("Measure", weight=1.5),
+            numeric(f"Reference: {view.reference}", 1.3),
+            numeric(f"Headline: {view.lead}", 1.3),
+            numeric("Difference", 1.5),
+            Column("Reading", weight=1),
+        ),
         tuple(rows),
-        (*notes.notes,
-         "IPA: index of prediction accuracy, 0 is one risk for everybody. Net benefit at the middle "
-         "one of the protocol’s thresholds; all are in the section on decision curves."),
-    )  # fmt: skip
+        (
+            *notes.notes,
+            "IPA: index of prediction accuracy, 0 is one risk for everybody. Net benefit at the "
+            "middle "
+            "one of the protocol’s thresholds; all are in the section on decision curves.",
+        ),
+    )
 
 
-def _line(notes: Footnotes, name: str, a: Metric, b: Metric, gap: ContrastMetric, digits: int = 3,
-          scale: float = 1.0) -> Row:  # fmt: skip
-    return Row((name, notes.metric(a, digits, scale=scale), notes.metric(b, digits, scale=scale),
-                notes.contrast(gap, digits, scale=scale), reading(gap)))  # fmt: skip
+def _line(
+    notes: Footnotes,
+    name: str,
+    a: Metric,
+    b: Metric,
+    gap: ContrastMetric,
+    *,
+    digits: int = 3,
+    scale: float = 1.0,
+) -> Row:
+    return Row(
+        (
+            name,
+            notes.metric(a, digits, scale=scale),
+            notes.metric(b, digits, scale=scale),
+            notes.contrast(gap, digits, scale=scale),
+            reading(gap),
+        )
+    )
 
 
 # ------------------------------------------------------------------------------------- leakage
@@ -311,7 +393,16 @@ def _checks(view: View) -> Text:
     if not view.contents.checks:
         return "No leakage checks were run."
     if failed:
-        return (Strong("Leakage was found: the performance figures must not be believed. "),
-                f"Failed: {listed(c.title for c in failed)}. See ", Ref("checks"), ".")  # fmt: skip
-    return (f"Leakage checks: {_tally(view)}; none failed (", Ref("checks"), "). Read ", Ref("limitations"),
-            " before quoting any figure.")  # fmt: skip
+        return (
+            Strong("Leakage was found: the performance figures must not be believed. "),
+            f"Failed: {listed(c.title for c in failed)}. See ",
+            Ref("checks"),
+            ".",
+        )
+    return (
+        f"Leakage checks: {_tally(view)}; none failed (",
+        Ref("checks"),
+        "). Read ",
+        Ref("limitations"),
+        " before quoting any figure.",
+    )

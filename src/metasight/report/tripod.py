@@ -97,8 +97,16 @@ def section(view: View) -> list[Block]:
         if first != head:
             head = first
             rows.append(Row((head,), group=True))
-        rows.append(Row((a.item.item, f"{a.item.topic} ({';'.join(a.item.applies)})",
-                         SYMBOLS[a.status], a.text)))  # fmt: skip
+        rows.append(
+            Row(
+                (
+                    a.item.item,
+                    f"{a.item.topic} ({';'.join(a.item.applies)})",
+                    SYMBOLS[a.status],
+                    a.text,
+                )
+            )
+        )
     return [
         Heading(1, "TRIPOD+AI checklist", "tripod"),
         Paragraph(
@@ -109,8 +117,12 @@ def section(view: View) -> list[Block]:
         DataTable(
             "tripod-table",
             "TRIPOD+AI (Collins et al., BMJ 2024;385:e078378), in our own short wording.",
-            (Column("Item", weight=0.5), Column("Asks for", weight=1.8), Column("Status", weight=0.95),
-             Column("In this report, or for the authors", weight=3.4)),
+            (
+                Column("Item", weight=0.5),
+                Column("Asks for", weight=1.8),
+                Column("Status", weight=0.95),
+                Column("In this report, or for the authors", weight=3.4),
+            ),
             tuple(rows),
         ),
-    ]  # fmt: skip
+    ]

@@ -1,4 +1,4 @@
-"""What a run can say to the items of TRIPOD+AI: a sentence with its figures, and where it stands."""
+"""What a run can say to the items of TRIPOD+AI: a sentence, its figures, and where they stand."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def _setting(view: View) -> Text:
 
 def _criteria(view: View) -> Text:
     waived = sum(bool(s.waived) for s in view.contents.flow.steps)
-    text = f"{plural(len(view.contents.flow.steps), 'criterion', 'criteria')}, {waived} of them waived ("
-    return (text, Ref("flow"), ").")
+    n = plural(len(view.contents.flow.steps), "criterion", "criteria")
+    return (f"{n}, {waived} of them waived (", Ref("flow"), ").")
 
 
 def _treatments(view: View) -> Text:
@@ -70,9 +70,13 @@ def _treatments(view: View) -> Text:
 
 
 def _preparation(view: View) -> Text:
-    return ("Every value was checked against the data dictionary (", Ref("dictionary"), "); "
-            f"{plural(view.contents.flow.failed, 'patient')} left out for a problem in the data. "
-            "Preparation was fitted in training folds, the same for all groups.")  # fmt: skip
+    return (
+        "Every value was checked against the data dictionary (",
+        Ref("dictionary"),
+        "); "
+        f"{plural(view.contents.flow.failed, 'patient')} left out for a problem in the data. "
+        "Preparation was fitted in training folds, the same for all groups.",
+    )
 
 
 def _outcome(view: View) -> Text:
@@ -82,8 +86,11 @@ def _outcome(view: View) -> Text:
 
 def _predictors(view: View) -> Text:
     n = len(view.headline.missing)
-    return (f"{plural(n, 'candidate predictor')}; none was selected outside the training folds (",
-            Ref("predictors"), ").")  # fmt: skip
+    return (
+        f"{plural(n, 'candidate predictor')}; none was selected outside the training folds (",
+        Ref("predictors"),
+        ").",
+    )
 
 
 def _predictor_timing(view: View) -> Text:
@@ -101,29 +108,45 @@ def _size(view: View) -> Text:
 
 def _missing(view: View) -> Text:
     absent = sum(bool(n) for n in view.headline.missing.values())
-    return (f"{count(absent)} of {plural(len(view.headline.missing), 'predictor')} have missing "
-            "values; imputed in the training fold with indicators (", Ref("missing"), ").")  # fmt: skip
+    return (
+        f"{count(absent)} of {plural(len(view.headline.missing), 'predictor')} have missing "
+        "values; imputed in the training fold with indicators (",
+        Ref("missing"),
+        ").",
+    )
 
 
 def _partitions(view: View) -> Text:
     d = view.evaluation.data
     folds = round(d.n_folds / max(d.n_repeats, 1))
-    return (f"{folds} folds by patient, {plural(d.n_repeats, 'repeat')}; tuning in inner folds of the "
-            "training patients (", Ref("analysis"), ").")  # fmt: skip
+    return (
+        f"{folds} folds by patient, {plural(d.n_repeats, 'repeat')}; tuning in inner folds of the "
+        "training patients (",
+        Ref("analysis"),
+        ").",
+    )
 
 
 def _handling(view: View) -> Text:
     bent = [v.label for v in view.contents.protocol.variable if v.spline]
     used = any(m.settings.get("splines") for m in view.contents.models)
-    text = "Continuous predictors enter linearly" if not used else (
-        f"Splines in the models that say so (marked for: {listed(bent)})")  # fmt: skip
+    text = (
+        "Continuous predictors enter linearly"
+        if not used
+        else (f"Splines in the models that say so (marked for: {listed(bent)})")
+    )
     return (f"{text}; scaling learnt in the training fold (", Ref("models"), ").")
 
 
 def _building(view: View) -> Text:
     kinds = dict.fromkeys(m.kind.replace("_", " ") for m in view.contents.models)
-    return (f"{plural(len(view.contents.models), 'model')} ({listed(kinds)}); settings in ",
-            Ref("models"), ", internal validation in ", Ref("analysis"), ".")  # fmt: skip
+    return (
+        f"{plural(len(view.contents.models), 'model')} ({listed(kinds)}); settings in ",
+        Ref("models"),
+        ", internal validation in ",
+        Ref("analysis"),
+        ".",
+    )
 
 
 def _clusters(view: View) -> Text:
@@ -138,9 +161,12 @@ def _clusters(view: View) -> Text:
 
 
 def _measures(view: View) -> Text:
-    return (f"{discrimination_name(view.kind)}, AUC, Brier score, IPA, O/E, slope, ICI, net benefit at "
-            f"{points(view.evaluation.settings.thresholds)}; paired bootstrap between models (",
-            Ref("analysis"), ").")  # fmt: skip
+    return (
+        f"{discrimination_name(view.kind)}, AUC, Brier score, IPA, O/E, slope, ICI, net benefit at "
+        f"{points(view.evaluation.settings.thresholds)}; paired bootstrap between models (",
+        Ref("analysis"),
+        ").",
+    )
 
 
 def _how_predicted(view: View) -> Text:
@@ -160,8 +186,12 @@ def _fairness(view: View) -> Text:
 
 def _output(view: View) -> Text:
     what = "Probability of N0, N1 and N2" if view.nodal else "Risk of the event by each horizon"
-    return (f"{what}; no classification. Decision thresholds "
-            f"{points(view.evaluation.settings.thresholds)} from the protocol (", Ref("decisions"), ").")  # fmt: skip
+    return (
+        f"{what}; no classification. Decision thresholds "
+        f"{points(view.evaluation.settings.thresholds)} from the protocol (",
+        Ref("decisions"),
+        ").",
+    )
 
 
 def _phases(view: View) -> Text:
@@ -176,20 +206,32 @@ def _protocol(view: View) -> Text:
 
 
 def _registration(view: View) -> Text:
-    return f"Protocol registered as {view.contents.protocol.registration}." if (
-        view.contents.protocol.registration) else ""  # fmt: skip
+    return (
+        f"Protocol registered as {view.contents.protocol.registration}."
+        if (view.contents.protocol.registration)
+        else ""
+    )
 
 
 def _code(view: View) -> Text:
     version = view.contents.versions.get("metasight", "")
-    return (f"metasight {version} (Apache-2.0), code hash {view.contents.code[:12]} (",
-            Ref("provenance"), ").")  # fmt: skip
+    return (
+        f"metasight {version} (Apache-2.0), code hash {view.contents.code[:12]} (",
+        Ref("provenance"),
+        ").",
+    )
 
 
 def _flow(view: View) -> Text:
     f, a = view.contents.flow, view.headline
-    return (f"{count(f.screened)} screened, {count(f.all_eligible)} eligible, {count(a.n)} analysed "
-            f"with {plural(a.events, 'event')} (", Ref("flow"), ", ", Ref("follow-up"), ").")  # fmt: skip
+    return (
+        f"{count(f.screened)} screened, {count(f.all_eligible)} eligible, {count(a.n)} analysed "
+        f"with {plural(a.events, 'event')} (",
+        Ref("flow"),
+        ", ",
+        Ref("follow-up"),
+        ").",
+    )
 
 
 def _characteristics(view: View) -> Text:
@@ -197,14 +239,21 @@ def _characteristics(view: View) -> Text:
 
 
 def _numbers(view: View) -> Text:
-    told = "; ".join(f"{a.endpoint}, {POPULATIONS.get(a.population, a.population)}: "
-                     f"{count(a.n)} and {count(a.events)}" for a in view.contents.analyses)  # fmt: skip
+    told = "; ".join(
+        f"{a.endpoint}, {POPULATIONS.get(a.population, a.population)}: "
+        f"{count(a.n)} and {count(a.events)}"
+        for a in view.contents.analyses
+    )
     return f"Participants and events: {told}."
 
 
 def _specification(view: View) -> Text:
-    return (f"The bundle of run {view.contents.run} holds every model with its preparation; "
-            "coefficients in ", Ref("models"), ".")  # fmt: skip
+    return (
+        f"The bundle of run {view.contents.run} holds every model with its preparation; "
+        "coefficients in ",
+        Ref("models"),
+        ".",
+    )
 
 
 def _performance(view: View) -> Text:
@@ -229,8 +278,11 @@ def _spread(view: View) -> Text:
     if summary is None or isinstance(summary, NotEstimable):
         return _clusters(view)
     c = summary.discrimination
-    told = f"I² {100 * c.i2:.0f} % over {c.k} centres" if isinstance(c, Pooled) else (
-        f"not estimable: {c.not_estimable}")  # fmt: skip
+    told = (
+        f"I² {100 * c.i2:.0f} % over {c.k} centres"
+        if isinstance(c, Pooled)
+        else (f"not estimable: {c.not_estimable}")
+    )
     return (told + " (", Ref("centres"), ").")
 
 
