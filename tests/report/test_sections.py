@@ -9,9 +9,9 @@ import pytest
 from metasight.leakage import Check
 from metasight.report.blocks import DataTable, Strong
 from metasight.report.document import compose, write_report
+from metasight.report.findings import findings
 from metasight.report.html import to_html
 from metasight.report.limitations import limitations
-from metasight.report.summary import findings
 from metasight.report.tripod import answers, checklist
 from metasight.report.view import View
 from metasight.validation.results import NotEstimable

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +27,21 @@ PAGE_PT = 482.0
 SMALL, NORMAL = 8.0, 8.5
 INK, SOFT, RULE, FILL = "#1a1a1a", "#595959", "#b3b3b3", "#ececec"
 
+FONT = "DejaVu Sans"
+"""Comes with matplotlib, and so is the same on every machine."""
+_FURTHER = (
+    "Noto Sans CJK SC",
+    "Source Han Sans SC",
+    "WenQuanYi Micro Hei",
+    "Microsoft YaHei",
+    "SimHei",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Arial Unicode MS",
+)
+"""Asked for letters that DejaVu Sans lacks (a centre's name in Chinese), where installed."""
+
 _STYLE: Any = {
-    "font.family": "DejaVu Sans",
     "font.size": SMALL,
     "axes.titlesize": NORMAL,
     "axes.labelsize": SMALL,
@@ -97,7 +112,7 @@ def canvas(width_pt: float, height_pt: float) -> Iterator[Canvas]:
     import matplotlib
     from matplotlib.figure import Figure as Canvas
 
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context({**_STYLE, "font.family": list(families())}):
         yield Canvas(figsize=(width_pt / 72, height_pt / 72))
 
 
@@ -117,7 +132,8 @@ def to_svg(figure: Canvas, anchor: str, title: str, alt: str) -> str:
     """
     stream = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(stream, format="svg", metadata=nothing, transparent=True)
+    with _missing_letters_as_boxes():
+        figure.savefig(stream, format="svg", metadata=nothing, transparent=True)
     text = stream.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
@@ -140,9 +156,39 @@ def width_of(text: str, size: float = SMALL) -> float:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
-    font = FontProperties(family="DejaVu Sans", size=size)
-    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    font = FontProperties(family=list(families()), size=size)
+    with _missing_letters_as_boxes():
+        width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
     return float(width)
+
+
+@cache
+def families() -> tuple[str, ...]:
+    """DejaVu Sans, and for letters that it lacks what the machine has."""
+    from matplotlib.font_manager import fontManager
+
+    installed = {f.name for f in fontManager.ttflist}
+    return (FONT, *(name for name in _FURTHER if name in installed))
+
+
+@contextmanager
+def _missing_letters_as_boxes() -> Iterator[None]:
+    """Draw a letter that no font has as a box: the words and the data have it all the same."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .*missing from")
+        yield
+
+
+@cache
+def _letters() -> frozenset[int]:
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    return frozenset(get_font(findfont(FontProperties(family=FONT))).get_charmap())
+
+
+def has_letters_for(text: str) -> bool:
+    """Whether the fonts that come along can set a text."""
+    return {ord(c) for c in text if not c.isspace()} <= _letters()
 
 
 def wrap(text: str, width: float, size: float = SMALL) -> list[str]:

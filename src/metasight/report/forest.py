@@ -125,6 +125,47 @@ class Forest:
     alt: str
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """Sizes in points: of labels, panels and the values beside them, and each line's middle."""
+
+    labels: tuple[list[str], ...]
+    label_width: float
+    width: float
+    side: float
+    heights: tuple[float, ...]
+
+    @property
+    def tall(self) -> float:
+        return sum(self.heights)
+
+    @property
+    def middles(self) -> list[float]:
+        return [sum(self.heights[:k]) + h / 2 for k, h in enumerate(self.heights)]
+
+
+GAP = 16.0
+
+
+def _layout(lines: Sequence[Line], panels: Sequence[Panel], *, values: bool) -> _Layout:
+    printed = [_value(x.marks[k], p.digits) for x in lines for k, p in enumerate(panels)]
+    side = 10 + max(width_of(v) for v in printed) if values else 6.0
+    # A group's head may run on: nothing is drawn on its line.
+    widest = max(width_of(t) for x in lines if not x.group for t in (x.label, x.note))
+    label_width = min(150.0, widest) + 12
+    labels = tuple(wrap(x.label, PAGE_PT if x.group else label_width - 10) for x in lines)
+    return _Layout(
+        labels=labels,
+        label_width=label_width,
+        width=(PAGE_PT - label_width - len(panels) * (GAP + side)) / len(panels),
+        side=side,
+        heights=tuple(
+            max(18.0, 10.5 * (len(w) + bool(x.note)) + 7)
+            for x, w in zip(lines, labels, strict=True)
+        ),
+    )
+
+
 def forest(about: Forest, lines: Sequence[Line], panels: Sequence[Panel]) -> Figure:
     """Draw lines of estimates in panels side by side.
 
@@ -132,64 +173,55 @@ def forest(about: Forest, lines: Sequence[Line], panels: Sequence[Panel]) -> Fig
     them.
     """
     values = len(panels) <= 2
-    side = 6.0
-    if values:
-        side = 10 + max(
-            width_of(_value(line.marks[k], p.digits))
-            for line in lines
-            for k, p in enumerate(panels)
-        )
-    gap = 16.0
-    widest = max(  # a group's head may run on: nothing is drawn on its line
-        width_of(part) for line in lines if not line.group for part in (line.label, line.note)
-    )
-    label_width = min(150.0, widest) + 12
-    width = (PAGE_PT - label_width - len(panels) * (gap + side)) / len(panels)
-    labels = [wrap(line.label, PAGE_PT if line.group else label_width - 10) for line in lines]
-    heights = [
-        max(18.0, 10.5 * (len(w) + bool(line.note)) + 7)
-        for line, w in zip(lines, labels, strict=True)
-    ]
-    titles = [wrap(p.title, width + side, NORMAL) for p in panels]
+    size = _layout(lines, panels, values=values)
+    titles = [wrap(p.title, size.width + size.side, NORMAL) for p in panels]
     top = 12.0 * max(len(t) for t in titles) + 10
-    tall = sum(heights)
-    middles = [sum(heights[:k]) + h / 2 for k, h in enumerate(heights)]
-    with canvas(PAGE_PT, top + tall + 34) as figure:
+    down = top + size.tall + 34
+    with canvas(PAGE_PT, down) as figure:
         for k, panel in enumerate(panels):
-            left = label_width + k * (width + side + gap) + gap / 2
-            axes = place(figure, left, top, width, tall)
-            axes.set_ylim(tall, 0)
-            axes.set_yticks([])
-            axes.spines["left"].set_visible(False)
-            axes.set_xlabel("\n".join(wrap(panel.axis, width + gap)))
-            limits = _limits([line.marks[k] for line in lines], panel)
-            _scale(axes, panel, limits, width)
-            for y, h in zip(middles, heights, strict=True):
-                axes.axhline(y + h / 2, color=FILL, linewidth=0.7, zorder=0)
-            for y, line in zip(middles, lines, strict=True):
-                _draw(axes, line.marks[k], line.look, y, limits)
-                if values and not line.group:
-                    axes.annotate(
-                        _value(line.marks[k], panel.digits),
-                        (1, y),
-                        (4, 0),
-                        xycoords=("axes fraction", "data"),
-                        textcoords="offset points",
-                        va="center",
-                        color=INK,
-                    )
+            left = size.label_width + k * (size.width + size.side + GAP) + GAP / 2
+            axes = place(figure, left, top, size.width, size.tall)
+            _panel(axes, lines, k, panel, size)
+            if values:
+                _print_values(axes, lines, k, panel, size)
             figure.text(
                 left / PAGE_PT,
-                1 - 2 / (top + tall + 34),
+                1 - 2 / down,
                 "\n".join(titles[k]),
                 fontsize=NORMAL,
                 fontweight="bold",
                 va="top",
                 linespacing=1.15,
             )
-        _label(figure, lines, labels, [top + m for m in middles])
+        _label(figure, lines, size.labels, [top + m for m in size.middles])
         svg = to_svg(figure, about.anchor, about.title, about.alt)
     return Figure(about.anchor, svg, PAGE_PT, about.alt, about.caption, _data(lines, panels))
+
+
+def _panel(axes: Axes, lines: Sequence[Line], k: int, panel: Panel, size: _Layout) -> None:
+    axes.set_ylim(size.tall, 0)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("\n".join(wrap(panel.axis, size.width + GAP)))
+    limits = _limits([line.marks[k] for line in lines], panel)
+    _scale(axes, panel, limits, size.width)
+    for y, h, line in zip(size.middles, size.heights, lines, strict=True):
+        axes.axhline(y + h / 2, color=FILL, linewidth=0.7, zorder=0)
+        _draw(axes, line.marks[k], line.look, y, limits)
+
+
+def _print_values(axes: Axes, lines: Sequence[Line], k: int, panel: Panel, size: _Layout) -> None:
+    for y, line in zip(size.middles, lines, strict=True):
+        if not line.group:
+            axes.annotate(
+                _value(line.marks[k], panel.digits),
+                (1, y),
+                (4, 0),
+                xycoords=("axes fraction", "data"),
+                textcoords="offset points",
+                va="center",
+                color=INK,
+            )
 
 
 def _label(

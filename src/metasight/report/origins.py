@@ -55,22 +55,7 @@ def section(view: View) -> list[Block]:
                 tuple(Row((name, (Code(digest),))) for name, digest in contents.inputs.items()),
             )
         )
-    versions = list(contents.versions.items())
-    half = -(-len(versions) // 2)
-    right = [*versions[half:], *[("", "")] * (2 * half - len(versions))]
-    blocks.append(
-        DataTable(
-            "versions",
-            "Versions of what ran.",
-            (
-                Column("Software", weight=0.7),
-                Column("Version", weight=1.6),
-                Column("Software", weight=0.7),
-                Column("Version", weight=1),
-            ),
-            tuple(Row((*a, *b)) for a, b in zip(versions[:half], right, strict=True)),
-        )
-    )
+    blocks.append(_versions(contents.versions))
     if contents.settings:
         blocks.append(Heading(2, "Settings as resolved", "settings"))
         blocks.append(
@@ -81,6 +66,24 @@ def section(view: View) -> list[Block]:
         )
         blocks.append(Listing("\n".join(_lines(contents.settings))))
     return blocks
+
+
+def _versions(given: Mapping[str, str]) -> DataTable:
+    """Two columns of names and versions side by side."""
+    versions = list(given.items())
+    half = -(-len(versions) // 2)
+    right = [*versions[half:], *[("", "")] * (2 * half - len(versions))]
+    return DataTable(
+        "versions",
+        "Versions of what ran.",
+        (
+            Column("Software", weight=0.7),
+            Column("Version", weight=1.6),
+            Column("Software", weight=0.7),
+            Column("Version", weight=1),
+        ),
+        tuple(Row((*a, *b)) for a, b in zip(versions[:half], right, strict=True)),
+    )
 
 
 def protocol_hash(view: View) -> str:

@@ -1,0 +1,161 @@
+"""What the intervals allow to be said about the headline, and no more."""
+
+from __future__ import annotations
+
+from metasight.report.blocks import Strong, Text
+from metasight.report.view import (
+    View,
+    at_target,
+    discrimination,
+    discrimination_contrast,
+    discrimination_name,
+)
+from metasight.report.wording import (
+    NBSP,
+    contrast,
+    count,
+    covers,
+    excludes_zero,
+    listed,
+    metric,
+    number,
+)
+from metasight.validation.results import (
+    Comparison,
+    Contrast,
+    Estimate,
+    NotEstimable,
+    TargetEvaluation,
+)
+
+
+def findings(view: View) -> list[Text]:
+    """Sentences that say what the intervals allow to be said, and no more."""
+    told: list[Text] = [*signal(view)]
+    if view.has_increment:
+        told += _increment(view)
+    return told
+
+
+def signal(view: View) -> list[Text]:
+    """Whether the headline model tells patients apart at all, and beats one risk for everybody."""
+    model = view.evaluation.models[view.lead]
+    name = discrimination_name(view.kind)
+    lead = discrimination(model, view.kind)
+    if isinstance(lead, NotEstimable):
+        return [
+            (
+                Strong("Discrimination could not be estimated"),
+                f" for “{view.lead}”: {lead.not_estimable}.",
+            )
+        ]
+    told: list[Text] = []
+    shown = f"{name} {metric(lead)}"
+    if covers(lead, 0.5):
+        told.append(
+            (
+                Strong("The signal is near nothing."),
+                f" “{view.lead}” has {shown}: the interval includes 0.5, so there is no "
+                "evidence that it ranks patients better than chance.",
+            )
+        )
+    elif lead.upper is not None and lead.upper < 0.5:
+        told.append(
+            (
+                Strong("The model ranks patients the wrong way round."),
+                f" “{view.lead}” has {shown}, below 0.5.",
+            )
+        )
+    else:
+        told.append((f"“{view.lead}” ranks patients better than chance: {shown}.",))
+    chance = [t for t in model.targets if covers(t.auc, 0.5)]
+    if chance and not covers(lead, 0.5):
+        told.append(
+            f"Its AUC is not distinguishable from 0.5 {listed(at_target(t) for t in chance)}."
+        )
+    told += _accuracy(view.lead, model.targets)
+    return told
+
+
+def _accuracy(name: str, targets: tuple[TargetEvaluation, ...]) -> list[Text]:
+    unclear, worse = [], []
+    for t in targets:
+        if isinstance(t.ipa, Estimate) and t.ipa.lower is not None and t.ipa.upper is not None:
+            shown = f"IPA {metric(t.ipa, 1, scale=100)}{NBSP}% {at_target(t)}"
+            if t.ipa.upper < 0:
+                worse.append(shown)
+            elif t.ipa.lower <= 0:
+                unclear.append(shown)
+    told: list[Text] = []
+    if worse:
+        told.append(
+            f"The risks of “{name}” are less accurate than one risk for everybody: {listed(worse)}."
+        )
+    if unclear:
+        told.append(
+            f"There is no evidence that the risks of “{name}” are more accurate than one "
+            f"risk for everybody: {listed(unclear)}; the interval includes zero."
+        )
+    return told
+
+
+def _increment(view: View) -> list[Text]:
+    found = view.headline_comparison
+    if found is None:
+        return [f"“{view.lead}” could not be compared with “{view.reference}”."]
+    name = discrimination_name(view.kind)
+    gap = discrimination_contrast(found, view.kind)
+    if isinstance(gap, NotEstimable):
+        return [f"The increment over “{view.reference}” is not estimable: {gap.not_estimable}."]
+    shown = f"{name} {contrast(gap)}"
+    sign = excludes_zero(gap)
+    text: Text
+    if sign > 0:
+        text = (
+            Strong(f"“{view.lead}” discriminates better than “{view.reference}”"),
+            f": difference in {shown}; the interval excludes zero.",
+        )
+    elif sign < 0:
+        text = (
+            Strong(f"“{view.lead}” discriminates worse than “{view.reference}”"),
+            f": difference in {shown}; the interval excludes zero.",
+        )
+    else:
+        text = (
+            Strong(
+                f"There is no evidence that “{view.lead}” discriminates better than "
+                f"“{view.reference}”"
+            ),
+            f": difference in {shown}. The interval includes zero: the data are compatible "
+            f"with anything from a change of {number(gap.lower, 3, signed=True)} to one of "
+            f"{number(gap.upper, 3, signed=True)}.",
+        )
+    return [text, *_others(found)]
+
+
+def _others(found: Comparison) -> list[Text]:
+    total = 0
+    better: list[str] = []
+    worse: list[str] = []
+    for target in found.targets:
+        for name, c in (("AUC", target.auc), ("IPA", target.ipa)):
+            total += isinstance(c, Contrast)
+            sign = excludes_zero(c)
+            if sign:
+                (better if sign > 0 else worse).append(f"{name} {at_target(target)}")
+    if not total:
+        return []
+    told = f"Of the {total} further differences in AUC and IPA, "
+    parts = []
+    if better:
+        parts.append(
+            f"{count(len(better))} favour{'s' if len(better) == 1 else ''} it with an "
+            f"interval that excludes zero ({listed(better)})"
+        )
+    if worse:
+        parts.append(
+            f"{count(len(worse))} speak{'s' if len(worse) == 1 else ''} against it "
+            f"({listed(worse)})"
+        )
+    told += listed(parts) if parts else "none has an interval that excludes zero"
+    return [told + "; no correction was made for looking at several."]
