@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from pypdf import PdfReader
 
-from metasight.report.blocks import Heading
+from metasight.report.blocks import Figure, Heading
 from metasight.report.document import compose
 from metasight.report.pdf import to_pdf
 
@@ -57,6 +58,18 @@ def test_figures_have_words_and_tables_have_heads(pdf, document):
     assert all(e.get("/Alt") for e in figures)
     kinds = {e["/S"] for e in found}
     assert {"/H1", "/H2", "/Table", "/TH", "/TD", "/L", "/TOC", "/Caption"} <= kinds
+
+
+def test_data_of_the_figures_are_attached(pdf, document):
+    attached = PdfReader(io.BytesIO(pdf)).attachments
+    figures = [b for b in document.blocks if isinstance(b, Figure)]
+    for figure in figures:
+        assert attached[f"{figure.anchor}.csv"][0].decode("utf-8") == figure.data
+
+
+def test_a_title_in_any_letters_is_typeset(null_signal):
+    title = "乳腺癌 Fernmetastasen größer отдалённые"
+    assert to_pdf(compose(replace(null_signal, title=title))).startswith(b"%PDF-")
 
 
 def test_every_section_is_in_the_text(pdf, document):

@@ -81,7 +81,7 @@ class Look:
 
 
 REFERENCE = Look("#22456e", "s", (5.0, 1.6))
-HEADLINE = Look("#d55e00", "o")
+HEADLINE = Look("#c25100", "o")
 _OTHERS = (
     Look("#009e73", "^", (1.2, 1.2)),
     Look("#a2487f", "D", (5.0, 1.2, 1.2, 1.2)),

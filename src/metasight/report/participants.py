@@ -49,7 +49,7 @@ def _flow(view: View) -> Iterator[Block]:
         )
     else:
         yield Paragraph(
-            f"Time zero is {view.contents.protocol.time_zero}. It is not dated in the "
+            f"Time zero: {view.contents.protocol.time_zero}. It is not dated in the "
             "tables, so accrual dates cannot be given."
         )
     yield flow_figure(view)

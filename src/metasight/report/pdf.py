@@ -1,4 +1,4 @@
-"""A document as a tagged PDF (PDF/UA-1), typeset by typst with fonts that come along."""
+"""A document as a tagged PDF (PDF/UA-1) with its figures' data attached, typeset by typst."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ def to_pdf(document: Document) -> bytes:
             if block["b"] == "figure":
                 block["file"] = f"{block['anchor']}.svg"
                 (folder / block["file"]).write_text(block.pop("svg"), "utf-8")
+                block["table"] = f"{block['anchor']}.csv"
+                (folder / block["table"]).write_text(block.pop("data"), "utf-8", newline="")
         told = json.dumps(data, ensure_ascii=False)
         (folder / "document.json").write_text(told, "utf-8")
         source = folder / "report.typ"

@@ -63,7 +63,9 @@ def _criteria(view: View) -> Text:
 
 
 def _treatments(view: View) -> Text:
-    named = [v.label for v in view.contents.protocol.variable if v.role == "treatment"]
+    rows = {row.label for row in view.headline.table1.rows}
+    treatments = [v for v in view.contents.protocol.variable if v.role == "treatment"]
+    named = [v.label for v in treatments if v.label in rows]
     if not named:
         return ""
     return (f"Recorded: {listed(named).lower()} (", Ref("table1"), ").")
@@ -131,7 +133,7 @@ def _handling(view: View) -> Text:
     bent = [v.label for v in view.contents.protocol.variable if v.spline]
     used = any(m.settings.get("splines") for m in view.contents.models)
     text = (
-        "Continuous predictors enter linearly"
+        "Continuous predictors enter regressions linearly"
         if not used
         else (f"Splines in the models that say so (marked for: {listed(bent)})")
     )
@@ -291,7 +293,7 @@ def _limits(view: View) -> Text:
 
 
 def _inputs_at_use(view: View) -> Text:
-    return "A missing input is imputed as in training, and the model is told so by an indicator."
+    return "Fitted models impute a missing input as in training, and are told so by an indicator."
 
 
 FILLED: Mapping[str, Fill] = {
