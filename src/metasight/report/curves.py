@@ -53,7 +53,7 @@ def calibration_figure(view: View, index: int, look: Mapping[str, Look]) -> Figu
     limit = _risk_limit(list(shown.values()))
     title = f"Calibration {at_target(first)}"
     alt = _calibration_alt(title, shown)
-    heads = {m: wrap(m, 190.0, NORMAL) for m in shown}
+    heads = {m: wrap(m, 192.0, NORMAL, bold=True) for m in shown}
     top = 12.0 * max(len(h) for h in heads.values()) + 6
     with canvas(PAGE_PT, top + 184 + 8 + 34 + 34) as figure:
         for k, (name, target) in enumerate(shown.items()):
@@ -123,6 +123,8 @@ def _calibration_panel(axes: Axes, target: TargetEvaluation, look: Look, limit: 
             color=look.colour,
             markeredgecolor="white",
             markeredgewidth=0.6,
+            clip_on=False,
+            zorder=4,
         )
     c = target.calibration
     told = [

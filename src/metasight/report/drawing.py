@@ -151,12 +151,12 @@ def to_svg(figure: Canvas, anchor: str, title: str, alt: str) -> str:
     return f"{head} {told}>{names}{body.strip()}"
 
 
-def width_of(text: str, size: float = SMALL) -> float:
+def width_of(text: str, size: float = SMALL, *, bold: bool = False) -> float:
     """Width of a line of text in points, as the figures set it."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
-    font = FontProperties(family=list(families()), size=size)
+    font = FontProperties(family=list(families()), size=size, weight="bold" if bold else "normal")
     with _missing_letters_as_boxes():
         width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
     return float(width)
@@ -191,21 +191,22 @@ def has_letters_for(text: str) -> bool:
     return {ord(c) for c in text if not c.isspace()} <= _letters()
 
 
-def wrap(text: str, width: float, size: float = SMALL) -> list[str]:
+def wrap(text: str, width: float, size: float = SMALL, *, bold: bool = False) -> list[str]:
     """Lines no wider than ``width`` points; a word that is too long is broken."""
     lines: list[str] = []
     line = ""
     for word in text.split(" "):
         piece = word
         tried = f"{line} {piece}".strip()
-        if width_of(tried, size) <= width:
+        if width_of(tried, size, bold=bold) <= width:
             line = tried
             continue
         if line:
             lines.append(line)
-        while width_of(piece, size) > width and len(piece) > 1:
+        while width_of(piece, size, bold=bold) > width and len(piece) > 1:
             cut = max(
-                (k for k in range(1, len(piece)) if width_of(piece[:k], size) <= width), default=1
+                (k for k in range(1, len(piece)) if width_of(piece[:k], size, bold=bold) <= width),
+                default=1,
             )
             lines.append(piece[:cut])
             piece = piece[cut:]

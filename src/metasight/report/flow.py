@@ -40,8 +40,7 @@ class Box:
     def words(self, width: float) -> list[tuple[str, bool]]:
         """Lines as set, each with whether it is bold."""
         room = width - 2 * PAD
-        # Bold letters are about a tenth wider than the regular ones that are measured.
-        told = [(w, True) for w in wrap(self.head, room * 0.9)]
+        told = [(w, True) for w in wrap(self.head, room, bold=True)]
         for line in self.lines:
             first, *rest = wrap(line, room)
             told.append((first, False))

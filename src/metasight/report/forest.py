@@ -174,7 +174,7 @@ def forest(about: Forest, lines: Sequence[Line], panels: Sequence[Panel]) -> Fig
     """
     values = len(panels) <= 2
     size = _layout(lines, panels, values=values)
-    titles = [wrap(p.title, size.width + size.side, NORMAL) for p in panels]
+    titles = [wrap(p.title, size.width + size.side, NORMAL, bold=True) for p in panels]
     top = 12.0 * max(len(t) for t in titles) + 10
     down = top + size.tall + 34
     with canvas(PAGE_PT, down) as figure:

@@ -97,7 +97,7 @@ def d_calibration_figure(view: View, look: Mapping[str, Look]) -> Figure | None:
     title = "D-calibration"
     told = "; ".join(f"{m}: {', '.join(number(b, 1) for b in d.bins)}" for m, d in shown.items())
     alt = f"{title}: patients in ten bins of predicted survival, low to high. {told}."
-    heads = {m: wrap(m, 190.0, NORMAL) for m in shown}
+    heads = {m: wrap(m, 192.0, NORMAL, bold=True) for m in shown}
     top = 12.0 * max(len(h) for h in heads.values()) + 6
     tall = top + 90 + 34
     with canvas(PAGE_PT, tall) as figure:
