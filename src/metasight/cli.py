@@ -6,6 +6,7 @@ Errors end with one clear message and exit status 2; ``--debug`` shows where the
 from __future__ import annotations
 
 import sys
+import traceback
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -244,6 +245,15 @@ def main(arguments: list[str] | None = None) -> Any:
         place = Path(error.filename).name if error.filename else ""
         err.print(f"[red]error[/red] {escape(place)}: {escape(error.strerror or str(error))}. "
                   "Check permissions and free space.", soft_wrap=True)  # fmt: skip
+        sys.exit(2)
+    except Exception as error:
+        if debug:
+            raise
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        # The message may quote a patient's value and stays out.
+        err.print(f"[red]internal error[/red] {type(error).__name__} in {Path(where.filename).name}, "
+                  f"line {where.lineno}: a mistake in metasight, not in your study. Finished steps "
+                  "are kept. --debug shows all of it.", soft_wrap=True)  # fmt: skip
         sys.exit(2)
     except KeyboardInterrupt:
         err.print("Stopped. Finished steps are kept; the same command goes on from there.")

@@ -17,7 +17,7 @@ from typing import Any
 from metasight import bundle
 from metasight.engine.progress import Progress
 from metasight.engine.run import Pending, execute, remember
-from metasight.engine.store import Store
+from metasight.engine.store import LISTING, Store
 from metasight.errors import StudyError
 from metasight.plan import Plan, plan_study, plan_validation
 from metasight.provenance import hash_file
@@ -41,8 +41,9 @@ def run(study: Study, *, scheduler: str, progress: Progress) -> tuple[Path, tupl
     -------
     The run's folder, and the steps that had to run (empty when nothing was to do).
     """
-    plan = plan_study(study)
     store = Store(study.store)
+    store.sweep()
+    plan = plan_study(study)
     missing = [p.step for p in plan.pending if not store.has(p.step.key)]
     if missing:
         execute(missing, store, scheduler=scheduler, progress=progress)
@@ -110,18 +111,31 @@ def publish(study: Study, plan: Plan, store: Store) -> Path:
     name = str(plan.report.argument.provenance["run"])
     final = study.results / name
     if not final.is_dir():
-        scratch = study.results / f".{name}"
-        shutil.rmtree(scratch, ignore_errors=True)
-        shutil.copytree(store.path(plan.collected.key), scratch)
-        shutil.copytree(store.path(plan.report.key), scratch, dirs_exist_ok=True)
-        os.rename(scratch, final)
-    link = study.results / "latest"
-    if not link.is_symlink() or os.readlink(link) != name:
-        beside = study.results / ".latest"
-        beside.unlink(missing_ok=True)
-        beside.symlink_to(name)
-        os.replace(beside, link)
+        scratch = study.results / f".{name}-{os.getpid()}"
+        for made in (plan.collected, plan.report):
+            shutil.copytree(store.path(made.key), scratch, dirs_exist_ok=True,
+                            ignore=shutil.ignore_patterns(LISTING))  # fmt: skip
+        try:
+            os.rename(scratch, final)
+        except OSError:
+            if not final.is_dir():  # else another run of the same study was first
+                raise
+            shutil.rmtree(scratch)
+    _point_latest(study.results / "latest", name)
     return final
+
+
+def _point_latest(link: Path, name: str) -> None:
+    if link.is_symlink() and os.readlink(link) == name:
+        return
+    if link.exists() and not link.is_symlink():
+        raise StudyError(
+            "results/latest is a folder, not the link that metasight keeps there",
+            remedy="Move it away and run again",
+        )
+    beside = link.with_name(f".latest-{os.getpid()}")
+    beside.symlink_to(name)
+    os.replace(beside, link)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,3 +76,32 @@ def test_why_a_step_runs_again(store, tmp_path):
     assert pending(plan, store, memory) == ()
     again = pending(steps(2), store, memory)
     assert [p.why for p in again] == ["a changed from 1 to 2", "'first' runs again"]
+
+
+def test_a_shortened_result_is_made_again(store):
+    plan = steps()
+    for step in plan:
+        store.make(step)
+    (store.path(plan[0].key) / "x").write_text("")
+    assert not store.has(plan[0].key)
+    store.make(plan[0])
+    assert (store.path(plan[0].key) / "x").read_text() == "1"
+
+
+def test_what_dead_processes_left_is_swept(store, tmp_path):
+    import socket
+    import subprocess
+    import sys
+
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    host = socket.gethostname()
+    left = store.root / "unfinished" / f"{host}-{dead.pid}" / "x"
+    mine = store._scratch()
+    elsewhere = store.root / "unfinished" / f"another-host-{dead.pid}" / "x"
+    left.mkdir(parents=True)
+    elsewhere.mkdir(parents=True)
+    store.sweep()
+    assert not left.exists()
+    assert mine.is_dir()
+    assert elsewhere.is_dir()

@@ -8,8 +8,10 @@ moment leaves nothing that looks finished.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import socket
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -62,6 +64,10 @@ class Step:
         object.__setattr__(self, "key", hash_json(content))
 
 
+LISTING = "files.json"
+"""Names and sizes of a result's files, written last: how a damaged result is told."""
+
+
 class Store:
     """Folder of finished results.
 
@@ -79,8 +85,19 @@ class Store:
         return self.root / key[:2] / key
 
     def has(self, key: str) -> bool:
-        """Whether the result is finished."""
-        return self.path(key).is_dir()
+        """Whether the result is finished and its files are there, none shortened."""
+        folder = self.path(key)
+        listing = folder / LISTING
+        if not listing.is_file():
+            return False
+        try:
+            sizes = json.loads(listing.read_text("utf-8"))
+        except ValueError:
+            return False
+        return all(
+            (folder / name).is_file() and (folder / name).stat().st_size == size
+            for name, size in sizes.items()
+        )
 
     def make(self, step: Step) -> Path:
         """Make a step's result unless it is there, and return its folder.
@@ -91,7 +108,7 @@ class Store:
             A step that it needs has no result.
         """
         final = self.path(step.key)
-        if final.is_dir():
+        if self.has(step.key):
             return final
         inputs = {}
         for needed in step.needs:
@@ -102,20 +119,55 @@ class Store:
                 )
             inputs[needed.name] = self.path(needed.key)
         final.parent.mkdir(parents=True, exist_ok=True)
-        scratch = self.root / "unfinished" / uuid.uuid4().hex
-        scratch.mkdir(parents=True)
+        scratch = self._scratch()
         try:
             step.function(inputs, scratch, step.argument)
-            try:
-                os.rename(scratch, final)
-            except OSError:
-                # Another worker finished the same step first; its bytes are the same.
-                if not final.is_dir():
-                    raise
+            _list_files(scratch)
+            if final.is_dir() and not self.has(step.key):  # damaged: out of the way with it
+                os.rename(final, self._scratch() / "damaged")
+            _put(scratch, final)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return final
 
+    def _scratch(self) -> Path:
+        owner = f"{socket.gethostname()}-{os.getpid()}"
+        folder = self.root / "unfinished" / owner / uuid.uuid4().hex
+        folder.mkdir(parents=True)
+        return folder
+
     def sweep(self) -> None:
-        """Remove what killed processes left unfinished; only when no run is under way."""
-        shutil.rmtree(self.root / "unfinished", ignore_errors=True)
+        """Remove what dead processes of this machine left unfinished."""
+        host = socket.gethostname()
+        for folder in (self.root / "unfinished").glob(f"{host}-*"):
+            process = folder.name.removeprefix(f"{host}-")
+            if process.isdigit() and not _alive(int(process)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's, and alive
+        return True
+    return True
+
+
+def _list_files(folder: Path) -> None:
+    sizes = {
+        str(p.relative_to(folder)): p.stat().st_size
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
+    (folder / LISTING).write_text(json.dumps(sizes), "utf-8")
+
+
+def _put(scratch: Path, final: Path) -> None:
+    """Rename into place; where another process was first, its bytes are the same."""
+    try:
+        os.rename(scratch, final)
+    except OSError:
+        if not final.is_dir():
+            raise
