@@ -54,3 +54,18 @@ def test_report_needs_results(breast_study, capsys):
         main(["report", str(breast_study())])
     assert stop.value.code == 2
     assert "the results are not up to date" in capsys.readouterr().err
+
+
+def test_our_own_mistakes_show_no_value_and_no_traceback(breast_study, capsys, monkeypatch):
+    def broken(study):
+        raise KeyError("MRN-00001")
+
+    monkeypatch.setattr("metasight.pipeline.screen", broken)
+    with pytest.raises(SystemExit) as stop:
+        main(["check", str(breast_study())])
+    assert stop.value.code == 2
+    said = capsys.readouterr()
+    assert "internal error KeyError in test_cli.py, line" in " ".join(said.err.split())
+    assert "MRN-" not in said.err
+    with pytest.raises(KeyError):
+        main(["--debug", "check", str(breast_study(name="again"))])

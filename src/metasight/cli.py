@@ -250,10 +250,11 @@ def main(arguments: list[str] | None = None) -> Any:
         if debug:
             raise
         where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(where.filename).name}, line {where.lineno}"
         # The message may quote a patient's value and stays out.
-        err.print(f"[red]internal error[/red] {type(error).__name__} in {Path(where.filename).name}, "
-                  f"line {where.lineno}: a mistake in metasight, not in your study. Finished steps "
-                  "are kept. --debug shows all of it.", soft_wrap=True)  # fmt: skip
+        err.print(f"[red]internal error[/red] {type(error).__name__} in {place}: a mistake in "
+                  "metasight, not in your study. Finished steps are kept. --debug shows all of it.",
+                  soft_wrap=True)  # fmt: skip
         sys.exit(2)
     except KeyboardInterrupt:
         err.print("Stopped. Finished steps are kept; the same command goes on from there.")
