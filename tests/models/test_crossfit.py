@@ -28,9 +28,7 @@ def made_up(n: int = 120, noise: int = 5, seed: int = 0, effect: float = 1.0) ->
     )
     event = rng.exponential(1500 * np.exp(-effect * values["x0"].to_numpy()))
     censor = rng.uniform(600, 2500, n)
-    outcome = SurvivalOutcome(
-        np.minimum(event, censor) + 1, (event <= censor).astype(np.int8)
-    )
+    outcome = SurvivalOutcome(np.minimum(event, censor) + 1, (event <= censor).astype(np.int8))
     features = tuple(Feature(name=c, kind=Kind.CONTINUOUS) for c in values)
     blank = pd.Series("North", index=values.index)
     return crossfit.Data(

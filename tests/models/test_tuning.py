@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from metasight.errors import FitError
@@ -43,3 +44,26 @@ def test_too_few_events_are_refused(simulated):
     few[np.flatnonzero(event)[:2]] = True
     with pytest.raises(FitError, match="too few"):
         tune(_problem(x, time, few), l1_ratios=(1.0,), n_folds=5, seed=1, model="enet")
+
+
+def test_copies_of_a_patient_stay_in_one_fold():
+    rng = np.random.default_rng(0)
+    patient = rng.integers(0, 40, 90)
+    stratum = (patient % 4 == 0).astype(np.int64)
+    fold = stratified_folds(stratum, 5, np.random.default_rng(1), patient)
+    for number in np.unique(patient):
+        assert len(set(fold[patient == number])) == 1
+    alone = np.arange(90)
+    assert np.array_equal(
+        stratified_folds(stratum, 5, np.random.default_rng(1), alone),
+        stratified_folds(stratum, 5, np.random.default_rng(1)),
+    )
+
+
+def test_copies_are_told_by_their_names():
+    from metasight.features.columns import COPY_MARK, Feature, FeatureTable, Kind
+
+    names = [f"P1{COPY_MARK}0", f"P2{COPY_MARK}1", f"P1{COPY_MARK}2"]
+    values = pd.DataFrame({"x": [1.0, 2.0, 1.0]}, index=names)
+    table = FeatureTable(values, (Feature(name="x", kind=Kind.CONTINUOUS),))
+    assert table.patient_number.tolist() == [0, 1, 0]

@@ -6,9 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from metasight.errors import FitError
+
+COPY_MARK = "·"
+"""Stands between a pseudonym and the number of its copy in a bootstrap resample."""
 
 
 class Kind(StrEnum):
@@ -80,6 +85,15 @@ class FeatureTable:
             raise FitError("feature table and feature list differ", where="feature table")
         if not self.values.index.is_unique:
             raise FitError("a patient has two rows", where="feature table")
+
+    @property
+    def patient_number(self) -> NDArray[np.int64]:
+        """Which patient each row belongs to, shape (n,): copies in a resample share a number.
+
+        Inner folds keep the copies of a patient together (:data:`COPY_MARK`).
+        """
+        names = [str(name).partition(COPY_MARK)[0] for name in self.values.index]
+        return np.asarray(pd.factorize(np.asarray(names, dtype=object))[0], dtype=np.int64)
 
     def of_modality(self, modalities: Iterable[str]) -> FeatureTable:
         """Columns of the given modalities, in table order."""

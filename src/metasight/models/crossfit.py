@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from metasight.cohort.outcome import NodalOutcome, Outcome, SurvivalOutcome
 from metasight.cohort.splits import Split
 from metasight.errors import LeakageError
-from metasight.features.columns import FeatureTable, Kind
+from metasight.features.columns import COPY_MARK, FeatureTable, Kind
 from metasight.models.base import FittedModel, RiskModel, State
 from metasight.predictions import EXTERNAL_FOLD, NODAL_LABELS, Predictions
 from metasight.provenance import canonical_json
@@ -307,13 +307,13 @@ def fit_resample(
 ) -> Resample:
     """Fit to bootstrap resample ``number`` of the patients and predict all of them.
 
-    Copies of a patient get pseudonyms of their own; inner folds of a model may therefore share
-    copies, which makes tuning a little optimistic and the instability shown conservative.
+    Copies of a patient are marked as such, so that a model's inner folds keep them together:
+    a copy in training would tell the held-out one's outcome, and too weak a penalty would win.
     """
     n = len(data.patients)
     index = np.random.default_rng([seed, number, 0x626F]).integers(0, n, n)
     values = data.features.values.iloc[index].set_axis(
-        pd.Index([f"{data.patients[i]}·{k}" for k, i in enumerate(index)], name="patient")
+        pd.Index([f"{data.patients[i]}{COPY_MARK}{k}" for k, i in enumerate(index)], name="patient")
     )
     fitted = model.fit(
         FeatureTable(values, data.features.features),

@@ -179,6 +179,8 @@ class Problem:
         Shape (n,): 1.0 event or positive, else 0.0.
     factor
         Shape (p,), ≥ 0: relative penalty of each column, 0 for none.
+    patient
+        Shape (n,): rows with one number are copies of one patient; None: every row is another.
     """
 
     family: int
@@ -186,6 +188,7 @@ class Problem:
     time: NDArray[np.float64]
     label: NDArray[np.float64]
     factor: NDArray[np.float64]
+    patient: NDArray[np.int64] | None = None
 
     def rows(self, keep: NDArray[np.intp]) -> Problem:
         """Take the rows at ``keep``, which must ascend."""

@@ -138,7 +138,7 @@ class StackedModel:
                 where=self.name,
                 remedy="Choose elastic_net_cox or logistic on both modalities",
             )
-        fold = stratified_folds(stratum, n_folds, np.random.default_rng(seed))
+        fold = stratified_folds(stratum, n_folds, np.random.default_rng(seed), table.patient_number)
         models = tuple(base.fit(table, ordered, seed=seed) for base in bases)
         unseen = [_unseen_scores(base, table, ordered, fold, seed) for base in bases]
         width = min(scores.shape[1] for scores in unseen)

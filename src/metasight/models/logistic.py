@@ -114,6 +114,7 @@ class LogisticModel:
             penalty=self.penalty,
             seed=seed,
             model=self.name,
+            patient=table.patient_number,
         )
         head.fit["coefficients_per_unit"] = reader.per_unit(head.coefficients)
         notes = (*reader.notes, SPLIT_NOTE)
@@ -133,6 +134,7 @@ def fit_logistic(
     penalty: Penalty,
     seed: int,
     model: str,
+    patient: NDArray[np.int64] | None = None,
 ) -> LogisticHead:
     """Fit the log odds of a positive node, intercept unpenalised.
 
@@ -150,6 +152,8 @@ def fit_logistic(
         Of the inner folds.
     model
         Named in errors.
+    patient
+        Rows with one number are copies that inner folds keep together.
     """
     n = len(matrix)
     problem = Problem(
@@ -158,6 +162,7 @@ def fit_logistic(
         time=np.zeros(n),
         label=(stage.stage > 0).astype(np.float64),
         factor=np.concatenate([[0.0], factor]),
+        patient=patient,
     )
     tuned = tune(
         problem,

@@ -118,6 +118,7 @@ class OrdinalModel:
             n_folds=min(self.inner_folds, effective_size(stage)),
             seed=seed,
             model=self.name,
+            patient=table.patient_number,
         )
         head.fit["coefficients_per_unit"] = reader.per_unit(head.coefficients)
         notes = list(reader.notes)
@@ -133,6 +134,7 @@ def fit_ordinal(
     n_folds: int,
     seed: int,
     model: str,
+    patient: NDArray[np.int64] | None = None,
 ) -> OrdinalHead:
     """Choose the ridge by cross-validated log loss and fit with it.
 
@@ -148,6 +150,8 @@ def fit_ordinal(
         Of the folds.
     model
         Named in errors.
+    patient
+        Rows with one number are copies that folds keep together.
 
     Raises
     ------
@@ -161,7 +165,7 @@ def fit_ordinal(
             remedy="Collect more node-positive patients",
         )
     classes, level = np.unique(stage, return_inverse=True)
-    fold = stratified_folds(stage, n_folds, np.random.default_rng(seed))
+    fold = stratified_folds(stage, n_folds, np.random.default_rng(seed), patient)
     loss = _held_out_loss(matrix, level, fold, model)
     chosen = int(loss.argmin())
     parameters = _start(level, len(classes), matrix.shape[1])

@@ -98,6 +98,7 @@ class ElasticNetCoxModel:
             penalty=self.penalty,
             seed=seed,
             model=self.name,
+            patient=table.patient_number,
         )
         head.fit["coefficients_per_unit"] = reader.per_unit(head.causes[0].coefficients)
         return ReaderHeadModel("elastic_net_cox", self.name, reader, head, (*reader.notes, *notes))
@@ -111,11 +112,13 @@ def fit_elastic_net(
     penalty: Penalty,
     seed: int,
     model: str,
+    patient: NDArray[np.int64] | None = None,
 ) -> tuple[HazardHead, list[str]]:
     """Fit the event's hazard and, where there are competing events, theirs.
 
     ``matrix`` is (n, p) and standardised, ``factor`` holds the p relative penalties, ``seed``
-    draws the inner folds and ``model`` is named in errors.
+    draws the inner folds, ``model`` is named in errors, and rows with one number in ``patient``
+    are copies that inner folds keep together.
 
     Returns
     -------
@@ -137,6 +140,7 @@ def fit_elastic_net(
             time=likelihood.time,
             label=likelihood.event,
             factor=factor,
+            patient=None if patient is None else patient[likelihood.order],
         )
         tuned = tune(
             problem,

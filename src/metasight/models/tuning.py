@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from metasight.errors import FitError
@@ -15,19 +16,29 @@ N_PENALTIES = 50
 
 
 def stratified_folds(
-    stratum: NDArray[np.int64], n_folds: int, rng: np.random.Generator
+    stratum: NDArray[np.int64],
+    n_folds: int,
+    rng: np.random.Generator,
+    patient: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
-    """Fold of each patient, shape (n,); the folds of every stratum differ by at most one.
+    """Fold of each row, shape (n,); the folds of every stratum differ by at most one patient.
 
     The strata follow one another round the folds, so that fold sizes differ by at most one too.
+    Rows of one ``patient`` (copies in a bootstrap resample) stay together; without it every row
+    is a patient.
     """
-    fold = np.empty(len(stratum), dtype=np.int64)
+    number, first = np.arange(len(stratum)), np.arange(len(stratum))
+    if patient is not None:
+        number = pd.factorize(patient)[0]
+        first = np.unique(number, return_index=True)[1]
+    own = stratum[first]
+    fold = np.empty(len(own), dtype=np.int64)
     start = 0
-    for value in np.unique(stratum):
-        rows = rng.permutation(np.flatnonzero(stratum == value))
-        fold[rows] = (start + np.arange(len(rows))) % n_folds
-        start += len(rows)
-    return fold
+    for value in np.unique(own):
+        members = rng.permutation(np.flatnonzero(own == value))
+        fold[members] = (start + np.arange(len(members))) % n_folds
+        start += len(members)
+    return fold[number]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +87,7 @@ def tune(
     """
     n_folds = _feasible_folds(problem, n_folds, model)
     rng = np.random.default_rng(seed)
-    fold = stratified_folds(problem.label.astype(np.int64), n_folds, rng)
+    fold = stratified_folds(problem.label.astype(np.int64), n_folds, rng, problem.patient)
     parts = [problem.rows(np.flatnonzero(fold != k)) for k in range(n_folds)]
     tried = []
     for l1_ratio in l1_ratios:
