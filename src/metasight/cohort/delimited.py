@@ -1,0 +1,158 @@
+"""Rows of a CSV or TSV file, with the row numbers a spreadsheet shows.
+
+Python's reader is forgiving where it must not be: without ``strict`` an unclosed quote swallows
+every row behind it. Here such a file is refused, with the row in which the quote opens.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from pathlib import Path
+
+from metasight.errors import Problem, StudyError, TableError
+
+SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+_GUESSED = (",", ";", "\t")
+
+
+def text_rows(path: Path, encoding: str) -> tuple[list[str], list[list[str]], int]:
+    """Header, rows, and the number of the first row behind the header.
+
+    Raises
+    ------
+    StudyError
+        Not the stated encoding, no header, no telling separator.
+    TableError
+        Quotes that do not close.
+    """
+    text = _decode(path.name, path.read_bytes(), encoding)
+    delimiter, text, skipped = _hint(path.name, text)
+    delimiter = delimiter or _delimiter(text, path.name)
+    rows: list[list[str]] = []
+    # newline="" leaves line ends to the csv module: \n, \r\n and the \r of old Macs
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        rows.extend(reader)
+    except csv.Error as error:
+        raise TableError([_broken(path.name, 1 + skipped + len(rows), error)]) from error
+    if not rows or not any(c.strip() for c in rows[0]):
+        raise StudyError("the file has no header", where=path.name, remedy="Name its columns")
+    _refuse_swallowed_rows(path.name, rows, delimiter, 1 + skipped)
+    return rows[0], rows[1:], 2 + skipped
+
+
+def _decode(name: str, data: bytes, encoding: str) -> str:
+    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise StudyError(
+            "this is an Excel workbook with a text file's name",
+            where=name,
+            remedy="Rename it to .xlsx, or save it as CSV UTF-8",
+        )
+    try:
+        codec = codecs.lookup(encoding).name
+        if data.startswith((b"\xff\xfe", b"\xfe\xff")) and not codec.startswith(
+            ("utf-16", "utf-32")
+        ):
+            raise StudyError(
+                f"the file is UTF-16, not {encoding}",
+                where=name,
+                remedy='Give encoding = "utf-16" in study.toml, or save it as "CSV UTF-8"',
+            )
+        text = data.decode(codec)
+    except LookupError as error:
+        raise StudyError(
+            "unknown encoding",
+            where=name,
+            value=encoding,
+            remedy='Give one that Python knows: "utf-8", "cp1252", "utf-16"',
+        ) from error
+    except UnicodeDecodeError as error:
+        line = len(re.findall(rb"\r\n?|\n", data[: error.start])) + 1
+        raise StudyError(
+            f"the file is not {encoding}",
+            where=f"{name}, row {line}",
+            value=f"byte 0x{data[error.start]:02x}",
+            remedy='Save it as "CSV UTF-8", or give its encoding in study.toml '
+            '(Excel on Windows often writes encoding = "cp1252")',
+        ) from error
+    if "\x00" in text:
+        raise StudyError(
+            "the file holds NUL characters",
+            where=name,
+            remedy='Save it as "CSV UTF-8", or give its encoding (perhaps "utf-16")',
+        )
+    return text.removeprefix("\ufeff")
+
+
+def _hint(name: str, text: str) -> tuple[str, str, int]:
+    """Separator from a first line ``sep=;`` (Excel's own hint), the text behind it, lines taken."""
+    if text[:4].lower() != "sep=":
+        return "", text, 0
+    delimiter = text[4:5]
+    if delimiter not in SEPARATORS:
+        raise StudyError(
+            "the line sep= names no separator",
+            where=f"{name}, row 1",
+            value=repr(delimiter),
+            remedy=f"Write one of {', '.join(SEPARATORS.values())} behind sep=, or take it out",
+        )
+    end = re.search(r"\r\n?|\n", text)
+    return delimiter, text[end.end() :] if end else "", 1
+
+
+def _delimiter(text: str, name: str) -> str:
+    """The one separator that stands outside quotes in the header."""
+    found: dict[str, None] = {}
+    quoted, start = False, True
+    for character in text:
+        if character == '"' and (quoted or start):
+            quoted = not quoted
+        elif not quoted and character in "\r\n":
+            break
+        elif not quoted and character in _GUESSED:
+            found[character] = None
+        start = character in _GUESSED
+    if len(found) > 1:
+        raise StudyError(
+            "the header holds more than one kind of separator",
+            where=f"{name}, row 1",
+            value=" ".join(repr(d) for d in found),
+            remedy="Rename the columns so that only the separator stands between names, or quote "
+            "the names",
+        )
+    return next(iter(found), ",")
+
+
+def _broken(name: str, row: int, error: csv.Error) -> Problem:
+    told = str(error)
+    if "unexpected end of data" in told:
+        what = "a quoted cell of this row is never closed; it takes every row behind it"
+    elif "field larger" in told:
+        what = f"a cell of more than {csv.field_size_limit()} characters; a quote may not be closed"
+    else:
+        what = "a quoted cell of this row ends in the middle of its text"
+    return Problem(table=name, row=row, column="", value="", problem=what,
+                   accepted='text in quotes, a quote inside it written twice ("")')  # fmt: skip
+
+
+def _refuse_swallowed_rows(name: str, rows: list[list[str]], delimiter: str, first: int) -> None:
+    """Two stray quotes make one cell of everything between them, and the rows there vanish.
+
+    Such a cell runs over lines and holds at least the separators of a whole row.
+    """
+    width = len(rows[0])
+    problems = [
+        Problem(table=name, row=first + offset, column=rows[0][i].strip() if i < width else "",
+                value=f"text of {len(cell)} characters",
+                problem="a quoted cell that runs over several lines and holds as many separators "
+                "as a row: a quote may stand where none belongs",
+                accepted="quotes in pairs, and no line breaks inside such a cell")
+        for offset, row in enumerate(rows)
+        for i, cell in enumerate(row)
+        if width > 1 and ("\n" in cell or "\r" in cell) and cell.count(delimiter) >= width - 1
+    ]  # fmt: skip
+    if problems:
+        raise TableError(problems)

@@ -1,0 +1,153 @@
+"""A table is read for what it is or refused with its row; no row vanishes."""
+
+from __future__ import annotations
+
+import zipfile
+
+import pytest
+from openpyxl import Workbook
+from openpyxl.chart import BarChart, Reference
+
+from metasight.cohort.settings import TableSettings
+from metasight.cohort.tables import read_table
+from metasight.errors import StudyError, TableError
+
+
+@pytest.fixture
+def read(tmp_path):
+    def of(content: str | bytes, **settings):
+        data = content.encode() if isinstance(content, str) else content
+        (tmp_path / "t.csv").write_bytes(data)
+        return read_table(tmp_path, TableSettings(path="t.csv", id="id", **settings)).cells
+
+    return of
+
+
+@pytest.fixture
+def read_excel(tmp_path):
+    def of(fill, **settings):
+        book = Workbook()
+        fill(book)
+        book.save(tmp_path / "t.xlsx")
+        return read_table(tmp_path, TableSettings(path="t.xlsx", id="id", **settings)).cells
+
+    return of
+
+
+def test_an_unclosed_quote_names_the_row_where_it_opens(read):
+    with pytest.raises(TableError, match=r"t.csv, row 3: a quoted cell of this row is never"):
+        read('id,note\na,1\nb,"2\nc,3\nd,4\n')
+
+
+def test_a_quote_that_closes_in_a_later_row_names_the_row_where_it_opens(read):
+    with pytest.raises(TableError, match=r"t.csv, row 3: .*ends in the middle"):
+        read('id,note\na,1\nb,"2\nc,"3\nd,4\n')
+
+
+def test_two_stray_quotes_do_not_swallow_the_rows_between(read):
+    with pytest.raises(TableError, match=r"row 3, column note: a quoted cell that runs over"):
+        read('id,note\na,1\nb,"2\nc,3\nd,4"\n')
+
+
+def test_line_breaks_inside_a_quoted_cell_are_text(read):
+    cells = read('id,note,x\na,"one\ntwo",1\nb,three,2\n')
+    assert cells["x"].tolist() == ["1", "2"]
+    assert list(cells.index) == [2, 3]
+
+
+def test_line_ends_of_old_macs(read):
+    assert read("id,x\ra,1\rb,2\r")["x"].tolist() == ["1", "2"]
+
+
+def test_a_cell_above_the_limit_of_the_csv_module(read):
+    with pytest.raises(TableError, match=r"row 2: a cell of more than \d+ characters"):
+        read("id,x\na," + "1" * 200_000 + "\n")
+
+
+@pytest.mark.parametrize("line", ["sep=,,,,,\n", "sep=,\r\n", "sep=,\r"])
+def test_excels_hint_is_its_first_character(read, line):
+    cells = read(line + "id,x\na,1\n")
+    assert cells["x"].tolist() == ["1"]
+    assert list(cells.index) == [3]
+
+
+@pytest.mark.parametrize("line", ["sep=\n", 'sep="\n', "sep=ab\n", "sep="])
+def test_a_hint_that_names_no_separator(read, line):
+    with pytest.raises(StudyError, match=r"t.csv, row 1: the line sep= names no separator"):
+        read(line + "id,x\na,1\n")
+
+
+def test_a_separator_inside_a_quoted_name(read):
+    assert list(read('id,"size; cm","a,b"\na,1,2\n')) == ["id", "size; cm", "a,b"]
+    with pytest.raises(StudyError, match="more than one kind of separator"):
+        read("id,size; cm\na,1\n")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf_8", "UTF8", "U8", "utf-8-sig"])
+def test_byte_order_mark_under_every_name_of_utf8(read, encoding):
+    assert list(read(b"\xef\xbb\xbfid,x\na,1\n", encoding=encoding)) == ["id", "x"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+@pytest.mark.parametrize("mark", ["utf-16", "utf-16-be"])
+def test_utf16_is_told(read, encoding, mark):
+    data = "\ufeffid,x\na,1\n".encode("utf-16-le" if mark == "utf-16" else mark)
+    with pytest.raises(StudyError, match=r'the file is UTF-16.*encoding = "utf-16"'):
+        read(data, encoding=encoding)
+    assert list(read(data, encoding="utf-16")) == ["id", "x"]
+
+
+def test_unknown_encoding(read):
+    with pytest.raises(StudyError, match=r"unknown encoding \(value: utf-88\)"):
+        read("id,x\na,1\n", encoding="utf-88")
+
+
+def rows(book, *lines):
+    for line in lines:
+        book.active.append(line)
+
+
+def test_merged_cells_are_a_problem(read_excel):
+    def fill(book):
+        rows(book, ["id", "centre", "x"], ["a", "North", 1], ["b", None, 2])
+        book.active.merge_cells("B2:B3")
+
+    with pytest.raises(TableError, match=r"t.xlsx, row 2, column centre: merged cells"):
+        read_excel(fill)
+
+
+def test_formulas_that_were_never_calculated_are_a_problem(read_excel):
+    with pytest.raises(TableError, match=r"row 3, column x: the formula has no calculated value"):
+        read_excel(lambda b: rows(b, ["id", "x"], ["a", 1], ["b", "=1+1"]))
+
+
+def test_excel_numbers_follow_the_decimal_sign(read_excel):
+    def fill(book):
+        rows(book, ["id", "x"], [1.0, 2.5])
+
+    assert read_excel(fill, decimal=",").iloc[0].tolist() == ["1", "2,5"]
+    assert read_excel(fill).iloc[0].tolist() == ["1", "2.5"]
+
+
+def test_a_chart_alone_is_no_table(read_excel):
+    def fill(book):
+        rows(book, ["id", "x"], ["a", 1])
+        chart = BarChart()
+        chart.add_data(Reference(book.active, min_col=2, min_row=1, max_row=2))
+        book.create_chartsheet("Chart").add_chart(chart)
+
+    assert len(read_excel(fill)) == 1
+    with pytest.raises(StudyError, match=r"no such sheet with cells \(value: Chart\)"):
+        read_excel(fill, sheet="Chart")
+
+
+def test_a_damaged_sheet_is_told(read_excel, tmp_path):
+    read_excel(lambda b: rows(b, ["id", "x"], ["a", 1]))
+    with zipfile.ZipFile(tmp_path / "t.xlsx") as old:
+        parts = {n: old.read(n) for n in old.namelist()}
+    parts["xl/worksheets/sheet1.xml"] = parts["xl/worksheets/sheet1.xml"][:-60]
+    with zipfile.ZipFile(tmp_path / "t.xlsx", "w") as new:
+        for name, data in parts.items():
+            new.writestr(name, data)
+    with pytest.raises(StudyError, match="the workbook is damaged"):
+        read_table(tmp_path, TableSettings(path="t.xlsx", id="id"))
