@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from metasight.cohort.settings import CohortSettings
+from metasight.cohort.settings import CohortSettings, ModalityTable
 from metasight.errors import StudyError
 from metasight.models.registry import KINDS, outcomes_of
 from metasight.models.settings import ModelSettings
 from metasight.protocol.load import read_protocol, validation_lines
-from metasight.protocol.study import Protocol
+from metasight.protocol.study import Protocol, Variable
 from metasight.provenance import hash_file
+from metasight.units import years_to_days
+
+PROTOCOL_MODALITIES = ("clinical", "additional")
+"""Modalities that hold a protocol's predictors; tables of the study have other names."""
+
+SHORTEST_REASON = 10
+"""Characters; the report prints reasons."""
+
+Horizon = Annotated[float, Field(gt=0, le=100, strict=True, allow_inf_nan=False)]
 
 
 class StudyModel(ModelSettings):
@@ -23,11 +41,21 @@ class StudyModel(ModelSettings):
 
     Attributes
     ----------
+    name
+        At most 80 characters: it is printed in tables and names a file of the bundle.
     endpoints
         Endpoint names; empty means the primary endpoint.
     """
 
+    name: str = Field(min_length=1, max_length=80)
+    features: tuple[str, ...] | None = Field(default=None, min_length=1)
     endpoints: tuple[str, ...] = ()
+
+    @field_validator("endpoints")
+    @classmethod
+    def _each_once(cls, endpoints: tuple[str, ...]) -> tuple[str, ...]:
+        _refuse_twice(endpoints)
+        return endpoints
 
 
 class AnalysisSettings(BaseModel):
@@ -46,12 +74,12 @@ class AnalysisSettings(BaseModel):
     noise_replicates
         Replays of the headline procedure on noise.
     horizons_years
-        Overrides the protocol's horizons of the primary endpoint.
+        Overrides the protocol's horizons of the primary endpoint; each a day or more, none twice.
     reference_model, headline_model
         Names in ``[[model]]``: the clinical model, and the one whose increment is the headline.
     subgroups
-        Canonical categorical variables, or continuous ones (cut at the protocol's or the
-        population's median, which is reported as such).
+        Predictors of the protocol (continuous ones are cut at the population's median, which is
+        reported as such), ``centre`` or ``arm``.
     single_centre_reason
         Why leave-one-centre-out is not done; required when there is one centre.
     first_test_year
@@ -60,18 +88,35 @@ class AnalysisSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    seed: int = 20250101
-    folds: int = Field(default=5, ge=2, le=20)
-    repeats: int = Field(default=5, ge=1, le=100)
-    bootstrap: int = Field(default=500, ge=100, le=20000)
-    instability_resamples: int = Field(default=50, ge=0, le=2000)
-    noise_replicates: int = Field(default=4, ge=1, le=100)
-    horizons_years: tuple[float, ...] | None = None
+    seed: int = Field(default=20250101, ge=0, lt=2**32, strict=True)
+    folds: int = Field(default=5, ge=2, le=20, strict=True)
+    repeats: int = Field(default=5, ge=1, le=100, strict=True)
+    bootstrap: int = Field(default=500, ge=100, le=20000, strict=True)
+    instability_resamples: int = Field(default=50, ge=0, le=2000, strict=True)
+    noise_replicates: int = Field(default=4, ge=1, le=100, strict=True)
+    horizons_years: tuple[Horizon, ...] | None = Field(default=None, min_length=1)
     reference_model: str
     headline_model: str
     subgroups: tuple[str, ...] = ()
     single_centre_reason: str | None = Field(default=None, min_length=10)
-    first_test_year: int | None = None
+    first_test_year: int | None = Field(default=None, strict=True)
+
+    @field_validator("horizons_years")
+    @classmethod
+    def _days_apart(cls, years: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        given = years or ()
+        days = [years_to_days(y) for y in given]
+        if 0 in days:
+            raise ValueError(f"a horizon is a day or more; {min(given):g} years is less")
+        if len(set(days)) < len(days):
+            raise ValueError(f"a horizon is listed twice: {', '.join(f'{y:g}' for y in given)}")
+        return years
+
+    @field_validator("subgroups")
+    @classmethod
+    def _each_once(cls, subgroups: tuple[str, ...]) -> tuple[str, ...]:
+        _refuse_twice(subgroups)
+        return subgroups
 
 
 class StudySettings(CohortSettings):
@@ -99,19 +144,52 @@ class StudySettings(CohortSettings):
     analysis: AnalysisSettings
     model: tuple[StudyModel, ...] = Field(min_length=1)
 
+    @field_validator("modalities")
+    @classmethod
+    def _feature_tables(cls, modalities: dict[str, ModalityTable]) -> dict[str, ModalityTable]:
+        problems = [p for name, table in modalities.items() for p in _of_modality(name, table)]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return modalities
+
+    @field_validator("not_recorded", "waive")
+    @classmethod
+    def _reasons(cls, reasons: dict[str, str]) -> dict[str, str]:
+        short = [
+            f"{n} = {why!r}" for n, why in reasons.items() if len(why.strip()) < SHORTEST_REASON
+        ]
+        if short:
+            raise ValueError(
+                f"{', '.join(short)} gives no reason; write the one that the report shall print, "
+                f"{SHORTEST_REASON} characters or more"
+            )
+        return reasons
+
+    @field_validator("model")
+    @classmethod
+    def _told_apart(cls, models: tuple[StudyModel, ...]) -> tuple[StudyModel, ...]:
+        names = [m.name for m in models]
+        _refuse_twice(names)
+        files: dict[str, str] = {}
+        for name in names:
+            other = files.setdefault(_file_name(name), name)
+            if other != name:
+                raise ValueError(
+                    f"{other!r} and {name!r} differ only in characters that a file name cannot "
+                    "hold (letters a–z and digits count, capitals do not); rename one"
+                )
+        return models
+
     @model_validator(mode="after")
     def _names(self) -> StudySettings:
         names = [m.name for m in self.model]
-        twice = sorted({n for n in names if names.count(n) > 1})
-        if twice:
-            raise ValueError(f"[[model]] names one model twice: {', '.join(twice)}")
         for role in ("reference_model", "headline_model"):
             name = getattr(self.analysis, role)
             if name not in names:
                 raise ValueError(
                     f"analysis.{role} = {name!r} is no [[model]]; there are {', '.join(names)}"
                 )
-        known = {"clinical", "additional", *self.modalities}
+        known = {*PROTOCOL_MODALITIES, *self.modalities}
         for model in self.model:
             unknown = sorted(set(model.modalities) - known)
             if unknown:
@@ -125,6 +203,36 @@ class StudySettings(CohortSettings):
         """The part that says who the patients are, as plain data."""
         mine = set(CohortSettings.model_fields)
         return {k: v for k, v in self.model_dump(mode="json").items() if k in mine}
+
+
+def _refuse_twice(names: Iterable[str]) -> None:
+    names = list(names)
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise ValueError(f"listed twice: {', '.join(twice)}; list it once")
+
+
+def _of_modality(name: str, table: ModalityTable) -> list[str]:
+    problems = []
+    if name in PROTOCOL_MODALITIES:
+        problems.append(f"the name {name!r} stands for the protocol's own predictors; rename it")
+    elif not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,30}", name):
+        problems.append(
+            f"the name {name!r} is not a letter followed by at most 30 letters, digits, - or _; "
+            "rename it"
+        )
+    if table.columns is not None:
+        twice = sorted({c for c in table.columns if table.columns.count(c) > 1})
+        if twice:
+            problems.append(f"{name}.columns lists {', '.join(twice)} twice; list it once")
+        if not table.columns:
+            problems.append(f"{name}.columns is empty; name columns, or leave it out to read all")
+    return problems
+
+
+def _file_name(model: str) -> str:
+    """What tells the model's file in a bundle; the rule is :mod:`metasight.bundle`'s."""
+    return re.sub(r"[^a-z0-9]+", "_", model.lower()).strip("_") or "model"
 
 
 @dataclass(frozen=True)
@@ -200,43 +308,113 @@ def read_study(folder: Path) -> Study:
             where=str(folder),
             remedy="Make one with `metasight init FOLDER`, or give the study's folder",
         )
-    try:
-        data = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StudyError("not valid TOML", where="study.toml", value=str(error)) from error
+    data = _read_toml(path)
     try:
         settings = StudySettings.model_validate(data)
     except ValidationError as error:
         raise StudyError(
-            "entries are wrong or missing:\n" + validation_lines(error) + "\n",
+            "entries are wrong or missing:\n" + validation_lines(error, StudySettings, data) + "\n",
             where="study.toml",
             remedy="Correct the entries named; `metasight init` writes a commented example",
         ) from error
     protocol = read_protocol(settings.protocol, folder=folder)
-    _check_endpoints(settings, protocol)
+    for model in settings.model:
+        _check_endpoints(model, protocol)
+        _check_kinds(model, protocol)
+        _check_features(model, protocol)
+    _check_roles(settings, protocol)
+    _check_subgroups(settings.analysis.subgroups, protocol)
     return Study(folder.resolve(), settings, protocol)
 
 
-def _check_endpoints(settings: StudySettings, protocol: Protocol) -> None:
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8-sig"))  # Notepad puts a mark before the text
+    except UnicodeDecodeError as error:
+        raise StudyError("the file is not UTF-8 text", where=path.name,
+                         value=f"byte 0x{error.object[error.start]:02x} at {error.start}",
+                         remedy="Save it as UTF-8") from error  # fmt: skip
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError("not valid TOML", where=path.name, value=str(error),
+                         remedy="Correct the line named; text stands in quotes, and each [section] "
+                         "has one header") from error  # fmt: skip
+
+
+def _check_endpoints(model: StudyModel, protocol: Protocol) -> None:
     known = [e.name for e in protocol.endpoint]
-    for model in settings.model:
-        for name in model.endpoints:
-            if name not in known:
-                raise StudyError(
-                    f"model {model.name!r} names no endpoint of the protocol",
-                    where="study.toml",
-                    value=name,
-                    remedy=f"Endpoints: {', '.join(known)}",
-                )
-        _check_kinds(model, protocol)
-    for name in settings.analysis.subgroups:
-        if name not in protocol.variables:
+    for name in model.endpoints:
+        if name not in known:
             raise StudyError(
-                "analysis.subgroups names no variable of the protocol",
+                f"model {model.name!r} names no endpoint of the protocol",
                 where="study.toml",
                 value=name,
-                remedy="Use a canonical name of the data dictionary",
+                remedy=f"Endpoints: {', '.join(known)}",
             )
+
+
+def _check_features(model: StudyModel, protocol: Protocol) -> None:
+    """Features of a model that reads the protocol's predictors only must be among them.
+
+    What columns the tables of other modalities hold is not known before they are read.
+    """
+    if model.features is None or not set(model.modalities) <= set(PROTOCOL_MODALITIES):
+        return
+    readable = [
+        v.name
+        for v in protocol.variable
+        if v.role == "predictor"
+        and ("clinical" if v.name in protocol.clinical_predictors else "additional")
+        in model.modalities
+    ]
+    unknown = [f for f in model.features if f not in readable]
+    if unknown:
+        raise StudyError(
+            f"model {model.name!r}: features names what it cannot read",
+            where="study.toml",
+            value=", ".join(unknown),
+            remedy=f"In {' and '.join(model.modalities)} there are {', '.join(readable)}",
+        )
+
+
+def _check_roles(settings: StudySettings, protocol: Protocol) -> None:
+    """Both models of the headline comparison are fitted for the primary endpoint."""
+    primary = protocol.primary.name
+    endpoints = {m.name: m.endpoints or (primary,) for m in settings.model}
+    fitted = [name for name, own in endpoints.items() if primary in own]
+    for role in ("reference_model", "headline_model"):
+        name = getattr(settings.analysis, role)
+        if name not in fitted:
+            raise StudyError(
+                f"analysis.{role} is not fitted for the primary endpoint, {primary}",
+                where="study.toml",
+                value=f"{name}, endpoints {', '.join(endpoints[name])}",
+                remedy=f"Add {primary} to its endpoints"
+                + (f", or name one of {', '.join(fitted)}" if fitted else ""),
+            )
+
+
+def _check_subgroups(subgroups: tuple[str, ...], protocol: Protocol) -> None:
+    allowed = [
+        v.name
+        for v in protocol.variable
+        if (v.role == "predictor" and v.type not in {"date", "text"}) or v.name in {"centre", "arm"}
+    ]
+    for name in subgroups:
+        if name not in allowed:
+            what = _kind_of(protocol.variables.get(name))
+            raise StudyError(
+                f"analysis.subgroups: {name} is {what} of the protocol and makes no subgroups",
+                where="study.toml",
+                value=name,
+                remedy=f"Use some of {', '.join(allowed)}",
+            )
+
+
+def _kind_of(variable: Variable | None) -> str:
+    if variable is None:
+        return "no variable"
+    article = "an" if variable.role[0] in "aeiou" else "a"
+    return f"{article} {variable.role} variable ({variable.type})"
 
 
 def _check_kinds(model: StudyModel, protocol: Protocol) -> None:
