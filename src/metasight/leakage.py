@@ -114,10 +114,11 @@ def folds_disjoint(
 def corrupted_rows(hashes: Mapping[str, tuple[str, str]]) -> Check:
     """What was learnt does not change when the test rows are spoilt; by model."""
     changed = [name for name, (true, spoilt) in hashes.items() if true != spoilt]
+    verdict: Verdict = "fail" if changed else ("pass" if hashes else "not done")
     return Check(
         id="corrupt-test-rows",
         title="Spoilt test rows leave what was learnt identical, byte for byte",
-        verdict="fail" if changed else "pass",
+        verdict=verdict,
         finding=f"{len(hashes)} models refitted with spoilt test rows: "
         + (f"{', '.join(changed)} changed" if changed else "none changed"),
         limit="every model identical",
@@ -132,6 +133,11 @@ def noise_replay(replicates: Sequence[Predictions], model: str) -> Check:
     is none (a fold that holds more of the good outcomes leaves fewer to learn from, which
     pushes cross-fitted C on noise a little under 0.5), but is shown.
     """
+    title = "The whole procedure replayed on noise finds nothing"
+    limit = "0.5 ± 2 standard errors; more than 3 above it fails"
+    if not replicates:
+        return Check(id="noise-replay", title=title, verdict="not done", limit=limit,
+                     finding=f"{model} could not be fitted to noise")  # fmt: skip
     scores = [discrimination(p) for p in replicates]
     values = np.array([s.c for s in scores])
     mean = float(values.mean())
@@ -143,10 +149,10 @@ def noise_replay(replicates: Sequence[Predictions], model: str) -> Check:
     verdict: Verdict = "pass" if abs(above) <= 2 else ("fail" if above > 3 else "warn")
     return Check(
         id="noise-replay",
-        title="The whole procedure replayed on noise finds nothing",
+        title=title,
         verdict=verdict,
         finding=f"{model}: C {mean:.3f} ± {se:.3f} over {len(scores)} replays",
-        limit="0.5 ± 2 standard errors; more than 3 above it fails",
+        limit=limit,
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from metasight import bundle
 from metasight.engine.progress import Progress
 from metasight.engine.run import Pending, execute, remember
-from metasight.engine.store import LISTING, Store
+from metasight.engine.store import LISTING, Store, is_whole
 from metasight.errors import StudyError
 from metasight.plan import Plan, plan_study, plan_validation
 from metasight.provenance import hash_file
@@ -79,6 +79,10 @@ def validate(bundle_folder: Path, study: Study, *, scheduler: str, progress: Pro
     if locked.protocol != study.protocol.id:
         raise StudyError("the bundle was made under another protocol", value=locked.protocol,
                          remedy=f"The external study's is {study.protocol.id}")  # fmt: skip
+    if study.input_hashes()[study.settings.patients.path] == locked.training["patient table"]:
+        raise StudyError("these are the patients the models were fitted to",
+                         where=Path(study.settings.patients.path).name,
+                         remedy="Give the folder of other patients")  # fmt: skip
     identity = hash_file(bundle_folder / "hashes.json")
     plan = plan_validation(study, locked, bundle_folder, opening=count_opening(study, identity))
     store = Store(study.store)
@@ -110,6 +114,13 @@ def publish(study: Study, plan: Plan, store: Store) -> Path:
     """
     name = str(plan.report.argument.provenance["run"])
     final = study.results / name
+    whole = {
+        name: size
+        for made in (plan.collected, plan.report)
+        for name, size in read_json(store.path(made.key) / LISTING).items()
+    }
+    if final.is_dir() and not is_whole(final, whole):
+        shutil.rmtree(final)  # a file was deleted or shortened: put it all back
     if not final.is_dir():
         scratch = study.results / f".{name}-{os.getpid()}"
         for made in (plan.collected, plan.report):

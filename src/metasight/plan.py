@@ -68,6 +68,8 @@ class Plan:
         Headline first.
     pending
         Steps without a result when the plan was made, and why.
+    skipped
+        Endpoints that cannot be analysed, each with the reason.
     """
 
     steps: tuple[Step, ...]
@@ -76,6 +78,7 @@ class Plan:
     report: Step
     analyses: tuple[Analysis, ...]
     pending: tuple[Pending, ...]
+    skipped: tuple[str, ...] = ()
 
 
 def plan_study(study: Study) -> Plan:
@@ -86,17 +89,23 @@ def plan_study(study: Study) -> Plan:
     info = read_json(store.make(cohort) / "cohort.json")
     analyses = tuple(plan_analyses(study, cohort, info))
     waiting += pending([a.data for a in analyses], store, study.memory)
+    skipped: list[str] = []
+    kept: list[Analysis] = []
     for analysis in analyses:
-        store.make(analysis.data)
+        why = read_json(store.make(analysis.data) / "data.json").get("skipped")
+        if why is None:
+            kept.append(analysis)
+        else:
+            skipped.append(str(why))
+    analyses = tuple(kept)
     planned = [cohort, *(a.data for a in analyses)]
     judged: list[Step] = []
     for analysis in analyses:
         own = analysis_steps(study, analysis, store.path(analysis.data.key), info)
         judged += [s for s in own if s.stage in {"checks", "evaluation", "final models"}]
         planned += own
-    collected, report = results_steps(
-        study, analyses, [cohort, *(a.data for a in analyses), *judged]
-    )
+    needs = [cohort, *(a.data for a in analyses), *judged]
+    collected, report = results_steps(study, analyses, needs, skipped=tuple(skipped))
     planned += [collected, report]
     return Plan(
         steps=tuple(planned),
@@ -104,6 +113,7 @@ def plan_study(study: Study) -> Plan:
         collected=collected,
         report=report,
         analyses=analyses,
+        skipped=tuple(skipped),
         pending=(*waiting, *pending(planned, store, study.memory)),
     )
 
@@ -171,7 +181,10 @@ def cohort_step(study: Study) -> Step:
         ),
         ingredients={
             "tables": study.input_hashes(),
-            "settings": study.settings.cohort_json(),
+            "settings": {
+                **study.settings.cohort_json(),
+                "salt": hash_json(study.settings.salt),  # .metasight keeps no salt
+            },
             "protocol": hash_json(study.protocol.model_dump(mode="json", by_alias=True)),
             "code of cohort": hash_code(*_READING),
         },
@@ -257,11 +270,13 @@ def data_step(
         protocol=study.protocol,
         not_recorded=dict(study.settings.not_recorded),
         horizons_days=external_horizons or (asked if primary else None),
-        folds=analysis.folds,
+        folds=analysis.folds if external_horizons is None else 0,
         repeats=analysis.repeats,
         seed=analysis.seed,
         centres_out=headline and analysis.single_centre_reason is None,
         first_test_year=analysis.first_test_year if headline else None,
+        leads=headline or external_horizons is not None,
+        lenient=external_horizons is not None,
     )
     return Step(
         name=f"data {endpoint} {population}",
@@ -381,6 +396,7 @@ def evaluate_step(study: Study, analysis: Analysis, fits: Sequence[Step]) -> Ste
         bootstrap=settings.bootstrap,
         seed=settings.seed,
         subgroups=settings.subgroups if analysis.headline else (),
+        leads=analysis.headline,
     )
     return Step(
         name=f"evaluate {analysis.endpoint} {analysis.population}",
@@ -399,11 +415,17 @@ def evaluate_step(study: Study, analysis: Analysis, fits: Sequence[Step]) -> Ste
 
 
 def results_steps(
-    study: Study, analyses: Sequence[Analysis], needs: Sequence[Step], *, locked: str = ""
+    study: Study,
+    analyses: Sequence[Analysis],
+    needs: Sequence[Step],
+    *,
+    locked: str = "",
+    skipped: tuple[str, ...] = (),
 ) -> tuple[Step, Step]:
     """The step that gathers predictions, ledger, features and bundle, and the report step.
 
-    ``locked`` is the hash of the bundle when locked models were tried on external patients.
+    ``locked`` is the hash of the bundle when locked models were tried on external patients;
+    ``skipped`` says which endpoints could not be analysed, and why.
     """
     provenance: dict[str, Any] = {
         "tables": study.input_hashes(),
@@ -434,6 +456,7 @@ def results_steps(
         ),
         provenance=provenance,
         external=bool(locked),
+        skipped=skipped,
     )
     collected = Step(
         name="results",

@@ -38,7 +38,7 @@ def pending(plan: Sequence[Step], store: Store, memory: Path) -> tuple[Pending, 
     memory
         File that :func:`remember` wrote after an earlier run.
     """
-    before = json.loads(memory.read_text("utf-8")) if memory.is_file() else {}
+    before = _recalled(memory)
     missing = {s.key for s in plan if not store.has(s.key)}
     return tuple(
         Pending(step=s, why=_why(s, before.get(s.name), missing)) for s in plan if s.key in missing
@@ -47,12 +47,12 @@ def pending(plan: Sequence[Step], store: Store, memory: Path) -> tuple[Pending, 
 
 def remember(plan: Sequence[Step], memory: Path) -> None:
     """Note what every step was made from, for the next run's explanations."""
-    record = json.loads(memory.read_text("utf-8")) if memory.is_file() else {}
+    record = _recalled(memory)
     record |= {
         s.name: {
             "key": s.key,
             "ingredients": dict(s.ingredients),
-            "needs": [n.name for n in s.needs],
+            "needs": {n.name: n.key for n in s.needs},
         }
         for s in plan
     }
@@ -60,6 +60,15 @@ def remember(plan: Sequence[Step], memory: Path) -> None:
     scratch = memory.with_suffix(".tmp")
     scratch.write_text(json.dumps(record, sort_keys=True), "utf-8")
     os.replace(scratch, memory)
+
+
+def _recalled(memory: Path) -> dict[str, Any]:
+    """What the last run noted; nothing if it cannot be read, for it only serves explanations."""
+    try:
+        record = json.loads(memory.read_text("utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def _why(step: Step, before: Mapping[str, Any] | None, missing: set[str]) -> str:
@@ -72,10 +81,12 @@ def _why(step: Step, before: Mapping[str, Any] | None, missing: set[str]) -> str
     changed += [f"{n} is gone" for n in old if n not in new]
     if changed:
         return "; ".join(changed)
-    upstream = [n.name for n in step.needs if n.key in missing]
+    upstream = [
+        n.name for n in step.needs if n.key in missing or before["needs"].get(n.name) != n.key
+    ]
     if upstream:
         more = f" and {len(upstream) - 1} more" if len(upstream) > 1 else ""
-        return f"{upstream[0]!r}{more} runs again"
+        return f"{upstream[0]!r}{more} changed"
     return "its result is not in the store"
 
 
@@ -142,8 +153,12 @@ def _client(scheduler: str) -> Iterator[Any]:
     import dask
     from distributed import Client, LocalCluster
 
-    # Nothing is served or looked up: the dashboard is off and all traffic stays on loopback.
-    quiet = {"distributed.worker.daemon": True}
+    # All traffic stays on loopback; the status pages that Dask serves are left empty.
+    quiet = {
+        "distributed.worker.daemon": True,
+        "distributed.scheduler.http.routes": [],
+        "distributed.worker.http.routes": [],
+    }
     with dask.config.set(quiet):
         if scheduler == LOCAL:
             with (
@@ -152,7 +167,7 @@ def _client(scheduler: str) -> Iterator[Any]:
                     threads_per_worker=1,
                     processes=True,
                     host="127.0.0.1",
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",
                     silence_logs=logging.CRITICAL,
                 ) as cluster,
                 Client(cluster) as client,
@@ -161,7 +176,7 @@ def _client(scheduler: str) -> Iterator[Any]:
             return
         try:
             client = Client(scheduler, timeout="10s")
-        except (OSError, ValueError, TimeoutError) as error:
+        except (OSError, ValueError, TypeError, TimeoutError) as error:
             raise StudyError(
                 "no Dask scheduler answers",
                 value=scheduler,

@@ -94,10 +94,7 @@ class Store:
             sizes = json.loads(listing.read_text("utf-8"))
         except ValueError:
             return False
-        return all(
-            (folder / name).is_file() and (folder / name).stat().st_size == size
-            for name, size in sizes.items()
-        )
+        return is_whole(folder, sizes)
 
     def make(self, step: Step) -> Path:
         """Make a step's result unless it is there, and return its folder.
@@ -143,6 +140,14 @@ class Store:
             process = folder.name.removeprefix(f"{host}-")
             if process.isdigit() and not _alive(int(process)):
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_whole(folder: Path, sizes: Mapping[str, int]) -> bool:
+    """Whether every file of ``sizes`` is in ``folder`` with its size in bytes."""
+    return all(
+        (folder / name).is_file() and (folder / name).stat().st_size == size
+        for name, size in sizes.items()
+    )
 
 
 def _alive(process: int) -> bool:

@@ -26,7 +26,7 @@ from metasight.models.preparation import FittedPreparation, Preparation, Reader
 from metasight.models.published import SCORES, PublishedScoreModel, ScoreReader
 from metasight.models.settings import Kind, ModelSettings
 
-__all__ = ["KINDS", "ModelSettings", "build", "describe", "load", "outcomes_of"]
+__all__ = ["KINDS", "ModelSettings", "build", "describe", "features_of", "load", "outcomes_of"]
 
 KINDS: tuple[str, ...] = get_args(Kind)
 """Every kind of model."""
@@ -81,6 +81,14 @@ def describe(state: State) -> dict[str, Any]:
     """
     coefficients = state["head"].get("fit", {}).get("coefficients_per_unit", {})
     return {"notes": list(state["notes"]), "coefficients": dict(coefficients)}
+
+
+def features_of(state: State) -> frozenset[str]:
+    """Names of the features that a fitted model reads."""
+    reader = state["reader"]
+    if "models" in reader:
+        return frozenset().union(*(features_of(m) for m in reader["models"]))
+    return frozenset(reader["imputer"]["fills"])
 
 
 def _load(state: State) -> ReaderHeadModel:

@@ -90,7 +90,12 @@ class DataArgument:
     horizons_days
         Asked for in ``study.toml``; without, the protocol's.
     folds, repeats, seed
-        Of the cross-validation.
+        Of the cross-validation; no folds for external patients.
+    leads
+        Whether this is the headline analysis. Another one whose follow-up supports no horizon
+        is skipped with the reason.
+    lenient
+        Whether horizons asked for may be left out with a note (external patients).
     centres_out
         Whether leave-one-centre-out is wanted.
     first_test_year
@@ -107,6 +112,8 @@ class DataArgument:
     seed: int
     centres_out: bool
     first_test_year: int | None
+    leads: bool
+    lenient: bool = False
 
 
 def analysis_data(inputs: Inputs, out: Path, argument: DataArgument) -> None:
@@ -120,7 +127,13 @@ def analysis_data(inputs: Inputs, out: Path, argument: DataArgument) -> None:
     features.values.to_parquet(out / "features.parquet")
     write_json(out / "features.json", [asdict(f) for f in features.features])
     _outcome_table(told, table).to_parquet(out / "outcome.parquet")
-    horizons = _horizons(endpoint, told.outcome, argument)
+    try:
+        horizons = _horizons(endpoint, told.outcome, argument)
+    except EvaluationError as error:
+        if argument.leads:
+            raise
+        write_json(out / "data.json", {"skipped": f"{endpoint.label}: {error}"})
+        return
     splits, notes = _splits(told, table, argument)
     write_json(out / "splits.json", [asdict(s) for s in splits])
     Ledger(told.entries).to_parquet(out / "ledger.parquet")
@@ -142,13 +155,21 @@ def analysis_data(inputs: Inputs, out: Path, argument: DataArgument) -> None:
             "population": argument.population,
             "n": len(told.patients),
             "events": told.outcome.n_events,
-            "deviations": [*told.deviations, *notes],
+            "deviations": [*told.deviations, *notes, *_left_out(told)],
             "follow_up": described,
             "table1": asdict(table1(population, argument.protocol, groups=groups)),
             "missing": missingness(features.values, [f.name for f in features.features]),
             **horizons,
         },
     )
+
+
+def _left_out(told: EndpointData) -> list[str]:
+    """Eligible patients without an outcome, by reason; the nodal outcome keeps them unobserved."""
+    if not isinstance(told.outcome, SurvivalOutcome):
+        return []
+    counts = Counter(e.reason for e in told.entries)
+    return [f"{n} eligible patients left out: {reason}." for reason, n in sorted(counts.items())]
 
 
 def build_features(
@@ -201,7 +222,7 @@ def _horizons(endpoint: Any, outcome: Outcome, argument: DataArgument) -> dict[s
             require_horizon(outcome.time_days, outcome.status, horizon,
                             min_censoring_survival=float(str(floor)))  # fmt: skip
         except EvaluationError as error:
-            if asked or horizon == min(wanted):
+            if (asked and not argument.lenient) or (horizon == max(wanted) and not kept):
                 raise
             refused.append(str(error))
         else:
@@ -216,10 +237,10 @@ def _splits(
 ) -> tuple[list[Split], list[str]]:
     outcome = told.outcome
     strata = outcome.status if isinstance(outcome, SurvivalOutcome) else outcome.stage
-    splits = list(
-        repeated_kfold(told.patients, strata, folds=argument.folds, repeats=argument.repeats,
-                       seed=argument.seed)
-    )  # fmt: skip
+    splits: list[Split] = []
+    if argument.folds:
+        splits += repeated_kfold(told.patients, strata, folds=argument.folds,
+                                 repeats=argument.repeats, seed=argument.seed)  # fmt: skip
     notes: list[str] = []
     rows = table.loc[list(told.patients)]
     if argument.centres_out:

@@ -11,7 +11,7 @@ from metasight import bundle
 from metasight.errors import StudyError
 from metasight.ledger import Entry, Fate
 from metasight.models import crossfit
-from metasight.models.registry import describe
+from metasight.models.registry import describe, features_of
 from metasight.predictions import Predictions
 from metasight.steps.data import load_data
 from metasight.steps.files import Inputs, read_json, write_json
@@ -55,7 +55,8 @@ def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> Non
     locked = bundle.read(argument.bundle)
     data, _, _ = load_data(inputs[argument.data])
     info = read_json(inputs[argument.data] / "data.json")
-    missing = [f.name for f in locked.features if f.name not in data.features.values]
+    read = frozenset().union(*(features_of(dict(s)) for s in locked.states.values()))
+    missing = sorted(read - set(data.features.values.columns))
     if missing:
         raise StudyError(
             "the external table lacks features that the models read",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from metasight import leakage
 from metasight.cohort.outcome import Outcome, SurvivalOutcome
-from metasight.cohort.splits import Split
 from metasight.errors import EvaluationError, FitError
 from metasight.features.from_protocol import CLINICAL
 from metasight.models.crossfit import Data
@@ -25,6 +24,7 @@ from metasight.units import DAYS_PER_YEAR
 from metasight.validation.discrimination import harrell_c
 from metasight.validation.evaluate import centre_gap, evaluate, evaluate_centres
 from metasight.validation.instability import Optimism, instability, optimism
+from metasight.validation.ipcw import require_horizon
 from metasight.validation.json_tree import to_jsonable
 from metasight.validation.results import EvaluationPlan
 from metasight.validation.sample_size import (
@@ -65,7 +65,10 @@ def check_leakage(inputs: Inputs, out: Path, argument: LeakageArgument) -> None:
     others = {n: f for n, f in inputs.items() if n != argument.data}
     fits = {n: f for n, f in others.items() if n.startswith("fit ")}
     audits = [read_json(f / "audit.json") for f in fits.values() if (f / "audit.json").is_file()]
-    predictions = Predictions.concat(_parts(fits, splits, "kfold"))
+    parts = _parts(fits, "kfold")
+    if not parts:
+        raise first_failure(failures_of(inputs), argument.model)
+    predictions = Predictions.concat(parts)
     noise = [
         Predictions.from_parquet(f / "predictions.parquet")
         for n, f in others.items()
@@ -99,16 +102,14 @@ def check_leakage(inputs: Inputs, out: Path, argument: LeakageArgument) -> None:
     write_json(out / "checks.json", [c.to_json() for c in checks])
 
 
-def _parts(fits: Mapping[str, Path], splits: Sequence[Split], scheme: str) -> list[Predictions]:
+def _parts(fits: Mapping[str, Path], scheme: str) -> list[Predictions]:
     """Predictions of one scheme, from every fit that succeeded."""
-    del splits
-    parts = []
-    for folder in fits.values():
-        if not (folder / "audit.json").is_file():
-            continue
-        if read_json(folder / "audit.json")["scheme"] == scheme:
-            parts.append(Predictions.from_parquet(folder / "predictions.parquet"))
-    return parts
+    return [
+        Predictions.from_parquet(folder / "predictions.parquet")
+        for folder in fits.values()
+        if (folder / "audit.json").is_file()
+        and read_json(folder / "audit.json")["scheme"] == scheme
+    ]
 
 
 # --------------------------------------------------------------------------------- evaluation
@@ -126,6 +127,8 @@ class EvaluateArgument:
         As in the plan; ``models`` in the order of ``study.toml``.
     subgroups
         Canonical variables.
+    leads
+        Whether this is the headline analysis, without which there is no report.
     """
 
     data: str
@@ -137,64 +140,181 @@ class EvaluateArgument:
     bootstrap: int
     seed: int
     subgroups: tuple[str, ...]
+    leads: bool
 
 
 def judge(inputs: Inputs, out: Path, argument: EvaluateArgument) -> None:
     """Evaluate one analysis: cross-fitted, centre by centre, over time, and under refitting.
 
-    A model that failed in some fold is judged by none, so that all are judged on the same
-    patients; its failures are in the ledger.
+    A model that failed in some fold is judged by none of that scheme, so that all are judged on
+    the same patients; its failures are in the ledger. An analysis that is not the headline and
+    cannot be judged leaves ``skipped.json`` with the reason, and the study goes on.
 
     Raises
     ------
-    FitError
-        The reference or the headline model failed.
+    FitError, EvaluationError
+        The headline analysis cannot be judged.
     """
+    failures = failures_of(inputs)
+    write_json(out / "failures.json", failures)
+    try:
+        _judge(inputs, out, argument, failures)
+    except (FitError, EvaluationError) as error:
+        if argument.leads:
+            raise
+        write_json(out / "skipped.json", str(error))
+
+
+def failures_of(inputs: Inputs) -> list[dict[str, str]]:
+    """Ledger rows of the fits that failed."""
+    return [
+        read_json(f / "failure.json") for f in inputs.values() if (f / "failure.json").is_file()
+    ]
+
+
+def _judge(
+    inputs: Inputs, out: Path, argument: EvaluateArgument, failures: Sequence[Mapping[str, str]]
+) -> None:
     folder = inputs[argument.data]
-    data, splits, _ = load_data(folder)
+    data, _, _ = load_data(folder)
     info = read_json(folder / "data.json")
     fits = {n: f for n, f in inputs.items() if n.startswith("fit ")}
-    failures = [read_json(f / "failure.json") for f in inputs.values()
-                if (f / "failure.json").is_file()]  # fmt: skip
-    failed = {x["criterion"] for x in failures if x["stage"].startswith("fit ")}
-    for name in (argument.reference_model, argument.headline_model):
-        if name in failed:
-            first = next(x for x in failures if x["criterion"] == name)
-            raise FitError(first["reason"], where=first["item"])
+    reference, headline = _leading(argument, failures)
     plan = EvaluationPlan(
         endpoint=argument.endpoint,
         horizons_days=tuple(info["horizons_days"]),
         tau_days=info["tau_days"],
-        reference_model=argument.reference_model,
-        headline_model=argument.headline_model,
+        reference_model=reference,
+        headline_model=headline,
         thresholds=argument.thresholds,
         n_bootstrap=argument.bootstrap,
         seed=argument.seed,
         subgroups={v: subgroup_levels(data, v) for v in argument.subgroups},
     )
-    cross = _of_models(_parts(fits, splits, "kfold"), failed)
-    evaluation = evaluate(cross, plan)
-    write_json(out / "evaluation.json", evaluation.to_json())
+    cross = _of_scheme(fits, "kfold", failures)
+    write_json(out / "evaluation.json", evaluate(cross, plan).to_json())
     cross.to_parquet(out / "predictions.parquet")
-    write_json(out / "failures.json", failures)
-    centre_parts = _parts(fits, splits, "centre")
-    if centre_parts:
-        left_out = _of_models(centre_parts, failed)
-        left_out.to_parquet(out / "predictions_centres.parquet")
-        write_json(out / "centres.json", evaluate_centres(left_out, plan).to_json())
-        write_json(out / "gaps.json", [to_jsonable(g) for g in centre_gap(cross, left_out, plan)])
-    later = _parts(fits, splits, "temporal")
-    if later:
-        write_json(out / "temporal.json", evaluate(_of_models(later, failed), plan).to_json())
-    _judge_resamples(inputs, out, data, info, argument)
-    write_json(out / "sample_size.json", _sample_size(data, info, argument.reference_model))
+    notes = [
+        *_judge_centres(fits, out, cross, plan, failures),
+        *_judge_later(fits, out, plan, failures),
+    ]
+    write_json(out / "notes.json", notes)
+    _judge_resamples(inputs, out, data, info, headline)
+    write_json(out / "sample_size.json", _sample_size(data, info, reference))
 
 
-def _of_models(parts: Sequence[Predictions], failed: set[str]) -> Predictions:
-    kept = [p for p in parts if p.models[0] not in failed]
+def _leading(argument: EvaluateArgument, failures: Sequence[Mapping[str, str]]) -> tuple[str, str]:
+    """Reference and headline model; beside the headline analysis others stand in for failed ones.
+
+    Raises
+    ------
+    FitError
+        One of them failed, or every model did.
+    """
+    failed = _failed(failures, "kfold")
+    left = [m for m in argument.models if m not in failed]
+    for name in (argument.reference_model, argument.headline_model):
+        if name in failed and (argument.leads or not left):
+            raise first_failure(failures, name)
+    return (
+        argument.reference_model if argument.reference_model in left else left[0],
+        argument.headline_model if argument.headline_model in left else left[-1],
+    )
+
+
+def first_failure(failures: Sequence[Mapping[str, str]], model: str) -> FitError:
+    """Why a model could not be fitted, as the error that it was."""
+    first = next(x for x in failures if x["criterion"] == model)
+    return FitError(first["reason"], where=first["item"])
+
+
+def _failed(failures: Sequence[Mapping[str, str]], scheme: str) -> set[str]:
+    return {
+        x["criterion"]
+        for x in failures
+        if x["stage"].startswith("fit ") and x["item"].startswith(f"{scheme} ")
+    }
+
+
+def _of_scheme(
+    fits: Mapping[str, Path], scheme: str, failures: Sequence[Mapping[str, str]]
+) -> Predictions:
+    failed = _failed(failures, scheme)
+    kept = [p for p in _parts(fits, scheme) if p.models[0] not in failed]
     if not kept:
-        raise EvaluationError("no model could be fitted", remedy="See failures in the ledger")
+        raise EvaluationError("no model could be fitted", remedy="See the failures in the ledger")
     return Predictions.concat(kept)
+
+
+def _judge_centres(
+    fits: Mapping[str, Path],
+    out: Path,
+    cross: Predictions,
+    plan: EvaluationPlan,
+    failures: Sequence[Mapping[str, str]],
+) -> list[str]:
+    """Leave-one-centre-out; what cannot be judged is a note, not the end of the study."""
+    if not _parts(fits, "centre"):
+        return []
+    try:
+        left_out = _of_scheme(fits, "centre", failures)
+        left_out.to_parquet(out / "predictions_centres.parquet")
+        centres = evaluate_centres(left_out, plan).to_json()
+        gaps = [to_jsonable(g) for g in centre_gap(cross, left_out, plan)]
+    except EvaluationError as error:
+        return [f"Leave-one-centre-out could not be judged: {error}"]
+    write_json(out / "centres.json", centres)
+    write_json(out / "gaps.json", gaps)
+    return []
+
+
+def _judge_later(
+    fits: Mapping[str, Path],
+    out: Path,
+    plan: EvaluationPlan,
+    failures: Sequence[Mapping[str, str]],
+) -> list[str]:
+    """Temporal split, at the horizons that the later patients' shorter follow-up supports."""
+    if not _parts(fits, "temporal"):
+        return []
+    try:
+        later = _of_scheme(fits, "temporal", failures)
+        later.to_parquet(out / "predictions_temporal.parquet")
+        fitting, notes = supported_plan(plan, later, "The later patients")
+        write_json(out / "temporal.json", evaluate(later, fitting).to_json())
+    except EvaluationError as error:
+        return [f"The temporal split could not be judged: {error}"]
+    return notes
+
+
+def supported_plan(
+    plan: EvaluationPlan, predictions: Predictions, who: str
+) -> tuple[EvaluationPlan, list[str]]:
+    """``plan`` at the horizons that these patients' follow-up supports, and notes on the others.
+
+    Raises
+    ------
+    EvaluationError
+        None is supported.
+    """
+    if not plan.horizons_days:
+        return plan, []
+    rows = predictions.table.drop_duplicates("patient")
+    time, status = rows["time_days"].to_numpy(float), rows["status"].to_numpy(int)
+    kept: list[int] = []
+    notes: list[str] = []
+    for horizon in plan.horizons_days:
+        try:
+            require_horizon(time, status, horizon)
+        except EvaluationError as error:
+            notes.append(f"{who} cannot be judged at {horizon} days: {error}")
+        else:
+            kept.append(horizon)
+    if not kept:
+        raise EvaluationError(" ".join(notes))
+    return replace(
+        plan, horizons_days=tuple(kept), tau_days=min(plan.tau_days or 0, kept[-1])
+    ), notes
 
 
 def subgroup_levels(data: Data, variable: str) -> dict[str, str]:
@@ -218,15 +338,17 @@ def subgroup_levels(data: Data, variable: str) -> dict[str, str]:
 
 
 def _judge_resamples(
-    inputs: Inputs, out: Path, data: Data, info: Mapping[str, Any], argument: EvaluateArgument
+    inputs: Inputs, out: Path, data: Data, info: Mapping[str, Any], headline: str
 ) -> None:
     """Optimism and instability of the headline model, if it was refitted to resamples."""
     folders = [f for n, f in inputs.items()
                if n.startswith("resample ") and (f / "risk.npy").is_file()]  # fmt: skip
-    everybody = next(
-        (f for n, f in inputs.items() if n.startswith("everybody ")
-         and f"· {argument.headline_model}" in n and (f / "risk.npy").is_file()), None
-    )  # fmt: skip
+    models = {
+        read_json(f / "model.json")["name"]: f
+        for f in inputs.values()
+        if (f / "model.json").is_file()
+    }
+    everybody = models.get(headline)
     if not folders or everybody is None:
         return
     survival = isinstance(data.outcome, SurvivalOutcome)
@@ -240,7 +362,7 @@ def _judge_resamples(
     write_json(
         out / "optimism.json",
         {
-            "model": argument.headline_model,
+            "model": headline,
             "resamples": len(folders),
             "apparent_c": found.apparent,
             "optimism": found.optimism,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,8 @@ class ResultsArgument:
         Input hashes, versions, code hash, name of the run.
     external
         Whether locked models were tried on these patients; nothing was fitted then.
+    skipped
+        Endpoints that could not be analysed, each with the reason.
     """
 
     settings: StudySettings
@@ -72,30 +74,39 @@ class ResultsArgument:
     analyses: tuple[AnalysisNames, ...]
     provenance: Mapping[str, Any]
     external: bool = False
+    skipped: tuple[str, ...] = ()
 
 
 def collect(inputs: Inputs, out: Path, argument: ResultsArgument) -> None:
     """Gather what a study leaves behind."""
     headline = argument.analyses[0]
+    told = [a for a in argument.analyses if not _skipped(inputs, a)]
     parts = [
         Predictions.from_parquet(inputs[a.judged] / "predictions.parquet")
-        for a in argument.analyses
+        for a in told
         if a.population == headline.population
     ]
     Predictions.concat(parts).to_parquet(out / "predictions.parquet")
-    for analysis in argument.analyses:
+    for analysis in told:
         judged = inputs[analysis.judged]
         if analysis.population != headline.population:
             shutil.copyfile(judged / "predictions.parquet",
                             out / f"predictions_{analysis.population}.parquet")  # fmt: skip
-        if (judged / "predictions_centres.parquet").is_file():
-            shutil.copy(judged / "predictions_centres.parquet", out)
+        for name in ("predictions_centres.parquet", "predictions_temporal.parquet"):
+            if (judged / name).is_file():
+                shutil.copy(judged / name, out)
     shutil.copy(inputs[headline.data] / "features.parquet", out)
     ledger = _ledger(inputs, argument)
     ledger.to_parquet(out / "ledger.parquet")
     if not argument.external:
         bundle.save(_bundle(inputs, argument, ledger), out / "bundle")
     write_json(out / "manifest.json", dict(argument.provenance))
+
+
+def _skipped(inputs: Inputs, names: AnalysisNames) -> str:
+    """Why an analysis could not be judged; empty if it was."""
+    path = inputs[names.judged] / "skipped.json"
+    return str(read_json(path)) if path.is_file() else ""
 
 
 def _ledger(inputs: Inputs, argument: ResultsArgument) -> Ledger:
@@ -147,6 +158,7 @@ def _bundle(inputs: Inputs, argument: ResultsArgument, ledger: Ledger) -> bundle
         training={
             "patients": info["n"],
             "events": info["events"],
+            "patient table": argument.provenance["tables"][argument.settings.patients.path],
             "centres": sorted(str(c) for c in data.centre.unique()),
             "ledger rows": dict(sorted(counts.items())),
         },
@@ -207,7 +219,7 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         waived=settings.waive,
         not_recorded=settings.not_recorded,
         constants={n: f"{c.value}: {c.reason}" for n, c in settings.constants.items()},
-        analyses=tuple(_analysis(inputs, a) for a in argument.analyses),
+        analyses=_analyses(inputs, argument),
         checks=tuple(Check(**c) for c in checks),
         optimism=_as(OptimismResult, read_json(optimism)) if optimism.is_file() else None,
         sample_size=_as(SampleSizeResult, read_json(size)) if size.is_file() else None,
@@ -230,6 +242,20 @@ def _as(kind: type[Any], data: Mapping[str, Any]) -> Any:
                    for k, v in data.items() if k in known})  # fmt: skip
 
 
+def _analyses(inputs: Inputs, argument: ResultsArgument) -> tuple[AnalysisResult, ...]:
+    """What was judged; what was not is told among the headline's deviations."""
+    untold = list(argument.skipped)
+    judged = []
+    for names in argument.analyses:
+        why = _skipped(inputs, names)
+        if why:
+            untold.append(f"{names.endpoint}, {names.population.replace('_', ' ')}: {why}")
+        else:
+            judged.append(_analysis(inputs, names))
+    told = [f"Not analysed: {why}" for why in untold]
+    return (replace(judged[0], deviations=(*judged[0].deviations, *told)), *judged[1:])
+
+
 def _analysis(inputs: Inputs, names: AnalysisNames) -> AnalysisResult:
     data = read_json(inputs[names.data] / "data.json")
     judged = inputs[names.judged]
@@ -245,7 +271,7 @@ def _analysis(inputs: Inputs, names: AnalysisNames) -> AnalysisResult:
         headline=names.headline,
         n=data["n"],
         events=data["events"],
-        deviations=tuple(data["deviations"]),
+        deviations=(*data["deviations"], *(there("notes.json") or ())),
         refused_horizons=tuple(data["refused"]),
         follow_up=FollowUp(**data["follow_up"]) if data["follow_up"] else None,
         table1=Table1(groups=data["table1"]["groups"], rows=rows),

@@ -50,7 +50,7 @@ def _resampled_hazard(draws: Draws, data: FollowUp, x: Floats, horizon: float) -
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _resampled_logistic(draws: Draws, y: Floats, x: Floats, offset: Floats) -> Floats:
     m, n = draws.shape
     p = x.shape[1]

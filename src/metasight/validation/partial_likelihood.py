@@ -29,7 +29,7 @@ from metasight.validation.ordering import (
 MAX_STEPS = 40
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def solve_in_place(a: Floats, b: Floats) -> bool:
     """Solve ``a x = b`` by elimination with pivoting; ``b`` becomes x, False if singular."""
     n = b.shape[0]
@@ -56,7 +56,7 @@ def solve_in_place(a: Floats, b: Floats) -> bool:
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _accumulate(s: Floats, r: float, x: Floats, i: int) -> None:
     """Add ``r·(1, x, x xᵀ)`` of row ``i`` to the packed sums ``s``."""
     p = x.shape[1]
@@ -70,7 +70,7 @@ def _accumulate(s: Floats, r: float, x: Floats, i: int) -> None:
             k += 1
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _score_event(s: Floats, count: float, gradient: Floats, information: Floats) -> float:
     """Take ``count`` events off the gradient with risk-set sums ``s``; returns the log part."""
     p = gradient.shape[0]
@@ -87,7 +87,7 @@ def _score_event(s: Floats, count: float, gradient: Floats, information: Floats)
     return float(count * np.log(s[0]))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _relative_risks(x: Floats, weight: Floats, beta: Floats) -> Floats:
     """Weight times exp(x β) of each row."""
     r = np.empty(x.shape[0])
@@ -100,7 +100,7 @@ def _relative_risks(x: Floats, weight: Floats, beta: Floats) -> Floats:
 
 
 # one fused pass: a call for each day costs several times what the day's sums cost
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _likelihood(  # noqa: C901, PLR0912
     time: Floats,
     status: Ints,
@@ -163,7 +163,7 @@ def _likelihood(  # noqa: C901, PLR0912
     return loglik, hazard
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def maximise(
     time: Floats,
     status: Ints,

@@ -201,7 +201,8 @@ def model_samples(
         harrell=concordance_samples(aligned, model, draws, None, censoring=False),
         uno=uno,
         integrated_brier=integrated,
-        integrated_ipa=1 - integrated / null,
+        # A resample without an event has no null score to compare with: no value, not infinity.
+        integrated_ipa=1 - integrated / np.where(null > 0, null, np.nan),
         targets=targets,
     )
 
