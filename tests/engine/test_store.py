@@ -75,7 +75,7 @@ def test_why_a_step_runs_again(store, tmp_path):
     remember(plan, memory)
     assert pending(plan, store, memory) == ()
     again = pending(steps(2), store, memory)
-    assert [p.why for p in again] == ["a changed from 1 to 2", "'first' runs again"]
+    assert [p.why for p in again] == ["a changed from 1 to 2", "'first' changed"]
 
 
 def test_a_shortened_result_is_made_again(store):
