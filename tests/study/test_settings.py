@@ -110,7 +110,7 @@ def test_refused_by_the_file_itself(said, replace, parts):
              "In clinical there are"],
         ),
         # A predictor, but of the modality that the model does not read.
-        (forest('features = ["pr_positive"]'), ["features names what it cannot read"]),
+        (forest('features = ["postmenopausal"]'), ["features names what it cannot read"]),
         (forest('features = ["death"]'), ["features names what it cannot read (value: death)"]),
         (analysis('subgroups = ["death"]'), ["subgroups: death is an outcome variable"]),
         (analysis('subgroups = ["surgery_date"]'), ["surgery_date is a design variable (date)"]),
