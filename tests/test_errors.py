@@ -49,3 +49,37 @@ def test_every_table_problem_is_listed():
     assert text.startswith("2 problems in the patient tables\n")
     assert text.count("t.csv, row") == 2
     assert text.endswith("run `metasight check`.")
+
+
+def of_row(row: int, value: str = "x", problem: str = "p", column: str = "c") -> Problem:
+    return Problem(
+        table="t.csv", row=row, column=column, value=value, problem=problem, accepted="a"
+    )
+
+
+def test_problems_of_one_kind_are_told_together():
+    problems = [of_row(r, f"v{r}") for r in range(2, 22)] + [of_row(30, "w", "another")]
+    error = TableError(problems)
+    assert error.problems == tuple(problems)
+    assert str(error).splitlines()[:-1] == [
+        "21 problems in the patient tables",
+        "  t.csv, row 2, column c: p (value: v2); accepted: a",
+        "  t.csv, row 3, column c: p (value: v3); accepted: a",
+        "  t.csv, row 4, column c: p (value: v4); accepted: a",
+        "    … and 17 more rows (5, 6, 7, 8, 9, 10, 11, 12, 13, 14, …)",
+        "  t.csv, row 30, column c: another (value: w); accepted: a",
+    ]
+    assert "    … and 1 more row (5)\n" in str(TableError(problems[:4]))
+
+
+def test_many_kinds_of_problems_are_cut_and_counted():
+    problems = [of_row(r, problem=f"duplicate, first in row {r}") for r in range(100)]
+    problems += [of_row(r, column="d") for r in range(100)]
+    lines = str(TableError(problems)).splitlines()
+    assert len(lines) == 1 + 60 + 1
+    assert lines[0] == "200 problems in the patient tables"
+    assert lines[-2] == "  … and 141 more problems; correct these first"
+    assert lines[-1].startswith("Correct the table")
+    exactly = str(TableError(problems[:60])).splitlines()
+    assert len(exactly) == 62
+    assert "more problems" not in exactly[-2]

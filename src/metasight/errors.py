@@ -17,8 +17,8 @@ carry a patient identifier: tables are quoted by row number and study pseudonym 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 
 class MetasightError(Exception):
@@ -126,6 +126,9 @@ class Problem:
 class TableError(MetasightError):
     """Every problem found in the patient tables, reported at once.
 
+    The text speaks of each kind of problem once: the first rows with their values, then the
+    numbers of more rows; ``problems`` holds all of them.
+
     Parameters
     ----------
     problems
@@ -139,10 +142,41 @@ class TableError(MetasightError):
         n = len(self.problems)
         super().__init__(
             f"{n} problem{'s' if n > 1 else ''} in the patient tables\n"
-            + "\n".join(f"  {p}" for p in self.problems)
+            + "\n".join(_table_lines(self.problems))
             + "\n",
             remedy="Correct the table, or the mapping in study.toml, and run `metasight check`",
         )
 
     def __reduce__(self) -> tuple[object, ...]:
         return TableError, (self.problems,)
+
+
+_ROWS_IN_FULL = 3
+_ROWS_BY_NUMBER = 10
+_LINES = 60
+
+
+def _table_lines(problems: Sequence[Problem]) -> list[str]:
+    """At most 60 lines: problems of one kind together, in the order of their first row."""
+    kinds: dict[Problem, list[Problem]] = {}
+    for problem in problems:
+        kinds.setdefault(replace(problem, row=None, value=""), []).append(problem)
+    lines = [line for alike in kinds.values() for line in _lines_of_kind(alike)]
+    if len(lines) > _LINES:
+        left = sum(n for _, n in lines[_LINES - 1 :])
+        lines = [*lines[: _LINES - 1], (f"  … and {left} more problems; correct these first", left)]
+    return [text for text, _ in lines]
+
+
+def _lines_of_kind(alike: Sequence[Problem]) -> Iterator[tuple[str, int]]:
+    """Lines, each with the number of problems that it tells of."""
+    for problem in alike[:_ROWS_IN_FULL]:
+        yield f"  {problem}", 1
+    rest = alike[_ROWS_IN_FULL:]
+    if rest:
+        rows = [str(p.row) for p in rest[:_ROWS_BY_NUMBER]]
+        rows += ["…"] if len(rest) > len(rows) else []
+        yield (
+            f"    … and {len(rest)} more row{'s' * (len(rest) > 1)} ({', '.join(rows)})",
+            len(rest),
+        )
