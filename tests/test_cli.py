@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
 
 import pytest
 
-from metasight.cli import main
-from metasight.doctor import examine
+from metasight.cli import _print_screening, main
+from metasight.doctor import _extras, _packages, examine
+from metasight.pipeline import Screening
 
 
 def test_help_is_quick():
@@ -69,3 +71,96 @@ def test_our_own_mistakes_show_no_value_and_no_traceback(breast_study, capsys, m
     assert "MRN-" not in said.err
     with pytest.raises(KeyError):
         main(["--debug", "check", str(breast_study(name="again"))])
+
+
+def test_ctrl_c_says_that_finished_steps_are_kept(breast_study):
+    folder = breast_study(replace=[("instability_resamples = 3", "instability_resamples = 2000")])
+    running = subprocess.Popen(
+        [sys.executable, "-m", "metasight", "run", str(folder), "--scheduler", "inline"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout is not None
+    first = running.stdout.readline()  # a stage is finished, others are not
+    running.send_signal(signal.SIGINT)
+    said, complaints = running.communicate(timeout=60)
+    assert "done" in first
+    assert running.returncode == 130, complaints
+    assert "Stopped. Finished steps are kept; the same command goes on from there." in complaints
+    assert "Traceback" not in said + complaints
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--nope"], "No such option"),
+        (["nope"], "No such command"),
+        (["run"], "Missing argument"),
+    ],
+)
+def test_usage_errors_are_the_command_lines_own(arguments, said, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert "Usage: metasight" in shown
+
+
+def test_folder_names_are_printed_as_they_are(tmp_path, capsys):
+    folder = tmp_path / "a [bold]study[/bold] :warning: [x]"
+    with pytest.raises(SystemExit):
+        main(["init", str(folder)])
+    said = capsys.readouterr().out
+    assert f"Wrote {folder}/study.toml." in said
+    assert f"`metasight check '{folder}'`" in said
+
+
+def test_control_characters_are_not_printed(tmp_path, capsys):
+    folder = tmp_path / "red\x1b[31m\u202e\udcffname"
+    with pytest.raises(SystemExit) as stop:
+        main(["check", str(folder)])
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert "red[31mname: there is no study.toml" in said
+    assert "\x1b" not in said
+
+
+def test_init_leaves_nothing_behind_when_it_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["init", str(tmp_path / "new"), "--protocol", "nope"])
+    assert stop.value.code == 2
+    assert "there is no such protocol (value: nope)" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit) as stop:
+        main(["init", str(tmp_path / "file")])
+    assert stop.value.code == 2
+    assert "there is a file of that name" in " ".join(capsys.readouterr().err.split())
+
+
+def test_check_lists_few_features_with_missing_values(capsys):
+    counts = {f"gene_{i:02d}": i for i in range(14)} | {"complete": 0}
+    analysis = {
+        "endpoint": "dmfs", "population": "as_written", "n": 8, "events": 3,
+        "horizons_days": [1826],
+        "deviations": ["[b]a note[/b]"], "refused": [], "missing": counts,
+    }  # fmt: skip
+    cohort = {"screened": 12, "failed": 1, "steps": [], "as_written": ["p"] * 10}
+    _print_screening(Screening(cohort=cohort, data=(analysis,), plan=None))
+    said = " ".join(capsys.readouterr().out.split())
+    listed = ", ".join(f"gene_{i:02d} {i}" for i in range(13, 3, -1))
+    assert f"missing: {listed}, and 3 more" in said
+    assert "complete" not in said
+    assert "note: [b]a note[/b]" in said
+    assert "note: 2 more are eligible but not in it: no outcome, or another arm" in said
+    _print_screening(Screening(cohort=cohort, data=(analysis | {"missing": {"a": 0}},), plan=None))
+    assert "missing" not in capsys.readouterr().out
+
+
+def test_doctors_advice_can_be_followed_in_a_clone(monkeypatch):
+    monkeypatch.setattr("metasight.doctor.find_spec", lambda name: None)
+    advice = [f.fix for f in [*_packages(), *_extras()]]
+    assert "from a clone: pip install . -c constraints.txt" in advice
+    assert "if wanted, from a clone: pip install '.[demo]' -c constraints.txt" in advice

@@ -5,11 +5,13 @@ Errors end with one clear message and exit status 2; ``--debug`` shows where the
 
 from __future__ import annotations
 
+import shlex
 import sys
 import traceback
+import unicodedata
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -28,8 +30,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Metastasis-risk studies, from protocol to report. Research software, no medical device.",
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, emoji=False)
+err = Console(stderr=True, highlight=False, emoji=False)
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it (128 + SIGINT)."""
 
 Folder = Annotated[Path, typer.Argument(help="The study's folder (holds study.toml).")]
 Scheduler = Annotated[
@@ -51,6 +56,7 @@ def init(
 ) -> None:
     """Write a commented study.toml, its mapping filled where column names match."""
     import secrets
+    import tomllib
 
     from metasight.cohort.settings import TableSettings
     from metasight.cohort.tables import read_table
@@ -60,7 +66,9 @@ def init(
     path = folder / "study.toml"
     if path.exists():
         raise StudyError("there is a study.toml already", where=str(folder), remedy="Edit it")
-    folder.mkdir(parents=True, exist_ok=True)
+    if folder.exists() and not folder.is_dir():
+        raise StudyError("there is a file of that name", where=str(folder),
+                         remedy="Give another folder")  # fmt: skip
     known = read_protocol(protocol, folder=folder)
     header: list[str] = []
     if (folder / table).is_file():
@@ -71,13 +79,13 @@ def init(
                              remedy=f"Give it: --id NAME, one of {', '.join(header)}")  # fmt: skip
     text = study_toml(known, name=protocol, salt=secrets.token_hex(16), table=table,
                       id_column=id_column, header=header)  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8")
-    columns = text.split("[columns]")[1].split("[constants]")[0].splitlines()
-    mapped = sum(1 for line in columns if line and not line.startswith("#"))
-    out.print(f"Wrote {path}.")
-    out.print(f"{mapped} variables mapped from {table}." if header else
-              f"{table} is not there yet: put it there, or correct its path.")  # fmt: skip
-    out.print(f"Next: fill in study.toml, then `metasight check {folder}`.")
+    mapped = len(tomllib.loads(text)["columns"])
+    out.print(f"Wrote {_shown(path)}.", soft_wrap=True)
+    out.print(f"{mapped} variables mapped from {_shown(table)}." if header else
+              f"{_shown(table)} is not there yet: put it there, or correct its path.")  # fmt: skip
+    out.print(f"Next: fill in study.toml, then {_command('check', folder)}.", soft_wrap=True)
 
 
 @app.command()
@@ -87,7 +95,7 @@ def check(folder: Folder) -> None:
     from metasight.study import read_study
 
     _print_screening(screen(read_study(folder)))
-    out.print(f"Next: `metasight run {folder}`.")
+    out.print(f"Next: {_command('run', folder)}.", soft_wrap=True)
 
 
 @app.command()
@@ -166,7 +174,7 @@ def doctor() -> None:
     colours = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
     for f in findings:
         verdict = f"[{colours[f.verdict]}]{f.verdict}[/]"
-        table.add_row(verdict, escape(f.what), escape(f.found), escape(f.fix))
+        table.add_row(verdict, _shown(f.what), _shown(f.found), _shown(f.fix))
     out.print(table)
     if any(f.verdict == "FAIL" for f in findings):
         raise typer.Exit(1)
@@ -189,24 +197,47 @@ def demo(
 # ----------------------------------------------------------------------------------- printing
 
 
+def _shown(text: object) -> str:
+    """Text as the terminal shows it: no markup of Rich's, no control or formatting characters."""
+    return escape(
+        "".join(
+            c for c in str(text) if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cf", "Cs"}
+        )
+    )
+
+
+def _command(name: str, folder: Path) -> str:
+    return f"`metasight {name} {_shown(shlex.quote(str(folder)))}`"
+
+
 def _print_screening(screening: Screening) -> None:
     cohort = screening.cohort
     out.print(f"{cohort['screened']} patients in the table, {cohort['failed']} left out for errors")
     table = Table("criterion", "", "excluded", "unknown", "left", title="Eligibility")
     for s in cohort["steps"]:
         waived = " (waived)" if s["waived"] else ""
-        table.add_row(s["criterion"], escape(s["text"]) + waived, str(s["excluded"]),
+        table.add_row(s["criterion"], _shown(s["text"]) + waived, str(s["excluded"]),
                       str(s["unknown"]), str(s["remaining"]))  # fmt: skip
     out.print(table)
     for d in screening.data:
         horizons = ", ".join(f"{h / 365.25:.3g} years" for h in d["horizons_days"])
         who = f"{d['endpoint']}, {d['population'].replace('_', ' ')}"
-        out.print(f"{who}: {d['n']} patients, {d['events']} events, horizons: {horizons or 'none'}")
+        out.print(f"{_shown(who)}: {d['n']} patients, {d['events']} events, "
+                  f"horizons: {horizons or 'none'}")  # fmt: skip
+        lost = len(cohort[d["population"]]) - d["n"]
+        if lost:
+            out.print(f"  note: {lost} more are eligible but not in it: no outcome, or another arm")
         for line in [*d["deviations"], *d["refused"]]:
-            out.print(f"  note: {escape(line)}")
-        missing = {k: v for k, v in d["missing"].items() if v}
-        if missing:
-            out.print("  missing: " + ", ".join(f"{k} {v}" for k, v in missing.items()))
+            out.print(f"  note: {_shown(line)}")
+        if any(d["missing"].values()):
+            out.print(f"  missing: {_shown(_missing(d['missing']))}")
+
+
+def _missing(counts: dict[str, int], most: int = 10) -> str:
+    """Features with missing values, those with most first."""
+    some = sorted(((n, name) for name, n in counts.items() if n), key=lambda c: -c[0])
+    text = ", ".join(f"{name} {n}" for n, name in some[:most])
+    return text + (f", and {len(some) - most} more" if len(some) > most else "")
 
 
 def _print_pending(pending: tuple[Pending, ...]) -> None:
@@ -216,7 +247,7 @@ def _print_pending(pending: tuple[Pending, ...]) -> None:
     reasons = Counter((p.step.stage, p.why) for p in pending)
     table = Table("steps", "stage", "why")
     for (stage, why), n in reasons.items():
-        table.add_row(str(n), stage, escape(why))
+        table.add_row(str(n), stage, _shown(why))
     out.print(table)
     out.print(f"{len(pending)} steps would run.")
 
@@ -225,7 +256,7 @@ def _print_results(results: Path) -> None:
     latest = results.parent / "latest"
     for name in ("report.html", "report.pdf", "predictions.parquet", "ledger.parquet"):
         if (results / name).is_file():
-            out.print(f"  {latest / name}", soft_wrap=True)
+            out.print(f"  {_shown(latest / name)}", soft_wrap=True)
 
 
 def main(arguments: list[str] | None = None) -> Any:
@@ -237,13 +268,13 @@ def main(arguments: list[str] | None = None) -> Any:
     except MetasightError as error:
         if debug:
             raise
-        err.print(f"[red]error[/red] {escape(str(error))}", soft_wrap=True)
+        err.print(f"[red]error[/red] {_shown(error)}", soft_wrap=True)
         sys.exit(2)
     except OSError as error:
         if debug:
             raise
         place = Path(error.filename).name if error.filename else ""
-        err.print(f"[red]error[/red] {escape(place)}: {escape(error.strerror or str(error))}. "
+        err.print(f"[red]error[/red] {_shown(place)}: {_shown(error.strerror or error)}. "
                   "Check permissions and free space.", soft_wrap=True)  # fmt: skip
         sys.exit(2)
     except Exception as error:
@@ -257,5 +288,14 @@ def main(arguments: list[str] | None = None) -> Any:
                   soft_wrap=True)  # fmt: skip
         sys.exit(2)
     except KeyboardInterrupt:
-        err.print("Stopped. Finished steps are kept; the same command goes on from there.")
-        sys.exit(130)
+        _stopped()
+    except SystemExit as stop:
+        # Typer makes this of Ctrl-C inside a command, and says nothing.
+        if stop.code == INTERRUPTED:
+            _stopped()
+        raise
+
+
+def _stopped() -> NoReturn:
+    err.print("Stopped. Finished steps are kept; the same command goes on from there.")
+    sys.exit(INTERRUPTED)

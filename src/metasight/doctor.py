@@ -52,7 +52,7 @@ def _packages() -> list[Finding]:
     missing = [n for n in NEEDED if find_spec(n) is None]
     if missing:
         return [Finding(verdict="FAIL", what="packages", found=f"missing: {', '.join(missing)}",
-                        fix="pip install metasight -c constraints.txt")]  # fmt: skip
+                        fix="from a clone: pip install . -c constraints.txt")]  # fmt: skip
     return [Finding(verdict="PASS", what="packages", found=f"{len(NEEDED)} found")]
 
 
@@ -64,7 +64,7 @@ def _extras() -> list[Finding]:
         else:
             findings.append(
                 Finding(verdict="WARN", what=f"extra {extra}", found=f"not installed: {purpose}",
-                        fix=f"if wanted: pip install 'metasight[{extra}]'")
+                        fix=f"if wanted, from a clone: pip install '.[{extra}]' -c constraints.txt")
             )  # fmt: skip
     return findings
 

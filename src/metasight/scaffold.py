@@ -41,8 +41,8 @@ def study_toml(
     survival = protocol.primary.type == "survival"
     columns = {_plain(c): c for c in header}
     parts = [
-        f"# A {protocol.id} study ({protocol.registration}). Lines with # in front are choices not "
-        "taken.\n# Check it with `metasight check`, then `metasight run`.\n",
+        f"# A {_one_line(f'{protocol.id} study ({protocol.registration})')}. Lines with # in front "
+        "are choices not taken.\n# Check it with `metasight check`, then `metasight run`.\n",
         f"protocol = {_q(name)}",
         'title = ""',
         "# Pseudonyms are made of patient ids with this. Keep it private and do not change it.",
@@ -113,7 +113,7 @@ def _mapping(protocol: Protocol, columns: dict[str, str]) -> list[str]:
 
 
 def _line(variable: Variable, column: str | None) -> str:
-    about = f"{variable.label}: {variable.accepted}"
+    about = _one_line(f"{variable.label}: {variable.accepted}")
     if column is None:
         return f'# {variable.name} = "…"   # {about}'
     return f"{variable.name} = {_q(column)}   # {about}"
@@ -121,8 +121,9 @@ def _line(variable: Variable, column: str | None) -> str:
 
 def _criterion(name: str, text: str, evidence: str) -> str:
     if evidence.startswith("table"):
-        return f'# {name} = "…"   # {text}'
-    return f'{name} = "this version of metasight reads no images"   # {text} ({evidence})'
+        return f'# {name} = "…"   # {_one_line(text)}'
+    about = _one_line(f"{text} ({evidence})")
+    return f'{name} = "this version of metasight reads no images"   # {about}'
 
 
 def _models(protocol: Protocol) -> list[str]:
@@ -139,7 +140,7 @@ def _models(protocol: Protocol) -> list[str]:
     competing = [e for e in protocol.endpoint if e.type == "survival" and e.competing]
     for endpoint in competing:
         lines += [
-            f"# For the endpoint: {endpoint.label}",
+            f"# For the endpoint: {_one_line(endpoint.label)}",
             "# [[model]]",
             '# kind = "cause_specific_cox"',
             f'# name = "clinical, {endpoint.name.replace("_", " ")}"',
@@ -151,6 +152,11 @@ def _models(protocol: Protocol) -> list[str]:
 
 def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _one_line(comment: str) -> str:
+    # A protocol's texts may have several lines; a comment ends with its line.
+    return " ".join(comment.split())
 
 
 def _q(text: str) -> str:
