@@ -18,14 +18,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from metasight.cohort.settings import CohortSettings, ColumnMapping
+from metasight.cohort.settings import CohortSettings, ColumnMapping, TableSettings
+from metasight.cohort.showing import looks_like_date, visible
 from metasight.cohort.tables import RawTable
 from metasight.errors import Problem
 from metasight.protocol.criteria import Value, Verdict
 from metasight.protocol.study import Protocol, Variable
 from metasight.units import conversion_factor, units_like
 
-TRUE, FALSE = {"yes", "y", "true", "1"}, {"no", "n", "false", "0"}
+TRUE, FALSE = {"yes", "y", "true", "1", "1.0"}, {"no", "n", "false", "0", "0.0"}
+"""R and pandas write a logical column with missing values as 1.0 and 0.0."""
+_PLAIN_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 PatientRow = dict[str, Value | None]
 
 
@@ -47,6 +50,9 @@ class Canonical:
         Whether some problem concerns a whole table or column: the study cannot go on.
     windows_checked
         Predictors whose measurement date was checked against their window.
+    lengthened
+        Row number → days of follow-up as found (None: not given) and as used, where a known
+        death is later than the last visit.
     """
 
     rows: dict[str, PatientRow]
@@ -55,6 +61,7 @@ class Canonical:
     bad_rows: frozenset[int]
     table_wide: bool
     windows_checked: tuple[str, ...]
+    lengthened: dict[int, tuple[float | None, float]]
 
 
 def pseudonym(patient_id: str, salt: str) -> str:
@@ -83,9 +90,15 @@ class _Reader:
         self.raw, self.settings, self.protocol = raw, settings, protocol
         self.problems: list[Problem] = []
         self.table_wide = False
+        self.ids = patient_ids(raw, settings.patients)
+        # What a problem was found in already, so that no rule calls it broken once more.
+        self.bad_cells: set[tuple[int, str]] = set()
+        self.bad_columns: set[str] = set()
+        self.lengthened: dict[int, tuple[float | None, float]] = {}
 
     def read(self) -> Canonical:
         rows: dict[int, PatientRow] = {int(str(n)): {} for n in self.raw.cells.index}
+        self._check_given_once()
         for name, variable in self.protocol.variables.items():
             constant = self.settings.constants.get(name)
             mapping = self.settings.mapping(name)
@@ -114,6 +127,31 @@ class _Reader:
                     problem=problem, accepted=accepted)
         )  # fmt: skip
 
+    def _cell_problem(
+        self, row: int, variable: str, value: str, problem: str, accepted: str
+    ) -> None:
+        """A problem of one cell; shows no id and no day of the calendar."""
+        self.bad_cells.add((row, variable))
+        known = self.protocol.variables[variable]
+        shown = visible(value, self.ids, date=known.type == "date")
+        self._problem(row, self._source(variable), shown, problem, accepted)
+
+    def _column_problem(
+        self, variable: str, column: str, value: str, problem: str, accepted: str
+    ) -> None:
+        """A problem of a whole column."""
+        self.bad_columns.add(variable)
+        self._problem(None, column, visible(value, self.ids), problem, accepted)
+
+    def _check_given_once(self) -> None:
+        """One place a variable: which of two would count is nobody's to guess."""
+        places = ("columns", "constants", "not_recorded")
+        for name in self.protocol.variables:
+            given = [f"[{p}]" for p in places if name in getattr(self.settings, p)]
+            if len(given) > 1:
+                self._column_problem(name, name, "", "given in " + " and in ".join(given)
+                                     + " of study.toml", "one of them")  # fmt: skip
+
     def _check_mapping_names(self) -> None:
         known = list(self.protocol.variables)
         for where in ("columns", "constants", "not_recorded"):
@@ -127,33 +165,54 @@ class _Reader:
         text = ("yes" if value else "no") if isinstance(value, bool) else str(value)
         parsed, problem = parse_cell(text, variable, ColumnMapping(column=variable.name), ".")
         if problem:
-            self._problem(None, f"[constants] {variable.name}", text, problem, variable.accepted)
+            self._column_problem(variable.name, f"[constants] {variable.name}", text, problem,
+                                 variable.accepted)  # fmt: skip
         return parsed
 
     def _column(
         self, variable: Variable, mapping: ColumnMapping, rows: dict[int, PatientRow]
     ) -> None:
-        if mapping.column not in self.raw.cells:
-            close = difflib.get_close_matches(mapping.column, map(str, self.raw.cells.columns), n=3)
-            hint = f"perhaps {' or '.join(repr(c) for c in close)}; " if close else ""
-            accepted = hint + "a column of this name, or another mapping"
-            self._problem(None, mapping.column, "", f"missing column (for {variable.name})",
-                          accepted)  # fmt: skip
-            return
-        if mapping.unit and conversion_factor(mapping.unit, variable.unit) is None:
-            accepted = " or ".join((variable.unit or "none", *units_like(variable.unit)))
-            self._problem(None, mapping.column, mapping.unit, "unknown unit", accepted)
+        if not self._can_be_read(variable, mapping):
             return
         missing = {"", *self.settings.patients.missing, *mapping.missing}
         for number, text in self.raw.cells[mapping.column].items():
             value: Value | None = None
+            row = int(str(number))
             if text not in missing:
                 value, problem = parse_cell(text, variable, mapping, self.settings.patients.decimal)
                 if problem:
-                    self._problem(int(str(number)), mapping.column, text, problem, _accepted(
-                        variable, mapping))  # fmt: skip
-            rows[int(str(number))][variable.name] = value
+                    self._cell_problem(row, variable.name, text, problem,
+                                       _accepted(variable, mapping))  # fmt: skip
+            rows[row][variable.name] = value
         self._check_unit(variable, mapping, [r.get(variable.name) for r in rows.values()])
+
+    def _can_be_read(self, variable: Variable, mapping: ColumnMapping) -> bool:
+        """Whether the mapping makes sense; what does not is a problem of the whole column."""
+
+        def problem(value: str, what: str, accepted: str) -> bool:
+            self._column_problem(variable.name, mapping.column, value, what, accepted)
+            return False
+
+        if mapping.column == self.settings.patients.id:
+            return problem("", f"the column of the patient id is mapped to {variable.name}",
+                           "another column; ids are never read as values")  # fmt: skip
+        if mapping.column not in self.raw.cells:
+            close = difflib.get_close_matches(mapping.column, map(str, self.raw.cells.columns), n=3)
+            hint = f"perhaps {' or '.join(repr(c) for c in close)}; " if close else ""
+            return problem("", f"missing column (for {variable.name})",
+                           hint + "a column of this name, or another mapping")  # fmt: skip
+        if mapping.unit and conversion_factor(mapping.unit, variable.unit) is None:
+            known = (variable.unit or "none", *units_like(variable.unit))
+            return problem(mapping.unit, "unknown unit", " or ".join(known))
+        wrong = [
+            (code, target)
+            for code, target in (mapping.values or {}).items()
+            if parse_cell(code, variable, mapping, ".")[1]
+        ]
+        for code, target in wrong:
+            problem(str(target), f"study.toml gives the code {code!r} a meaning that "
+                    f"{variable.name} cannot have", variable.accepted)  # fmt: skip
+        return not wrong
 
     def _check_unit(
         self, variable: Variable, mapping: ColumnMapping, values: list[Value | None]
@@ -174,31 +233,57 @@ class _Reader:
             and low <= median / g * f <= high
         ]
         hint = f'; the values look like {fits[0]}: set unit = "{fits[0]}"' if fits else ""
-        self._problem(None, mapping.column, f"median {median:g} {variable.unit}", "wrong unit",
-                      f"{variable.name} in {variable.unit}, median {low:g} to {high:g}"
-                      + hint)  # fmt: skip
+        self._column_problem(variable.name, mapping.column, f"median {median:g} {variable.unit}",
+                             "wrong unit", f"{variable.name} in {variable.unit}, median "
+                             f"{low:g} to {high:g}" + hint)  # fmt: skip
 
     # ------------------------------------------------------------------ rows
 
     def _derive(self, number: int, row: PatientRow) -> None:
-        """Days from dates, follow-up of the dead; each only where the table does not give it."""
+        """Days from dates, follow-up of the dead; each only where the table does not give it.
+
+        The status of a patient is known until death, so follow-up of the dead is at least the
+        time of death: a last visit that lies before it is not the end of follow-up.
+        """
         zero = row.get(self.protocol.time_zero_date)
         for name in self.protocol.variables:
-            if not name.endswith("_date") or name == self.protocol.time_zero_date:
-                continue
             days_name = name.removesuffix("_date") + "_days"
+            if not name.endswith("_date") or days_name not in self.protocol.variables:
+                continue
             date = row.get(name)
-            if days_name not in self.protocol.variables or self.settings.mapping(days_name):
+            if self.settings.mapping(days_name):
                 continue
             if isinstance(zero, dt.date) and isinstance(date, dt.date):
-                days = (date - zero).days
-                if days < 0:
-                    self._problem(number, self._source(name), f"{days} days",
-                                  "dates out of order: before time zero",
-                                  f"on or after the {self.protocol.time_zero}")  # fmt: skip
-                row[days_name] = float(days)
-        if row.get("followup_days") is None and row.get("death") is True:
-            row["followup_days"] = row.get("death_days")
+                row[days_name] = self._days(number, name, days_name, (date - zero).days)
+        death = row.get("death_days")
+        if row.get("death") is True and isinstance(death, int | float):
+            self._follow_until_death(number, row, float(death))
+
+    def _days(self, number: int, date_name: str, days_name: str, days: int) -> float | None:
+        """Days since time zero, or None and a problem that shows days and no date."""
+        variable = self.protocol.variables[days_name]
+        problem, accepted = "", f"{variable.accepted} from the {self.protocol.time_zero}"
+        if days < 0:
+            problem = "dates out of order: before time zero"
+            accepted = f"on or after the {self.protocol.time_zero}"
+        elif variable.minimum is not None and days < variable.minimum:
+            problem = "below the accepted range"
+        elif variable.maximum is not None and days > variable.maximum:
+            problem = "above the accepted range"
+        if not problem:
+            return float(days)
+        self.bad_cells |= {(number, date_name), (number, days_name)}
+        self._problem(number, self._source(date_name), f"{days} days", problem, accepted)
+        return None
+
+    def _follow_until_death(self, number: int, row: PatientRow, death: float) -> None:
+        if self._spoilt("followup_days", number):
+            return
+        last = row.get("followup_days")
+        if isinstance(last, int | float) and last >= death:
+            return
+        row["followup_days"] = death
+        self.lengthened[number] = (float(last) if isinstance(last, int | float) else None, death)
 
     def _source(self, name: str) -> str:
         mapping = self.settings.mapping(name)
@@ -233,19 +318,37 @@ class _Reader:
         for rule in self.protocol.rule:
             if rule.column in self.settings.not_recorded:
                 continue
+            variables = set(rule.holds.variables())
             for number, row in rows.items():
-                if Verdict.of(rule.holds.evaluate(row)) is Verdict.NOT_MET:
-                    self._problem(number, self._source(rule.column), shown(row.get(rule.column)),
-                                  f"rule {rule.id} broken", rule.text)  # fmt: skip
+                if Verdict.of(rule.holds.evaluate(row)) is not Verdict.NOT_MET:
+                    continue
+                if any(self._spoilt(name, number) for name in variables):
+                    continue
+                value = visible(shown(row.get(rule.column)), self.ids)
+                self._problem(number, self._source(rule.column), value, f"rule {rule.id} broken",
+                              rule.text)  # fmt: skip
+
+    def _spoilt(self, name: str, number: int) -> bool:
+        """Whether a problem was found in what ``name`` of this row is read or counted from."""
+        sources = {name}
+        if name.endswith("_days") and not self.settings.mapping(name):
+            sources |= {name.removesuffix("_days") + "_date", self.protocol.time_zero_date}
+        if name == "followup_days":
+            sources |= {"death", "death_days", "death_date"}
+        return bool(sources & self.bad_columns) or any(
+            (number, source) in self.bad_cells for source in sources
+        )
 
     def _check_centres(self, rows: dict[int, PatientRow]) -> None:
         if not self.settings.centres or not self.settings.mapping("centre"):
             return
+        if "centre" in self.bad_columns:
+            return
         for number, row in rows.items():
             centre = row.get("centre")
             if centre not in self.settings.centres:
-                self._problem(number, self._source("centre"), shown(centre), "unknown centre",
-                              "one of " + ", ".join(self.settings.centres))  # fmt: skip
+                self._cell_problem(number, "centre", shown(centre), "unknown centre",
+                                   "one of " + ", ".join(self.settings.centres))  # fmt: skip
 
     def _by_pseudonym(self, rows: dict[int, PatientRow], checked: tuple[str, ...]) -> Canonical:
         id_column = self.settings.patients.id
@@ -276,7 +379,15 @@ class _Reader:
             bad_rows=bad,
             table_wide=self.table_wide,
             windows_checked=checked,
+            lengthened=self.lengthened,
         )
+
+
+def patient_ids(raw: RawTable, settings: TableSettings) -> frozenset[str]:
+    """Every id of a table, so that no message shows one."""
+    if settings.id not in raw.cells:
+        return frozenset()
+    return frozenset(str(i) for i in raw.cells[settings.id] if i)
 
 
 def shown(value: Value | None) -> str:
@@ -287,8 +398,10 @@ def shown(value: Value | None) -> str:
 
 
 def _accepted(variable: Variable, mapping: ColumnMapping) -> str:
-    if mapping.values:
-        return "one of the codes " + ", ".join(mapping.values)
+    if mapping.values is not None:
+        return "one of the codes " + (", ".join(mapping.values) or "(study.toml gives none)")
+    if variable.type == "date" and mapping.date_format:
+        return f"a date as {mapping.date_format}"
     if mapping.unit and mapping.unit != variable.unit:
         return f"{variable.accepted}, given in {mapping.unit}"
     return variable.accepted
@@ -308,6 +421,7 @@ def parse_cell(
             return None, "a code without a meaning in study.toml"
         code = mapping.values[text]
         text = ("yes" if code else "no") if isinstance(code, bool) else str(code)
+        decimal = "."  # study.toml's own numbers
     return _PARSERS[variable.type](text, variable, mapping, decimal)
 
 
@@ -352,12 +466,9 @@ def _number(
     text: str, variable: Variable, mapping: ColumnMapping, decimal: str
 ) -> tuple[Value | None, str]:
     plain = text.replace(",", ".") if decimal == "," else text
-    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", plain):
-        if decimal == "." and re.fullmatch(r"[+-]?\d+,\d+", text):
-            return None, 'a decimal comma (set decimal = "," in study.toml)'
-        if re.search(r"[A-Za-z]{3}", text) or re.fullmatch(r"\d+[./-]\d+([./-]\d+)?", text):
-            return None, "not a number (a spreadsheet may have turned it into a date)"
-        return None, "not a number"
+    ambiguous = decimal == "," and "." in text
+    if ambiguous or not _PLAIN_NUMBER.fullmatch(plain):
+        return None, _not_a_number(text, decimal)
     factor = conversion_factor(mapping.unit or variable.unit, variable.unit) or 1.0
     value = float(plain) * factor
     if not np.isfinite(value):
@@ -371,6 +482,20 @@ def _number(
     if variable.type == "integer":
         return (int(value), "") if value.is_integer() else (None, "not a whole number")
     return value, ""
+
+
+def _not_a_number(text: str, decimal: str) -> str:
+    if re.fullmatch(r"[+-]?(inf|infinity|nan)", text, re.IGNORECASE):
+        return "not a finite number"
+    if re.fullmatch(r"[+-]?\d+,\d+", text):
+        return 'a decimal comma (set decimal = "," in study.toml)'
+    if re.fullmatch(r"[+-]?\d+\.\d*([eE][+-]?\d+)?", text):
+        return 'a point, which may be decimal or group thousands, under decimal = ","'
+    if re.fullmatch(r"[+-]?\d+([.,' ]\d{3})+([.,]\d*)?", text):
+        return f"thousands are grouped (decimal is {decimal!r})"
+    if looks_like_date(text):
+        return "not a number (a spreadsheet may have turned it into a date)"
+    return "not a number"
 
 
 _PARSERS: dict[str, Callable[[str, Variable, ColumnMapping, str], tuple[Value | None, str]]] = {

@@ -6,21 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from metasight.cohort.canonical import (
     Canonical,
     PatientRow,
     canonicalise,
-    pseudonym,
     to_frame,
 )
 from metasight.cohort.eligibility import Eligibility, assess
+from metasight.cohort.modality import Modality, read_modality
 from metasight.cohort.redcap import read_redcap
-from metasight.cohort.settings import CohortSettings, ModalityTable, TableSettings
+from metasight.cohort.settings import CohortSettings
 from metasight.cohort.tables import RawTable, read_table
-from metasight.errors import Problem, TableError
+from metasight.errors import TableError
 from metasight.ledger import Entry, Fate, Ledger
 from metasight.protocol.study import Protocol
 
@@ -86,23 +85,36 @@ def read_cohort(
     TableError
         Problems in the tables; all of them at once.
     """
-    raw = _read_raw(folder, settings.patients)
+    raw = _read_raw(folder, settings)
     canonical = canonicalise(raw, settings, protocol)
-    problems = list(canonical.problems)
-    modalities = {}
-    for name, table in settings.modalities.items():
-        modalities[name], found = _read_modality(folder, table, settings.salt, canonical)
-        problems += found
-    stop = settings.on_problem == "stop" or canonical.table_wide
-    if problems and (stop or any(p.row is None or p.table != raw.name for p in problems)):
+    modalities = {
+        name: read_modality(
+            folder,
+            name,
+            table,
+            salt=settings.salt,
+            patients=canonical.rows,
+            patient_table=raw,
+            patient_id=settings.patients.id,
+        )
+        for name, table in settings.modalities.items()
+    }
+    problems = [*canonical.problems, *(p for m in modalities.values() for p in m.problems)]
+    if problems and (settings.on_problem == "stop" or any(p.row is None for p in problems)):
         raise TableError(problems)
+    failed = _failed_elsewhere(modalities, settings)
     rows = {
-        p: r for p, r in canonical.rows.items() if canonical.source_row[p] not in canonical.bad_rows
+        p: r
+        for p, r in canonical.rows.items()
+        if canonical.source_row[p] not in canonical.bad_rows and p not in failed
     }
     for patient, values in (evidence or {}).items():
         if patient in rows:
             rows[patient].update(values)
-    ledger = Ledger(_reading_entries(raw.name, canonical))
+    ledger = Ledger(_reading_entries(raw.name, canonical, failed))
+    for modality in modalities.values():
+        ledger.extend(modality.entries)
+    ledger.extend(_lengthened_entries(raw.name, canonical, rows))
     eligibility = assess(rows, protocol, settings.waive)
     ledger.extend(eligibility.entries)
     zero = sorted(
@@ -110,7 +122,7 @@ def read_cohort(
     )
     return Cohort(
         table=to_frame(rows, protocol),
-        modalities={n: m.reindex(list(rows)) for n, m in modalities.items()},
+        modalities={n: m.values.reindex(list(rows)) for n, m in modalities.items()},
         eligibility=eligibility,
         ledger=ledger,
         screened=len(raw.cells),
@@ -120,17 +132,36 @@ def read_cohort(
     )
 
 
-def _read_raw(folder: Path, settings: TableSettings) -> RawTable:
-    return read_redcap(folder, settings) if settings.format == "redcap" else read_table(
-        folder, settings
-    )  # fmt: skip
+def _read_raw(folder: Path, settings: CohortSettings) -> RawTable:
+    if settings.patients.format == "table":
+        return read_table(folder, settings.patients)
+    mappings = (settings.mapping(name) for name in settings.columns)
+    return read_redcap(folder, settings.patients, needed=[m.column for m in mappings if m])
 
 
-def _reading_entries(name: str, canonical: Canonical) -> list[Entry]:
+def _failed_elsewhere(
+    modalities: Mapping[str, Modality], settings: CohortSettings
+) -> dict[str, str]:
+    """Pseudonym → file and row of its first problem in a modality's table."""
+    failed: dict[str, str] = {}
+    for name, modality in modalities.items():
+        file = Path(settings.modalities[name].path).name
+        for patient, row in modality.failed.items():
+            failed.setdefault(patient, f"{file} row {row}")
+    return failed
+
+
+def _reading_entries(name: str, canonical: Canonical, failed: Mapping[str, str]) -> list[Entry]:
     """One row for every patient read, one for every problem of a row left out."""
     patient_of = {n: p for p, n in canonical.source_row.items()}
     entries = [
-        Entry(patient=p, item=f"{name} row {n}", stage="reading", verdict=Fate.KEPT)
+        Entry(
+            patient=p,
+            item=f"{name} row {n}",
+            stage="reading",
+            verdict=Fate.FAILED if p in failed else Fate.KEPT,
+            reason=f"a problem in {failed[p]}" if p in failed else "",
+        )
         for p, n in canonical.source_row.items()
         if n not in canonical.bad_rows
     ]
@@ -149,38 +180,20 @@ def _reading_entries(name: str, canonical: Canonical) -> list[Entry]:
     return entries
 
 
-def _read_modality(
-    folder: Path, settings: ModalityTable, salt: str, canonical: Canonical
-) -> tuple[pd.DataFrame, list[Problem]]:
-    raw = read_table(folder, settings)
-    problems: list[Problem] = []
-
-    def problem(row: int | None, column: str, value: str, what: str, accepted: str) -> None:
-        problems.append(Problem(table=raw.name, row=row, column=column, value=value,
-                                problem=what, accepted=accepted))  # fmt: skip
-
-    columns = list(settings.columns or [c for c in raw.cells.columns if c != settings.id])
-    for column in [settings.id, *columns]:
-        if column not in raw.cells:
-            problem(None, column, "", "missing column", "a column of this name")
-    if problems:
-        return pd.DataFrame(), problems
-    names = [pseudonym(str(i), salt) for i in raw.cells[settings.id]]
-    index = pd.Index(names, name="patient")
-    for number, again in zip(raw.cells.index, index.duplicated(), strict=True):
-        if again:
-            problem(int(number), settings.id, "", "duplicate patient", "one row a patient")
-    if not set(names) & set(canonical.rows):
-        problem(None, settings.id, "", "no patient of the patient table is in this table",
-                "the same patient ids in both")  # fmt: skip
-    text = raw.cells[columns].replace(["", *settings.missing], None)
-    if settings.decimal == ",":
-        text = text.replace(",", ".", regex=True)
-    numbers = text.apply(pd.to_numeric, errors="coerce").astype(float)
-    numbers[~np.isfinite(numbers)] = np.nan
-    for column in columns:
-        for number in text.index[text[column].notna() & numbers[column].isna()]:
-            value = str(text.at[number, column])
-            problem(int(number), column, value, "not a finite number", "a number, or empty")
-    numbers.index = index
-    return numbers, problems
+def _lengthened_entries(
+    name: str, canonical: Canonical, rows: Mapping[str, PatientRow]
+) -> list[Entry]:
+    """One row for every patient whose follow-up was taken to reach until death."""
+    entries = []
+    for patient in rows:
+        row = canonical.source_row[patient]
+        if row in canonical.lengthened:
+            found, used = canonical.lengthened[row]
+            last = "not given" if found is None else f"{found:g}"
+            entries.append(
+                Entry(patient=patient, item=f"{name} row {row}", stage="derived times",
+                      verdict=Fate.KEPT, criterion="followup_days",
+                      value=f"{last} -> {used:g} days",
+                      reason="status is known until death, which is after the last visit")
+            )  # fmt: skip
+    return entries

@@ -8,13 +8,16 @@ centre.
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from metasight.cohort.settings import TableSettings
+from metasight.cohort.showing import visible
 from metasight.cohort.tables import RawTable, read_table
 from metasight.errors import Problem, StudyError, TableError
 
@@ -29,18 +32,34 @@ _CHOICE_TYPES = {"radio", "dropdown", "checkbox"}
 _OWN_FIELDS = {GROUP, EVENT, REPEAT, "redcap_repeat_instance", "redcap_survey_identifier"}
 
 
-def read_redcap(folder: Path, settings: TableSettings) -> RawTable:
+def is_own_field(name: str) -> bool:
+    """Whether a column is REDCap's own (events, form status, survey times), not the study's."""
+    return name in _OWN_FIELDS or name.endswith(("_complete", "_timestamp"))
+
+
+def read_redcap(
+    folder: Path, settings: TableSettings, needed: Collection[str] | None = None
+) -> RawTable:
     """A raw export as a table of labels, one row a record, without identifiers.
 
     Choice codes become their labels, checkboxes (``field___code``) become 0/1 columns as they
     are, the events of a longitudinal project are merged into one row where they do not
     contradict each other.
 
+    Parameters
+    ----------
+    folder, settings
+        Study folder and the export.
+    needed
+        Columns that the study reads; every other one but the id and the data access group is
+        dropped at the door, neither decoded nor compared. Without, all of the project's fields
+        are kept.
+
     Raises
     ------
     StudyError
         The dictionary is missing or is not one; the export was made with labels, or has
-        repeating instruments.
+        repeating instruments; there is no such id column; a needed field is an identifier.
     TableError
         A code that the dictionary does not list; events that contradict each other.
     """
@@ -52,14 +71,22 @@ def read_redcap(folder: Path, settings: TableSettings) -> RawTable:
         )
     dictionary = _read_dictionary(folder, settings)
     raw = read_table(folder, settings)
+    _check_export(raw, dictionary, settings.id)
+    flagged = set(dictionary.index[dictionary[IDENTIFIER].str.lower().isin(["y", "yes", "1"])])
+    kept = _kept_columns(raw, settings.id, flagged, needed)
+    ids = frozenset(str(i) for i in raw.cells[settings.id])
+    cells = _decode(raw.name, raw.cells[kept], dictionary, settings.id, ids)
+    if EVENT in cells:
+        cells = _merge_events(raw.name, cells, settings.id, ids)
+    return replace(raw, cells=cells)
+
+
+def _check_export(raw: RawTable, dictionary: pd.DataFrame, id_: str) -> None:
     known = set(dictionary.index)
     strange = [
-        c
+        str(c)
         for c in raw.cells.columns
-        if c not in known
-        and c.split("___")[0] not in known
-        and c not in _OWN_FIELDS
-        and not c.endswith("_complete")
+        if c not in known and c.split("___")[0] not in known and not is_own_field(c)
     ]
     if strange:
         raise StudyError(
@@ -68,18 +95,45 @@ def read_redcap(folder: Path, settings: TableSettings) -> RawTable:
             value=", ".join(strange[:5]),
             remedy="Export raw data (not labels) and the dictionary of the same project",
         )
+    if id_ not in raw.cells:
+        close = difflib.get_close_matches(id_, map(str, raw.cells.columns), n=3)
+        raise StudyError(
+            "missing column (the patient id)",
+            where=raw.name,
+            value=id_,
+            remedy="Give REDCap's record id as id"
+            + (f", perhaps {' or '.join(close)}" if close else ""),
+        )
     if REPEAT in raw.cells and (raw.cells[REPEAT] != "").any():
+        first = raw.cells.index[raw.cells[REPEAT] != ""][0]
         raise StudyError(
             "repeating instruments are not one row a patient",
-            where=raw.name,
-            value=str(raw.cells.loc[raw.cells[REPEAT] != "", REPEAT].iloc[0]),
+            where=f"{raw.name}, row {first}, column {REPEAT}",
+            value=visible(str(raw.cells.at[first, REPEAT]), set(raw.cells[id_])),
             remedy="Export a report without repeating instruments",
         )
-    cells = _drop_identifiers(raw.cells, dictionary, settings.id)
-    cells = _decode(raw.name, cells, dictionary)
-    if EVENT in cells:
-        cells = _merge_events(raw.name, cells, settings.id)
-    return replace(raw, cells=cells)
+
+
+def _kept_columns(
+    raw: RawTable, id_: str, flagged: Collection[str], needed: Collection[str] | None
+) -> list[str]:
+    columns = [str(c) for c in raw.cells.columns]
+    hidden = {c for c in columns if c != id_ and c.split("___")[0] in flagged}
+    asked = sorted(hidden & set(needed or ()))
+    if asked:
+        raise StudyError(
+            "study.toml reads fields that the dictionary flags as identifiers",
+            where=raw.name,
+            value=", ".join(asked),
+            remedy="Take them out of study.toml; identifiers are never read",
+        )
+    structure = {id_, GROUP, EVENT}
+    return [
+        c
+        for c in columns
+        if c in structure
+        or (c not in hidden and (c in needed if needed is not None else not is_own_field(c)))
+    ]
 
 
 def _read_dictionary(folder: Path, settings: TableSettings) -> pd.DataFrame:
@@ -94,19 +148,25 @@ def _read_dictionary(folder: Path, settings: TableSettings) -> pd.DataFrame:
             value=", ".join(missing),
             remedy="Download the dictionary as CSV from REDCap and do not edit it",
         )
+    fields = table.cells[FIELD]
+    if fields.duplicated().any():
+        row = fields.index[fields.duplicated()][0]
+        raise StudyError(
+            "the dictionary lists a field twice",
+            where=f"{table.name}, row {row}, column {FIELD}",
+            value=str(fields[row]),
+            remedy="Download the dictionary again and do not edit it",
+        )
     return table.cells.set_index(FIELD)
 
 
-def _drop_identifiers(cells: pd.DataFrame, dictionary: pd.DataFrame, id_: str) -> pd.DataFrame:
-    flagged = dictionary.index[dictionary[IDENTIFIER].str.lower().isin(["y", "yes", "1"])]
-    return cells[[c for c in cells if c == id_ or str(c).split("___")[0] not in set(flagged)]]
-
-
-def _decode(name: str, cells: pd.DataFrame, dictionary: pd.DataFrame) -> pd.DataFrame:
+def _decode(
+    name: str, cells: pd.DataFrame, dictionary: pd.DataFrame, id_: str, ids: Collection[str]
+) -> pd.DataFrame:
     problems: list[Problem] = []
     out = cells.copy()
     for column in cells.columns:
-        if column not in dictionary.index:
+        if column == id_ or column not in dictionary.index:
             continue
         kind = dictionary.at[column, TYPE]
         if kind not in _CHOICE_TYPES or kind == "checkbox":
@@ -115,7 +175,8 @@ def _decode(name: str, cells: pd.DataFrame, dictionary: pd.DataFrame) -> pd.Data
         for row, code in cells[column].items():
             if code and code not in labels:
                 problems.append(
-                    Problem(table=name, row=int(str(row)), column=column, value=code,
+                    Problem(table=name, row=int(str(row)), column=column,
+                            value=visible(code, ids),
                             problem="a code that the dictionary does not list",
                             accepted=", ".join(f"{k} ({v})" for k, v in labels.items()))
                 )  # fmt: skip
@@ -135,8 +196,12 @@ def _choices(text: str) -> dict[str, str]:
     return labels
 
 
-def _merge_events(name: str, cells: pd.DataFrame, id_: str) -> pd.DataFrame:
-    problems: list[Problem] = []
+def _merge_events(name: str, cells: pd.DataFrame, id_: str, ids: Collection[str]) -> pd.DataFrame:
+    problems = [
+        Problem(table=name, row=int(str(row)), column=id_, value="", problem="no patient id",
+                accepted="an id in every row")
+        for row in cells.index[cells[id_] == ""]
+    ]  # fmt: skip
     merged: dict[int, dict[str, str]] = {}
     for _, rows in cells.drop(columns=EVENT).groupby(id_, sort=False):
         first = int(str(rows.index[0]))
@@ -145,7 +210,8 @@ def _merge_events(name: str, cells: pd.DataFrame, id_: str) -> pd.DataFrame:
             values = list(dict.fromkeys(v for v in rows[column] if v))
             if len(values) > 1:
                 problems.append(
-                    Problem(table=name, row=first, column=str(column), value=" / ".join(values),
+                    Problem(table=name, row=first, column=str(column),
+                            value=" / ".join(visible(v, ids) for v in values[:3]),
                             problem="events of one record contradict each other",
                             accepted="one value a record; export the event that counts")
                 )  # fmt: skip

@@ -1,0 +1,257 @@
+"""Feature tables beside the patient table: numbers by patient, nothing silently missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from metasight.cohort.canonical import patient_ids, pseudonym
+from metasight.cohort.redcap import is_own_field, read_redcap
+from metasight.cohort.settings import ModalityTable
+from metasight.cohort.showing import is_id, printable
+from metasight.cohort.tables import RawTable, read_table
+from metasight.errors import Problem, StudyError
+from metasight.ledger import Entry, Fate
+
+LARGEST = 1e100
+"""No measurement is larger; such a number is a damaged cell, and squares of it overflow."""
+
+_NUMBER = {
+    decimal: re.compile(rf"[+-]?(?:\d+[{decimal}]?\d*|[{decimal}]\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+    for decimal in (".", ",")
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Modality:
+    """One feature table.
+
+    Attributes
+    ----------
+    values
+        Index: pseudonym, of patients in the patient table only, each once; numbers or NaN where
+        the cell is empty. A patient with a problem must not be read from it.
+    problems
+        Everything found; row ``None`` for the whole table.
+    failed
+        Pseudonym → number of the first of its rows with a problem.
+    entries
+        A ledger row for every row that is nobody's in the patient table and for every problem
+        of a row.
+    """
+
+    values: pd.DataFrame
+    problems: tuple[Problem, ...]
+    failed: dict[str, int]
+    entries: tuple[Entry, ...]
+
+
+def read_modality(
+    folder: Path,
+    name: str,
+    settings: ModalityTable,
+    *,
+    salt: str,
+    patients: Collection[str],
+    patient_table: RawTable,
+    patient_id: str,
+) -> Modality:
+    """Read one modality's table.
+
+    Parameters
+    ----------
+    folder, name, settings
+        Study folder; the modality and its part of ``study.toml``.
+    salt
+        Of the study's pseudonyms.
+    patients
+        Pseudonyms of the patient table.
+    patient_table, patient_id
+        The patient table and its id column: its ids are never shown.
+
+    Raises
+    ------
+    StudyError
+        No columns, a column named twice or the id among them, or no value in the whole table.
+    """
+    raw = _read(folder, name, settings)
+    columns = _columns(raw, name, settings)
+    reader = _Reader(raw, settings, columns, patient_ids(raw, settings))
+    if patient_id in patient_table.cells:
+        reader.ids |= frozenset(map(str, patient_table.cells[patient_id]))
+    reader.check_columns()
+    if reader.problems:
+        return Modality(values=pd.DataFrame(), problems=tuple(reader.problems), failed={},
+                        entries=())  # fmt: skip
+    return reader.read(name, salt, patients, patient_table.name)
+
+
+def _read(folder: Path, name: str, settings: ModalityTable) -> RawTable:
+    given = settings.columns
+    if given is not None and not given:
+        raise _no_columns(name)
+    twice = sorted({c for c in given or () if (given or ()).count(c) > 1})
+    if twice:
+        raise StudyError(
+            "columns are named twice",
+            where=f"study.toml [modalities.{name}]",
+            value=", ".join(twice),
+            remedy="Name each column once",
+        )
+    if settings.id in (given or ()):
+        raise StudyError(
+            "the column of the patient id is among the features",
+            where=f"study.toml [modalities.{name}]",
+            value=settings.id,
+            remedy="Take it out of columns",
+        )
+    if settings.format == "redcap":
+        return read_redcap(folder, settings, needed=given)
+    return read_table(folder, settings)
+
+
+def _columns(raw: RawTable, name: str, settings: ModalityTable) -> list[str]:
+    if settings.columns is not None:
+        return list(settings.columns)
+    redcap = settings.format == "redcap"
+    found = [str(c) for c in raw.cells.columns if c != settings.id]
+    columns = [c for c in found if not (redcap and is_own_field(c))]
+    if not columns:
+        raise _no_columns(name)
+    return columns
+
+
+def _no_columns(name: str) -> StudyError:
+    return StudyError(
+        "the modality has no columns",
+        where=f"study.toml [modalities.{name}]",
+        remedy="Name them in columns, or leave columns out to take every one but the id",
+    )
+
+
+class _Reader:
+    def __init__(
+        self, raw: RawTable, settings: ModalityTable, columns: Sequence[str], ids: frozenset[str]
+    ) -> None:
+        self.raw, self.settings, self.columns, self.ids = raw, settings, columns, ids
+        self.problems: list[Problem] = []
+
+    def _problem(self, row: int | None, column: str, value: str, what: str, accepted: str) -> None:
+        shown = printable(column)
+        if column in self.raw.cells and is_id(column, self.ids):  # a table turned on its side
+            shown = f"number {list(self.raw.cells.columns).index(column) + 1}"
+        self.problems.append(
+            Problem(table=self.raw.name, row=row, column=shown, value=value, problem=what,
+                    accepted=accepted)
+        )  # fmt: skip
+
+    def check_columns(self) -> None:
+        for column in [self.settings.id, *self.columns]:
+            if column not in self.raw.cells:
+                self._problem(None, column, "", "missing column", "a column of this name")
+
+    def read(self, name: str, salt: str, patients: Collection[str], patient_table: str) -> Modality:
+        of_row = {
+            int(str(n)): pseudonym(str(i), salt) if i else ""
+            for n, i in self.raw.cells[self.settings.id].items()
+        }
+        strangers = [n for n, p in of_row.items() if p and p not in patients]
+        if not set(of_row.values()) & set(patients):
+            self._problem(None, self.settings.id, "", "no patient of the patient table is in this "
+                          "table", "the same patient ids in both")  # fmt: skip
+        self._check_ids(of_row, set(strangers))
+        ours = [n for n, p in of_row.items() if p in patients]
+        numbers = self._numbers(self.raw.cells.loc[ours, list(self.columns)])
+        if ours and not self.problems and bool(numbers.isna().all(axis=None)):
+            raise StudyError(
+                "the modality has no value for any patient of the patient table",
+                where=f"{self.raw.name} ([modalities.{name}])",
+                remedy="Take the modality out, or correct its columns",
+            )
+        numbers.index = pd.Index([of_row[n] for n in ours], name="patient")
+        failed: dict[str, int] = {}
+        for problem in self.problems:
+            if problem.row is not None and of_row[problem.row]:
+                failed.setdefault(of_row[problem.row], problem.row)
+        return Modality(
+            values=numbers[~numbers.index.duplicated()],
+            problems=tuple(self.problems),
+            failed=failed,
+            entries=(
+                *(_stranger(self.raw.name, n, patient_table) for n in strangers),
+                *(_failed(p, of_row[p.row]) for p in self.problems if p.row is not None),
+            ),
+        )
+
+    def _check_ids(self, of_row: dict[int, str], strangers: set[int]) -> None:
+        first: dict[str, int] = {}
+        for number, patient in of_row.items():
+            if not patient:
+                self._problem(number, self.settings.id, "", "no patient id", "an id in every row")
+            elif number not in strangers and patient in first:
+                self._problem(number, self.settings.id, "", "duplicate patient, first in row "
+                              f"{first[patient]}", "one row a patient")  # fmt: skip
+            first.setdefault(patient, number)
+
+    def _numbers(self, cells: pd.DataFrame) -> pd.DataFrame:
+        missing = ["", *self.settings.missing]
+        columns = {}
+        for column in self.columns:
+            text = cells[column].astype("object")
+            given = ~text.isin(missing)
+            values = _to_numbers(text.where(given, ""), self.settings.decimal)
+            bad = given & ~(values.abs() <= LARGEST)
+            for number in text.index[bad]:
+                self._bad_cell(int(str(number)), column, str(text[number]))
+            columns[column] = values.where(~bad)
+        return pd.DataFrame(columns, index=cells.index, dtype=float)
+
+    def _bad_cell(self, row: int, column: str, text: str) -> None:
+        accepted = f'a number with decimal = "{self.settings.decimal}", or empty'
+        if self.settings.decimal == "," and "." in text:
+            what = 'a point, which may be decimal or group thousands, under decimal = ","'
+        elif re.fullmatch(r"[+-]?\d+[.]?\d*([eE][+-]?\d+)?", text.replace(",", ".")):
+            comma = self.settings.decimal == "." and "," in text
+            what = 'a decimal comma (set decimal = "," in study.toml)' if comma else (
+                f"no measurement is larger than {LARGEST:g}"
+            )  # fmt: skip
+        else:
+            what = "not a finite number"
+        self._problem(row, column, f"text of {len(text)} characters", what, accepted)
+
+
+def _to_numbers(text: pd.Series[str], decimal: str) -> pd.Series[float]:
+    """Numbers; NaN where a cell is not one.
+
+    ``float`` reads more than numbers (inf, 1_000); those stay what they are: text.
+    """
+    number = _NUMBER[decimal].fullmatch
+    values = [float(t.replace(",", ".")) if number(t) else np.nan for t in text]
+    return pd.Series(values, index=text.index, dtype=float)
+
+
+def _stranger(table: str, row: int, patient_table: str) -> Entry:
+    return Entry(
+        patient="",
+        item=f"{table} row {row}",
+        stage="reading",
+        verdict=Fate.EXCLUDED,
+        reason=f"no such patient in {patient_table}",
+    )
+
+
+def _failed(problem: Problem, patient: str) -> Entry:
+    return Entry(
+        patient=patient,
+        item=f"{problem.table} row {problem.row}",
+        stage="reading",
+        verdict=Fate.FAILED,
+        criterion=problem.column,
+        value=problem.value,
+        reason=f"{problem.problem}; accepted: {problem.accepted}",
+    )
