@@ -81,3 +81,14 @@ def test_median_follow_up_is_that_of_r(shared, name, table):
     frame = pd.read_csv(folder / "data" / f"{table}.csv")
     outcome = SurvivalOutcome(frame["time"].to_numpy(float), frame["event"].to_numpy(np.int8))
     assert follow_up(outcome).median_days == expected
+
+
+def test_another_arm_leaves_a_ledger_row():
+    endpoint = DMFS.model_copy(update={"arm": "surgery"})
+    table = TABLE.assign(arm=["surgery", "sbrt", "surgery", None, "surgery", "surgery"])
+    told = build_outcome(endpoint, table, list("abcd"), {})
+    assert told.patients == ("a", "c")
+    assert [(e.patient, str(e.verdict), e.reason) for e in told.entries] == [
+        ("b", "excluded", "arm sbrt is not part of this endpoint"),
+        ("d", "excluded", "no arm is given, and this endpoint is of one arm"),
+    ]

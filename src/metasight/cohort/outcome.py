@@ -153,9 +153,11 @@ def build_outcome(
     kept, times, status, entries = [], [], [], []
     for patient in patients:
         row = rows[patient]
+        told: tuple[float, int] | str
         if endpoint.arm is not None and row.get("arm") != endpoint.arm:
-            continue
-        told = _first(row, events, endpoint.competing)
+            told = _other_arm(row.get("arm"))
+        else:
+            told = _first(row, events, endpoint.competing)
         if isinstance(told, str):
             entries.append(
                 Entry(patient=patient, item="patient", stage=f"outcome {endpoint.name}",
@@ -203,6 +205,12 @@ def _recorded_events(
     if not events:
         raise StudyError(f"no event of endpoint {endpoint.name} was recorded")
     return events, deviations
+
+
+def _other_arm(arm: Any) -> str:
+    if pd.isna(arm):
+        return "no arm is given, and this endpoint is of one arm"
+    return f"arm {arm} is not part of this endpoint"
 
 
 def _first(
