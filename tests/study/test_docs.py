@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from metasight.cli import main
+from metasight.protocol.load import read_protocol
+from metasight.scaffold import study_toml
+from metasight.study import read_study
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -71,11 +75,8 @@ def test_init_does_not_overwrite(tmp_path, capsys):
 
 @pytest.mark.parametrize("protocol", ["breast-dmfs", "nsclc-occult-node"])
 def test_the_scaffold_is_valid_toml_and_names_every_variable_and_criterion(tmp_path, protocol):
-    import tomllib
-
-    from metasight.protocol.load import read_protocol
-
     assert run("init", tmp_path / "s", "--protocol", protocol) == 0
+    assert read_study(tmp_path / "s").protocol.id == protocol
     text = (tmp_path / "s" / "study.toml").read_text("utf-8")
     tomllib.loads(text)
     known = read_protocol(protocol)
@@ -84,3 +85,23 @@ def test_the_scaffold_is_valid_toml_and_names_every_variable_and_criterion(tmp_p
     for variable in known.variable:
         if variable.evidence == "table":
             assert re.search(rf"(?m)^(# )?{variable.name} = ", text), variable.name
+
+
+def test_the_scaffold_of_a_protocol_whose_texts_have_several_lines():
+    protocol = read_protocol("breast-dmfs")
+    content = protocol.model_dump(mode="json", by_alias=True, exclude_none=True)
+    content["registration"] = "a\nb"
+    for part, text in (("variable", "label"), ("criterion", "text"), ("endpoint", "label")):
+        for entry in content[part]:
+            entry[text] = "first line\nsecond = line"
+    several = type(protocol).model_validate(content)
+    text = study_toml(several, name="x.toml", salt="a salt for tests", table="patients.csv",
+                      id_column="id", header=["age_years"])  # fmt: skip
+    assert tomllib.loads(text)["columns"] == {"age_years": "age_years"}
+
+
+def test_the_sections_of_the_walk_through_are_in_the_scaffold_once(tmp_path, snippets):
+    assert run("init", tmp_path / "s") == 0
+    text = (tmp_path / "s" / "study.toml").read_text("utf-8")
+    for section in snippets:
+        assert len(re.findall(rf"(?m)^\[{section}\]$", text)) == 1
