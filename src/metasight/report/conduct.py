@@ -56,7 +56,8 @@ def _optimism(view: View) -> Iterator[Block]:
         f"{measure} of {number(found.apparent_c)}. Over {plural(found.resamples, 'refit')} on "
         f"bootstrap resamples {number(found.optimism, 3, signed=True)} of this is optimism, which "
         f"leaves {number(found.corrected_c)} (Harrell 1996). The headline figures of this report "
-        "are cross-fitted and need no such correction."
+        "are cross-fitted and need no such correction. Where they lie below the corrected value, "
+        "believe them: with many features to few events this correction is too small."
     )
     yield Paragraph(
         f"With other patients of the same kind, an individual’s risk {_horizon(found)} would have "
