@@ -97,9 +97,10 @@ def test_utf16_is_told(read, encoding, mark):
     assert list(read(data, encoding="utf-16")) == ["id", "x"]
 
 
-def test_unknown_encoding(read):
-    with pytest.raises(StudyError, match=r"unknown encoding \(value: utf-88\)"):
-        read("id,x\na,1\n", encoding="utf-88")
+@pytest.mark.parametrize("encoding", ["utf-88", "hex", "undefined"])
+def test_unknown_encoding(read, encoding):
+    with pytest.raises(StudyError, match=rf"unknown encoding \(value: {encoding}\)"):
+        read("id,x\na,1\n", encoding=encoding)
 
 
 def rows(book, *lines):

@@ -62,13 +62,6 @@ def _decode(name: str, data: bytes, encoding: str) -> str:
                 remedy='Give encoding = "utf-16" in study.toml, or save it as "CSV UTF-8"',
             )
         text = data.decode(codec)
-    except LookupError as error:
-        raise StudyError(
-            "unknown encoding",
-            where=name,
-            value=encoding,
-            remedy='Give one that Python knows: "utf-8", "cp1252", "utf-16"',
-        ) from error
     except UnicodeDecodeError as error:
         line = len(re.findall(rb"\r\n?|\n", data[: error.start])) + 1
         raise StudyError(
@@ -77,6 +70,13 @@ def _decode(name: str, data: bytes, encoding: str) -> str:
             value=f"byte 0x{data[error.start]:02x}",
             remedy='Save it as "CSV UTF-8", or give its encoding in study.toml '
             '(Excel on Windows often writes encoding = "cp1252")',
+        ) from error
+    except (LookupError, UnicodeError) as error:
+        raise StudyError(
+            "unknown encoding",
+            where=name,
+            value=encoding,
+            remedy='Give one that Python knows: "utf-8", "cp1252", "utf-16"',
         ) from error
     if "\x00" in text:
         raise StudyError(

@@ -199,17 +199,20 @@ class _Reader:
             first.setdefault(patient, number)
 
     def _numbers(self, cells: pd.DataFrame) -> pd.DataFrame:
-        missing = ["", *self.settings.missing]
-        columns = {}
-        for column in self.columns:
-            text = cells[column].astype("object")
-            given = ~text.isin(missing)
-            values = _to_numbers(text.where(given, ""), self.settings.decimal)
-            bad = given & ~(values.abs() <= LARGEST)
-            for number in text.index[bad]:
-                self._bad_cell(int(str(number)), column, str(text[number]))
-            columns[column] = values.where(~bad)
-        return pd.DataFrame(columns, index=cells.index, dtype=float)
+        # Column by column in plain Python: several times as fast as pandas on wide tables.
+        rows = [int(str(n)) for n in cells.index]
+        missing = {"", *self.settings.missing}
+        numbers = np.full(cells.shape, np.nan)
+        for j, column in enumerate(self.columns):
+            for i, text in enumerate(cells[column].tolist()):
+                if text in missing:
+                    continue
+                value = _number(text, self.settings.decimal)
+                if abs(value) <= LARGEST:
+                    numbers[i, j] = value
+                else:
+                    self._bad_cell(rows[i], column, text)
+        return pd.DataFrame(numbers, index=cells.index, columns=list(self.columns))
 
     def _bad_cell(self, row: int, column: str, text: str) -> None:
         accepted = f'a number with decimal = "{self.settings.decimal}", or empty'
@@ -225,14 +228,14 @@ class _Reader:
         self._problem(row, column, f"text of {len(text)} characters", what, accepted)
 
 
-def _to_numbers(text: pd.Series[str], decimal: str) -> pd.Series[float]:
-    """Numbers; NaN where a cell is not one.
+def _number(text: str, decimal: str) -> float:
+    """One cell; NaN where it is not a number.
 
     ``float`` reads more than numbers (inf, 1_000); those stay what they are: text.
     """
-    number = _NUMBER[decimal].fullmatch
-    values = [float(t.replace(",", ".")) if number(t) else np.nan for t in text]
-    return pd.Series(values, index=text.index, dtype=float)
+    if _NUMBER[decimal].fullmatch(text):
+        return float(text.replace(",", "."))
+    return float("nan")
 
 
 def _stranger(table: str, row: int, patient_table: str) -> Entry:

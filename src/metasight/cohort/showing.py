@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Collection
 
 LONGEST = 40
-HIDDEN_ID = "(a patient id, not shown)"
+HIDDEN_ID = "(equals a patient id, not shown)"
 HIDDEN_DATE = "(a date, not shown)"
 
 _MONTH = r"(?:jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-z]*"
@@ -41,7 +41,8 @@ def visible(text: str, ids: Collection[str] = (), *, date: bool = False) -> str:
     Returns
     -------
     At most 41 characters without control characters; a calendar day in ISO form as its month,
-    any other as "(a date, not shown)", an id as "(a patient id, not shown)".
+    any other as "(a date, not shown)", an id as "(equals a patient
+        id, not shown)".
     """
     plain = printable(text)
     if is_id(text, ids) or is_id(plain, ids):
