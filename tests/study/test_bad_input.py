@@ -244,3 +244,42 @@ def test_rows_with_problems_can_be_left_out_with_a_ledger_row(breast_study, brea
     }
     read = {e.item for e in ledger.entries if e.stage == "reading"}
     assert len(read) == len(table), "every row of the table has a ledger row"
+
+
+def test_unclosed_quote(breast_study, refused):
+    folder = breast_study()
+    path = folder / "patients.csv"
+    lines = path.read_text().splitlines()
+    lines[41] = lines[41].replace("North", '"North').replace("South", '"South')
+    path.write_text("\n".join(lines) + "\n")
+    assert "patients.csv, row 42: a quoted cell of this row" in refused("check", folder)
+
+
+def test_ids_where_values_belong(breast_study, breast_table, refused):
+    table = breast_table().astype(object)
+    table["hospital"] = table["id"]
+    table.loc[3, "grade"] = table.loc[5, "id"]
+    said = refused("check", breast_study(table))
+    assert "unknown centre (value: (equals a patient id, not shown))" in said
+    refused("check", breast_study(replace=[('centre = "hospital"', 'centre = "id"')], name="ids"))
+
+
+def test_absurd_date(breast_study, breast_table, refused):
+    table = breast_table()
+    row = table.index[table["dead"] == "no"][0]
+    table.loc[row, "last_seen"] = "2916-01-31"
+    said = refused("check", breast_study(table))
+    assert f"row {row + 2}, column last_seen: above the accepted range" in said
+    assert "2916-01-31" not in said
+
+
+def test_wrong_id_column_of_a_redcap_export(breast_study, refused):
+    redcap = 'id = "idd"\nformat = "redcap"\ndictionary = "d.csv"'
+    folder = breast_study(replace=[('id = "id"', redcap)])
+    names = (folder / "patients.csv").read_text().splitlines()[0].split(",")
+    head = (
+        '"Variable / Field Name","Form Name","Field Type",'
+        '"Choices, Calculations, OR Slider Labels","Identifier?"'
+    )
+    (folder / "d.csv").write_text("\n".join([head, *(f"{n},a,text,," for n in names)]) + "\n")
+    assert "missing column (the patient id) (value: idd)" in refused("check", folder)
