@@ -41,7 +41,7 @@ class Cohort:
     screened
         Rows of the patient table.
     failed
-        Rows left out because of a problem of their own.
+        Rows left out because of a problem of their own or of the patient's row in a modality.
     windows_checked
         Predictors whose measurement date was checked.
     accrual

@@ -29,7 +29,7 @@ class TableSettings(_Part):
     encoding
         Of text files. Another encoding is an error, not a guess.
     decimal
-        ``.`` or ``,``.
+        ``.`` or ``,``; under ``,`` a point in a number is a problem, since it may group thousands.
     sheet
         Of an Excel file; needed when it has more than one.
     missing
