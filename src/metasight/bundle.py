@@ -11,7 +11,6 @@ Layout::
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from metasight.errors import StoreError
 from metasight.features.columns import Feature, Kind
 from metasight.models.base import FittedModel
 from metasight.models.registry import load
+from metasight.models.settings import file_name
 from metasight.provenance import canonical_json, hash_file
 
 FORMAT = 1
@@ -83,7 +83,7 @@ def save(bundle: Bundle, folder: Path) -> None:
     (folder / "models").mkdir(parents=True)
     files: dict[str, str] = {}
     for name, state in bundle.states.items():
-        file = f"models/{_slug(name)}.json"
+        file = f"models/{file_name(name)}.json"
         if file in files.values():
             raise StoreError("two models have the same file name", value=name,
                              remedy="Rename one in study.toml")  # fmt: skip
@@ -138,10 +138,6 @@ def read(folder: Path) -> Bundle:
         about.pop(name)
     horizons, grid = tuple(about.pop("horizons_days")), tuple(about.pop("grid_days"))
     return Bundle(features=features, states=states, horizons_days=horizons, grid_days=grid, **about)
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "model"
 
 
 def _card(bundle: Bundle) -> str:

@@ -25,7 +25,7 @@ def write_demonstration(folder: Path) -> None:
     if find_spec("sksurv") is None:
         raise StudyError(
             "the demonstration's data are not installed",
-            remedy="Install them: pip install 'metasight[demo]' (or run `make demo`)",
+            remedy="Install them: pip install '.[demo]' -c constraints.txt (or run `make demo`)",
         )
     from sksurv.datasets import load_breast_cancer
 

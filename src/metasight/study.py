@@ -21,7 +21,7 @@ from pydantic import (
 from metasight.cohort.settings import CohortSettings, ModalityTable
 from metasight.errors import StudyError
 from metasight.models.registry import KINDS, outcomes_of
-from metasight.models.settings import ModelSettings
+from metasight.models.settings import ModelSettings, file_name
 from metasight.protocol.load import read_protocol, validation_lines
 from metasight.protocol.study import Protocol, Variable
 from metasight.provenance import hash_file
@@ -172,7 +172,7 @@ class StudySettings(CohortSettings):
         _refuse_twice(names)
         files: dict[str, str] = {}
         for name in names:
-            other = files.setdefault(_file_name(name), name)
+            other = files.setdefault(file_name(name), name)
             if other != name:
                 raise ValueError(
                     f"{other!r} and {name!r} differ only in characters that a file name cannot "
@@ -228,11 +228,6 @@ def _of_modality(name: str, table: ModalityTable) -> list[str]:
         if not table.columns:
             problems.append(f"{name}.columns is empty; name columns, or leave it out to read all")
     return problems
-
-
-def _file_name(model: str) -> str:
-    """What tells the model's file in a bundle; the rule is :mod:`metasight.bundle`'s."""
-    return re.sub(r"[^a-z0-9]+", "_", model.lower()).strip("_") or "model"
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from metasight import bundle, study
 from metasight.errors import StudyError
+from metasight.models.settings import file_name
 from metasight.study import read_study
 
 GENES = '[modalities.genes]\npath = "genes.csv"\nid = "id"\n'
@@ -144,9 +144,12 @@ def test_features_of_a_modalitys_table_are_not_known_before_it_is_read(breast_st
     read_study(breast_study(replace=[modality(), reads]))
 
 
-@pytest.mark.parametrize("name", ["clinical", "Clinical + Genes", "___", "模型", "a--B.c"])
-def test_files_are_told_apart_by_the_bundles_rule(name):
-    assert study._file_name(name) == bundle._slug(name)
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("clinical", "clinical"), ("Clinical + Genes", "clinical_genes"), ("模型", "model")],
+)
+def test_a_models_file(name, file):
+    assert file_name(name) == file
 
 
 def test_several_mistakes_are_named_at_once(said):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -147,6 +149,19 @@ def _make(root: str, step: Step, after: list[str]) -> str:
 
 
 @contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes started within do not hear Ctrl-C; the parent does and ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def _client(scheduler: str) -> Iterator[Any]:
     import logging
 
@@ -161,17 +176,16 @@ def _client(scheduler: str) -> Iterator[Any]:
     }
     with dask.config.set(quiet):
         if scheduler == LOCAL:
-            with (
-                LocalCluster(
+            with _deaf_to_ctrl_c():
+                cluster = LocalCluster(
                     n_workers=os.cpu_count() or 1,
                     threads_per_worker=1,
                     processes=True,
                     host="127.0.0.1",
                     dashboard_address="127.0.0.1:0",
                     silence_logs=logging.CRITICAL,
-                ) as cluster,
-                Client(cluster) as client,
-            ):
+                )
+            with cluster, Client(cluster) as client:
                 yield client
             return
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -24,6 +25,11 @@ Kind = Literal[
 ]
 L1Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
 Factor = Annotated[float, Field(ge=0.0)]
+
+
+def file_name(model: str) -> str:
+    """Name of a model's file in a bundle, without its ending: letters a–z, digits and _ only."""
+    return re.sub(r"[^a-z0-9]+", "_", model.lower()).strip("_") or "model"
 
 
 class ModelSettings(BaseModel):

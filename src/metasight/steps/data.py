@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -266,8 +267,13 @@ def _splits(
     return splits, notes
 
 
+@lru_cache(maxsize=2)
 def load_data(folder: Path) -> tuple[crossfit.Data, list[Split], NDArray[np.int64]]:
-    """Analysis data as crossfit takes them, their splits, and the horizons to predict."""
+    """Analysis data as crossfit takes them, their splits, and the horizons to predict.
+
+    Kept for the next step of the same process: a result's folder never changes. Nobody writes to
+    what is returned.
+    """
     info = read_json(folder / "data.json")
     features = tuple(
         Feature(**{**f, "kind": Kind(f["kind"]), "levels": tuple(f["levels"])})

@@ -195,6 +195,7 @@ def _judge(
     write_json(out / "evaluation.json", evaluate(cross, plan).to_json())
     cross.to_parquet(out / "predictions.parquet")
     notes = [
+        *(f"No patient has a level of subgroup {n}." for n, v in plan.subgroups.items() if not v),
         *_judge_centres(fits, out, cross, plan, failures),
         *_judge_later(fits, out, plan, failures),
     ]
