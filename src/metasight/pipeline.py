@@ -79,7 +79,7 @@ def validate(bundle_folder: Path, study: Study, *, scheduler: str, progress: Pro
     if locked.protocol != study.protocol.id:
         raise StudyError("the bundle was made under another protocol", value=locked.protocol,
                          remedy=f"The external study's is {study.protocol.id}")  # fmt: skip
-    if study.input_hashes()[study.settings.patients.path] == locked.training["patient table"]:
+    if study.input_hashes()[study.settings.patients.path] == locked.training.get("patient table"):
         raise StudyError("these are the patients the models were fitted to",
                          where=Path(study.settings.patients.path).name,
                          remedy="Give the folder of other patients")  # fmt: skip

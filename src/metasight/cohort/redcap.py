@@ -180,7 +180,7 @@ def _decode(
                             problem="a code that the dictionary does not list",
                             accepted=", ".join(f"{k} ({v})" for k, v in labels.items()))
                 )  # fmt: skip
-        out[column] = cells[column].map(lambda c, known=labels: known.get(c, c))
+        out[column] = [labels.get(code, code) for code in cells[column]]
     if problems:
         raise TableError(problems)
     return out
