@@ -9,7 +9,7 @@ demo: $(VENV)/.demo fresh-kernels
 	$(BIN)/metasight demo demo/breast-dmfs
 
 test: $(VENV)/.dev lint fresh-kernels
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
