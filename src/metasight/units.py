@@ -21,11 +21,6 @@ def years_to_days(years: float) -> Days:
     return Days(int(years * DAYS_PER_YEAR))
 
 
-def days_to_years(days: float) -> Years:
-    """Years of 365.25 days in ``days``."""
-    return Years(days / DAYS_PER_YEAR)
-
-
 _TO_BASE = {
     # length, in mm
     "mm": ("mm", 1.0),
