@@ -9,6 +9,9 @@ The tree::
     ├── EvaluationError      a metric that the data cannot support was asked for
     ├── FitError             a model that the data cannot support was asked for
     ├── LeakageError         something saw data it must not see
+    ├── SlideError           a slide cannot be read, or what it says of itself cannot be
+    ├── AlignmentError       two sections cannot be brought together, or a transform not applied
+    ├── MarkerError          a stain, a cell table or a marker map is not what it is said to be
     └── StoreError           a stored result is missing, damaged or of another version
 
 A command line user sees ``str(error)`` and exit status 2, never a traceback. No message may
@@ -80,6 +83,18 @@ class FitError(MetasightError):
 
 class LeakageError(MetasightError):
     """Something fitted saw data that it must not see."""
+
+
+class SlideError(MetasightError):
+    """A slide cannot be read, or what it says of itself cannot be."""
+
+
+class AlignmentError(MetasightError):
+    """Two sections cannot be brought together, or a transform cannot be applied."""
+
+
+class MarkerError(MetasightError):
+    """A stain, a cell table or a marker map is not what it is said to be."""
 
 
 class StoreError(MetasightError):

@@ -1,0 +1,1 @@
+"""Two sections of one block brought together, with how far off that is."""

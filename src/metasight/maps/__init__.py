@@ -1,0 +1,1 @@
+"""Markers as cells and as cells per mm² on a grid."""

@@ -1,0 +1,1 @@
+"""Nuclei in stained tissue, and how well one segmentation agrees with another."""
