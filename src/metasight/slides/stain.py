@@ -1,4 +1,4 @@
-"""Stains: optical density, what each dye absorbs, how much of it is where, one slide's look on another.
+"""Stains: optical density, what each dye absorbs, how much is where, one slide's look on another.
 
 Light through a stained section falls off exponentially with the amount of each dye
 (Beer–Lambert), so dyes add in optical density and not in colour. Everything here assumes
@@ -233,7 +233,7 @@ def normalise(rgb: Rgb, source: Stains, target: Stains) -> Rgb:
     density = amounts @ colours.astype(np.float32)
     light = (target.background + _DARKEST).astype(np.float32)
     shown = light * np.power(np.float32(10.0), -density) - _DARKEST
-    return np.clip(np.rint(shown), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(shown), 0, 255), dtype=np.uint8)
 
 
 def _sample(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

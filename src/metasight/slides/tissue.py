@@ -54,7 +54,8 @@ def tissue_mask(rgb: Rgb, mpp: float, background: npt.ArrayLike | None = None) -
     threshold = _glass_varies_by(smooth[~filled])
     mask = (smooth > threshold) & ~filled
     mask = _without_small(mask, _SMALLEST_PIECE_UM2 / mpp**2)
-    return ~_without_small(~mask, _LARGEST_HOLE_UM2 / mpp**2) & ~filled
+    holes_filled = ~_without_small(~mask, _LARGEST_HOLE_UM2 / mpp**2)
+    return np.asarray(holes_filled & ~filled, dtype=np.bool_)
 
 
 def _glass_varies_by(smooth: npt.NDArray[np.float32]) -> float:

@@ -1,0 +1,137 @@
+"""The reader for a file, told from what the file holds and not from how it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import openslide
+
+from metasight.errors import SlideError
+from metasight.slides.cache import TileCache
+from metasight.slides.picture import PictureReader
+from metasight.slides.reader import PyramidReader
+from metasight.slides.tiff import TiffReader, is_tiff_slide
+from metasight.slides.vendor import OpenSlideReader
+
+ReaderName = Literal["tiff", "openslide", "picture"]
+
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PICTURES = {b"\xff\xd8\xff": (".jpg", ".jpeg"), b"\x89PNG": (".png",)}
+_COPY_AGAIN = "Copy the slide again, or export it again from the scanner"
+
+
+def open_slide(
+    path: Path,
+    *,
+    name: str | None = None,
+    mpp: float | None = None,
+    reader: ReaderName | None = None,
+    cache: TileCache | None = None,
+) -> PyramidReader:
+    """Open a slide.
+
+    Parameters
+    ----------
+    path
+        A file; for DICOM also the folder of its series.
+    name
+        How messages call it; the file's name where it is None. A study gives its own, since a
+        file's name may hold a patient's.
+    mpp
+        Micrometres a pixel, over what the file says.
+    reader
+        Which one; None takes the one that `reader_of` names.
+    cache
+        Where decoded tiles are kept; one for the process where it is None.
+
+    Raises
+    ------
+    SlideError
+        The file is missing, empty, damaged, not a slide, or does not say its resolution.
+    """
+    name = path.name if name is None else name
+    path = _main_file(path, name)
+    kind = reader_of(path, name=name) if reader is None else reader
+    match kind:
+        case "tiff":
+            return TiffReader(path, name=name, mpp=mpp, cache=cache)
+        case "openslide":
+            return OpenSlideReader(path, name=name, mpp=mpp)
+        case "picture":
+            return PictureReader(path, name=name, mpp=mpp)
+
+
+def reader_of(path: Path, *, name: str | None = None) -> ReaderName:
+    """Which reader suits a file best, by its first bytes.
+
+    Raises
+    ------
+    SlideError
+        It is missing, empty, or nothing that a slide may be.
+    """
+    name = path.name if name is None else name
+    path = _main_file(path, name)
+    with path.open("rb") as file:
+        head = file.read(16)
+    if not head.strip(b"\0"):
+        raise SlideError(
+            "the file is empty", where=name, value=f"{path.stat().st_size:,} bytes",
+            remedy=_COPY_AGAIN,
+        )  # fmt: skip
+    for magic, suffixes in _PICTURES.items():
+        if head.startswith(magic):
+            return _picture(path, name, suffixes)
+    if head[:4] in _TIFF and is_tiff_slide(path):
+        return "tiff"
+    if openslide.OpenSlide.detect_format(str(path)) is not None:
+        return "openslide"
+    raise SlideError(
+        "the file is not a slide, or lacks the files that belong to it", where=name,
+        value=f"begins with {head[:4]!r}",
+        remedy="Give an SVS, NDPI, MRXS (with its folder), SCN, BIF, DICOM or pyramidal TIFF",
+    )  # fmt: skip
+
+
+def reader_of_all(paths: Sequence[Path], names: Sequence[str] | None = None) -> ReaderName:
+    """One reader for a cohort, so that no difference between slides is one between decoders.
+
+    The TIFF reader where it reads them all, else OpenSlide. A file that no reader knows does not
+    take part in the choice: it fails where it is opened.
+    """
+    kinds = set()
+    for path, name in zip(
+        paths, names if names is not None else [p.name for p in paths], strict=True
+    ):
+        try:
+            kinds.add(reader_of(path, name=name))
+        except SlideError:
+            continue  # reported with its name when its turn comes
+    if kinds <= {"tiff"}:
+        return "tiff"
+    return "picture" if kinds == {"picture"} else "openslide"
+
+
+def _picture(path: Path, name: str, suffixes: tuple[str, ...]) -> ReaderName:
+    if path.suffix.lower() in suffixes:
+        return "picture"
+    raise SlideError(
+        f"the file is a plain {suffixes[0][1:].upper()} picture, not a {path.suffix or 'slide'}",
+        where=name,
+        remedy="Give the scanner's own file; a renamed picture has lost its pyramid and resolution",
+    )
+
+
+def _main_file(path: Path, name: str) -> Path:
+    if path.is_dir():
+        series = sorted(path.glob("*.dcm"))
+        if not series:
+            raise SlideError(
+                "the folder holds no DICOM file", where=name,
+                remedy="Give a slide's file, or the folder of one DICOM series",
+            )  # fmt: skip
+        return series[0]
+    if not path.is_file():
+        raise SlideError("the file is not there", where=name, remedy="Check its path")
+    return path

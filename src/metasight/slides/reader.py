@@ -1,0 +1,330 @@
+"""What a slide is to the rest of metasight: pixels at a stated resolution.
+
+Every reader gives the same pixels for the same request, whatever the file: the grid of a
+resolution starts at the slide's upper left corner, a pixel is the mean of what it covers, and a
+region's pixels do not depend on the region that they were read with.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self, runtime_checkable
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from metasight.errors import SlideError
+from metasight.slides.resample import average_onto, covered
+
+Pixels = npt.NDArray[Any]
+
+RGB = ("red", "green", "blue")
+
+# Finer than any scanner's objective, coarser than any overview that is still a slide: a density
+# in dots per inch left by an export program lies above (72 dpi are 353 µm).
+PLAUSIBLE_MPP = (0.05, 20.0)
+_SAME_RATIO = 0.02  # pixels of a scanner are square to about a part in a thousand
+_SAME_SCALE = 1e-4
+_FINER_THAN_SCANNED = 0.95
+_MOST_PIXELS_AT_ONCE = 48_000_000  # of the level that is read from
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """A rectangle of pixels on the grid of one resolution.
+
+    Attributes
+    ----------
+    x, y
+        Column and row of its upper left pixel; the slide's upper left pixel is (0, 0).
+    width, height
+        Pixels, at least 1.
+    """
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.height < 1:
+            raise ValueError(f"a region needs pixels: {self.width} × {self.height}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """One resolution that the file holds: pixels, and level-0 pixels to one of them."""
+
+    width: int
+    height: int
+    downsample: float
+
+
+@runtime_checkable
+class SlideReader(Protocol):
+    """A slide that is open.
+
+    Attributes
+    ----------
+    name
+        How messages call the slide; never a path.
+    software
+        What decodes it, with its version: recorded in the manifest.
+    levels
+        Full resolution first.
+    mpp
+        Micrometres to a level-0 pixel, in both directions.
+    mpp_source
+        Where that is from: the file, or the study's settings.
+    channels
+        ``("red", "green", "blue")`` for brightfield, marker names for fluorescence.
+    dtype
+        uint8, or uint16 for fluorescence.
+    properties
+        What the file says of the scan; nothing that names a patient.
+    """
+
+    name: str
+    software: str
+    levels: tuple[Level, ...]
+    mpp: float
+    mpp_source: str
+    channels: tuple[str, ...]
+    dtype: np.dtype[Any]
+    properties: dict[str, str]
+
+    def size_at(self, mpp: float) -> tuple[int, int]:
+        """Width and height in pixels of ``mpp`` micrometres that the slide fills."""
+        ...
+
+    def read(self, region: Region, mpp: float) -> Pixels:
+        """(height, width, channels) of ``region`` on the grid of ``mpp``."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file."""
+        ...
+
+
+def checked_mpp(
+    x: float | None, y: float | None, *, name: str, override: float | None = None
+) -> tuple[float, str]:
+    """Micrometres a pixel, from the study's settings or else from the file, and which of them.
+
+    Raises
+    ------
+    SlideError
+        There is none, it is implausible, or it differs between the directions.
+    """
+    low, high = PLAUSIBLE_MPP
+    remedy = (
+        "Ask the scanner's operator and give the micrometres a pixel in study.toml as [slides] mpp,"
+        " or for one file under [slides.mpp_of], or on the command line as --mpp"
+    )
+    if override is not None:
+        if not low <= override <= high:
+            raise SlideError(
+                f"the resolution given is implausible; it must lie in {low:g}–{high:g} µm a pixel",
+                where=name, value=f"{override:g}", remedy=remedy,
+            )  # fmt: skip
+        return float(override), "settings"
+    if x is None or y is None:
+        raise SlideError(
+            "the file does not say how many micrometres a pixel has (mpp)",
+            where=name,
+            remedy=remedy,
+        )
+    if not (low <= x <= high and low <= y <= high):
+        raise SlideError(
+            f"the file's resolution is implausible; mpp must lie in {low:g}–{high:g} µm a pixel",
+            where=name, value=f"{x:g} × {y:g}", remedy=remedy,
+        )  # fmt: skip
+    if abs(x / y - 1) > _SAME_RATIO:
+        raise SlideError(
+            "the file's pixels are not square", where=name, value=f"{x:g} × {y:g} µm", remedy=remedy
+        )
+    return float(np.sqrt(x * y)), "file"
+
+
+class PyramidReader(ABC):
+    """Reads at any resolution from whatever levels a file has; a format adds `read_level`.
+
+    Parameters
+    ----------
+    name, software, levels, mpp, mpp_source, channels, dtype, properties
+        See `SlideReader`.
+    reductions
+        Factors by which `read_level` can decode a level smaller at once, 1 first.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        software: str,
+        levels: Sequence[Level],
+        mpp: tuple[float, str],
+        channels: Sequence[str],
+        dtype: np.dtype[Any],
+        properties: Mapping[str, str],
+        reductions: Sequence[int] = (1,),
+    ) -> None:
+        self.name = name
+        self.software = software
+        self.levels = tuple(levels)
+        self.mpp, self.mpp_source = mpp
+        self.channels = tuple(channels)
+        self.dtype = dtype
+        self.properties = dict(properties)
+        self._reductions = tuple(reductions)
+        # glass is white; in the dark field of fluorescence it is black
+        self._empty = 255 if self.channels == RGB else 0
+
+    @abstractmethod
+    def read_level(self, level: int, region: Region, reduction: int) -> Pixels:
+        """Pixels of one level, decoded ``reduction`` times smaller; inside the level."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the file."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def size_at(self, mpp: float) -> tuple[int, int]:
+        """Width and height in whole pixels of ``mpp`` micrometres that the slide fills."""
+        scale = mpp / self.mpp
+        full = self.levels[0]
+        width, height = (int(n / scale + _SAME_SCALE) for n in (full.width, full.height))
+        return max(width, 1), max(height, 1)
+
+    def read(self, region: Region, mpp: float) -> Pixels:
+        """(height, width, channels) of ``region`` on the grid of ``mpp``.
+
+        What lies outside the slide is white in brightfield and 0 in fluorescence.
+
+        Raises
+        ------
+        SlideError
+            ``mpp`` is more than 5 % finer than the scan, the region lies outside the slide, or
+            its tiles cannot be decoded.
+        """
+        level, reduction, scale = self._read_from(mpp)
+        inside = _inside(region, self.size_at(mpp), self.name)
+        if inside == region and abs(scale - 1) < _SAME_SCALE:
+            return self._part(level, inside, reduction)
+        part = self._averaged(level, reduction, scale, inside)
+        if inside == region:
+            return part
+        out = np.full((region.height, region.width, part.shape[2]), self._empty, self.dtype)
+        row, column = inside.y - region.y, inside.x - region.x
+        out[row : row + inside.height, column : column + inside.width] = part
+        return out
+
+    def _read_from(self, mpp: float) -> tuple[int, int, float]:
+        """The coarsest level, and how much smaller it is decoded, that is fine enough."""
+        scale = mpp / self.mpp
+        if scale < _FINER_THAN_SCANNED:
+            raise SlideError(
+                f"pixels of {mpp:g} µm are finer than the scan", where=self.name,
+                value=f"{self.mpp:.4g} µm", remedy="Ask for the scan's resolution or coarser",
+            )  # fmt: skip
+        enough = [
+            i for i, level in enumerate(self.levels)
+            if level.downsample <= scale * (1 + _SAME_SCALE)
+        ] or [0]  # fmt: skip
+        level = max(enough, key=lambda i: self.levels[i].downsample)
+        left = scale / self.levels[level].downsample
+        reduction = max(r for r in self._reductions if r <= left * (1 + _SAME_SCALE) or r == 1)
+        return level, reduction, left / reduction
+
+    def _size(self, level: int, reduction: int) -> tuple[int, int]:
+        at = self.levels[level]
+        return max(at.width // reduction, 1), max(at.height // reduction, 1)
+
+    def _averaged(self, level: int, reduction: int, scale: float, region: Region) -> Pixels:
+        """`region`, in bands that need a bounded number of the level's pixels each."""
+        out = np.empty((region.height, region.width, len(self.channels)), dtype=self.dtype)
+        width = int(region.width * scale) + 2
+        rows = max(1, int(_MOST_PIXELS_AT_ONCE / (width * scale)))
+        for first in range(0, region.height, rows):
+            band = Region(
+                x=region.x, y=region.y + first,
+                width=region.width, height=min(rows, region.height - first),
+            )  # fmt: skip
+            out[first : first + band.height] = self._band(level, reduction, scale, band)
+        return out
+
+    def _band(self, level: int, reduction: int, scale: float, band: Region) -> Pixels:
+        fine_width, fine_height = self._size(level, reduction)
+        top, bottom = covered(band.y, band.height, scale)
+        left, right = covered(band.x, band.width, scale)
+        fine = Region(
+            x=left, y=top,
+            width=min(right, fine_width) - left, height=min(bottom, fine_height) - top,
+        )  # fmt: skip
+        pixels = self._part(level, fine, reduction)
+        if abs(scale - 1) < _SAME_SCALE:
+            return pixels
+        whole = round(scale)
+        exact = abs(scale - whole) < 1e-9 and fine.width == band.width * whole
+        if exact and fine.height == band.height * whole:
+            small = cv2.resize(pixels, (band.width, band.height), interpolation=cv2.INTER_AREA)
+            return small.reshape(band.height, band.width, -1)
+        return average_onto(
+            pixels, first=(top, left), scale=(scale, scale),
+            start=(band.y, band.x), shape=(band.height, band.width),
+        )  # fmt: skip
+
+    def _part(self, level: int, region: Region, reduction: int) -> Pixels:
+        pixels = self.read_level(level, region, reduction)
+        if pixels.shape != (region.height, region.width, len(self.channels)):
+            raise SlideError(
+                "the file gave pixels of another shape than it says it has", where=self.name,
+                value=f"{pixels.shape}", remedy="Export the slide again",
+            )  # fmt: skip
+        return pixels
+
+
+def level_downsamples(sizes: Sequence[tuple[int, int]]) -> tuple[Level, ...]:
+    """Levels with the factor that they were made with.
+
+    A level's last column is cut off where the width is odd, so the ratio of two widths is not
+    quite the factor: with 2221 of 4443 pixels it is 2, not 2.0005.
+    """
+    width, height = sizes[0]
+    out = []
+    for w, h in sizes:
+        ratio = max(width / w, height / h)  # never past the last column
+        whole = round(ratio)
+        made_with_it = all(
+            n // whole <= m <= -(-n // whole) for n, m in ((width, w), (height, h))
+        )  # fmt: skip
+        out.append(Level(width=w, height=h, downsample=float(whole) if made_with_it else ratio))
+    return tuple(out)
+
+
+def _inside(region: Region, size: tuple[int, int], name: str) -> Region:
+    """The part of ``region`` that lies on the slide."""
+    width, height = size
+    left, top = max(region.x, 0), max(region.y, 0)
+    right, bottom = min(region.x + region.width, width), min(region.y + region.height, height)
+    if left >= right or top >= bottom:
+        raise SlideError(
+            "the region lies outside the slide", where=name,
+            value=f"x {region.x}, y {region.y} of {width} × {height} pixels",
+            remedy="Give x and y in pixels of the resolution asked for",
+        )  # fmt: skip
+    return Region(x=left, y=top, width=right - left, height=bottom - top)
