@@ -1,1 +1,1 @@
-"""The immune biology of a section: infiltration, tertiary lymphoid structures, phenotype, mixing."""
+"""The immune biology of a section: infiltration, lymphoid structures, phenotype, mixing."""

@@ -1,0 +1,245 @@
+"""Measures that need counts on a grid only, from cells or from a density map."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from metasight.biomarkers.quadrats import (
+    Quadrats,
+    cut_quadrats,
+    entropy_bits,
+    getis_ord,
+    hot,
+    information_bits,
+    permuted_counts,
+)
+from metasight.biomarkers.results import Measure, missing, stated
+from metasight.biomarkers.section import B_CELL, N_KINDS, T_CELL, TUMOUR, Section
+from metasight.biomarkers.tils import (
+    Compartments,
+    labels_in_part,
+    part_tumour,
+)
+from metasight.biomarkers.tls import Aggregate, count_tls, find_tls
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+_QUADRATS, _TLS = 3, 4
+_NO_REGION = "no tumour region was given"
+_TILS = (
+    ("tils_stromal_percent", "%", "tils"),
+    ("tils_intratumoural_percent", "%", "tils"),
+    ("t_cells_stromal_per_mm2", "cells/mm²", "t_cell_infiltration"),
+    ("t_cells_epithelial_per_mm2", "cells/mm²", "t_cell_infiltration"),
+    ("tumour_epithelium_percent", "%", "tumour_epithelium"),
+)
+
+
+def density_measures(section: Section) -> list[Measure]:
+    """Cells per mm² of tissue."""
+    images = {
+        "tumour_cells_per_mm2": section.count[TUMOUR],
+        "t_cells_per_mm2": section.count[T_CELL],
+        "b_cells_per_mm2": section.count[B_CELL],
+        "immune_cells_per_mm2": section.immune_count,
+    }
+    spec = ("cells/mm²", "cell_density")
+    return [
+        _per_area(section, (name, *spec), image, section.grid.mask, scale=1e6)
+        for name, image in images.items()
+    ]
+
+
+def compartment_measures(section: Section) -> tuple[list[Measure], Compartments | None]:
+    """TIL percentages and T cells per mm² of stroma and of epithelium."""
+    if section.region is None or not (section.region & section.grid.mask).any():
+        return [missing(*spec, _NO_REGION) for spec in _TILS], None
+    d = section.definitions
+    parts = part_tumour(section.count[TUMOUR], section.grid, section.region, d)
+    inside = parts.epithelium | parts.stroma
+    t_cells = section.count[T_CELL]
+    lymphocytes = t_cells + section.count[B_CELL]
+    covered = 100 * d.lymphocyte_area_um2
+    stroma, epithelium = parts.stroma, parts.epithelium
+    share = np.column_stack([section.blocks.sums(epithelium), section.blocks.sums(inside)])
+    return [
+        _per_area(section, _TILS[0], lymphocytes, stroma, scale=covered, whole=inside, top=100),
+        _per_area(section, _TILS[1], lymphocytes, epithelium, scale=covered, whole=inside, top=100),
+        _per_area(section, _TILS[2], t_cells, stroma, scale=1e6, whole=inside),
+        _per_area(section, _TILS[3], t_cells, epithelium, scale=1e6, whole=inside),
+        stated(
+            _TILS[4][0], "%", float(100 * epithelium.sum() / inside.sum()),
+            interval=section.bootstrap.interval(share, lambda s: 100 * s[:, 0] / s[:, 1]),
+            definition=_TILS[4][2],
+        ),
+    ], parts  # fmt: skip
+
+
+def _per_area(
+    section: Section,
+    spec: tuple[str, str, str],
+    image: Floats,
+    part: Mask,
+    *,
+    scale: float,
+    whole: Mask | None = None,
+    top: float = math.inf,
+) -> Measure:
+    """Cells of ``image`` in ``part`` per µm² of it, times ``scale``, at most ``top``.
+
+    With ``whole``, of which ``part`` is a part, random labelling deals the cells' labels out
+    over all cells of the whole.
+    """
+    area = section.blocks.sums(part) * section.grid.spacing_um**2
+    by_block = np.column_stack([section.blocks.sums(image * part), area])
+    count, area_um2 = by_block.sum(axis=0)
+    null = None
+    if whole is not None and section.points is not None and area_um2 > 0:
+        cells = section.count.sum(axis=0)
+        mean, deviation = labels_in_part(
+            float((image * whole).sum()), float((cells * part).sum()), float((cells * whole).sum())
+        )
+        null = (mean * scale / area_um2, deviation * scale / area_um2)
+    return stated(
+        spec[0], spec[1], min(count * scale / area_um2, top) if area_um2 > 0 else math.nan,
+        interval=section.bootstrap.interval(
+            by_block, lambda s: np.minimum(s[:, 0] * scale / s[:, 1], top)
+        ),
+        null=null, definition=spec[2],
+        undefined="the tumour region has no such compartment",
+    )  # fmt: skip
+
+
+def quadrat_measures(section: Section) -> list[Measure]:
+    """Hot spots of T cells, their overlap with those of tumour cells, entropy."""
+    quadrats = cut_quadrats(section.grid, section.definitions.quadrat_um)
+    counts = np.stack([quadrats.sums(image)[quadrats.used] for image in section.count], axis=1)
+    null = np.full((3, 1), np.nan)
+    if section.points is not None:
+        rng = section.generator(_QUADRATS)
+        whole = counts.astype(np.int64)
+        drawn = [
+            _in_quadrats(section, quadrats, permuted_counts(whole, rng).astype(np.float64))
+            for _ in range(section.definitions.permutations)
+        ]
+        null = np.array(drawn).T
+    hot_percent, overlap, information = _in_quadrats(section, quadrats, counts)
+    hot_by_block, kinds_by_block = _quadrats_by_block(section, quadrats, counts)
+    interval = section.bootstrap.interval
+    return [
+        stated("t_cell_hot_spot_percent", "%", hot_percent, null=null[0],
+               interval=interval(hot_by_block, lambda s: 100 * s[:, 0] / s[:, 1]),
+               definition="hot_spots"),
+        stated("t_cell_tumour_hot_spot_overlap_percent", "%", overlap, null=null[1],
+               interval=interval(hot_by_block, lambda s: 100 * s[:, 2] / s[:, 0]),
+               definition="hot_spots", undefined="there is no T-cell hot spot"),
+        stated("cell_type_entropy_bits", "bits",
+               float(entropy_bits(counts.sum(axis=0))) if counts.sum() else math.nan,
+               interval=interval(kinds_by_block, lambda s: entropy_bits(s[:, :N_KINDS])),
+               definition="spatial_entropy"),
+        stated("spatial_information_bits", "bits", information, null=null[2],
+               interval=interval(kinds_by_block, _resampled_information),
+               definition="spatial_entropy"),
+    ]  # fmt: skip
+
+
+def _hot_in(section: Section, quadrats: Quadrats, column: Floats) -> Mask:
+    image = np.zeros(quadrats.used.shape)
+    image[quadrats.used] = column
+    return hot(getis_ord(image, quadrats), section.definitions.false_discovery_rate)
+
+
+def _in_quadrats(
+    section: Section, quadrats: Quadrats, counts: Floats
+) -> tuple[float, float, float]:
+    """Hot area of T cells in %, how much of it is hot in tumour cells in %, information."""
+    hot_t, hot_tumour = (_hot_in(section, quadrats, counts[:, k]) for k in (T_CELL, TUMOUR))
+    area = quadrats.area_um2
+    t_area = area[hot_t].sum()
+    overlap = 100 * area[hot_t & hot_tumour].sum() / t_area if t_area else math.nan
+    return 100 * t_area / area[quadrats.used].sum(), overlap, information_bits(counts)
+
+
+def _quadrats_by_block(
+    section: Section, quadrats: Quadrats, counts: Floats
+) -> tuple[Floats, Floats]:
+    """Hot, used and doubly hot area of each block; its cells of each kind and Σ entropy."""
+    hot_t, hot_tumour = (
+        quadrats.on_pixels(_hot_in(section, quadrats, counts[:, k])) for k in (T_CELL, TUMOUR)
+    )
+    used = quadrats.on_pixels(quadrats.used) & section.grid.mask
+    areas = [section.blocks.sums(image & used) for image in (hot_t, used, hot_t & hot_tumour)]
+    within = quadrats.used.astype(np.float64)
+    within[quadrats.used] = entropy_bits(counts)
+    cells = section.count.sum(axis=0) * used
+    kinds = [section.blocks.sums(image * used) for image in section.count]
+    kinds.append(section.blocks.sums(cells * within.ravel()[quadrats.number]))
+    return np.column_stack(areas), np.column_stack(kinds)
+
+
+def _resampled_information(sums: Floats) -> Floats:
+    total = sums[:, :N_KINDS].sum(axis=1)
+    left = entropy_bits(sums[:, :N_KINDS]) - sums[:, N_KINDS] / total
+    return np.asarray(np.maximum(left, 0.0), dtype=np.float64)
+
+
+def tls_measures(
+    section: Section, parts: Compartments | None
+) -> tuple[list[Measure], tuple[Aggregate, ...]]:
+    """Number, area, composition and place of tertiary lymphoid structures."""
+    d = section.definitions
+    epithelium = parts.epithelium if parts is not None else None
+    found = find_tls(section.count[T_CELL], section.count[B_CELL], section.grid, d, epithelium)
+    area_mm2 = section.grid.area_mm2
+    null = _null_tls(section) if section.points is not None else None
+    x = np.array([a.centroid_um[0] for a in found])
+    y = np.array([a.centroid_um[1] for a in found])
+    row, column = section.grid.pixel(x, y)
+    # a crescent's centroid may lie off the tissue; it then belongs to the nearest pixel's block
+    home = section.blocks.number[row, column] if len(found) else np.zeros(0, dtype=np.int64)
+    kept = home >= 0
+    sizes = np.array([a.area_um2 for a in found])
+    n_blocks = len(section.blocks)
+    by_block = np.column_stack(
+        [np.bincount(home[kept], minlength=n_blocks),
+         np.bincount(home[kept], weights=sizes[kept], minlength=n_blocks),
+         section.blocks.area_um2]
+    )  # fmt: skip
+    interval = section.bootstrap.interval
+    none = "no tertiary lymphoid structure was found"
+    lymphocytes = sum(a.lymphocytes for a in found)
+    b_cells = sum(a.lymphocytes * a.b_percent / 100 for a in found)
+    away = [a.distance_to_tumour_um for a in found if math.isfinite(a.distance_to_tumour_um)]
+    far = none if not found else _NO_REGION if parts is None else "there is no tumour epithelium"
+    return [
+        stated("tls_count", "count", float(len(found)), null=null, definition="tls",
+               interval=interval(by_block, lambda s: s[:, 0] / s[:, 2] * area_mm2 * 1e6)),
+        stated("tls_density_per_mm2", "1/mm²", len(found) / area_mm2, definition="tls",
+               null=None if null is None else null / area_mm2,
+               interval=interval(by_block, lambda s: s[:, 0] / s[:, 2] * 1e6)),
+        stated("tls_area_percent", "%", float(100 * sizes.sum() / (area_mm2 * 1e6)),
+               definition="tls", interval=interval(by_block, lambda s: 100 * s[:, 1] / s[:, 2])),
+        stated("tls_largest_area_um2", "µm²", float(sizes.max()) if len(found) else math.nan,
+               definition="tls", undefined=none),
+        stated("tls_b_cell_percent", "%", 100 * b_cells / lymphocytes if found else math.nan,
+               definition="tls_composition", undefined=none),
+        stated("tls_distance_to_tumour_um", "µm", float(np.median(away)) if away else math.nan,
+               definition="tls", undefined=far),
+    ], found  # fmt: skip
+
+
+def _null_tls(section: Section) -> Floats:
+    """Number of TLS when the labels are dealt out anew over the cells."""
+    d, rng = section.definitions, section.generator(_TLS)
+    inside = section.grid.mask
+    counts = section.count[:, inside].T.astype(np.int64)
+    found = np.empty(d.tls_permutations)
+    for number in range(d.tls_permutations):
+        dealt = np.zeros(section.count.shape)
+        dealt[:, inside] = permuted_counts(counts, rng).T
+        found[number] = count_tls(dealt[T_CELL], dealt[B_CELL], section.grid, d)
+    return found
