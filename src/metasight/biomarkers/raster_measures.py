@@ -91,15 +91,15 @@ def _per_area(
 ) -> Measure:
     """Cells of ``image`` in ``part`` per µm² of it, times ``scale``, at most ``top``.
 
-    With ``whole``, of which ``part`` is a part, random labelling deals the cells' labels out
-    over all cells of the whole.
+    With ``whole``, of which ``part`` is a part, random labelling deals the labels out over the
+    whole's cells other than tumour cells: those made the parts, so they stay where they are.
     """
     area = section.blocks.sums(part) * section.grid.spacing_um**2
     by_block = np.column_stack([section.blocks.sums(image * part), area])
     count, area_um2 = by_block.sum(axis=0)
     null = None
     if whole is not None and section.points is not None and area_um2 > 0:
-        cells = section.count.sum(axis=0)
+        cells = section.count.sum(axis=0) - section.count[TUMOUR]
         mean, deviation = labels_in_part(
             float((image * whole).sum()), float((cells * part).sum()), float((cells * whole).sum())
         )

@@ -1,11 +1,11 @@
 """Tertiary lymphoid structures: aggregates of T and B cells that stand out from their surroundings.
 
 An aggregate is a connected region in which the smoothed density of T and B cells exceeds some
-level. No one level fits all tissue, so all are tried: of nested regions the one whose density
-stands out most from the ring round it is its extent, the place where the edge is. It is a
-tertiary lymphoid structure (TLS) if it holds enough lymphocytes, is large enough, is denser than
-its surroundings by the stated factor and holds both T and B cells. Neither maturity nor a
-germinal centre is judged: that takes CD21 or CD23.
+level, at least the density at which they touch. No one level fits all tissue, so all are tried:
+of nested regions the one whose density stands out most from the ring round it is its extent, the
+place where the edge is. It is a tertiary lymphoid structure (TLS) if it holds enough lymphocytes,
+is large enough, is denser than its surroundings by the stated factor and holds both T and B
+cells. Neither maturity nor a germinal centre is judged: that takes CD21 or CD23.
 """
 
 from __future__ import annotations
@@ -137,10 +137,11 @@ def _candidates(
     """Regions at every level that meet the definition."""
     if lymphocytes.sum() < d.tls_minimum_lymphocytes:
         return []
-    density = smoothed_density(lymphocytes, window, d.compartment_bandwidth_um)
+    density = smoothed_density(lymphocytes, window, _bandwidth_um(d))
     level = float(density.max())
-    # below the mean of the tissue no region is denser than its surroundings by any factor
-    floor = float(lymphocytes.sum()) / window.area_mm2
+    # lymphocytes of an aggregate are neighbours: further apart than touching cells they are an
+    # infiltrate, and what stands out of a thin infiltrate is chance
+    floor = 1e6 / d.contact_um**2
     found = []
     for _ in range(_LEVELS):
         level /= _LEVEL_FACTOR
@@ -149,6 +150,15 @@ def _candidates(
         labels, n = ndimage.label(density >= level, structure=_EIGHT)
         found += _meeting(labels, n, lymphocytes, b_count, window, d)
     return found
+
+
+def _bandwidth_um(d: BiomarkerDefinitions) -> float:
+    """Kernel that gathers as many cells as the smallest structure holds.
+
+    A Gaussian of width σ averages over 4πσ²; narrower, chance clumps of an even infiltrate stand
+    out like structures, wider, the smallest structures drown.
+    """
+    return float(np.sqrt(d.tls_minimum_area_um2 / (4 * np.pi)))
 
 
 def _meeting(  # noqa: PLR0917
@@ -182,6 +192,15 @@ def _meeting(  # noqa: PLR0917
     return found
 
 
+def _ring_needed_um2(area_um2: float, gap: float, width: float) -> float:
+    """A quarter of the ring that a disc of this area would have.
+
+    Less is no surroundings: the region fills the tissue, or the ring is a few holes in it.
+    """
+    radius = np.sqrt(area_um2 / np.pi)
+    return float(np.pi * width * (2 * (radius + gap) + width) / 4)
+
+
 def _against_ring(  # noqa: PLR0917
     labels: Labels,
     number: int,
@@ -191,7 +210,7 @@ def _against_ring(  # noqa: PLR0917
     d: BiomarkerDefinitions,
 ) -> tuple[tuple[slice, slice], Mask, float]:
     """Density inside over density of the ring; 0 where the window holds too little ring."""
-    gap, width = d.compartment_bandwidth_um, d.tls_ring_um
+    gap, width = _bandwidth_um(d), d.tls_ring_um
     margin = int(np.ceil((gap + width) / window.spacing_um)) + 1
     wide = tuple(
         slice(max(s.start - margin, 0), min(s.stop + margin, length))
@@ -203,7 +222,7 @@ def _against_ring(  # noqa: PLR0917
     # the kernel blurs the edge by its bandwidth, so the ring begins beyond it
     ring = (away > gap) & (away <= gap + width) & window.mask[box]
     ring_area = ring.sum() * window.spacing_um**2
-    if ring_area < d.tls_minimum_area_um2:
+    if ring_area < _ring_needed_um2(inside.sum() * window.spacing_um**2, gap, width):
         return box, inside, 0.0
     counted = lymphocytes[box]
     # half a cell in an empty ring: its density is low, not nil

@@ -97,8 +97,9 @@ def read_density_map(path: Path) -> DensityMap:
     try:
         with tifffile.TiffFile(path) as tiff:
             xml = tiff.ome_metadata
-            planes = tiff.series[0].asarray() if tiff.series else None
-    except (OSError, ValueError, tifffile.TiffFileError) as error:
+            # decode nothing before the file has said that it is ours
+            planes = tiff.series[0].asarray() if xml and tiff.series else None
+    except (OSError, ValueError, RuntimeError, tifffile.TiffFileError) as error:
         raise MarkerError(
             "the density map cannot be read", where=path.name, value=type(error).__name__
         ) from error

@@ -1,0 +1,36 @@
+import json
+
+import pytest
+from shapely.geometry import Polygon, box, shape
+
+from metasight.biomarkers.geojson import annotation, tls_annotations, write_geojson
+from metasight.biomarkers.tls import Aggregate
+from metasight.errors import SlideError
+
+RING = box(100, 100, 200, 300) - box(120, 120, 140, 140)
+
+
+def aggregate():
+    return Aggregate(
+        outline=RING, centroid_um=(150, 200), area_um2=RING.area, lymphocytes=60.0,
+        b_percent=40.0, density_ratio=5.0, distance_to_tumour_um=float("nan"),
+    )  # fmt: skip
+
+
+def test_what_qupath_reads(tmp_path):
+    write_geojson(tls_annotations([aggregate()], mpp=0.25), tmp_path / "tls.geojson")
+    read = json.loads((tmp_path / "tls.geojson").read_text())
+    assert read["type"] == "FeatureCollection"
+    (feature,) = read["features"]
+    assert feature["properties"]["objectType"] == "annotation"
+    assert feature["properties"]["classification"] == {"name": "TLS", "color": [128, 0, 200]}
+    outline = shape(feature["geometry"])
+    assert outline.area == pytest.approx(RING.area / 0.25**2)
+    assert outline.bounds == (400, 400, 800, 1200)
+    assert len(outline.interiors) == 1
+    assert feature["properties"]["measurements"]["Lymphocytes"] == 60
+
+
+def test_no_guessed_scale():
+    with pytest.raises(SlideError, match="per pixel"):
+        annotation(Polygon(RING), name="a", classification="b", colour=(0, 0, 0), mpp=0)

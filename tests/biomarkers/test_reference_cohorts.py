@@ -1,0 +1,96 @@
+"""Real and simulated cohorts whose classes others gave."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from metasight.biomarkers.definitions import BiomarkerDefinitions
+from metasight.biomarkers.measure import measure
+from metasight.maps.cells import cells_of
+from metasight.maps.window import TissueWindow
+
+UM_PER_PIXEL = 0.5  # the data's README: 2 pixels a µm
+T_CELLS = ("CD3T", "CD4T", "CD8T", "Treg")
+OTHER_IMMUNE = ("DC", "DCMono", "Macrophage", "MonoNeu", "NK", "Neutrophil", "Otherimmune")
+
+
+def keren_definitions(**change):
+    return BiomarkerDefinitions(
+        tumour_types=("Tumor",), t_cell_types=T_CELLS, b_cell_types=("B",),
+        other_immune_types=OTHER_IMMUNE, **change,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def keren(shared):
+    table = pd.read_parquet(shared / "data/cells/keren-tnbc-mibi/cells.parquet")
+    names = sorted(table.Phenotype.unique())
+    window = TissueWindow.rectangle(1008, 1008, spacing_um=4, origin_um=(12.0, 12.0))
+    sections = {}
+    for patient, rows in table.groupby("Person"):
+        types = rows.Phenotype.astype(str).to_numpy()
+        cells = cells_of(rows.cellx * UM_PER_PIXEL, rows.celly * UM_PER_PIXEL, types, names)
+        sections[patient] = cells, window, bool(rows.Class.iloc[0])
+    return sections
+
+
+@pytest.fixture(scope="module")
+def keren_found(keren):
+    return {p: measure(c, w, w, keren_definitions(), seed=1) for p, (c, w, _) in keren.items()}
+
+
+def test_keren_mixed_against_compartmentalised(keren, keren_found):
+    compartmentalised = np.array([c for _, _, c in keren.values()])
+    score = np.array([b["mixing_score_ratio"].value for b in keren_found.values()])
+    assert compartmentalised.sum() == 9
+    assert (~compartmentalised).sum() == 6
+    auc = roc_auc_score(compartmentalised, -score)
+    rng = np.random.default_rng(0)
+    drawn = []
+    while len(drawn) < 2000:
+        rows = rng.integers(0, len(score), len(score))
+        if 0 < compartmentalised[rows].sum() < len(rows):
+            drawn.append(roc_auc_score(compartmentalised[rows], -score[rows]))
+    lower = np.quantile(drawn, 0.025)
+    assert auc >= 0.95
+    assert lower >= 0.85
+
+
+def test_keren_classes_in_words(keren, keren_found):
+    for patient, (_, _, compartmentalised) in keren.items():
+        expected = "compartmentalised" if compartmentalised else "mixed"
+        assert keren_found[patient].labels["mixing_class"] == expected
+
+
+@pytest.mark.parametrize("contact_um", [12.0, 15.0, 25.0, 30.0])
+def test_the_auc_does_not_hang_on_the_contact_distance(keren, contact_um):
+    from metasight.biomarkers.neighbours import in_buckets, touching_pairs
+
+    ratio, truth = [], []
+    for cells, _, compartmentalised in keren.values():
+        buckets = in_buckets(cells.x_um, cells.y_um, contact_um)
+        pairs = buckets.order[touching_pairs(buckets, contact_um)]
+        tumour = cells.of_types(["Tumor"])[pairs]
+        immune = cells.of_types([*T_CELLS, "B", *OTHER_IMMUNE])[pairs]
+        crossing = (tumour[:, 0] & immune[:, 1]) | (tumour[:, 1] & immune[:, 0])
+        ratio.append(crossing.sum() / immune.all(axis=1).sum())
+        truth.append(compartmentalised)
+    assert roc_auc_score(truth, -np.array(ratio)) >= 0.95
+
+
+def test_pythologist_cohorts(shared):
+    """Every one of the 27 images: infiltrated, excluded, uniform by its folder's name."""
+    d = BiomarkerDefinitions(
+        tumour_types=("TUMOR",), t_cell_types=("T-CELL",), b_cell_types=(), permutations=63
+    )
+    window = TissueWindow.rectangle(300, 200, spacing_um=1.25)
+    truth = {"I": "infiltrated", "E": "excluded", "U": "uniform"}
+    files = sorted((shared / "data/cells/pythologist/Small").rglob("*_cell_seg_data.txt.gz"))
+    assert len(files) == 27
+    for path in files:
+        table = pd.read_csv(path, sep="\t")
+        x, y = table["Cell X Position"] * 0.5, table["Cell Y Position"] * 0.5
+        cells = cells_of(x, y, table.Phenotype.to_numpy(dtype=str))
+        found = measure(cells, window, window, d, seed=1)
+        assert found.labels["t_cell_location"] == truth[path.name[0]], path.name
