@@ -74,19 +74,24 @@ def reader_of(path: Path, *, name: str | None = None) -> ReaderName:
     name = path.name if name is None else name
     path = _main_file(path, name)
     with path.open("rb") as file:
-        head = file.read(16)
+        head = file.read(4096)  # a DICOM file begins with 128 zeros
     if not head.strip(b"\0"):
         raise SlideError(
             "the file is empty", where=name, value=f"{path.stat().st_size:,} bytes",
             remedy=_COPY_AGAIN,
         )  # fmt: skip
-    for magic, suffixes in _PICTURES.items():
-        if head.startswith(magic):
-            return _picture(path, name, suffixes)
     if head[:4] in _TIFF and is_tiff_slide(path):
         return "tiff"
     if openslide.OpenSlide.detect_format(str(path)) is not None:
         return "openslide"
+    if path.suffix.lower() == ".mrxs":  # itself a JPEG: the slide is in the folder beside it
+        raise SlideError(
+            "the MRXS lacks its folder, or files in it", where=name,
+            remedy="Copy its folder, with Slidedat.ini and all .dat files, beside it",
+        )  # fmt: skip
+    for magic, suffixes in _PICTURES.items():
+        if head.startswith(magic):
+            return _picture(path, name, suffixes)
     raise SlideError(
         "the file is not a slide, or lacks the files that belong to it", where=name,
         value=f"begins with {head[:4]!r}",

@@ -30,6 +30,7 @@ PLAUSIBLE_MPP = (0.05, 20.0)
 _SAME_RATIO = 0.02  # pixels of a scanner are square to about a part in a thousand
 _SAME_SCALE = 1e-4
 _FINER_THAN_SCANNED = 0.95
+_SMALL_BESIDE = 2.0
 _MOST_PIXELS_AT_ONCE = 48_000_000  # of the level that is read from
 
 
@@ -150,6 +151,19 @@ def checked_mpp(
     return float(np.sqrt(x * y)), "file"
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """How one resolution is read: from which level, and how many of its pixels make one."""
+
+    level: int
+    reduction: int
+    scale: float
+    width: int
+    height: int
+    fine_width: int
+    fine_height: int
+
+
 class PyramidReader(ABC):
     """Reads at any resolution from whatever levels a file has; a format adds `read_level`.
 
@@ -181,6 +195,7 @@ class PyramidReader(ABC):
         self.dtype = dtype
         self.properties = dict(properties)
         self._reductions = tuple(reductions)
+        self._plans: dict[float, _Plan] = {}
         # glass is white; in the dark field of fluorescence it is black
         self._empty = 255 if self.channels == RGB else 0
 
@@ -221,19 +236,21 @@ class PyramidReader(ABC):
             ``mpp`` is more than 5 % finer than the scan, the region lies outside the slide, or
             its tiles cannot be decoded.
         """
-        level, reduction, scale = self._read_from(mpp)
-        inside = _inside(region, self.size_at(mpp), self.name)
-        if inside == region and abs(scale - 1) < _SAME_SCALE:
-            return self._part(level, inside, reduction)
-        part = self._averaged(level, reduction, scale, inside)
-        if inside == region:
+        plan = self._plans.get(mpp)
+        if plan is None:
+            plan = self._plans[mpp] = self._plan(mpp)
+        inside = _inside(region, plan.width, plan.height, self.name)
+        if inside is region and plan.scale == 1.0:
+            return self._part(plan.level, inside, plan.reduction)
+        part = self._averaged(plan, inside)
+        if inside is region:
             return part
         out = np.full((region.height, region.width, part.shape[2]), self._empty, self.dtype)
         row, column = inside.y - region.y, inside.x - region.x
         out[row : row + inside.height, column : column + inside.width] = part
         return out
 
-    def _read_from(self, mpp: float) -> tuple[int, int, float]:
+    def _plan(self, mpp: float) -> _Plan:
         """The coarsest level, and how much smaller it is decoded, that is fine enough."""
         scale = mpp / self.mpp
         if scale < _FINER_THAN_SCANNED:
@@ -247,36 +264,46 @@ class PyramidReader(ABC):
         ] or [0]  # fmt: skip
         level = max(enough, key=lambda i: self.levels[i].downsample)
         left = scale / self.levels[level].downsample
-        reduction = max(r for r in self._reductions if r <= left * (1 + _SAME_SCALE) or r == 1)
-        return level, reduction, left / reduction
-
-    def _size(self, level: int, reduction: int) -> tuple[int, int]:
+        # A reduced pixel that a new pixel's edge cuts is shared out as a whole: only where none is
+        # cut, or where they are small beside the new pixel, is that as good as full resolution.
+        reduction = max(
+            r for r in self._reductions
+            if r == 1 or abs(left / r - 1) < _SAME_SCALE or left / r >= _SMALL_BESIDE
+        )  # fmt: skip
+        left /= reduction
         at = self.levels[level]
-        return max(at.width // reduction, 1), max(at.height // reduction, 1)
+        width, height = self.size_at(mpp)
+        return _Plan(
+            level=level, reduction=reduction, scale=1.0 if abs(left - 1) < _SAME_SCALE else left,
+            width=width, height=height,
+            fine_width=max(at.width // reduction, 1), fine_height=max(at.height // reduction, 1),
+        )  # fmt: skip
 
-    def _averaged(self, level: int, reduction: int, scale: float, region: Region) -> Pixels:
+    def _averaged(self, plan: _Plan, region: Region) -> Pixels:
         """`region`, in bands that need a bounded number of the level's pixels each."""
+        width = int(region.width * plan.scale) + 2
+        rows = max(1, int(_MOST_PIXELS_AT_ONCE / (width * plan.scale)))
+        if rows >= region.height:
+            return self._band(plan, region)
         out = np.empty((region.height, region.width, len(self.channels)), dtype=self.dtype)
-        width = int(region.width * scale) + 2
-        rows = max(1, int(_MOST_PIXELS_AT_ONCE / (width * scale)))
         for first in range(0, region.height, rows):
             band = Region(
                 x=region.x, y=region.y + first,
                 width=region.width, height=min(rows, region.height - first),
             )  # fmt: skip
-            out[first : first + band.height] = self._band(level, reduction, scale, band)
+            out[first : first + band.height] = self._band(plan, band)
         return out
 
-    def _band(self, level: int, reduction: int, scale: float, band: Region) -> Pixels:
-        fine_width, fine_height = self._size(level, reduction)
+    def _band(self, plan: _Plan, band: Region) -> Pixels:
+        scale = plan.scale
         top, bottom = covered(band.y, band.height, scale)
         left, right = covered(band.x, band.width, scale)
         fine = Region(
             x=left, y=top,
-            width=min(right, fine_width) - left, height=min(bottom, fine_height) - top,
+            width=min(right, plan.fine_width) - left, height=min(bottom, plan.fine_height) - top,
         )  # fmt: skip
-        pixels = self._part(level, fine, reduction)
-        if abs(scale - 1) < _SAME_SCALE:
+        pixels = self._part(plan.level, fine, plan.reduction)
+        if scale == 1.0:
             return pixels
         whole = round(scale)
         exact = abs(scale - whole) < 1e-9 and fine.width == band.width * whole
@@ -316,11 +343,13 @@ def level_downsamples(sizes: Sequence[tuple[int, int]]) -> tuple[Level, ...]:
     return tuple(out)
 
 
-def _inside(region: Region, size: tuple[int, int], name: str) -> Region:
+def _inside(region: Region, width: int, height: int, name: str) -> Region:
     """The part of ``region`` that lies on the slide."""
-    width, height = size
+    right, bottom = region.x + region.width, region.y + region.height
+    if region.x >= 0 and region.y >= 0 and right <= width and bottom <= height:
+        return region
     left, top = max(region.x, 0), max(region.y, 0)
-    right, bottom = min(region.x + region.width, width), min(region.y + region.height, height)
+    right, bottom = min(right, width), min(bottom, height)
     if left >= right or top >= bottom:
         raise SlideError(
             "the region lies outside the slide", where=name,

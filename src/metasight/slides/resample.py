@@ -10,11 +10,13 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+import cv2
 import numba
 import numpy as np
 import numpy.typing as npt
 
 Pixels = npt.NDArray[Any]
+Indices = npt.NDArray[np.int64]
 
 
 def average_onto(
@@ -41,16 +43,15 @@ def average_onto(
 
     Returns
     -------
-    (rows, columns, channels) of the type of ``source``, rounded to nearest.
+    (rows, columns, channels) of the type of ``source``: the mean, rounded; bytes to within one
+    grey level of it, since shares are then kept in 256ths.
     """
-    down = _weights(start[0], shape[0], scale[0], first[0], source.shape[0])
-    across = _weights(start[1], shape[1], scale[1], first[1], source.shape[1])
-    channels = source.shape[2]
-    lines = np.empty((shape[0], source.shape[1] * channels), dtype=np.float32)
-    _average_rows(np.ascontiguousarray(source).reshape(source.shape[0], -1), *down, lines)
-    out = np.empty((shape[0], shape[1], channels), dtype=source.dtype)
-    _average_columns(lines, *across, out)
-    return out
+    fixed = source.dtype == np.uint8 and max(scale) <= _COARSEST_IN_256THS
+    down = _weights((start[0], shape[0]), scale[0], first[0], source.shape[0], fixed)
+    across = _weights((start[1], shape[1]), scale[1], first[1], source.shape[1], fixed)
+    # Down, turned, down again, turned back: along whole lines the sums run eight at a time.
+    out = _turned(_sum_lines(_turned(_sum_lines(source, *down)), *across))
+    return out if fixed else np.asarray(np.rint(out), dtype=source.dtype)
 
 
 def covered(start: int, count: int, scale: float) -> tuple[int, int]:
@@ -59,37 +60,64 @@ def covered(start: int, count: int, scale: float) -> tuple[int, int]:
 
 
 _TOUCH = 1e-6  # a share of a pixel below this is rounding
+_COARSEST_IN_256THS = 8.0  # beyond it a pixel's share is a few 256ths and their rounding shows
 
 
 @lru_cache(maxsize=256)  # neighbouring tiles share theirs
 def _weights(
-    start: int, count: int, scale: float, first: int, available: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """Per new pixel the first of its fine pixels, and the share of each; rows sum to 1.
+    span: tuple[int, int], scale: float, first: int, available: int, in_256ths: bool
+) -> tuple[Indices, Pixels]:
+    """Per new pixel the first of its fine pixels, and the share of each.
 
-    The number of shares is a multiple of three: the loops below take three at a time.
+    Rows sum to 1 (float32), or to 256 (uint16). The number of shares is a multiple of three: the
+    loops below take three at a time.
     """
+    start, count = span
     edges = np.arange(start, start + count + 1) * scale - first
     taps = int(np.max(np.ceil(edges[1:] - _TOUCH) - np.floor(edges[:-1] + _TOUCH)))
-    taps = -(-taps // _AT_ONCE) * _AT_ONCE
+    taps = -(-taps // 3) * 3
     begin = np.floor(edges[:-1] + _TOUCH).astype(np.int64)
     begin = np.clip(begin, 0, max(available - taps, 0))  # no tap beyond the last pixel
     index = begin[:, None] + np.arange(taps)
     share = np.minimum(index + 1, edges[1:, None]) - np.maximum(index, edges[:-1, None])
     share = np.where((share > _TOUCH) & (index < available), share, 0.0)
     share /= share.sum(axis=1, keepdims=True)
-    return begin, share.astype(np.float32)
+    if not in_256ths:
+        return begin, share.astype(np.float32)
+    whole = np.rint(share * 256).astype(np.int64)
+    whole[np.arange(count), whole.argmax(axis=1)] += 256 - whole.sum(axis=1)
+    return begin, whole.astype(np.uint16)
 
 
-_AT_ONCE = 3
+def _sum_lines(source: Pixels, begin: Indices, share: Pixels) -> Pixels:
+    """Weighted sums of the rows of ``source``; of bytes in 256ths first 8.8 bits, then bytes."""
+    rows = np.ascontiguousarray(source).reshape(source.shape[0], -1)
+    shape = (len(begin), rows.shape[1])
+    if share.dtype == np.float32:
+        out = np.empty(shape, dtype=np.float32)
+        _float_lines(rows, begin, share, out)
+    elif source.dtype == np.uint8:
+        out = np.empty(shape, dtype=np.uint16)
+        _byte_lines(rows, begin, share, out)
+    else:
+        out = np.empty(shape, dtype=np.uint8)
+        _fixed_lines(rows, begin, share, out)
+    return out.reshape(len(begin), *source.shape[1:])
+
+
+def _turned(image: Pixels) -> Pixels:
+    """Rows as columns, channels kept together."""
+    if image.shape[2] <= 4:
+        return cv2.transpose(image).reshape(image.shape[1], image.shape[0], image.shape[2])
+    return np.ascontiguousarray(image.swapaxes(0, 1))
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def _average_rows(source, begin, share, out):  # type: ignore[no-untyped-def]
+def _float_lines(source, begin, share, out):  # type: ignore[no-untyped-def]
     last = source.shape[0] - 1
     for i in range(out.shape[0]):
         line = out[i]
-        line[:] = np.float32(0.5)  # rounds to nearest when cut off at the end
+        line[:] = np.float32(0.0)
         for k in range(0, share.shape[1], 3):
             a, b, c = share[i, k], share[i, k + 1], share[i, k + 2]
             above = source[min(begin[i] + k, last)]
@@ -99,24 +127,41 @@ def _average_rows(source, begin, share, out):  # type: ignore[no-untyped-def]
                 line[j] += a * above[j] + b * middle[j] + c * below[j]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
-def _average_columns(lines, begin, share, out):  # type: ignore[no-untyped-def]
-    channels = out.shape[2]
-    taps = share.shape[1]
+@numba.njit(cache=True, nogil=True)
+def _byte_lines(source, begin, share, out):  # type: ignore[no-untyped-def]
+    last = source.shape[0] - 1
     for i in range(out.shape[0]):
-        line = lines[i]
-        if channels == 3 and taps == 3:  # brightfield, less than twice coarser: nearly all reads
-            for j in range(out.shape[1]):
-                a, b, c = share[j, 0], share[j, 1], share[j, 2]
-                at = begin[j] * 3
-                out[i, j, 0] = a * line[at] + b * line[at + 3] + c * line[at + 6]
-                out[i, j, 1] = a * line[at + 1] + b * line[at + 4] + c * line[at + 7]
-                out[i, j, 2] = a * line[at + 2] + b * line[at + 5] + c * line[at + 8]
-        else:
-            for j in range(out.shape[1]):
-                for channel in range(channels):
-                    total = np.float32(0.0)
-                    for k in range(taps):
-                        at = min((begin[j] + k) * channels + channel, line.shape[0] - 1)
-                        total += share[j, k] * line[at]
-                    out[i, j, channel] = total
+        line = out[i]
+        line[:] = np.uint16(0)
+        for k in range(0, share.shape[1], 3):
+            a, b, c = share[i, k], share[i, k + 1], share[i, k + 2]
+            above = source[min(begin[i] + k, last)]
+            middle = source[min(begin[i] + k + 1, last)]
+            below = source[min(begin[i] + k + 2, last)]
+            for j in range(line.shape[0]):
+                line[j] += (
+                    np.uint16(a * np.uint16(above[j]))
+                    + np.uint16(b * np.uint16(middle[j]))
+                    + np.uint16(c * np.uint16(below[j]))
+                )
+
+
+@numba.njit(cache=True, nogil=True)
+def _fixed_lines(source, begin, share, out):  # type: ignore[no-untyped-def]
+    last = source.shape[0] - 1
+    half = np.uint32(1 << 15)
+    total = np.empty(out.shape[1], dtype=np.uint32)
+    for i in range(out.shape[0]):
+        total[:] = half
+        for k in range(0, share.shape[1], 3):
+            a = np.uint32(share[i, k])
+            b = np.uint32(share[i, k + 1])
+            c = np.uint32(share[i, k + 2])
+            above = source[min(begin[i] + k, last)]
+            middle = source[min(begin[i] + k + 1, last)]
+            below = source[min(begin[i] + k + 2, last)]
+            for j in range(total.shape[0]):
+                total[j] += a * above[j] + b * middle[j] + c * below[j]
+        line = out[i]
+        for j in range(total.shape[0]):
+            line[j] = np.uint8(total[j] >> np.uint32(16))

@@ -112,6 +112,7 @@ class TiffReader(PyramidReader):
         self._id = next(_serial)
         self._file = _opened(path, name)
         try:
+            _check_chain(self._file, name)
             series = _series(self._file, name)
             pages = [_pages(level, name) for level in series.levels]
             keyframe = pages[0][0].keyframe
@@ -135,6 +136,9 @@ class TiffReader(PyramidReader):
     def close(self) -> None:
         """Let go of the file and of its tiles."""
         self._cache.forget(self._id)
+        for tiles in self._levels_tiles:
+            for plane in tiles.planes:
+                plane.page.parent.filehandle.close()
         self._file.close()
 
     def read_level(self, level: int, region: Region, reduction: int) -> Pixels:
@@ -145,10 +149,12 @@ class TiffReader(PyramidReader):
         last_column = (region.x + region.width - 1) // width
         last_row = (region.y + region.height - 1) // height
         if first_column == last_column and first_row == last_row:
-            tile = self._tile(level, first_row * tiles.across + first_column, reduction)
+            index = first_row * tiles.across + first_column
             row, column = region.y - first_row * height, region.x - first_column * width
-            part = tile[row : row + region.height, column : column + region.width]
-            return part.copy() if part.base is not None or part is tile else part
+            if region.width == width and region.height == height:
+                return self._whole(level, index, reduction)
+            tile = self._tile(level, index, reduction)
+            return tile[row : row + region.height, column : column + region.width].copy()
         out = np.empty((region.height, region.width, len(self.channels)), dtype=self.dtype)
         for row in range(first_row, last_row + 1):
             for column in range(first_column, last_column + 1):
@@ -156,15 +162,23 @@ class TiffReader(PyramidReader):
                 _paste(out, tile, row * height - region.y, column * width - region.x)
         return out
 
+    def _whole(self, level: int, index: int, reduction: int) -> Pixels:
+        """A tile for a caller that takes all of it: no other will ask for a part of it."""
+        tile = self._cache.get((self._id, level, index, reduction))
+        return tile.copy() if tile is not None else self._joined(level, index, reduction)
+
     def _tile(self, level: int, index: int, reduction: int) -> Pixels:
         key = (self._id, level, index, reduction)
         tile = self._cache.get(key)
         if tile is None:
-            planes = self._levels_tiles[level].planes
-            parts = [self._decoded(level, plane, index, reduction) for plane in planes]
-            tile = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+            tile = self._joined(level, index, reduction)
             self._cache.put(key, tile)
         return tile
+
+    def _joined(self, level: int, index: int, reduction: int) -> Pixels:
+        planes = self._levels_tiles[level].planes
+        parts = [self._decoded(level, plane, index, reduction) for plane in planes]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
 
     def _decoded(self, level: int, plane: _Plane, index: int, reduction: int) -> Pixels:
         page, tiles = plane.page, self._levels_tiles[level]
@@ -218,6 +232,17 @@ def _opened(path: Path, name: str) -> Any:
         ) from error  # fmt: skip
 
 
+def _check_chain(file: Any, name: str) -> None:
+    """Refuse a file whose last page points to one that is not there; tifffile drops it silently."""
+    file.pages.get(len(file.pages) - 1)
+    file.filehandle.seek(file.pages.next_page_offset)
+    if any(file.filehandle.read(file.tiff.offsetsize)):
+        raise SlideError(
+            "the file is cut off: a level or picture that it speaks of is not in it", where=name,
+            value=f"{file.filehandle.size:,} bytes", remedy=_EXPORT_AGAIN,
+        )  # fmt: skip
+
+
 def _series(file: Any, name: str) -> Any:
     """The slide itself: the first series; labels and overviews come after it."""
     try:
@@ -255,6 +280,8 @@ def _pages(level: Any, name: str) -> list[Any]:
 
 def _tiles(pages: Sequence[Any], name: str) -> _Tiles:
     keyframe = pages[0].keyframe
+    for page in pages:
+        page.parent.filehandle.open()  # tifffile closes the other files of a slide after a look
     if keyframe.is_tiled:
         tile_width, tile_height = keyframe.tilewidth, keyframe.tilelength
     else:
