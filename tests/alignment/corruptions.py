@@ -62,8 +62,12 @@ def _side(picture: Picture, degrees: float, share: float) -> tuple[np.ndarray, n
     tissue = np.abs(picture.rgb.astype(float) - glass(picture.rgb)).mean(axis=2) > 12
     cut = np.quantile(along[tissue], 1 - share)
     wave = 0.01 * width * np.sin((x * towards[1] - y * towards[0]) / width * 12)
-    point_wave = 0.01 * width * np.sin(
-        (picture.points[:, 0] * towards[1] - picture.points[:, 1] * towards[0]) / width * 12
+    point_wave = (
+        0.01
+        * width
+        * np.sin(
+            (picture.points[:, 0] * towards[1] - picture.points[:, 1] * towards[0]) / width * 12
+        )
     )
     return along + wave > cut, picture.points @ towards + point_wave > cut
 
@@ -127,7 +131,9 @@ def bent(picture: Picture, seed: int, *, amount: float, knots: int = 5) -> Pictu
     height, width = picture.rgb.shape[:2]
     diagonal = np.hypot(width, height)
     coarse = rng.normal(0, 1, (2, knots, knots)).astype(np.float32)
-    dense = np.stack([cv2.resize(c, (width, height), interpolation=cv2.INTER_CUBIC) for c in coarse])
+    dense = np.stack(
+        [cv2.resize(c, (width, height), interpolation=cv2.INTER_CUBIC) for c in coarse]
+    )
     dense *= amount * diagonal / np.sqrt((dense**2).sum(axis=0).mean())
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     rgb = cv2.remap(
@@ -143,3 +149,22 @@ def bent(picture: Picture, seed: int, *, amount: float, knots: int = 5) -> Pictu
         )  # fmt: skip
         at = picture.points - shift
     return replace(picture, rgb=rgb, points=at)
+
+
+def next_section(picture: Picture, seed: int) -> Picture:
+    """What the microtome would have cut next: other cells, the same structures.
+
+    Cells are displaced by their own size over short distances (a displacement of 4 px whose
+    correlation ends within 8 px), then the whole is bent a little, as sections are. The truth
+    follows structures: the bend, not the jitter.
+    """
+    rng = np.random.default_rng(seed)
+    height, width = picture.rgb.shape[:2]
+    noise = rng.normal(0, 1, (2, height, width)).astype(np.float32)
+    jitter = np.stack([cv2.GaussianBlur(n, (0, 0), 3.0) for n in noise])
+    jitter *= 4.0 / np.sqrt((jitter**2).sum(axis=0).mean())
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    rgb = cv2.remap(
+        picture.rgb, x + jitter[0], y + jitter[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+    )
+    return bent(replace(picture, rgb=rgb), seed + 1, amount=float(rng.uniform(0.002, 0.008)))

@@ -102,9 +102,7 @@ class Alignment:
     checked: Check
 
 
-def align(
-    fixed: Section, moving: Section, settings: AlignmentSettings | None = None
-) -> Alignment:
+def align(fixed: Section, moving: Section, settings: AlignmentSettings | None = None) -> Alignment:
     """Align a section to another: any stains, any turn or mirror image, missing or torn tissue.
 
     Assumes sections of one block within about 20 µm of each other, the same magnification

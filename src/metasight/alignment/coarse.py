@@ -116,8 +116,10 @@ def _all_angles(
     for mirrored in faces:
         for angle in np.arange(0.0, 360.0, step_degrees):
             turn = _turn((rows, columns), side, angle, mirrored)
-            image = cv2.warpAffine(moving.contrast, turn, (side, side))
-            mask = cv2.warpAffine(moving.tissue, turn, (side, side))
+            image, mask = (
+                np.asarray(cv2.warpAffine(x, turn, (side, side)), dtype=np.float32)
+                for x in (moving.contrast, moving.tissue)
+            )
             mask = (mask > 0.5).astype(np.float32)
             score = _correlation(spectra, shape, image, mask, least)
             for value, dy, dx in _peaks(score, side):

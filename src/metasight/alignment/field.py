@@ -53,7 +53,9 @@ class Field:
         """Displacement, (n, 2) µm, at points (n, 2) of the fixed section."""
         shape = self.coefficients_um.shape[:2]
         flat = self.coefficients_um.reshape(-1, 2)
-        return np.asarray(basis(points_um - self.origin_um, self.spacing_um, shape) @ flat, dtype=np.float64)
+        return np.asarray(
+            basis(points_um - self.origin_um, self.spacing_um, shape) @ flat, dtype=np.float64
+        )
 
     def on_grid(self, x_um: Floats, y_um: Floats) -> tuple[Floats, Floats]:
         """Displacement in x and in y on the grid of ``y_um`` rows and ``x_um`` columns."""

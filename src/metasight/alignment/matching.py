@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 _FLAT = 1e-3  # contrast that is rounding noise
 _LEAST_SCANNED = 0.6
 _LEAST_TISSUE = 0.3
+_LEAST_SHARED = 0.6  # of the block's tissue: a cut edge resembles nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,9 +144,7 @@ class Pair:
             moving_features=features(moving.contrast),
         )
 
-    def match(
-        self, piece: Piece, blocks: Blocks, *, where: Image | None = None
-    ) -> Matches:
+    def match(self, piece: Piece, blocks: Blocks, *, where: Image | None = None) -> Matches:
         """Look for every block of the fixed section round its place under ``piece``.
 
         Parameters
@@ -153,12 +152,12 @@ class Pair:
         where
             0 or 1 on the fixed grid: blocks centred on a 0 are left out.
         """
-        warped = warp(self.moving_features, self.moving, self.fixed, piece)
-        both_scanned = self.fixed.scanned * warp(
-            self.moving.scanned, self.moving, self.fixed, piece
-        )
-        both_tissue = self.fixed.tissue * warp(self.moving.tissue, self.moving, self.fixed, piece)
-        corners = _corners(blocks, both_scanned, both_tissue, where)
+        seen = np.dstack([self.moving_features, self.moving.scanned, self.moving.tissue])
+        moved = warp(seen, self.moving, self.fixed, piece)
+        warped = np.ascontiguousarray(moved[:, :, 0])
+        both_scanned = self.fixed.scanned * moved[:, :, 1]
+        shared = self.fixed.tissue * moved[:, :, 2]
+        corners = _corners(blocks, (both_scanned, self.fixed.tissue, shared), where)
         size, radius = blocks.size, blocks.radius
         padded = cv2.copyMakeBorder(
             warped, radius, radius, radius, radius, cv2.BORDER_CONSTANT, value=0
@@ -166,11 +165,11 @@ class Pair:
         shifts, scores, edges, centres = [], [], [], []
         for row, column in corners:
             template = self.fixed_features[row : row + size, column : column + size]
-            if float(template.std()) < _FLAT:
+            if float(cv2.meanStdDev(template)[1][0, 0]) < _FLAT:
                 continue
             around = padded[row : row + size + 2 * radius, column : column + size + 2 * radius]
             surface = cv2.matchTemplate(around, template, cv2.TM_CCOEFF_NORMED)
-            shift, score, at_edge = _peak(surface)
+            shift, score, at_edge = _peak(np.asarray(surface, dtype=np.float32))
             shifts.append(shift)
             scores.append(score)
             edges.append(at_edge)
@@ -187,21 +186,26 @@ class Pair:
 
 
 def _corners(
-    blocks: Blocks, scanned: Image, tissue: Image, where: Image | None
+    blocks: Blocks, maps: tuple[Image, Image, Image], where: Image | None
 ) -> list[tuple[int, int]]:
-    """Top left corners of the blocks that hold something to compare."""
+    """Top left corners of the blocks that hold something to compare.
+
+    The maps are where both were scanned, the fixed section's tissue and the tissue shared.
+    """
     size, half = blocks.size, blocks.size // 2
-    sums = [cv2.integral(x.astype(np.float32)) for x in (scanned, tissue)]
-    rows, columns = scanned.shape
+    sums = [cv2.integral(x.astype(np.float32)) for x in maps]
+    rows, columns = maps[0].shape
     kept = []
     for row in range(0, rows - size + 1, blocks.step):
         for column in range(0, columns - size + 1, blocks.step):
-            in_scan, in_tissue = (
+            in_scan, in_tissue, in_both = (
                 (s[row + size, column + size] - s[row, column + size]
                  - s[row + size, column] + s[row, column]) / size**2
                 for s in sums
             )  # fmt: skip
             if in_scan < _LEAST_SCANNED or in_tissue < _LEAST_TISSUE:
+                continue
+            if in_both < _LEAST_SHARED * in_tissue:
                 continue
             if where is None or where[row + half, column + half] > 0:
                 kept.append((row, column))

@@ -35,7 +35,7 @@ def rigid_step(matches: Matches, precision_um: float) -> Floats:
     Weighted Procrustes (Umeyama, IEEE TPAMI 1991;13:376) without scale.
     """
     source, target = matches.points_um, matches.points_um + matches.offsets_um
-    matrix = np.eye(2, 3)
+    matrix: Floats = np.asarray(np.eye(2, 3), dtype=np.float64)
     residual = np.linalg.norm(matches.offsets_um, axis=1)
     scale = max(matches.radius_um, precision_um)
     for _ in range(_ROUNDS):
@@ -58,11 +58,12 @@ def affine_step(matches: Matches, precision_um: float) -> Floats:
     design[:, :2] = (design[:, :2] - centre) / spread  # so that the ridge below means little
     residual = np.linalg.norm(matches.offsets_um, axis=1)
     scale = max(matches.radius_um, precision_um)
-    offsets = np.zeros((3, 2))
+    offsets: Floats = np.zeros((3, 2), dtype=np.float64)
     for _ in range(_ROUNDS):
         weight = matches.weight * _trust(residual, scale)
         normal = design.T @ (design * weight[:, None]) + 1e-6 * np.eye(3)
-        offsets = np.linalg.solve(normal, design.T @ (matches.offsets_um * weight[:, None]))
+        right = design.T @ (matches.offsets_um * weight[:, None])
+        offsets = np.asarray(np.linalg.solve(normal, right), dtype=np.float64)
         residual = np.linalg.norm(matches.offsets_um - design @ offsets, axis=1)
         scale = max(scale * _FALL, precision_um)
     linear = offsets[:2].T / spread

@@ -69,7 +69,7 @@ def _unexplained(pair: Pair, found: list[Candidate], refused: Image) -> Image | 
     largest = int(np.argmax(stats[:, cv2.CC_STAT_AREA]))
     if stats[largest, cv2.CC_STAT_AREA] < _LEAST_SHARE * float(tissue.sum()):
         return None
-    return (label == largest).astype(np.float32)
+    return np.asarray(label == largest, dtype=np.float32)
 
 
 def _spread(points_um: Floats, values: Floats, pair: Pair) -> Image:
@@ -81,9 +81,9 @@ def _spread(points_um: Floats, values: Floats, pair: Pair) -> Image:
     np.add.at(total, (y, x), values.astype(np.float32))
     np.add.at(count, (y, x), 1.0)
     width = 0.7 * laid(pair).step
-    total, count = (cv2.GaussianBlur(image, (0, 0), width) for image in (total, count))
+    near, there = (cv2.GaussianBlur(image, (0, 0), width) for image in (total, count))
     few = 0.1 / laid(pair).step ** 2
-    return np.asarray(total / np.maximum(count, few), dtype=np.float32)
+    return np.asarray(near / np.maximum(there, few), dtype=np.float32)
 
 
 def _body_in(pair: Pair, region: Image, found: list[Candidate]) -> Candidate | None:
@@ -100,9 +100,7 @@ def _body_in(pair: Pair, region: Image, found: list[Candidate]) -> Candidate | N
                 coarse.Pose(matrix=slipped, mirrored=body.mirrored, angle_degrees=0.0,
                             correlation=1.0)
             )  # fmt: skip
-    poses = coarse.search_region(
-        pair.fixed, pair.moving, region, mirrored=found[0].mirrored
-    )
+    poses = coarse.search_region(pair.fixed, pair.moving, region, mirrored=found[0].mirrored)
     for candidate in grow(pair, (*poses, *nearby), where=region):
         enough = candidate.blocks >= _FEWEST_BLOCKS
         chance = _CHANCE + _CHANCE_SPREAD / np.sqrt(max(candidate.blocks, 1))

@@ -51,7 +51,9 @@ class Piece:
     def back(self, moving_um: Points) -> Points:
         """Where points of the moving section lie on the fixed one (Newton's method)."""
         linear = self.matrix[:, :2]
-        fixed = np.linalg.solve(linear, (moving_um - self.matrix[:, 2]).T).T
+        fixed: Points = np.asarray(
+            np.linalg.solve(linear, (moving_um - self.matrix[:, 2]).T).T, dtype=np.float64
+        )
         if self.field is None:
             return fixed
         for _ in range(_ROUNDS):
@@ -59,7 +61,8 @@ class Piece:
             if float(np.abs(off).max(initial=0.0)) < _CLOSE_UM:
                 break
             slope = linear + self.field.gradient(fixed)
-            fixed = fixed + np.linalg.solve(slope, off[:, :, None])[:, :, 0]
+            step = np.linalg.solve(slope, off[:, :, None])[:, :, 0]
+            fixed = np.asarray(fixed + step, dtype=np.float64)
         return fixed
 
     def area_change(self, fixed_um: Points) -> NDArray[np.float64]:

@@ -139,7 +139,7 @@ def squares(points_um: Floats, pair: Pair) -> NDArray[np.bool_]:
     """Which points lie on the white squares of the chessboard, (n,)."""
     side = max(pair.fixed.size_um) / _SQUARES
     x, y = np.floor((points_um - pair.fixed.origin_um) / side).T.astype(int)
-    return (x + y) % 2 == 0
+    return np.asarray((x + y) % 2 == 0, dtype=np.bool_)
 
 
 def _keep(pair: Pair, fits: dict[Model, Fit], matches: Matches, affine: Piece) -> Refined:

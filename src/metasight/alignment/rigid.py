@@ -97,15 +97,16 @@ def grow(
     first.sort(key=lambda c: -c[0])
     grown = []
     for _, rigid, _, pose in first[:_GROWN]:
-        candidate = _to_affine(pair, rigid, pose.mirrored, blocks, near, where)
+        candidate = _to_affine(pair, rigid, pose.mirrored, blocks, where)
         if candidate is not None:
             grown.append(candidate)
     return tuple(sorted(grown, key=lambda c: -c.explained))
 
 
 def _to_affine(
-    pair: Pair, rigid: Floats, mirrored: bool, blocks: Blocks, near: float, where: Image | None
+    pair: Pair, rigid: Floats, mirrored: bool, blocks: Blocks, where: Image | None
 ) -> Candidate | None:
+    near = precision_um(pair)
     matrix = rigid
     matches = pair.match(Piece(matrix=rigid), blocks, where=where)
     for _ in range(2):

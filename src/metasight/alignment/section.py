@@ -120,11 +120,14 @@ class Evidence:
         """Coordinates on the section of the columns' and of the rows' centres."""
         x = self.origin_um[0] + (np.arange(self.shape[1]) + 0.5) * self.spacing_um
         y = self.origin_um[1] + (np.arange(self.shape[0]) + 0.5) * self.spacing_um
-        return x, y
+        return x.astype(np.float64), y.astype(np.float64)
 
     def cropped(self) -> Evidence:
         """Without the glass round the tissue, but for a margin of a fiftieth."""
-        rows, columns = np.nonzero(self.tissue.any(axis=1))[0], np.nonzero(self.tissue.any(axis=0))[0]
+        rows, columns = (
+            np.nonzero(self.tissue.any(axis=1))[0],
+            np.nonzero(self.tissue.any(axis=0))[0],
+        )
         margin = max(self.shape) // 50
         top, left = max(0, int(rows[0]) - margin), max(0, int(columns[0]) - margin)
         box = np.s_[top : int(rows[-1]) + 1 + margin, left : int(columns[-1]) + 1 + margin]

@@ -139,6 +139,12 @@ class Transform:
         columns, rows = round(width / mpp), round(height / mpp)
         if columns < 1 or rows < 1:
             raise AlignmentError("the region has no pixel", value=f"{width} × {height} µm")
+        if max(columns, rows) > _MOST_READ_PX:
+            raise AlignmentError(
+                "the region is too large to be warped at once",
+                value=f"{columns} × {rows} pixels",
+                remedy="Ask for smaller tiles",
+            )
         across, down = self._under(x, y, columns, rows, mpp)
         margin = 2 * mpp
         left, top = float(across.min()) - margin, float(down.min()) - margin
