@@ -1,0 +1,286 @@
+"""Cells and masks that other programs found: QuPath, StarDist, Cellpose, DeepLIIF.
+
+Each reader says what it takes and refuses the rest; positions come out in µm from the slide's
+level-0 origin. Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import tifffile
+from scipy import ndimage
+from shapely.errors import ShapelyError
+from shapely.geometry import shape
+
+from metasight.errors import MarkerError
+from metasight.maps.cells import Cells, cells_of
+
+Labels = npt.NDArray[np.int64]
+
+UNCLASSIFIED = "unclassified"
+
+_X_COLUMNS = ("Centroid X µm", "Centroid X um", "Centroid X px")
+_CLASS_COLUMNS = ("Classification", "Class", "Name")
+_CELL_OBJECTS = ("cell", "detection")
+
+
+def read_qupath_table(path: Path, *, mpp: float | None = None) -> Cells:
+    """Read detections that QuPath exported as a table (CSV or TSV).
+
+    Parameters
+    ----------
+    path
+        With "Centroid X µm" and "Centroid Y µm" (or "… px", which need ``mpp``) and one of
+        "Classification", "Class", "Name". Further columns are left alone.
+    mpp
+        µm per level-0 pixel.
+
+    Raises
+    ------
+    MarkerError
+        The file is no table, a column is missing, a position is not a number.
+    """
+    table = _table(path)
+    x_name = next((c for c in _X_COLUMNS if c in table.columns), None)
+    class_name = next((c for c in _CLASS_COLUMNS if c in table.columns), None)
+    if x_name is None or class_name is None or x_name.replace("X", "Y") not in table.columns:
+        raise MarkerError(
+            "not a QuPath table of detections",
+            where=path.name,
+            value=", ".join(map(str, table.columns[:8])),
+            remedy=f"It needs {_X_COLUMNS[0]}, its Y, and one of {', '.join(_CLASS_COLUMNS)}",
+        )
+    x = _numbers(table[x_name], path)
+    y = _numbers(table[x_name.replace("X", "Y")], path)
+    scale = _scale(mpp, path) if x_name.endswith("px") else 1.0
+    types = table[class_name].fillna(UNCLASSIFIED).astype(str).to_numpy(dtype=np.str_)
+    return cells_of(x * scale, y * scale, types)
+
+
+def read_qupath_geojson(path: Path, *, mpp: float) -> Cells:
+    """Read cells and detections that QuPath exported as GeoJSON.
+
+    The nucleus' outline gives the centre where there is one, the cell's otherwise. Annotations
+    are regions and are left out.
+
+    Raises
+    ------
+    MarkerError
+        The file is no GeoJSON, or holds neither cells nor detections.
+    """
+    scale = _scale(mpp, path)
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MarkerError("the GeoJSON cannot be read", where=path.name) from error
+    features = read.get("features") if isinstance(read, dict) else read
+    if not isinstance(features, list):
+        raise MarkerError("not a GeoJSON of features", where=path.name)
+    x, y, types = [], [], []
+    for feature in features:
+        if not isinstance(feature, dict):
+            raise MarkerError("not a GeoJSON of features", where=path.name)
+        properties = feature.get("properties") or {}
+        if properties.get("objectType") not in _CELL_OBJECTS:
+            continue
+        outline = feature.get("nucleusGeometry") or feature.get("geometry")
+        centre = _centre(outline, path)
+        x.append(centre[0] * scale)
+        y.append(centre[1] * scale)
+        types.append(str((properties.get("classification") or {}).get("name", UNCLASSIFIED)))
+    if not types:
+        raise MarkerError(
+            "the GeoJSON holds no cells",
+            where=path.name,
+            value=f"{len(features)} features",
+            remedy="Export detections or cells from QuPath; annotations are regions",
+        )
+    return cells_of(x, y, types)
+
+
+def _centre(outline: Any, path: Path) -> tuple[float, float]:
+    try:
+        centre = shape(outline).centroid
+        return float(centre.x), float(centre.y)
+    except (ShapelyError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise MarkerError("an outline of the GeoJSON cannot be read", where=path.name) from error
+
+
+def read_label_image(
+    path: Path, *, mpp: float, types: Mapping[int, str] | None = None
+) -> tuple[Cells, Labels]:
+    """Read an image of labels, as StarDist and Cellpose write it.
+
+    Parameters
+    ----------
+    path
+        TIFF, or ``.npy`` with plain integers. Cellpose's ``_seg.npy`` is a pickle, which can run
+        code when it is opened, and is refused: save masks as TIFF instead.
+    mpp
+        µm per pixel of the image.
+    types
+        Label → type; all cells are ``unclassified`` without.
+
+    Returns
+    -------
+    (Cells, labels)
+        Cells in the order of their labels.
+
+    Raises
+    ------
+    MarkerError
+        The file cannot be read, or is no two-dimensional image of labels.
+    """
+    scale = _scale(mpp, path)
+    labels = _labels(path)
+    number = np.unique(labels)
+    number = number[number > 0]
+    if not len(number):
+        raise MarkerError("the image holds no label", where=path.name)
+    centre = np.array(ndimage.center_of_mass(labels > 0, labels, number)).reshape(-1, 2)
+    given = types or {}
+    unknown = sorted(set(given) - set(number.tolist()))
+    if unknown:
+        raise MarkerError(
+            "types are given for labels that the image does not hold",
+            where=path.name,
+            value=", ".join(map(str, unknown[:5])),
+        )
+    names = [given.get(int(n), UNCLASSIFIED) for n in number]
+    x, y = (centre[:, 1] + 0.5) * scale, (centre[:, 0] + 0.5) * scale
+    return cells_of(x, y, names), labels
+
+
+def read_label_types(path: Path, *, label: str = "label", name: str = "type") -> dict[int, str]:
+    """Read which label is of which type from a table, for :func:`read_label_image`.
+
+    Raises
+    ------
+    MarkerError
+        A column is missing, or a label occurs twice or is no whole number.
+    """
+    table = _table(path)
+    for column in (label, name):
+        if column not in table.columns:
+            raise MarkerError(
+                "a column is missing", where=path.name, value=column,
+                remedy=f"Columns: {', '.join(map(str, table.columns))}",
+            )  # fmt: skip
+    numbers = _numbers(table[label], path)
+    if (numbers != np.rint(numbers)).any() or len(np.unique(numbers)) != len(numbers):
+        raise MarkerError("labels must be whole numbers, each once", where=path.name)
+    return dict(zip(numbers.astype(int).tolist(), table[name].astype(str), strict=True))
+
+
+def cells_of_deepliif(
+    segmentation: npt.NDArray[np.uint8], *, mpp: float, marker: str
+) -> tuple[Cells, Labels]:
+    """Cells of DeepLIIF's segmentation picture.
+
+    Red is the inside of a positive cell, blue of a negative one, green the outline between them.
+
+    Parameters
+    ----------
+    segmentation
+        RGB, shape ``(y, x, 3)``.
+    mpp
+        µm per pixel.
+    marker
+        What the section was stained for: positive cells are of this type, the others ``other``.
+
+    Raises
+    ------
+    MarkerError
+        The picture is not of that kind.
+    """
+    if segmentation.ndim != 3 or segmentation.shape[2] != 3 or segmentation.dtype != np.uint8:
+        raise MarkerError("a DeepLIIF segmentation is an 8-bit RGB picture")
+    if not mpp > 0:
+        raise MarkerError("a picture needs its µm per pixel", value=str(mpp))
+    red, green, blue = (segmentation[..., c].astype(np.int16) for c in range(3))
+    inside = ((red > 120) | (blue > 120)) & (green <= 120)
+    strange = (segmentation.max(axis=-1) > 120) & ~inside & (green <= 120)
+    labels, n = ndimage.label(inside)
+    if n == 0 or strange.any() or (np.minimum(red, blue) > 120).mean() > 0.01:
+        raise MarkerError(
+            "the picture is no DeepLIIF segmentation",
+            remedy="It is black, with cells in red and blue and outlines in green",
+        )
+    number = np.arange(1, n + 1)
+    centre = np.array(ndimage.center_of_mass(inside, labels, number)).reshape(-1, 2)
+    positive = ndimage.mean(red > blue, labels, number) > 0.5
+    names = np.where(positive, marker, "other")
+    found = cells_of(
+        (centre[:, 1] + 0.5) * mpp, (centre[:, 0] + 0.5) * mpp, names, ("other", marker)
+    )
+    cells = Cells(
+        x_um=found.x_um, y_um=found.y_um, type_code=found.type_code,
+        type_names=found.type_names, positive={marker: np.asarray(positive, dtype=np.bool_)},
+    )  # fmt: skip
+    return cells, labels.astype(np.int64)
+
+
+def _table(path: Path) -> pd.DataFrame:
+    separator = "\t" if path.suffix.lower() in {".tsv", ".txt"} else ","
+    try:
+        table = pd.read_csv(path, sep=separator, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise MarkerError(
+            "the table cannot be read", where=path.name, value=type(error).__name__
+        ) from error
+    if not len(table):
+        raise MarkerError("the table is empty", where=path.name)
+    return table
+
+
+def _numbers(column: pd.Series[Any], path: Path) -> npt.NDArray[np.float64]:
+    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise MarkerError(
+            f"{column.name} is not a number",
+            where=f"{path.name}, row {int(bad[0]) + 2}",
+            value=str(column.iloc[int(bad[0])]),
+        )
+    return values
+
+
+def _scale(mpp: float | None, path: Path) -> float:
+    if mpp is None or not mpp > 0:
+        raise MarkerError(
+            "positions in pixels need the slide's µm per pixel",
+            where=path.name,
+            value=str(mpp),
+            remedy="Give mpp",
+        )
+    return mpp
+
+
+def _labels(path: Path) -> Labels:
+    try:
+        if path.suffix.lower() == ".npy":
+            image = np.load(path, allow_pickle=False)
+        else:
+            image = tifffile.imread(path)
+    except (OSError, ValueError, RuntimeError, tifffile.TiffFileError) as error:
+        raise MarkerError(
+            "the label image cannot be read",
+            where=path.name,
+            value=type(error).__name__,
+            remedy="Give a TIFF or .npy of whole numbers; pickles are not opened",
+        ) from error
+    if image.ndim != 2 or not np.issubdtype(image.dtype, np.integer) or image.min() < 0:
+        raise MarkerError(
+            "not an image of labels",
+            where=path.name,
+            value=f"{image.dtype} of shape {image.shape}",
+            remedy="Give a two-dimensional image of whole numbers from 0",
+        )
+    return np.asarray(image, dtype=np.int64)
