@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import brentq
 from sklearn.metrics import roc_auc_score
 
 from metasight.biomarkers.definitions import BiomarkerDefinitions
@@ -15,10 +16,13 @@ T_CELLS = ("CD3T", "CD4T", "CD8T", "Treg")
 OTHER_IMMUNE = ("DC", "DCMono", "Macrophage", "MonoNeu", "NK", "Neutrophil", "Otherimmune")
 
 
-def keren_definitions(**change):
+QUICK = {"resamples": 199, "permutations": 63, "tls_permutations": 2}
+
+
+def keren_definitions():
     return BiomarkerDefinitions(
         tumour_types=("Tumor",), t_cell_types=T_CELLS, b_cell_types=("B",),
-        other_immune_types=OTHER_IMMUNE, **change,
+        other_immune_types=OTHER_IMMUNE, **QUICK,
     )  # fmt: skip
 
 
@@ -45,16 +49,24 @@ def test_keren_mixed_against_compartmentalised(keren, keren_found):
     score = np.array([b["mixing_score_ratio"].value for b in keren_found.values()])
     assert compartmentalised.sum() == 9
     assert (~compartmentalised).sum() == 6
-    auc = roc_auc_score(compartmentalised, -score)
-    rng = np.random.default_rng(0)
-    drawn = []
-    while len(drawn) < 2000:
-        rows = rng.integers(0, len(score), len(score))
-        if 0 < compartmentalised[rows].sum() < len(rows):
-            drawn.append(roc_auc_score(compartmentalised[rows], -score[rows]))
-    lower = np.quantile(drawn, 0.025)
+    auc = float(roc_auc_score(compartmentalised, -score))
+    lower = lower_bound(auc, int(compartmentalised.sum()), int((~compartmentalised).sum()))
+    print(f"AUC {auc:.3f}, 95 % interval from {lower:.3f}")
     assert auc >= 0.95
-    assert lower >= 0.85
+    assert lower >= 0.70
+
+
+def lower_bound(auc, m, n):
+    """Newcombe's interval (Stat Med 2006;25:559, method 5).
+
+    A bootstrap of a perfect AUC gives 1 to 1, which nobody believes of 15 patients.
+    """
+
+    def variance(a):
+        half = (m + n) / 2 - 1
+        return a * (1 - a) * (1 + half * ((1 - a) / (2 - a) + a / (1 + a))) / (m * n)
+
+    return float(brentq(lambda a: auc - a - 1.96 * np.sqrt(variance(a)), 0.5, auc - 1e-9))
 
 
 def test_keren_classes_in_words(keren, keren_found):
@@ -82,7 +94,7 @@ def test_the_auc_does_not_hang_on_the_contact_distance(keren, contact_um):
 def test_pythologist_cohorts(shared):
     """Every one of the 27 images: infiltrated, excluded, uniform by its folder's name."""
     d = BiomarkerDefinitions(
-        tumour_types=("TUMOR",), t_cell_types=("T-CELL",), b_cell_types=(), permutations=63
+        tumour_types=("TUMOR",), t_cell_types=("T-CELL",), b_cell_types=(), **QUICK
     )
     window = TissueWindow.rectangle(300, 200, spacing_um=1.25)
     truth = {"I": "infiltrated", "E": "excluded", "U": "uniform"}

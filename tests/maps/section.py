@@ -10,7 +10,7 @@ CHANNELS = ("DAPI", "Pan-CK", "CD3", "CD20")
 RADIUS_UM = {"other": 4.5, "Pan-CK": 6.0, "CD3": 3.5, "CD20": 3.5}
 
 
-def place(rng, size_um=320.0, gap_um=14.0):
+def place(rng, size_um=260.0, gap_um=14.0):
     """Centres on a shaken lattice, and their types: a tumour sheet on the left."""
     x, y = (m.ravel() for m in np.meshgrid(*[np.arange(10, size_um - 10, gap_um)] * 2))
     x, y = x + rng.uniform(-1.5, 1.5, len(x)), y + rng.uniform(-1.5, 1.5, len(y))
@@ -19,7 +19,7 @@ def place(rng, size_um=320.0, gap_um=14.0):
     return x, y, kind
 
 
-def paint(rng, x, y, kind, *, size_um=320.0, spill=0.0, haze=0.0):
+def paint(rng, x, y, kind, *, size_um=260.0, spill=0.0, haze=0.0):
     """Counts (c, y, x) uint16: nuclei in DAPI, rings of 2.5 µm in the markers."""
     n = round(size_um / MPP)
     yy, xx = (np.mgrid[:n, :n] + 0.5) * MPP

@@ -42,9 +42,9 @@ def test_each_marker_finds_its_cells(section):
     for marker in MARKERS:
         assert agreement(found, x, y, kind, marker).f1 > 0.95, marker
     assert found.cells.type_names == ("other", *MARKERS)
-    window = TissueWindow.rectangle(320, 320, spacing_um=16)
+    window = TissueWindow.rectangle(256, 256, spacing_um=16)
     density = density_from_cells(found.cells, window)
-    truth = (kind == "CD3").sum() / 0.32**2
+    truth = ((kind == "CD3") & (x < 256) & (y < 256)).sum() / 0.256**2
     assert np.nanmean(density.plane("CD3")) == pytest.approx(truth, rel=0.1)
 
 
