@@ -22,9 +22,9 @@ import imagecodecs
 import numpy as np
 import openslide
 import tifffile
-from metasight.slides.quality import judge
 
 from metasight.slides.opening import open_slide
+from metasight.slides.quality import judge
 from metasight.slides.reader import PyramidReader, Region
 from metasight.slides.reading import read_tiles
 from metasight.slides.tiling import TileGrid

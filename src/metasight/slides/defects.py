@@ -8,6 +8,8 @@ straighter than a vessel; a bubble is a ring that takes light of all colours ali
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +25,11 @@ _STROKE_UM = 120.0
 _INKED_OD = 0.12
 _INK_RED_TO_GREEN = 1.1  # green and blue ink; haematoxylin alone, as on IHC, reaches 0.95
 _INK_BLUE_TO_GREEN = 0.78  # red ink absorbs blue as green, and no red; DAB absorbs red too
-_RED_INK_RED_TO_GREEN = 0.25
+_RED_INK_RED_TO_GREEN = 0.33
 _BLACK_OD = 0.6  # in every colour; no dye absorbs red, green and blue alike
 
 _GAP_REACH_UM = 24.0
-_FOLDED = 1.75
+_FOLDED = 1.85
 _SAME_COLOUR = 0.06  # share of the absorption that lies in red, green or blue
 _FOLD_LENGTH_UM = 400.0
 _FOLD_SLENDERNESS = 3.0
@@ -35,13 +37,13 @@ _FOLD_STRAIGHTNESS = 0.5
 _AROUND_UM = 330.0
 
 _GAP_CLOSING_UM = 240.0
-_TEAR_LENGTH_UM = 600.0
-_TEAR_SLENDERNESS = 4.0
-_TEAR_STRAIGHTNESS = 0.6
+_TEAR_LENGTH_UM = 400.0
+_TEAR_COVERED = 0.97
 
 _LINE_LENGTH_UM = 600.0
 _LINE_WIDTH_UM = 40.0
 _LINE_DROP = 0.4
+_WIDE_GAP_UM2 = 15_000.0
 _LINE_STEP_DEGREES = 3.0
 _LINE_COVERED = 0.85
 _BESIDE_UM = 70.0
@@ -89,7 +91,8 @@ def folds(density: Floats32, tissue: Mask, mpp: float = OVERVIEW_MPP) -> Mask:
         return np.zeros_like(tissue)
     reach = _odd(_GAP_REACH_UM / mpp)
     lightest = cv2.erode(density, np.ones((reach, reach), np.uint8))
-    lightest = np.maximum(cv2.GaussianBlur(lightest, (0, 0), 1.0), 1e-3)
+    lightest = np.maximum(cv2.GaussianBlur(lightest, (0, 0), 1.0), np.float32(1e-3))
+    lightest = np.asarray(lightest, dtype=np.float32)
     around = np.maximum(_usual(lightest, tissue, mpp), 0.03)
     denser = (lightest / around).min(axis=-1) > _FOLDED
     colour, usual = (d / d.sum(axis=-1, keepdims=True) for d in (lightest, around))
@@ -98,7 +101,7 @@ def folds(density: Floats32, tissue: Mask, mpp: float = OVERVIEW_MPP) -> Mask:
         denser & same & tissue, mpp=mpp, least_length_um=_FOLD_LENGTH_UM,
         least_slenderness=_FOLD_SLENDERNESS, least_straightness=_FOLD_STRAIGHTNESS,
     )  # fmt: skip
-    return _grown(found, reach // 2)
+    return _grown(found, reach // 2 + 1)
 
 
 def tears(tissue: Mask, mpp: float = OVERVIEW_MPP) -> Mask:
@@ -109,10 +112,16 @@ def tears(tissue: Mask, mpp: float = OVERVIEW_MPP) -> Mask:
         tissue.astype(np.uint8), width, width, width, width, cv2.BORDER_CONSTANT, value=0
     )
     closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc)[width:-width, width:-width]
-    return _ribbons(
-        (closed > 0) & ~tissue, mpp=mpp, least_length_um=_TEAR_LENGTH_UM,
-        least_slenderness=_TEAR_SLENDERNESS, least_straightness=_TEAR_STRAIGHTNESS,
-    )  # fmt: skip
+    gap = (closed > 0) & ~tissue
+    # A straight way through a gap: septa and walls bar it in lung, fat and ducts. Tears that
+    # cross each other have one each.
+    found = np.zeros(gap.shape, np.uint8)
+    for kernel, _ in _lines(_TEAR_LENGTH_UM / mpp, mpp):
+        along = cv2.filter2D(gap.astype(np.float32), -1, kernel, borderType=cv2.BORDER_CONSTANT)
+        ways = cv2.dilate((along > _TEAR_COVERED).astype(np.uint8), (kernel > 0).astype(np.uint8))
+        found |= np.asarray(ways, dtype=np.uint8)
+    way = _grown(found > 0, round(_GAP_CLOSING_UM / 4 / mpp)) & gap
+    return _ribbons(way, mpp=mpp, least_area_um2=_TEAR_LENGTH_UM * 2 * mpp)
 
 
 def knife_lines(light: Floats32, tissue: Mask, mpp: float = OVERVIEW_MPP) -> Mask:
@@ -122,32 +131,41 @@ def knife_lines(light: Floats32, tissue: Mask, mpp: float = OVERVIEW_MPP) -> Mas
     beside = cv2.medianBlur(np.clip(light * 127, 0, 255).astype(np.uint8), window) / 127.0
     inside = cv2.boxFilter(tissue.astype(np.float32), -1, (window, window)) > 0.6
     lighter = (light < (1 - _LINE_DROP) * beside) & (beside > 0.04) & inside
+    # wider than a nick: a duct, a vessel, a tear
+    wide = cv2.morphologyEx(
+        lighter.astype(np.uint8), cv2.MORPH_OPEN, np.ones((width, width), np.uint8)
+    )
+    wide = _ribbons(wide > 0, mpp=mpp, least_area_um2=_WIDE_GAP_UM2).astype(np.uint8)
+    lighter &= cv2.dilate(wide, np.ones((2 * width + 1,) * 2, np.uint8)) == 0
     # on pixels twice as large, so that a line one pixel wide has no gaps in any direction
     coarse = cv2.dilate(lighter.astype(np.uint8), np.ones((2, 2), np.uint8))[::2, ::2]
     found = np.zeros(coarse.shape, np.uint8)
     dense = cv2.resize(light, coarse.shape[::-1], interpolation=cv2.INTER_AREA)
-    for angle in np.arange(0, 180, _LINE_STEP_DEGREES):
-        kernel, (right, down) = _line(_LINE_LENGTH_UM / (2 * mpp), angle, _BESIDE_UM / (2 * mpp))
+    for kernel, (right, down) in _lines(_LINE_LENGTH_UM / (2 * mpp), 2 * mpp):
         covered = cv2.filter2D(
             coarse.astype(np.float32), -1, kernel, borderType=cv2.BORDER_CONSTANT
         )
         along = cv2.filter2D(dense, -1, kernel, borderType=cv2.BORDER_REFLECT)
         # as dense on one side as on the other: not the border of a nest
         one, other = (np.roll(along, s, axis=(0, 1)) for s in ((down, right), (-down, -right)))
-        line = (covered > _LINE_COVERED) & (along < (1 - _LINE_DROP) * np.minimum(one, other))
-        found |= cv2.dilate(line.astype(np.uint8), (kernel > 0).astype(np.uint8))
+        # part of the drop: a pixel twice as large holds a line of one pixel and what is beside it
+        line = (covered > _LINE_COVERED) & (along < (1 - _LINE_DROP * 0.7) * np.minimum(one, other))
+        drawn = cv2.dilate(line.astype(np.uint8), (kernel > 0).astype(np.uint8))
+        found |= np.asarray(drawn, dtype=np.uint8)
     lines = cv2.resize(found, light.shape[::-1], interpolation=cv2.INTER_NEAREST)
     return np.asarray((lines > 0) & inside, dtype=np.bool_)
 
 
-def _line(length: float, degrees: float, beside: float) -> tuple[Floats32, tuple[int, int]]:
-    """A line's kernel, which sums to 1, and the step (right, down) to what lies beside it."""
+def _lines(length: float, mpp: float) -> Iterator[tuple[Floats32, tuple[int, int]]]:
+    """Lines in all directions: a kernel that sums to 1, the step (right, down) to its side."""
     half = int(length / 2)
-    kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
-    x, y = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    ends = [(round(half * (1 + k * x)), round(half * (1 + k * y))) for k in (-1, 1)]
-    cv2.line(kernel, ends[0], ends[1], 1.0, 1)
-    return kernel / kernel.sum(), (round(-y * beside), round(x * beside))
+    for degrees in np.arange(0, 180, _LINE_STEP_DEGREES):
+        kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
+        x, y = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        ends = [(round(half * (1 + k * x)), round(half * (1 + k * y))) for k in (-1, 1)]
+        cv2.line(kernel, ends[0], ends[1], 1.0, 1)
+        beside = _BESIDE_UM / mpp
+        yield kernel / kernel.sum(), (round(-y * beside), round(x * beside))
 
 
 def bubbles(density: Floats32, mpp: float = OVERVIEW_MPP) -> Mask:
@@ -162,7 +180,7 @@ def bubbles(density: Floats32, mpp: float = OVERVIEW_MPP) -> Mask:
         minDist=low, param1=100, param2=max(20, low), minRadius=low, maxRadius=high,
     )  # fmt: skip
     out = np.zeros(ring.shape, np.uint8)
-    thick = cv2.dilate(ring.astype(np.uint8), np.ones((3, 3), np.uint8))
+    thick = np.asarray(cv2.dilate(ring.astype(np.uint8), np.ones((3, 3), np.uint8)), np.uint8)
     for x, y, radius in () if found is None else found.reshape(-1, 3):
         if _on_circle(thick, float(x), float(y), float(radius)) >= _RING_SHARE:
             cv2.circle(out, (round(float(x)), round(float(y))), round(float(radius)), 1, -1)
@@ -191,7 +209,7 @@ def _usual(density: Floats32, tissue: Mask, mpp: float) -> Floats32:
     count = cv2.boxFilter(weight, -1, (side, side), normalize=False)[..., None]
     filled = np.where(weight > 0, density, total / np.maximum(count, 1.0))
     grey = np.clip(filled * 127, 0, 255).astype(np.uint8)
-    return cv2.medianBlur(grey, side).astype(np.float32) / 127.0
+    return np.asarray(cv2.medianBlur(grey, side) / np.float32(127.0), dtype=np.float32)
 
 
 def _ribbons(

@@ -19,8 +19,14 @@ from metasight.errors import SlideError
 from metasight.protocol.study import Definition
 from metasight.slides.defects import OVERVIEW_MPP, bubbles, folds, knife_lines, pen, tears
 from metasight.slides.focus import COARSEST_MPP, edge_width_um
-from metasight.slides.reader import RGB, Region, SlideReader
-from metasight.slides.stain import Rgb, background_colour, optical_density
+from metasight.slides.reader import RGB, Pixels, Region, SlideReader
+from metasight.slides.stain import (
+    Rgb,
+    background_colour,
+    deconvolve,
+    optical_density,
+    published_stains,
+)
 from metasight.slides.tiling import TileGrid
 from metasight.slides.tissue import Mask, tissue_mask
 
@@ -36,7 +42,7 @@ _LEAST_FOCUS_TILES = 3
 _ENOUGH_TO_SEE_MM2 = 2.0
 _BLOCK_UM = 250.0
 _FEWEST_BLOCKS = 40
-_FAINTEST_SOLID_OD = 0.03
+_SOLID = 0.3  # of the density round it
 _DEFINITION = "slide_quality_"
 
 
@@ -198,7 +204,7 @@ def judge(slide: SlideReader, stain: Stain, limits: Limits) -> Quality:
             where=slide.name, value=", ".join(slide.channels),
             remedy="Correct its stain in study.toml",
         )  # fmt: skip
-    look = _Brightfield(slide) if bright else _Fluorescence(slide)
+    look = _Brightfield(slide, stain) if bright else _Fluorescence(slide)
     measurements = []
     for name, limit in limits.items():
         measure = look.measures.get(name)
@@ -233,10 +239,7 @@ class _Look:
     def tissue_area(self) -> Found:
         return float(self.tissue.sum()) * self.mpp**2 / 1e6, ""
 
-    def share(self, mask: Mask) -> float:
-        return 100.0 * float((mask & self.tissue).sum()) / max(int(self.tissue.sum()), 1)
-
-    def focus_tiles(self) -> Iterator[npt.NDArray[np.generic]]:
+    def focus_tiles(self) -> Iterator[Pixels]:
         """Tiles of 1 µm a pixel, evenly spread over the tissue."""
         mpp = max(_FOCUS_MPP, self.slide.mpp)
         width, height = self.slide.size_at(mpp)
@@ -259,7 +262,7 @@ class _Look:
         return 100.0 * float(np.mean(blurred)), ""
 
 
-def _overview(slide: SlideReader) -> tuple[npt.NDArray[np.generic], float]:
+def _overview(slide: SlideReader) -> tuple[Pixels, float]:
     full = slide.levels[0]
     area_um2 = full.width * full.height * slide.mpp**2
     mpp = max(OVERVIEW_MPP, slide.mpp, float(np.sqrt(area_um2 / _MOST_OVERVIEW_PIXELS)))
@@ -272,8 +275,8 @@ _BLURRED_UM = 1.0
 
 
 class _Brightfield(_Look):
-    def __init__(self, slide: SlideReader) -> None:
-        self.slide = slide
+    def __init__(self, slide: SlideReader, stain: Stain) -> None:
+        self.slide, self.stain = slide, stain
         overview, self.mpp = _overview(slide)
         self.overview = np.asarray(overview, dtype=np.uint8)
         self.glass = background_colour(self.overview)
@@ -319,9 +322,13 @@ class _Brightfield(_Look):
         return 100.0 * float(self.defects[name].sum()) / float(self.tissue.sum()), ""
 
     def _staining(self) -> Found:
-        if not self.tissue.any():
+        """Density of the section's dense parts: a median moves with how much fat there is.
+
+        Ink counts: a section stained too dark to be told from black ink is over-stained.
+        """
+        if not self.stained.any():
             return _UNKNOWN, "unknown: no tissue"
-        return float(np.median(self.light[self.tissue])), ""
+        return float(np.percentile(self.light[self.stained], 90)), ""
 
     def _unevenness(self) -> Found:
         """95th over 5th percentile of a smooth trend of the density over the section.
@@ -329,8 +336,9 @@ class _Brightfield(_Look):
         Of solid tissue only: where fat or alveoli thin it out, it is not the staining that is.
         """
         side = max(1, round(_BLOCK_UM / self.mpp))
-        weight = (self.tissue & (self.light > _FAINTEST_SOLID_OD)).astype(np.float32)
-        total = cv2.boxFilter(self.light * weight, -1, (side, side))[::side, ::side]
+        usual = cv2.boxFilter(self.light, -1, (side, side))
+        weight = (self.tissue & (self.light > _SOLID * usual)).astype(np.float32)
+        total = cv2.boxFilter(self._evenly_stained() * weight, -1, (side, side))[::side, ::side]
         share = cv2.boxFilter(weight, -1, (side, side))[::side, ::side]
         row, column = np.nonzero(share > 0.85)
         if len(row) < _FEWEST_BLOCKS:
@@ -341,6 +349,13 @@ class _Brightfield(_Look):
         trend = terms @ np.linalg.lstsq(terms, density, rcond=None)[0]
         low, high = np.percentile(trend, [5, 95])
         return float(np.exp(high - low)), ""
+
+    def _evenly_stained(self) -> Floats32:
+        """Density that should be alike everywhere: on IHC the counterstain's, not the marker's."""
+        if self.stain == "H&E":
+            return self.light
+        known = published_stains(("haematoxylin", "dab"), self.glass)
+        return np.ascontiguousarray(deconvolve(self.overview, known)[..., 0])
 
     def _glass_unevenness(self) -> Found:
         reach = 2 * round(100.0 / self.mpp) + 1
@@ -377,14 +392,15 @@ class _Fluorescence(_Look):
             "contrast_ratio": self._contrast,
         }
 
-    def _nuclear_light(self, tile: npt.NDArray[np.generic]) -> Floats32:
+    def _nuclear_light(self, tile: Pixels) -> Floats32:
         return np.asarray(tile[..., 0], dtype=np.float32) / np.float32(self.top)
 
     def _saturated(self) -> Found:
-        if not self.tissue.any():
+        """On the tiles that focus is measured on: an overview's averages hide single pixels."""
+        full = [(tile >= 0.999 * self.top).any(axis=-1).mean() for tile in self.focus_tiles()]
+        if not full:
             return _UNKNOWN, "unknown: no tissue"
-        full = (self.planes >= 0.999).any(axis=-1)
-        return self.share(full), ""
+        return 100.0 * float(np.mean(full)), ""
 
     def _contrast(self) -> Found:
         """Nuclear light on tissue over that beside it."""
