@@ -33,9 +33,9 @@ class BiomarkerDefinitions:
         Area that one lymphocyte takes in a section, for the TIL percentages, which are shares of
         area (Salgado 2015): a disc of 8 µm.
     epithelium_density_per_mm2
-        Tumour-cell density from which a place counts as tumour epithelium, at a bandwidth of
-        ``compartment_bandwidth_um``; the rest of the tumour region is stroma. A nest of cells
-        of 12–20 µm holds 2,500–7,000 per mm², so half of the sparsest nest is the border.
+        Lowest tumour-cell density at which a place counts as tumour epithelium, at a bandwidth
+        of ``compartment_bandwidth_um``; the rest of the tumour region is stroma. A nest of cells
+        of 12–20 µm holds 2,500–7,000 per mm²: this is half of the sparsest nest.
     contact_um
         Centres of two touching cells are at most this far apart (two tumour cells of 20 µm).
     mixed_from_score

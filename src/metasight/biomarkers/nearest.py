@@ -143,10 +143,10 @@ def permuted_labels(
 
     Returns
     -------
-    array, shape ``(n_kinds, n, words)``
+    array, shape ``(n, n_kinds, words)``: the words of one cell lie together
     """
     n_words = (permutations + 1) // _BITS
-    flags = np.zeros((n_kinds, len(kind), n_words), dtype=np.uint64)
+    flags = np.zeros((len(kind), n_kinds, n_words), dtype=np.uint64)
     labels = kind.copy()
     for number in range(permutations + 1):
         if number:
@@ -158,7 +158,7 @@ def permuted_labels(
 @njit(cache=True)
 def _mark(flags: Words, labels: Kinds, word: int, bit: np.uint64) -> None:
     for i in range(len(labels)):
-        flags[labels[i], i, word] |= bit
+        flags[i, labels[i], word] |= bit
 
 
 @njit(cache=True)
@@ -189,7 +189,7 @@ def _look_round(
             step = max(int(np.ceil(np.sqrt(d2) / width - 1e-9)) - 1, 0)
             for t in range(len(targets)):
                 for w in range(seen.shape[2]):
-                    seen[t, step, w] |= flags[targets[t], j, w]
+                    seen[t, step, w] |= flags[j, targets[t], w]
 
 
 @njit(cache=True)
@@ -232,7 +232,7 @@ def _count_nearest(
         last = min(int(edge[i] / width), n_bins)
         for row in range(len(sources)):
             for w in range(n_words):
-                open_ = flags[sources[row], i, w]
+                open_ = flags[i, sources[row], w]
                 for step in range(min(last + 1, n_bins)):
                     new = seen[target_of[row], step, w] & open_
                     open_ &= ~new

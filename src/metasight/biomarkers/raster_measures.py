@@ -235,11 +235,19 @@ def tls_measures(
 def _null_tls(section: Section) -> Floats:
     """Number of TLS when the labels are dealt out anew over the cells."""
     d, rng = section.definitions, section.generator(_TLS)
-    inside = section.grid.mask
-    counts = section.count[:, inside].T.astype(np.int64)
+    total = section.count.sum(axis=0).astype(np.int64).ravel()
+    pixel = np.repeat(np.arange(len(total)), total)
+    labels = np.zeros(len(pixel), dtype=np.int8)
+    n_t, n_b = (int(section.count[kind].sum()) for kind in (T_CELL, B_CELL))
+    labels[:n_t], labels[n_t : n_t + n_b] = T_CELL, B_CELL
     found = np.empty(d.tls_permutations)
     for number in range(d.tls_permutations):
-        dealt = np.zeros(section.count.shape)
-        dealt[:, inside] = permuted_counts(counts, rng).T
-        found[number] = count_tls(dealt[T_CELL], dealt[B_CELL], section.grid, d)
+        rng.shuffle(labels)
+        t_count, b_count = (
+            np.bincount(pixel[labels == kind], minlength=len(total))
+            .reshape(section.grid.mask.shape)
+            .astype(np.float64)
+            for kind in (T_CELL, B_CELL)
+        )
+        found[number] = count_tls(t_count, b_count, section.grid, d)
     return found

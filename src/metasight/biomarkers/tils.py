@@ -40,6 +40,10 @@ def part_tumour(
 ) -> Compartments:
     """Part the tumour region by the density of tumour cells.
 
+    The border lies at half the density that the section's tumour cells usually have round them,
+    where a blurred edge belongs; at the stated density where they are sparse, as in lobular
+    carcinoma.
+
     Parameters
     ----------
     tumour_count
@@ -53,8 +57,18 @@ def part_tumour(
     """
     density = smoothed_density(tumour_count, window, definitions.compartment_bandwidth_um)
     inside = region & window.mask
-    epithelium = inside & (density >= definitions.epithelium_density_per_mm2)
+    half = _usual_density(density[inside], tumour_count[inside]) / 2
+    epithelium = inside & (density >= max(definitions.epithelium_density_per_mm2, half))
     return Compartments(epithelium=epithelium, stroma=inside & ~epithelium)
+
+
+def _usual_density(density: Floats, count: Floats) -> float:
+    """Median over tumour cells of the density round them; 0 without any."""
+    order = np.argsort(density, kind="stable")
+    weight = count[order].cumsum()
+    if not len(weight) or weight[-1] <= 0:
+        return 0.0
+    return float(density[order][np.searchsorted(weight, weight[-1] / 2)])
 
 
 def labels_in_part(count: float, cells_in_part: float, cells: float) -> tuple[float, float]:
