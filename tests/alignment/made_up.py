@@ -1,5 +1,6 @@
 """Transforms and images made up for tests."""
 
+import cv2
 import numpy as np
 
 from metasight.alignment.field import Field
@@ -40,3 +41,22 @@ def torn_transform() -> Transform:
 def grid(n: int = 15) -> np.ndarray:
     x, y = np.meshgrid(np.linspace(40, 1960, n), np.linspace(40, 1460, n))
     return np.stack([x.ravel(), y.ravel()], axis=1)
+
+
+def tissue(seed: int, size: int = 420) -> np.ndarray:
+    """A section simulated from nothing: lobules, ducts with lumens and cells on clean glass."""
+    rng = np.random.default_rng(seed)
+
+    def noise(sigma: float) -> np.ndarray:
+        field = cv2.GaussianBlur(rng.normal(0, 1, (size, size)).astype(np.float32), (0, 0), sigma)
+        return field / field.std()
+
+    x, y = np.meshgrid(np.linspace(-1, 1, size), np.linspace(-1, 1, size))
+    outline = (x / 0.85) ** 2 + (y / 0.7) ** 2 + 0.12 * noise(size / 10) < 1
+    lobules, ducts, cells = noise(size / 18), noise(size / 60), noise(1.0)
+    density = 0.25 + 0.12 * (lobules > 0.3) + 0.15 * (ducts > 0.8) + 0.05 * cells
+    density[(ducts > 1.9) | (lobules < -1.9)] = 0.0
+    density = np.maximum(density, 0) * outline
+    colour = np.array([0.7, 1.2, 0.6])
+    rgb = 243 * 10 ** (-density[:, :, None] * colour) + rng.normal(0, 1, (size, size, 3))
+    return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)

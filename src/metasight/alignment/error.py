@@ -25,6 +25,12 @@ TILES = 16  # along the longer side of the section
 _REACH = 1.2  # tiles: how far a block speaks for its surroundings
 _PRIOR_BLOCKS = 2.0  # weight of the whole section's blocks against those near a tile
 _NEAR = 0.015  # of the section's extent
+_OVERLAPPING = 4.0
+_FINEST = 0.0005  # of the extent: half a pixel
+_LEAST_TISSUE = 0.1
+# quantiles 0.05, 0.15 … 0.95 and 0.9 of the standard normal distribution
+_NORMAL = np.array([-1.645, -1.036, -0.674, -0.385, -0.126, 0.126, 0.385, 0.674, 1.036, 1.645])
+_NORMAL_P90 = 1.2816
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +71,8 @@ class ErrorMap:
     origin_um
         (x, y) of the first tile's corner on the fixed section.
     in_place
-        Share of the checked blocks found again within 1.5 % of the section's extent, 0 to 1.
+        Share of the checked blocks found again within 1.5 % of the section's extent, 0 to 1:
+        the lower end of its 90 % interval.
     """
 
     p50_um: float
@@ -75,6 +82,12 @@ class ErrorMap:
     tile_um: float
     origin_um: tuple[float, float]
     in_place: float
+
+    def tile_centres_um(self) -> Floats:
+        """Centres (n, 2) of the tiles that have an error, row by row."""
+        row, column = np.nonzero(np.isfinite(self.tile_p50_um))
+        centres = (np.stack([column, row], axis=1) + 0.5) * self.tile_um
+        return np.asarray(centres + self.origin_um, dtype=np.float64)
 
     def at(self, points_um: Floats) -> tuple[Floats, Floats]:
         """p50 and p90 at points (n, 2) of the fixed section; NaN off the tiles with tissue."""
@@ -88,22 +101,30 @@ class ErrorMap:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Error = factor · distance ** power, distances and errors as shares of the extent.
+    """Error = factor · distance ** power per quantile, both as shares of the section's extent.
 
     Attributes
     ----------
-    factor_p50, factor_p90
+    factor_p50, power_p50, factor_p90, power_p90
         See above.
-    power
-        Shared by both.
     """
 
     factor_p50: float
+    power_p50: float
     factor_p90: float
-    power: float
+    power_p90: float
+
+    def errors(self, distance: Floats) -> tuple[Floats, Floats]:
+        """p50 and p90 of the error for local distances (`local_distance`), shares of the extent."""
+        distance = np.maximum(distance, _FINEST)
+        p50 = self.factor_p50 * distance**self.power_p50
+        # where little is known both are large; the median never exceeds the 90th percentile
+        p90 = np.maximum(self.factor_p90 * distance**self.power_p90, 1.2 * p50)
+        return p50, p90
 
 
-CALIBRATION = Calibration(factor_p50=1.0, factor_p90=2.0, power=1.0)
+# python bench/alignment.py --pairs F && python bench/alignment.py --gate F
+CALIBRATION = Calibration(factor_p50=0.0181, power_p50=0.2, factor_p90=0.61, power_p90=0.75)
 
 
 def check(pair: Pair, placement: Placement, refined: tuple[Refined, ...]) -> Check:
@@ -139,40 +160,54 @@ def predict(
     """Turn checked blocks into the error of every tile and of the pair."""
     extent = max(pair.fixed.size_um)
     tile = extent / TILES
-    columns, rows = (int(np.ceil(n / tile - 1e-9)) for n in pair.fixed.size_um)
-    local = np.full((rows, columns), np.nan)
-    tissue = shared_tissue(pair, placement)
-    for row in range(rows):
-        for column in range(columns):
-            centre = np.array(pair.fixed.origin_um) + (np.array([column, row]) + 0.5) * tile
-            if _share(tissue, column * tile, row * tile, tile, pair) > 0.1:
-                local[row, column] = local_distance(checked, centre, tile)
-    shares = np.maximum(local / extent, 1e-6) ** calibration.power * extent
-    p50, p90 = calibration.factor_p50 * shares, calibration.factor_p90 * shares
-    near = checked.distance_um < _NEAR * extent
-    whole = _pooled(p50, p90)
+    tissue = _tiles_with_tissue(shared_tissue(pair, placement), tile, pair)
+    row, column = np.nonzero(tissue)
+    centres = np.array(pair.fixed.origin_um) + (np.stack([column, row], axis=1) + 0.5) * tile
+    p50, p90 = calibration.errors(local_distance(checked, centres, extent))
+    maps = np.full((2, *tissue.shape), np.nan)
+    maps[:, row, column] = p50 * extent, p90 * extent
+    whole = pooled(p50 * extent, p90 * extent)
     return ErrorMap(
         p50_um=whole[0],
         p90_um=whole[1],
-        tile_p50_um=p50,
-        tile_p90_um=p90,
+        tile_p50_um=maps[0],
+        tile_p90_um=maps[1],
         tile_um=tile,
         origin_um=pair.fixed.origin_um,
-        in_place=float(near.mean()) if len(near) else 0.0,
+        in_place=in_place(checked, extent),
     )
 
 
-def local_distance(checked: Check, centre_um: Floats, tile_um: float) -> float:
-    """Weighted median distance of the blocks round a point, held back by the whole section's."""
+def in_place(checked: Check, extent_um: float) -> float:
+    """Share of the blocks found again within 1.5 % of the extent, at the least.
+
+    The lower end of Wilson's 90 % interval (J Am Stat Assoc 1927;22:209): a few blocks in place
+    prove little. Blocks overlap, so four count as one. 0 where there are none.
+    """
+    n = len(checked.distance_um) / _OVERLAPPING
+    if n == 0:
+        return 0.0
+    share = float((checked.distance_um < _NEAR * extent_um).mean())
+    z2 = _NORMAL[-1] ** 2
+    half = float(_NORMAL[-1] * np.sqrt(share * (1 - share) / n + z2 / (4 * n**2)))
+    return float((share + z2 / (2 * n) - half) / (1 + z2 / n))
+
+
+def local_distance(checked: Check, centres_um: Floats, extent_um: float) -> Floats:
+    """Median distance of the blocks round each point, as a share of the extent, (n,).
+
+    Blocks are weighted by nearness; all blocks of the section together hold each median back.
+    """
     n = len(checked.points_um)
     if n == 0:
-        return checked.radius_um
-    away = np.linalg.norm(checked.points_um - centre_um, axis=1) / (_REACH * tile_um)
-    weight = np.exp(-0.5 * away**2) + _PRIOR_BLOCKS / n
+        return np.full(len(centres_um), checked.radius_um / extent_um)
     order = np.argsort(checked.distance_um, kind="stable")
-    total = np.cumsum(weight[order])
-    middle = int(np.searchsorted(total, total[-1] / 2))
-    return float(checked.distance_um[order[min(middle, n - 1)]])
+    points, distance = checked.points_um[order], checked.distance_um[order]
+    reach = _REACH * extent_um / TILES
+    away = np.linalg.norm(points[None, :, :] - centres_um[:, None, :], axis=2) / reach
+    total = np.cumsum(np.exp(-0.5 * away**2) + _PRIOR_BLOCKS / n, axis=1)
+    middle = (total < total[:, -1:] / 2).sum(axis=1)
+    return np.asarray(distance[np.minimum(middle, n - 1)] / extent_um, dtype=np.float64)
 
 
 def shared_tissue(pair: Pair, placement: Placement) -> Image:
@@ -185,18 +220,27 @@ def shared_tissue(pair: Pair, placement: Placement) -> Image:
     return np.asarray(covered * pair.fixed.tissue, dtype=np.float32)
 
 
-def _share(tissue: Image, left: float, top: float, side: float, pair: Pair) -> float:
-    a, b, c, d = (round(v / pair.fixed.spacing_um) for v in (top, top + side, left, left + side))
-    part = tissue[a:b, c:d]
-    return float(part.mean()) if part.size else 0.0
+def _tiles_with_tissue(tissue: Image, tile_um: float, pair: Pair) -> NDArray[np.bool_]:
+    """Tiles of which shared tissue covers at least a tenth, (rows, columns)."""
+    columns, rows = (int(np.ceil(n / tile_um - 1e-9)) for n in pair.fixed.size_um)
+    edges = [
+        np.round(np.arange(n + 1) * tile_um / pair.fixed.spacing_um).astype(int)
+        for n in (rows, columns)
+    ]
+    there = np.zeros((rows, columns), dtype=np.bool_)
+    for row in range(rows):
+        for column in range(columns):
+            part = tissue[
+                edges[0][row] : edges[0][row + 1], edges[1][column] : edges[1][column + 1]
+            ]
+            there[row, column] = part.size > 0 and float(part.mean()) >= _LEAST_TISSUE
+    return there
 
 
-def _pooled(p50: Floats, p90: Floats) -> tuple[float, float]:
-    """Quantiles over all tiles, each tile's error taken as log-normal."""
-    known = np.isfinite(p50)
-    if not known.any():
+def pooled(p50: Floats, p90: Floats) -> tuple[float, float]:
+    """p50 and p90 over tiles, each tile's error taken as log-normal; infinite without tiles."""
+    if len(p50) == 0:
         return float("inf"), float("inf")
-    z = np.array([-1.645, -1.036, -0.674, -0.385, -0.126, 0.126, 0.385, 0.674, 1.036, 1.645])
-    spread = np.log(p90[known] / p50[known]) / 1.2816
-    errors = p50[known][:, None] * np.exp(spread[:, None] * z[None, :])
+    spread = np.log(p90 / p50) / _NORMAL_P90
+    errors = p50[:, None] * np.exp(spread[:, None] * _NORMAL[None, :])
     return float(np.quantile(errors, 0.5)), float(np.quantile(errors, 0.9))
