@@ -132,18 +132,18 @@ def fluorescence_cells(
     """
     s = settings or MarkerSettings()
     require_markers(channels.names, [s.nuclear, *required])
-    pure = _pure(channels, s)
+    pure = pure_channels(channels, s)
     nuclei = detect_in_fluorescence(pure[s.nuclear], channels.mpp, s.nucleus)
     others = {name: pure[name] for name in required}
     check_nuclear_channel(nuclei, others, s)
-    region = _cell_regions(nuclei, s.cell_margin_um)
+    region = cell_regions(nuclei, s.cell_margin_um)
     signal, positivity = {}, {}
     for name, image in others.items():
-        signal[name], noise = _cell_signal(image, region, len(nuclei), channels.mpp)
+        signal[name], noise = cell_signal(image, region, len(nuclei), channels.mpp)
         positivity[name] = positive_cells(signal[name], noise, threshold=s.thresholds.get(name))
     _check_sizes(nuclei, positivity, s)
     return MarkedCells(
-        cells=_as_cells(nuclei, signal, positivity, origin_um),
+        cells=cells_of_nuclei(nuclei, signal, positivity, origin_um),
         nuclei=nuclei,
         signal=signal,
         positivity=positivity,
@@ -170,10 +170,10 @@ def chromogenic_cells(
     # below zero is noise; cut off there, it could not be told how much of it there is
     amount = np.minimum(deconvolve(rgb, stains)[..., stains.names.index("dab")], DAB_LINEAR_TO_OD)
     nuclei = detect_in_he(rgb, mpp, s.nucleus)
-    signal, noise = _cell_signal(amount, _cell_regions(nuclei, s.cell_margin_um), len(nuclei), mpp)
+    signal, noise = cell_signal(amount, cell_regions(nuclei, s.cell_margin_um), len(nuclei), mpp)
     found = positive_cells(signal, noise, threshold=s.thresholds.get(marker))
     return MarkedCells(
-        cells=_as_cells(nuclei, {marker: signal}, {marker: found}, origin_um),
+        cells=cells_of_nuclei(nuclei, {marker: signal}, {marker: found}, origin_um),
         nuclei=nuclei,
         signal={marker: signal},
         positivity={marker: found},
@@ -267,7 +267,7 @@ def _check_sizes(
             )
 
 
-def _pure(channels: Channels, s: MarkerSettings) -> dict[str, Image]:
+def pure_channels(channels: Channels, s: MarkerSettings) -> dict[str, Image]:
     """Background, autofluorescence and spill-over taken off."""
     names = [n for n in channels.names if n != s.autofluorescence]
     planes = {}
@@ -286,12 +286,12 @@ def _pure(channels: Channels, s: MarkerSettings) -> dict[str, Image]:
     return dict(zip(names, stack, strict=True))
 
 
-def _cell_regions(nuclei: Nuclei, margin_um: float) -> npt.NDArray[np.int32]:
+def cell_regions(nuclei: Nuclei, margin_um: float) -> npt.NDArray[np.int32]:
     grown = expand_labels(nuclei.labels, margin_um / nuclei.mpp)  # type: ignore[no-untyped-call]
     return np.asarray(grown, dtype=np.int32)
 
 
-def _cell_signal(
+def cell_signal(
     image: Image, region: npt.NDArray[np.int32], n: int, mpp: float
 ) -> tuple[Floats, float]:
     """Mean over each cell above the level off the cells, and the noise of such a mean.
@@ -312,7 +312,7 @@ def _cell_signal(
     return np.asarray(total / np.maximum(size, 1) - zero, dtype=np.float64), noise
 
 
-def _as_cells(
+def cells_of_nuclei(
     nuclei: Nuclei,
     signal: Mapping[str, Floats],
     positivity: Mapping[str, Positivity],

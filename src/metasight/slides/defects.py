@@ -90,9 +90,8 @@ def folds(density: Floats32, tissue: Mask, mpp: float = OVERVIEW_MPP) -> Mask:
     if not tissue.any():
         return np.zeros_like(tissue)
     reach = _odd(_GAP_REACH_UM / mpp)
-    lightest = cv2.erode(density, np.ones((reach, reach), np.uint8))
-    lightest = np.maximum(cv2.GaussianBlur(lightest, (0, 0), 1.0), np.float32(1e-3))
-    lightest = np.asarray(lightest, dtype=np.float32)
+    eroded = cv2.GaussianBlur(cv2.erode(density, np.ones((reach, reach), np.uint8)), (0, 0), 1.0)
+    lightest: Floats32 = np.maximum(eroded, 1e-3, dtype=np.float32)
     around = np.maximum(_usual(lightest, tissue, mpp), 0.03)
     denser = (lightest / around).min(axis=-1) > _FOLDED
     colour, usual = (d / d.sum(axis=-1, keepdims=True) for d in (lightest, around))
