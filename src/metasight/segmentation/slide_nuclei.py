@@ -1,0 +1,187 @@
+"""Nuclei of a whole slide, tile by tile: memory is bounded by the tile, not by the slide.
+
+What is glass, how dark nuclei are and where the threshold lies is settled once for the slide, so
+that a tile of fat is not treated like a tile of tumour. Tiles are read with a margin beyond which
+nothing that the detection looks at can lie, and a nucleus belongs to the tile in which its centre
+lies: no nucleus is cut at a tile's border or counted twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from metasight.errors import MarkerError
+from metasight.segmentation.nucleus import (
+    Image,
+    NuclearLevels,
+    Nuclei,
+    NucleusSettings,
+    detect_nuclei,
+    haematoxylin_image,
+    nuclear_levels,
+)
+from metasight.slides.reader import RGB, Pixels, Region, SlideReader
+from metasight.slides.stain import background_colour
+
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+WORKING_MPP = 0.5
+
+_TILE = 1024
+_MARGIN_UM = 60.0  # four standard deviations of the surroundings' Gaussian
+_OVERVIEW_MPP = 8.0
+_SAMPLED_TILES = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class NucleusTable:
+    """Nuclei of a slide without their outlines; see :class:`Nuclei` for the columns.
+
+    ``x_um`` and ``y_um`` count from the slide's level-0 origin.
+    """
+
+    x_um: Floats
+    y_um: Floats
+    area_um2: Floats
+    amount: Floats
+    contrast: Floats
+    axis_ratio: Floats
+    lymphocyte_like: Mask
+
+    def __len__(self) -> int:
+        return len(self.x_um)
+
+
+def nuclei_on_slide(
+    slide: SlideReader,
+    tissue: Mask,
+    tissue_mpp: float,
+    *,
+    nuclear_channel: str | None = None,
+    mpp: float = WORKING_MPP,
+    settings: NucleusSettings | None = None,
+) -> NucleusTable:
+    """Find the nuclei of a slide's tissue.
+
+    Parameters
+    ----------
+    slide
+        Open; brightfield, or fluorescence with ``nuclear_channel``.
+    tissue, tissue_mpp
+        Tissue mask and its µm per pixel, from the slide's origin.
+    nuclear_channel
+        Name of the nuclear channel of a fluorescence slide.
+    mpp
+        Resolution to work at.
+    settings
+        As for :func:`detect_nuclei`.
+
+    Raises
+    ------
+    MarkerError
+        The slide has no such channel, or no tissue.
+    """
+    s = settings or NucleusSettings()
+    nuclear = _nuclear_image(slide, nuclear_channel)
+    tiles = list(_tissue_tiles(slide, tissue, tissue_mpp, mpp))
+    if not tiles:
+        raise MarkerError("the slide has no tissue to look for nuclei in", where=slide.name)
+    levels = _slide_levels(slide, tiles, nuclear, mpp, s)
+    found = [_of_tile(slide, core, nuclear, mpp, s, levels) for core in tiles]
+    return NucleusTable(
+        **{
+            name: np.concatenate([columns[name] for columns in found])
+            for name in NucleusTable.__dataclass_fields__
+        }
+    )
+
+
+def _nuclear_image(slide: SlideReader, channel: str | None) -> Callable[[Pixels], Image]:
+    """How a tile's pixels become an image in which nuclei are bright."""
+    overview = _whole(slide, max(_OVERVIEW_MPP, slide.mpp))
+    if slide.channels == RGB:
+        glass = background_colour(overview)
+        return lambda pixels: haematoxylin_image(pixels, glass)
+    if channel is None or channel not in slide.channels:
+        raise MarkerError(
+            "the slide has no such nuclear channel",
+            where=slide.name,
+            value=str(channel),
+            remedy=f"Its channels: {', '.join(slide.channels)}",
+        )
+    at = slide.channels.index(channel)
+    dark = float(np.percentile(overview[..., at], 1))
+    return lambda pixels: np.sqrt(np.maximum(pixels[..., at].astype(np.float32) - dark, 0))
+
+
+def _whole(slide: SlideReader, mpp: float) -> Pixels:
+    width, height = slide.size_at(mpp)
+    return slide.read(Region(x=0, y=0, width=width, height=height), mpp)
+
+
+def _tissue_tiles(
+    slide: SlideReader, tissue: Mask, tissue_mpp: float, mpp: float
+) -> Iterator[Region]:
+    """Cores of the tiles that hold any tissue, row by row."""
+    width, height = slide.size_at(mpp)
+    scale = mpp / tissue_mpp
+    for y in range(0, height, _TILE):
+        for x in range(0, width, _TILE):
+            core = Region(x=x, y=y, width=min(_TILE, width - x), height=min(_TILE, height - y))
+            rows = slice(int(y * scale), int(np.ceil((y + core.height) * scale)))
+            columns = slice(int(x * scale), int(np.ceil((x + core.width) * scale)))
+            if tissue[rows, columns].any():
+                yield core
+
+
+def _slide_levels(
+    slide: SlideReader,
+    tiles: list[Region],
+    nuclear: Callable[[Pixels], Image],
+    mpp: float,
+    settings: NucleusSettings,
+) -> NuclearLevels:
+    """Threshold and strength over tiles spread evenly over the tissue."""
+    at = np.unique(np.linspace(0, len(tiles) - 1, min(_SAMPLED_TILES, len(tiles))).astype(int))
+    images = [nuclear(slide.read(tiles[i], mpp)) for i in at]
+    height = min(image.shape[0] for image in images)
+    return nuclear_levels(
+        np.concatenate([image[:height] for image in images], axis=1), mpp, settings
+    )
+
+
+def _of_tile(  # noqa: PLR0917
+    slide: SlideReader,
+    core: Region,
+    nuclear: Callable[[Pixels], Image],
+    mpp: float,
+    settings: NucleusSettings,
+    levels: NuclearLevels,
+) -> dict[str, npt.NDArray[np.generic]]:
+    margin = int(np.ceil(_MARGIN_UM / mpp))
+    width, height = slide.size_at(mpp)
+    left, top = max(core.x - margin, 0), max(core.y - margin, 0)
+    right = min(core.x + core.width + margin, width)
+    bottom = min(core.y + core.height + margin, height)
+    wide = Region(x=left, y=top, width=right - left, height=bottom - top)
+    found = detect_nuclei(nuclear(slide.read(wide, mpp)), mpp, settings, levels)
+    return _inside(found, core, (left * mpp, top * mpp), mpp)
+
+
+def _inside(
+    found: Nuclei, core: Region, corner_um: tuple[float, float], mpp: float
+) -> dict[str, npt.NDArray[np.generic]]:
+    x, y = found.x_um + corner_um[0], found.y_um + corner_um[1]
+    column, row = np.floor(x / mpp), np.floor(y / mpp)
+    own = (column >= core.x) & (column < core.x + core.width)
+    own &= (row >= core.y) & (row < core.y + core.height)
+    columns = {"x_um": x, "y_um": y} | {
+        name: getattr(found, name)
+        for name in ("area_um2", "amount", "contrast", "axis_ratio", "lymphocyte_like")
+    }
+    return {name: values[own] for name, values in columns.items()}
