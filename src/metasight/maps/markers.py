@@ -287,6 +287,7 @@ def pure_channels(channels: Channels, s: MarkerSettings) -> dict[str, Image]:
 
 
 def cell_regions(nuclei: Nuclei, margin_um: float) -> npt.NDArray[np.int32]:
+    """Each nucleus with ``margin_um`` round it, where no other cell is nearer."""
     grown = expand_labels(nuclei.labels, margin_um / nuclei.mpp)  # type: ignore[no-untyped-call]
     return np.asarray(grown, dtype=np.int32)
 
@@ -318,6 +319,7 @@ def cells_of_nuclei(
     positivity: Mapping[str, Positivity],
     origin_um: tuple[float, float],
 ) -> Cells:
+    """Cells with their markers; the type is the marker that stands out most."""
     names = tuple(signal)
     level = np.stack([positivity[m].threshold * np.ones(len(nuclei)) for m in names])
     value = np.stack([signal[m] for m in names])

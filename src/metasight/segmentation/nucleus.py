@@ -206,14 +206,22 @@ def detect_in_fluorescence(
     mpp: float,
     settings: NucleusSettings | None = None,
 ) -> Nuclei:
-    """Find nuclei in DAPI or another nuclear channel, in counts.
+    """Find nuclei in DAPI or another nuclear channel, in counts."""
+    return detect_nuclei(fluorescence_image(nuclear), mpp, settings)
 
-    The square root of the counts is used: photon noise is then the same in dim and bright
-    nuclei, and a few very bright ones do not set the threshold.
+
+def fluorescence_image(
+    nuclear: npt.NDArray[np.integer] | npt.NDArray[np.floating], dark: float | None = None
+) -> Image:
+    """Square root of a nuclear channel's counts above the dark level.
+
+    Photon noise is then the same in dim and bright nuclei, and a few very bright ones do not set
+    the threshold. Whoever goes through a slide in tiles gives the slide's ``dark`` level; it is
+    the 1st percentile of the counts where None.
     """
     counts = np.asarray(nuclear, dtype=np.float32)
-    above = np.maximum(counts - np.percentile(counts, 1), 0)
-    return detect_nuclei(np.sqrt(above), mpp, settings)
+    level = float(np.percentile(counts, 1)) if dark is None else dark
+    return np.sqrt(np.maximum(counts - level, 0))
 
 
 def _disc(radius_um: float, mpp: float) -> Mask:

@@ -21,6 +21,7 @@ from metasight.segmentation.nucleus import (
     Nuclei,
     NucleusSettings,
     detect_nuclei,
+    fluorescence_image,
     haematoxylin_image,
     nuclear_levels,
 )
@@ -116,7 +117,7 @@ def _nuclear_image(slide: SlideReader, channel: str | None) -> Callable[[Pixels]
         )
     at = slide.channels.index(channel)
     dark = float(np.percentile(overview[..., at], 1))
-    return lambda pixels: np.sqrt(np.maximum(pixels[..., at].astype(np.float32) - dark, 0))
+    return lambda pixels: fluorescence_image(pixels[..., at], dark)
 
 
 def _whole(slide: SlideReader, mpp: float) -> Pixels:
