@@ -221,7 +221,7 @@ def fluorescence_image(
     """
     counts = np.asarray(nuclear, dtype=np.float32)
     level = float(np.percentile(counts, 1)) if dark is None else dark
-    return np.sqrt(np.maximum(counts - level, 0))
+    return np.asarray(np.sqrt(np.maximum(counts - level, 0)), dtype=np.float32)
 
 
 def _disc(radius_um: float, mpp: float) -> Mask:
