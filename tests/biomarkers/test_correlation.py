@@ -102,6 +102,7 @@ def test_nominal_95_percent_bands_cover_poisson_patterns(l_window):
         mean, deviation = k.random_labelling(0)
         covered.append(np.abs(k.k_um2(0) - mean)[[1, 4, 9]] <= 1.96 * deviation[[1, 4, 9]])
     share = np.mean(covered, axis=0)
+    print(f"K: 95 % bands cover {share}")
     assert ((share >= 0.93) & (share <= 0.97)).all(), share
 
 

@@ -80,6 +80,7 @@ def test_bands_of_permuted_labels_cover_poisson_patterns(l_window):
         rank = ((g + noise)[1:] < (g + noise)[0]).sum(axis=0)
         inside.append((rank >= 1) & (rank <= 61))
     share = np.mean(inside, axis=0)
+    print(f"G: 95 % bands cover {share}")
     assert ((share >= 0.93) & (share <= 0.97)).all(), share
 
 
