@@ -80,6 +80,36 @@ def test_even_infiltrate_has_none():
     assert sum(found) == 0
 
 
+def nests():
+    """Epithelium of 100 × 200 µm in stroma, pixels of the window's grid."""
+    y, x = np.mgrid[:125, :125] * 16.0 + 8
+    return ((x % 200) < 100) & ((y % 300) < 200)
+
+
+@pytest.mark.parametrize("per_mm2", [1000.0, 3000.0, 9000.0])
+def test_infiltrated_stroma_between_nests_has_none(per_mm2):
+    """Lymphocytes keep out of nests: compared with them, any band of stroma would stand out."""
+    rng, found, without = np.random.default_rng(5), 0, 0
+    for _ in range(5):
+        t, b = (c * ~nests() for c in tissue([], rng, background=per_mm2, b_background=0.3))
+        found += count_tls(t, b, WINDOW, D, nests())
+        without += count_tls(t, b, WINDOW, D)
+    assert found <= 1
+    if per_mm2 == 3000:
+        assert without > 10  # the mistake that this avoids
+
+
+def test_a_structure_in_infiltrated_stroma_is_found():
+    rng, found = np.random.default_rng(6), []
+    for _ in range(5):
+        t, b = tissue([(1000, 1000, 120, 9000, 0.5)], rng, background=1500.0)
+        outside = ~nests()
+        outside[53:72, 53:72] = True  # the structure has pushed the nests aside
+        found.append(find_tls(t * outside, b * outside, WINDOW, D, ~outside))
+    assert [len(f) for f in found] == [1] * 5
+    assert all(np.hypot(f[0].centroid_um[0] - 1000, f[0].centroid_um[1] - 1000) < 40 for f in found)
+
+
 def test_distance_to_tumour():
     t, b = tissue([(1000, 1000, 100, 6000, 0.5)], np.random.default_rng(4))
     epithelium = np.zeros(WINDOW.mask.shape, dtype=bool)

@@ -65,9 +65,8 @@ def measure(
     else:
         section = section_of_density(data, window, tumour, definitions, seed)
     measures = density_measures(section)
-    compartments, parts = compartment_measures(section)
-    measures += compartments
-    structures, aggregates = tls_measures(section, parts)
+    measures += compartment_measures(section)
+    structures, aggregates = tls_measures(section)
     measures += structures
     measures += quadrat_measures(section)
     curves: list[Curve] = []

@@ -19,7 +19,6 @@ from metasight.biomarkers.quadrats import (
 from metasight.biomarkers.results import Measure, missing, stated
 from metasight.biomarkers.section import B_CELL, N_KINDS, T_CELL, TUMOUR, Section
 from metasight.biomarkers.tils import (
-    Compartments,
     labels_in_part,
     part_tumour,
 )
@@ -54,10 +53,10 @@ def density_measures(section: Section) -> list[Measure]:
     ]
 
 
-def compartment_measures(section: Section) -> tuple[list[Measure], Compartments | None]:
+def compartment_measures(section: Section) -> list[Measure]:
     """TIL percentages and T cells per mm² of stroma and of epithelium."""
     if section.region is None or not (section.region & section.grid.mask).any():
-        return [missing(*spec, _NO_REGION) for spec in _TILS], None
+        return [missing(*spec, _NO_REGION) for spec in _TILS]
     d = section.definitions
     parts = part_tumour(section.count[TUMOUR], section.grid, section.region, d)
     inside = parts.epithelium | parts.stroma
@@ -76,7 +75,7 @@ def compartment_measures(section: Section) -> tuple[list[Measure], Compartments 
             interval=section.bootstrap.interval(share, lambda s: 100 * s[:, 0] / s[:, 1]),
             definition=_TILS[4][2],
         ),
-    ], parts  # fmt: skip
+    ]  # fmt: skip
 
 
 def _per_area(
@@ -187,15 +186,13 @@ def _resampled_information(sums: Floats) -> Floats:
     return np.asarray(np.maximum(left, 0.0), dtype=np.float64)
 
 
-def tls_measures(
-    section: Section, parts: Compartments | None
-) -> tuple[list[Measure], tuple[Aggregate, ...]]:
+def tls_measures(section: Section) -> tuple[list[Measure], tuple[Aggregate, ...]]:
     """Number, area, composition and place of tertiary lymphoid structures."""
     d = section.definitions
-    epithelium = parts.epithelium if parts is not None else None
+    epithelium = part_tumour(section.count[TUMOUR], section.grid, section.grid.mask, d).epithelium
     found = find_tls(section.count[T_CELL], section.count[B_CELL], section.grid, d, epithelium)
     area_mm2 = section.grid.area_mm2
-    null = _null_tls(section) if section.points is not None else None
+    null = _null_tls(section, epithelium) if section.points is not None else None
     x = np.array([a.centroid_um[0] for a in found])
     y = np.array([a.centroid_um[1] for a in found])
     row, column = section.grid.pixel(x, y)
@@ -214,7 +211,7 @@ def tls_measures(
     lymphocytes = sum(a.lymphocytes for a in found)
     b_cells = sum(a.lymphocytes * a.b_percent / 100 for a in found)
     away = [a.distance_to_tumour_um for a in found if math.isfinite(a.distance_to_tumour_um)]
-    far = none if not found else _NO_REGION if parts is None else "there is no tumour epithelium"
+    far = "there is no tumour epithelium" if found else none
     return [
         stated("tls_count", "count", float(len(found)), null=null, definition="tls",
                interval=interval(by_block, lambda s: s[:, 0] / s[:, 2] * area_mm2 * 1e6)),
@@ -232,7 +229,7 @@ def tls_measures(
     ], found  # fmt: skip
 
 
-def _null_tls(section: Section) -> Floats:
+def _null_tls(section: Section, epithelium: Mask) -> Floats:
     """Number of TLS when the labels are dealt out anew over the cells."""
     d, rng = section.definitions, section.generator(_TLS)
     total = section.count.sum(axis=0).astype(np.int64).ravel()
@@ -249,5 +246,5 @@ def _null_tls(section: Section) -> Floats:
             .astype(np.float64)
             for kind in (T_CELL, B_CELL)
         )
-        found[number] = count_tls(t_count, b_count, section.grid, d)
+        found[number] = count_tls(t_count, b_count, section.grid, d, epithelium)
     return found

@@ -27,6 +27,7 @@ Labels = npt.NDArray[np.int32]
 
 _LEVELS = 18
 _LEVEL_FACTOR = 1.3
+_WIDEST = 4
 _EIGHT = np.ones((3, 3), dtype=bool)
 
 
@@ -58,6 +59,16 @@ class Aggregate:
 
 
 @dataclass(frozen=True)
+class _Tissue:
+    """Lymphocytes and B cells per pixel, the window, and where surroundings can be."""
+
+    lymphocytes: Floats
+    b_cells: Floats
+    window: TissueWindow
+    compared: Mask
+
+
+@dataclass(frozen=True)
 class _Candidate:
     box: tuple[slice, slice]
     inside: Mask
@@ -84,14 +95,15 @@ def find_tls(
     definitions
         Counts, area, ratio and composition.
     epithelium
-        Tumour epithelium on the same grid, for the distance.
+        Tumour epithelium on the same grid: lymphocytes keep out of it, so it is no surroundings
+        to compare with, and the distance to it is measured.
 
     Returns
     -------
     tuple of Aggregate
         From the top left downwards.
     """
-    accepted = _accepted(t_count, b_count, window, definitions)
+    accepted = _accepted(t_count, b_count, window, definitions, epithelium)
     away = None
     if epithelium is not None and epithelium.any():
         away = ndimage.distance_transform_edt(~epithelium) * window.spacing_um
@@ -100,20 +112,30 @@ def find_tls(
 
 
 def count_tls(
-    t_count: Floats, b_count: Floats, window: TissueWindow, definitions: BiomarkerDefinitions
+    t_count: Floats,
+    b_count: Floats,
+    window: TissueWindow,
+    definitions: BiomarkerDefinitions,
+    epithelium: Mask | None = None,
 ) -> int:
     """How many :func:`find_tls` would find, without their outlines."""
-    return len(_accepted(t_count, b_count, window, definitions))
+    return len(_accepted(t_count, b_count, window, definitions, epithelium))
 
 
 def _accepted(
-    t_count: Floats, b_count: Floats, window: TissueWindow, definitions: BiomarkerDefinitions
+    t_count: Floats,
+    b_count: Floats,
+    window: TissueWindow,
+    definitions: BiomarkerDefinitions,
+    epithelium: Mask | None,
 ) -> list[_Candidate]:
     """Of overlapping regions, the one that stands out most."""
     accepted: list[_Candidate] = []
+    compared = window.mask if epithelium is None else window.mask & ~epithelium
+    tissue = _Tissue(t_count + b_count, b_count, window, compared)
     taken = np.zeros(window.mask.shape, dtype=bool)
     for candidate in sorted(
-        _candidates(t_count + b_count, b_count, window, definitions),
+        _candidates(tissue, definitions),
         key=lambda c: (-c.ratio, c.box[0].start, c.box[1].start),
     ):
         if not (taken[candidate.box] & candidate.inside).any():
@@ -131,13 +153,11 @@ def smoothed_density(count: Floats, window: TissueWindow, bandwidth_um: float) -
     return np.where(window.mask, np.maximum(value, 0.0), 0.0)
 
 
-def _candidates(
-    lymphocytes: Floats, b_count: Floats, window: TissueWindow, d: BiomarkerDefinitions
-) -> list[_Candidate]:
+def _candidates(tissue: _Tissue, d: BiomarkerDefinitions) -> list[_Candidate]:
     """Regions at every level that meet the definition."""
-    if lymphocytes.sum() < d.tls_minimum_lymphocytes:
+    if tissue.lymphocytes.sum() < d.tls_minimum_lymphocytes:
         return []
-    density = smoothed_density(lymphocytes, window, _bandwidth_um(d))
+    density = smoothed_density(tissue.lymphocytes, tissue.window, _bandwidth_um(d))
     level = float(density.max())
     # lymphocytes of an aggregate are neighbours: further apart than touching cells they are an
     # infiltrate, and what stands out of a thin infiltrate is chance
@@ -148,7 +168,7 @@ def _candidates(
         if level < floor:
             break
         labels, n = ndimage.label(density >= level, structure=_EIGHT)
-        found += _meeting(labels, n, lymphocytes, b_count, window, d)
+        found += _meeting(labels, n, tissue, d)
     return found
 
 
@@ -161,18 +181,11 @@ def _bandwidth_um(d: BiomarkerDefinitions) -> float:
     return float(np.sqrt(d.tls_minimum_area_um2 / (4 * np.pi)))
 
 
-def _meeting(  # noqa: PLR0917
-    labels: Labels,
-    n: int,
-    lymphocytes: Floats,
-    b_count: Floats,
-    window: TissueWindow,
-    d: BiomarkerDefinitions,
-) -> list[_Candidate]:
+def _meeting(labels: Labels, n: int, tissue: _Tissue, d: BiomarkerDefinitions) -> list[_Candidate]:
     flat = labels.ravel()
-    area = np.bincount(flat, minlength=n + 1) * window.spacing_um**2
-    total = np.bincount(flat, weights=lymphocytes.ravel(), minlength=n + 1)
-    b_cells = np.bincount(flat, weights=b_count.ravel(), minlength=n + 1)
+    area = np.bincount(flat, minlength=n + 1) * tissue.window.spacing_um**2
+    total = np.bincount(flat, weights=tissue.lymphocytes.ravel(), minlength=n + 1)
+    b_cells = np.bincount(flat, weights=tissue.b_cells.ravel(), minlength=n + 1)
     good = (area >= d.tls_minimum_area_um2) & (total >= d.tls_minimum_lymphocytes)
     good &= 100 * b_cells >= d.tls_minimum_b_percent * total
     good &= b_cells < total  # an aggregate of T and B cells holds T cells too
@@ -182,9 +195,7 @@ def _meeting(  # noqa: PLR0917
     boxes = ndimage.find_objects(labels)
     found = []
     for number in np.flatnonzero(good):
-        box, inside, ratio = _against_ring(
-            labels, int(number), boxes[number - 1], lymphocytes, window, d
-        )
+        box, inside, ratio = _against_ring(labels, int(number), boxes[number - 1], tissue, d)
         if ratio > d.tls_density_ratio:
             found.append(
                 _Candidate(box, inside, float(total[number]), float(b_cells[number]), ratio)
@@ -201,34 +212,39 @@ def _ring_needed_um2(area_um2: float, gap: float, width: float) -> float:
     return float(np.pi * width * (2 * (radius + gap) + width) / 4)
 
 
-def _against_ring(  # noqa: PLR0917
+def _against_ring(
     labels: Labels,
     number: int,
     box: tuple[slice, slice],
-    lymphocytes: Floats,
-    window: TissueWindow,
+    tissue: _Tissue,
     d: BiomarkerDefinitions,
 ) -> tuple[tuple[slice, slice], Mask, float]:
-    """Density inside over density of the ring; 0 where the window holds too little ring."""
+    """Density inside over density of the ring; 0 where there is too little to compare with.
+
+    The ring is widened up to four times where epithelium takes its place.
+    """
+    spacing = tissue.window.spacing_um
     gap, width = _bandwidth_um(d), d.tls_ring_um
-    margin = int(np.ceil((gap + width) / window.spacing_um)) + 1
+    margin = int(np.ceil((gap + _WIDEST * width) / spacing)) + 1
     wide = tuple(
         slice(max(s.start - margin, 0), min(s.stop + margin, length))
         for s, length in zip(box, labels.shape, strict=True)
     )
     box = (wide[0], wide[1])
     inside = labels[box] == number
-    away = ndimage.distance_transform_edt(~inside) * window.spacing_um
-    # the kernel blurs the edge by its bandwidth, so the ring begins beyond it
-    ring = (away > gap) & (away <= gap + width) & window.mask[box]
-    ring_area = ring.sum() * window.spacing_um**2
-    if ring_area < _ring_needed_um2(inside.sum() * window.spacing_um**2, gap, width):
-        return box, inside, 0.0
-    counted = lymphocytes[box]
-    # half a cell in an empty ring: its density is low, not nil
-    outside = max(float(counted[ring].sum()), 0.5) / ring_area
-    within = float(counted[inside].sum()) / (inside.sum() * window.spacing_um**2)
-    return box, inside, within / outside
+    away = ndimage.distance_transform_edt(~inside) * spacing
+    counted = tissue.lymphocytes[box]
+    area = float(inside.sum()) * spacing**2
+    needed = _ring_needed_um2(area, gap, width)
+    for wider in (1, 2, _WIDEST):
+        # the kernel blurs the edge by its bandwidth, so the ring begins beyond it
+        ring = (away > gap) & (away <= gap + wider * width) & tissue.compared[box]
+        ring_area = float(ring.sum()) * spacing**2
+        if ring_area >= needed:
+            # half a cell in an empty ring: its density is low, not nil
+            outside = max(float(counted[ring].sum()), 0.5) / ring_area
+            return box, inside, float(counted[inside].sum()) / area / outside
+    return box, inside, 0.0
 
 
 def _aggregate(candidate: _Candidate, window: TissueWindow, away: Floats | None) -> Aggregate:
