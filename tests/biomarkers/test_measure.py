@@ -118,3 +118,18 @@ def test_a_missing_value_needs_a_reason():
         Measure(name="a", unit="", value=math.nan, definition="d")
     with pytest.raises(MarkerError, match="reason"):
         Measure(name="a", unit="", value=1.0, definition="d", reason="why")
+
+
+@pytest.mark.parametrize("side_um", [16.0, 64.0, 320.0])
+@pytest.mark.parametrize("n", [1, 3, 400])
+def test_tissue_too_small_for_a_measure_says_so(side_um, n):
+    """Warnings are errors here: no division by an area or a count that is not there."""
+    window = TissueWindow.rectangle(side_um, side_um, spacing_um=8)
+    rng = np.random.default_rng(n)
+    x, y = rng.uniform(0, side_um, (2, n))
+    x[: n // 2] = x[0]  # some cells on one line
+    cells = cells_of(x, y, rng.choice(NAMES, n), NAMES)
+    found = measure(cells, window, window, D, seed=0)
+    for m in found.measures:
+        assert math.isnan(m.value) == bool(m.reason), m.name
+    assert math.isnan(found["t_cell_hot_spot_percent"].value) == (side_um < 300)

@@ -36,6 +36,14 @@ _TILS = (
     ("t_cells_epithelial_per_mm2", "cells/mm²", "t_cell_infiltration"),
     ("tumour_epithelium_percent", "%", "tumour_epithelium"),
 )
+_QUADRAT_MEASURES = (
+    ("t_cell_hot_spot_percent", "%", "hot_spots"),
+    ("t_cell_tumour_hot_spot_overlap_percent", "%", "hot_spots"),
+    ("cell_type_entropy_bits", "bits", "spatial_entropy"),
+    ("spatial_information_bits", "bits", "spatial_entropy"),
+)
+_FEWEST_QUADRATS = 3
+_TOO_SMALL = "the tissue is smaller than three squares"
 
 
 def density_measures(section: Section) -> list[Measure]:
@@ -116,6 +124,8 @@ def _per_area(
 def quadrat_measures(section: Section) -> list[Measure]:
     """Hot spots of T cells, their overlap with those of tumour cells, entropy."""
     quadrats = cut_quadrats(section.grid, section.definitions.quadrat_um)
+    if quadrats.used.sum() < _FEWEST_QUADRATS:
+        return [missing(*spec, _TOO_SMALL) for spec in _QUADRAT_MEASURES]
     counts = np.stack([quadrats.sums(image)[quadrats.used] for image in section.count], axis=1)
     null = np.full((3, 1), np.nan)
     if section.points is not None:
