@@ -91,10 +91,13 @@ def init(
 @app.command()
 def check(folder: Folder) -> None:
     """Validate the tables and screen the patients; fit nothing."""
+    from metasight.engine.progress import Bars
     from metasight.pipeline import screen
     from metasight.study import read_study
 
-    _print_screening(screen(read_study(folder)))
+    with Bars(out) as bars:
+        screening = screen(read_study(folder), progress=bars)
+    _print_screening(screening)
     out.print(f"Next: {_command('run', folder)}.", soft_wrap=True)
 
 
@@ -114,6 +117,11 @@ def run(
 
     study = read_study(folder)
     if dry_run:
+        waiting = pipeline.unmeasured(study)
+        if waiting:
+            out.print(f"{len(waiting)} steps on slides would run first; what follows from them is "
+                      "not known yet.")  # fmt: skip
+            return
         _print_pending(plan_study(study).pending)
         return
     with Bars(out) as bars:
@@ -192,6 +200,161 @@ def demo(
 
     write_demonstration(folder)
     run(folder, scheduler=scheduler, dry_run=False)
+
+
+# ------------------------------------------------------------------------------------- slides
+
+slides = typer.Typer(no_args_is_help=True, help="Slides without a study: files in, results out.")
+app.add_typer(slides, name="slides")
+
+Files = Annotated[
+    list[Path], typer.Option("-i", "--input", help="A slide; give it again for more.")
+]
+Out = Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")]
+Mpp = Annotated[
+    list[float] | None,
+    typer.Option("--mpp", help="Micrometres a pixel over what the file says; once, or one a file."),
+]
+StainOption = Annotated[str, typer.Option(help="H&E, IHC (DAB) or fluorescence.")]
+Markers = Annotated[str, typer.Option(help="Markers, with ; between them: Pan-CK;CD3;CD20.")]
+Nuclear = Annotated[str, typer.Option(help="Name of the nuclear channel of fluorescence.")]
+ReaderOption = Annotated[str | None, typer.Option(help="tiff or openslide; chosen without it.")]
+
+
+@slides.command("check")
+def slides_check(
+    files: Files,
+    output: Out,
+    stain: StainOption = "H&E",
+    mpp: Mpp = None,
+    reader: ReaderOption = None,
+    scheduler: Scheduler = "inline",
+) -> None:
+    """Judge the quality of slides."""
+    from metasight import slide_batch
+    from metasight.engine.progress import Bars
+
+    batch = _batch(files, stain, "", mpp, reader)
+    with Bars(out) as bars:
+        found = slide_batch.check(batch, output, scheduler=scheduler, progress=bars)
+    words = {True: "sufficient", False: "refused", None: "not known"}
+    table = Table("slide", "quality", "why")
+    for n, f in enumerate(found, start=1):
+        said = "could not be read" if "failed" in f else words[f["sufficient"]]
+        table.add_row(f"{n}", said, _shown(f.get("failed") or "; ".join(f["reasons"])))
+    out.print(table)
+    _say_where(output, failed=any("failed" in f for f in found))
+
+
+@slides.command("align")
+def slides_align(
+    files: Files,
+    output: Out,
+    mpp: Mpp = None,
+    nuclear: Nuclear = "DAPI",
+) -> None:
+    """Align the second slide to the first, and say how far off that is."""
+    from metasight import slide_batch
+
+    if len(files) != 2:
+        raise StudyError("two slides make a pair", value=f"{len(files)} given",
+                         remedy="Give -i FIXED -i MOVING")  # fmt: skip
+    found = slide_batch.align(files[0], files[1], output, mpp=mpp or [], nuclear=nuclear,
+                              protocol="breast-dmfs")  # fmt: skip
+    verdict = "Accepted" if found["accepted"] else "Refused"
+    out.print(f"{verdict}: predicted error {_number(found['error_p50_um'])} µm (median), "
+              f"{_number(found['error_p90_um'])} µm (p90); gate {found['gate_um']:g} µm.")  # fmt: skip
+    for reason in found["reasons"]:
+        out.print(f"  {_shown(reason)}")
+    _say_where(output, failed=False)
+
+
+@slides.command("map")
+def slides_map(
+    files: Files,
+    output: Out,
+    markers: Markers,
+    stain: StainOption = "fluorescence",
+    mpp: Mpp = None,
+    nuclear: Nuclear = "DAPI",
+    reader: ReaderOption = None,
+    scheduler: Scheduler = "inline",
+) -> None:
+    """Turn marker sections into cells and cells per mm²."""
+    from metasight import slide_batch
+    from metasight.engine.progress import Bars
+
+    batch = _batch(files, stain, markers, mpp, reader, nuclear)
+    with Bars(out) as bars:
+        found = slide_batch.map_markers(batch, output, scheduler=scheduler, progress=bars)
+    table = Table("slide", "marker", "positive", "per mm²", "threshold by")
+    for n, f in enumerate(found, start=1):
+        if "failed" in f:
+            table.add_row(f"{n}", "", "", "", _shown(f["failed"]))
+        for m in f.get("markers", ()):
+            table.add_row(f"{n}", _shown(m["marker"]), f"{m['positive']:,}",
+                          f"{m['per_mm2']:,.0f}", m["rule"])  # fmt: skip
+    out.print(table)
+    _say_where(output, failed=any("failed" in f for f in found))
+
+
+@slides.command("measure")
+def slides_measure(
+    files: Files,
+    output: Out,
+    markers: Markers = "",
+    stain: StainOption = "fluorescence",
+    mpp: Mpp = None,
+    nuclear: Nuclear = "DAPI",
+    reader: ReaderOption = None,
+    scheduler: Scheduler = "inline",
+) -> None:
+    """Check, map and measure slides; a sheet for each."""
+    from metasight import slide_batch
+    from metasight.engine.progress import Bars
+
+    batch = _batch(files, stain, markers, mpp, reader, nuclear)
+    with Bars(out) as bars:
+        found = slide_batch.measure(batch, output, scheduler=scheduler, progress=bars)
+    table = Table("slide", "stage", "verdict", "value", "why")
+    for n, f in enumerate(found, start=1):
+        for e in f["ledger"]:
+            table.add_row(f"{n}", e["stage"], e["verdict"], _shown(e["value"]), _shown(e["reason"]))
+    out.print(table)
+    _say_where(output, failed=any(e["verdict"] == "failed" for f in found for e in f["ledger"]))
+
+
+def _batch(
+    files: list[Path],
+    stain: str,
+    markers: str,
+    mpp: list[float] | None,
+    reader: str | None,
+    nuclear: str = "DAPI",
+) -> Any:
+    from metasight.cohort.slide_table import STAINS
+    from metasight.slide_batch import Batch
+
+    known = next((s for s in STAINS if s == stain), None)
+    if known is None:
+        raise StudyError("unknown stain", value=_shown(stain), remedy=f"One of {', '.join(STAINS)}")
+    if reader not in {None, "tiff", "openslide"}:
+        raise StudyError("unknown reader", value=_shown(reader), remedy="tiff or openslide")
+    chosen: Any = reader
+    return Batch(
+        files=tuple(files), stain=known, mpp=tuple(mpp or ()), reader=chosen, nuclear=nuclear,
+        markers=tuple(m.strip() for m in markers.split(";") if m.strip()),
+    )  # fmt: skip
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.0f}"
+
+
+def _say_where(output: Path, *, failed: bool) -> None:
+    out.print(f"Results in {_shown(output)}.", soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
 
 
 # ----------------------------------------------------------------------------------- printing

@@ -17,9 +17,9 @@ from typing import Any
 from metasight import bundle
 from metasight.engine.progress import Progress
 from metasight.engine.run import Pending, execute, remember
-from metasight.engine.store import LISTING, Store, is_whole
+from metasight.engine.store import LISTING, Step, Store, is_whole
 from metasight.errors import StudyError
-from metasight.plan import Plan, plan_study, plan_validation
+from metasight.plan import Plan, plan_study, plan_validation, slide_steps
 from metasight.provenance import hash_file
 from metasight.steps.files import read_json, write_json
 from metasight.study import Study
@@ -43,12 +43,26 @@ def run(study: Study, *, scheduler: str, progress: Progress) -> tuple[Path, tupl
     """
     store = Store(study.store)
     store.sweep()
+    measure_slides(study, store, scheduler=scheduler, progress=progress)
     plan = plan_study(study)
     missing = [p.step for p in plan.pending if not store.has(p.step.key)]
     if missing:
         execute(missing, store, scheduler=scheduler, progress=progress)
     remember(plan.steps, study.memory)
     return publish(study, plan, store), plan.pending
+
+
+def unmeasured(study: Study) -> tuple[Step, ...]:
+    """Steps on slides that have no result yet."""
+    store = Store(study.store)
+    return tuple(s for s in slide_steps(study) if not store.has(s.key))
+
+
+def measure_slides(study: Study, store: Store, *, scheduler: str, progress: Progress) -> None:
+    """Measure the slides that are not measured yet: who is eligible rests on them."""
+    missing = [s for s in slide_steps(study) if not store.has(s.key)]
+    if missing:
+        execute(missing, store, scheduler=scheduler, progress=progress)
 
 
 def validate(bundle_folder: Path, study: Study, *, scheduler: str, progress: Progress) -> Path:
@@ -84,6 +98,7 @@ def validate(bundle_folder: Path, study: Study, *, scheduler: str, progress: Pro
                          where=Path(study.settings.patients.path).name,
                          remedy="Give the folder of other patients")  # fmt: skip
     identity = hash_file(bundle_folder / "hashes.json")
+    measure_slides(study, Store(study.store), scheduler=scheduler, progress=progress)
     plan = plan_validation(study, locked, bundle_folder, opening=count_opening(study, identity))
     store = Store(study.store)
     missing = [s for s in plan.steps if not store.has(s.key)]
@@ -168,16 +183,17 @@ class Screening:
     plan: Plan
 
 
-def screen(study: Study) -> Screening:
-    """Read and screen a study without fitting.
+def screen(study: Study, *, progress: Progress) -> Screening:
+    """Read and screen a study without fitting; slides are measured, for criteria ask of them.
 
     Raises
     ------
     MetasightError
         Whatever would stop the run before its first fit.
     """
-    plan = plan_study(study)
     store = Store(study.store)
+    measure_slides(study, store, scheduler="inline", progress=progress)
+    plan = plan_study(study)
     return Screening(
         cohort=read_json(store.path(plan.cohort.key) / "cohort.json"),
         data=tuple(read_json(store.path(a.data.key) / "data.json") for a in plan.analyses),

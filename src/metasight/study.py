@@ -30,6 +30,9 @@ from metasight.units import years_to_days
 PROTOCOL_MODALITIES = ("clinical", "additional")
 """Modalities that hold a protocol's predictors; tables of the study have other names."""
 
+SLIDE_MODALITY = "spatial"
+"""Biomarkers measured on slides."""
+
 SHORTEST_REASON = 10
 """Characters; the report prints reasons."""
 
@@ -190,6 +193,8 @@ class StudySettings(CohortSettings):
                     f"analysis.{role} = {name!r} is no [[model]]; there are {', '.join(names)}"
                 )
         known = {*PROTOCOL_MODALITIES, *self.modalities}
+        if self.slides is not None:
+            known.add(SLIDE_MODALITY)
         for model in self.model:
             unknown = sorted(set(model.modalities) - known)
             if unknown:
@@ -216,6 +221,8 @@ def _of_modality(name: str, table: ModalityTable) -> list[str]:
     problems = []
     if name in PROTOCOL_MODALITIES:
         problems.append(f"the name {name!r} stands for the protocol's own predictors; rename it")
+    elif name == SLIDE_MODALITY:
+        problems.append(f"the name {name!r} stands for what slides tell; rename it")
     elif not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,30}", name):
         problems.append(
             f"the name {name!r} is not a letter followed by at most 30 letters, digits, - or _; "
@@ -272,6 +279,8 @@ class Study:
             A table is not there.
         """
         tables = [self.settings.patients, *self.settings.modalities.values()]
+        if self.settings.slides is not None:
+            tables.append(self.settings.slides)
         paths = [t.path for t in tables] + [t.dictionary for t in tables if t.dictionary]
         hashes = {}
         for relative in paths:

@@ -52,6 +52,40 @@ class ModalityTable(TableSettings):
     columns: tuple[str, ...] | None = None
 
 
+class SlideSettings(TableSettings):
+    """A table with one row a slide, and how its slides are read.
+
+    Attributes
+    ----------
+    file, stain, markers
+        Columns: the slide's file relative to ``folder``; ``H&E``, ``IHC`` or ``fluorescence``;
+        for the last two the markers to read, with semicolons between them.
+    folder
+        Where the slides are, relative to the study folder.
+    mpp
+        Micrometres a pixel of every slide, over what the files say.
+    mpp_of
+        The same for single files, by file name.
+    reader
+        ``tiff`` or ``openslide`` for all slides of a kind of light; without it the first where
+        it reads them all.
+    nuclear
+        Name of the nuclear channel of fluorescence slides.
+    thresholds
+        Marker → the laboratory's own positivity threshold.
+    """
+
+    file: str = "file"
+    stain: str = "stain"
+    markers: str = "markers"
+    folder: str = "."
+    mpp: float | None = Field(default=None, gt=0)
+    mpp_of: dict[str, float] = {}
+    reader: Literal["tiff", "openslide"] | None = None
+    nuclear: str = "DAPI"
+    thresholds: dict[str, float] = {}
+
+
 class ColumnMapping(_Part):
     """How a canonical variable is found in the user's table.
 
@@ -94,6 +128,8 @@ class CohortSettings(_Part):
         The main table.
     modalities
         Further feature tables, by modality name.
+    slides
+        Slides, and how they are read; none without.
     columns
         Canonical variable → column name, or a mapping with unit, codes, missing codes.
     constants
@@ -114,6 +150,7 @@ class CohortSettings(_Part):
     salt: str = Field(min_length=8)
     patients: TableSettings
     modalities: dict[str, ModalityTable] = {}
+    slides: SlideSettings | None = None
     columns: dict[str, str | ColumnMapping]
     constants: dict[str, Constant] = {}
     waive: dict[str, str] = {}

@@ -31,6 +31,7 @@ from metasight.ledger import Entry, Ledger
 from metasight.models import crossfit
 from metasight.protocol.study import Protocol
 from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.slides import gathered
 from metasight.units import Days, years_to_days
 from metasight.validation.ipcw import require_horizon
 
@@ -46,8 +47,19 @@ class CohortArgument:
 
 def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
     """Tables → canonical values, eligibility, ledger."""
-    del inputs
-    read = read_cohort(argument.folder, argument.settings, argument.protocol)
+    evidence, told, features = gathered(inputs)
+    given = {
+        patient: {
+            k: v for k, v in values.items() if v is not None and not argument.settings.gives(k)
+        }
+        for patient, values in evidence.items()
+    }
+    read = read_cohort(argument.folder, argument.settings, argument.protocol, evidence=given)
+    read.ledger.extend(told)
+    if features:
+        read.modalities["spatial"] = pd.DataFrame.from_dict(
+            features, orient="index", dtype=float
+        ).reindex(read.table.index)
     read.table.to_parquet(out / "table.parquet")
     for name, table in read.modalities.items():
         table.to_parquet(out / f"modality_{name}.parquet")

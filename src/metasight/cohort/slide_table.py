@@ -1,0 +1,151 @@
+"""The table of slides: which file shows which section of which patient, in which stain."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from metasight.cohort.canonical import pseudonym
+from metasight.cohort.settings import CohortSettings, SlideSettings
+from metasight.cohort.showing import printable
+from metasight.cohort.tables import RawTable, read_table
+from metasight.errors import Problem, TableError
+
+StainName = Literal["H&E", "IHC", "fluorescence"]
+STAINS: tuple[StainName, ...] = ("H&E", "IHC", "fluorescence")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlideRow:
+    """One slide of the study.
+
+    Attributes
+    ----------
+    patient
+        Pseudonym.
+    name
+        What results and messages call the slide (``P0123456789-HE-1``): a file's name may hold
+        a patient's.
+    row
+        Of the slide table, as a spreadsheet shows it.
+    path
+        The file; it need not exist, and is then a failed slide.
+    stain, markers
+        What it shows; no markers for H&E.
+    mpp
+        Given in ``study.toml``; None where the file is to say it.
+    """
+
+    patient: str
+    name: str
+    row: int
+    path: Path
+    stain: StainName
+    markers: tuple[str, ...]
+    mpp: float | None
+
+
+def read_slide_table(folder: Path, settings: CohortSettings) -> tuple[SlideRow, ...]:
+    """Read the table of slides that ``settings.slides`` names.
+
+    Parameters
+    ----------
+    folder
+        Study folder.
+    settings
+        With ``slides``; the salt makes the pseudonyms.
+
+    Returns
+    -------
+    In the table's order, without rows whose file cell is empty.
+
+    Raises
+    ------
+    StudyError
+        The table cannot be read.
+    TableError
+        Every row with a problem: no patient, an unknown stain, no marker where one is needed,
+        one file twice.
+    """
+    slides = settings.slides
+    if slides is None:
+        return ()
+    raw = read_table(folder, slides)
+    problems = _missing_columns(raw, slides)
+    if problems:
+        raise TableError(problems)
+    rows: list[SlideRow] = []
+    seen: dict[str, int] = {}
+    numbers: Counter[tuple[str, str]] = Counter()
+    for number, cells in raw.cells.iterrows():
+        row = int(str(number))
+        text = {c: str(cells[c]).strip() for c in (slides.id, slides.file, slides.stain)}
+        marked = str(cells[slides.markers]) if slides.markers in raw.cells else ""
+        markers = tuple(m.strip() for m in marked.split(";") if m.strip())
+        if not text[slides.file]:
+            continue
+        found = _problems_of(raw.name, row, slides, text, markers, seen)
+        if found:
+            problems += found
+            continue
+        patient = pseudonym(text[slides.id], settings.salt)
+        stain = next(s for s in STAINS if s == text[slides.stain])
+        numbers[patient, stain] += 1
+        kind = stain.replace("&", "")
+        given = slides.mpp_of.get(Path(text[slides.file]).name, slides.mpp)
+        rows.append(
+            SlideRow(
+                patient=patient, name=f"{patient}-{kind}-{numbers[patient, stain]}", row=row,
+                path=folder / slides.folder / text[slides.file], stain=stain, markers=markers,
+                mpp=given,
+            )
+        )  # fmt: skip
+    if problems:
+        raise TableError(problems)
+    return tuple(rows)
+
+
+def _missing_columns(raw: RawTable, slides: SlideSettings) -> list[Problem]:
+    return [
+        Problem(table=raw.name, row=None, column=column, value="", problem="missing column",
+                accepted="a column of this name, or another named in study.toml [slides]")
+        for column in (slides.id, slides.file, slides.stain)
+        if column not in raw.cells
+    ]  # fmt: skip
+
+
+def _problems_of(  # noqa: PLR0917
+    table: str,
+    row: int,
+    slides: SlideSettings,
+    text: dict[str, str],
+    markers: tuple[str, ...],
+    seen: dict[str, int],
+) -> list[Problem]:
+    found: list[Problem] = []
+
+    def problem(column: str, what: str, accepted: str, value: str = "") -> None:
+        found.append(
+            Problem(table=table, row=row, column=column, value=value, problem=what,
+                    accepted=accepted)
+        )  # fmt: skip
+
+    if not text[slides.id]:
+        problem(slides.id, "no patient id", "an id in every row")
+    stain = text[slides.stain]
+    if stain not in STAINS:
+        problem(slides.stain, "unknown stain", ", ".join(STAINS), printable(stain))
+    elif stain == "H&E" and markers:
+        problem(slides.markers, "an H&E section carries no marker", "empty", "; ".join(markers))
+    elif stain != "H&E" and not markers:
+        problem(slides.markers, f"{stain} without a marker", "markers with ; between them")
+    elif stain == "IHC" and len(markers) > 1:
+        problem(slides.markers, "several markers on one DAB section", "one; or fluorescence",
+                "; ".join(markers))  # fmt: skip
+    file = text[slides.file]
+    if file in seen:
+        problem(slides.file, f"the same file as in row {seen[file]}", "each file once")
+    seen.setdefault(file, row)
+    return found

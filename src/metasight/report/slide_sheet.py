@@ -1,0 +1,220 @@
+"""The sheet of a patient's slides: quality, alignment, maps and biomarkers on one page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from metasight import __version__
+from metasight.maps.density import DensityMap
+
+Found = dict[str, Any]
+_UNKNOWN = "–"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A PNG in base64, and what it shows."""
+
+    data: str
+    caption: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Cells as text."""
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A part of the sheet; ``tone`` is ``good``, ``bad`` or ``open``."""
+
+    title: str
+    verdict: str = ""
+    tone: str = "open"
+    reasons: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """The page."""
+
+    title: str
+    about: str
+    sections: tuple[Part, ...]
+
+    @property
+    def footer(self) -> str:
+        """Who made it."""
+        return f"metasight {__version__}. Values without a number could not be measured."
+
+
+def write_sheet(sheet: Sheet, path: Path) -> None:
+    """Write the page: one file, pictures within, no script and no network."""
+    template = files("metasight.report").joinpath("slide_sheet.html.j2").read_text("utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    path.write_text(environment.from_string(template).render(sheet=sheet), "utf-8")
+
+
+def quality_part(found: Found, folder: Path) -> Part:
+    """A slide's quality, with its overview and its defects."""
+    if "failed" in found:
+        return Part(title=found["slide"], verdict="Could not be read", tone="bad",
+                    reasons=(found["failed"],))  # fmt: skip
+    words = {True: "Sufficient quality", False: "Refused", None: "Quality not known"}
+    return Part(
+        title=f"{found['slide']} ({found['stain']})",
+        verdict=words[found["sufficient"]],
+        tone={True: "good", False: "bad", None: "open"}[found["sufficient"]],
+        reasons=tuple(found["reasons"]),
+        pictures=(
+            png_picture(folder / "overview.png", "Overview"),
+            png_picture(
+                folder / "defects.png",
+                "Tissue outlined; pen green, folds red, tears orange, knife lines blue, bubbles "
+                "violet",
+            ),
+        ),
+        tables=(
+            Table(
+                caption=f"{found['width']} × {found['height']} pixels of {found['mpp']:.4g} µm "
+                f"(from the {found['mpp_source']}), read by {found['reader']}",
+                header=("measurement", "value", "limit", ""),
+                rows=tuple(
+                    (
+                        m["text"],
+                        m["why_not"] or f"{shown(m['value'])} {m['unit']}".strip(),
+                        m["limit"],
+                        {True: "within", False: "outside", None: "unknown"}[m["holds"]],
+                    )
+                    for m in found["measurements"]
+                ),
+            ),
+        ),
+    )
+
+
+def alignment_part(found: Found, folder: Path) -> Part:
+    """Two sections as a checkerboard, with the predicted error."""
+    accepted = found["accepted"]
+    error = (
+        f"median {shown(found['error_p50_um'])} µm, nine tenths within "
+        f"{shown(found['error_p90_um'])} µm (gate {shown(found['gate_um'])} µm)"
+    )
+    return Part(
+        title=f"{found['moving']} on {found['fixed']}",
+        verdict=f"Aligned; predicted error: {error}" if accepted else f"Refused; {error}",
+        tone="good" if accepted else "bad",
+        reasons=tuple(found["reasons"]),
+        pictures=(
+            png_picture(
+                folder / "checkerboard.png",
+                "Squares of the two sections by turns: structures run on where they are aligned",
+            ),
+        ),
+        tables=(
+            Table(
+                caption="How",
+                header=("model", "overlap of tissue", "mirrored"),
+                rows=(
+                    (
+                        ", ".join(found["models"]) or _UNKNOWN,
+                        shown(found["overlap"]),
+                        "yes" if found["mirrored"] else "no",
+                    ),
+                ),
+            ),
+        ),
+    )
+
+
+def biomarker_part(found: Found, density: DensityMap) -> Part:
+    """Density maps and biomarkers with their intervals."""
+    low, high = found["tumour_area_interval"]
+    words = [f"{k.replace('_', ' ')}: {v}" for k, v in found["labels"].items() if v]
+    return Part(
+        title="Maps and biomarkers",
+        verdict=f"Measured from {found['from']} in {found['window_mm2']:.2f} mm² of tissue; "
+        f"tumour area {found['tumour_area_percent']:.1f} % of the scanned field "
+        f"({low:.1f} to {high:.1f})",
+        tone="good",
+        reasons=tuple(words),
+        pictures=(density_picture(density),),
+        tables=(
+            Table(
+                caption="Intervals by resampling blocks of tissue; z against random labelling",
+                header=("biomarker", "value", "95 % interval", "z", "not measured because"),
+                rows=tuple(
+                    (
+                        f"{m['name']} ({m['unit']})" if m["unit"] else m["name"],
+                        shown(m["value"]),
+                        _interval(m["interval"]),
+                        shown(m["null_z"]),
+                        m["reason"],
+                    )
+                    for m in found["measures"]
+                ),
+            ),
+        ),
+    )
+
+
+def png_picture(path: Path, caption: str) -> Picture:
+    """A PNG file as it is."""
+    return Picture(data=base64.b64encode(path.read_bytes()).decode(), caption=caption)
+
+
+def density_picture(density: DensityMap) -> Picture:
+    """Cells per mm² of every marker, each on its own scale, with a bar of a millimetre."""
+    count = len(density.markers)
+    height, width = density.support.shape
+    figure = Figure(figsize=(4.2 * count, 0.6 + 4.2 * min(1.4, max(0.4, height / width))), dpi=110)
+    with matplotlib.rc_context({"svg.hashsalt": "metasight"}):
+        for i, marker in enumerate(density.markers):
+            axes = figure.add_subplot(1, count, i + 1)
+            plane = np.ma.masked_invalid(density.plane(marker))
+            most = float(np.nanpercentile(density.plane(marker), 99.5)) if plane.count() else 1.0
+            image = axes.imshow(plane, cmap="viridis", vmin=0, vmax=max(most, 1.0))
+            axes.set_title(f"{marker}, cells/mm²", fontsize=10)
+            axes.set_axis_off()
+            bar = min(1000.0, width * density.spacing_um / 3)
+            axes.plot([2, 2 + bar / density.spacing_um], [height - 3] * 2, color="black", lw=3)
+            axes.text(2, height - 6, f"{bar:.0f} µm", fontsize=8, va="bottom")
+            figure.colorbar(image, ax=axes, shrink=0.7)
+    figure.tight_layout()
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", metadata={"Software": None})
+    return Picture(
+        data=base64.b64encode(stream.getvalue()).decode(),
+        caption=f"Density on a grid of {density.spacing_um:g} µm; white is outside the tissue",
+    )
+
+
+def shown(value: float | None) -> str:
+    """Three significant figures, or a dash."""
+    if value is None:
+        return _UNKNOWN
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _interval(ends: Sequence[float | None]) -> str:
+    found: Iterator[str] = (shown(e) for e in ends)
+    return _UNKNOWN if None in ends else " to ".join(found)
