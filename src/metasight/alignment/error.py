@@ -124,7 +124,7 @@ class Calibration:
 
 
 # python bench/alignment.py --pairs F && python bench/alignment.py --gate F
-CALIBRATION = Calibration(factor_p50=0.0181, power_p50=0.2, factor_p90=0.61, power_p90=0.75)
+CALIBRATION = Calibration(factor_p50=0.0574, power_p50=0.5, factor_p90=0.6377, power_p90=0.75)
 
 
 def check(pair: Pair, placement: Placement, refined: tuple[Refined, ...]) -> Check:
