@@ -34,6 +34,7 @@ from metasight.segmentation.nucleus import (
     NuclearLevels,
     Nuclei,
     detect_nuclei,
+    fluorescence_image,
     haematoxylin_image,
     nuclear_levels,
 )
@@ -168,14 +169,16 @@ class _Fluorescent:
         channels = Channels(counts=np.moveaxis(sample, 2, 0), names=names, mpp=mpp)
         found = fluorescence_cells(channels, markers, settings)
         self.thresholds, self.rules = _settled(found)
-        nuclear = pure_channels(channels, settings)[settings.nuclear]
+        # the square root, as for a field: on plain counts a few bright nuclei hide the dim ones
+        nuclear = fluorescence_image(pure_channels(channels, settings)[settings.nuclear], 0.0)
         self.levels = nuclear_levels(nuclear, mpp, settings.nucleus)
 
     def read(self, pixels: Pixels, origin_um: tuple[float, float]) -> Cells | None:
         s = self.settings
         channels = Channels(counts=np.moveaxis(pixels, 2, 0), names=self.names, mpp=self.mpp)
         pure = pure_channels(channels, s)
-        nuclei: Nuclei = detect_nuclei(pure[s.nuclear], self.mpp, s.nucleus, self.levels)
+        nuclear = fluorescence_image(pure[s.nuclear], 0.0)
+        nuclei: Nuclei = detect_nuclei(nuclear, self.mpp, s.nucleus, self.levels)
         if not len(nuclei):
             return None
         region = cell_regions(nuclei, s.cell_margin_um)
