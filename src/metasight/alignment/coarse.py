@@ -20,8 +20,8 @@ from metasight.alignment.section import Evidence, Image
 Matrix = NDArray[np.float64]
 Spectrum = NDArray[np.complex64]
 
-_PLAIN_PX, _PLAIN_DEGREES, _PLAIN_KEEP = 96, 6.0, 3
-_LOCAL_PX, _LOCAL_DEGREES, _LOCAL_KEEP = 144, 5.0, 6
+_PLAIN_PX, _PLAIN_DEGREES, _PLAIN_KEEP = 72, 6.0, 3
+_LOCAL_PX, _LOCAL_DEGREES, _LOCAL_KEEP = 128, 5.0, 6
 _LOCAL_SIGMA = 1 / 32  # of the section's extent: lumens, vessels, layers
 _LEAST_OVERLAP = 0.25
 _PEAKS = 3
@@ -88,6 +88,9 @@ def search_region(
     part = replace(fixed, tissue=fixed.tissue * region)
     extent = max(max(e.shape) * e.spacing_um for e in (fixed, moving))
     one, other = (_local_contrast(e.at(extent / _LOCAL_PX)) for e in (part, moving))
+    if not one.tissue.any():
+        return ()
+    one = one.cropped()  # after the local contrast, which looks at the surroundings
     found = _all_angles(one, other, _LOCAL_DEGREES, (mirrored,))
     return tuple(_distinct(found, one, extent, _LOCAL_KEEP))
 

@@ -20,7 +20,8 @@ from metasight.alignment.section import Image
 
 Floats = NDArray[np.float64]
 
-_SEARCHES = 3
+_MOST_BODIES = 4
+_FAILURES = 2  # regions in vain, after which no more are searched for
 _LEAST_SHARE = 0.06  # of the section's tissue: smaller torn-off bits are not looked for
 _EXPLAINED = 0.5  # of the support that the best tenth of the section has
 _CLEARLY = 2.0
@@ -41,13 +42,15 @@ def bodies(pair: Pair, first: Candidate) -> tuple[Candidate, ...]:
     """
     found = [first]
     refused = np.zeros(pair.fixed.shape, np.float32)
-    for _ in range(_SEARCHES):
+    in_vain = 0
+    while in_vain < _FAILURES and len(found) < _MOST_BODIES:
         region = _unexplained(pair, found, refused)
         if region is None:
             break
         body = _body_in(pair, region, found)
         if body is None:
             refused = np.maximum(refused, region)
+            in_vain += 1
         else:
             found.append(body)
     return tuple(found)
