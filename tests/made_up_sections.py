@@ -12,9 +12,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
 from slide_files import write_fluorescence, write_pyramid
 
-MPP = 0.5
+MPP = 1.0
+PER_MASK_PIXEL = 8  # pixels of a section to one of the block's, of 8 µm
 HAEMATOXYLIN = np.array([0.65, 0.70, 0.29])
 EOSIN = np.array([0.20, 0.90, 0.35])
 DAB = np.array([0.27, 0.57, 0.78])
@@ -30,15 +32,17 @@ class Block:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Pixels of a section at 0.5 µm."""
-        return self.tissue.shape[0] * 16, self.tissue.shape[1] * 16
+        """Pixels of a section."""
+        return self.tissue.shape[0] * PER_MASK_PIXEL, self.tissue.shape[1] * PER_MASK_PIXEL
 
 
 def block(seed: int, side_px: int = 190) -> Block:
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:side_px, :side_px] / side_px - 0.5
     wobble = cv2.GaussianBlur(rng.standard_normal((side_px, side_px)), (0, 0), 14) * 1.6
-    tissue = np.hypot(x / 1.15, y) + 0.12 * wobble < 0.38
+    tissue = np.hypot(x / 1.15, y) + 0.22 * wobble < 0.4
+    ducts = cv2.GaussianBlur(rng.standard_normal((side_px, side_px)), (0, 0), 5)
+    tissue &= ducts < np.quantile(ducts, 0.9)  # gaps that all sections share
     noise = cv2.GaussianBlur(rng.standard_normal((side_px, side_px)), (0, 0), 7)
     nests = (noise > np.quantile(noise[tissue], 0.55)) & tissue
     nests = cv2.morphologyEx(nests.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5))) > 0
@@ -50,13 +54,13 @@ def block(seed: int, side_px: int = 190) -> Block:
 
 
 def cells(b: Block, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Centres (x, y in pixels of 0.5 µm) by kind; other cells in every section."""
+    """Centres (x, y in pixels) by kind; other cells in every section."""
 
     def strewn(mask: np.ndarray, per_mm2: float, apart: float) -> np.ndarray:
         rows, columns = np.nonzero(mask)
         n = rng.poisson(per_mm2 * len(rows) * 64e-6)
         i = rng.integers(len(rows), size=n)
-        points = (np.stack([columns[i], rows[i]], axis=1) + rng.random((n, 2))) * 16
+        points = (np.stack([columns[i], rows[i]], axis=1) + rng.random((n, 2))) * PER_MASK_PIXEL
         taken: dict[tuple[int, int], np.ndarray] = {}
         for p in points:
             key = tuple((p // apart).astype(int))
@@ -65,21 +69,21 @@ def cells(b: Block, rng: np.random.Generator) -> dict[str, np.ndarray]:
 
     stroma = b.tissue & ~b.nests & ~b.aggregate
     return {
-        "tumour": strewn(b.nests, 3500, 22),
-        "t": np.concatenate([strewn(stroma, 700, 16), strewn(b.aggregate, 4500, 13)]),
-        "b": np.concatenate([strewn(stroma, 60, 16), strewn(b.aggregate, 4500, 13)]),
-        "stroma": strewn(stroma, 600, 20),
+        "tumour": strewn(b.nests, 3500, 11),
+        "t": np.concatenate([strewn(stroma, 700, 8), strewn(b.aggregate, 4500, 6.5)]),
+        "b": np.concatenate([strewn(stroma, 60, 8), strewn(b.aggregate, 4500, 6.5)]),
+        "stroma": strewn(stroma, 600, 10),
     }
 
 
-RADIUS = {"tumour": 9.5, "t": 6.5, "b": 6.5, "stroma": 6.0}
+RADIUS = {"tumour": 4.8, "t": 3.3, "b": 3.3, "stroma": 3.2}
 POSITIVE = {"Pan-CK": "tumour", "CD3": "t", "CD20": "b"}
 
 
 def painted(
     b: Block, kinds: dict[str, np.ndarray], rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Nuclei by kind and cell rims of each marker, as amounts 0–1 at 0.5 µm."""
+    """Nuclei by kind and cell rims of each marker, as amounts 0–1."""
     shape = b.size
     nuclei = np.zeros(shape, np.uint8)
     rims = {m: np.zeros(shape, np.uint8) for m in POSITIVE}
@@ -87,20 +91,24 @@ def painted(
         for x, y in points:
             long = RADIUS[kind] * rng.uniform(0.85, 1.15)
             wide = long * (0.55 if kind == "stroma" else rng.uniform(0.8, 1.0))
-            angle, at = rng.uniform(0, 180), (int(x), int(y))
+            angle, at = rng.uniform(0, 180), (round(16 * x), round(16 * y))  # in sixteenths
             for marker, positive in POSITIVE.items():
                 if kind == positive:
-                    axes = (int(long + 5), int(wide + 5))
-                    cv2.ellipse(rims[marker], at, axes, angle, 0, 360, 255, -1, cv2.LINE_AA)
-            cv2.ellipse(nuclei, at, (int(long), int(wide)), angle, 0, 360, 255, -1, cv2.LINE_AA)
-    fine = cv2.GaussianBlur(rng.standard_normal(shape).astype(np.float32), (0, 0), 1.2) * 2
-    out = {"nuclei": cv2.GaussianBlur(nuclei.astype(np.float32) / 255, (0, 0), 1.0)}
+                    _disc(rims[marker], at, (long + 2.5, wide + 2.5), angle)
+            _disc(nuclei, at, (long, wide), angle)
+    fine = cv2.GaussianBlur(rng.standard_normal(shape).astype(np.float32), (0, 0), 0.8) * 2
+    out = {"nuclei": cv2.GaussianBlur(nuclei.astype(np.float32) / 255, (0, 0), 0.5)}
     out["nuclei"] *= 1 + 0.18 * fine
     for marker, rim in rims.items():
-        out[marker] = cv2.GaussianBlur(rim.astype(np.float32) / 255, (0, 0), 1.0)
+        out[marker] = cv2.GaussianBlur(rim.astype(np.float32) / 255, (0, 0), 0.5)
     big = cv2.resize(b.tissue.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_LINEAR)
-    out["tissue"] = cv2.GaussianBlur(big.astype(np.float32), (0, 0), 4) * (1 + 0.15 * fine)
+    out["tissue"] = cv2.GaussianBlur(big.astype(np.float32), (0, 0), 3) * (1 + 0.15 * fine)
     return out
+
+
+def _disc(image: np.ndarray, at: tuple[int, int], axes: tuple[float, float], angle: float) -> None:
+    half = (round(16 * axes[0]), round(16 * axes[1]))
+    cv2.ellipse(image, at, half, angle, 0, 360, 255, -1, cv2.LINE_AA, 4)
 
 
 def brightfield(density: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -135,7 +143,7 @@ def write_sections(folder: Path, name: str, seed: int) -> dict[str, Path]:
         p = painted(b, cells(b, rng), rng)
         image = he(p, rng) if stain == "HE" else ihc(p, stain, rng)
         if stain != "HE":
-            image = turned(image, (0, 37, -80, 170)[i], (40.0 * i, -30.0 * i))
+            image = turned(image, (0, 37, -80, 170)[i], (20.0 * i, -15.0 * i))
         out[stain] = write_pyramid(folder / f"{name}-{stain}.svs", image, mpp=MPP, levels=2)
     return out
 

@@ -262,8 +262,9 @@ def slides_align(
     found = slide_batch.align(files[0], files[1], output, mpp=mpp or [], nuclear=nuclear,
                               protocol="breast-dmfs")  # fmt: skip
     verdict = "Accepted" if found["accepted"] else "Refused"
-    out.print(f"{verdict}: predicted error {_number(found['error_p50_um'])} µm (median), "
-              f"{_number(found['error_p90_um'])} µm (p90); gate {found['gate_um']:g} µm.")  # fmt: skip
+    p50, p90 = _number(found["error_p50_um"]), _number(found["error_p90_um"])
+    out.print(f"{verdict}: predicted error {p50} µm (median), {p90} µm (p90); "
+              f"gate {found['gate_um']:g} µm.")  # fmt: skip
     for reason in found["reasons"]:
         out.print(f"  {_shown(reason)}")
     _say_where(output, failed=False)

@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from metasight import __version__
+from metasight.biomarkers.tls import Aggregate
 from metasight.maps.density import DensityMap
 
 Found = dict[str, Any]
@@ -24,10 +25,11 @@ _UNKNOWN = "–"
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A PNG in base64, and what it shows."""
+    """A PNG in base64, and what it shows; a wide one takes the page's width."""
 
     data: str
     caption: str
+    wide: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +148,7 @@ def alignment_part(found: Found, folder: Path) -> Part:
     )
 
 
-def biomarker_part(found: Found, density: DensityMap) -> Part:
+def biomarker_part(found: Found, density: DensityMap, aggregates: Sequence[Aggregate]) -> Part:
     """Density maps and biomarkers with their intervals."""
     low, high = found["tumour_area_interval"]
     words = [f"{k.replace('_', ' ')}: {v}" for k, v in found["labels"].items() if v]
@@ -157,7 +159,7 @@ def biomarker_part(found: Found, density: DensityMap) -> Part:
         f"({low:.1f} to {high:.1f})",
         tone="good",
         reasons=tuple(words),
-        pictures=(density_picture(density),),
+        pictures=(density_picture(density, aggregates),),
         tables=(
             Table(
                 caption="Intervals by resampling blocks of tissue; z against random labelling",
@@ -182,7 +184,7 @@ def png_picture(path: Path, caption: str) -> Picture:
     return Picture(data=base64.b64encode(path.read_bytes()).decode(), caption=caption)
 
 
-def density_picture(density: DensityMap) -> Picture:
+def density_picture(density: DensityMap, aggregates: Sequence[Aggregate] = ()) -> Picture:
     """Cells per mm² of every marker, each on its own scale, with a bar of a millimetre."""
     count = len(density.markers)
     height, width = density.support.shape
@@ -195,6 +197,10 @@ def density_picture(density: DensityMap) -> Picture:
             image = axes.imshow(plane, cmap="viridis", vmin=0, vmax=max(most, 1.0))
             axes.set_title(f"{marker}, cells/mm²", fontsize=10)
             axes.set_axis_off()
+            for found in aggregates:
+                for outline in getattr(found.outline, "geoms", [found.outline]):
+                    corners = np.asarray(outline.exterior.coords) - density.origin_um
+                    axes.plot(*(corners / density.spacing_um - 0.5).T, color="red", lw=1.2)
             bar = min(1000.0, width * density.spacing_um / 3)
             axes.plot([2, 2 + bar / density.spacing_um], [height - 3] * 2, color="black", lw=3)
             axes.text(2, height - 6, f"{bar:.0f} µm", fontsize=8, va="bottom")
@@ -204,7 +210,9 @@ def density_picture(density: DensityMap) -> Picture:
     figure.savefig(stream, format="png", metadata={"Software": None})
     return Picture(
         data=base64.b64encode(stream.getvalue()).decode(),
-        caption=f"Density on a grid of {density.spacing_um:g} µm; white is outside the tissue",
+        caption=f"Density on a grid of {density.spacing_um:g} µm; white is outside the tissue"
+        + ("; tertiary lymphoid structures outlined in red" if aggregates else ""),
+        wide=True,
     )
 
 

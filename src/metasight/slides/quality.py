@@ -270,6 +270,8 @@ def _overview(slide: SlideReader) -> tuple[Pixels, float]:
     return slide.read(Region(x=0, y=0, width=width, height=height), mpp), mpp
 
 
+_CELLS_APART_UM = 200.0
+
 # An edge wider than this is a blur of 2–3 µm: chromatin is gone, and nuclei touch.
 _BLURRED_UM = 1.0
 
@@ -382,8 +384,14 @@ class _Fluorescence(_Look):
         shown = np.clip((total - dark) / max(float(bright - dark), 1e-6), 0, 1)
         self.overview = np.repeat((shown * 255).astype(np.uint8)[..., None], 3, axis=2)
         self.dark = float(dark)
-        # cells shine on a dark field: the picture of their light is tissue on glass turned over
-        self.tissue = tissue_mask(255 - self.overview, self.mpp)
+        # Cells shine on a dark field: the picture of their light is tissue on glass turned over.
+        # Stroma between them is as dark as glass, so gaps of a few cells' width are closed.
+        lit = tissue_mask(255 - self.overview, self.mpp).astype(np.uint8)
+        side = 2 * round(_CELLS_APART_UM / 2 / self.mpp) + 1
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+        around = cv2.copyMakeBorder(lit, side, side, side, side, cv2.BORDER_CONSTANT, value=0)
+        closed = cv2.morphologyEx(around, cv2.MORPH_CLOSE, disc)[side:-side, side:-side]
+        self.tissue = np.asarray(closed > 0, dtype=np.bool_)
         self.defects = {}
         self.measures = {
             "tissue_area_mm2": self.tissue_area,
@@ -421,7 +429,7 @@ _COLOURS = {
 
 
 def overlay(quality: Quality) -> Rgb:
-    """The overview with the tissue's outline in black and each defect in its colour."""
+    """The overview with the tissue's outline and each defect in its colour."""
     out = quality.overview.copy()
     for name, mask in quality.defects.items():
         tint = np.array(_COLOURS[name], dtype=np.float32)
@@ -429,5 +437,6 @@ def overlay(quality: Quality) -> Rgb:
     outlines, _ = cv2.findContours(
         quality.tissue.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE
     )
-    cv2.drawContours(out, outlines, -1, (0, 0, 0), 1)
+    line = (255, 255, 0) if quality.stain == "fluorescence" else (0, 0, 0)
+    cv2.drawContours(out, outlines, -1, line, 1)
     return out

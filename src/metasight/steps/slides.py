@@ -346,7 +346,9 @@ def _conclude(
         patient.note(a.slide.name, "biomarkers", Fate.FAILED, "", "", str(error))
         return
     write_density_map(measured.density, patient.out / "density.ome.tif")
-    patient.parts.append(biomarker_part(measured.found, measured.density))
+    patient.parts.append(
+        biomarker_part(measured.found, measured.density, measured.biomarkers.aggregates)
+    )
     patient.evidence["tumour_area_percent"] = measured.tumour.percent
     patient.features = {m["name"]: m["value"] for m in measured.found["measures"]}
     _note_tumour(patient, a, measured.tumour.percent, measured.tumour.basis)

@@ -1,0 +1,271 @@
+"""A study's slides, from the table to ledger, evidence and features; on the command line too."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from made_up_sections import MPP, block, brightfield, cells, he, ihc, painted, turned
+from metasight.cli import main
+from metasight.cohort.canonical import pseudonym
+from metasight.cohort.settings import CohortSettings
+from metasight.cohort.slide_table import read_slide_table
+from metasight.engine.progress import Silent
+from metasight.engine.store import Store
+from metasight.errors import TableError
+from metasight.ledger import Ledger
+from metasight.pipeline import measure_slides, unmeasured
+from metasight.plan import cohort_step, slide_steps
+from metasight.study import read_study
+from slide_files import write_fluorescence, write_pyramid
+
+MARKERS = ("Pan-CK", "CD3", "CD20")
+
+
+@pytest.fixture(scope="module")
+def slides(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small sections of made-up blocks, good and bad."""
+    folder = tmp_path_factory.mktemp("slides")
+    b = block(4, side_px=170)
+    rng = np.random.default_rng(0)
+    first = painted(b, cells(b, rng), rng)
+    write_pyramid(folder / "he.svs", he(first, rng), mpp=MPP, levels=2)
+    for i, marker in enumerate(MARKERS):
+        rng = np.random.default_rng([1, i])
+        image = ihc(painted(b, cells(b, rng), rng), marker, rng)
+        write_pyramid(
+            folder / f"{marker}.svs", turned(image, 25.0 * i, (9.0, 5.0)), mpp=MPP, levels=2
+        )
+    planes = [0.6 * first["nuclei"]] + [
+        0.5 * np.clip(first[m] - 0.4 * first["nuclei"], 0, 1) for m in MARKERS
+    ]
+    noise = rng.normal(0, 0.004, (4, *b.size))
+    light = np.clip(np.stack(planes) + 0.02 + 0.03 * first["tissue"] + noise, 0, 1) * 40_000
+    write_fluorescence(folder / "if.ome.tif", light.astype(np.uint16), ["DAPI", *MARKERS], mpp=MPP)
+    empty = brightfield(np.zeros((*b.size, 3)), rng)
+    write_pyramid(folder / "empty.svs", empty, mpp=MPP, levels=2)
+    data = (folder / "he.svs").read_bytes()
+    (folder / "cut.svs").write_bytes(data[: len(data) // 3])
+    return folder
+
+
+SLIDES = """
+[slides]
+path = "slides.csv"
+id = "patient"
+folder = "{folder}"
+"""
+
+
+@pytest.fixture(scope="module")
+def study(slides: Path, tmp_path_factory: pytest.TempPathFactory, made_up) -> Path:
+    """A made-up breast study, the first patients of which have slides."""
+    folder = tmp_path_factory.mktemp("study")
+    patients, text = made_up
+    patients.to_csv(folder / "patients.csv", index=False)
+    text = "\n".join(line for line in text.splitlines() if "no slides in a test" not in line)
+    ids = patients["id"].tolist()
+    rows = [
+        (ids[0], "he.svs", "H&E", ""),
+        *((ids[0], f"{m}.svs", "IHC", m) for m in MARKERS),
+        (ids[1], "cut.svs", "H&E", ""),
+        (ids[2], "empty.svs", "H&E", ""),
+        (ids[3], "if.ome.tif", "fluorescence", ";".join(MARKERS)),
+        (ids[4], "not-there.svs", "H&E", ""),
+    ]
+    table = pd.DataFrame(rows, columns=["patient", "file", "stain", "markers"])
+    table.to_csv(folder / "slides.csv", index=False)
+    (folder / "study.toml").write_text(text + SLIDES.format(folder=slides), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def measured(study: Path) -> tuple[Path, Store]:
+    read = read_study(study)
+    store = Store(read.store)
+    measure_slides(read, store, scheduler="inline", progress=Silent())
+    return study, store
+
+
+def patient_of(study: Path, number: int) -> str:
+    ids = pd.read_csv(study / "patients.csv", dtype=str)["id"].tolist()
+    return pseudonym(ids[number], read_study(study).settings.salt)
+
+
+def told(measured: tuple[Path, Store], number: int) -> dict:
+    study, store = measured
+    name = f"slides of {patient_of(study, number)}"
+    step = next(s for s in slide_steps(read_study(study)) if s.name == name)
+    return json.loads((store.path(step.key) / "patient.json").read_text("utf-8"))
+
+
+def test_serial_sections_are_aligned_and_measured_together(measured) -> None:
+    found = told(measured, 0)
+    assert found["evidence"]["he_quality_sufficient"] is True
+    assert found["evidence"]["slide_artefacts"] is False
+    assert found["evidence"]["mihc_sections"] is True
+    assert found["evidence"]["sections_alignable"] is True
+    assert found["evidence"]["tumour_area_percent"] > 5
+    assert found["features"]["t_cells_per_mm2"] > 100
+    # positions of cells of different sections say nothing of each other
+    assert found["features"]["mixing_score_ratio"] is None
+    stages = {e["stage"] for e in found["ledger"]}
+    assert stages == {"slide quality", "markers", "alignment", "tissue maps"}
+
+
+def test_a_multiplex_section_is_measured_cell_by_cell(measured) -> None:
+    found = told(measured, 3)
+    assert found["evidence"]["mihc_sections"] is True
+    assert found["evidence"]["he_quality_sufficient"] is False  # there is none
+    assert found["features"]["mixing_score_ratio"] is not None
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [(1, "cut off|beyond|damaged|part"), (2, "Tissue: 0 mm²"), (4, "not there")],
+)
+def test_a_bad_slide_has_a_ledger_row_and_the_others_go_on(measured, number, reason) -> None:
+    found = told(measured, number)
+    assert found["evidence"]["he_quality_sufficient"] is False
+    (row,) = [e for e in found["ledger"] if e["stage"] == "slide quality"]
+    assert row["criterion"] == "I5"
+    assert row["verdict"] in {"failed", "excluded"}
+    assert re.search(reason, row["reason"])
+
+
+def test_evidence_reaches_eligibility_and_features_the_table(measured) -> None:
+    study, store = measured
+    folder = store.make(cohort_step(read_study(study)))
+    ledger = Ledger.from_parquet(folder / "ledger.parquet").to_frame()
+    mine = ledger[(ledger.patient == patient_of(study, 0)) & (ledger.stage != "reading")]
+    verdicts = dict(zip(mine.criterion, mine.verdict, strict=False))
+    assert verdicts["I5"] == "kept"
+    cut = ledger[(ledger.patient == patient_of(study, 1)) & (ledger.criterion == "I5")]
+    assert set(cut.verdict) >= {"excluded"}
+    spatial = pd.read_parquet(folder / "modality_spatial.parquet")
+    assert spatial.loc[patient_of(study, 0), "t_cells_per_mm2"] > 100
+    assert np.isnan(spatial.loc[patient_of(study, 1), "t_cells_per_mm2"])
+
+
+def test_nothing_is_measured_twice(measured) -> None:
+    study, _ = measured
+    assert unmeasured(read_study(study)) == ()
+
+
+def test_results_hold_no_identifier_and_no_path(measured) -> None:
+    study, store = measured
+    ids = pd.read_csv(study / "patients.csv", dtype=str)["id"].tolist()[:5]
+    for step in slide_steps(read_study(study)):
+        for path in store.path(step.key).rglob("*"):
+            if path.suffix in {".json", ".html"}:
+                text = path.read_text("utf-8")
+                assert not any(i in text for i in ids), path.name
+                assert "he.svs" not in text
+                assert str(study) not in text
+
+
+# ------------------------------------------------------------------ the table
+
+
+def settings(**slides: object) -> CohortSettings:
+    table = {"path": "slides.csv", "id": "patient", **slides}
+    return CohortSettings.model_validate(
+        {
+            "salt": "a salt for tests", "patients": {"path": "p.csv", "id": "id"},
+            "columns": {}, "slides": table,
+        }
+    )  # fmt: skip
+
+
+def test_every_wrong_row_is_named(tmp_path: Path) -> None:
+    (tmp_path / "slides.csv").write_text(
+        "patient,file,stain,markers\nA,a.svs,HE,\nA,b.svs,H&E,CD3\nA,c.svs,IHC,\n"
+        "A,d.svs,IHC,CD3;CD20\n,e.svs,H&E,\nA,b.svs,H&E,\nA,,H&E,\n"
+    )
+    with pytest.raises(TableError) as caught:
+        read_slide_table(tmp_path, settings())
+    found = {(p.row, p.problem) for p in caught.value.problems}
+    assert found == {
+        (2, "unknown stain"), (3, "an H&E section carries no marker"), (4, "IHC without a marker"),
+        (5, "several markers on one DAB section"), (6, "no patient id"),
+        (7, "the same file as in row 3"),
+    }  # fmt: skip
+
+
+def test_resolution_of_single_files(tmp_path: Path) -> None:
+    (tmp_path / "slides.csv").write_text("patient,file,stain\nA,a.svs,H&E\nA,b.svs,H&E\n")
+    rows = read_slide_table(tmp_path, settings(mpp=0.5, mpp_of={"b.svs": 0.25}))
+    assert [r.mpp for r in rows] == [0.5, 0.25]
+    assert [r.name[-4:] for r in rows] == ["HE-1", "HE-2"]
+
+
+# ------------------------------------------------------------------ the command line
+
+
+def test_check_goes_on_after_a_bad_slide(slides: Path, tmp_path: Path, capsys) -> None:
+    arguments = ["slides", "check", "-o", str(tmp_path / "out")]
+    for name in ("cut.svs", "he.svs", "empty.svs"):
+        arguments += ["-i", str(slides / name)]
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 1  # one could not be read
+    found = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
+    assert [f["sufficient"] for f in found] == [False, True, False]
+    assert "failed" in found[0]
+    assert cv2.imread(str(tmp_path / "out" / "slide-002" / "overview.png")) is not None
+    assert "cut.svs" not in capsys.readouterr().out
+
+
+def test_align_on_the_command_line(slides: Path, tmp_path: Path, capsys) -> None:
+    files = [a for m in ("he.svs", "CD3.svs") for a in ("-i", str(slides / m))]
+    with pytest.raises(SystemExit) as stop:
+        main(["slides", "align", *files, "-o", str(tmp_path)])
+    assert stop.value.code == 0
+    found = json.loads((tmp_path / "alignment.json").read_text("utf-8"))
+    assert found["accepted"], found["reasons"]
+    assert found["error_p90_um"] < 100
+    assert (tmp_path / "transform.npz").is_file()
+    assert "Accepted" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("file", "stain", "markers", "message"),
+    [
+        ("he.svs", "IHC", "CD3", "H&E section was given as DAB"),
+        ("if.ome.tif", "fluorescence", "Pan-CK;CD8", "CD8"),
+        ("CD3.svs", "fluorescence", "CD3", "brightfield and is given as fluorescence"),
+    ],
+)
+def test_what_is_given_as_something_else(
+    slides: Path, tmp_path: Path, file: str, stain: str, markers: str, message: str
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(
+            ["slides", "map", "-i", str(slides / file), "--stain", stain, "--markers", markers,
+             "-o", str(tmp_path / "out")]
+        )  # fmt: skip
+    assert stop.value.code == 1
+    (found,) = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
+    assert message in found["failed"]
+
+
+def test_swapped_channels(slides: Path, tmp_path: Path) -> None:
+    """DAPI's plane under the name of CD3."""
+    import tifffile
+
+    planes = tifffile.imread(slides / "if.ome.tif")
+    path = write_fluorescence(
+        tmp_path / "s.ome.tif", planes, ["CD3", "Pan-CK", "DAPI", "CD20"], mpp=MPP
+    )
+    with pytest.raises(SystemExit) as stop:
+        main(["slides", "map", "-i", str(path), "--markers", ";".join(MARKERS),
+              "-o", str(tmp_path / "out")])  # fmt: skip
+    assert stop.value.code == 1
+    (found,) = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
+    assert "does not look nuclear" in found["failed"]
