@@ -202,6 +202,7 @@ def see_pairs(path: Path, each: int, seed: int) -> None:
                 "extent_um": result.error.tile_um * 16, "radius_um": checked.radius_um,
                 "diagonal_um": fixed.diagonal_um, "overlap": result.overlap,
                 "at": checked.points_um.tolist(), "distance": checked.distance_um.tolist(),
+                "score": checked.score.tolist(),
                 "tiles": tiles.tolist(), "points": points.tolist() if pair.related else [],
                 "error": (errors(pair, result.transform) * fixed.diagonal_um).tolist()
                 if pair.related else [],
@@ -217,7 +218,7 @@ def gate(path: Path) -> None:
         pair["checked"] = predicted.Check(
             points_um=np.array(pair["at"]).reshape(-1, 2),
             distance_um=np.array(pair["distance"]),
-            score=np.zeros(len(pair["distance"])),
+            score=np.array(pair["score"]),
             radius_um=pair["radius_um"],
         )
         error = np.array(pair["error"])

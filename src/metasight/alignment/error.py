@@ -26,6 +26,7 @@ _REACH = 1.2  # tiles: how far a block speaks for its surroundings
 _PRIOR_BLOCKS = 2.0  # weight of the whole section's blocks against those near a tile
 _NEAR = 0.015  # of the section's extent
 _OVERLAPPING = 4.0
+_LEAST_SCORE = 0.01
 _FINEST = 0.0005  # of the extent: half a pixel
 _LEAST_TISSUE = 0.1
 # quantiles 0.05, 0.15 … 0.95 and 0.9 of the standard normal distribution
@@ -124,7 +125,7 @@ class Calibration:
 
 
 # python bench/alignment.py --pairs F && python bench/alignment.py --gate F
-CALIBRATION = Calibration(factor_p50=0.0574, power_p50=0.5, factor_p90=0.6377, power_p90=0.75)
+CALIBRATION = Calibration(factor_p50=0.1115, power_p50=0.6, factor_p90=0.9618, power_p90=0.8)
 
 
 def check(pair: Pair, placement: Placement, refined: tuple[Refined, ...]) -> Check:
@@ -196,16 +197,19 @@ def in_place(checked: Check, extent_um: float) -> float:
 def local_distance(checked: Check, centres_um: Floats, extent_um: float) -> Floats:
     """Median distance of the blocks round each point, as a share of the extent, (n,).
 
-    Blocks are weighted by nearness; all blocks of the section together hold each median back.
+    Blocks are weighted by nearness and by how well they fit; all blocks of the section together
+    hold each median back.
     """
     n = len(checked.points_um)
     if n == 0:
         return np.full(len(centres_um), checked.radius_um / extent_um)
     order = np.argsort(checked.distance_um, kind="stable")
     points, distance = checked.points_um[order], checked.distance_um[order]
+    trust = np.maximum(checked.score[order], _LEAST_SCORE) ** 2
     reach = _REACH * extent_um / TILES
     away = np.linalg.norm(points[None, :, :] - centres_um[:, None, :], axis=2) / reach
-    total = np.cumsum(np.exp(-0.5 * away**2) + _PRIOR_BLOCKS / n, axis=1)
+    weight = (np.exp(-0.5 * away**2) + _PRIOR_BLOCKS / n) * trust
+    total = np.cumsum(weight, axis=1)
     middle = (total < total[:, -1:] / 2).sum(axis=1)
     return np.asarray(distance[np.minimum(middle, n - 1)] / extent_um, dtype=np.float64)
 
