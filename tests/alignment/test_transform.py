@@ -5,6 +5,8 @@ import pytest
 import shapely
 
 from alignment.made_up import bent_transform, grid, torn_transform, turn
+from metasight.alignment.field import Field
+from metasight.alignment.placement import Piece, Placement
 from metasight.alignment.transform import Transform
 from metasight.errors import AlignmentError
 
@@ -14,6 +16,21 @@ def test_inverse_undoes_a_bend():
     moved = transform.points(grid())
     assert np.linalg.norm(moved - grid() @ turn(25)[:, :2].T - [300, -80], axis=1).max() > 5
     np.testing.assert_allclose(transform.inverse().points(moved), grid(), atol=0.01)
+
+
+def test_a_fold_has_no_inverse_and_says_so():
+    coefficients = np.zeros((11, 13, 2))
+    coefficients[:, 6:, 0] = -900.0  # 900 µm back within 200 µm
+    field = Field(spacing_um=200.0, origin_um=(0.0, 0.0), coefficients_um=coefficients)
+    folded = Transform.of(Placement.whole(Piece(matrix=turn(0.0), field=field), (2000, 1500)))
+    with pytest.raises(AlignmentError, match="folds"):
+        folded.inverse().points(grid())
+
+
+def test_points_far_outside_have_an_inverse_too():
+    far = np.array([[-3000.0, 500.0], [9000.0, -4000.0]])
+    transform = bent_transform()
+    np.testing.assert_allclose(transform.inverse().points(transform.points(far)), far, atol=0.01)
 
 
 def test_inverse_undoes_a_tear():

@@ -107,7 +107,7 @@ def deform(
     if piece.field is not None:
         wanted = wanted + piece.field.at(matches.points_um)
     smooth = stiffness * bending(shape) + _TINY * sp.eye_array(shape[0] * shape[1])
-    weight, scale = matches.weight, max(4 * precision_um, precision_um)
+    weight, scale = matches.weight, 4 * precision_um
     coefficients = np.zeros((shape[0] * shape[1], 2))
     for _ in range(_ROUNDS // 2):
         weighted = design.T.multiply(weight).tocsr()

@@ -20,6 +20,7 @@ Labels = NDArray[np.uint8]
 
 _ROUNDS = 30
 _CLOSE_UM = 1e-3
+_SINGULAR = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,13 @@ class Piece:
         return moved if self.field is None else moved + self.field.at(fixed_um)
 
     def back(self, moving_um: Points) -> Points:
-        """Where points of the moving section lie on the fixed one (Newton's method)."""
+        """Where points of the moving section lie on the fixed one (Newton's method).
+
+        Raises
+        ------
+        AlignmentError
+            The displacement folds there, so that there is no one answer.
+        """
         linear = self.matrix[:, :2]
         fixed: Points = np.asarray(
             np.linalg.solve(linear, (moving_um - self.matrix[:, 2]).T).T, dtype=np.float64
@@ -59,11 +66,16 @@ class Piece:
         for _ in range(_ROUNDS):
             off = moving_um - self.points(fixed)
             if float(np.abs(off).max(initial=0.0)) < _CLOSE_UM:
-                break
+                return fixed
             slope = linear + self.field.gradient(fixed)
+            if float(np.abs(np.linalg.det(slope)).min()) < _SINGULAR:
+                break
             step = np.linalg.solve(slope, off[:, :, None])[:, :, 0]
             fixed = np.asarray(fixed + step, dtype=np.float64)
-        return fixed
+        raise AlignmentError(
+            "the displacement folds and has no inverse",
+            remedy="Align the pair again; a transform made here never folds",
+        )
 
     def area_change(self, fixed_um: Points) -> NDArray[np.float64]:
         """Jacobian determinant relative to the affine map's, (n,): 1 is no change, < 0 a fold."""
