@@ -17,7 +17,10 @@ EXTRAS = {
     "cluster": ("dask_jobqueue", "Slurm clusters"),
     "biology": ("gseapy", "gene-set analysis (later stages)"),
 }
-NEEDED = ("numpy", "pandas", "pyarrow", "numba", "greenwood", "sklearn", "distributed", "typst")
+NEEDED = (
+    "numpy", "pandas", "pyarrow", "numba", "greenwood", "sklearn", "distributed", "typst",
+    "cv2", "openslide", "tifffile", "imagecodecs", "skimage", "shapely",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

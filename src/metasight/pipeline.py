@@ -22,6 +22,7 @@ from metasight.errors import StudyError
 from metasight.plan import Plan, plan_study, plan_validation, slide_steps
 from metasight.provenance import hash_file
 from metasight.steps.files import read_json, write_json
+from metasight.steps.slides import PATIENT
 from metasight.study import Study
 
 
@@ -129,17 +130,20 @@ def publish(study: Study, plan: Plan, store: Store) -> Path:
     """
     name = str(plan.report.argument.provenance["run"])
     final = study.results / name
+    parts = {s.name.removeprefix(PATIENT): s for s in plan.slides}
+    made = [("", plan.collected), ("", plan.report)]
+    made += [(f"slides/{patient}/", step) for patient, step in parts.items()]
     whole = {
-        name: size
-        for made in (plan.collected, plan.report)
-        for name, size in read_json(store.path(made.key) / LISTING).items()
+        place + name: size
+        for place, step in made
+        for name, size in read_json(store.path(step.key) / LISTING).items()
     }
     if final.is_dir() and not is_whole(final, whole):
         shutil.rmtree(final)  # a file was deleted or shortened: put it all back
     if not final.is_dir():
         scratch = study.results / f".{name}-{os.getpid()}"
-        for made in (plan.collected, plan.report):
-            shutil.copytree(store.path(made.key), scratch, dirs_exist_ok=True,
+        for place, step in made:
+            shutil.copytree(store.path(step.key), scratch / place, dirs_exist_ok=True,
                             ignore=shutil.ignore_patterns(LISTING))  # fmt: skip
         try:
             os.rename(scratch, final)

@@ -77,6 +77,8 @@ class Plan:
         Headline first.
     pending
         Steps without a result when the plan was made, and why.
+    slides
+        Steps that measured a patient's slides; their sheets and maps go into the results.
     skipped
         Endpoints that cannot be analysed, each with the reason.
     """
@@ -87,6 +89,7 @@ class Plan:
     report: Step
     analyses: tuple[Analysis, ...]
     pending: tuple[Pending, ...]
+    slides: tuple[Step, ...] = ()
     skipped: tuple[str, ...] = ()
 
 
@@ -123,6 +126,7 @@ def plan_study(study: Study) -> Plan:
         report=report,
         analyses=analyses,
         skipped=tuple(skipped),
+        slides=cohort.needs,
         pending=(*waiting, *pending(planned, store, study.memory)),
     )
 
@@ -172,6 +176,7 @@ def plan_validation(
         collected=collected,
         report=written,
         analyses=(analysis,),
+        slides=cohort.needs,
         pending=(),
     )
 

@@ -13,7 +13,8 @@ from typing import Any
 
 REPORTED_PACKAGES = (
     "metasight", "numpy", "scipy", "pandas", "pyarrow", "numba", "greenwood",
-    "scikit-learn", "dask", "distributed", "matplotlib", "typst", "pydantic",
+    "scikit-learn", "scikit-image", "opencv-python-headless", "openslide-python", "tifffile",
+    "imagecodecs", "shapely", "dask", "distributed", "matplotlib", "typst", "pydantic",
 )  # fmt: skip
 
 

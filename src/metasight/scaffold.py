@@ -63,6 +63,7 @@ def study_toml(
         '# path = "genes.csv"',
         '# id = "patient_id"',
         "",
+        *_slides(protocol),
         "# Canonical variable = your column. With another unit, codes or date format:",
         '#   tumour_size_mm = { column = "size", unit = "cm" }',
         '#   er_positive = { column = "er", values = { pos = true, neg = false } }',
@@ -102,6 +103,21 @@ def study_toml(
     return "\n".join(parts) + "\n"
 
 
+def _slides(protocol: Protocol) -> list[str]:
+    if not any(c.evidence == "slide quality" for c in protocol.criterion):
+        return []
+    return [
+        "# Slides: a table with a row a slide (columns patient, file, stain, markers).",
+        "# [slides]",
+        '# path = "slides.csv"',
+        '# id = "patient"',
+        '# folder = "slides"          # where the files are',
+        "# mpp = 0.25                # micrometres a pixel, where files do not say it",
+        '# mpp_of = { "s1.svs" = 0.5 }',
+        "",
+    ]
+
+
 def _mapping(protocol: Protocol, columns: dict[str, str]) -> list[str]:
     lines: list[str] = []
     for role, title in _ROLES.items():
@@ -123,7 +139,9 @@ def _criterion(name: str, text: str, evidence: str) -> str:
     if evidence.startswith("table"):
         return f'# {name} = "…"   # {_one_line(text)}'
     about = _one_line(f"{text} ({evidence})")
-    return f'{name} = "this version of metasight reads no images"   # {about}'
+    if evidence.startswith("CT"):
+        return f'{name} = "this version of metasight reads no CT"   # {about}'
+    return f'{name} = "no slides are given in this study"   # {about}; delete it with [slides]'
 
 
 def _models(protocol: Protocol) -> list[str]:

@@ -168,6 +168,17 @@ class ModelDescription:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SlideStage:
+    """What became of slides at one stage, in ledger rows."""
+
+    stage: str
+    kept: int
+    excluded: int
+    failed: int
+    unknown: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportContents:
     """A run, ready to be written down.
 
@@ -203,6 +214,8 @@ class ReportContents:
         sha256 of metasight's source.
     demonstration
         Set when the study is a demonstration on public data: what it is.
+    slides
+        What became of slides, stage by stage; empty where the study has none.
     """
 
     title: str
@@ -226,3 +239,4 @@ class ReportContents:
     versions: Mapping[str, str]
     code: str
     demonstration: str = ""
+    slides: tuple[SlideStage, ...] = ()

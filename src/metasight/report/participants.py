@@ -31,6 +31,7 @@ def section(view: View) -> list[Block]:
     return [
         Heading(1, "Participants", "participants"),
         *_flow(view),
+        *_slides(view),
         *_not_assessed(view),
         Heading(2, "Characteristics", "characteristics"),
         *_characteristics(view),
@@ -86,6 +87,30 @@ def _two_populations(view: View, split: Branch) -> str:
             "under “Both populations”."
         )
     return text + f"Only “{lead}” is analysed."
+
+
+def _slides(view: View) -> Iterator[Block]:
+    stages = view.contents.slides
+    if not stages:
+        return
+    yield Heading(2, "Slides", "slides")
+    yield Paragraph(
+        "Every slide was judged before it was used; a slide that could not be read or is not good "
+        "enough has its row and its reason in the ledger, and the sheet of each patient's slides "
+        "(slides/PATIENT/sheet.html beside this report) shows what was measured."
+    )
+    yield DataTable(
+        "slides-table",
+        "What became of slides and section pairs, stage by stage.",
+        (
+            Column("Stage", weight=2),
+            *(numeric(c) for c in ("Kept", "Refused", "Not readable", "Unknown")),
+        ),
+        tuple(
+            Row((s.stage, str(s.kept), str(s.excluded), str(s.failed), str(s.unknown)))
+            for s in stages
+        ),
+    )
 
 
 def _not_assessed(view: View) -> Iterator[Block]:

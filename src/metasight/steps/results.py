@@ -23,6 +23,7 @@ from metasight.report.contents import (
     OptimismResult,
     ReportContents,
     SampleSizeResult,
+    SlideStage,
 )
 from metasight.report.document import write_report
 from metasight.steps.data import load_data
@@ -193,6 +194,25 @@ def report(inputs: Inputs, out: Path, argument: ResultsArgument) -> None:
     write_report(contents(inputs, argument), out)
 
 
+_SLIDE_STAGES = ("slide quality", "markers", "alignment", "tissue maps", "biomarkers")
+
+
+def _slide_stages(cohort: Path) -> tuple[SlideStage, ...]:
+    """Ledger rows of slides counted by stage and verdict, in the stages' order."""
+    entries = Ledger.from_parquet(cohort / "ledger.parquet").entries
+    stages = []
+    for stage in _SLIDE_STAGES:
+        counts = Counter(e.verdict for e in entries if e.stage == stage)
+        if counts:
+            stages.append(
+                SlideStage(
+                    stage=stage, kept=counts[Fate.KEPT], excluded=counts[Fate.EXCLUDED],
+                    failed=counts[Fate.FAILED], unknown=counts[Fate.UNKNOWN],
+                )
+            )  # fmt: skip
+    return tuple(stages)
+
+
 def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
     """Gather a report's contents from the results of the steps."""
     settings, protocol = argument.settings, argument.protocol
@@ -229,6 +249,7 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         single_centre_reason=settings.analysis.single_centre_reason,
         settings=settings.model_dump(mode="json", exclude={"salt"}),
         inputs=argument.provenance["tables"],
+        slides=_slide_stages(inputs["cohort"]),
         versions=argument.provenance["versions"],
         code=argument.provenance["code"],
         demonstration=settings.demonstration,
