@@ -37,6 +37,8 @@ class TileCache:
 
     def put(self, key: Hashable, tile: npt.NDArray[Any]) -> None:
         """Keep ``tile``, and drop those not used for longest to make room."""
+        if tile.nbytes > self.most_bytes:
+            return  # the others need not go for one that does not stay
         with self._lock:
             old = self._tiles.pop(key, None)
             self._bytes += tile.nbytes - (0 if old is None else old.nbytes)

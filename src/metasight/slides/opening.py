@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,8 @@ from metasight.errors import SlideError
 from metasight.slides.cache import TileCache
 from metasight.slides.picture import PictureReader
 from metasight.slides.reader import PyramidReader
-from metasight.slides.tiff import TiffReader, is_tiff_slide
+from metasight.slides.tiff import TiffReader
+from metasight.slides.tiff_index import is_tiff_slide
 from metasight.slides.vendor import OpenSlideReader
 
 ReaderName = Literal["tiff", "openslide", "picture"]
@@ -73,8 +75,11 @@ def reader_of(path: Path, *, name: str | None = None) -> ReaderName:
     """
     name = path.name if name is None else name
     path = _main_file(path, name)
-    with path.open("rb") as file:
-        head = file.read(4096)  # a DICOM file begins with 128 zeros
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)  # a DICOM file begins with 128 zeros
+    except OSError as error:
+        raise _unreadable(name, error) from error
     if not head.strip(b"\0"):
         raise SlideError(
             "the file is empty", where=name, value=f"{path.stat().st_size:,} bytes",
@@ -129,14 +134,29 @@ def _picture(path: Path, name: str, suffixes: tuple[str, ...]) -> ReaderName:
 
 
 def _main_file(path: Path, name: str) -> Path:
-    if path.is_dir():
-        series = sorted(path.glob("*.dcm"))
-        if not series:
-            raise SlideError(
-                "the folder holds no DICOM file", where=name,
-                remedy="Give a slide's file, or the folder of one DICOM series",
-            )  # fmt: skip
-        return series[0]
-    if not path.is_file():
+    try:
+        if path.is_dir():
+            return _of_series(path, name)
+        is_there = path.is_file()
+    except OSError as error:
+        raise _unreadable(name, error) from error
+    if not is_there:
         raise SlideError("the file is not there", where=name, remedy="Check its path")
     return path
+
+
+def _of_series(folder: Path, name: str) -> Path:
+    series = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".dcm")
+    if not series:
+        raise SlideError(
+            "the folder holds no DICOM file", where=name,
+            remedy="Give a slide's file, or the folder of one DICOM series",
+        )  # fmt: skip
+    return series[0]
+
+
+def _unreadable(name: str, error: OSError) -> SlideError:
+    return SlideError(
+        "the file cannot be read", where=name, value=errno.errorcode.get(error.errno or 0, ""),
+        remedy="Check that it may be read, and that its disk or network share is there",
+    )  # fmt: skip

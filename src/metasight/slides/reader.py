@@ -29,6 +29,7 @@ RGB = ("red", "green", "blue")
 PLAUSIBLE_MPP = (0.05, 20.0)
 _SAME_RATIO = 0.02  # pixels of a scanner are square to about a part in a thousand
 _SAME_SCALE = 1e-4
+_ROUNDED_PX = 2.0  # a level of a level is cut off twice
 _FINER_THAN_SCANNED = 0.95
 _SMALL_BESIDE = 2.0
 _MOST_PIXELS_AT_ONCE = 48_000_000  # of the level that is read from
@@ -325,21 +326,39 @@ class PyramidReader(ABC):
         return pixels
 
 
-def level_downsamples(sizes: Sequence[tuple[int, int]]) -> tuple[Level, ...]:
+def level_downsamples(sizes: Sequence[tuple[int, int]], *, name: str) -> tuple[Level, ...]:
     """Levels with the factor that they were made with.
 
     A level's last column is cut off where the width is odd, so the ratio of two widths is not
-    quite the factor: with 2221 of 4443 pixels it is 2, not 2.0005.
+    quite the factor: with 2221 of 4443 pixels it is 2, not 2.0005. Where it is no whole number
+    the longer side tells it best: a cut-off pixel of 50 is 2 %, of 20,000 nothing.
+
+    Raises
+    ------
+    SlideError
+        A level does not show the whole slide, or is larger than it.
     """
-    width, height = sizes[0]
+    full = sizes[0]
+    longer = 0 if full[0] >= full[1] else 1
     out = []
-    for w, h in sizes:
-        ratio = max(width / w, height / h)  # never past the last column
+    for size in sizes:
+        ratio = full[longer] / size[longer]
         whole = round(ratio)
-        made_with_it = all(
-            n // whole <= m <= -(-n // whole) for n, m in ((width, w), (height, h))
-        )  # fmt: skip
-        out.append(Level(width=w, height=h, downsample=float(whole) if made_with_it else ratio))
+        made_with_it = whole >= 1 and all(
+            n // whole <= m <= -(-n // whole) for n, m in zip(full, size, strict=True)
+        )
+        fits = all(
+            abs(n / ratio - m) <= _ROUNDED_PX + _SAME_RATIO * m
+            for n, m in zip(full, size, strict=True)
+        )
+        if not made_with_it and (not fits or ratio < 1):
+            raise SlideError(
+                "a level of the slide does not show what its first one shows", where=name,
+                value=f"{size[0]} × {size[1]} of {full[0]} × {full[1]} pixels",
+                remedy="Export the slide again; every level must show all of it",
+            )  # fmt: skip
+        downsample = float(whole) if made_with_it else ratio
+        out.append(Level(width=size[0], height=size[1], downsample=downsample))
     return tuple(out)
 
 

@@ -84,8 +84,9 @@ def _weights(
     share /= share.sum(axis=1, keepdims=True)
     if not in_256ths:
         return begin, share.astype(np.float32)
-    whole = np.rint(share * 256).astype(np.int64)
-    whole[np.arange(count), whole.argmax(axis=1)] += 256 - whole.sum(axis=1)
+    # Sums are rounded and not shares: whatever run of pixels is bright weighs what it should to
+    # within a 256th, where the errors of rounded shares would add up over the run.
+    whole = np.diff(np.rint(np.cumsum(share, axis=1) * 256), axis=1, prepend=0)
     return begin, whole.astype(np.uint16)
 
 

@@ -40,7 +40,7 @@ class TileGrid:
     step: int
 
     def __post_init__(self) -> None:
-        if self.tile_size < 1 or self.step < 1 or self.mpp <= 0:
+        if self.tile_size < 1 or self.step < 1 or not self.mpp > 0:
             raise ValueError("tile size, step and mpp must be above 0")
 
     @property

@@ -46,13 +46,14 @@ class OpenSlideReader(PyramidReader):
             raise SlideError(
                 "the file is no slide that OpenSlide knows", where=name, remedy=_EXPORT_AGAIN
             ) from error
-        except (openslide.OpenSlideError, FileNotFoundError) as error:
+        except (openslide.OpenSlideError, OSError) as error:
             raise SlideError(
                 "the slide, or a file that belongs to it, is missing or damaged", where=name,
                 value=type(error).__name__, remedy=_EXPORT_AGAIN,
             ) from error  # fmt: skip
         properties = self._slide.properties
         try:
+            levels = level_downsamples(self._slide.level_dimensions, name=name)
             resolution = checked_mpp(
                 *(_number(properties.get(f"openslide.mpp-{axis}")) for axis in "xy"),
                 name=name, override=mpp,
@@ -67,7 +68,7 @@ class OpenSlideReader(PyramidReader):
         super().__init__(
             name=name,
             software=f"OpenSlide {openslide.__library_version__}",
-            levels=level_downsamples(self._slide.level_dimensions),
+            levels=levels,
             mpp=resolution,
             channels=RGB,
             dtype=np.dtype(np.uint8),
@@ -80,7 +81,8 @@ class OpenSlideReader(PyramidReader):
 
     def read_level(self, level: int, region: Region, reduction: int) -> Pixels:
         """Pixels of one level; OpenSlide has no smaller decoding, so ``reduction`` is 1."""
-        downsample = self.levels[level].downsample
+        # OpenSlide's own factor, a mean of both sides' ratios: it divides by it again
+        downsample = self._slide.level_downsamples[level]
         corner = round(region.x * downsample), round(region.y * downsample)
         try:
             image = self._slide.read_region(corner, level, (region.width, region.height))
