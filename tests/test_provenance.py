@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from metasight import provenance
-from metasight.provenance import hash_code, hash_file, hash_json, versions
+from metasight.provenance import hash_code, hash_file, hash_json, hash_large_file, versions
 
 
 def test_json_hash_does_not_depend_on_order():
@@ -36,3 +37,20 @@ def test_versions_name_what_computes():
     found = versions()
     assert found["metasight"] != "not installed"
     assert {"python", "numpy", "greenwood"} <= set(found)
+
+
+def test_large_file_hash_sees_size_and_pieces(tmp_path):
+    rng = np.random.default_rng(0)
+    data = bytearray(rng.bytes(6_000_000))
+    (tmp_path / "x").write_bytes(data)
+    before = hash_large_file(tmp_path / "x")
+    assert hash_large_file(tmp_path / "x") == before
+    for at in (0, 5_999_999):
+        other = data.copy()
+        other[at] ^= 1
+        (tmp_path / "y").write_bytes(other)
+        assert hash_large_file(tmp_path / "y") != before
+    (tmp_path / "y").write_bytes(data + b"\0")
+    assert hash_large_file(tmp_path / "y") != before
+    (tmp_path / "small").write_bytes(b"abc")
+    assert hash_large_file(tmp_path / "small") != before

@@ -8,6 +8,7 @@ import pytest
 
 from metasight.leakage import Check
 from metasight.report.blocks import DataTable, Strong
+from metasight.report.contents import SlideStage
 from metasight.report.document import compose, write_report
 from metasight.report.findings import findings
 from metasight.report.html import to_html
@@ -200,3 +201,11 @@ def test_both_files_are_written(nodal, tmp_path):
     write_report(nodal, tmp_path)
     assert (tmp_path / "report.html").stat().st_size > 100_000
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
+
+
+def test_slides_are_counted_stage_by_stage(survival, survival_text):
+    stage = SlideStage(stage="slide quality", kept=7, excluded=2, failed=1, unknown=0)
+    text = words(replace(survival, slides=(stage,)))
+    assert "What became of slides" in text
+    assert "slide quality 7 2 1 0" in " ".join(text.split())
+    assert "What became of slides" not in survival_text

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -220,6 +225,32 @@ def test_check_goes_on_after_a_bad_slide(slides: Path, tmp_path: Path, capsys) -
     assert "failed" in found[0]
     assert cv2.imread(str(tmp_path / "out" / "slide-002" / "overview.png")) is not None
     assert "cut.svs" not in capsys.readouterr().out
+
+
+def test_a_killed_batch_goes_on_where_it_was(slides: Path, tmp_path: Path) -> None:
+    """kill -9 in the middle; the results are those of a batch that nobody disturbed."""
+    names = ["he.svs", *(f"{m}.svs" for m in MARKERS), "empty.svs"]
+    arguments = [sys.executable, "-m", "metasight", "slides", "check"]
+    for name in names:
+        arguments += ["-i", str(slides / name)]
+    disturbed, undisturbed = tmp_path / "a", tmp_path / "b"
+    running = subprocess.Popen(
+        [*arguments, "-o", str(disturbed)], stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    store = disturbed / ".metasight" / "store"
+    for _ in range(600):
+        if running.poll() is not None or list(store.glob("??/*/files.json")):
+            break
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert not (disturbed / "results.json").exists()
+    done = {p: p.stat().st_mtime_ns for p in store.glob("??/*/files.json")}
+    for out in (disturbed, undisturbed):
+        subprocess.run([*arguments, "-o", str(out)], check=True, stdout=subprocess.DEVNULL)
+    assert all(p.stat().st_mtime_ns == t for p, t in done.items())  # not made again
+    for path in sorted(undisturbed.rglob("slide-*/*")) + [undisturbed / "results.json"]:
+        assert path.read_bytes() == (disturbed / path.relative_to(undisturbed)).read_bytes()
 
 
 def test_align_on_the_command_line(slides: Path, tmp_path: Path, capsys) -> None:
