@@ -27,6 +27,8 @@ _EXPLAINED = 0.5  # of the support that the best tenth of the section has
 _CLEARLY = 2.0
 _CHANCE, _CHANCE_SPREAD = 0.1, 0.8  # support per block of the best of many wrong placements
 _FEWEST_BLOCKS = 8
+_LEAST_TISSUE = 0.5  # of a body's region must lie on moving tissue
+_MOST_CLAIMED = 0.4  # of a body's region: the fringe of a tear is seen by both sides
 _RESEMBLANCE_PX = 12.0
 
 
@@ -44,10 +46,11 @@ def bodies(pair: Pair, first: Candidate) -> tuple[Candidate, ...]:
     refused = np.zeros(pair.fixed.shape, np.float32)
     in_vain = 0
     while in_vain < _FAILURES and len(found) < _MOST_BODIES:
-        region = _unexplained(pair, found, refused)
+        explained = _explained(pair, found)
+        region = _unexplained(pair, explained, refused)
         if region is None:
             break
-        body = _body_in(pair, region, found)
+        body = _body_in(pair, region, found, _claimed(pair, explained, found))
         if body is None:
             refused = np.maximum(refused, region)
             in_vain += 1
@@ -56,23 +59,43 @@ def bodies(pair: Pair, first: Candidate) -> tuple[Candidate, ...]:
     return tuple(found)
 
 
-def _unexplained(pair: Pair, found: list[Candidate], refused: Image) -> Image | None:
-    """The largest connected region of tissue that no body explains; None if all are small."""
+def _explained(pair: Pair, found: list[Candidate]) -> list[Image]:
+    """Per body where it explains the fixed section, 0 or 1."""
     blocks, near = laid(pair), precision_um(pair)
-    best = np.zeros(pair.fixed.shape, np.float32)
+    maps = []
     for body in found:
         matches = pair.match(Piece(matrix=body.matrix), blocks)
-        best = np.maximum(best, _spread(matches.points_um, support(matches, 2 * near), pair))
-    tissue = pair.fixed.tissue > 0
+        maps.append(_spread(matches.points_um, support(matches, 2 * near), pair))
+    best = np.max(maps, axis=0)
     # what a block in place is worth differs between stains: this pair's own best tell
-    level = _EXPLAINED * float(np.percentile(best[tissue], 90))
-    open_ground = (best < level) & tissue & (refused == 0)
+    level = _EXPLAINED * float(np.percentile(best[pair.fixed.tissue > 0], 90))
+    return [np.asarray((m >= level) & (m >= best), dtype=np.float32) for m in maps]
+
+
+def _unexplained(pair: Pair, explained: list[Image], refused: Image) -> Image | None:
+    """The largest connected region of tissue that no body explains; None if all are small."""
+    tissue = pair.fixed.tissue > 0
+    open_ground = (np.max(explained, axis=0) == 0) & tissue & (refused == 0)
     _, label, stats, _ = cv2.connectedComponentsWithStats(open_ground.astype(np.uint8))
     stats[0, cv2.CC_STAT_AREA] = 0
     largest = int(np.argmax(stats[:, cv2.CC_STAT_AREA]))
     if stats[largest, cv2.CC_STAT_AREA] < _LEAST_SHARE * float(tissue.sum()):
         return None
     return np.asarray(label == largest, dtype=np.float32)
+
+
+def _claimed(pair: Pair, explained: list[Image], found: list[Candidate]) -> Image:
+    """Where the moving section's tissue is spoken for already, 0 or 1 on its grid."""
+    claimed = np.zeros(pair.moving.shape, np.float32)
+    for ground, body in zip(explained, found, strict=True):
+        back = Piece(matrix=_inverse(body.matrix))
+        claimed = np.maximum(claimed, warp(ground, pair.fixed, pair.moving, back))
+    return np.asarray(claimed > 0.5, dtype=np.float32)
+
+
+def _inverse(matrix: Floats) -> Floats:
+    linear = np.linalg.inv(matrix[:, :2])
+    return np.column_stack([linear, -linear @ matrix[:, 2]])
 
 
 def _spread(points_um: Floats, values: Floats, pair: Pair) -> Image:
@@ -89,7 +112,7 @@ def _spread(points_um: Floats, values: Floats, pair: Pair) -> Image:
     return np.asarray(near / np.maximum(there, few), dtype=np.float32)
 
 
-def _body_in(pair: Pair, region: Image, found: list[Candidate]) -> Candidate | None:
+def _body_in(pair: Pair, region: Image, found: list[Candidate], claimed: Image) -> Candidate | None:
     """The placement that explains a region; None if none does clearly better than what is known."""
     blocks, near = laid(pair), precision_um(pair)
     known = []
@@ -109,9 +132,22 @@ def _body_in(pair: Pair, region: Image, found: list[Candidate]) -> Candidate | N
         chance = _CHANCE + _CHANCE_SPREAD / np.sqrt(max(candidate.blocks, 1))
         strong = candidate.explained >= chance * candidate.blocks
         better = candidate.explained >= _CLEARLY * max(known)
-        if enough and strong and better:
+        if enough and strong and better and _free(pair, candidate, region, claimed):
             return candidate
     return None
+
+
+def _free(pair: Pair, body: Candidate, region: Image, claimed: Image) -> bool:
+    """Whether a region lies on moving tissue, and on tissue that no other body has.
+
+    Tissue is in one place only: two regions cannot both lie on the same piece of it.
+    """
+    piece = Piece(matrix=body.matrix)
+    tissue, taken = (
+        float((warp(image, pair.moving, pair.fixed, piece) * region).sum())
+        for image in (pair.moving.tissue, claimed)
+    )
+    return tissue >= _LEAST_TISSUE * float(region.sum()) and taken < _MOST_CLAIMED * tissue
 
 
 def share(pair: Pair, pieces: tuple[Piece, ...]) -> Labels:
