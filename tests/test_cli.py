@@ -59,7 +59,7 @@ def test_report_needs_results(breast_study, capsys):
 
 
 def test_our_own_mistakes_show_no_value_and_no_traceback(breast_study, capsys, monkeypatch):
-    def broken(study):
+    def broken(study, *, progress):
         raise KeyError("MRN-00001")
 
     monkeypatch.setattr("metasight.pipeline.screen", broken)

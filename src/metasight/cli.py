@@ -274,14 +274,14 @@ def slides_align(
 def slides_map(
     files: Files,
     output: Out,
-    markers: Markers,
+    markers: Markers = "",
     stain: StainOption = "fluorescence",
     mpp: Mpp = None,
     nuclear: Nuclear = "DAPI",
     reader: ReaderOption = None,
     scheduler: Scheduler = "inline",
 ) -> None:
-    """Turn marker sections into cells and cells per mm²."""
+    """Turn marker sections into cells and cells per mm²; H&E (--stain H&E) into nuclei."""
     from metasight import slide_batch
     from metasight.engine.progress import Bars
 

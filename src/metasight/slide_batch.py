@@ -99,8 +99,8 @@ def check(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> lis
 def map_markers(
     batch: Batch, out: Path, *, scheduler: str, progress: Progress
 ) -> list[dict[str, Any]]:
-    """Marker density of every file."""
-    if not batch.markers:
+    """Marker density of every file; of H&E the density of nuclei."""
+    if not batch.markers and batch.stain != "H&E":
         raise StudyError("no marker was named", remedy="Give --markers, with ; between them")
     arguments = batch.arguments(read_protocol(batch.protocol))
     checks = [_checking(a) for a in arguments]

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from metasight.errors import MarkerError
-from metasight.maps import whole_slide
 from metasight.maps.whole_slide import cells_of_slide
 from metasight.segmentation.agreement import match_centres
+from metasight.slides import blocks
 
 from .section import CHANNELS, MPP, paint, place
 
@@ -44,7 +44,7 @@ def tissue(pixels):
 
 
 def test_tiles_of_a_fluorescence_slide(section, monkeypatch):
-    monkeypatch.setattr(whole_slide, "_BLOCK", 256)
+    monkeypatch.setattr(blocks, "_BLOCK", 256)
     x, y, kind, pixels = section
     found = cells_of_slide(FakeSlide(pixels, MPP, CHANNELS), tissue(pixels), 4.0, MARKERS)
     for marker in MARKERS:

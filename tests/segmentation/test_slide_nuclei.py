@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 from metasight.errors import MarkerError
-from metasight.segmentation import slide_nuclei
 from metasight.segmentation.agreement import match_centres
 from metasight.segmentation.nucleus import (
     NucleusSettings,
@@ -12,6 +11,7 @@ from metasight.segmentation.nucleus import (
     nuclear_levels,
 )
 from metasight.segmentation.slide_nuclei import nuclei_on_slide
+from metasight.slides import blocks
 from metasight.slides.stain import background_colour
 
 
@@ -44,7 +44,7 @@ def picture(shared):
 
 
 def test_tiles_find_what_the_whole_picture_shows(picture, monkeypatch):
-    monkeypatch.setattr(slide_nuclei, "_TILE", 256)
+    monkeypatch.setattr(blocks, "_BLOCK", 256)
     slide = FakeSlide(picture, 0.5)
     tissue = np.ones((88, 88), dtype=bool)
     found = nuclei_on_slide(slide, tissue, 4.0)
@@ -65,7 +65,7 @@ def _all(slide):
 
 
 def test_only_tissue_is_looked_at(picture, monkeypatch):
-    monkeypatch.setattr(slide_nuclei, "_TILE", 256)
+    monkeypatch.setattr(blocks, "_BLOCK", 256)
     tissue = np.zeros((88, 88), dtype=bool)
     tissue[:16, :16] = True
     found = nuclei_on_slide(FakeSlide(picture, 0.5), tissue, 4.0)

@@ -249,7 +249,7 @@ def test_a_killed_batch_goes_on_where_it_was(slides: Path, tmp_path: Path) -> No
     for out in (disturbed, undisturbed):
         subprocess.run([*arguments, "-o", str(out)], check=True, stdout=subprocess.DEVNULL)
     assert all(p.stat().st_mtime_ns == t for p, t in done.items())  # not made again
-    for path in sorted(undisturbed.rglob("slide-*/*")) + [undisturbed / "results.json"]:
+    for path in [*sorted(undisturbed.rglob("slide-*/*")), undisturbed / "results.json"]:
         assert path.read_bytes() == (disturbed / path.relative_to(undisturbed)).read_bytes()
 
 
@@ -284,6 +284,18 @@ def test_what_is_given_as_something_else(
     assert stop.value.code == 1
     (found,) = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
     assert message in found["failed"]
+
+
+def test_nuclei_of_an_h_and_e(slides: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["slides", "map", "-i", str(slides / "he.svs"), "--stain", "H&E",
+              "-o", str(tmp_path / "out")])  # fmt: skip
+    assert stop.value.code == 0
+    (found,) = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
+    counts = {m["marker"]: m["per_mm2"] for m in found["markers"]}
+    assert counts["nuclei"] > counts["lymphocyte_like"] > 100
+    assert counts["nuclei"] > 1000  # 600 to 4,500 per mm² were strewn
+    assert (tmp_path / "out" / "slide-001" / "density.ome.tif").is_file()
 
 
 def test_swapped_channels(slides: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ holds its centre.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -38,16 +38,15 @@ from metasight.segmentation.nucleus import (
     haematoxylin_image,
     nuclear_levels,
 )
-from metasight.slides.reader import RGB, Pixels, Region, SlideReader
+from metasight.slides.blocks import tissue_blocks
+from metasight.slides.reader import RGB, Pixels, SlideReader
 from metasight.slides.stain import Stains, background_colour, deconvolve
 from metasight.slides.tiling import TileGrid
 
 WORKING_MPP = 0.5
-_BLOCK = 1024
 _MARGIN_UM = 60.0
 _SAMPLE_BLOCK = 512
 _SAMPLES = 16
-_LEAST_TISSUE = 0.02
 
 Progress = Callable[[int, int], None]
 
@@ -118,12 +117,13 @@ def cells_of_slide(
         reader: _Chromogenic | _Fluorescent = _Chromogenic(sample, mpp, markers[0], s)
     else:
         reader = _Fluorescent(sample, mpp, slide.channels, markers, s)
-    blocks = list(_blocks(slide, tissue, tissue_mpp, mpp))
+    blocks = list(tissue_blocks(slide, tissue, tissue_mpp, mpp=mpp, margin_um=_MARGIN_UM))
     parts = []
-    for number, (core, wide) in enumerate(blocks, start=1):
-        marked = reader.read(slide.read(wide, mpp), (wide.x * mpp, wide.y * mpp))
+    for number, block in enumerate(blocks, start=1):
+        corner_um = (block.wide.x * mpp, block.wide.y * mpp)
+        marked = reader.read(slide.read(block.wide, mpp), corner_um)
         if marked is not None:
-            parts.append(_within(marked, core, mpp))
+            parts.append(marked.take(block.owns(marked.x_um, marked.y_um, mpp)))
         if progress is not None:
             progress(number, len(blocks))
     return SlideMarkers(
@@ -214,35 +214,6 @@ def _sample(
     chosen = tiles[np.unique(np.linspace(0, len(tiles) - 1, _SAMPLES).astype(int))]
     parts = [slide.read(grid.region(r, c), mpp) for r, c in chosen.tolist()]
     return np.ascontiguousarray(np.concatenate(parts, axis=1))
-
-
-def _blocks(
-    slide: SlideReader, tissue: npt.NDArray[np.bool_], tissue_mpp: float, mpp: float
-) -> Iterator[tuple[Region, Region]]:
-    """Cores that hold tissue, row by row, and the same with a margin inside the slide."""
-    width, height = slide.size_at(mpp)
-    margin = int(np.ceil(_MARGIN_UM / mpp))
-    scale = mpp / tissue_mpp
-    for y in range(0, height, _BLOCK):
-        for x in range(0, width, _BLOCK):
-            core = Region(x=x, y=y, width=min(_BLOCK, width - x), height=min(_BLOCK, height - y))
-            part = tissue[
-                int(y * scale) : int(np.ceil((y + core.height) * scale)),
-                int(x * scale) : int(np.ceil((x + core.width) * scale)),
-            ]
-            if not part.any() or part.mean() < _LEAST_TISSUE:
-                continue
-            left, top = max(x - margin, 0), max(y - margin, 0)
-            right = min(x + core.width + margin, width)
-            bottom = min(y + core.height + margin, height)
-            yield core, Region(x=left, y=top, width=right - left, height=bottom - top)
-
-
-def _within(cells: Cells, core: Region, mpp: float) -> Cells:
-    column, row = np.floor(cells.x_um / mpp), np.floor(cells.y_um / mpp)
-    own = (column >= core.x) & (column < core.x + core.width)
-    own &= (row >= core.y) & (row < core.y + core.height)
-    return cells.take(own)
 
 
 def _joined(parts: list[Cells], markers: tuple[str, ...]) -> Cells:

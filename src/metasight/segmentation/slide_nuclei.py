@@ -8,7 +8,7 @@ lies: no nucleus is cut at a tile's border or counted twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,7 @@ from metasight.segmentation.nucleus import (
     haematoxylin_image,
     nuclear_levels,
 )
+from metasight.slides.blocks import Block, tissue_blocks
 from metasight.slides.reader import RGB, Pixels, Region, SlideReader
 from metasight.slides.stain import background_colour
 
@@ -33,7 +34,6 @@ Mask = npt.NDArray[np.bool_]
 
 WORKING_MPP = 0.5
 
-_TILE = 1024
 _MARGIN_UM = 60.0  # four standard deviations of the surroundings' Gaussian
 _OVERVIEW_MPP = 8.0
 _SAMPLED_TILES = 16
@@ -89,11 +89,14 @@ def nuclei_on_slide(
     """
     s = settings or NucleusSettings()
     nuclear = _nuclear_image(slide, nuclear_channel)
-    tiles = list(_tissue_tiles(slide, tissue, tissue_mpp, mpp))
-    if not tiles:
+    blocks = list(tissue_blocks(slide, tissue, tissue_mpp, mpp=mpp, margin_um=_MARGIN_UM))
+    if not blocks:
         raise MarkerError("the slide has no tissue to look for nuclei in", where=slide.name)
-    levels = _slide_levels(slide, tiles, nuclear, mpp, s)
-    found = [_of_tile(slide, core, nuclear, mpp, s, levels) for core in tiles]
+    levels = _slide_levels(slide, [b.core for b in blocks], nuclear, mpp, s)
+    found = [
+        _of_block(detect_nuclei(nuclear(slide.read(b.wide, mpp)), mpp, s, levels), b, mpp)
+        for b in blocks
+    ]
     return NucleusTable(
         **{
             name: np.concatenate([columns[name] for columns in found])
@@ -125,21 +128,6 @@ def _whole(slide: SlideReader, mpp: float) -> Pixels:
     return slide.read(Region(x=0, y=0, width=width, height=height), mpp)
 
 
-def _tissue_tiles(
-    slide: SlideReader, tissue: Mask, tissue_mpp: float, mpp: float
-) -> Iterator[Region]:
-    """Cores of the tiles that hold any tissue, row by row."""
-    width, height = slide.size_at(mpp)
-    scale = mpp / tissue_mpp
-    for y in range(0, height, _TILE):
-        for x in range(0, width, _TILE):
-            core = Region(x=x, y=y, width=min(_TILE, width - x), height=min(_TILE, height - y))
-            rows = slice(int(y * scale), int(np.ceil((y + core.height) * scale)))
-            columns = slice(int(x * scale), int(np.ceil((x + core.width) * scale)))
-            if tissue[rows, columns].any():
-                yield core
-
-
 def _slide_levels(
     slide: SlideReader,
     tiles: list[Region],
@@ -156,31 +144,9 @@ def _slide_levels(
     )
 
 
-def _of_tile(  # noqa: PLR0917
-    slide: SlideReader,
-    core: Region,
-    nuclear: Callable[[Pixels], Image],
-    mpp: float,
-    settings: NucleusSettings,
-    levels: NuclearLevels,
-) -> dict[str, npt.NDArray[np.generic]]:
-    margin = int(np.ceil(_MARGIN_UM / mpp))
-    width, height = slide.size_at(mpp)
-    left, top = max(core.x - margin, 0), max(core.y - margin, 0)
-    right = min(core.x + core.width + margin, width)
-    bottom = min(core.y + core.height + margin, height)
-    wide = Region(x=left, y=top, width=right - left, height=bottom - top)
-    found = detect_nuclei(nuclear(slide.read(wide, mpp)), mpp, settings, levels)
-    return _inside(found, core, (left * mpp, top * mpp), mpp)
-
-
-def _inside(
-    found: Nuclei, core: Region, corner_um: tuple[float, float], mpp: float
-) -> dict[str, npt.NDArray[np.generic]]:
-    x, y = found.x_um + corner_um[0], found.y_um + corner_um[1]
-    column, row = np.floor(x / mpp), np.floor(y / mpp)
-    own = (column >= core.x) & (column < core.x + core.width)
-    own &= (row >= core.y) & (row < core.y + core.height)
+def _of_block(found: Nuclei, block: Block, mpp: float) -> dict[str, npt.NDArray[np.generic]]:
+    x, y = found.x_um + block.wide.x * mpp, found.y_um + block.wide.y * mpp
+    own = block.owns(x, y, mpp)
     columns = {"x_um": x, "y_um": y} | {
         name: getattr(found, name)
         for name in ("area_um2", "amount", "contrast", "axis_ratio", "lymphocyte_like")

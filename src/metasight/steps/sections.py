@@ -28,9 +28,10 @@ from metasight.maps.density import DensityMap, density_from_cells
 from metasight.maps.markers import MarkerSettings
 from metasight.maps.ome import write_density_map
 from metasight.maps.tumour import TumourArea, tumour_from_marker
-from metasight.maps.whole_slide import Progress, SlideMarkers, cells_of_slide
+from metasight.maps.whole_slide import WORKING_MPP, Progress, SlideMarkers, cells_of_slide
 from metasight.maps.window import TissueWindow
 from metasight.protocol.study import Protocol
+from metasight.segmentation.slide_nuclei import nuclei_on_slide
 from metasight.slides.quality import Quality, Stain, judge, limits_of, overlay
 from metasight.slides.reader import RGB, PyramidReader, Region
 from metasight.steps.files import write_json
@@ -246,6 +247,48 @@ def map_markers(
     }
     write_json(out / "markers.json", found)
     return read, found
+
+
+def map_nuclei(slide: PyramidReader, tissue: Mask, tissue_mpp: float, out: Path) -> Found:
+    """Nuclei of an H&E and their density, all and those like a lymphocyte's.
+
+    An H&E carries no marker: what looks like a lymphocyte is not known to be a T or a B cell.
+    """
+    mpp = max(WORKING_MPP, slide.mpp)
+    table = nuclei_on_slide(slide, tissue, tissue_mpp, mpp=mpp)
+    cells = Cells(
+        x_um=table.x_um,
+        y_um=table.y_um,
+        type_code=table.lymphocyte_like.astype(np.int16),
+        type_names=("other", "lymphocyte_like"),
+        positive={
+            "nuclei": np.ones(len(table), dtype=np.bool_),
+            "lymphocyte_like": table.lymphocyte_like,
+        },
+    )
+    write_cells(out / "cells.parquet", cells)
+    window = TissueWindow(mask=tissue, spacing_um=tissue_mpp)
+    write_density_map(
+        density_from_cells(cells, window, spacing_um=_DENSITY_UM), out / "density.ome.tif"
+    )
+    found = {
+        "slide": slide.name,
+        "cells": len(cells),
+        "mpp": mpp,
+        "markers": [
+            {
+                "marker": name,
+                "positive": int(flags.sum()),
+                "per_mm2": float(flags.sum()) / window.area_mm2,
+                "threshold": None,
+                "rule": "shape and darkness",
+            }
+            for name, flags in cells.positive.items()
+        ],
+        "tissue_mm2": window.area_mm2,
+    }
+    write_json(out / "markers.json", found)
+    return found
 
 
 def write_cells(path: Path, cells: Cells) -> None:

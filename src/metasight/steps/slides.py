@@ -42,6 +42,7 @@ from metasight.steps.sections import (
     align_slides,
     check,
     map_markers,
+    map_nuclei,
     marker_settings,
     measure_section,
     read_cells,
@@ -79,7 +80,7 @@ def check_slide(inputs: Inputs, out: Path, argument: SlideArgument) -> None:
 
 
 def read_markers(inputs: Inputs, out: Path, argument: SlideArgument) -> None:
-    """Marked cells of one slide that is good enough."""
+    """Marked cells of one slide that is good enough; of an H&E its nuclei."""
     row = argument.slide
     checked = inputs[checking(row)]
     quality = read_json(checked / "quality.json")
@@ -90,6 +91,9 @@ def read_markers(inputs: Inputs, out: Path, argument: SlideArgument) -> None:
     tissue, mpp = read_tissue(checked / "tissue.npz")
     try:
         with opened(argument) as slide:
+            if row.stain == "H&E":
+                map_nuclei(slide, tissue, mpp, out)
+                return
             map_markers(
                 slide, tissue, mpp, out, markers=row.markers,
                 settings=marker_settings(argument.nuclear, argument.thresholds),
