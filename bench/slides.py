@@ -23,8 +23,9 @@ import numpy as np
 import openslide
 import tifffile
 
+from metasight.protocol.load import read_protocol
 from metasight.slides.opening import open_slide
-from metasight.slides.quality import judge
+from metasight.slides.quality import judge, limits_of
 from metasight.slides.reader import PyramidReader, Region
 from metasight.slides.reading import read_tiles
 from metasight.slides.tiling import TileGrid
@@ -224,9 +225,11 @@ def script(path: Path) -> float:
 
 
 def quality(path: Path) -> float:
+    limits = limits_of(read_protocol("breast-dmfs").definition, "H&E")
+
     def work() -> None:
         with open_slide(path) as slide:
-            judge(slide, stain="H&E")
+            judge(slide, "H&E", limits)
 
     return cpu(work)
 
@@ -236,6 +239,7 @@ import sys, time, resource, json
 import cv2; cv2.setNumThreads(1)
 import numpy as np
 from pathlib import Path
+from metasight.protocol.load import read_protocol
 from metasight.slides.opening import open_slide
 from metasight.slides.reading import read_tiles
 from metasight.slides.tiling import TileGrid

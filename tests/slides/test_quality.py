@@ -78,6 +78,15 @@ def test_pen_is_found_on_the_marked_thumbnails(shared: Path, tmp_path: Path, col
     assert small[~cv2.dilate(ink.astype(np.uint8), np.ones((61, 61))).astype(bool)].mean() < 0.03
 
 
+def test_a_blue_counterstain_is_not_ink(shared: Path) -> None:
+    """A clean biopsy with haematoxylin alone, which absorbs red more than green."""
+    path = shared / "data/slides/histolab-wsi/kidney-48-5.tif"
+    with open_slide(path, mpp=20.0) as slide:
+        quality = judge(slide, "IHC", limits_of(PROTOCOL.definition, "IHC"))
+    assert quality["tissue_area_mm2"] > 1
+    assert quality["pen_percent"] < 1
+
+
 # ------------------------------------------------------------------ focus
 
 SHARP = {

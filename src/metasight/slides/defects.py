@@ -23,7 +23,11 @@ OVERVIEW_MPP = 8.0
 # Over the width of a stroke: single nuclei and red cells can have an ink's colour, areas do not.
 _STROKE_UM = 120.0
 _INKED_OD = 0.12
-_INK_RED_TO_GREEN = 1.1  # green and blue ink; haematoxylin alone, as on IHC, reaches 0.95
+# Green and blue ink. Haematoxylin of H&E reaches 0.95; a blue counterstain alone, as on IHC,
+# reaches 1.35, but never an ink's density over the width of a stroke.
+_INK_RED_TO_GREEN = 1.1
+_STRONG_INK_OD = 0.4
+_PALE_INK_RED_TO_GREEN = 1.5
 _INK_BLUE_TO_GREEN = 0.78  # red ink absorbs blue as green, and no red; DAB absorbs red too
 _RED_INK_RED_TO_GREEN = 0.33
 _BLACK_OD = 0.6  # in every colour; no dye absorbs red, green and blue alike
@@ -66,7 +70,8 @@ def pen(density: Floats32, mpp: float = OVERVIEW_MPP) -> Mask:
     d = np.maximum(_smoothed(density, _STROKE_UM / 3, mpp), 1e-3)
     red, green, blue = d[..., 0], d[..., 1], d[..., 2]
     strongest, weakest = d.max(axis=-1), d.min(axis=-1)
-    green_or_blue = red > _INK_RED_TO_GREEN * green
+    green_or_blue = (red > _INK_RED_TO_GREEN * green) & (red > _STRONG_INK_OD)
+    green_or_blue |= red > _PALE_INK_RED_TO_GREEN * green
     red_ink = (blue > _INK_BLUE_TO_GREEN * green) & (red < _RED_INK_RED_TO_GREEN * green)
     ink = (strongest > _INKED_OD) & (green_or_blue | red_ink | (weakest > _BLACK_OD))
     return _ribbons(ink, mpp=mpp, least_area_um2=2 * _STROKE_UM**2)
