@@ -25,7 +25,9 @@ def both(
     first = tuple(covered(s, n, scale)[0] for s, n in zip(start, shape, strict=True))
     ours = average_onto(source, first=first, scale=(scale, scale), start=start, shape=shape)
     down, across = (shares(source.shape[i], first[i], start[i], shape[i], scale) for i in (0, 1))
-    return ours.astype(float), np.einsum("ih,hwc,jw->ijc", down, source.astype(float), across)
+    return ours.astype(float), np.einsum(
+        "ih,hwc,jw->ijc", down, source.astype(float), across, optimize=True
+    )
 
 
 def fine_size(scale: float, start: tuple[int, int], shape: tuple[int, int]) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -122,9 +123,15 @@ def test_a_slide_in_several_files(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ files that are no slides
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pyramid(tmp_path_factory.mktemp("svs") / "a.svs", tissue_like(1024, 1280))
+
+
 @pytest.fixture
-def svs(tmp_path: Path) -> Path:
-    return write_pyramid(tmp_path / "a.svs", tissue_like(1024, 1280))
+def svs(written: Path, tmp_path: Path) -> Path:
+    """A copy of its own, to be damaged."""
+    return Path(shutil.copy(written, tmp_path / "a.svs"))
 
 
 def test_truncated(svs: Path, tmp_path: Path) -> None:
