@@ -227,6 +227,7 @@ def slides_check(
     output: Out,
     stain: StainOption = "H&E",
     mpp: Mpp = None,
+    nuclear: Nuclear = "DAPI",
     reader: ReaderOption = None,
     scheduler: Scheduler = "inline",
 ) -> None:
@@ -234,7 +235,7 @@ def slides_check(
     from metasight import slide_batch
     from metasight.engine.progress import Bars
 
-    batch = _batch(files, stain, "", mpp, reader)
+    batch = _batch(files, stain, "", mpp, reader, nuclear)
     with Bars(out) as bars:
         found = slide_batch.check(batch, output, scheduler=scheduler, progress=bars)
     words = {True: "sufficient", False: "refused", None: "not known"}

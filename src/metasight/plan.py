@@ -243,6 +243,22 @@ def _readers(rows: Sequence[SlideRow], asked: ReaderName | None) -> dict[bool, R
     return chosen
 
 
+def _hash_slide(path: Path) -> list[list[str]]:
+    """Names and hashes of the files that make up a slide: a DICOM folder, an MRXS's folder."""
+    files = [path]
+    if path.is_dir():
+        files = [p for p in path.rglob("*") if p.is_file()]
+    elif path.suffix.lower() == ".mrxs":
+        files += [p for p in path.with_suffix("").rglob("*") if p.is_file()]
+    found = []
+    for number, file in enumerate(sorted(files)):
+        try:
+            found.append([str(number), hash_large_file(file)])
+        except OSError as error:  # the step says so, in its turn
+            found.append([str(number), type(error).__name__])
+    return found
+
+
 def slide_code() -> str:
     """Hash of the code that what is told of slides rests on."""
     return hash_code(*_SLIDES)
@@ -263,7 +279,7 @@ def slide_step(
         function=function,
         argument=argument,
         ingredients={
-            "file": hash_large_file(row.path) if row.path.is_file() else "not there",
+            "file": _hash_slide(row.path),
             "read as": [row.stain, list(row.markers), row.mpp, argument.reader, argument.nuclear,
                         dict(argument.thresholds)],
             "protocol": hash_json(

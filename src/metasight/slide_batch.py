@@ -7,6 +7,8 @@ in the order of the files, for a file's name may hold a patient's.
 
 from __future__ import annotations
 
+import math
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,6 +65,15 @@ class Batch:
                 "give --mpp once for all files, or once for each", value=f"{len(self.mpp)} given",
                 remedy=f"There are {len(self.files)} files",
             )  # fmt: skip
+        if not all(math.isfinite(m) and m > 0 for m in self.mpp):
+            raise StudyError(
+                "micrometres a pixel are above 0", value=", ".join(map(str, self.mpp)),
+                remedy="Ask the scanner's operator",
+            )  # fmt: skip
+        if len({f.resolve() for f in self.files}) < len(self.files):
+            raise StudyError("a slide is given twice", remedy="Give each file once")
+        if len(set(self.markers)) < len(self.markers):
+            raise StudyError("a marker is named twice", value="; ".join(self.markers))
         if self.markers and self.stain == "H&E":
             raise StudyError(
                 "an H&E section carries no marker", value=", ".join(self.markers),
@@ -91,6 +102,7 @@ def check(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> lis
     """Judge every file; one result each, those that could not be read among them."""
     arguments = batch.arguments(read_protocol(batch.protocol))
     steps = [_checking(a) for a in arguments]
+    _make_room(batch, out)
     return _carried_out(
         steps, steps, out, result="quality.json", scheduler=scheduler, progress=progress
     )
@@ -105,6 +117,7 @@ def map_markers(
     arguments = batch.arguments(read_protocol(batch.protocol))
     checks = [_checking(a) for a in arguments]
     marks = [_marking(a, c) for a, c in zip(arguments, checks, strict=True)]
+    _make_room(batch, out)
     return _carried_out(
         [*checks, *marks], marks, out, result="markers.json", scheduler=scheduler, progress=progress
     )
@@ -113,6 +126,7 @@ def map_markers(
 def measure(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> list[dict[str, Any]]:
     """Biomarkers and sheet of every file."""
     protocol = read_protocol(batch.protocol)
+    _make_room(batch, out)
     steps: list[Step] = []
     told: list[Step] = []
     for a in batch.arguments(protocol):
@@ -138,6 +152,8 @@ def align(
     AlignmentError
         A file shows next to no tissue.
     """
+    if fixed.resolve() == moving.resolve():
+        raise StudyError("a slide cannot be aligned to itself", remedy="Give two files")
     given = tuple(mpp) * 2 if len(mpp) == 1 else tuple(mpp) or (None, None)
     if len(given) != 2:
         raise StudyError("give --mpp once or twice", value=str(len(mpp)))
@@ -198,10 +214,32 @@ def _carried_out(
         execute(missing, store, scheduler=scheduler, progress=progress)
     found = []
     for number, step in enumerate(told, start=1):
-        folder = out / f"slide-{number:03d}"
-        if folder.exists():
-            shutil.rmtree(folder)
-        shutil.copytree(store.path(step.key), folder, ignore=shutil.ignore_patterns(LISTING))
-        found.append(read_json(folder / result))
+        name = f"slide-{number:03d}"
+        scratch = out / f".{name}-{os.getpid()}"
+        shutil.copytree(store.path(step.key), scratch, ignore=shutil.ignore_patterns(LISTING))
+        (scratch / _MARK).write_text("made by metasight; replaced by its next run\n", "utf-8")
+        found.append(read_json(scratch / result))
+        shutil.rmtree(out / name, ignore_errors=True)
+        scratch.rename(out / name)
+    for stale in _numbered(out)[len(told) :]:
+        shutil.rmtree(stale)
     write_json(out / "results.json", found)
     return found
+
+
+_MARK = ".metasight-result"
+
+
+def _numbered(out: Path) -> list[Path]:
+    return sorted(p for p in out.glob("slide-[0-9][0-9][0-9]*") if p.is_dir())
+
+
+def _make_room(batch: Batch, out: Path) -> None:
+    """Refuse to replace a folder that metasight did not make, or one that holds a slide."""
+    for folder in _numbered(out):
+        inside = any(folder.resolve() in f.resolve().parents for f in batch.files)
+        if inside or not (folder / _MARK).is_file():
+            raise StudyError(
+                "a folder of a result's name is there and is not metasight's to replace",
+                where=folder.name, remedy="Give another output folder",
+            )  # fmt: skip

@@ -28,7 +28,7 @@ from metasight.ledger import Ledger
 from metasight.pipeline import measure_slides, unmeasured
 from metasight.plan import cohort_step, slide_steps
 from metasight.study import read_study
-from slide_files import write_fluorescence, write_pyramid
+from slide_files import tissue_like, write_dicom, write_fluorescence, write_pyramid
 
 MARKERS = ("Pan-CK", "CD3", "CD20")
 
@@ -251,6 +251,46 @@ def test_a_killed_batch_goes_on_where_it_was(slides: Path, tmp_path: Path) -> No
     assert all(p.stat().st_mtime_ns == t for p, t in done.items())  # not made again
     for path in [*sorted(undisturbed.rglob("slide-*/*")), undisturbed / "results.json"]:
         assert path.read_bytes() == (disturbed / path.relative_to(undisturbed)).read_bytes()
+
+
+def test_a_users_own_folder_is_not_replaced(slides: Path, tmp_path: Path, capsys) -> None:
+    (tmp_path / "slide-001").mkdir()
+    mine = tmp_path / "slide-001" / "mine.svs"
+    mine.write_bytes((slides / "empty.svs").read_bytes())
+    with pytest.raises(SystemExit) as stop:
+        main(["slides", "check", "-i", str(mine), "-o", str(tmp_path)])
+    assert stop.value.code == 2
+    assert mine.is_file()
+    assert "not metasight's to replace" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--mpp", "nan"], "above 0"),
+        (["--mpp", "0.5", "--mpp", "0.5"], "once for all files"),
+        (["--stain", "HE"], "unknown stain"),
+    ],
+)
+def test_options_that_make_no_sense(
+    slides: Path, tmp_path: Path, capsys, arguments, message
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["slides", "check", "-i", str(slides / "he.svs"), "-o", str(tmp_path), *arguments])
+    assert stop.value.code == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_second_folder_of_dicom_is_another_slide(tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 2)):
+        write_dicom(tmp_path / name, tissue_like(600, 700, seed), mpp=0.5)
+    found = []
+    for name in "ab":
+        with pytest.raises(SystemExit):
+            main(["slides", "check", "-i", str(tmp_path / name), "-o", str(tmp_path / "out")])
+        results = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
+        found.append([m["value"] for m in results[0]["measurements"]])
+    assert found[0] != found[1]
 
 
 def test_align_on_the_command_line(slides: Path, tmp_path: Path, capsys) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Scalar = bool | int | float | str
+Resolution = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _Part(BaseModel):
@@ -79,8 +80,8 @@ class SlideSettings(TableSettings):
     stain: str = "stain"
     markers: str = "markers"
     folder: str = "."
-    mpp: float | None = Field(default=None, gt=0)
-    mpp_of: dict[str, float] = {}
+    mpp: Resolution | None = None
+    mpp_of: dict[str, Resolution] = {}
     reader: Literal["tiff", "openslide"] | None = None
     nuclear: str = "DAPI"
     thresholds: dict[str, float] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,10 +142,12 @@ def _problems_of(  # noqa: PLR0917
         problem(slides.markers, "an H&E section carries no marker", "empty", "; ".join(markers))
     elif stain != "H&E" and not markers:
         problem(slides.markers, f"{stain} without a marker", "markers with ; between them")
+    elif len(set(markers)) < len(markers):
+        problem(slides.markers, "a marker is named twice", "each once", "; ".join(markers))
     elif stain == "IHC" and len(markers) > 1:
         problem(slides.markers, "several markers on one DAB section", "one; or fluorescence",
                 "; ".join(markers))  # fmt: skip
-    file = text[slides.file]
+    file = os.path.normpath(text[slides.file])
     if file in seen:
         problem(slides.file, f"the same file as in row {seen[file]}", "each file once")
     seen.setdefault(file, row)

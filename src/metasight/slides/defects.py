@@ -105,7 +105,8 @@ def folds(density: Floats32, tissue: Mask, mpp: float = OVERVIEW_MPP) -> Mask:
         denser & same & tissue, mpp=mpp, least_length_um=_FOLD_LENGTH_UM,
         least_slenderness=_FOLD_SLENDERNESS, least_straightness=_FOLD_STRAIGHTNESS,
     )  # fmt: skip
-    return _grown(found, reach // 2 + 1)
+    # what erosion, blur and a threshold near the full height take off a ribbon's two sides
+    return _grown(found, reach // 2 + 2)
 
 
 def tears(tissue: Mask, mpp: float = OVERVIEW_MPP) -> Mask:

@@ -179,7 +179,7 @@ def limits_of(definitions: tuple[Definition, ...], stain: Stain) -> Limits:
     return found
 
 
-def judge(slide: SlideReader, stain: Stain, limits: Limits) -> Quality:
+def judge(slide: SlideReader, stain: Stain, limits: Limits, *, nuclear: str = "DAPI") -> Quality:
     """Measure a slide's quality and hold it against the limits.
 
     Parameters
@@ -190,12 +190,14 @@ def judge(slide: SlideReader, stain: Stain, limits: Limits) -> Quality:
         What it is said to be; decides which limits and measures apply.
     limits
         See `limits_of`; only what they name is measured.
+    nuclear
+        Name of the nuclear channel of fluorescence: focus and contrast are measured on it.
 
     Raises
     ------
     SlideError
-        The slide is fluorescence and is judged as brightfield, or the reverse; or it cannot be
-        decoded.
+        The slide is fluorescence and is judged as brightfield, or the reverse; it has no such
+        nuclear channel; or it cannot be decoded.
     """
     bright = slide.channels == RGB
     if bright != (stain != "fluorescence"):
@@ -204,7 +206,7 @@ def judge(slide: SlideReader, stain: Stain, limits: Limits) -> Quality:
             where=slide.name, value=", ".join(slide.channels),
             remedy="Correct its stain in study.toml",
         )  # fmt: skip
-    look = _Brightfield(slide, stain) if bright else _Fluorescence(slide)
+    look = _Brightfield(slide, stain) if bright else _Fluorescence(slide, nuclear)
     measurements = []
     for name, limit in limits.items():
         measure = look.measures.get(name)
@@ -374,8 +376,14 @@ class _Brightfield(_Look):
 
 
 class _Fluorescence(_Look):
-    def __init__(self, slide: SlideReader) -> None:
+    def __init__(self, slide: SlideReader, nuclear: str) -> None:
         self.slide = slide
+        if nuclear not in slide.channels:
+            raise SlideError(
+                "the slide has no such nuclear channel", where=slide.name, value=nuclear,
+                remedy=f"Name one of its channels: {', '.join(slide.channels)}",
+            )  # fmt: skip
+        self.nuclear = slide.channels.index(nuclear)
         planes, self.mpp = _overview(slide)
         self.top = float(np.iinfo(slide.dtype).max)
         self.planes = planes.astype(np.float32) / self.top
@@ -401,7 +409,7 @@ class _Fluorescence(_Look):
         }
 
     def _nuclear_light(self, tile: Pixels) -> Floats32:
-        return np.asarray(tile[..., 0], dtype=np.float32) / np.float32(self.top)
+        return np.asarray(tile[..., self.nuclear], dtype=np.float32) / np.float32(self.top)
 
     def _saturated(self) -> Found:
         """On the tiles that focus is measured on: an overview's averages hide single pixels."""
@@ -414,7 +422,7 @@ class _Fluorescence(_Look):
         """Nuclear light on tissue over that beside it."""
         if not self.tissue.any() or self.tissue.all():
             return _UNKNOWN, "unknown: no tissue, or nothing beside it"
-        nuclear = self.planes[..., 0]
+        nuclear = self.planes[..., self.nuclear]
         beside = float(np.median(nuclear[~self.tissue]))
         return float(np.median(nuclear[self.tissue])) / max(beside, 1.0 / self.top), ""
 

@@ -23,6 +23,7 @@ from metasight.biomarkers.definitions import BiomarkerDefinitions, definitions_f
 from metasight.biomarkers.geojson import tls_annotations, write_geojson
 from metasight.biomarkers.measure import measure
 from metasight.biomarkers.results import Biomarkers
+from metasight.errors import SlideError
 from metasight.maps.cells import Cells
 from metasight.maps.density import DensityMap, density_from_cells
 from metasight.maps.markers import MarkerSettings
@@ -52,7 +53,9 @@ Found = dict[str, Any]
 # ------------------------------------------------------------------ check
 
 
-def check(slide: PyramidReader, stain: Stain, protocol: Protocol, out: Path) -> Found:
+def check(
+    slide: PyramidReader, stain: Stain, protocol: Protocol, out: Path, *, nuclear: str
+) -> Found:
     """Judge a slide; write ``overview.png``, ``defects.png`` and ``tissue.npz``.
 
     Raises
@@ -60,7 +63,7 @@ def check(slide: PyramidReader, stain: Stain, protocol: Protocol, out: Path) -> 
     SlideError
         The slide cannot be decoded, or is of another kind of light than ``stain``.
     """
-    quality = judge(slide, stain, limits_of(protocol.definition, stain))
+    quality = judge(slide, stain, limits_of(protocol.definition, stain), nuclear=nuclear)
     _write_png(out / "overview.png", quality.overview)
     _write_png(out / "defects.png", overlay(quality))
     write_tissue(out / "tissue.npz", quality)
@@ -170,7 +173,12 @@ def section_of(slide: PyramidReader, nuclear: str) -> Section:
     width, height = slide.size_at(mpp)
     pixels = slide.read(Region(x=0, y=0, width=width, height=height), mpp)
     if slide.channels != RGB:
-        at = slide.channels.index(nuclear) if nuclear in slide.channels else 0
+        if nuclear not in slide.channels:
+            raise SlideError(
+                "the slide has no such nuclear channel", where=slide.name, value=nuclear,
+                remedy=f"Name one of its channels: {', '.join(slide.channels)}",
+            )  # fmt: skip
+        at = slide.channels.index(nuclear)
         light = pixels[..., at].astype(np.float32)
         dark, bright = np.percentile(light, [2, 99.5])
         absorbed = np.clip((light - dark) / max(float(bright - dark), 1e-6), 0, 1)

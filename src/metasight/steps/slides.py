@@ -74,7 +74,7 @@ def check_slide(inputs: Inputs, out: Path, argument: SlideArgument) -> None:
     del inputs
     try:
         with opened(argument) as slide:
-            check(slide, argument.slide.stain, argument.protocol, out)
+            check(slide, argument.slide.stain, argument.protocol, out, nuclear=argument.nuclear)
     except SlideError as error:
         write_json(out / "quality.json", _failed(argument.slide, error))
 
@@ -244,7 +244,7 @@ def _align(patient: _Patient, he: SlideArgument, marked: Sequence[SlideArgument]
                     pair = align_slides(
                         fixed, moving, patient.argument.protocol, folder, nuclear=a.nuclear
                     )
-            except AlignmentError as error:
+            except (AlignmentError, SlideError) as error:
                 patient.note(a.slide.name, "alignment", Fate.FAILED, "E7", "", str(error))
                 continue
             patient.parts.append(alignment_part(pair.found, folder))
