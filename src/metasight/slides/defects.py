@@ -43,6 +43,7 @@ _AROUND_UM = 330.0
 _GAP_CLOSING_UM = 240.0
 _TEAR_LENGTH_UM = 400.0
 _TEAR_COVERED = 0.97
+_TEAR_STEP_DEGREES = 5.0  # tears are wider than lines
 
 _LINE_LENGTH_UM = 800.0
 _LINE_WIDTH_UM = 40.0
@@ -121,7 +122,7 @@ def tears(tissue: Mask, mpp: float = OVERVIEW_MPP) -> Mask:
     # A straight way through a gap: septa and walls bar it in lung, fat and ducts. Tears that
     # cross each other have one each.
     found = np.zeros(gap.shape, np.uint8)
-    for kernel, _ in _lines(_TEAR_LENGTH_UM / mpp, mpp):
+    for kernel, _ in _lines(_TEAR_LENGTH_UM / mpp, mpp, _TEAR_STEP_DEGREES):
         along = cv2.filter2D(gap.astype(np.float32), -1, kernel, borderType=cv2.BORDER_CONSTANT)
         ways = cv2.dilate((along > _TEAR_COVERED).astype(np.uint8), (kernel > 0).astype(np.uint8))
         found |= np.asarray(ways, dtype=np.uint8)
@@ -146,7 +147,7 @@ def knife_lines(light: Floats32, tissue: Mask, mpp: float = OVERVIEW_MPP) -> Mas
     coarse = cv2.dilate(lighter.astype(np.uint8), np.ones((2, 2), np.uint8))[::2, ::2]
     found = np.zeros(coarse.shape, np.uint8)
     dense = cv2.resize(light, coarse.shape[::-1], interpolation=cv2.INTER_AREA)
-    for kernel, (right, down) in _lines(_LINE_LENGTH_UM / (2 * mpp), 2 * mpp):
+    for kernel, (right, down) in _lines(_LINE_LENGTH_UM / (2 * mpp), 2 * mpp, _LINE_STEP_DEGREES):
         covered = cv2.filter2D(
             coarse.astype(np.float32), -1, kernel, borderType=cv2.BORDER_CONSTANT
         )
@@ -161,10 +162,12 @@ def knife_lines(light: Floats32, tissue: Mask, mpp: float = OVERVIEW_MPP) -> Mas
     return np.asarray(_grown(lines > 0, 1) & inside, dtype=np.bool_)
 
 
-def _lines(length: float, mpp: float) -> Iterator[tuple[Floats32, tuple[int, int]]]:
+def _lines(
+    length: float, mpp: float, step_degrees: float
+) -> Iterator[tuple[Floats32, tuple[int, int]]]:
     """Lines in all directions: a kernel that sums to 1, the step (right, down) to its side."""
     half = int(length / 2)
-    for degrees in np.arange(0, 180, _LINE_STEP_DEGREES):
+    for degrees in np.arange(0, 180, step_degrees):
         kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
         x, y = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
         ends = [(round(half * (1 + k * x)), round(half * (1 + k * y))) for k in (-1, 1)]
