@@ -43,7 +43,7 @@ _AROUND_UM = 330.0
 _GAP_CLOSING_UM = 240.0
 _TEAR_LENGTH_UM = 400.0
 _TEAR_COVERED = 0.97
-_TEAR_STEP_DEGREES = 5.0  # tears are wider than lines
+_TEAR_STEP_DEGREES = 4.0  # tears are wider than lines
 
 _LINE_LENGTH_UM = 800.0
 _LINE_WIDTH_UM = 40.0

@@ -36,7 +36,7 @@ Floats32 = npt.NDArray[np.float32]
 _MOST_OVERVIEW_PIXELS = 8_000_000
 _FOCUS_MPP = 1.0
 _FOCUS_TILE = 256
-_MOST_FOCUS_TILES = 400
+_MOST_FOCUS_TILES = 300
 _LEAST_FOCUS_TILES = 3
 # A fold or line on a scrap of tissue cannot be told from the scrap's own edge.
 _ENOUGH_TO_SEE_MM2 = 2.0
