@@ -112,6 +112,14 @@ class SlideReader(Protocol):
         ...
 
 
+def stated_number(text: str | None) -> float | None:
+    """A number as a file states it; None where it states none, or something else."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
+
+
 def checked_mpp(
     x: float | None, y: float | None, *, name: str, override: float | None = None
 ) -> tuple[float, str]:

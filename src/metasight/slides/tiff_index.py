@@ -18,7 +18,7 @@ import numpy as np
 import tifffile
 
 from metasight.errors import SlideError
-from metasight.slides.reader import RGB
+from metasight.slides.reader import RGB, stated_number
 
 # What tifffile, and a look at what it read, raise on an index with wrong bytes in it.
 DAMAGED = (
@@ -288,7 +288,7 @@ def stated_mpp(file: Any, keyframe: Any) -> tuple[float | None, float | None]:
     """Micrometres a pixel across and down, None where the file does not say."""
     if file.is_svs:
         given = _svs_fields(keyframe.description).get("MPP")
-        value = _number(given)
+        value = stated_number(given)
         return value, value
     if file.is_ome:
         pixels = _first(_ome(file), "Pixels")
@@ -296,7 +296,7 @@ def stated_mpp(file: Any, keyframe: Any) -> tuple[float | None, float | None]:
             found = []
             for axis in "XY":
                 unit = _MICROMETRES.get(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
-                value = _number(pixels.get(f"PhysicalSize{axis}"))
+                value = stated_number(pixels.get(f"PhysicalSize{axis}"))
                 found.append(None if unit is None or value is None else value * unit)
             return found[0], found[1]
         return None, None
@@ -314,13 +314,6 @@ def _tag_ratio(keyframe: Any, tag: str) -> float | None:
         return None
     numerator, denominator = value
     return float(numerator / denominator) if denominator else 0.0
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None
 
 
 def _svs_fields(description: str) -> dict[str, str]:

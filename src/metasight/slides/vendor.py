@@ -15,6 +15,7 @@ from metasight.slides.reader import (
     Region,
     checked_mpp,
     level_downsamples,
+    stated_number,
 )
 
 _EXPORT_AGAIN = "Copy the slide again with all its files, or export it again from the scanner"
@@ -55,7 +56,7 @@ class OpenSlideReader(PyramidReader):
         try:
             levels = level_downsamples(self._slide.level_dimensions, name=name)
             resolution = checked_mpp(
-                *(_number(properties.get(f"openslide.mpp-{axis}")) for axis in "xy"),
+                *(stated_number(properties.get(f"openslide.mpp-{axis}")) for axis in "xy"),
                 name=name, override=mpp,
             )  # fmt: skip
         except SlideError:
@@ -98,10 +99,3 @@ class OpenSlideReader(PyramidReader):
         alpha = rgba[..., 3:].astype(np.uint16)
         white = (rgb.astype(np.uint16) * alpha + _OPAQUE * (_OPAQUE - alpha)) // _OPAQUE
         return white.astype(np.uint8)
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None
