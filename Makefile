@@ -24,16 +24,16 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,deep]'
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,deep,dev]'
 	touch $@ $(VENV)/.demo
 
 # numba keeps a compiled kernel although a function that it calls from another file has changed.
 fresh-kernels:
-	@newest=$$(ls -t src/metasight/models/*.py src/metasight/validation/*.py src/metasight/slides/*.py src/metasight/biomarkers/*.py | head -n 1); \
+	@newest=$$(ls -t src/metasight/models/*.py src/metasight/validation/*.py src/metasight/slides/*.py src/metasight/biomarkers/*.py src/metasight/simulate/*.py | head -n 1); \
 	find src -name '*.nb[ic]' ! -newer "$$newest" -delete
 
 clean:
