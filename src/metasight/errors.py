@@ -12,6 +12,7 @@ The tree::
     ├── SlideError           a slide cannot be read, or what it says of itself cannot be
     ├── AlignmentError       two sections cannot be brought together, or a transform not applied
     ├── MarkerError          a stain, a cell table or a marker map is not what it is said to be
+    ├── EncoderError         weights or patch features are not what they are said to be
     └── StoreError           a stored result is missing, damaged or of another version
 
 A command line user sees ``str(error)`` and exit status 2, never a traceback. No message may
@@ -95,6 +96,10 @@ class AlignmentError(MetasightError):
 
 class MarkerError(MetasightError):
     """A stain, a cell table or a marker map is not what it is said to be."""
+
+
+class EncoderError(MetasightError):
+    """Weights of an encoder, or a file of patch features, are not what they are said to be."""
 
 
 class StoreError(MetasightError):

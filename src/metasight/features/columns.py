@@ -23,6 +23,7 @@ class Kind(StrEnum):
     BINARY = "binary"
     ORDINAL = "ordinal"
     CATEGORICAL = "categorical"
+    BAG = "bag"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,9 @@ class Feature:
         Column name in the feature table.
     kind
         Continuous and ordinal columns hold floats; binary columns hold 0.0 or 1.0; categorical
-        columns hold one of ``levels`` as text. Missing is NaN (or None for categorical).
+        columns hold one of ``levels`` as text; a bag column holds the key of a patient's patch
+        features in a :class:`metasight.features.bags.BagFolder`, which networks alone can read.
+        Missing is NaN (or None for text).
     modality
         ``clinical``, ``genes``, ``spatial``, …: the unit of ablation and fusion.
     unit

@@ -1,0 +1,178 @@
+"""Bags of patch features: one file a slide, in the HDF5 layout that TRIDENT and CLAM write.
+
+Two arrays: ``features`` (n, d) and ``coords`` (n, 2), the left upper corner of each patch in
+pixels of the slide's full resolution. Attributes say by which encoder, at which size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from metasight.errors import EncoderError
+
+ENCODER = "encoder"
+PATCH_PX = "patch_size_level0"
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchFeatures:
+    """Features of a slide's patches.
+
+    Attributes
+    ----------
+    features
+        ``(n, d)``, finite.
+    coords
+        ``(n, 2)``: x and y of each patch's corner, pixels of full resolution.
+    patch_px
+        Side of a patch in those pixels; 0 where the file does not say it.
+    encoder
+        Name and sha256 of the encoder; empty where the file does not say it.
+
+    Raises
+    ------
+    EncoderError
+        The arrays do not belong together, are empty, or hold a value that is no number.
+    """
+
+    features: Floats
+    coords: npt.NDArray[np.int64]
+    patch_px: int = 0
+    encoder: str = ""
+    where: str = "patch features"
+
+    def __post_init__(self) -> None:
+        n = len(self.features)
+        if self.features.ndim != 2 or self.coords.shape != (n, 2):
+            raise EncoderError(
+                "features and coords do not belong together", where=self.where,
+                value=f"{self.features.shape} and {self.coords.shape}",
+                remedy="Make the file again; both need one row a patch",
+            )  # fmt: skip
+        if n == 0:
+            raise EncoderError("the slide has no patch", where=self.where,
+                               remedy="Check its tissue; it may be empty")  # fmt: skip
+        wrong = int((~np.isfinite(self.features)).any(axis=1).sum())
+        if wrong:
+            raise EncoderError(
+                "patch features hold values that are no number", where=self.where,
+                value=f"{wrong} of {n} patches", remedy="Make the file again",
+            )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+def write_patch_features(patches: PatchFeatures, path: Path) -> None:
+    """Write a file that TRIDENT and CLAM read; the same patches give the same bytes."""
+    with h5py.File(path, "w", track_order=False) as file:
+        # Times of creation would make two files of the same patches differ.
+        for name, values in (("features", patches.features), ("coords", patches.coords)):
+            file.create_dataset(name, data=values, track_times=False)
+        file["coords"].attrs[PATCH_PX] = patches.patch_px
+        file["features"].attrs[ENCODER] = patches.encoder
+
+
+def read_patch_features(path: Path, name: str) -> PatchFeatures:
+    """Read a file of ours, of TRIDENT or of CLAM; messages call it ``name``.
+
+    Raises
+    ------
+    EncoderError
+        No such file, no HDF5, a missing array, or as :class:`PatchFeatures`.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            lacking = [k for k in ("features", "coords") if k not in file]
+            if lacking:
+                raise EncoderError(
+                    "the file has no such array", where=name, value=", ".join(lacking),
+                    remedy="Give the HDF5 of features that TRIDENT or CLAM wrote",
+                )  # fmt: skip
+            features = np.asarray(file["features"][()])
+            coords = np.asarray(file["coords"][()])
+            patch_px = int(file["coords"].attrs.get(PATCH_PX, 0))
+            encoder = str(file["features"].attrs.get(ENCODER, ""))
+    except OSError as error:
+        raise EncoderError(
+            "the file of patch features cannot be read", where=name,
+            value=type(error).__name__, remedy="Make it again",
+        ) from error  # fmt: skip
+    if features.ndim == 3 and len(features) == 1:  # early versions wrote a batch of one slide
+        features = features[0]
+    return PatchFeatures(
+        features=features.astype(np.float32), coords=coords.astype(np.int64), patch_px=patch_px,
+        encoder=encoder, where=name,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class BagFolder:
+    """The bags of a cohort, read when a model asks.
+
+    A bag's key is what a feature of kind ``bag`` holds. At most ``most_patches`` of a bag are
+    read, evenly spread over its rows, so that memory is bounded by the bags of the patients
+    that a fit is handed.
+
+    Attributes
+    ----------
+    folder
+        Holds ``<key>.h5``.
+    most_patches
+        Of a bag.
+    """
+
+    folder: Path
+    most_patches: int = 2000
+    _kept: dict[str, PatchFeatures] = field(default_factory=dict, repr=False, compare=False)
+
+    def read(self, key: str) -> PatchFeatures:
+        """The bag of a key.
+
+        Raises
+        ------
+        EncoderError
+            As :func:`read_patch_features`.
+        """
+        if key not in self._kept:
+            bag = read_patch_features(self.folder / f"{key}.h5", key)
+            if len(bag) > self.most_patches:
+                rows = np.linspace(0, len(bag) - 1, self.most_patches).round().astype(int)
+                bag = PatchFeatures(
+                    features=bag.features[rows], coords=bag.coords[rows], patch_px=bag.patch_px,
+                    encoder=bag.encoder, where=bag.where,
+                )  # fmt: skip
+            self._kept[key] = bag
+        return self._kept[key]
+
+
+def join_bags(bags: list[PatchFeatures], name: str) -> PatchFeatures:
+    """One bag of a patient's several slides.
+
+    Coordinates stay those of each slide; a patient is one bag.
+
+    Raises
+    ------
+    EncoderError
+        The slides were read by different encoders, or features differ in number.
+    """
+    dimensions = {b.features.shape[1] for b in bags}
+    encoders = {b.encoder for b in bags}
+    if len(dimensions) > 1 or len(encoders) > 1:
+        raise EncoderError(
+            "a patient's slides were read by different encoders", where=name,
+            value=", ".join(sorted(encoders)) or str(sorted(dimensions)),
+            remedy="Make all features with one encoder",
+        )  # fmt: skip
+    return PatchFeatures(
+        features=np.concatenate([b.features for b in bags]),
+        coords=np.concatenate([b.coords for b in bags]),
+        patch_px=bags[0].patch_px, encoder=bags[0].encoder, where=name,
+    )  # fmt: skip

@@ -1,0 +1,85 @@
+"""Files of patch features as TRIDENT and CLAM write them, and what is wrong with others."""
+
+import h5py
+import numpy as np
+import pytest
+
+from metasight.errors import EncoderError
+from metasight.features.bags import (
+    BagFolder,
+    PatchFeatures,
+    join_bags,
+    read_patch_features,
+    write_patch_features,
+)
+
+
+def bag(n=5, d=3, encoder="e 1", seed=0):
+    rng = np.random.default_rng(seed)
+    return PatchFeatures(
+        features=rng.normal(size=(n, d)).astype(np.float32),
+        coords=rng.integers(0, 9, (n, 2)), patch_px=448, encoder=encoder,
+    )  # fmt: skip
+
+
+def test_written_and_read_it_is_the_same_and_so_are_the_bytes(tmp_path):
+    for name in ("a.h5", "b.h5"):
+        write_patch_features(bag(), tmp_path / name)
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+    read = read_patch_features(tmp_path / "a.h5", "a")
+    np.testing.assert_array_equal(read.features, bag().features)
+    np.testing.assert_array_equal(read.coords, bag().coords)
+    assert (read.patch_px, read.encoder) == (448, "e 1")
+
+
+def test_a_file_of_trident_is_read_as_it_is(tmp_path):
+    """Layout of TRIDENT 0.2: attributes on coords, none of ours; half precision; batch of one."""
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file["features"] = np.ones((1, 4, 6), np.float16)
+        file["coords"] = np.arange(8).reshape(4, 2)
+        file["coords"].attrs["patch_size_level0"] = 512
+        file["coords"].attrs["level0_magnification"] = 40
+    read = read_patch_features(tmp_path / "t.h5", "t")
+    assert read.features.shape == (4, 6)
+    assert read.features.dtype == np.float32
+    assert read.patch_px == 512
+
+
+@pytest.mark.parametrize(
+    ("write", "told"),
+    [
+        (lambda f: f.update(features=np.ones((3, 2))), "no such array.*coords"),
+        (lambda f: f.update(features=np.ones((3, 2)), coords=np.ones((2, 2))), "belong together"),
+        (lambda f: f.update(features=np.ones((0, 2)), coords=np.ones((0, 2))), "no patch"),
+        (lambda f: f.update(features=np.full((3, 2), np.nan), coords=np.ones((3, 2))), "3 of 3"),
+    ],
+)
+def test_what_is_wrong_is_told(tmp_path, write, told):
+    arrays = {}
+    write(arrays)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for name, values in arrays.items():
+            file[name] = values
+    with pytest.raises(EncoderError, match=told):
+        read_patch_features(tmp_path / "x.h5", "x")
+
+
+def test_no_hdf5_is_refused(tmp_path):
+    (tmp_path / "x.h5").write_text("nothing")
+    with pytest.raises(EncoderError, match="cannot be read"):
+        read_patch_features(tmp_path / "x.h5", "x")
+
+
+def test_three_slides_are_one_bag_and_two_encoders_are_refused():
+    joined = join_bags([bag(4), bag(2, seed=1), bag(1, seed=2)], "P1")
+    assert len(joined) == 7
+    with pytest.raises(EncoderError, match="different encoders"):
+        join_bags([bag(), bag(encoder="f 2")], "P1")
+    with pytest.raises(EncoderError, match="different encoders"):
+        join_bags([bag(d=3), bag(d=4)], "P1")
+
+
+def test_a_large_bag_is_thinned_evenly(tmp_path):
+    write_patch_features(bag(100), tmp_path / "k.h5")
+    read = BagFolder(tmp_path, most_patches=10).read("k")
+    np.testing.assert_array_equal(read.features, bag(100).features[::11])
