@@ -50,6 +50,7 @@ def test_no_tissue_no_brightfield_and_too_coarse_are_refused(tmp_path, encoder, 
     coarse = write_pyramid(tmp_path / "c.svs", image, mpp=1.0)
     with opened(coarse) as slide, pytest.raises(EncoderError, match="coarser"):
         embed_slide(slide, np.ones((120, 150), bool), 8.0, encoder)
-    light = write_fluorescence(tmp_path / "l.ome.tif", np.zeros((2, 512, 512), np.uint16))
+    planes = np.zeros((2, 512, 512), np.uint16)
+    light = write_fluorescence(tmp_path / "l.ome.tif", planes, ["DAPI", "CD3"])
     with opened(light) as slide, pytest.raises(EncoderError, match="brightfield"):
         embed_slide(slide, np.ones((60, 60), bool), 8.0, encoder)

@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from metasight.errors import EncoderError
 
+MODALITY = "embedding"
+"""Modality whose one feature is the key of a patient's bag."""
 ENCODER = "encoder"
 PATCH_PX = "patch_size_level0"
 

@@ -104,6 +104,11 @@ class FeatureTable:
         kept = tuple(f for f in self.features if f.modality in wanted)
         return FeatureTable(self.values[[f.name for f in kept]], kept)
 
+    def lacking(self, modality: str) -> NDArray[np.bool_]:
+        """Who has no value at all of a modality, shape (n,)."""
+        names = [f.name for f in self.features if f.modality == modality]
+        return np.asarray(self.values[names].isna().all(axis=1), dtype=np.bool_)
+
     def rows(self, patients: Iterable[str]) -> FeatureTable:
         """Take the given patients, in the order given."""
         return FeatureTable(self.values.loc[list(patients)], self.features)

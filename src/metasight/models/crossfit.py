@@ -254,6 +254,8 @@ def corrupt(data: Data, patients: Sequence[str]) -> Data:
         column = values[feature.name].to_numpy(copy=True)
         if feature.kind is Kind.CATEGORICAL:
             column[rows] = feature.levels[-1]
+        elif feature.kind is Kind.BAG:
+            column[rows] = None  # the slide is gone
         elif feature.kind is Kind.BINARY:
             column[rows] = 1.0 - np.nan_to_num(column[rows])
         else:
@@ -342,7 +344,7 @@ def predict_centre(data: Data, splits: Sequence[Split]) -> pd.DataFrame:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    numeric = [f.name for f in data.features.features if f.kind is not Kind.CATEGORICAL]
+    numeric = [f.name for f in data.features.features if f.kind not in {Kind.CATEGORICAL, Kind.BAG}]
     values = data.features.values[numeric].astype(float)
     names = sorted(data.centre.unique())
     parts = []

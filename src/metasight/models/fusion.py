@@ -10,27 +10,40 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metasight.cohort.outcome import COMPETING, EVENT, NodalOutcome, Outcome, SurvivalOutcome
+from metasight.cohort.outcome import NodalOutcome, Outcome
 from metasight.errors import FitError
 from metasight.features.columns import FeatureTable
 from metasight.models.base import State
-from metasight.models.competing import featureless
-from metasight.models.elastic_net import COX, LOGISTIC, Problem
+from metasight.models.combination import combined_hazards, combined_stage
 from metasight.models.fitted import ReaderHeadModel, require_nodal, require_survival
-from metasight.models.hazards import CauseHazard, HazardHead, Scale
-from metasight.models.logistic import LogisticHead, LogisticModel, n2_share
-from metasight.models.partial_likelihood import PartialLikelihood
-from metasight.models.penalised_cox import FEWEST_COMPETING, ElasticNetCoxModel
+from metasight.models.hazards import HazardHead
+from metasight.models.logistic import LogisticHead
 from metasight.models.preparation import canonical, effective_size, observed_only
 from metasight.models.tuning import stratified_folds
 
-_RIDGE = 0.01
-"""Penalty on the combination's weights, of scores with standard deviation 1."""
+
+class Base(Protocol):
+    """The model of one modality."""
+
+    def fit(self, table: FeatureTable, outcome: Outcome, *, seed: int) -> ReaderHeadModel:
+        """Fit to the rows of ``table``."""
+        ...
+
+
+@runtime_checkable
+class Folded(Protocol):
+    """A base whose fit gives its unseen scores as well, without fitting anew for each fold."""
+
+    def fit_in_folds(
+        self, table: FeatureTable, outcome: Outcome, fold: NDArray[np.int64], *, seed: int
+    ) -> tuple[ReaderHeadModel, NDArray[np.float64]]:
+        """The fitted model, and scores of every patient by a fit without his fold."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +97,16 @@ class StackReader:
         return [f"{self.modalities[m]}, cause {s + 1}" for m, s in self.positions]
 
     def matrix(self, table: FeatureTable) -> NDArray[np.float64]:
-        """Standardised scores, shape (n, n_columns)."""
+        """Standardised scores, shape (n, n_columns).
+
+        A patient who lacks a modality gets its mean score: the others decide.
+        """
         scores = [m.score(table) for m in self.models]
         raw = np.column_stack([scores[m][:, s] for m, s in self.positions])
-        return np.asarray((raw - self.mean) / self.scale)
+        matrix = np.asarray((raw - self.mean) / self.scale)
+        for column, (m, _) in enumerate(self.positions):
+            matrix[table.lacking(self.modalities[m]), column] = 0.0
+        return matrix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +127,8 @@ class StackedModel:
 
     name: str
     modalities: tuple[str, ...]
-    survival: tuple[ElasticNetCoxModel, ...]
-    nodal: tuple[LogisticModel, ...]
+    survival: tuple[Base, ...]
+    nodal: tuple[Base, ...]
     inner_folds: int = 5
 
     def fit(self, table: FeatureTable, outcome: Outcome, *, seed: int) -> ReaderHeadModel:
@@ -121,7 +140,7 @@ class StackedModel:
             As the models of the modalities, or too few events for three inner folds.
         """
         ordered: Outcome
-        bases: tuple[ElasticNetCoxModel, ...] | tuple[LogisticModel, ...]
+        bases: tuple[Base, ...]
         if isinstance(outcome, NodalOutcome):
             stage = require_nodal(outcome, self.name)
             table, stage = observed_only(*canonical(table, stage))
@@ -139,27 +158,30 @@ class StackedModel:
                 remedy="Choose elastic_net_cox or logistic on both modalities",
             )
         fold = stratified_folds(stratum, n_folds, np.random.default_rng(seed), table.patient_number)
-        models = tuple(base.fit(table, ordered, seed=seed) for base in bases)
-        unseen = [_unseen_scores(base, table, ordered, fold, seed) for base in bases]
+        parts = [
+            _fit_where_present(base, m, table, ordered, fold, seed=seed)
+            for base, m in zip(bases, self.modalities, strict=True)
+        ]
+        models, unseen = [p[0] for p in parts], [p[1] for p in parts]
         width = min(scores.shape[1] for scores in unseen)
         positions = tuple((m, s) for s in range(width) for m in range(len(bases)))
         raw = np.column_stack([unseen[m][:, s] for m, s in positions])
-        scale = raw.std(axis=0)
+        scale = np.nanstd(raw, axis=0)
         scale[scale < 1e-10] = 1.0
-        mean = raw.mean(axis=0)
+        mean = np.nanmean(raw, axis=0)
         reader = StackReader(
             modalities=self.modalities,
-            models=models,
+            models=tuple(models),
             positions=positions,
             mean=mean,
             scale=scale,
         )
-        matrix = (raw - mean) / scale
+        matrix = np.nan_to_num((raw - mean) / scale)  # who lacks a modality: its mean
         head: HazardHead | LogisticHead
         if isinstance(ordered, NodalOutcome):
-            head = _nodal_head(matrix, ordered)
+            head = combined_stage(matrix, ordered)
         else:
-            head = _hazard_head(matrix, ordered, n_models=len(bases))
+            head = combined_hazards(matrix, ordered, n_models=len(bases))
         head.fit["weights"] = dict(zip(reader.columns, _weights(head), strict=True))
         notes = tuple(
             f"{m}: {n}" for m, f in zip(self.modalities, models, strict=True) for n in f.notes
@@ -167,8 +189,33 @@ class StackedModel:
         return ReaderHeadModel("stacked", self.name, reader, head, notes)
 
 
+def _fit_where_present(
+    base: Base,
+    modality: str,
+    table: FeatureTable,
+    outcome: Outcome,
+    fold: NDArray[np.int64],
+    *,
+    seed: int,
+) -> tuple[ReaderHeadModel, NDArray[np.float64]]:
+    """A modality's model from the patients who have it, and their unseen scores (n, n_scores).
+
+    Rows of the others are NaN.
+    """
+    here = np.flatnonzero(~table.lacking(modality))
+    own, known = _take(table, here), outcome.take(here)
+    if isinstance(base, Folded):
+        fitted, scores = base.fit_in_folds(own, known, fold[here], seed=seed)
+    else:
+        fitted = base.fit(own, known, seed=seed)
+        scores = _unseen_scores(base, own, known, fold[here], seed)
+    out = np.full((len(table.values), scores.shape[1]), np.nan)
+    out[here] = scores
+    return fitted, out
+
+
 def _unseen_scores(
-    base: ElasticNetCoxModel | LogisticModel,
+    base: Base,
     table: FeatureTable,
     outcome: Outcome,
     fold: NDArray[np.int64],
@@ -180,7 +227,7 @@ def _unseen_scores(
     training mean by the design, which makes them comparable.
     """
     parts = []
-    for k in range(int(fold.max()) + 1):
+    for k in np.unique(fold):
         train, held = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         fitted = base.fit(_take(table, train), outcome.take(train), seed=seed)
         parts.append((held, fitted.score(_take(table, held))))
@@ -195,81 +242,31 @@ def _take(table: FeatureTable, rows: NDArray[np.intp]) -> FeatureTable:
     return FeatureTable(table.values.iloc[rows], table.features)
 
 
-def _nonnegative(problem: Problem) -> NDArray[np.float64]:
-    """Ridge weights ≥ 0: the most negative is dropped until none is left."""
-    free = np.arange(problem.matrix.shape[1])
-    penalised = problem.factor > 0
-    while True:
-        part = Problem(
-            family=problem.family,
-            matrix=np.asfortranarray(problem.matrix[:, free]),
-            time=problem.time,
-            label=problem.label,
-            factor=problem.factor[free],
-        )
-        found = part.solve(0.0, np.array([_RIDGE])).coefficients[-1]
-        negative = np.where(penalised[free], found, 0.0)
-        if not bool((negative < 0).any()):
-            break
-        free = np.delete(free, int(negative.argmin()))
-        if not len(free):
-            return np.zeros(problem.matrix.shape[1])
-    weights = np.zeros(problem.matrix.shape[1])
-    weights[free] = found
-    return weights
-
-
-def _hazard_head(
-    matrix: NDArray[np.float64], follow_up: SurvivalOutcome, *, n_models: int
-) -> HazardHead:
-    """The event's hazard from the event scores, the competing event's from theirs."""
-    causes = []
-    for position, code in enumerate((EVENT, COMPETING) if follow_up.competing else (EVENT,)):
-        cause = follow_up.status == code
-        columns = np.arange(position * n_models, (position + 1) * n_models)
-        too_few = code == COMPETING and int(cause.sum()) < FEWEST_COMPETING
-        if too_few or columns[-1] >= matrix.shape[1]:
-            causes.append(featureless(matrix, follow_up.time_days, cause))
-            continue
-        likelihood = PartialLikelihood.of(follow_up.time_days, cause)
-        x = np.asfortranarray(matrix[likelihood.order][:, columns])
-        weights = np.zeros(matrix.shape[1])
-        weights[columns] = _nonnegative(
-            Problem(
-                family=COX,
-                matrix=x,
-                time=likelihood.time,
-                label=likelihood.event,
-                factor=np.ones(n_models),
-            )
-        )
-        times, steps = likelihood.baseline(x @ weights[columns])
-        causes.append(CauseHazard(coefficients=weights, times=times, increments=steps))
-    scale: Scale = "product_integral" if len(causes) == 2 else "survival"
-    fit: dict[str, Any] = {"n": len(follow_up), "events": follow_up.n_events}
-    return HazardHead(scale=scale, causes=tuple(causes), fit=fit)
-
-
-def _nodal_head(matrix: NDArray[np.float64], stage: NodalOutcome) -> LogisticHead:
-    n = len(matrix)
-    weights = _nonnegative(
-        Problem(
-            family=LOGISTIC,
-            matrix=np.asfortranarray(np.column_stack([np.ones(n), matrix])),
-            time=np.zeros(n),
-            label=(stage.stage > 0).astype(np.float64),
-            factor=np.concatenate([[0.0], np.ones(matrix.shape[1])]),
-        )
-    )
-    return LogisticHead(
-        intercept=float(weights[0]),
-        coefficients=weights[1:],
-        n2_share=n2_share(stage),
-        fit={"n": n, "positive": stage.n_events},
-    )
-
-
 def _weights(head: HazardHead | LogisticHead) -> list[float]:
     if isinstance(head, LogisticHead):
         return list(head.coefficients.tolist())
     return list(np.sum([c.coefficients for c in head.causes], axis=0).tolist())
+
+
+def contributions(model: ReaderHeadModel, table: FeatureTable) -> dict[str, NDArray[np.float64]]:
+    """What each modality adds to the log hazard (or odds) of the event, by modality.
+
+    Shape (n,) each; 0 is a patient at the training mean, or one who lacks the modality.
+
+    Raises
+    ------
+    FitError
+        The model is not stacked.
+    """
+    reader, head = model.reader, model.head
+    if not isinstance(reader, StackReader):
+        raise FitError("only a stacked model has contributions by modality", where=model.name)
+    weights = (
+        head.causes[0].coefficients if isinstance(head, HazardHead)
+        else np.asarray(getattr(head, "coefficients", np.zeros(len(reader.positions))))
+    )  # fmt: skip
+    parts = reader.matrix(table) * weights
+    return {
+        name: parts[:, [c for c, (m, _) in enumerate(reader.positions) if m == number]].sum(axis=1)
+        for number, name in enumerate(reader.modalities)
+    }

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from metasight.cohort.outcome import NodalOutcome, Outcome, SurvivalOutcome
 from metasight.errors import FitError
 from metasight.features.clinical import Design, FittedDesign, independent
-from metasight.features.columns import FeatureTable
+from metasight.features.columns import FeatureTable, Kind
 from metasight.features.missing import FittedImputer, Imputer
 from metasight.models.base import State
 from metasight.models.selection import strongest
@@ -86,6 +86,12 @@ class Preparation:
                     value=", ".join(absent),
                     remedy="Correct the model's feature list or its modalities",
                 )
+        bags = [f.name for f in own.features if f.kind is Kind.BAG]
+        if bags:
+            raise FitError(
+                "the model cannot read patch features", where="model features",
+                value=", ".join(bags), remedy="Choose attention_mil, or stacked",
+            )  # fmt: skip
         wanted = None if self.features is None else set(self.features)
         kept = sorted(
             (f for f in own.features if wanted is None or f.name in wanted), key=lambda f: f.name

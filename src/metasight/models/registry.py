@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from metasight.errors import FitError
+from metasight.features.bags import MODALITY, BagFolder
 from metasight.features.clinical import Design
 from metasight.features.missing import Imputer
 from metasight.models.base import FittedModel, RiskModel, State
@@ -17,13 +18,15 @@ from metasight.models.cox import CoxModel
 from metasight.models.fine_gray import FineGrayModel
 from metasight.models.fitted import STATE_VERSION, Head, ReaderHeadModel
 from metasight.models.forest import ForestHead, ForestModel
-from metasight.models.fusion import StackedModel, StackReader
+from metasight.models.fusion import Base, StackedModel, StackReader
 from metasight.models.hazards import HazardHead
 from metasight.models.logistic import LogisticHead, LogisticModel
+from metasight.models.mil import NetworkModel, NetworkReader
 from metasight.models.ordinal import OrdinalHead, OrdinalModel
 from metasight.models.penalised_cox import ElasticNetCoxModel, Penalty
 from metasight.models.preparation import FittedPreparation, Preparation, Reader
 from metasight.models.published import SCORES, PublishedScoreModel, ScoreReader
+from metasight.models.risk_network import NetworkSettings
 from metasight.models.settings import Kind, ModelSettings
 
 __all__ = ["KINDS", "ModelSettings", "build", "describe", "features_of", "load", "outcomes_of"]
@@ -31,7 +34,8 @@ __all__ = ["KINDS", "ModelSettings", "build", "describe", "features_of", "load",
 KINDS: tuple[str, ...] = get_args(Kind)
 """Every kind of model."""
 
-_SURVIVAL_ONLY = frozenset({"cox", "elastic_net_cox", "cause_specific_cox", "fine_gray"})
+_SURVIVAL_ONLY = frozenset({"cox", "elastic_net_cox", "cause_specific_cox", "fine_gray",
+                             "attention_mil", "fused_network"})  # fmt: skip
 _NODAL_ONLY = frozenset({"logistic", "ordinal"})
 
 
@@ -49,26 +53,31 @@ def outcomes_of(kind: str) -> frozenset[str]:
     return frozenset({"survival", "competing", "nodal"})
 
 
-def build(settings: ModelSettings) -> RiskModel:
-    """Return the model that ``settings`` describe; nothing is fitted."""
+def build(settings: ModelSettings, bags: BagFolder | None = None) -> RiskModel:
+    """Return the model that ``settings`` describe; nothing is fitted.
+
+    ``bags`` is where the patch features of its patients lie, for models that read slides.
+    """
     if settings.kind in SCORES:
         return PublishedScoreModel(
             name=settings.name,
             score=settings.kind,
             imputer=Imputer(strategy=settings.imputation),
         )
-    return _BUILDERS[settings.kind](settings)
+    return _BUILDERS[settings.kind](settings, bags)
 
 
-def load(state: State) -> FittedModel:
+def load(state: State, bags: BagFolder | None = None) -> FittedModel:
     """Restore a fitted model from its state; its predictions are identical.
+
+    ``bags`` as in :func:`build`, of the patients to predict.
 
     Raises
     ------
     FitError
         The state was written by another version, or names an unknown class.
     """
-    return _load(state)
+    return _load(state, bags)
 
 
 def describe(state: State) -> dict[str, Any]:
@@ -88,10 +97,13 @@ def features_of(state: State) -> frozenset[str]:
     reader = state["reader"]
     if "models" in reader:
         return frozenset().union(*(features_of(m) for m in reader["models"]))
+    if "networks" in reader:
+        own = frozenset({reader["bag"]} - {""})
+        return own.union(*(b["imputer"]["fills"] for b in reader["blocks"]))
     return frozenset(reader["imputer"]["fills"])
 
 
-def _load(state: State) -> ReaderHeadModel:
+def _load(state: State, bags: BagFolder | None) -> ReaderHeadModel:
     if state.get("version") != STATE_VERSION:
         raise FitError(
             "the stored model was written by another version",
@@ -106,16 +118,17 @@ def _load(state: State) -> ReaderHeadModel:
     return ReaderHeadModel(
         state["kind"],
         state["name"],
-        _READERS[reader["kind"]](reader),
+        _READERS[reader["kind"]](reader, bags),
         _HEADS[head["kind"]](head),
         tuple(state["notes"]),
     )
 
 
-_READERS: Mapping[str, Callable[[State], Reader]] = {
-    "preparation": FittedPreparation.from_state,
-    "published_score": ScoreReader.from_state,
-    "stack": lambda state: StackReader.from_state(state, _load),
+_READERS: Mapping[str, Callable[[State, BagFolder | None], Reader]] = {
+    "preparation": lambda state, _: FittedPreparation.from_state(state),
+    "published_score": lambda state, _: ScoreReader.from_state(state),
+    "stack": lambda state, bags: StackReader.from_state(state, lambda s: _load(s, bags)),
+    "network": NetworkReader.from_state,
 }
 _HEADS: Mapping[str, Callable[[State], Head]] = {
     "hazards": HazardHead.from_state,
@@ -151,36 +164,36 @@ def _penalty(settings: ModelSettings) -> Penalty:
     )
 
 
-def _cox(s: ModelSettings) -> RiskModel:
+def _cox(s: ModelSettings, _: BagFolder | None) -> RiskModel:
     return CoxModel(name=s.name, preparation=_preparation(s, full_rank=True))
 
 
-def _cause_specific_cox(s: ModelSettings) -> RiskModel:
+def _cause_specific_cox(s: ModelSettings, _: BagFolder | None) -> RiskModel:
     return CauseSpecificCoxModel(name=s.name, preparation=_preparation(s, full_rank=True))
 
 
-def _fine_gray(s: ModelSettings) -> RiskModel:
+def _fine_gray(s: ModelSettings, _: BagFolder | None) -> RiskModel:
     return FineGrayModel(name=s.name, preparation=_preparation(s, full_rank=True))
 
 
-def _elastic_net_cox(s: ModelSettings) -> RiskModel:
+def _elastic_net_cox(s: ModelSettings, _: BagFolder | None) -> RiskModel:
     return ElasticNetCoxModel(name=s.name, preparation=_preparation(s), penalty=_penalty(s))
 
 
-def _logistic(s: ModelSettings) -> RiskModel:
+def _logistic(s: ModelSettings, _: BagFolder | None) -> RiskModel:
     return LogisticModel(name=s.name, preparation=_preparation(s), penalty=_penalty(s))
 
 
-def _ordinal(s: ModelSettings) -> RiskModel:
+def _ordinal(s: ModelSettings, _: BagFolder | None) -> RiskModel:
     return OrdinalModel(name=s.name, preparation=_preparation(s), inner_folds=s.inner_folds)
 
 
-def _forest(s: ModelSettings) -> RiskModel:
+def _forest(s: ModelSettings, _: BagFolder | None) -> RiskModel:
     preparation = _preparation(s, splines=False)
     return ForestModel(name=s.name, preparation=preparation, n_trees=s.n_trees)
 
 
-def _stacked(s: ModelSettings) -> RiskModel:
+def _stacked(s: ModelSettings, bags: BagFolder | None) -> RiskModel:
     if s.features is not None:
         raise FitError(
             "a stacked model reads whole modalities",
@@ -188,19 +201,50 @@ def _stacked(s: ModelSettings) -> RiskModel:
             remedy="Leave features out, or put them into modalities of their own",
         )
     penalty = Penalty(l1_ratios=s.l1_ratios, inner_folds=s.inner_folds)
-    parts = [_preparation(s, modalities=(m,)) for m in s.modalities]
+    slides = _network(s, MODALITY, (), bags)
+    survival: list[Base] = []
+    nodal: list[Base] = []
+    for modality in s.modalities:
+        if modality == MODALITY:
+            survival.append(slides)
+            nodal.append(slides)
+            continue
+        part = _preparation(s, modalities=(modality,))
+        survival.append(ElasticNetCoxModel(name=s.name, preparation=part, penalty=penalty))
+        nodal.append(LogisticModel(name=s.name, preparation=part, penalty=penalty))
     return StackedModel(
         name=s.name,
         modalities=s.modalities,
-        survival=tuple(
-            ElasticNetCoxModel(name=s.name, preparation=p, penalty=penalty) for p in parts
-        ),
-        nodal=tuple(LogisticModel(name=s.name, preparation=p, penalty=penalty) for p in parts),
+        survival=tuple(survival),
+        nodal=tuple(nodal),
         inner_folds=s.inner_folds,
     )
 
 
-_BUILDERS: Mapping[str, Callable[[ModelSettings], RiskModel]] = {
+def _network(
+    s: ModelSettings, slides: str, modalities: tuple[str, ...], bags: BagFolder | None
+) -> NetworkModel:
+    return NetworkModel(
+        name=s.name,
+        slide_modality=slides,
+        blocks=tuple(_preparation(s, modalities=(m,), splines=False) for m in modalities),
+        modalities=modalities,
+        bags=bags,
+        settings=NetworkSettings(**s.network.model_dump()),
+        inner_folds=s.inner_folds,
+    )
+
+
+def _attention_mil(s: ModelSettings, bags: BagFolder | None) -> RiskModel:
+    return _network(s, MODALITY, (), bags)
+
+
+def _fused_network(s: ModelSettings, bags: BagFolder | None) -> RiskModel:
+    others = tuple(m for m in s.modalities if m != MODALITY)
+    return _network(s, MODALITY if MODALITY in s.modalities else "", others, bags)
+
+
+_BUILDERS: Mapping[str, Callable[[ModelSettings, BagFolder | None], RiskModel]] = {
     "cox": _cox,
     "elastic_net_cox": _elastic_net_cox,
     "cause_specific_cox": _cause_specific_cox,
@@ -209,4 +253,6 @@ _BUILDERS: Mapping[str, Callable[[ModelSettings], RiskModel]] = {
     "ordinal": _ordinal,
     "forest": _forest,
     "stacked": _stacked,
+    "attention_mil": _attention_mil,
+    "fused_network": _fused_network,
 }

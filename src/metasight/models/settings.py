@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from metasight.features.bags import MODALITY
+
 Kind = Literal[
     "cox",
     "elastic_net_cox",
@@ -16,6 +18,8 @@ Kind = Literal[
     "ordinal",
     "forest",
     "stacked",
+    "attention_mil",
+    "fused_network",
     "npi",
     "cts5",
     "nodal_size",
@@ -30,6 +34,22 @@ Factor = Annotated[float, Field(ge=0.0)]
 def file_name(model: str) -> str:
     """Name of a model's file in a bundle, without its ending: letters a–z, digits and _ only."""
     return re.sub(r"[^a-z0-9]+", "_", model.lower()).strip("_") or "model"
+
+
+class NetworkChoices(BaseModel):
+    """What a study file may say of a network; see :mod:`metasight.models.risk_network`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    loss: Literal["cox", "discrete"] = "cox"
+    width: int = Field(default=32, ge=4, le=512)
+    epochs: int = Field(default=60, ge=1, le=1000)
+    patches: int = Field(default=256, ge=8, le=20_000)
+    learning_rate: float = Field(default=3e-3, gt=0, le=1)
+    weight_decay: float = Field(default=3e-2, ge=0, le=10)
+    dropout: float = Field(default=0.25, ge=0, lt=1)
+    modality_dropout: float = Field(default=0.3, ge=0, lt=1)
+    intervals: int = Field(default=8, ge=2, le=50)
 
 
 class ModelSettings(BaseModel):
@@ -61,6 +81,9 @@ class ModelSettings(BaseModel):
         Folds of the inner cross-validation (and of stacking).
     n_trees
         Trees of the forest.
+    network
+        Size and training of networks (``attention_mil``, ``fused_network``, and the slides of a
+        ``stacked`` model).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,6 +100,7 @@ class ModelSettings(BaseModel):
     l1_ratios: tuple[L1Ratio, ...] = Field(default=(0.05, 0.5, 1.0), min_length=1)
     inner_folds: int = Field(default=5, ge=3, le=20)
     n_trees: int = Field(default=200, ge=10, le=2000)
+    network: NetworkChoices = Field(default_factory=NetworkChoices)
 
     @model_validator(mode="after")
     def _check(self) -> ModelSettings:
@@ -89,4 +113,6 @@ class ModelSettings(BaseModel):
             raise ValueError("features names one feature twice")
         if self.kind == "stacked" and len(self.modalities) < 2:
             raise ValueError("a stacked model needs at least two modalities")
+        if self.kind == "attention_mil" and self.modalities != (MODALITY,):
+            raise ValueError(f"attention_mil reads the modality {MODALITY} alone")
         return self

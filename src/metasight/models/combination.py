@@ -1,0 +1,98 @@
+"""Scores of several models into one risk: weights that are never negative, lightly penalised."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metasight.cohort.outcome import COMPETING, EVENT, NodalOutcome, SurvivalOutcome
+from metasight.models.competing import featureless
+from metasight.models.elastic_net import COX, LOGISTIC, Problem
+from metasight.models.hazards import CauseHazard, HazardHead, Scale
+from metasight.models.logistic import LogisticHead, n2_share
+from metasight.models.partial_likelihood import PartialLikelihood
+from metasight.models.penalised_cox import FEWEST_COMPETING
+
+_RIDGE = 0.01
+"""Penalty on the combination's weights, of scores with standard deviation 1."""
+
+
+def _nonnegative(problem: Problem) -> NDArray[np.float64]:
+    """Ridge weights ≥ 0: the most negative is dropped until none is left."""
+    free = np.arange(problem.matrix.shape[1])
+    penalised = problem.factor > 0
+    while True:
+        part = Problem(
+            family=problem.family,
+            matrix=np.asfortranarray(problem.matrix[:, free]),
+            time=problem.time,
+            label=problem.label,
+            factor=problem.factor[free],
+        )
+        found = part.solve(0.0, np.array([_RIDGE])).coefficients[-1]
+        negative = np.where(penalised[free], found, 0.0)
+        if not bool((negative < 0).any()):
+            break
+        free = np.delete(free, int(negative.argmin()))
+        if not len(free):
+            return np.zeros(problem.matrix.shape[1])
+    weights = np.zeros(problem.matrix.shape[1])
+    weights[free] = found
+    return weights
+
+
+def combined_hazards(
+    matrix: NDArray[np.float64], follow_up: SurvivalOutcome, *, n_models: int
+) -> HazardHead:
+    """The event's hazard from the event scores, the competing event's from theirs.
+
+    ``matrix`` holds the event's score of each of ``n_models`` models, then the competing
+    event's; of unseen patients, standardised.
+    """
+    causes = []
+    for position, code in enumerate((EVENT, COMPETING) if follow_up.competing else (EVENT,)):
+        cause = follow_up.status == code
+        columns = np.arange(position * n_models, (position + 1) * n_models)
+        too_few = code == COMPETING and int(cause.sum()) < FEWEST_COMPETING
+        if too_few or columns[-1] >= matrix.shape[1]:
+            causes.append(featureless(matrix, follow_up.time_days, cause))
+            continue
+        likelihood = PartialLikelihood.of(follow_up.time_days, cause)
+        x = np.asfortranarray(matrix[likelihood.order][:, columns])
+        weights = np.zeros(matrix.shape[1])
+        weights[columns] = _nonnegative(
+            Problem(
+                family=COX,
+                matrix=x,
+                time=likelihood.time,
+                label=likelihood.event,
+                factor=np.ones(n_models),
+            )
+        )
+        times, steps = likelihood.baseline(x @ weights[columns])
+        causes.append(CauseHazard(coefficients=weights, times=times, increments=steps))
+    scale: Scale = "product_integral" if len(causes) == 2 else "survival"
+    fit: dict[str, Any] = {"n": len(follow_up), "events": follow_up.n_events}
+    return HazardHead(scale=scale, causes=tuple(causes), fit=fit)
+
+
+def combined_stage(matrix: NDArray[np.float64], stage: NodalOutcome) -> LogisticHead:
+    """Any positive node from the scores of unseen patients."""
+    n = len(matrix)
+    weights = _nonnegative(
+        Problem(
+            family=LOGISTIC,
+            matrix=np.asfortranarray(np.column_stack([np.ones(n), matrix])),
+            time=np.zeros(n),
+            label=(stage.stage > 0).astype(np.float64),
+            factor=np.concatenate([[0.0], np.ones(matrix.shape[1])]),
+        )
+    )
+    return LogisticHead(
+        intercept=float(weights[0]),
+        coefficients=weights[1:],
+        n2_share=n2_share(stage),
+        fit={"n": n, "positive": stage.n_events},
+    )
