@@ -1,0 +1,119 @@
+"""Tiles as another laboratory, another scanner or another turn of the slide would show them.
+
+Dyes add in optical density, so what another laboratory changes is a 3 × 3 matrix there: each dye
+is stronger or weaker and of a slightly different colour. Everything is drawn from a seed that
+names the round and the batch, so that a training that was interrupted draws the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from metasight.maps.generator_settings import StainShift
+from metasight.maps.network import optical_density_of
+from metasight.maps.region_likelihood import Targets
+from metasight.slides.stain import RUIFROK
+
+_UNALTERED = 0.15  # of the batches: the look of the training slides stays known best
+
+
+def _dyes() -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """Haematoxylin, eosin and what is neither; rows of length 1."""
+    h, e = (np.array(RUIFROK[name]) for name in ("haematoxylin", "eosin"))
+    rows = np.stack([h, e, np.cross(h, e)])
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+
+def altered(
+    rgb: Tensor, targets: Targets, shift: StainShift, rng: np.random.Generator
+) -> tuple[Tensor, Targets]:
+    """A batch under another stain, focus, resolution and turn.
+
+    Parameters
+    ----------
+    rgb
+        (n, 3, h, h) grey levels.
+    targets
+        Of the batch; turned and resized with the pixels.
+    shift
+        How much.
+    rng
+        Draws everything.
+
+    Returns
+    -------
+    Optical density of shape (n, 3, h, h), and the targets.
+    """
+    od = optical_density_of(rgb)
+    od, targets = _turned(od, targets, rng)
+    if shift.resolution > 0:
+        od, targets = _resized(od, targets, float(rng.uniform(-1, 1)) * shift.resolution)
+    if rng.random() < _UNALTERED:
+        return od, targets
+    od = _restained(od, shift, rng)
+    od = _blurred(od, float(rng.uniform(-0.5, 1.0)) * shift.blur_um)
+    noise_od = float(rng.uniform(0, shift.noise_od))
+    noise = torch.from_numpy(rng.standard_normal(od.shape, dtype=np.float32)).to(od.device)
+    return od + noise * noise_od, targets
+
+
+def _turned(od: Tensor, targets: Targets, rng: np.random.Generator) -> tuple[Tensor, Targets]:
+    quarter, mirror = int(rng.integers(4)), bool(rng.integers(2))
+
+    def turn(x: Tensor) -> Tensor:
+        x = torch.rot90(x, quarter, dims=(2, 3))
+        return x.flip(3) if mirror else x
+
+    return turn(od), Targets(
+        density=turn(targets.density), support=turn(targets.support), p90_um=targets.p90_um
+    )
+
+
+def _resized(od: Tensor, targets: Targets, larger: float) -> tuple[Tensor, Targets]:
+    """As if the slide's µm a pixel were misstated: everything is larger, cells are sparser."""
+    factor = 1.0 + larger
+
+    def zoom(x: Tensor, mode: str, outside: str) -> Tensor:
+        matrix = x.new_tensor([[1 / factor, 0, 0], [0, 1 / factor, 0]]).expand(len(x), 2, 3)
+        grid = functional.affine_grid(matrix, list(x.shape), align_corners=False)
+        return functional.grid_sample(x, grid, mode, outside, align_corners=False)
+
+    support = zoom(targets.support, "bilinear", "zeros")
+    density = zoom(targets.density, "bilinear", "zeros")
+    whole = (support >= 0.999).float()  # a pixel that was looked at in part is left out
+    return zoom(od, "bilinear", "reflection"), Targets(
+        density=density * whole / factor**2, support=whole, p90_um=targets.p90_um
+    )
+
+
+def _restained(od: Tensor, shift: StainShift, rng: np.random.Generator) -> Tensor:
+    dyes, n = _dyes(), len(od)
+    log = np.log(shift.strength)
+    overall = rng.uniform(-log, log, (n, 1)) * 0.6
+    each = rng.uniform(-log, log, (n, 3)) * 0.6
+    strength = np.exp(np.clip(overall + each, -log, log))
+    colours = dyes * (1.0 + shift.colour * rng.standard_normal((n, 3, 3)))
+    matrix = np.linalg.inv(dyes)[None] * strength[:, None, :] @ colours
+    mixed = torch.einsum(
+        "nchw,ncd->ndhw", od, torch.from_numpy(matrix.astype(np.float32)).to(od.device)
+    )
+    glass = rng.standard_normal((n, 3, 1, 1)).astype(np.float32) * np.float32(shift.glass_od)
+    return mixed + torch.from_numpy(glass).to(od.device)
+
+
+def _blurred(od: Tensor, width_px: float) -> Tensor:
+    if width_px < 0.3:
+        return od
+    reach = int(np.ceil(2.5 * width_px))
+    weight = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * width_px**2))
+    weight /= weight.sum()
+    for side in (2, 3):  # sums of shifted images: on a CPU several times as quick as a convolution
+        pad = (reach, reach, 0, 0) if side == 3 else (0, 0, reach, reach)
+        wide, size = functional.pad(od, pad, "reflect"), od.shape[side]
+        od = wide.narrow(side, 0, size) * float(weight[0])
+        for tap in range(1, 2 * reach + 1):
+            od.add_(wide.narrow(side, tap, size), alpha=float(weight[tap]))
+    return od

@@ -1,0 +1,249 @@
+"""Train a generator on patients' tiles: rounds, early stopping, calibration, and its file.
+
+On a CPU the same tiles, settings, seed and number of threads give the same bytes, whether the
+training was interrupted or not. A GPU is used without a flag, in mixed precision, and does not
+promise equal bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metasight.maps.augmentation import altered
+from metasight.maps.generator import Trained, write_generator
+from metasight.maps.generator_calibration import calibrate, describe_slides
+from metasight.maps.generator_folds import Material, inner_split, survey
+from metasight.maps.generator_settings import GeneratorSettings
+from metasight.maps.network import DensityNetwork, device_of, optical_density_of
+from metasight.maps.region_likelihood import Targets, region_loss
+from metasight.maps.tile_bank import TileBank
+from metasight.maps.training_checkpoint import (
+    NAME,
+    Progressed,
+    load_checkpoint,
+    restore,
+    save_checkpoint,
+)
+from metasight.provenance import hash_file, hash_json
+
+Progress = Callable[[int, int, str], None]
+
+_WARM_UP = 0.1  # of the rounds
+_LARGEST_GRADIENT = 5.0
+
+
+def train_generator(
+    tiles: Mapping[str, Path],
+    settings: GeneratorSettings | None = None,
+    *,
+    seed: int,
+    work: Path,
+    markers: Sequence[str] | None = None,
+    centres: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Train a generator and write it into ``work``.
+
+    Parameters
+    ----------
+    tiles
+        Pseudonym → file of `save_tiles`, at least two.
+    settings
+        Network and training.
+    seed
+        Of everything that is drawn.
+    work
+        Folder of the generator; a checkpoint found there is gone on with.
+    markers
+        Planes that are wanted; by default all that the tiles name.
+    centres
+        Pseudonym → centre, told in the model card.
+    progress
+        Called after each round with rounds done, rounds at most, and a line of text.
+
+    Raises
+    ------
+    MarkerError
+        No pair, one patient only, a marker that fewer than two patients show, tiles that do not
+        fit each other, or a checkpoint of another training.
+    """
+    s = settings or GeneratorSettings()
+    material = survey(tiles, markers, s.mpp)
+    learn, held = inner_split(material, s.held_out, seed)
+    work.mkdir(parents=True, exist_ok=True)
+    training = hash_json(
+        {
+            "settings": s.as_json() | {"device": ""},
+            "seed": seed,
+            "tiles": {name: hash_file(path) for name, path in sorted(tiles.items())},
+            "markers": list(material.markers),
+        }
+    )
+    bank = TileBank(tiles, material)
+    rounds = _Rounds(s, material, bank, (learn, held), seed=seed)
+    members, best_epochs = rounds.run(work, training, progress)
+    factor, figures = calibrate(members, bank, held, s)
+    outliers = describe_slides(members, bank, s)
+    tensors = {
+        f"member{number}.{name}": tensor.detach().cpu().numpy()
+        for number, member in enumerate(members)
+        for name, tensor in member.state_dict().items()
+    }
+    tensors |= {
+        "error_factor": factor,
+        "outlier.centre": outliers.centre,
+        "outlier.whitening": outliers.whitening,
+        "outlier.threshold": np.array(outliers.threshold),
+    }
+    told: dict[str, Any] = {
+        "seed": seed,
+        "tiles": sum(h.n for h in material.headers.values()),
+        "held_out_patients": len(held),
+        "best_epochs": list(best_epochs),
+        "centres_text": _centres_text(list(material.headers), centres),
+        "markers": [
+            row | {"patients": sum(m in there for there in material.seen.values())}
+            for m, row in figures.items()
+        ],
+    }
+    write_generator(
+        Trained(
+            tensors=tensors, markers=material.markers, settings=replace(s, device="auto"),
+            trained_on=frozenset(tiles), story=told,
+        ),
+        work,
+    )  # fmt: skip
+    (work / NAME).unlink(missing_ok=True)
+
+
+def _centres_text(patients: Sequence[str], centres: Mapping[str, str] | None) -> str:
+    if centres is None:
+        return "centres: not stated"
+    names = sorted({centres[p] for p in patients if p in centres})
+    if len(names) == 1:
+        return (
+            "centres: **one only**. What another laboratory's stain does to its maps was never "
+            "seen; check them there before use"
+        )
+    return f"centres: {len(names)}"
+
+
+class _Rounds:
+    """The rounds of every member, each from where the checkpoint left it."""
+
+    def __init__(
+        self,
+        settings: GeneratorSettings,
+        material: Material,
+        bank: TileBank,
+        split: tuple[list[str], list[str]],
+        *,
+        seed: int,
+    ) -> None:
+        self.s, self.material, self.bank, self.seed = settings, material, bank, seed
+        self.device = device_of(settings)
+        self.learn, self.held = bank.places(split[0]), bank.places(split[1])
+
+    def run(
+        self, work: Path, training: str, progress: Progress | None
+    ) -> tuple[list[DensityNetwork], tuple[int, ...]]:
+        at, kept = Progressed(training=training), dict[str, Tensor]()
+        resumed = load_checkpoint(work, training)
+        tensors: dict[str, Tensor] | None = None
+        if resumed is not None:
+            at, tensors, kept = resumed
+        while at.member < self.s.members:
+            network, optimiser = self._start(at.member)
+            if tensors is not None:
+                restore(tensors, network, optimiser)
+                tensors = None
+            while at.epoch < self.s.epochs and at.epoch - at.best_epoch < self.s.patience:
+                self._round(network, optimiser, at)
+                loss = self._held_out_loss(network)
+                at = replace(at, epoch=at.epoch + 1)
+                if loss < at.best_loss:
+                    at = replace(at, best_loss=loss, best_epoch=at.epoch)
+                    prefix = f"member{at.member}."
+                    kept |= {prefix + n: t.clone() for n, t in network.state_dict().items()}
+                save_checkpoint(work, at, network, optimiser, kept)
+                if progress is not None:
+                    done = at.member * self.s.epochs + at.epoch
+                    progress(done, self.s.members * self.s.epochs, f"held-out loss {loss:.4f}")
+            at = at.next_member()
+        return [self._finished(kept, n) for n in range(self.s.members)], at.best_epochs
+
+    def _start(self, member: int) -> tuple[DensityNetwork, torch.optim.Optimizer]:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(np.random.default_rng([self.seed, 2, member]).integers(2**62)))
+            network = self._network().to(self.device)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimiser = torch.optim.AdamW(
+            network.parameters(), lr=self.s.learning_rate, weight_decay=self.s.weight_decay
+        )
+        return network, optimiser
+
+    def _network(self) -> DensityNetwork:
+        typical = [self.material.typical[m] for m in self.material.markers]
+        return DensityNetwork(typical, self.s)
+
+    def _finished(self, kept: dict[str, Tensor], member: int) -> DensityNetwork:
+        network = self._network()
+        prefix = f"member{member}."
+        own = {n.removeprefix(prefix): t for n, t in kept.items() if n.startswith(prefix)}
+        network.load_state_dict(own)
+        return network.to(self.device).eval()
+
+    def _round(
+        self, network: DensityNetwork, optimiser: torch.optim.Optimizer, at: Progressed
+    ) -> None:
+        network.train()
+        rng = np.random.default_rng([self.seed, 3, at.member, at.epoch])
+        order = [self.learn[int(i)] for i in rng.permutation(len(self.learn))]
+        steps = math.ceil(len(order) / self.s.batch)
+        for step, (rgb, counted) in enumerate(
+            self.bank.batches(order, self.s.batch, self.device)
+        ):  # fmt: skip
+            share = (at.epoch + step / steps) / self.s.epochs
+            for group in optimiser.param_groups:
+                group["lr"] = self.s.learning_rate * _schedule(share)
+            od, targets = altered(rgb, counted, self.s.shift, rng)
+            loss, weight = self._loss(network, od, targets)
+            optimiser.zero_grad()
+            ((loss * weight).sum() / weight.sum().clamp(min=1e-6)).backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
+            optimiser.step()
+
+    def _loss(self, network: DensityNetwork, od: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
+        s = self.s
+        od = od.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            density, log, _ = network(od)
+        return region_loss(
+            (density, log), network.dispersion, targets, groups=self.material.groups,
+            region_px=[round(r / s.spacing_um) for r in s.region_um], spacing_um=s.spacing_um,
+        )  # fmt: skip
+
+    def _held_out_loss(self, network: DensityNetwork) -> float:
+        network.eval()
+        total = weights = 0.0
+        with torch.inference_mode():
+            for rgb, targets in self.bank.batches(self.held, self.s.batch, self.device):
+                loss, weight = self._loss(network, optical_density_of(rgb), targets)
+                total += float((loss * weight).sum())
+                weights += float(weight.sum())
+        return total / max(weights, 1e-6)
+
+
+def _schedule(share: float) -> float:
+    """Up over the first tenth of the rounds, then down along a cosine."""
+    if share < _WARM_UP:
+        return max(share / _WARM_UP, 0.05)
+    return 0.5 * (1 + math.cos(math.pi * (share - _WARM_UP) / (1 - _WARM_UP))) + 1e-3

@@ -1,0 +1,145 @@
+"""An interrupted training, written so that it goes on as if nothing had happened.
+
+Plain tensors with a JSON header (safetensors): no pickle, no code. Written beside and moved into
+place, so that a kill leaves either the last round or the one before. Random numbers need no state:
+each round draws from a seed that names it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from metasight.errors import MarkerError
+from metasight.maps.network import DensityNetwork
+
+NAME = "checkpoint.safetensors"
+_ADAM = ("exp_avg", "exp_avg_sq", "step")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progressed:
+    """How far a training has come.
+
+    Attributes
+    ----------
+    training
+        Hash of settings, seed and tiles: a checkpoint of another training is refused.
+    member
+        Network being trained; those before are done.
+    epoch
+        Rounds done.
+    best_epoch, best_loss
+        Round of the least held-out loss, and that loss.
+    best_epochs
+        Of the members that are done.
+    """
+
+    training: str
+    member: int = 0
+    epoch: int = 0
+    best_epoch: int = 0
+    best_loss: float = float("inf")
+    best_epochs: tuple[int, ...] = ()
+
+    def next_member(self) -> Progressed:
+        """The next network, from its start."""
+        return replace(
+            self, member=self.member + 1, epoch=0, best_epoch=0, best_loss=float("inf"),
+            best_epochs=(*self.best_epochs, self.best_epoch),
+        )  # fmt: skip
+
+
+def save_checkpoint(
+    folder: Path,
+    progressed: Progressed,
+    network: DensityNetwork,
+    optimiser: torch.optim.Optimizer,
+    kept: dict[str, Tensor],
+) -> None:
+    """Write all that the training needs to go on.
+
+    Parameters
+    ----------
+    folder
+        Of the generator.
+    progressed
+        How far it is.
+    network, optimiser
+        As they are after the last round.
+    kept
+        Name → tensor: the best state so far, and the members that are done.
+    """
+    tensors = {f"network.{n}": t for n, t in network.state_dict().items()}
+    for number, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"adam.{number}.{part}": state[part] for part in _ADAM}
+    tensors |= {f"kept.{n}": t for n, t in kept.items()}
+    # copies: safetensors refuses tensors that share memory
+    plain = {n: t.detach().cpu().clone().contiguous() for n, t in tensors.items()}
+    beside = folder / (NAME + ".new")
+    header = asdict(progressed) | {"best_loss": repr(progressed.best_loss)}
+    save_file(plain, beside, metadata={"progressed": json.dumps(header)})
+    with beside.open("rb") as file:
+        os.fsync(file.fileno())
+    beside.replace(folder / NAME)
+
+
+def load_checkpoint(
+    folder: Path, training: str
+) -> tuple[Progressed, dict[str, Tensor], dict[str, Tensor]] | None:
+    """How far the training was, its tensors, and those that it kept; None where there is none.
+
+    Raises
+    ------
+    MarkerError
+        The file is damaged, or of another training.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})["progressed"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise MarkerError(
+            "the training's checkpoint cannot be read", where=path.name,
+            value=type(error).__name__, remedy="Delete it: training starts again",
+        ) from error  # fmt: skip
+    if header["training"] != training:
+        raise MarkerError(
+            "the checkpoint is of a training with other tiles, settings or seed", where=path.name,
+            remedy="Delete it, or train into another folder",
+        )  # fmt: skip
+    progressed = Progressed(
+        **header | {
+            "best_loss": float(header["best_loss"]), "best_epochs": tuple(header["best_epochs"])
+        }
+    )  # fmt: skip
+    kept = {n.removeprefix("kept."): t for n, t in tensors.items() if n.startswith("kept.")}
+    rest = {n: t for n, t in tensors.items() if not n.startswith("kept.")}
+    return progressed, rest, kept
+
+
+def restore(
+    tensors: dict[str, Tensor], network: DensityNetwork, optimiser: torch.optim.Optimizer
+) -> None:
+    """Put the tensors of a checkpoint back."""
+    network.load_state_dict(
+        {n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")}
+    )
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("adam."):
+            _, number, part = name.split(".")
+            state.setdefault(int(number), {})[part] = tensor
+    optimiser.load_state_dict(
+        {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
+    )
