@@ -359,6 +359,36 @@ def _say_where(output: Path, *, failed: bool) -> None:
         raise typer.Exit(1)
 
 
+# ---------------------------------------------------------------------------------- simulation
+
+simulation = typer.Typer(no_args_is_help=True, help="Cohorts whose truth is known; no evidence.")
+app.add_typer(simulation, name="simulate")
+
+
+@simulation.command("breast")
+def simulate_breast(
+    folder: Annotated[Path, typer.Argument(help="New folder; an interrupted run goes on in it.")],
+    settings: Annotated[
+        Path | None, typer.Option(help="TOML file; docs/simulation.md lists what it may say.")
+    ] = None,
+    patients: Annotated[int | None, typer.Option(help="Number; 24 without.")] = None,
+    tissue_mm: Annotated[float | None, typer.Option(help="Side of the tissue; 2 without.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same settings and seed, same bytes.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Draw a simulated breast-dmfs study: slides, tables, study.toml, and the truth beside."""
+    from metasight.engine.progress import Bars
+    from metasight.simulate import cohort
+    from metasight.simulate.settings import STAMP, read_settings
+
+    given = {"patients": patients, "tissue_mm": tissue_mm}
+    chosen = read_settings(settings, **{k: v for k, v in given.items() if v is not None})
+    with Bars(out) as bars:
+        cohort.simulate_breast(folder, chosen, seed, jobs=jobs, progress=bars)
+    out.print(f"{STAMP} Truth in {_shown(folder / 'truth')}.", soft_wrap=True)
+    out.print(f"Next: {_command('run', folder)}.", soft_wrap=True)
+
+
 # ----------------------------------------------------------------------------------- printing
 
 
