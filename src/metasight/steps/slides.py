@@ -8,7 +8,7 @@ read as feature columns.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from metasight.cohort.slide_table import SlideRow
 from metasight.errors import AlignmentError, MarkerError, MetasightError, SlideError
 from metasight.ledger import Entry, Fate
 from metasight.maps.cells import Cells
-from metasight.maps.density import DensityMap, density_from_cells
+from metasight.maps.density import DensityMap
 from metasight.maps.ome import write_density_map
 from metasight.maps.tumour import tumour_from_nuclei
 from metasight.maps.window import TissueWindow
@@ -36,6 +36,7 @@ from metasight.slides.opening import ReaderName, open_slide
 from metasight.slides.reader import PyramidReader
 from metasight.slides.tiling import TileGrid
 from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.pairs import Pair, density_together, he_window
 from metasight.steps.sections import (
     REGION_UM,
     ROLES,
@@ -293,47 +294,19 @@ def _measure_together(
     marked: Sequence[SlideArgument],
     aligned: dict[str, Any],
 ) -> None:
-    """Densities of markers from several sections, brought onto the H&E.
-
-    Only tissue that every section shows counts: where one does not reach, no cell was seen
-    because nobody looked.
-    """
-    tissue, mpp = read_tissue(patient.inputs[checking(he.slide)] / "tissue.npz")
-    shared = TissueWindow(mask=tissue, spacing_um=mpp).resampled(16.0)
-    seen = shared.mask.copy()
-    row, column = np.nonzero(shared.mask)
-    centres = (np.stack([column, row], axis=1) + 0.5) * shared.spacing_um + shared.origin_um
-    cells: dict[str, Cells] = {}
-    for a in marked:
-        own_tissue, own_mpp = read_tissue(patient.inputs[checking(a.slide)] / "tissue.npz")
-        own = TissueWindow(mask=own_tissue, spacing_um=own_mpp)
-        there = aligned[a.slide.name].points(centres)
-        seen[row, column] &= own.contains(there[:, 0], there[:, 1])
-        read = read_cells(patient.inputs[marking(a.slide)] / "cells.parquet", a.slide.markers)
-        moved = aligned[a.slide.name].inverse().points(np.stack([read.x_um, read.y_um], axis=1))
-        for marker in a.slide.markers:
-            cells[marker] = replace(read, x_um=moved[:, 0], y_um=moved[:, 1]).take(
-                read.positive[marker]
-            )
-    if not seen.any():
+    """Densities of markers from several sections, brought onto the H&E."""
+    pairs = [
+        Pair(section=a.slide.name, markers=a.slide.markers, transform=aligned[a.slide.name])
+        for a in marked
+    ]
+    density = density_together(
+        patient.inputs, pairs, he_window(patient.inputs[checking(he.slide)]),
+        tuple(ROLES.values()), bandwidth_um=REGION_UM,
+    )  # fmt: skip
+    if density is None:
         patient.note("patient", "biomarkers", Fate.FAILED, "", "", "the sections share no tissue")
         return
-    window = TissueWindow(mask=seen, spacing_um=16.0, origin_um=shared.origin_um)
-    maps = [
-        density_from_cells(
-            cells[m], window, markers={m: (m,)}, spacing_um=16.0, bandwidth_um=REGION_UM
-        )
-        for m in ROLES.values()
-    ]
-    density = DensityMap(
-        density=np.concatenate([d.density for d in maps]),
-        error=np.concatenate([d.error for d in maps]),
-        support=seen,
-        markers=tuple(ROLES.values()),
-        spacing_um=16.0,
-        origin_um=shared.origin_um,
-    )
-    _conclude(patient, he, density, window)
+    _conclude(patient, he, density, density.window)
 
 
 def _conclude(
