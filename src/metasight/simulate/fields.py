@@ -56,8 +56,10 @@ class FieldSource:
         """
         rng = self.rng(name)
         turn = depth_um / (np.sqrt(2.0) * length_um)
-        white = np.cos(turn) * rng.standard_normal(self.shape, dtype=np.float32)
-        white += np.sin(turn) * rng.standard_normal(self.shape, dtype=np.float32)
+        white = rng.standard_normal(self.shape, dtype=np.float32)
+        if depth_um:
+            white *= np.float32(np.cos(turn))
+            white += np.float32(np.sin(turn)) * rng.standard_normal(self.shape, dtype=np.float32)
         return smoothed(white, length_um / self.spacing_um * stretch, length_um / self.spacing_um)
 
 

@@ -144,14 +144,51 @@ def he_ground(
             eosin[row, column] = max(e, 0.0) * dose
 
 
+# By kind (tumour, T, B, plasma, fibroblast, mimic): chromatin's rim, clumps and level, how far
+# from the nucleus its cell reaches (of the semi-axis), and wobble of the outline.
+_RIM = np.array([0.30, 0.10, 0.10, 0.12, 0.05, 0.10])
+_CLUMP = np.array([0.20, 0.16, 0.16, 0.26, 0.12, 0.16])
+_LEVEL = np.array([0.88, 1.0, 1.0, 1.0, 1.0, 1.0])
+_REACH = np.array([1.9, 1.25, 1.25, 2.4, 1.25, 1.25])
+_WOBBLE = np.array([[0.11, 0.16], [0.07, 0.09], [0.07, 0.09], [0.07, 0.09], [0.07, 0.09],
+                    [0.07, 0.09]])  # fmt: skip
+_ECCENTRIC = np.array([0.0, 0.0, 0.0, 0.55, 0.0, 0.0])
+_MITOSIS_CLUMP = 0.5
+_TUMOUR, _PLASMA = 0, 3
+
+
+@njit(cache=True, fastmath=True)
+def _elliptic(dx: float, dy: float, frame: tuple[float, float, float, float]) -> float:
+    """Distance from the centre in units of the ellipse (cos, sin, long, wide)."""
+    u = (frame[0] * dx + frame[1] * dy) / frame[2]
+    w = (-frame[1] * dx + frame[0] * dy) / frame[3]
+    return np.sqrt(u * u + w * w)  # type: ignore[no-any-return]
+
+
+@njit(cache=True, fastmath=True)
+def _nucleolus(u: float, w: float, chance: Floats) -> float:
+    d = (u - 0.5 * (chance[4] - 0.5)) ** 2 + (w - 0.5 * (chance[5] - 0.5)) ** 2
+    return 0.55 * (1 - d / 0.05) if d < 0.05 else 0.0
+
+
+@njit(cache=True, fastmath=True)
+def _paint_cell_body(
+    row: int, column: int, kind: int, body: float, tint: float, nuclear: Image, other: Image
+) -> None:
+    """Cytoplasm: tumour cells differ in tint, plasma cells are amphophilic."""
+    if kind == _TUMOUR:
+        other[row, column] *= 1 + body * (tint - 1)
+        nuclear[row, column] *= 1 + body * 0.6 * (tint - 1)
+    elif nuclear[row, column] < 0.3:
+        nuclear[row, column] += 0.10 * body
+
+
 @njit(cache=True, fastmath=True)
 def paint_nuclei(
     x: Floats,
     y: Floats,
     kind: npt.NDArray[np.int16],
-    long_px: Floats,
-    wide_px: Floats,
-    turn: Floats,
+    frames: Floats,
     dark: Floats,
     mitosis: npt.NDArray[np.bool_],
     chance: Floats,
@@ -164,70 +201,45 @@ def paint_nuclei(
     """Nuclei as amounts of the nuclear dye, and their cells' own tint.
 
     An ellipse with a wobbling outline; chromatin clumped in lymphocytes and plasma cells,
-    vesicular with a rim and a nucleolus in tumour cells, even in fibroblasts. ``chance`` has
-    eight random numbers a cell.
+    vesicular with a rim and a nucleolus in tumour cells, even in fibroblasts. ``frames`` holds
+    (cos, sin, long, wide) of each ellipse, ``chance`` eight random numbers a cell.
     """
     tile = grain.shape[0]
-    rows, columns = nuclear.shape
     for i in range(len(x)):
-        k = kind[i]
-        c = chance[i]
-        rim, clump, base = 0.10, 0.16, 1.0
-        reach = 1.25
-        if k == 0:
-            rim, clump, base, reach = 0.30, 0.20, 0.88, 1.9
-        elif k == 3:
-            rim, clump, reach = 0.12, 0.26, 2.1
-        elif k == 4:
-            rim, clump = 0.05, 0.12
-        if mitosis[i]:
-            clump = 0.5
-        cos, sin = np.cos(turn[i]), np.sin(turn[i])
-        box = reach * max(long_px[i], wide_px[i]) + 2
-        r0, r1 = max(int(y[i] - box), 0), min(int(y[i] + box) + 2, rows)
-        c0, c1 = max(int(x[i] - box), 0), min(int(x[i] + box) + 2, columns)
+        k, c = kind[i], chance[i]
+        frame = (frames[i, 0], frames[i, 1], frames[i, 2], frames[i, 3])
+        clump = _MITOSIS_CLUMP if mitosis[i] else _CLUMP[k]
+        box = _REACH[k] * frame[2] + 2
+        r0, r1 = max(int(y[i] - box), 0), min(int(y[i] + box) + 2, nuclear.shape[0])
+        c0, c1 = max(int(x[i] - box), 0), min(int(x[i] + box) + 2, nuclear.shape[1])
         off_y, off_x = int(c[0] * tile), int(c[1] * tile)
-        h2, h3 = 0.07 * c[2], 0.09 * (c[3] - 0.5)
-        if k == 0:
-            h2, h3 = 0.11 * c[2], 0.16 * (c[3] - 0.5)
-        nx, ny = 0.5 * (c[4] - 0.5), 0.5 * (c[5] - 0.5)
+        h2, h3 = _WOBBLE[k, 0] * c[2], _WOBBLE[k, 1] * (c[3] - 0.5)
         tint = 1.0 + 0.5 * (c[6] - 0.5)
-        # plasma cells: the nucleus sits at one end of its cell
-        shift_x = 0.55 * long_px[i] * cos if k == 3 else 0.0
-        shift_y = 0.55 * long_px[i] * sin if k == 3 else 0.0
+        aside = _ECCENTRIC[k] * frame[2]  # plasma cells: the nucleus sits at one end of its cell
         for row in range(r0, r1):
             for column in range(c0, c1):
                 dx, dy = column + 0.5 - x[i], row + 0.5 - y[i]
-                u = (cos * dx + sin * dy) / long_px[i]
-                w = (-sin * dx + cos * dy) / wide_px[i]
-                q = np.sqrt(u * u + w * w)
-                if q > 1e-6:
-                    ca = u / q
-                    q /= 1 + h2 * (2 * ca * ca - 1) + h3 * (4 * ca * ca - 3) * ca
-                inside = (1.0 - q) * wide_px[i] / edge_px + 0.5
-                if k == 0 or k == 3:
-                    cu = (cos * (dx - shift_x) + sin * (dy - shift_y)) / long_px[i]
-                    cw = (-sin * (dx - shift_x) + cos * (dy - shift_y)) / wide_px[i]
-                    cq = np.sqrt(cu * cu + cw * cw)
-                    body = min(max((1.75 - cq) * 2.0, 0.0), 1.0) * cell_factor
-                    if body > 0:
-                        if k == 0:
-                            other[row, column] *= 1 + body * (tint - 1)
-                            nuclear[row, column] *= 1 + body * 0.6 * (tint - 1)
-                        else:
-                            nuclear[row, column] += 0.10 * body * (nuclear[row, column] < 0.3)
+                if k in (_TUMOUR, _PLASMA):
+                    cell = _elliptic(dx - aside * frame[0], dy - aside * frame[1], frame)
+                    body = min(max((1.75 - cell) * 2.0, 0.0), 1.0) * cell_factor
+                    _paint_cell_body(row, column, k, body, tint, nuclear, other)
+                q = _elliptic(dx, dy, frame)
+                if q > 1.3:
+                    continue
+                u = (frame[0] * dx + frame[1] * dy) / frame[2]
+                w = (-frame[1] * dx + frame[0] * dy) / frame[3]
+                ca = u / max(q, 1e-6)
+                q /= 1 + h2 * (2 * ca * ca - 1) + h3 * (4 * ca * ca - 3) * ca
+                inside = min((1.0 - q) * frame[3] / edge_px + 0.5, 1.0)
                 if inside <= 0:
                     continue
-                inside = min(inside, 1.0)
-                g = grain[(row + off_y) % tile, (column + off_x) % tile]
-                value = base + clump * g + rim * (2 * q * q - 0.8)
-                if k == 0 and not mitosis[i]:
-                    d = (u - nx) ** 2 + (w - ny) ** 2
-                    if d < 0.05:
-                        value += 0.55 * (1 - d / 0.05)
-                value = max(value, 0.25) * dark[i]
+                value = clump * grain[(row + off_y) % tile, (column + off_x) % tile]
+                value += _LEVEL[k] + _RIM[k] * (2 * q * q - 0.8)
+                if k == _TUMOUR and not mitosis[i]:
+                    value += _nucleolus(u, w, c)
                 have = nuclear[row, column]
-                nuclear[row, column] = have + inside * (max(value - 0.6 * have, 0.0))
+                more = max(max(value, 0.25) * dark[i] - 0.6 * have, 0.0)
+                nuclear[row, column] = have + inside * more
                 other[row, column] *= 1 - 0.45 * inside * cell_factor
 
 
@@ -240,9 +252,10 @@ def nuclei_on(canvas: Canvas, nuclear: Image, other: Image, strength: float, tin
     row = np.clip((cells.y_um / GRID_UM).astype(np.int64), 0, canvas.amount.shape[0] - 1)
     dose = canvas.amount[row, column]
     there = dose > 0.3
+    frames = np.stack([np.cos(cells.turn), np.sin(cells.turn), cells.long_um / mpp,
+                       cells.wide_um / mpp], axis=1)  # fmt: skip
     paint_nuclei(
-        cells.x_um[there] / mpp, cells.y_um[there] / mpp, cells.kind[there],
-        cells.long_um[there] / mpp, cells.wide_um[there] / mpp, cells.turn[there],
+        cells.x_um[there] / mpp, cells.y_um[there] / mpp, cells.kind[there], frames[there],
         (cells.dark * dose)[there] * strength, cells.mitosis[there], chance[there],
         texture.grain(mpp), 0.7 / mpp, nuclear, other, tint,
     )  # fmt: skip

@@ -87,9 +87,9 @@ def draw_patients(rng: np.random.Generator, centre: Ints) -> Patients:
     own = np.sqrt(1 - _T_CELLS_WITH_GRADE**2)
     t_cells = _T_CELLS_WITH_GRADE * grade_latent + own * normal[2]
     tls = _TLS_WITH_T_CELLS * t_cells + np.sqrt(1 - _TLS_WITH_T_CELLS**2) * normal[3]
-    spare = rng.standard_normal(n)
+    age = np.rint(np.clip(58 + 12 * rng.standard_normal(n), 28, 90))
     return Patients(
-        centre=centre, age_years=np.asarray(np.rint(np.clip(58 + 12 * spare, 28, 90)), dtype=np.float64),
+        centre=centre, age_years=age,
         tumour_size_mm=size, positive_nodes=np.minimum(nodes, 40), grade=grade, er_positive=er,
         pr_positive=pr, her2_positive=her2, tls=tls, t_cells=t_cells, mixing=normal[4],
         exclusion=normal[5], tumour=normal[6], fat=normal[7],

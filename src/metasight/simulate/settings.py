@@ -104,7 +104,7 @@ class BreastSettings(_Part):
     tissue_mm: float = Field(default=2.0, ge=0.8, le=12)
     margin_mm: float = Field(default=0.2, ge=0.1, le=2)
     mpp: float = Field(default=0.5, ge=0.2, le=1.0)
-    markers_mpp: float = Field(default=0.5, ge=0.2, le=1.0)
+    markers_mpp: float = Field(default=1.0, ge=0.2, le=1.0)
     section_gap_um: float = Field(default=8.0, ge=0, le=40)
     turn_degrees: float = Field(default=25.0, ge=0, le=180)
     deformation_um: float = Field(default=8.0, ge=0, le=60)

@@ -24,6 +24,7 @@ GRID_UM = 4.0
 KINDS = ("tumour", "t_cell", "b_cell", "plasma", "fibroblast", "mimic")
 """Kinds of cells; a mimic is a small dark nucleus that is no lymphocyte."""
 
+_SCATTERED_B_PER_MM2 = 20.0  # B cells are rare in cold stroma, not absent
 _LEAST_TLS_RADIUS_UM = 60.0
 _MOST_TLS_RADIUS_UM = 170.0
 
@@ -151,7 +152,7 @@ def biology_of(p: Patients, i: int) -> Biology:
         nest_um=float(np.clip(38 * np.exp(-0.4 * mix), 15, 80)),
         nest_share=0.55,
         tumour_share=float(0.35 + 0.5 / (1 + np.exp(-0.9 * p.tumour[i]))),
-        fat_share=float(0.02 + 0.3 / (1 + np.exp(-(p.fat[i] - 1.2)))),
+        fat_share=float(0.02 + 0.2 / (1 + np.exp(-(p.fat[i] - 1.2)))),
         cord_weight=float(1 / (1 + np.exp(-1.5 * (mix - 0.5)))),
         tumour_per_mm2=6000.0 - 550.0 * grade,
         t_stroma_per_mm2=float(np.clip(520 * np.exp(0.75 * t), 60, 2600)),
@@ -218,11 +219,11 @@ def _tissue(source: FieldSource, settings: BreastSettings, depth_um: float) -> I
     half = settings.tissue_mm * 500 / GRID_UM
     y, x = (np.mgrid[:n, :n] + 0.5 - n / 2) / half
     rng = source.rng("outline")
-    stretch, power = rng.uniform(0.82, 1.0, 2), rng.uniform(2.2, 3.5)
+    stretch, power = rng.uniform(0.88, 1.0, 2), rng.uniform(2.2, 3.5)
     radius = (np.abs(x / stretch[0]) ** power + np.abs(y / stretch[1]) ** power) ** (1 / power)
-    edge = 0.06 * source.field("outline coarse", 180, depth_um)
+    edge = 0.045 * source.field("outline coarse", 180, depth_um)
     edge = edge + 0.012 * source.field("outline fine", 25, depth_um)
-    return _soft(np.asarray(0.93 - radius - edge, np.float32), 0.0, 3 / half)
+    return _soft(np.asarray(0.96 - radius - edge, np.float32), 0.0, 3 / half)
 
 
 def _tumour_region(
@@ -351,7 +352,7 @@ def _intensity(
     diffuse = b.t_stroma_per_mm2 * factor * (0.55 + 0.7 * front)
     diffuse = diffuse * (stroma + b.t_ratio * m.nest * tissue)
     diffuse = np.minimum(diffuse, 5200)
-    logit = -2.9 + 0.9 * np.log(np.maximum(diffuse, 50) / 500)
+    logit = -2.6 + 0.9 * np.log(np.maximum(diffuse, 50) / 500)
     logit = logit + settings.b_cell_noise * 1.4 * source.field("b cells", 60, depth_um)
     share = 1 / (1 + np.exp(-logit))
     share = share * (1 - 0.7 * m.nest)
@@ -359,7 +360,7 @@ def _intensity(
     mixed = settings.b_cell_noise * 0.7 * source.field("b cells", 60, depth_um)
     b_inside = 1 / (1 + np.exp(-(-1.3 + 3.0 * m.core + mixed)))
     t_cells = diffuse * (1 - share) + structure * (1 - b_inside)
-    b_cells = diffuse * share + structure * b_inside
+    b_cells = diffuse * share + _SCATTERED_B_PER_MM2 * stroma + structure * b_inside
     tumour = b.tumour_per_mm2 * np.exp(0.12 * source.field("crowding", 50, depth_um)) * m.nest
     plasma = 0.16 * diffuse * np.exp(0.8 * source.field("plasma", 80, depth_um) - 0.32) * stroma
     rim = cv2.GaussianBlur(m.lumen, (0, 0), 1.5) * (1 - m.lumen)  # endothelium
