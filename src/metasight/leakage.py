@@ -161,7 +161,7 @@ def duplicates(features: FeatureTable) -> Check:
 
     Only tables with at least five continuous features can tell; the check says so otherwise.
     """
-    names = [f.name for f in features.features if f.kind is Kind.CONTINUOUS]
+    names = [f.name for f in features.features if f.kind is Kind.CONTINUOUS and not f.error_of]
     title = "No two patients have identical measurements"
     limit = "no pair identical in all continuous features"
     if len(names) < 5:
@@ -184,7 +184,7 @@ def single_features(features: FeatureTable, outcome: Outcome) -> Check:
     """No single numeric feature tells the outcome almost by itself (a proxy, or the future)."""
     found: dict[str, float] = {}
     for feature in features.features:
-        if feature.kind is Kind.CATEGORICAL:
+        if feature.kind in {Kind.CATEGORICAL, Kind.BAG} or feature.error_of:
             continue
         values = features.values[feature.name].to_numpy(dtype=float)
         there = ~np.isnan(values)

@@ -19,8 +19,9 @@ from metasight.engine.progress import Progress
 from metasight.engine.run import Pending, execute, remember
 from metasight.engine.store import LISTING, Step, Store, is_whole
 from metasight.errors import StudyError
-from metasight.plan import Plan, plan_study, plan_validation, slide_steps
+from metasight.plan import Plan, plan_study, plan_validation
 from metasight.provenance import hash_file
+from metasight.slide_plan import slide_steps
 from metasight.steps.files import read_json, write_json
 from metasight.steps.slides import PATIENT
 from metasight.study import Study

@@ -12,29 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from metasight import bundle
-from metasight.cohort.slide_table import SlideRow, read_slide_table
 from metasight.engine.run import Pending, pending
 from metasight.engine.store import Step, StepFunction, Store
 from metasight.errors import StudyError
+from metasight.features.bags import MODALITY
 from metasight.models.settings import ModelSettings
-from metasight.provenance import hash_code, hash_file, hash_json, hash_large_file, versions
-from metasight.slides.opening import ReaderName, reader_of_all
-from metasight.steps import data, external, fitting, judging, results, slides
+from metasight.provenance import hash_code, hash_file, hash_json, versions
+from metasight.slide_plan import BAGS, READ_BY_COHORT, slide_steps
+from metasight.steps import data, external, fitting, judging, results
 from metasight.steps.files import read_json
 from metasight.study import Study, StudyModel
 from metasight.units import years_to_days
-
-REQUIRED_MARKERS = ("Pan-CK", "CD3", "CD20")
-"""Of the consecutive sections that criterion I6 asks for."""
 
 POPULATIONS = ("as_written", "all_eligible")
 
 # What a step's result rests on, besides its settings and inputs.
 _READING = ("protocol", "cohort", "errors.py", "units.py", "ledger.py")
-_SLIDES = (
-    "slides", "segmentation", "alignment", "maps", "biomarkers", "report/slide_sheet.py",
-    "report/slide_sheet.html.j2", "steps/slides.py", "steps/sections.py", "errors.py",
-)  # fmt: skip
 _FITTING = ("models", "features", "predictions.py", "steps/fitting.py")
 _JUDGING = ("validation", "leakage.py", "predictions.py", "steps/judging.py")
 _REPORTING = ("report", "bundle.py", "steps/results.py")
@@ -165,7 +158,7 @@ def plan_validation(
             "evaluation": [argument.bootstrap, argument.seed, argument.thresholds],
             "code of validation": hash_code(*_JUDGING, *_FITTING, "steps/external.py"),
         },
-        needs=(cut,),
+        needs=(cut, *bags_steps(cohort)),
     )
     analysis = Analysis(data=cut, endpoint=locked.endpoint, population="external", models=(),
                         headline=True)  # fmt: skip
@@ -184,116 +177,9 @@ def plan_validation(
 # --------------------------------------------------------------------------- cohort and data
 
 
-def slide_steps(study: Study) -> tuple[Step, ...]:
-    """Every slide checked, its markers read, and every patient's slides aligned and measured.
-
-    Empty where ``study.toml`` names no slides. The table of slides is read here.
-    """
-    settings = study.settings.slides
-    if settings is None:
-        return ()
-    rows = read_slide_table(study.folder, study.settings)
-    readers = _readers(rows, settings.reader)
-    steps: list[Step] = []
-    for patient in dict.fromkeys(row.patient for row in rows):
-        own: list[Step] = []
-        arguments = []
-        for row in (r for r in rows if r.patient == patient):
-            argument = slides.SlideArgument(
-                slide=row, reader=readers[row.stain == "fluorescence"], protocol=study.protocol,
-                nuclear=settings.nuclear, thresholds=dict(settings.thresholds),
-            )  # fmt: skip
-            arguments.append(argument)
-            checked = slide_step(slides.checking(row), "slides", slides.check_slide, argument)
-            own.append(checked)
-            if row.stain != "H&E":
-                own.append(
-                    slide_step(
-                        slides.marking(row), "markers", slides.read_markers, argument, (checked,)
-                    )
-                )
-        required = REQUIRED_MARKERS
-        measuring = Step(
-            name=f"{slides.PATIENT}{patient}",
-            stage="patients",
-            function=slides.measure_patient,
-            argument=slides.PatientArgument(
-                patient=patient, slides=tuple(arguments), protocol=study.protocol,
-                required=required, seed=study.settings.analysis.seed,
-            ),
-            ingredients={
-                "seed": study.settings.analysis.seed,
-                "required markers": list(required),
-                "protocol": hash_json(study.protocol.model_dump(mode="json", by_alias=True)),
-                "code of slides": slide_code(),
-            },
-            needs=tuple(own),
-        )  # fmt: skip
-        steps += [*own, measuring]
-    return tuple(steps)
-
-
-def _readers(rows: Sequence[SlideRow], asked: ReaderName | None) -> dict[bool, ReaderName]:
-    """One reader for brightfield and one for fluorescence, by whether it is fluorescence."""
-    chosen: dict[bool, ReaderName] = {}
-    for fluorescent in (False, True):
-        paths = [r.path for r in rows if (r.stain == "fluorescence") == fluorescent]
-        # OpenSlide reads no fluorescence
-        chosen[fluorescent] = "tiff" if fluorescent else asked or reader_of_all(paths)
-    return chosen
-
-
-def _hash_slide(path: Path) -> list[list[str]]:
-    """Names and hashes of the files that make up a slide: a DICOM folder, an MRXS's folder."""
-    files = [path]
-    if path.is_dir():
-        files = [p for p in path.rglob("*") if p.is_file()]
-    elif path.suffix.lower() == ".mrxs":
-        files += [p for p in path.with_suffix("").rglob("*") if p.is_file()]
-    found = []
-    for number, file in enumerate(sorted(files)):
-        try:
-            found.append([str(number), hash_large_file(file)])
-        except OSError as error:  # the step says so, in its turn
-            found.append([str(number), type(error).__name__])
-    return found
-
-
-def slide_code() -> str:
-    """Hash of the code that what is told of slides rests on."""
-    return hash_code(*_SLIDES)
-
-
-def slide_step(
-    name: str,
-    stage: str,
-    function: StepFunction,
-    argument: slides.SlideArgument,
-    needs: tuple[Step, ...] = (),
-) -> Step:
-    """A step on one slide; the file's content, not its place, is what it is made from."""
-    row = argument.slide
-    return Step(
-        name=name,
-        stage=stage,
-        function=function,
-        argument=argument,
-        ingredients={
-            "file": _hash_slide(row.path),
-            "read as": [row.stain, list(row.markers), row.mpp, argument.reader, argument.nuclear,
-                        dict(argument.thresholds)],
-            "protocol": hash_json(
-                [d.model_dump(mode="json") for d in argument.protocol.definition]
-            ),
-            "code of slides": slide_code(),
-        },
-        needs=needs,
-    )  # fmt: skip
-
-
 def cohort_step(study: Study) -> Step:
     """Tables to canonical values, eligibility and ledger; with what slides told, if any."""
-    needs = tuple(s for s in slide_steps(study) if s.name.startswith(slides.PATIENT))
+    needs = tuple(s for s in slide_steps(study) if s.name.startswith(READ_BY_COHORT))
     return Step(
         name="cohort",
         stage="cohort",
@@ -484,6 +370,7 @@ def fit_step(
     # Which endpoints a model serves decides which fits there are, not what a fit is.
     own = ModelSettings.model_validate(model.model_dump(exclude={"endpoints"}))
     place = " ".join(str(v) for v in which.values())
+    bags = bags_steps(analysis.data.needs[0]) if MODALITY in own.modalities else ()
     parts = [what.name, f"{analysis.endpoint} {analysis.population}", model.name, place]
     return Step(
         name=" · ".join(p for p in parts if p),
@@ -498,8 +385,13 @@ def fit_step(
             "split": which,
             "code of models": hash_code(*_FITTING),
         },
-        needs=(analysis.data,),
+        needs=(analysis.data, *bags),
     )
+
+
+def bags_steps(cohort: Step) -> tuple[Step, ...]:
+    """The step that holds all patch features, where the study makes any."""
+    return tuple(s for s in cohort.needs if s.name == BAGS)
 
 
 def evaluate_step(study: Study, analysis: Analysis, fits: Sequence[Step]) -> Step:

@@ -20,10 +20,10 @@ from metasight.engine.progress import Progress
 from metasight.engine.run import execute
 from metasight.engine.store import LISTING, Step, Store
 from metasight.errors import StudyError
-from metasight.plan import slide_code, slide_step
 from metasight.protocol.load import read_protocol
 from metasight.protocol.study import Protocol
 from metasight.provenance import hash_json
+from metasight.slide_plan import slide_code, slide_step
 from metasight.slides.opening import ReaderName, open_slide, reader_of_all
 from metasight.steps import slides
 from metasight.steps.files import read_json, write_json

@@ -20,6 +20,7 @@ from pydantic import (
 
 from metasight.cohort.settings import CohortSettings, ModalityTable
 from metasight.errors import StudyError
+from metasight.features.bags import MODALITY as EMBEDDING_MODALITY
 from metasight.models.registry import KINDS, outcomes_of
 from metasight.models.settings import ModelSettings, file_name
 from metasight.protocol.load import read_protocol, validation_lines
@@ -32,6 +33,9 @@ PROTOCOL_MODALITIES = ("clinical", "additional")
 
 SLIDE_MODALITY = "spatial"
 """Biomarkers measured on slides."""
+GENERATED_MODALITY = "generated"
+"""Biomarkers measured on maps that a generator painted on H&E."""
+_OF_SLIDES = (SLIDE_MODALITY, GENERATED_MODALITY, EMBEDDING_MODALITY)
 
 SHORTEST_REASON = 10
 """Characters; the report prints reasons."""
@@ -195,6 +199,10 @@ class StudySettings(CohortSettings):
         known = {*PROTOCOL_MODALITIES, *self.modalities}
         if self.slides is not None:
             known.add(SLIDE_MODALITY)
+            if self.slides.maps is not None:
+                known.add(GENERATED_MODALITY)
+            if self.slides.embeddings is not None:
+                known.add(EMBEDDING_MODALITY)
         for model in self.model:
             unknown = sorted(set(model.modalities) - known)
             if unknown:
@@ -221,7 +229,7 @@ def _of_modality(name: str, table: ModalityTable) -> list[str]:
     problems = []
     if name in PROTOCOL_MODALITIES:
         problems.append(f"the name {name!r} stands for the protocol's own predictors; rename it")
-    elif name == SLIDE_MODALITY:
+    elif name in _OF_SLIDES:
         problems.append(f"the name {name!r} stands for what slides tell; rename it")
     elif not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,30}", name):
         problems.append(

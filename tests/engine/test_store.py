@@ -105,3 +105,38 @@ def test_what_dead_processes_left_is_swept(store, tmp_path):
     assert not left.exists()
     assert mine.is_dir()
     assert elsewhere.is_dir()
+
+
+def go_on(inputs, out, argument):
+    """Leaves half and dies; the next call finds it."""
+    CALLS.append(str(argument))
+    half = out / "half"
+    if not half.is_file():
+        half.write_text("half")
+        raise RuntimeError("killed")
+    (out / "x").write_text(half.read_text() + " and whole")
+    half.unlink()
+
+
+def test_a_step_that_resumes_finds_what_it_left(store):
+    step = Step(name="long", stage="s", function=go_on, argument=1, ingredients={}, resumes=True)
+    with pytest.raises(RuntimeError):
+        store.make(step)
+    assert not store.has(step.key)
+    folder = store.make(step)
+    assert (folder / "x").read_text() == "half and whole"
+    assert sorted(p.name for p in folder.iterdir()) == ["files.json", "x"]
+    assert store.has(step.key)
+
+
+def test_a_step_that_resumes_is_not_shared_with_a_living_process(store):
+    import os
+    import socket
+
+    step = Step(name="long", stage="s", function=write, argument=1, ingredients={}, resumes=True)
+    going = store.root / "going" / step.key
+    going.mkdir(parents=True)
+    (going / "owner").write_text(f"{socket.gethostname()}-{os.getppid()}")
+    (going / "half").write_text("another's")
+    assert (store.make(step) / "x").read_text() == "1"
+    assert (going / "half").is_file()

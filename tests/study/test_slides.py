@@ -26,7 +26,8 @@ from metasight.engine.store import Store
 from metasight.errors import TableError
 from metasight.ledger import Ledger
 from metasight.pipeline import measure_slides, unmeasured
-from metasight.plan import cohort_step, slide_steps
+from metasight.plan import cohort_step
+from metasight.slide_plan import slide_steps
 from metasight.study import read_study
 from slide_files import tissue_like, write_dicom, write_fluorescence, write_pyramid
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Scalar = bool | int | float | str
 Resolution = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -53,6 +53,69 @@ class ModalityTable(TableSettings):
     columns: tuple[str, ...] | None = None
 
 
+class MapSettings(_Part):
+    """How markers are painted on H&E by a generator that learns from the study's own pairs.
+
+    Attributes
+    ----------
+    folds
+        Patients are dealt into so many; each one's map is painted by a generator trained on the
+        other folds.
+    generator, sha256
+        A generator trained elsewhere: its folder, relative to the study folder, and the sha256 of
+        its weights. Nothing is trained then.
+    most_tiles
+        Tiles of a patient that training reads.
+    epochs, width, members
+        Of the generator; see :class:`metasight.maps.generator_settings.GeneratorSettings`.
+    draws
+        Maps drawn from a map's own error; the spread of a biomarker over them is its error.
+    """
+
+    folds: int = Field(default=5, ge=2, le=20)
+    generator: str | None = None
+    sha256: str | None = Field(default=None, pattern="^[0-9a-fA-F]{64}$")
+    most_tiles: int = Field(default=64, ge=1)
+    epochs: int = Field(default=24, ge=1)
+    width: int = Field(default=24, ge=4)
+    members: int = Field(default=1, ge=1, le=10)
+    draws: int = Field(default=5, ge=2, le=100)
+
+    @model_validator(mode="after")
+    def _both(self) -> MapSettings:
+        if (self.generator is None) != (self.sha256 is None):
+            raise ValueError("generator and sha256 are given together or not at all")
+        return self
+
+
+class EmbeddingSettings(_Part):
+    """How tiles of H&E become features.
+
+    Attributes
+    ----------
+    encoder
+        Name of an encoder (``metasight slides encoders`` lists them).
+    weights, sha256
+        Its file, relative to the study folder, and that file's sha256; none for the embedded one.
+    features
+        A folder with ``<slide file without its ending>.h5`` of TRIDENT or CLAM, read instead.
+    most_patches
+        Of a slide; of more tiles so many are taken, spread evenly.
+    """
+
+    encoder: str = "efficientnet_lite0"
+    weights: str | None = None
+    sha256: str | None = Field(default=None, pattern="^[0-9a-fA-F]{64}$")
+    features: str | None = None
+    most_patches: int = Field(default=2000, ge=1)
+
+    @model_validator(mode="after")
+    def _together(self) -> EmbeddingSettings:
+        if (self.weights is None) != (self.sha256 is None):
+            raise ValueError("weights and sha256 are given together or not at all")
+        return self
+
+
 class SlideSettings(TableSettings):
     """A table with one row a slide, and how its slides are read.
 
@@ -74,6 +137,10 @@ class SlideSettings(TableSettings):
         Name of the nuclear channel of fluorescence slides.
     thresholds
         Marker → the laboratory's own positivity threshold.
+    maps
+        How markers are painted on H&E; none without.
+    embeddings
+        How tiles of H&E become features; none without.
     """
 
     file: str = "file"
@@ -85,6 +152,8 @@ class SlideSettings(TableSettings):
     reader: Literal["tiff", "openslide"] | None = None
     nuclear: str = "DAPI"
     thresholds: dict[str, float] = {}
+    maps: MapSettings | None = None
+    embeddings: EmbeddingSettings | None = None
 
 
 class ColumnMapping(_Part):

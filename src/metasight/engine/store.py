@@ -45,6 +45,8 @@ class Step:
         Named JSON values that determine the result, besides ``needs``.
     needs
         Steps whose results are read.
+    resumes
+        Whether the function goes on from what a killed call of it left in its folder.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Step:
     argument: Any = None
     ingredients: Mapping[str, Any]
     needs: tuple[Step, ...] = ()
+    resumes: bool = False
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,6 +69,9 @@ class Step:
 
 LISTING = "files.json"
 """Names and sizes of a result's files, written last: how a damaged result is told."""
+
+_OWNER = "owner"
+"""Names the process that works in the folder of a step that resumes."""
 
 
 class Store:
@@ -116,16 +122,43 @@ class Store:
                 )
             inputs[needed.name] = self.path(needed.key)
         final.parent.mkdir(parents=True, exist_ok=True)
-        scratch = self._scratch()
+        scratch = self._going(step.key) if step.resumes else self._scratch()
+        done = False
         try:
             step.function(inputs, scratch, step.argument)
+            (scratch / _OWNER).unlink(missing_ok=True)
             _list_files(scratch)
             if final.is_dir() and not self.has(step.key):  # damaged: out of the way with it
                 os.rename(final, self._scratch() / "damaged")
             _put(scratch, final)
+            done = True
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            if done or not step.resumes:
+                shutil.rmtree(scratch, ignore_errors=True)
         return final
+
+    def _going(self, key: str) -> Path:
+        """The folder in which a step that resumes goes on; its own, for one process at a time.
+
+        Where another living process of this machine works on the step, a fresh one.
+        """
+        folder = self.root / "going" / key
+        folder.mkdir(parents=True, exist_ok=True)
+        owner = folder / _OWNER
+        me = f"{socket.gethostname()}-{os.getpid()}"
+        for _ in range(2):
+            try:
+                with owner.open("x", encoding="utf-8") as file:
+                    file.write(me)
+            except FileExistsError:
+                host, _, process = owner.read_text("utf-8").rpartition("-")
+                ours = host == socket.gethostname() and process.isdigit()
+                if not ours or (_alive(int(process)) and int(process) != os.getpid()):
+                    break
+                owner.unlink(missing_ok=True)
+            else:
+                return folder
+        return self._scratch()
 
     def _scratch(self) -> Path:
         owner = f"{socket.gethostname()}-{os.getpid()}"

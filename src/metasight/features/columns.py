@@ -47,6 +47,9 @@ class Feature:
         Allowed values of a categorical feature, in order; the first is the reference.
     spline
         Whether a regression model may bend it (continuous only).
+    error_of
+        Name of the feature whose standard error of measurement, patient by patient, this column
+        holds; empty for a feature of its own.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Feature:
     unit: str = ""
     levels: tuple[str, ...] = ()
     spline: bool = False
+    error_of: str = ""
 
     def __post_init__(self) -> None:
         if self.kind is Kind.CATEGORICAL and len(self.levels) < 2:
@@ -102,6 +106,11 @@ class FeatureTable:
         """Columns of the given modalities, in table order."""
         wanted = set(modalities)
         kept = tuple(f for f in self.features if f.modality in wanted)
+        return FeatureTable(self.values[[f.name for f in kept]], kept)
+
+    def without_errors(self) -> FeatureTable:
+        """Columns that are features of their own, not the error of another."""
+        kept = tuple(f for f in self.features if not f.error_of)
         return FeatureTable(self.values[[f.name for f in kept]], kept)
 
     def lacking(self, modality: str) -> NDArray[np.bool_]:

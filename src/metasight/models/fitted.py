@@ -14,7 +14,7 @@ from metasight.features.columns import FeatureTable
 from metasight.models.base import State
 from metasight.models.preparation import Reader
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 class Head(Protocol):

@@ -354,3 +354,10 @@ def bag_feature(table: FeatureTable, modality: str, model: str) -> str:
             remedy="Give [slides.embeddings] in study.toml, and the modality it makes",
         )  # fmt: skip
     return found[0]
+
+
+def network_of(model: ReaderHeadModel) -> NetworkReader | None:
+    """The network that reads slides in a fitted model, in a stack too; None without one."""
+    readers = [model.reader, *(m.reader for m in getattr(model.reader, "models", ()))]
+    found = (r for r in readers if isinstance(r, NetworkReader) and r.bag)
+    return next(found, None)

@@ -76,7 +76,7 @@ class Preparation:
         FitError
             A feature asked for is absent, or none is left.
         """
-        own = table.of_modality(self.modalities)
+        own = table.of_modality(self.modalities).without_errors()
         if self.features is not None:
             absent = sorted(set(self.features) - {f.name for f in own.features})
             if absent:
@@ -111,7 +111,8 @@ class Preparation:
         ``outcome`` sets the number of spline knots and is what the screen looks at; every
         patient of a nodal outcome was examined.
         """
-        own = self.select(table)
+        shrinkage = Shrinkage.of(self.select(table), table)
+        own = self.select(shrinkage.apply(table))
         imputer = self.imputer.fit(own)
         complete = imputer.transform(own)
         design = self.design.fit(complete, effective_n=effective_size(outcome))
@@ -126,7 +127,67 @@ class Preparation:
             lost = [design.columns[j] for j in chosen if j not in free]
             notes += [f"{name}: determined by other columns, dropped" for name in lost]
             chosen = free
-        return FittedPreparation(imputer, design, chosen, tuple(notes))
+        return FittedPreparation(imputer, design, chosen, tuple(notes), shrinkage)
+
+
+_LEAST_SIGNAL = 0.05
+"""Share of a feature's variance that is taken to be real however large its stated error."""
+
+
+@dataclass(frozen=True)
+class Shrinkage:
+    """Values that are poorly known are drawn towards the training mean.
+
+    A value measured with standard error e stands for its best linear guess
+    m + (x − m) τ² / (τ² + e²), τ² being the variance of what was measured without its error
+    (regression calibration; Carroll et al., Measurement Error in Nonlinear Models, 2006, ch. 4).
+
+    Attributes
+    ----------
+    learnt
+        Feature → (column of its error, m, τ²).
+    """
+
+    learnt: dict[str, tuple[str, float, float]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, own: FeatureTable, table: FeatureTable) -> Shrinkage:
+        """Learn from the rows of ``table`` for the features of ``own``."""
+        names = {f.name for f in own.features}
+        learnt: dict[str, tuple[str, float, float]] = {}
+        for feature in table.features:
+            if feature.error_of not in names:
+                continue
+            value = table.values[feature.error_of].to_numpy(dtype=float)
+            error = table.values[feature.name].to_numpy(dtype=float)
+            known = np.isfinite(value) & np.isfinite(error)
+            if known.sum() < 2:
+                continue
+            variance = float(value[known].var(ddof=1))
+            signal = max(variance - float((error[known] ** 2).mean()), _LEAST_SIGNAL * variance)
+            if signal > 0:
+                learnt[feature.error_of] = (feature.name, float(value[known].mean()), signal)
+        return cls(learnt)
+
+    @property
+    def state(self) -> State:
+        """Plain JSON."""
+        return {name: list(parts) for name, parts in self.learnt.items()}
+
+    @classmethod
+    def from_state(cls, state: State) -> Shrinkage:
+        """Inverse of :attr:`state`."""
+        return cls({name: (c, m, v) for name, (c, m, v) in state.items()})
+
+    def apply(self, table: FeatureTable) -> FeatureTable:
+        """The table with its poorly known values drawn in; a value without an error stays."""
+        if not self.learnt:
+            return table
+        values = table.values.copy()
+        for name, (column, mean, signal) in self.learnt.items():
+            error = np.nan_to_num(values[column].to_numpy(dtype=float))
+            values[name] = mean + (values[name] - mean) * signal / (signal + error**2)
+        return FeatureTable(values, table.features)
 
 
 @dataclass(frozen=True)
@@ -141,12 +202,15 @@ class FittedPreparation:
         Shape (p,): positions of the design's columns that the head reads.
     notes
         What was dropped or could not be done as asked.
+    shrinkage
+        Of features that come with an error.
     """
 
     imputer: FittedImputer
     design: FittedDesign
     chosen: NDArray[np.intp]
     notes: tuple[str, ...]
+    shrinkage: Shrinkage = field(default_factory=Shrinkage)
 
     @property
     def state(self) -> State:
@@ -157,6 +221,7 @@ class FittedPreparation:
             "design": self.design.state,
             "chosen": self.chosen.tolist(),
             "notes": list(self.notes),
+            "shrinkage": self.shrinkage.state,
         }
 
     @classmethod
@@ -167,6 +232,7 @@ class FittedPreparation:
             FittedDesign(state["design"]),
             np.array(state["chosen"], dtype=np.intp),
             tuple(state["notes"]),
+            Shrinkage.from_state(state["shrinkage"]),
         )
 
     @property
@@ -181,7 +247,8 @@ class FittedPreparation:
 
     def matrix(self, table: FeatureTable) -> NDArray[np.float64]:
         """Standardised columns, shape (n, p)."""
-        return self.design.transform(self.imputer.transform(table))[:, self.chosen]
+        known = self.shrinkage.apply(table)
+        return self.design.transform(self.imputer.transform(known))[:, self.chosen]
 
     def per_unit(self, coefficients: NDArray[np.float64]) -> dict[str, float]:
         """Coefficients of the matrix's columns per unit of each, by column name."""

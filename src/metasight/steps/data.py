@@ -25,13 +25,17 @@ from metasight.cohort.read import read_cohort
 from metasight.cohort.settings import CohortSettings
 from metasight.cohort.splits import Split, leave_one_centre_out, repeated_kfold, temporal
 from metasight.errors import EvaluationError, StudyError
+from metasight.features.bags import MODALITY as EMBEDDING_MODALITY
 from metasight.features.columns import Feature, FeatureTable, Kind
 from metasight.features.from_protocol import clinical_features
 from metasight.ledger import Entry, Ledger
 from metasight.models import crossfit
 from metasight.protocol.study import Protocol
 from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.maps import ERROR, generated
+from metasight.steps.patches import BAGS, bag_keys
 from metasight.steps.slides import gathered
+from metasight.study import GENERATED_MODALITY, SLIDE_MODALITY
 from metasight.units import Days, years_to_days
 from metasight.validation.ipcw import require_horizon
 
@@ -57,9 +61,22 @@ def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
     read = read_cohort(argument.folder, argument.settings, argument.protocol, evidence=given)
     read.ledger.extend(told)
     if features:
-        read.modalities["spatial"] = pd.DataFrame.from_dict(
+        read.modalities[SLIDE_MODALITY] = pd.DataFrame.from_dict(
             features, orient="index", dtype=float
         ).reindex(read.table.index)
+    painted, rows = generated(inputs)
+    read.ledger.extend(rows)
+    if painted:
+        read.modalities[GENERATED_MODALITY] = pd.DataFrame.from_dict(
+            painted, orient="index", dtype=float
+        ).reindex(read.table.index)
+    if BAGS in inputs:
+        keys, rows = bag_keys(inputs[BAGS])
+        read.ledger.extend(rows)
+        column = [keys.get(str(patient)) for patient in read.table.index]
+        read.modalities[EMBEDDING_MODALITY] = pd.DataFrame(
+            {BAGS: pd.Series(column, index=read.table.index, dtype=object)}
+        )
     read.table.to_parquet(out / "table.parquet")
     for name, table in read.modalities.items():
         table.to_parquet(out / f"modality_{name}.parquet")
@@ -171,7 +188,9 @@ def analysis_data(inputs: Inputs, out: Path, argument: DataArgument) -> None:
             "deviations": [*told.deviations, *notes, *_left_out(told)],
             "follow_up": described,
             "table1": asdict(table1(population, argument.protocol, groups=groups)),
-            "missing": missingness(features.values, [f.name for f in features.features]),
+            "missing": missingness(
+                features.values, [f.name for f in features.features if not f.error_of]
+            ),
             **horizons,
         },
     )
@@ -202,8 +221,17 @@ def build_features(
                 remedy="Rename them in the table",
             )
         values.append(part)
-        features += [Feature(name=c, kind=Kind.CONTINUOUS, modality=name) for c in part.columns]
+        features += [_feature(str(c), name) for c in part.columns]
     return FeatureTable(pd.concat(values, axis=1), tuple(features))
+
+
+def _feature(column: str, modality: str) -> Feature:
+    if modality == EMBEDDING_MODALITY:
+        return Feature(name=column, kind=Kind.BAG, modality=modality)
+    of = column.removesuffix(ERROR)
+    error = modality == GENERATED_MODALITY and of != column
+    return Feature(name=column, kind=Kind.CONTINUOUS, modality=modality,
+                   error_of=of if error else "")  # fmt: skip
 
 
 def _outcome_table(told: EndpointData, table: pd.DataFrame) -> pd.DataFrame:

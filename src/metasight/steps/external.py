@@ -9,12 +9,14 @@ import numpy as np
 
 from metasight import bundle
 from metasight.errors import StudyError
+from metasight.features.bags import BagFolder
 from metasight.ledger import Entry, Fate
 from metasight.models import crossfit
 from metasight.models.registry import describe, features_of
 from metasight.predictions import Predictions
 from metasight.steps.data import load_data
 from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.patches import BAGS
 from metasight.validation.evaluate import evaluate
 from metasight.validation.results import EvaluationPlan
 
@@ -65,8 +67,9 @@ def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> Non
         )
     grid = np.asarray([g for g in locked.grid_days if g <= max(info["grid_days"], default=0)],
                       dtype=np.int64)  # fmt: skip
+    bags = BagFolder(inputs[BAGS]) if BAGS in inputs else None
     predictions = Predictions.concat(
-        crossfit.predict(locked.model(name), name, data, data.patients, grid)
+        crossfit.predict(locked.model(name, bags), name, data, data.patients, grid)
         for name in locked.states
     )
     plan = EvaluationPlan(

@@ -8,16 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from metasight.cohort.splits import Split
 from metasight.errors import FitError
+from metasight.features.bags import BagFolder
+from metasight.features.columns import FeatureTable
 from metasight.ledger import Entry, Fate
 from metasight.models import crossfit
+from metasight.models.base import RiskModel
+from metasight.models.fitted import ReaderHeadModel
+from metasight.models.fusion import StackReader, contributions
+from metasight.models.mil import network_of
 from metasight.models.registry import build, describe
 from metasight.models.settings import ModelSettings
 from metasight.predictions import Predictions
 from metasight.steps.data import load_data
 from metasight.steps.files import Inputs, write_json
+from metasight.steps.patches import BAGS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,17 +60,51 @@ def _split(splits: Sequence[Split], argument: FitArgument) -> Split:
     return next(s for s in splits if (s.scheme, s.repeat, s.fold) == wanted)
 
 
+def _model(inputs: Inputs, argument: FitArgument) -> RiskModel:
+    """The model, over the bags of patch features where it reads them."""
+    bags = BagFolder(inputs[BAGS]) if BAGS in inputs else None
+    return build(argument.model, bags)
+
+
 def fit(inputs: Inputs, out: Path, argument: FitArgument) -> None:
     """One model in one fold; a model that these rows cannot support is recorded, not raised."""
     data, splits, horizons = load_data(inputs[argument.data])
     split = _split(splits, argument)
     try:
-        fold = crossfit.fit_fold(build(argument.model), data, split, horizons, seed=argument.seed)
+        fold = crossfit.fit_fold(
+            _model(inputs, argument), data, split, horizons, seed=argument.seed
+        )
     except FitError as error:
         write_json(out / "failure.json", _failure("fit", argument, error))
         return
     fold.predictions.to_parquet(out / "predictions.parquet")
     write_json(out / "audit.json", fold.audit.to_json())
+    if isinstance(fold.fitted, ReaderHeadModel):
+        test = data.features.rows(split.test)
+        _write_contributions(fold.fitted, test, out)
+        _write_attention(fold.fitted, test, out)
+
+
+def _write_contributions(fitted: ReaderHeadModel, test: FeatureTable, out: Path) -> None:
+    """What each modality adds to the log hazard of patients whom the fit did not see."""
+    if isinstance(fitted.reader, StackReader):
+        frame = pd.DataFrame(contributions(fitted, test), index=test.values.index)
+        frame.to_parquet(out / "contributions.parquet")
+
+
+def _write_attention(fitted: ReaderHeadModel, test: FeatureTable, out: Path) -> None:
+    """Where the network looks on slides of patients whom it did not see."""
+    network = network_of(fitted)
+    if network is None:
+        return
+    parts = []
+    for patient, key in test.values[network.bag].items():
+        if isinstance(key, str):
+            coords, share = network.attention(key)
+            parts.append(pd.DataFrame({"patient": patient, "x": coords[:, 0], "y": coords[:, 1],
+                                       "share": share}))  # fmt: skip
+    if parts:
+        pd.concat(parts, ignore_index=True).to_parquet(out / "attention.parquet")
 
 
 def _failure(what: str, argument: FitArgument, error: FitError) -> dict[str, Any]:
@@ -82,7 +124,7 @@ def noise(inputs: Inputs, out: Path, argument: FitArgument) -> None:
     """The same procedure on noise: one replicate, every fold of the first repeat."""
     data, splits, horizons = load_data(inputs[argument.data])
     blank = crossfit.on_noise(data, seed=crossfit.fold_seed(argument.seed, argument.number))
-    model = build(argument.model)
+    model = _model(inputs, argument)
     folds = [s for s in splits if s.scheme == "kfold" and s.repeat == 0]
     parts = []
     for split in folds:
@@ -100,7 +142,7 @@ def corrupted(inputs: Inputs, out: Path, argument: FitArgument) -> None:
     data, splits, _ = load_data(inputs[argument.data])
     try:
         hashes = crossfit.corrupt_test_rows_check(
-            build(argument.model), data, _split(splits, argument), seed=argument.seed
+            _model(inputs, argument), data, _split(splits, argument), seed=argument.seed
         )
     except FitError as error:
         write_json(out / "failure.json", _failure("spoilt rows", argument, error))
@@ -113,7 +155,7 @@ def resample(inputs: Inputs, out: Path, argument: FitArgument) -> None:
     data, _, horizons = load_data(inputs[argument.data])
     try:
         drawn = crossfit.fit_resample(
-            build(argument.model), data, horizons, seed=argument.seed, number=argument.number
+            _model(inputs, argument), data, horizons, seed=argument.seed, number=argument.number
         )
     except FitError as error:
         write_json(out / "failure.json", _failure("resample", argument, error))
@@ -126,7 +168,7 @@ def everybody(inputs: Inputs, out: Path, argument: FitArgument) -> None:
     """The model fitted to all patients, and its apparent predictions."""
     data, _, horizons = load_data(inputs[argument.data])
     try:
-        fitted = crossfit.fit_everybody(build(argument.model), data, seed=argument.seed)
+        fitted = crossfit.fit_everybody(_model(inputs, argument), data, seed=argument.seed)
     except FitError as error:
         write_json(out / "failure.json", _failure("final model", argument, error))
         return

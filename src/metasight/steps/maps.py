@@ -1,0 +1,328 @@
+"""Maps painted on H&E: tiles of each pair, a generator for each fold, a map for each patient.
+
+A patient's map comes from the generator of the fold that leaves him out; the generator's own list
+of whom it saw proves it, and a generator that saw him is refused. What biomarkers say on the map
+goes to the models with an error, drawn from the map's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from metasight.biomarkers.measure import measure
+from metasight.cohort.settings import MapSettings
+from metasight.errors import MarkerError, SlideError
+from metasight.ledger import Entry, Fate
+from metasight.maps.density import DensityMap
+from metasight.maps.generator import load_generator
+from metasight.maps.generator_settings import GeneratorSettings
+from metasight.maps.ome import write_density_map
+from metasight.maps.training_tiles import MarkedSection, TilesSettings, collect_tiles, save_tiles
+from metasight.protocol.study import Protocol
+from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.pairs import (
+    Pair,
+    density_together,
+    error_of,
+    he_window,
+    pairs_of,
+    shown,
+)
+from metasight.steps.sections import (
+    REGION_UM,
+    ROLES,
+    definitions,
+    measure_section,
+    number,
+    read_cells,
+    read_tissue,
+)
+from metasight.steps.slides import PATIENT, SlideArgument, checking, marking, opened
+
+MAP = "map of "
+TILES = "training tiles of "
+GENERATOR = "generator "
+STAGE = "generated map"
+NUCLEI = "nuclei"
+
+Found = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapArgument:
+    """A patient's slides, and how maps are made.
+
+    Attributes
+    ----------
+    patient
+        Pseudonym.
+    slides
+        All of them.
+    protocol
+        For definitions.
+    settings
+        Of the study.
+    fold
+        The patient's; the generator of that number has not seen him.
+    generator
+        Folder of a generator trained elsewhere, instead.
+    seed
+        Of the study.
+    """
+
+    patient: str
+    slides: tuple[SlideArgument, ...]
+    protocol: Protocol
+    settings: MapSettings
+    fold: int
+    generator: Path | None
+    seed: int
+
+
+def h_and_e(inputs: Inputs, slides: Sequence[SlideArgument]) -> SlideArgument | None:
+    """The first H&E that may be used: the one that other sections are aligned to."""
+    for a in slides:
+        if a.slide.stain == "H&E":
+            found = read_json(inputs[checking(a.slide)] / "quality.json")
+            if found["sufficient"] is not False:
+                return a
+    return None
+
+
+def _pairs(inputs: Inputs, argument: MapArgument) -> list[Pair]:
+    sections = {a.slide.name: a.slide.markers for a in argument.slides if a.slide.stain != "H&E"}
+    return pairs_of(inputs[f"{PATIENT}{argument.patient}"], sections)
+
+
+# ------------------------------------------------------------------ training
+
+
+def collect(inputs: Inputs, out: Path, argument: MapArgument) -> None:
+    """Training tiles of one patient's accepted pairs, or why there are none."""
+    he = h_and_e(inputs, argument.slides)
+    pairs = _pairs(inputs, argument) if he is not None else []
+    if he is None or not pairs:
+        write_json(out / "tiles.json", {"none": "no accepted pair"})
+        return
+    checked = inputs[checking(he.slide)]
+    shared = he_window(checked)
+    folder = inputs[f"{PATIENT}{argument.patient}"]
+    targets: dict[str, MarkedSection] = {}
+    for pair in pairs:
+        there = shown(inputs, pair, shared)
+        if there is None:
+            continue
+        for marker in pair.markers:
+            targets[marker] = MarkedSection(
+                cells=there.cells, window=there.window, error_um=error_of(folder, pair.section),
+                section=pair.section,
+            )  # fmt: skip
+    nuclei = inputs[marking(he.slide)] / "cells.parquet"
+    if nuclei.is_file():
+        targets[NUCLEI] = MarkedSection(
+            cells=read_cells(nuclei, (NUCLEI,)), window=shared, section=he.slide.name,
+            error_um=lambda x, _: np.zeros(len(x)),
+        )  # fmt: skip
+    tissue, mpp = read_tissue(checked / "tissue.npz")
+    settings = TilesSettings(most_tiles=argument.settings.most_tiles, seed=argument.seed)
+    try:
+        with opened(he) as slide:
+            tiles = collect_tiles(slide, tissue, mpp, targets, settings)
+    except (MarkerError, SlideError) as error:
+        write_json(out / "tiles.json", {"none": str(error)})
+        return
+    save_tiles(tiles, out / "tiles.h5")
+    write_json(out / "tiles.json", {"tiles": len(tiles), "markers": list(tiles.markers)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorArgument:
+    """Whom a generator may learn from.
+
+    Attributes
+    ----------
+    fold
+        The fold that is left out.
+    patients
+        Pseudonyms of all other folds.
+    settings, seed
+        Of the study.
+    """
+
+    fold: int
+    patients: tuple[str, ...]
+    settings: MapSettings
+    seed: int
+
+
+def train(inputs: Inputs, out: Path, argument: GeneratorArgument) -> None:
+    """The generator of one fold, or why it cannot be trained."""
+    from metasight.maps.train import train_generator
+
+    tiles = {}
+    for patient in argument.patients:
+        file = inputs[f"{TILES}{patient}"] / "tiles.h5"
+        if file.is_file():
+            tiles[patient] = file
+    asked = argument.settings
+    settings = GeneratorSettings(epochs=asked.epochs, width=asked.width, members=asked.members)
+    try:
+        train_generator(tiles, settings, seed=argument.seed + argument.fold, work=out)
+    except MarkerError as error:
+        write_json(out / "failed.json", {"failed": str(error)})
+
+
+# ------------------------------------------------------------------ painting
+
+
+def paint_patient(inputs: Inputs, out: Path, argument: MapArgument) -> None:
+    """Paint a patient's H&E, measure the map, and hold it against the sections where there are any.
+
+    Writes ``map.json`` with the ledger rows, features and their errors.
+    """
+    try:
+        told = _painted(inputs, out, argument)
+    except (MarkerError, SlideError) as error:
+        told = {"features": {}, "ledger": [_row(argument, Fate.FAILED, "", str(error))]}
+    write_json(out / "map.json", {"patient": argument.patient, "fold": argument.fold, **told})
+
+
+def _row(argument: MapArgument, verdict: Fate, value: str, reason: str) -> Found:
+    entry = Entry(patient=argument.patient, item="H&E", stage=STAGE, verdict=verdict, criterion="",
+                  value=value, reason=reason)  # fmt: skip
+    return asdict(entry)
+
+
+def _painted(inputs: Inputs, out: Path, argument: MapArgument) -> Found:
+    from metasight.maps.predict import paint
+
+    he = h_and_e(inputs, argument.slides)
+    if he is None:
+        raise MarkerError("there is no H&E slide that can be painted on", where="patient",
+                          remedy="See the slides' quality in the ledger")  # fmt: skip
+    folder = argument.generator or inputs[f"{GENERATOR}{argument.fold}"]
+    if (folder / "failed.json").is_file():
+        raise MarkerError("the generator could not be trained", where=STAGE,
+                          value=str(read_json(folder / "failed.json")["failed"]))  # fmt: skip
+    generator = load_generator(folder, sha256=argument.settings.sha256)
+    checked = inputs[checking(he.slide)]
+    tissue, mpp = read_tissue(checked / "tissue.npz")
+    with opened(he) as slide:
+        painted = paint(slide, tissue, mpp, generator, patients=(argument.patient,))
+    write_density_map(painted.map, out / "generated.ome.tif")
+    unlike = painted.outlier is not None and painted.outlier.flagged
+    reference = density_together(
+        inputs, _pairs(inputs, argument), he_window(checked), tuple(ROLES.values()),
+        bandwidth_um=REGION_UM,
+    )  # fmt: skip
+    told: Found = {
+        "generator": painted.generator,
+        "generator_saw": len(generator.trained_on),
+        "markers": list(painted.map.markers),
+        "outlier": None if painted.outlier is None else {
+            "score": number(painted.outlier.score), "threshold": number(painted.outlier.threshold),
+            "flagged": unlike,
+        },
+    }  # fmt: skip
+    measured = _measured(painted.map, argument, out, checked)
+    told["measures"] = measured
+    told["labels"] = measured.pop("labels")
+    if reference is not None:
+        write_density_map(reference, out / "measured.ome.tif")
+        told["reference"] = _reference(reference, argument)
+    text = "" if painted.outlier is None else f"unlike training by {painted.outlier.score:.2f}"
+    if unlike:
+        reason = "the slide is unlike those that the generator learnt from; its map is not used"
+        told |= {"features": {}, "ledger": [_row(argument, Fate.EXCLUDED, text, reason)]}
+    else:
+        told |= {"features": measured, "ledger": [_row(argument, Fate.KEPT, text, "")]}
+    return told
+
+
+def _measured(painted: DensityMap, argument: MapArgument, out: Path, checked: Path) -> Found:
+    """Biomarkers of the map, each with its error: the spread over maps drawn from the map's own."""
+    quality = read_json(checked / "quality.json")
+    scanned = quality["width"] * quality["height"] * quality["mpp"] ** 2
+    window = painted.window
+    section = measure_section(
+        painted, window, argument.protocol, out, scanned_area_um2=scanned, mpp=quality["mpp"],
+        seed=argument.seed,
+    )  # fmt: skip
+    values = {m["name"]: m["value"] for m in section.found["measures"]}
+    drawn: dict[str, list[float]] = {name: [] for name in values}
+    asked = definitions(argument.protocol)
+    for draw in range(argument.settings.draws):
+        other = drawn_map(painted, seed=argument.seed, draw=draw)
+        told = measure(other, window, section.tumour.region, asked, seed=argument.seed)
+        for m in told.measures:
+            drawn[m.name].append(m.value)
+    found: Found = {}
+    for name, value in values.items():
+        spread = np.array(drawn[name])
+        spread = spread[np.isfinite(spread)]
+        error = float(spread.std(ddof=1)) if len(spread) > 1 else math.nan
+        found[name] = {"value": value, "error": number(error) if value is not None else None}
+    found["labels"] = dict(section.biomarkers.labels)
+    return found
+
+
+def drawn_map(painted: DensityMap, *, seed: int, draw: int) -> DensityMap:
+    """A map that the painted one's error allows.
+
+    The error is that of 128 µm regions, so it is drawn as a smooth field of that reach; it acts
+    as a factor (log-normal), for a density is not negative.
+    """
+    rng = np.random.default_rng([seed, draw, 0x6D6170])
+    reach = 128.0 / painted.spacing_um / 2
+    out = painted.density.copy()
+    for plane in range(len(out)):
+        noise = ndimage.gaussian_filter(rng.standard_normal(painted.support.shape), reach)
+        noise /= max(float(noise.std()), 1e-12)
+        relative = np.log1p(painted.error[plane] / np.maximum(painted.density[plane], 1.0))
+        relative = np.minimum(np.nan_to_num(relative), 2.0)
+        out[plane] = out[plane] * np.exp(relative * noise - relative**2 / 2)
+    return replace(painted, density=out.astype(np.float32))
+
+
+def _reference(reference: DensityMap, argument: MapArgument) -> Found:
+    """The same biomarkers on what the sections show, brought onto the H&E."""
+    from metasight.maps.tumour import tumour_from_marker
+
+    window = reference.window
+    tumour = tumour_from_marker(reference, ROLES["tumour"], scanned_area_um2=window.area_um2)
+    told = measure(reference, window, tumour.region, definitions(argument.protocol),
+                   seed=argument.seed)  # fmt: skip
+    return {
+        "values": {m.name: number(m.value) for m in told.measures},
+        "labels": dict(told.labels),
+    }
+
+
+# ------------------------------------------------------------------ the cohort
+
+ERROR = "_error"
+"""Ends the name of a column that holds the error of another."""
+
+
+def generated(inputs: Inputs) -> tuple[dict[str, dict[str, Any]], list[Entry]]:
+    """Features of all painted maps by pseudonym, with a column of error each, and ledger rows."""
+    features: dict[str, dict[str, Any]] = {}
+    entries: list[Entry] = []
+    for name, folder in inputs.items():
+        if not name.startswith(MAP):
+            continue
+        found = read_json(folder / "map.json")
+        entries += [Entry(**{**e, "verdict": Fate(e["verdict"])}) for e in found["ledger"]]
+        row: dict[str, Any] = {}
+        for measure_name, told in found["features"].items():
+            row[f"generated_{measure_name}"] = told["value"]
+            row[f"generated_{measure_name}{ERROR}"] = told["error"]
+        features[found["patient"]] = row
+    return features, entries
