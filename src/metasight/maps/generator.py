@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -130,7 +130,9 @@ def write_generator(trained: Trained, folder: Path) -> None:
     (folder / MODEL_CARD).write_text(model_card(sealed), encoding="utf-8")
 
 
-def load_generator(folder: Path, *, sha256: str | None = None) -> NetworkGenerator:
+def load_generator(
+    folder: Path, *, sha256: str | None = None, device: Literal["auto", "cpu", "cuda"] = "auto"
+) -> NetworkGenerator:
     """Read a generator that metasight trained.
 
     Parameters
@@ -139,6 +141,8 @@ def load_generator(folder: Path, *, sha256: str | None = None) -> NetworkGenerat
         Written by `train_generator`.
     sha256
         Identity that it must have, where the caller knows it.
+    device
+        To paint on; ``auto`` takes a GPU where there is one.
 
     Raises
     ------
@@ -177,7 +181,7 @@ def load_generator(folder: Path, *, sha256: str | None = None) -> NetworkGenerat
         )  # fmt: skip
     return NetworkGenerator.of(
         tensors, markers=tuple(card["markers"]), identity=found,
-        settings=GeneratorSettings.from_json(card["settings"]),
+        settings=replace(GeneratorSettings.from_json(card["settings"]), device=device),
         trained_on=frozenset(card["trained_on"]),
     )  # fmt: skip
 

@@ -176,7 +176,9 @@ def _of_scale(
 
 
 def negative_binomial_nll(count: Tensor, mean: Tensor, dispersion: Tensor) -> Tensor:
-    """Negative logarithm of the negative binomial likelihood, without terms of the count alone.
+    """Negative logarithm of the negative binomial likelihood.
+
+    Terms of the count alone are kept: shifts look at other counts and are compared.
 
     Parameters
     ----------
@@ -190,7 +192,8 @@ def negative_binomial_nll(count: Tensor, mean: Tensor, dispersion: Tensor) -> Te
     mean = mean.clamp(min=1e-4)
     size = 1.0 / dispersion
     return (
-        torch.lgamma(size)
+        torch.lgamma(count + 1.0)
+        + torch.lgamma(size)
         - torch.lgamma(size + count)
         + (size + count) * torch.log1p(mean * dispersion)
         - count * torch.log(mean * dispersion)

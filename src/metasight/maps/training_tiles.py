@@ -32,6 +32,8 @@ ErrorUm = Callable[[Floats, Floats], Floats]
 
 _LEAST_TISSUE = 0.25  # of a tile
 _OVERVIEW_MPP = 8.0
+_LEAST_GLASS = 170.0  # grey level, as for the slide's quality
+_NEUTRAL = 0.85  # of its brightest channel: a lamp's tint, but no eosin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,10 +313,17 @@ def _pixels(
 
 
 def glass_of(slide: SlideReader) -> Floats:
-    """Colour of the slide's empty glass, seen from far."""
+    """Colour of the slide's empty glass, seen from far.
+
+    Where the brightest pixels are dark or coloured the field shows no glass (tissue fills it), and
+    the scanner's white is taken as it is: 255.
+    """
     mpp = max(_OVERVIEW_MPP, slide.mpp)
     width, height = slide.size_at(mpp)
-    return background_colour(slide.read(Region(x=0, y=0, width=width, height=height), mpp))
+    found = background_colour(slide.read(Region(x=0, y=0, width=width, height=height), mpp))
+    if found.min() < _LEAST_GLASS or found.min() < _NEUTRAL * found.max():
+        return np.full(3, 255.0)
+    return found
 
 
 def over_white(rgb: npt.NDArray[Any], glass: Floats) -> npt.NDArray[np.uint8]:

@@ -1,0 +1,246 @@
+"""What a generator reaches on a simulated study: every bar of the maps, one line a figure.
+
+    metasight simulate breast STUDY --patients 34 --seed 1
+    python bench/generator.py STUDY [--train 24] [--misalign-um 20] [--epochs 24] [--threads 2]
+    python bench/generator.py --speed STUDY
+
+The other section's cells are the simulated truth (the section 8 µm deeper, other cells, in the
+H&E's frame), displaced as a whole by a normal error whose p90 is ``--error-um``; ``--misalign-um``
+adds to it on the training patients without the generator being told. Patients are held out at
+random. The baseline of haematoxylin is the true density of nuclei: better than any detection.
+Everything is simulated; nothing here says how a generator fares on a hospital's slides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from metasight.maps.agreement import agree, pearson
+from metasight.maps.cells import Cells
+from metasight.maps.density import DensityMap, density_from_cells
+from metasight.maps.generator import load_generator
+from metasight.maps.generator_settings import GeneratorSettings
+from metasight.maps.ome import read_density_map
+from metasight.maps.predict import GeneratedMap, paint
+from metasight.maps.regions import on_grid_of, regions_of
+from metasight.maps.train import train_generator
+from metasight.maps.training_tiles import MarkedSection, TilesSettings, collect_tiles, save_tiles
+from metasight.slides.opening import open_slide
+from metasight.slides.reader import Region, SlideReader
+from metasight.slides.tissue import tissue_mask
+
+MARKERS = ("Pan-CK", "CD3", "CD20")
+BARS = {"Pan-CK": 0.90, "CD3": 0.75, "CD20": 0.60}
+POSITIVE = {"Pan-CK": 1000.0, "CD3": 500.0, "CD20": 300.0}
+TISSUE_MPP = 4.0
+P90 = 2.146
+
+
+def slide_of(study: Path, patient: str) -> SlideReader:
+    return open_slide(next((study / "slides").glob(f"{patient}-HE.*")), name=patient)
+
+
+def tissue_of(slide: SlideReader) -> np.ndarray:
+    width, height = slide.size_at(TISSUE_MPP)
+    return tissue_mask(
+        slide.read(Region(x=0, y=0, width=width, height=height), TISSUE_MPP), TISSUE_MPP
+    )
+
+
+def cells_in(density: DensityMap, seed: int, shift_um: np.ndarray) -> Cells:
+    """The counted cells again as points, anywhere in their pixel."""
+    rng = np.random.default_rng(seed)
+    count = np.rint(np.nan_to_num(density.density) * density.spacing_um**2 / 1e6).astype(int)
+    plane, row, column = (np.repeat(i, count[count > 0]) for i in np.nonzero(count))
+    at = (np.stack([column, row], 1) + rng.random((len(row), 2))) * density.spacing_um + shift_um
+    return Cells(
+        x_um=at[:, 0] + density.origin_um[0], y_um=at[:, 1] + density.origin_um[1],
+        type_code=plane.astype(np.int16), type_names=density.markers,
+        positive={m: plane == i for i, m in enumerate(density.markers)},
+    )  # fmt: skip
+
+
+def section_of(study: Path, patient: str, seed: int, error_um: float) -> tuple[Cells, DensityMap]:
+    """Cells of the next section, as far off as an alignment of that p90 would leave them."""
+    counted = read_density_map(study / "truth" / patient / "density-mIHC.ome.tif")
+    shift = np.random.default_rng([seed, 77]).normal(size=2) * error_um / P90
+    return cells_in(counted, seed, shift), counted
+
+
+def collect(study: Path, patient: str, seed: int, args: argparse.Namespace, out: Path) -> None:
+    actual = float(np.hypot(args.error_um, args.misalign_um))
+    cells, counted = section_of(study, patient, seed, actual)
+    own = read_density_map(study / "truth" / patient / "density-HE.ome.tif")
+
+    def stated(x_um: np.ndarray, y_um: np.ndarray) -> np.ndarray:
+        return np.full_like(x_um, args.stated_um)
+
+    def none(x_um: np.ndarray, y_um: np.ndarray) -> np.ndarray:
+        return np.zeros_like(x_um)
+
+    targets = {
+        m: MarkedSection(cells=cells, window=counted.window, error_um=stated, section="mIHC")
+        for m in MARKERS
+    } | {
+        "nuclei": MarkedSection(cells=cells_in(own, seed, np.zeros(2)), window=own.window,
+                                error_um=none, section="H&E")
+    }  # fmt: skip
+    with slide_of(study, patient) as slide:
+        tiles = collect_tiles(slide, tissue_of(slide), TISSUE_MPP, targets, TilesSettings())
+    save_tiles(tiles, out)
+
+
+def line(name: str, value: object, bar: str = "") -> None:
+    print(f"{name:52s} {value}{'   bar ' + bar if bar else ''}", flush=True)
+
+
+def painted(study: Path, patient: str, generator: object) -> GeneratedMap:
+    with slide_of(study, patient) as slide:
+        return paint(slide, tissue_of(slide), TISSUE_MPP, generator, patients=[patient])
+
+
+def judge(study: Path, held: list[str], folder: Path, args: argparse.Namespace) -> None:
+    generator = load_generator(folder)
+    maps = {p: painted(study, p, generator) for p in held}
+    for region_um in (64.0, 128.0):
+        for marker in MARKERS:
+            told, true = [], []
+            for n, p in enumerate(held):
+                cells, counted = section_of(study, p, 9000 + n, args.error_um)
+                measured = density_from_cells(cells, counted.window)
+                own = read_density_map(study / "truth" / p / "density-HE.ome.tif")
+                nuclei = one_plane(own, "nuclei")
+                told.append(regions_of(p, maps[p].map, measured, marker, region_um=region_um,
+                                       p90_um=args.error_um, nuclei=nuclei))  # fmt: skip
+                true.append(regions_of(p, on_grid_of(own, maps[p].map), measured, marker,
+                                       region_um=region_um, p90_um=args.error_um))  # fmt: skip
+            found = agree(marker, told, threshold_per_mm2=POSITIVE[marker], seed=1)
+            report(marker, region_um, found)
+            x, y = (np.concatenate([getattr(r, c) for r in true]) for c in
+                    ("generated", "measured"))  # fmt: skip
+            line("  true cells of the H&E's own section v. measured", f"{pearson(x, y):.3f}")
+    flags = [m.outlier.flagged for m in maps.values()]
+    line("held-out slides flagged as outliers", f"{sum(flags)} of {len(flags)}")
+    scores = [m.outlier.score for m in maps.values()]
+    for other in args.outliers:
+        others = sorted({p.name.split("-HE")[0] for p in (Path(other) / "slides").glob("*-HE.*")})
+        strange = [painted(Path(other), p, generator).outlier for p in others]
+        line(f"outlier AUROC, {Path(other).name}",
+             f"{auroc([s.score for s in strange], scores):.3f}, flagged "
+             f"{sum(s.flagged for s in strange)} of {len(strange)}", "0.95")  # fmt: skip
+
+
+def one_plane(density: DensityMap, marker: str) -> DensityMap:
+    at = density.markers.index(marker)
+    return DensityMap(
+        density=density.density[at : at + 1], error=density.error[at : at + 1],
+        support=density.support, markers=(marker,), spacing_um=density.spacing_um,
+        origin_um=density.origin_um,
+    )  # fmt: skip
+
+
+def auroc(strange: list[float], usual: list[float]) -> float:
+    a, b = np.asarray(strange)[:, None], np.asarray(usual)[None]
+    return float(((a > b) + 0.5 * (a == b)).mean())
+
+
+def report(marker: str, region_um: float, found: object) -> None:
+    head = f"{marker} {region_um:g} µm"
+    bar = f"{BARS[marker]:.2f}" if region_um == 128 else ""
+
+    def shown(e: object) -> str:
+        return f"{e.value:.3f} ({e.lower:.3f}–{e.upper:.3f})"
+
+    line(f"{head}: Pearson", shown(found.pearson), bar)
+    line("  of the ceiling",
+         f"{found.of_ceiling:.3f} (ceiling {found.ceiling:.3f})", "0.90")  # fmt: skip
+    line("  Spearman, concordance", f"{shown(found.spearman)}, {shown(found.concordance)}")
+    line(
+        "  calibration slope, intercept /mm²", f"{shown(found.slope)}, {found.intercept.value:.0f}"
+    )
+    line(
+        f"  F1 of regions ≥ {found.threshold_per_mm2:g}/mm² (all positive)",
+        f"{shown(found.f1)} ({found.f1_all_positive:.3f}), prevalence {found.prevalence:.3f}",
+    )
+    line(
+        "  baselines: haematoxylin, shuffled, swapped",
+        f"{found.pearson_nuclei:.3f}, {found.pearson_shuffled:.3f}, {found.pearson_swapped:.3f}",
+    )
+    if region_um == 128:
+        line("  90 % interval covers", shown(found.covered), "0.85–0.95")
+
+
+def speed(study: Path, folder: Path) -> None:
+    patient = sorted(p.name for p in (study / "truth").iterdir() if p.is_dir())[0]
+    devices = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+    for device in devices:
+        generator = load_generator(folder, device=device)
+        with slide_of(study, patient) as slide:
+            width, height = slide.size_at(1.0)
+            whole = np.ones((height // 8, width // 8), dtype=bool)
+            paint(slide, whole, 8.0, generator)
+            seen = len(list(range(0, width, 1024))) * len(list(range(0, height, 1024)))
+            start = time.perf_counter()
+            paint(slide, whole, 8.0, generator)
+            seconds = time.perf_counter() - start
+        line(f"{device}: mm²/s, tiles/s (reading included)",
+             f"{width * height / 1e6 / seconds:.1f}, {seen / seconds:.1f}",
+             "4 mm²/s on two CPU cores" if device == "cpu" else "")  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", type=Path)
+    parser.add_argument("--work", type=Path, default=None)
+    parser.add_argument("--train", type=int, default=24)
+    parser.add_argument("--error-um", type=float, default=12.0, help="true p90 of the alignment")
+    parser.add_argument("--stated-um", type=float, default=40.0, help="predicted p90")
+    parser.add_argument("--misalign-um", type=float, default=0.0)
+    parser.add_argument("--epochs", type=int, default=GeneratorSettings().epochs)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--outliers", nargs="*", default=[], help="studies of other tissue, stain")
+    parser.add_argument("--speed", action="store_true", help="only the speed of a trained one")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    work = args.work or args.study / f"bench-{args.misalign_um:g}"
+    (work / "tiles").mkdir(parents=True, exist_ok=True)
+    names = sorted(p.name for p in (args.study / "truth").iterdir()
+                   if (p / "density-mIHC.ome.tif").is_file())  # fmt: skip
+    order = np.random.default_rng(args.seed).permutation(len(names))
+    learn = sorted(names[int(i)] for i in order[: args.train])
+    held = sorted(names[int(i)] for i in order[args.train :])
+    if not args.speed:
+        line("patients to learn from, held out", f"{len(learn)}, {len(held)}")
+        start = time.perf_counter()
+        files = {p: work / "tiles" / f"{p}.h5" for p in learn}
+        for n, p in enumerate(learn):
+            if not files[p].is_file():
+                collect(args.study, p, n, args, files[p])
+        line("seconds to collect tiles", f"{time.perf_counter() - start:.0f}")
+        folder = work / "generator"
+        if not (folder / "generator.json").is_file():
+            start = time.perf_counter()
+            train_generator(
+                files, GeneratorSettings(epochs=args.epochs), seed=args.seed, work=folder,
+                progress=lambda a, b, c: print(f"  {a}/{b} {c}", flush=True),
+            )  # fmt: skip
+            line(
+                f"seconds to train on {args.threads} threads", f"{time.perf_counter() - start:.0f}"
+            )
+        judge(args.study, held, folder, args)
+        line("story", json.loads((folder / "generator.json").read_text())["story"])
+    speed(args.study, work / "generator")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    line("peak memory, GiB", f"{peak:.2f}", "6")
+
+
+if __name__ == "__main__":
+    main()

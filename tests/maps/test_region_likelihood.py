@@ -1,0 +1,112 @@
+"""The likelihood of regions: SciPy's negative binomial, and shifts that it may and may not undo."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from metasight.maps.region_likelihood import Targets, negative_binomial_nll, region_loss, shifts
+
+
+def test_it_is_scipys_negative_binomial() -> None:
+    count, mean, dispersion = (
+        np.array([0.0, 3, 40]),
+        np.array([0.5, 5, 30]),
+        np.array([2, 0.5, 0.1]),
+    )
+    n = 1 / dispersion
+    wanted = -stats.nbinom.logpmf(count, n, n / (n + mean))
+    found = negative_binomial_nll(*(torch.tensor(a) for a in (count, mean, dispersion)))
+    assert np.allclose(found.numpy(), wanted, atol=1e-6)
+
+
+def test_shifts_stay_within_the_predicted_error() -> None:
+    assert shifts(0.0, 16.0) == [(0, 0)]
+    assert shifts(16.0, 16.0)[0] == (0, 0)
+    assert len(shifts(16.0, 16.0)) == 5
+    assert max(j * j + i * i for j, i in shifts(40.0, 16.0)) <= 9
+    assert max(abs(j) for j, _ in shifts(500.0, 16.0)) == 6
+
+
+def field(seed: int) -> torch.Tensor:
+    rng = np.random.default_rng(seed)
+    from scipy import ndimage
+
+    smooth = ndimage.gaussian_filter(rng.normal(size=(1, 1, 40, 40)), (0, 0, 3, 3))
+    return torch.tensor(2000 * np.exp(1.5 * smooth / smooth.std()), dtype=torch.float32)
+
+
+def loss_of(painted: torch.Tensor, target: torch.Tensor, p90_um: float) -> tuple[float, float]:
+    log = torch.full_like(painted, np.log(0.02))
+    targets = Targets(
+        density=target, support=torch.ones_like(target), p90_um=torch.full((1, 1), p90_um)
+    )
+    loss, weight = region_loss(
+        (painted, log), lambda x, _: torch.exp(x), targets, groups=[[0]], region_px=[4, 8],
+        spacing_um=16.0,
+    )  # fmt: skip
+    return float(loss), float(weight)
+
+
+def test_a_displacement_within_the_error_costs_little_and_beyond_it_much() -> None:
+    truth = field(1)
+    moved = torch.roll(truth, (2, -1), dims=(2, 3))  # 36 µm
+    right = loss_of(truth, truth, 48.0)[0]
+    tolerated = loss_of(truth, moved, 48.0)[0] - right
+    refused = loss_of(truth, moved, 4.0)[0] - loss_of(truth, truth, 4.0)[0]
+    assert tolerated < 0.1 * refused
+    wrong = loss_of(field(2), moved, 48.0)[0] - right
+    assert tolerated < 0.1 * wrong
+
+
+def test_a_worse_alignment_weighs_less_and_no_support_nothing() -> None:
+    truth = field(1)
+    assert loss_of(truth, truth, 20.0)[1] > loss_of(truth, truth, 128.0)[1]
+    targets = Targets(
+        density=truth, support=torch.zeros_like(truth), p90_um=torch.full((1, 1), 20.0)
+    )
+    loss, weight = region_loss(
+        (truth, truth * 0), lambda x, _: torch.exp(x), targets, groups=[[0]], region_px=[4],
+        spacing_um=16.0,
+    )  # fmt: skip
+    assert (float(loss), float(weight)) == (0.0, 0.0)
+
+
+def test_markers_of_one_section_are_displaced_together() -> None:
+    truth = torch.cat([field(1), field(2)], dim=1)
+    # one marker displaced one way and the other another way: no common shift explains both
+    moved = torch.cat(
+        [torch.roll(truth[:, :1], 2, dims=2), torch.roll(truth[:, 1:], -2, dims=2)], dim=1
+    )
+    targets = Targets(
+        density=moved, support=torch.ones_like(moved), p90_um=torch.full((1, 2), 48.0)
+    )
+    log = torch.full_like(truth, np.log(0.02))
+
+    def loss(groups: list[list[int]]) -> float:
+        found, _ = region_loss(
+            (truth, log), lambda x, _: torch.exp(x), targets, groups=groups, region_px=[4],
+            spacing_um=16.0,
+        )  # fmt: skip
+        return float(found.mean())
+
+    apart = loss([[0], [1]])
+    assert loss([[0, 1]]) / 2 > apart + 0.2 or loss([[0, 1]]) > apart + 0.2
+
+
+def test_the_gradient_pulls_towards_what_was_counted() -> None:
+    target = torch.full((1, 1, 16, 16), 3000.0)
+    painted = torch.full((1, 1, 16, 16), 1000.0, requires_grad=True)
+    targets = Targets(
+        density=target, support=torch.ones_like(target), p90_um=torch.full((1, 1), 0.0)
+    )
+    loss, _ = region_loss(
+        (painted, torch.zeros_like(target)), lambda x, _: torch.exp(x), targets, groups=[[0]],
+        region_px=[4], spacing_um=16.0,
+    )  # fmt: skip
+    loss.sum().backward()
+    assert painted.grad is not None
+    assert float(painted.grad.max()) < 0
+    assert painted.grad[0, 0, 8, 8] == pytest.approx(float(painted.grad[0, 0, 8, 7]), rel=0.2)
