@@ -170,13 +170,13 @@ def simulate_table(settings: BreastSettings, seed: int) -> SimulatedTable:
     patients = draw_patients(rng, spread_over_centres(settings, n))
     risk = risk_of(settings, patients)
     outcome = draw_outcome(rng, risk)
-    lost = rng.random((3, n)) < settings.missing_fraction
+    lost = rng.random((2, n)) < settings.missing_fraction
     event = outcome.dmfs_event
     cause = np.where(np.isfinite(outcome.metastasis_days), 1, np.where(event, 2, 0))
     return SimulatedTable(
         clinical=_clinical(patients, rng.random((len(_MISSING_IN), n)) < settings.missing_fraction),
-        spatial=_spatial(settings, patients, rng).where(~lost[1][:, None]),
-        embeddings=_embeddings(settings, patients, rng).where(~lost[2][:, None]),
+        spatial=_spatial(settings, patients, rng).mask(np.tile(lost[0][:, None], len(SPATIAL_COLUMNS))),
+        embeddings=_embeddings(settings, patients, rng).mask(np.tile(lost[1][:, None], len(EMBEDDING_COLUMNS))),
         time_days=outcome.dmfs_days, status=event.astype(np.int64), cause=cause.astype(np.int64),
         centre=patients.centre, oracle=oracle_of(settings, patients, risk, outcome),
         oracle_risk=risk.risk(),
