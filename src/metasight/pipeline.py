@@ -23,6 +23,7 @@ from metasight.plan import Plan, plan_study, plan_validation
 from metasight.provenance import hash_file
 from metasight.slide_plan import slide_steps
 from metasight.steps.files import read_json, write_json
+from metasight.steps.maps import MAP
 from metasight.steps.slides import PATIENT
 from metasight.study import Study
 
@@ -131,9 +132,11 @@ def publish(study: Study, plan: Plan, store: Store) -> Path:
     """
     name = str(plan.report.argument.provenance["run"])
     final = study.results / name
-    parts = {s.name.removeprefix(PATIENT): s for s in plan.slides}
     made = [("", plan.collected), ("", plan.report)]
-    made += [(f"slides/{patient}/", step) for patient, step in parts.items()]
+    for step in plan.slides:
+        for begins, place in ((PATIENT, "slides/{}/"), (MAP, "slides/{}/map/")):
+            if step.name.startswith(begins):
+                made.append((place.format(step.name.removeprefix(begins)), step))
     whole = {
         place + name: size
         for place, step in made

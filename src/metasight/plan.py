@@ -18,7 +18,7 @@ from metasight.errors import StudyError
 from metasight.features.bags import MODALITY
 from metasight.models.settings import ModelSettings
 from metasight.provenance import hash_code, hash_file, hash_json, versions
-from metasight.slide_plan import BAGS, READ_BY_COHORT, slide_steps
+from metasight.slide_plan import AGREEMENT, BAGS, READ_BY_COHORT, slide_steps
 from metasight.steps import data, external, fitting, judging, results
 from metasight.steps.files import read_json
 from metasight.study import Study, StudyModel
@@ -71,7 +71,8 @@ class Plan:
     pending
         Steps without a result when the plan was made, and why.
     slides
-        Steps that measured a patient's slides; their sheets and maps go into the results.
+        Steps that measured a patient's slides and painted maps; their sheets and maps go into
+        the results.
     skipped
         Endpoints that cannot be analysed, each with the reason.
     """
@@ -109,7 +110,8 @@ def plan_study(study: Study) -> Plan:
         own = analysis_steps(study, analysis, store.path(analysis.data.key), info)
         judged += [s for s in own if s.stage in {"checks", "evaluation", "final models"}]
         planned += own
-    needs = [cohort, *(a.data for a in analyses), *judged]
+    compared = [s for s in slide_steps(study) if s.name == AGREEMENT]
+    needs = [cohort, *(a.data for a in analyses), *judged, *compared]
     collected, report = results_steps(study, analyses, needs, skipped=tuple(skipped))
     planned += [collected, report]
     return Plan(

@@ -15,12 +15,13 @@ from metasight.errors import StudyError
 from metasight.maps.generator_folds import generator_folds
 from metasight.provenance import hash_code, hash_json, hash_large_file
 from metasight.slides.opening import ReaderName, reader_of_all
-from metasight.steps import maps, patches, slides
+from metasight.steps import map_agreement, maps, patches, slides
 from metasight.study import Study
 
 REQUIRED_MARKERS = ("Pan-CK", "CD3", "CD20")
 """Of the consecutive sections that criterion I6 asks for."""
 
+AGREEMENT = map_agreement.AGREEMENT
 BAGS = patches.BAGS
 READ_BY_COHORT = (slides.PATIENT, maps.MAP, BAGS)
 """How the names begin of steps whose results the cohort reads."""
@@ -30,6 +31,8 @@ _SLIDES = (
     "report/slide_sheet.html.j2", "steps/slides.py", "steps/sections.py", "steps/pairs.py",
     "errors.py",
 )  # fmt: skip
+_POSITIVE_PER_MM2 = {"Pan-CK": 500.0, "CD3": 500.0, "CD20": 250.0}
+"""Cells/mm² from which a region counts as positive, when maps are compared."""
 _MAPS = (*_SLIDES, "steps/maps.py")
 _PATCHES = ("slides", "features", "steps/patches.py", "errors.py")
 
@@ -160,7 +163,14 @@ def _map_steps(study: Study, settings: MapSettings, own: _Own) -> list[Step]:
         )
         for p in own
     ]  # fmt: skip
-    return [*tiles.values(), *generators.values(), *painted]
+    judged = Step(
+        name=AGREEMENT, stage="maps", function=map_agreement.judge_maps,
+        argument=map_agreement.AgreementArgument(thresholds=dict(_POSITIVE_PER_MM2), seed=seed),
+        ingredients={**ingredients, "code of agreement": hash_code("steps/map_agreement.py",
+                                                                   "validation/agreement.py")},
+        needs=tuple(painted),
+    )  # fmt: skip
+    return [*tiles.values(), *generators.values(), *painted, judged]
 
 
 def _patch_steps(study: Study, settings: EmbeddingSettings, own: _Own) -> list[Step]:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from metasight.cohort.describe import FollowUp, Table1
 from metasight.cohort.eligibility import FlowStep
 from metasight.leakage import Check
@@ -179,6 +182,77 @@ class SlideStage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MapExample:
+    """A painted map beside what the sections of the same patient show.
+
+    Attributes
+    ----------
+    patient
+        Pseudonym.
+    pearson
+        Of CD3 in regions of 128 µm.
+    spacing_um
+        Of the arrays.
+    painted, measured
+        Marker → cells/mm², shape (y, x), NaN off the tissue.
+    outlines_um
+        Rings of the tertiary lymphoid structures of the painted map.
+    """
+
+    patient: str
+    pearson: float
+    spacing_um: float
+    painted: Mapping[str, NDArray[np.float32]]
+    measured: Mapping[str, NDArray[np.float32]]
+    outlines_um: tuple[tuple[tuple[float, float], ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapsResult:
+    """Painted maps against sections that their generators did not see.
+
+    Attributes
+    ----------
+    patients, painted, unlike, failed, compared
+        With slides; painted; flagged as unlike the training slides and not used; not painted;
+        with sections to compare with.
+    regions, biomarkers, labels
+        Rows as :mod:`metasight.steps.map_agreement` writes them.
+    examples
+        Worst, middle and best.
+    """
+
+    patients: int
+    painted: int
+    unlike: int
+    failed: int
+    compared: int
+    regions: tuple[Mapping[str, Any], ...]
+    biomarkers: tuple[Mapping[str, Any], ...]
+    labels: tuple[Mapping[str, Any], ...]
+    examples: tuple[MapExample, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContributionsResult:
+    """What each modality adds to the headline model's log hazard, in patients left out.
+
+    Attributes
+    ----------
+    model
+        Its name.
+    modalities
+        Modality → standard deviation over patients of what it adds, and mean weight given.
+    n
+        Patients.
+    """
+
+    model: str
+    modalities: Mapping[str, Mapping[str, float]]
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportContents:
     """A run, ready to be written down.
 
@@ -216,6 +290,10 @@ class ReportContents:
         Set when the study is a demonstration on public data: what it is.
     slides
         What became of slides, stage by stage; empty where the study has none.
+    maps
+        Painted maps and how they agree with sections; None without.
+    contributions
+        Of each modality, where the headline model is stacked.
     """
 
     title: str
@@ -240,3 +318,5 @@ class ReportContents:
     code: str
     demonstration: str = ""
     slides: tuple[SlideStage, ...] = ()
+    maps: MapsResult | None = None
+    contributions: ContributionsResult | None = None

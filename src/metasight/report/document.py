@@ -8,6 +8,7 @@ from metasight.report import (
     conduct,
     heterogeneity,
     limitations,
+    maps,
     methods,
     origins,
     participants,
@@ -46,6 +47,7 @@ def compose(contents: ReportContents) -> Document:
         blocks=(
             *participants.section(view),
             *methods.section(view),
+            *maps.section(view),
             *performance.section(view),
             *populations.section(view),
             *heterogeneity.section(view),

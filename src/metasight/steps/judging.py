@@ -200,8 +200,23 @@ def _judge(
         *_judge_later(fits, out, plan, failures),
     ]
     write_json(out / "notes.json", notes)
+    _gather_contributions(fits, out, headline)
     _judge_resamples(inputs, out, data, info, headline)
     write_json(out / "sample_size.json", _sample_size(data, info, reference))
+
+
+def _gather_contributions(fits: Mapping[str, Path], out: Path, headline: str) -> None:
+    """What each modality adds for patients left out, averaged over repeats; if stacked."""
+    parts = []
+    for folder in fits.values():
+        told = folder / "contributions.parquet"
+        if told.is_file():
+            audit = read_json(folder / "audit.json")
+            if (audit["model"], audit["scheme"]) == (headline, "kfold"):
+                parts.append(pd.read_parquet(told))
+    if parts:
+        joined = pd.concat(parts)
+        joined.groupby(level=0).mean().to_parquet(out / "contributions.parquet")
 
 
 def _leading(argument: EvaluateArgument, failures: Sequence[Mapping[str, str]]) -> tuple[str, str]:

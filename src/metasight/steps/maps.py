@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import ndimage
 
 from metasight.biomarkers.measure import measure
@@ -23,8 +24,10 @@ from metasight.ledger import Entry, Fate
 from metasight.maps.density import DensityMap
 from metasight.maps.generator import load_generator
 from metasight.maps.generator_settings import GeneratorSettings
-from metasight.maps.ome import write_density_map
+from metasight.maps.ome import read_density_map, write_density_map
+from metasight.maps.regions import regions_of
 from metasight.maps.training_tiles import MarkedSection, TilesSettings, collect_tiles, save_tiles
+from metasight.maps.tumour import tumour_from_marker
 from metasight.protocol.study import Protocol
 from metasight.steps.files import Inputs, read_json, write_json
 from metasight.steps.pairs import (
@@ -51,6 +54,8 @@ TILES = "training tiles of "
 GENERATOR = "generator "
 STAGE = "generated map"
 NUCLEI = "nuclei"
+REGIONS_UM = (64.0, 128.0)
+REGION_COLUMNS = ("generated", "measured", "error", "baseline", "row", "column")
 
 Found = dict[str, Any]
 
@@ -218,14 +223,12 @@ def _painted(inputs: Inputs, out: Path, argument: MapArgument) -> Found:
         painted = paint(slide, tissue, mpp, generator, patients=(argument.patient,))
     write_density_map(painted.map, out / "generated.ome.tif")
     unlike = painted.outlier is not None and painted.outlier.flagged
-    reference = density_together(
-        inputs, _pairs(inputs, argument), he_window(checked), tuple(ROLES.values()),
-        bandwidth_um=REGION_UM,
-    )  # fmt: skip
+    pairs = _pairs(inputs, argument)
     told: Found = {
         "generator": painted.generator,
         "generator_saw": len(generator.trained_on),
         "markers": list(painted.map.markers),
+        "mpp": read_json(checked / "quality.json")["mpp"],
         "outlier": None if painted.outlier is None else {
             "score": number(painted.outlier.score), "threshold": number(painted.outlier.threshold),
             "flagged": unlike,
@@ -234,9 +237,8 @@ def _painted(inputs: Inputs, out: Path, argument: MapArgument) -> Found:
     measured = _measured(painted.map, argument, out, checked)
     told["measures"] = measured
     told["labels"] = measured.pop("labels")
-    if reference is not None:
-        write_density_map(reference, out / "measured.ome.tif")
-        told["reference"] = _reference(reference, argument)
+    if pairs:
+        told |= _compared(inputs, out, argument, painted.map, he)
     text = "" if painted.outlier is None else f"unlike training by {painted.outlier.score:.2f}"
     if unlike:
         reason = "the slide is unlike those that the generator learnt from; its map is not used"
@@ -291,10 +293,40 @@ def drawn_map(painted: DensityMap, *, seed: int, draw: int) -> DensityMap:
     return replace(painted, density=out.astype(np.float32))
 
 
+def _compared(
+    inputs: Inputs, out: Path, argument: MapArgument, painted: DensityMap, he: SlideArgument
+) -> Found:
+    """Regions and biomarkers of the map beside what the patient's sections show.
+
+    Biomarkers of the sections are measured as the map's are: on densities, brought onto the H&E.
+    """
+    pairs = _pairs(inputs, argument)
+    shared, markers = he_window(inputs[checking(he.slide)]), tuple(ROLES.values())
+    counted = density_together(inputs, pairs, shared, markers, bandwidth_um=0.0)
+    smooth = density_together(inputs, pairs, shared, markers, bandwidth_um=REGION_UM)
+    if counted is None or smooth is None:
+        return {}
+    write_density_map(counted, out / "measured.ome.tif")
+    folder = inputs[f"{PATIENT}{argument.patient}"]
+    p90 = {m: error_of(folder, p.section).p90_um for p in pairs for m in p.markers}
+    own = inputs[marking(he.slide)] / "density.ome.tif"
+    nuclei = read_density_map(own) if own.is_file() else None
+    told, frames = [], []
+    for region_um in REGIONS_UM:
+        for marker in markers:
+            regions = regions_of(argument.patient, painted, counted, marker, region_um=region_um,
+                                 p90_um=p90[marker], nuclei=nuclei)  # fmt: skip
+            columns = {c: getattr(regions, c) for c in REGION_COLUMNS}
+            frames.append(pd.DataFrame({"marker": marker, "region_um": region_um, **columns}))
+            told.append({"marker": marker, "region_um": region_um,
+                         "noise_variance": number(regions.noise_variance),
+                         "displaced_covariance": number(regions.displaced_covariance)})  # fmt: skip
+    pd.concat(frames, ignore_index=True).to_parquet(out / "regions.parquet")
+    return {"regions": told, "reference": _reference(smooth, argument)}
+
+
 def _reference(reference: DensityMap, argument: MapArgument) -> Found:
     """The same biomarkers on what the sections show, brought onto the H&E."""
-    from metasight.maps.tumour import tumour_from_marker
-
     window = reference.window
     tumour = tumour_from_marker(reference, ROLES["tumour"], scanned_area_um2=window.area_um2)
     told = measure(reference, window, tumour.region, definitions(argument.protocol),

@@ -9,6 +9,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from metasight import bundle
 from metasight.cohort.describe import FollowUp, Table1, Table1Row
 from metasight.cohort.eligibility import FlowStep
@@ -18,7 +21,10 @@ from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
 from metasight.report.contents import (
     AnalysisResult,
+    ContributionsResult,
     FlowCounts,
+    MapExample,
+    MapsResult,
     ModelDescription,
     OptimismResult,
     ReportContents,
@@ -28,6 +34,7 @@ from metasight.report.contents import (
 from metasight.report.document import write_report
 from metasight.steps.data import load_data
 from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.map_agreement import AGREEMENT
 from metasight.study import StudySettings
 from metasight.validation.json_tree import from_jsonable
 from metasight.validation.results import CentreEvaluation, CentreGap, Estimate, Evaluation
@@ -93,7 +100,8 @@ def collect(inputs: Inputs, out: Path, argument: ResultsArgument) -> None:
         if analysis.population != headline.population:
             shutil.copyfile(judged / "predictions.parquet",
                             out / f"predictions_{analysis.population}.parquet")  # fmt: skip
-        for name in ("predictions_centres.parquet", "predictions_temporal.parquet"):
+        for name in ("predictions_centres.parquet", "predictions_temporal.parquet",
+                     "contributions.parquet"):  # fmt: skip
             if (judged / name).is_file():
                 shutil.copy(judged / name, out)
     shutil.copy(inputs[headline.data] / "features.parquet", out)
@@ -194,7 +202,8 @@ def report(inputs: Inputs, out: Path, argument: ResultsArgument) -> None:
     write_report(contents(inputs, argument), out)
 
 
-_SLIDE_STAGES = ("slide quality", "markers", "alignment", "tissue maps", "biomarkers")
+_SLIDE_STAGES = ("slide quality", "markers", "alignment", "tissue maps", "biomarkers",
+                 "generated map", "patch features")  # fmt: skip
 
 
 def _slide_stages(cohort: Path) -> tuple[SlideStage, ...]:
@@ -211,6 +220,38 @@ def _slide_stages(cohort: Path) -> tuple[SlideStage, ...]:
                 )
             )  # fmt: skip
     return tuple(stages)
+
+
+def _maps(folder: Path) -> MapsResult:
+    told = read_json(folder / "agreement.json")
+    examples = []
+    for number, about in enumerate(told["examples"]):
+        with np.load(folder / f"example{number}.npz", allow_pickle=False) as arrays:
+            kinds: dict[str, dict[str, Any]] = {"generated": {}, "measured": {}}
+            for name in arrays.files:
+                kind, _, marker = name.partition(" ")
+                kinds[kind][marker] = arrays[name]
+        examples.append(
+            MapExample(
+                patient=about["patient"], pearson=about["pearson"], spacing_um=about["spacing_um"],
+                painted=kinds["generated"], measured=kinds["measured"],
+                outlines_um=tuple(tuple((x, y) for x, y in ring) for ring in about["outlines"]),
+            )
+        )  # fmt: skip
+    result: MapsResult = _as(MapsResult, {**told, "examples": examples})
+    return result
+
+
+def _contributions(judged: Path, model: str) -> ContributionsResult | None:
+    path = judged / "contributions.parquet"
+    if not path.is_file():
+        return None
+    table = pd.read_parquet(path)
+    spread = {
+        str(name): {"sd": float(table[name].std(ddof=1)), "widest": float(table[name].abs().max())}
+        for name in table
+    }
+    return ContributionsResult(model=model, modalities=spread, n=len(table))
 
 
 def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
@@ -250,6 +291,8 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         settings=settings.model_dump(mode="json", exclude={"salt"}),
         inputs=argument.provenance["tables"],
         slides=_slide_stages(inputs["cohort"]),
+        maps=_maps(inputs[AGREEMENT]) if AGREEMENT in inputs else None,
+        contributions=_contributions(judged, leading[1]),
         versions=argument.provenance["versions"],
         code=argument.provenance["code"],
         demonstration=settings.demonstration,
