@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 from metasight.report.blocks import (
@@ -96,6 +97,30 @@ def _increment(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
     )
     yield forest(about, lines, panels)
     yield _increment_table(view, compared)
+    yield from _contributions(view)
+
+
+def _contributions(view: View) -> Iterator[Block]:
+    """What each modality adds to a stacked headline model, for the cohort."""
+    found = view.contents.contributions
+    if found is None:
+        return
+    yield DataTable(
+        "contributions-table",
+        f"What each modality adds to the log hazard by {found.model}, in {found.n} patients whom "
+        "the fits did not see. A modality that adds nothing for anybody got no weight. Each "
+        "patient’s own parts are in contributions.parquet beside this report.",
+        (
+            Column("Modality", weight=1),
+            numeric("Standard deviation over patients"),
+            numeric("As a hazard ratio"),
+            numeric("Largest for one patient"),
+        ),
+        tuple(
+            Row((name, number(p["sd"], 2), number(math.exp(p["sd"]), 2), number(p["widest"], 2)))
+            for name, p in found.modalities.items()
+        ),
+    )
 
 
 def _increment_table(view: View, compared: list[Comparison]) -> DataTable:
