@@ -24,8 +24,8 @@ _ROOM_UM = np.array([0.97, 3.75, 3.75, 4.2, 3.2, 3.5])
 """Half the least distance between two cells of a kind, a tumour cell's as a share of its nuclear
 radius; up to 15 % less, since sections are 3–4 µm thick."""
 
-_TRIES = 14
-_REACH_UM = 9.0
+_TRIES = 30
+_REACH_UM = 12.0
 _BLOCK = 5  # of the regions' grid: 20 µm
 
 
@@ -100,7 +100,7 @@ def draw_cells(regions: Regions, grade: int, seed: tuple[int, ...]) -> SectionCe
     """Cells of one section.
 
     Their number in a place follows the regions' intensity; a cell without room moves by
-    up to 9 µm, so that crowding does not thin the dense regions.
+    up to 12 µm, so that crowding does not thin the dense regions.
     """
     rng = np.random.default_rng(seed)
     x, y, kind = _strewn(regions, rng)

@@ -68,6 +68,16 @@ def grown_to(image: Image, canvas: Canvas) -> Image:
 
 
 @njit(cache=True, fastmath=True)
+def _streak(fibres: Image, row: int, column: int, angle: float) -> float:
+    """Fibres' pattern at an angle, blended from the two directions beside it."""
+    direction = angle * (8 / np.pi)
+    lower = np.floor(direction)
+    part = np.float32(direction - lower)
+    k = int(lower) % 8
+    return (1 - part) * fibres[k, row, column] + part * fibres[(k + 1) % 8, row, column]  # type: ignore[no-any-return]
+
+
+@njit(cache=True, fastmath=True)
 def he_ground(
     maps: Image,
     amount: Image,
@@ -112,20 +122,20 @@ def he_ground(
                     + w10 * maps[y0 + 1, x0, k] + w11 * maps[y0 + 1, x0 + 1, k]
                 )  # fmt: skip
             ty, tx = (row + shift[0]) % tile, (column + shift[1]) % tile
-            direction = v[7] * (8 / np.pi)
-            lower = np.floor(direction)
-            part = np.float32(direction - lower)
-            k0 = int(lower) % 8
-            streak = (1 - part) * fibres[k0, ty, tx] + part * fibres[(k0 + 1) % 8, ty, tx]
+            streak = _streak(fibres, ty, tx, v[7])
             g = grain[ty, tx]
             g2 = grain[(row + shift[2]) % tile, (column + shift[3]) % tile]
             nest, fat, lymphoid = v[1], v[2], v[3]
             open_ = min(1.0, v[4] * max(0.0, 1.0 + 0.5 * streak))
-            collagen = v[5] * max(0.24 + 0.065 * streak + 0.03 * g, 0.03)
+            collagen = v[5] * max(0.24 + 0.06 * streak + 0.045 * g, 0.03)
             if streak < -1.6:  # gaps between bundles
                 collagen *= max(0.15, 1 + 1.2 * (streak + 1.6))
             e = collagen * (1 - nest) * (1 - 0.45 * lymphoid) + nest * (0.23 + 0.05 * g2)
             h = (0.03 + 0.012 * g) * (1 - nest) + nest * (0.13 + 0.045 * g) + 0.09 * lymphoid
+            if nest > 0.3 and g2 < -1.5:  # vacuoles, and gaps between cells
+                pale = min(1.0, -1.5 * (g2 + 1.5)) * 0.8
+                e *= 1 - pale
+                h *= 1 - pale
             e *= 1 - 0.93 * open_
             h *= 1 - 0.93 * open_
             if v[6] > 0.05:  # lumen, now and then with red cells
@@ -146,8 +156,8 @@ def he_ground(
 
 # By kind (tumour, T, B, plasma, fibroblast, mimic): chromatin's rim, clumps and level, how far
 # from the nucleus its cell reaches (of the semi-axis), and wobble of the outline.
-_RIM = np.array([0.30, 0.10, 0.10, 0.12, 0.05, 0.10])
-_CLUMP = np.array([0.20, 0.16, 0.16, 0.26, 0.12, 0.16])
+_RIM = np.array([0.42, 0.10, 0.10, 0.12, 0.05, 0.10])
+_CLUMP = np.array([0.26, 0.16, 0.16, 0.26, 0.12, 0.16])
 _LEVEL = np.array([0.88, 1.0, 1.0, 1.0, 1.0, 1.0])
 _REACH = np.array([1.9, 1.25, 1.25, 2.4, 1.25, 1.25])
 _WOBBLE = np.array([[0.11, 0.16], [0.07, 0.09], [0.07, 0.09], [0.07, 0.09], [0.07, 0.09],
@@ -168,7 +178,7 @@ def _elliptic(dx: float, dy: float, frame: tuple[float, float, float, float]) ->
 @njit(cache=True, fastmath=True)
 def _nucleolus(u: float, w: float, chance: Floats) -> float:
     d = (u - 0.5 * (chance[4] - 0.5)) ** 2 + (w - 0.5 * (chance[5] - 0.5)) ** 2
-    return 0.55 * (1 - d / 0.05) if d < 0.05 else 0.0
+    return 0.8 * (1 - d / 0.05) if d < 0.05 else 0.0
 
 
 @njit(cache=True, fastmath=True)
@@ -214,7 +224,7 @@ def paint_nuclei(
         c0, c1 = max(int(x[i] - box), 0), min(int(x[i] + box) + 2, nuclear.shape[1])
         off_y, off_x = int(c[0] * tile), int(c[1] * tile)
         h2, h3 = _WOBBLE[k, 0] * c[2], _WOBBLE[k, 1] * (c[3] - 0.5)
-        tint = 1.0 + 0.5 * (c[6] - 0.5)
+        tint = 1.0 + 0.7 * (c[6] - 0.5)
         aside = _ECCENTRIC[k] * frame[2]  # plasma cells: the nucleus sits at one end of its cell
         for row in range(r0, r1):
             for column in range(c0, c1):

@@ -171,12 +171,14 @@ def simulate_table(settings: BreastSettings, seed: int) -> SimulatedTable:
     risk = risk_of(settings, patients)
     outcome = draw_outcome(rng, risk)
     lost = rng.random((2, n)) < settings.missing_fraction
+    unknown = rng.random((len(_MISSING_IN), n)) < settings.missing_fraction
+    spatial, embeddings = _spatial(settings, patients, rng), _embeddings(settings, patients, rng)
+    spatial.loc[lost[0]] = np.nan
+    embeddings.loc[lost[1]] = np.nan
     event = outcome.dmfs_event
     cause = np.where(np.isfinite(outcome.metastasis_days), 1, np.where(event, 2, 0))
     return SimulatedTable(
-        clinical=_clinical(patients, rng.random((len(_MISSING_IN), n)) < settings.missing_fraction),
-        spatial=_spatial(settings, patients, rng).mask(np.tile(lost[0][:, None], len(SPATIAL_COLUMNS))),
-        embeddings=_embeddings(settings, patients, rng).mask(np.tile(lost[1][:, None], len(EMBEDDING_COLUMNS))),
+        clinical=_clinical(patients, unknown), spatial=spatial, embeddings=embeddings,
         time_days=outcome.dmfs_days, status=event.astype(np.int64), cause=cause.astype(np.int64),
         centre=patients.centre, oracle=oracle_of(settings, patients, risk, outcome),
         oracle_risk=risk.risk(),
