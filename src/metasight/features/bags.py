@@ -115,13 +115,16 @@ def read_patch_features(path: Path, name: str) -> PatchFeatures:
     )  # fmt: skip
 
 
+_KEPT_BYTES = 1 << 30
+
+
 @dataclass(frozen=True)
 class BagFolder:
     """The bags of a cohort, read when a model asks.
 
     A bag's key is what a feature of kind ``bag`` holds. At most ``most_patches`` of a bag are
-    read, evenly spread over its rows, so that memory is bounded by the bags of the patients
-    that a fit is handed.
+    read, evenly spread over its rows. Bags that were read are kept for the next fit up to 1 GiB
+    in all; whoever reads a whole cohort takes one bag at a time.
 
     Attributes
     ----------
@@ -151,6 +154,9 @@ class BagFolder:
                     features=bag.features[rows], coords=bag.coords[rows], patch_px=bag.patch_px,
                     encoder=bag.encoder, where=bag.where,
                 )  # fmt: skip
+            held = sum(b.features.nbytes for b in self._kept.values())
+            if held + bag.features.nbytes > _KEPT_BYTES:
+                return bag
             self._kept[key] = bag
         return self._kept[key]
 

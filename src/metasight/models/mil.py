@@ -8,6 +8,7 @@ nothing gets a weight of nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -57,10 +58,14 @@ class Components:
     axes: Floats
 
     @classmethod
-    def of(cls, bags: list[Floats]) -> Components:
-        """From at most 200 patches of every bag, evenly spread."""
-        drawn = [b[np.linspace(0, len(b) - 1, min(len(b), _PATCHES_FOR_COMPONENTS)).astype(int)]
-                 for b in bags]  # fmt: skip
+    def of(cls, bags: Iterable[Floats | None]) -> Components | None:
+        """From at most 200 patches of every bag, evenly spread; None without any bag."""
+        drawn = [
+            b[np.linspace(0, len(b) - 1, min(len(b), _PATCHES_FOR_COMPONENTS)).astype(int)]
+            for b in bags if b is not None
+        ]  # fmt: skip
+        if not drawn:
+            return None
         patches = np.concatenate(drawn).astype(np.float64)
         mean = patches.mean(axis=0)
         values, vectors = np.linalg.eigh(np.cov(patches - mean, rowvar=False))
@@ -196,8 +201,8 @@ class NetworkReader:
 
 def read_bags(
     table: FeatureTable, name: str, folder: BagFolder | None, encoder: str
-) -> list[Floats | None]:
-    """Patch features of the table's patients; None for a patient without a slide.
+) -> Iterator[Floats | None]:
+    """Patch features of the table's patients, one at a time; None for one without a slide.
 
     Raises
     ------
@@ -207,11 +212,10 @@ def read_bags(
     if folder is None:
         raise EncoderError("there is no folder of patch features", where=name,
                            remedy="Give [slides.embeddings] in study.toml")  # fmt: skip
-    out: list[Floats | None] = []
     dimension: int | None = None
     for key in table.values[name]:
         if not isinstance(key, str):
-            out.append(None)
+            yield None
             continue
         bag = folder.read(key)
         dimension = dimension or bag.features.shape[1]
@@ -221,8 +225,7 @@ def read_bags(
                 value=f"{bag.encoder or 'unnamed'}, {bag.features.shape[1]} features",
                 remedy=f"Make all with one encoder: {encoder or f'{dimension} features'}",
             )  # fmt: skip
-        out.append(bag.features)
-    return out
+        yield bag.features
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -316,10 +319,9 @@ class NetworkModel:
         bag, encoder, components = "", "", None
         if self.slide_modality:
             bag = bag_feature(table, self.slide_modality, self.name)
-            features = [b for b in read_bags(table, bag, self.bags, "") if b is not None]
-            if not features:
+            components = Components.of(read_bags(table, bag, self.bags, ""))
+            if components is None:
                 raise FitError("no training patient has a slide", where=self.name)
-            components = Components.of(features)
             first = next(k for k in table.values[bag] if isinstance(k, str))
             assert self.bags is not None  # noqa: S101 - read_bags would have raised
             encoder = self.bags.read(first).encoder

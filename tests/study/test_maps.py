@@ -1,0 +1,143 @@
+"""Maps of a simulated study: painted by a generator that did not see the patient, and judged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from metasight.cohort.canonical import pseudonym
+from metasight.engine.progress import Silent
+from metasight.engine.store import Store
+from metasight.errors import LeakageError, StudyError
+from metasight.ledger import Fate
+from metasight.maps.generator import load_generator
+from metasight.pipeline import measure_slides
+from metasight.plan import cohort_step
+from metasight.simulate.cohort import simulate_breast
+from metasight.simulate.settings import BreastSettings
+from metasight.slide_plan import slide_steps
+from metasight.steps.maps import paint_patient
+from metasight.study import read_study
+
+MAPS = """
+[slides.maps]
+folds = 2
+epochs = 3
+width = 8
+draws = 2
+most_tiles = 9
+"""
+SETTINGS = BreastSettings(tissue_mm=0.9, margin_mm=0.12, mpp=1.0, markers_mpp=1.0, patients=7,
+                          pair_fraction=0.8, defect_fraction=0.0)  # fmt: skip
+
+
+def simulated(folder: Path, maps: str, settings: BreastSettings = SETTINGS) -> Path:
+    simulate_breast(folder, settings, 5, jobs=1, progress=Silent())
+    text = (folder / "study.toml").read_text("utf-8")
+    before, _, after = text.partition("[slides.maps]")
+    if after:  # the simulator's own choices are larger
+        after = after[after.index("\n[") :]
+    text = (before + after).replace('folder = "slides"\n', f'folder = "slides"\n{maps}', 1)
+    (folder / "study.toml").write_text(text, "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Store]:
+    folder = simulated(tmp_path_factory.mktemp("maps") / "study", MAPS)
+    study = read_study(folder)
+    store = Store(study.store)
+    measure_slides(study, store, scheduler="inline", progress=Silent())
+    return folder, store
+
+
+def steps(folder: Path, begins: str) -> dict:
+    return {
+        s.name.removeprefix(begins): s
+        for s in slide_steps(read_study(folder)) if s.name.startswith(begins)
+    }  # fmt: skip
+
+
+def test_every_map_comes_from_a_generator_that_did_not_see_the_patient(measured):
+    folder, store = measured
+    generators = steps(folder, "generator ")
+    saw = {k: load_generator(store.path(s.key)).trained_on for k, s in generators.items()}
+    with_pairs = set().union(*saw.values())
+    assert len(with_pairs) >= 4
+    painted = 0
+    for patient, step in steps(folder, "map of ").items():
+        told = json.loads((store.path(step.key) / "map.json").read_text("utf-8"))
+        assert patient not in saw[str(told["fold"])]
+        if patient in with_pairs:
+            others = {f for f, seen in saw.items() if patient in seen}
+            assert others == set(saw) - {str(told["fold"])}
+        painted += "generator" in told
+    assert painted == SETTINGS.patients
+
+
+def test_painting_with_a_generator_that_saw_the_patient_is_refused(measured, tmp_path):
+    from dataclasses import replace
+
+    folder, store = measured
+    saw = load_generator(store.path(steps(folder, "generator ")["0"].key)).trained_on
+    patient = min(saw)
+    step = steps(folder, "map of ")[patient]
+    inputs = {s.name: store.path(s.key) for s in step.needs}
+    inputs["generator 0"] = store.path(steps(folder, "generator ")["0"].key)
+    with pytest.raises(LeakageError, match="learnt from the same patient"):
+        paint_patient(inputs, tmp_path, replace(step.argument, fold=0))
+
+
+def test_models_read_biomarkers_of_the_map_with_their_error(measured):
+    folder, store = measured
+    cohort = store.make(cohort_step(read_study(folder)))
+    table = pd.read_parquet(cohort / "modality_generated.parquet")
+    assert "generated_t_cells_per_mm2" in table
+    known = table.dropna(subset=["generated_t_cells_per_mm2"])
+    assert len(known) >= 4
+    assert (known["generated_t_cells_per_mm2_error"] > 0).all()
+
+
+def test_agreement_is_told_beside_its_baselines(measured):
+    folder, store = measured
+    step = steps(folder, "agreement of maps")[""]
+    told = json.loads((store.path(step.key) / "agreement.json").read_text("utf-8"))
+    assert told["patients"] == told["painted"] == SETTINGS.patients
+    assert 0 < told["compared"] < SETTINGS.patients
+    markers = {r["marker"] for r in told["regions"]}
+    assert markers == {"Pan-CK", "CD3", "CD20"}
+    for row in told["regions"]:
+        assert abs(row["pearson_shuffled"]) < 1
+        assert 0 < row["ceiling"] <= 1
+    assert {"name", "icc", "bias"} <= set(told["biomarkers"][0])
+    assert told["examples"]
+    ids = pd.read_csv(folder / "patients.csv", dtype=str)["patient"]
+    text = json.dumps(told)
+    assert not any(i in text for i in ids)
+    assert pseudonym(ids[0], read_study(folder).settings.salt) not in ids.tolist()
+
+
+def test_without_an_accepted_pair_training_is_refused_and_the_study_goes_on(tmp_path):
+    settings = SETTINGS.model_copy(update={"patients": 2, "pair_fraction": 0.0, "tissue_mm": 0.8})
+    folder = simulated(tmp_path / "study", MAPS, settings)
+    study = read_study(folder)
+    store = Store(study.store)
+    measure_slides(study, store, scheduler="inline", progress=Silent())
+    for step in steps(folder, "map of ").values():
+        told = json.loads((store.path(step.key) / "map.json").read_text("utf-8"))
+        assert told["features"] == {}
+        assert told["ledger"][0]["verdict"] == Fate.FAILED
+        assert "no pair was accepted" in told["ledger"][0]["reason"]
+
+
+def test_more_folds_than_patients_are_refused(measured, tmp_path):
+    folder, _ = measured
+    text = (folder / "study.toml").read_text("utf-8").replace("folds = 2", "folds = 20", 1)
+    (tmp_path / "study.toml").write_text(text, "utf-8")
+    for name in ("patients.csv", "slides.csv"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    with pytest.raises(StudyError, match="fewer patients with slides than folds"):
+        slide_steps(read_study(tmp_path))
