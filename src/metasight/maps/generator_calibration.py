@@ -97,7 +97,7 @@ def _weighted_quantile(parts: Sequence[Floats], share: float) -> float:
 def _pearson(pair: Floats) -> float | None:
     if pair.shape[1] < 2 or not np.all(np.ptp(pair, axis=1) > 0):
         return None
-    return float(np.corrcoef(pair)[0, 1])
+    return float(np.corrcoef(pair[0], pair[1])[0, 1])
 
 
 def describe_slides(

@@ -101,9 +101,10 @@ def block_features(features: Floats32, tissue: Mask, spacing_um: float) -> Float
 
     Returns
     -------
-    (blocks, 2 f), of the blocks of 512 µm of which at least a quarter is tissue.
+    (blocks, 2 f), of the blocks of 512 µm, or of what the map's shorter side holds, of which at
+    least a quarter is tissue.
     """
-    side = max(1, round(BLOCK_UM / spacing_um))
+    side = max(1, min(round(BLOCK_UM / spacing_um), *tissue.shape))
     found = []
     for row in range(0, tissue.shape[0], side):
         for column in range(0, tissue.shape[1], side):
