@@ -22,6 +22,7 @@ from metasight.errors import StudyError
 from metasight.plan import Plan, plan_study, plan_validation
 from metasight.provenance import hash_file
 from metasight.slide_plan import slide_steps
+from metasight.steps.attention import ATTENTION
 from metasight.steps.files import read_json, write_json
 from metasight.steps.maps import MAP
 from metasight.steps.slides import PATIENT
@@ -133,6 +134,7 @@ def publish(study: Study, plan: Plan, store: Store) -> Path:
     name = str(plan.report.argument.provenance["run"])
     final = study.results / name
     made = [("", plan.collected), ("", plan.report)]
+    made += [("attention/", s) for s in plan.slides if s.name == ATTENTION]
     for step in plan.slides:
         for begins, place in ((PATIENT, "slides/{}/"), (MAP, "slides/{}/map/")):
             if step.name.startswith(begins):

@@ -18,8 +18,8 @@ from metasight.errors import StudyError
 from metasight.features.bags import MODALITY
 from metasight.models.settings import ModelSettings
 from metasight.provenance import hash_code, hash_file, hash_json, versions
-from metasight.slide_plan import AGREEMENT, BAGS, READ_BY_COHORT, slide_steps
-from metasight.steps import data, external, fitting, judging, results
+from metasight.slide_plan import AGREEMENT, BAGS, READ_BY_COHORT, first_checks, slide_steps
+from metasight.steps import attention, data, external, fitting, judging, results
 from metasight.steps.files import read_json
 from metasight.study import Study, StudyModel
 from metasight.units import years_to_days
@@ -110,10 +110,13 @@ def plan_study(study: Study) -> Plan:
         own = analysis_steps(study, analysis, store.path(analysis.data.key), info)
         judged += [s for s in own if s.stage in {"checks", "evaluation", "final models"}]
         planned += own
-    compared = [s for s in slide_steps(study) if s.name == AGREEMENT]
+    told = slide_steps(study)
+    compared = [s for s in told if s.name == AGREEMENT]
     needs = [cohort, *(a.data for a in analyses), *judged, *compared]
     collected, report = results_steps(study, analyses, needs, skipped=tuple(skipped))
     planned += [collected, report]
+    looked = attention_steps(study, told, [s for s in planned if s.stage == "cross-validation"])
+    planned += looked
     return Plan(
         steps=tuple(planned),
         cohort=cohort,
@@ -121,7 +124,7 @@ def plan_study(study: Study) -> Plan:
         report=report,
         analyses=analyses,
         skipped=tuple(skipped),
-        slides=cohort.needs,
+        slides=(*cohort.needs, *looked),
         pending=(*waiting, *pending(planned, store, study.memory)),
     )
 
@@ -394,6 +397,32 @@ def fit_step(
 def bags_steps(cohort: Step) -> tuple[Step, ...]:
     """The step that holds all patch features, where the study makes any."""
     return tuple(s for s in cohort.needs if s.name == BAGS)
+
+
+def attention_steps(study: Study, told: Sequence[Step], fits: Sequence[Step]) -> tuple[Step, ...]:
+    """Pictures of where the model looks on slides: the headline's, else the first that reads them.
+
+    ``told`` are the steps on slides, ``fits`` those of the cross-validation.
+    """
+    reading = [m.name for m in study.settings.model if MODALITY in m.modalities]
+    if not reading or not any(s.name == BAGS for s in told):
+        return ()
+    headline = study.settings.analysis.headline_model
+    model = headline if headline in reading else reading[0]
+    checks = first_checks(told)
+    used = [s for s in fits if s.argument.model.name == model and s.argument.scheme == "kfold"]
+    return (
+        Step(
+            name=attention.ATTENTION,
+            stage="report",
+            function=attention.draw_attention,
+            argument=attention.AttentionArgument(
+                model=model, checks={p: s.name for p, s in checks.items()}
+            ),
+            ingredients={"model": model, "code of attention": hash_code("steps/attention.py")},
+            needs=(*used, *checks.values()),
+        ),
+    )
 
 
 def evaluate_step(study: Study, analysis: Analysis, fits: Sequence[Step]) -> Step:

@@ -89,8 +89,8 @@ def test_attention_goes_to_the_patches_that_tell(tmp_path):
     fitted = build(settings, BagFolder(tmp_path)).fit(table, outcome, seed=1)
     ratio = []
     for key in table.values["slides"]:
-        coords, share = fitted.reader.attention(key)
-        assert len(coords) == len(share)
+        bag, share = fitted.reader.attention(key)
+        assert len(bag) == len(share)
         assert share.sum() == pytest.approx(1, abs=1e-5)
         marked = BagFolder(tmp_path).read(key).features[:, 0] > 2.5
         if marked.sum() > 3:

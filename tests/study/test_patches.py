@@ -109,6 +109,13 @@ def test_everybody_is_predicted_and_contributions_are_told(finished):
     assert "What each modality adds to the log hazard by all" in html
 
 
+def test_attention_is_drawn_for_patients_with_slides(finished):
+    _, results = finished
+    pictures = sorted((results / "attention").glob("*.png"))
+    features = pd.read_parquet(results / "features.parquet")
+    assert {p.stem for p in pictures} == set(features.index[features["bags"].notna()])
+
+
 def test_three_slides_are_one_bag_and_bad_files_are_ledger_rows(finished):
     study, results = finished
     store = study / ".metasight" / "store"

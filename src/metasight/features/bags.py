@@ -6,7 +6,7 @@ pixels of the slide's full resolution. Attributes say by which encoder, at which
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import h5py
@@ -19,6 +19,7 @@ MODALITY = "embedding"
 """Modality whose one feature is the key of a patient's bag."""
 ENCODER = "encoder"
 PATCH_PX = "patch_size_level0"
+SLIDE = "slide"
 
 Floats = npt.NDArray[np.float32]
 
@@ -37,6 +38,8 @@ class PatchFeatures:
         Side of a patch in those pixels; 0 where the file does not say it.
     encoder
         Name and sha256 of the encoder; empty where the file does not say it.
+    slide
+        ``(n,)``: which of a patient's slides each patch lies on, 0 for the first; None for one.
 
     Raises
     ------
@@ -48,6 +51,7 @@ class PatchFeatures:
     coords: npt.NDArray[np.int64]
     patch_px: int = 0
     encoder: str = ""
+    slide: npt.NDArray[np.int64] | None = None
     where: str = "patch features"
 
     def __post_init__(self) -> None:
@@ -71,6 +75,16 @@ class PatchFeatures:
     def __len__(self) -> int:
         return len(self.features)
 
+    @property
+    def slides(self) -> npt.NDArray[np.int64]:
+        """Which slide each patch lies on, shape (n,)."""
+        return np.zeros(len(self), dtype=np.int64) if self.slide is None else self.slide
+
+    def take(self, rows: npt.NDArray[np.intp]) -> PatchFeatures:
+        """Some patches."""
+        return replace(self, features=self.features[rows], coords=self.coords[rows],
+                       slide=None if self.slide is None else self.slide[rows])  # fmt: skip
+
 
 def write_patch_features(patches: PatchFeatures, path: Path) -> None:
     """Write a file that TRIDENT and CLAM read; the same patches give the same bytes."""
@@ -78,6 +92,8 @@ def write_patch_features(patches: PatchFeatures, path: Path) -> None:
         # Times of creation would make two files of the same patches differ.
         for name, values in (("features", patches.features), ("coords", patches.coords)):
             file.create_dataset(name, data=values, track_times=False)
+        if patches.slide is not None:
+            file.create_dataset(SLIDE, data=patches.slide, track_times=False)
         file["coords"].attrs[PATCH_PX] = patches.patch_px
         file["features"].attrs[ENCODER] = patches.encoder
 
@@ -102,6 +118,7 @@ def read_patch_features(path: Path, name: str) -> PatchFeatures:
             coords = np.asarray(file["coords"][()])
             patch_px = int(file["coords"].attrs.get(PATCH_PX, 0))
             encoder = str(file["features"].attrs.get(ENCODER, ""))
+            slide = np.asarray(file[SLIDE][()], dtype=np.int64) if SLIDE in file else None
     except OSError as error:
         raise EncoderError(
             "the file of patch features cannot be read", where=name,
@@ -111,7 +128,7 @@ def read_patch_features(path: Path, name: str) -> PatchFeatures:
         features = features[0]
     return PatchFeatures(
         features=features.astype(np.float32), coords=coords.astype(np.int64), patch_px=patch_px,
-        encoder=encoder, where=name,
+        encoder=encoder, slide=slide, where=name,
     )  # fmt: skip
 
 
@@ -150,10 +167,7 @@ class BagFolder:
             bag = read_patch_features(self.folder / f"{key}.h5", key)
             if len(bag) > self.most_patches:
                 rows = np.linspace(0, len(bag) - 1, self.most_patches).round().astype(int)
-                bag = PatchFeatures(
-                    features=bag.features[rows], coords=bag.coords[rows], patch_px=bag.patch_px,
-                    encoder=bag.encoder, where=bag.where,
-                )  # fmt: skip
+                bag = bag.take(rows)
             held = sum(b.features.nbytes for b in self._kept.values())
             if held + bag.features.nbytes > _KEPT_BYTES:
                 return bag
@@ -164,7 +178,7 @@ class BagFolder:
 def join_bags(bags: list[PatchFeatures], name: str) -> PatchFeatures:
     """One bag of a patient's several slides.
 
-    Coordinates stay those of each slide; a patient is one bag.
+    Coordinates stay those of each slide, whose number is kept; a patient is one bag.
 
     Raises
     ------
@@ -183,4 +197,5 @@ def join_bags(bags: list[PatchFeatures], name: str) -> PatchFeatures:
         features=np.concatenate([b.features for b in bags]),
         coords=np.concatenate([b.coords for b in bags]),
         patch_px=bags[0].patch_px, encoder=bags[0].encoder, where=name,
+        slide=np.repeat(np.arange(len(bags)), [len(b) for b in bags]) if len(bags) > 1 else None,
     )  # fmt: skip

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from metasight.cohort.outcome import NodalOutcome, Outcome, SurvivalOutcome
 from metasight.cohort.splits import Split
 from metasight.errors import LeakageError
+from metasight.features.bags import BagFolder
 from metasight.features.columns import COPY_MARK, FeatureTable, Kind
 from metasight.models.base import FittedModel, RiskModel, State
 from metasight.predictions import EXTERNAL_FOLD, NODAL_LABELS, Predictions
@@ -328,12 +329,14 @@ def fit_resample(
 # ------------------------------------------------------------------------------ centre shortcut
 
 
-def predict_centre(data: Data, splits: Sequence[Split]) -> pd.DataFrame:
+def predict_centre(
+    data: Data, splits: Sequence[Split], bags: BagFolder | None = None
+) -> pd.DataFrame:
     """Out-of-fold probability of every centre from the numeric features.
 
     A ridge-penalised multinomial logistic regression on median-imputed, standardised features,
-    all fitted in the fold. If centres can be told from features, a model may have learnt the
-    centre instead of the biology.
+    all fitted in the fold; of a bag of patch features the mean is taken. If centres can be told
+    from features, a model may have learnt the centre instead of the biology.
 
     Returns
     -------
@@ -346,6 +349,9 @@ def predict_centre(data: Data, splits: Sequence[Split]) -> pd.DataFrame:
 
     numeric = [f.name for f in data.features.features if f.kind not in {Kind.CATEGORICAL, Kind.BAG}]
     values = data.features.values[numeric].astype(float)
+    if bags is not None:
+        values = values.join(_mean_patches(data.features, bags))
+        numeric = list(values.columns)
     names = sorted(data.centre.unique())
     parts = []
     for split in splits:
@@ -361,3 +367,16 @@ def predict_centre(data: Data, splits: Sequence[Split]) -> pd.DataFrame:
         part = pd.DataFrame(risk, index=pd.Index(test, name="patient"), columns=learner.classes_)
         parts.append(part.reindex(columns=names, fill_value=0.0))
     return pd.concat(parts)
+
+
+def _mean_patches(features: FeatureTable, bags: BagFolder) -> pd.DataFrame:
+    """Mean patch features of every patient; rows of NaN for who has no slide."""
+    name = next(f.name for f in features.features if f.kind is Kind.BAG)
+    rows = {
+        patient: bags.read(key).features.mean(axis=0)
+        for patient, key in features.values[name].items() if isinstance(key, str)
+    }  # fmt: skip
+    frame = pd.DataFrame.from_dict(rows, orient="index", dtype=float)
+    return frame.set_axis([f"patches {c}" for c in frame.columns], axis=1).reindex(
+        features.values.index
+    )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from metasight.cohort.outcome import Outcome, SurvivalOutcome
 from metasight.errors import EncoderError, FitError
-from metasight.features.bags import BagFolder
+from metasight.features.bags import BagFolder, PatchFeatures
 from metasight.features.columns import FeatureTable, Kind
 from metasight.features.encoders import require_deep
 from metasight.models.base import State
@@ -184,19 +184,19 @@ class NetworkReader:
         scores = np.mean([log_risks(w, inputs, self.causes) for w in self.networks], axis=0)
         return np.asarray((scores - self.mean) / self.scale)
 
-    def attention(self, key: str) -> tuple[NDArray[np.int64], Floats]:
+    def attention(self, key: str) -> tuple[PatchFeatures, Floats]:
         """Patches of a bag and the share of attention that each gets, over the ensemble.
 
         Returns
         -------
-        coords ``(n, 2)`` and shares ``(n,)``, which sum to 1.
+        The bag, and shares ``(n,)``, which sum to 1.
         """
         if self.components is None or self.bags is None:
             raise FitError("this network reads no slides", where="attention")
         bag = self.bags.read(key)
         patches = self.components.apply(bag.features)
         shares = np.mean([attention(w, patches) for w in self.networks], axis=0)
-        return bag.coords, np.asarray(shares, dtype=np.float32)
+        return bag, np.asarray(shares, dtype=np.float32)
 
 
 def read_bags(

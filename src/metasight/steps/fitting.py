@@ -100,9 +100,11 @@ def _write_attention(fitted: ReaderHeadModel, test: FeatureTable, out: Path) -> 
     parts = []
     for patient, key in test.values[network.bag].items():
         if isinstance(key, str):
-            coords, share = network.attention(key)
-            parts.append(pd.DataFrame({"patient": patient, "x": coords[:, 0], "y": coords[:, 1],
-                                       "share": share}))  # fmt: skip
+            bag, share = network.attention(key)
+            parts.append(pd.DataFrame({
+                "patient": patient, "slide": bag.slides, "x": bag.coords[:, 0],
+                "y": bag.coords[:, 1], "patch_px": bag.patch_px, "share": share,
+            }))  # fmt: skip
     if parts:
         pd.concat(parts, ignore_index=True).to_parquet(out / "attention.parquet")
 
@@ -181,4 +183,6 @@ def centre_probabilities(inputs: Inputs, out: Path, argument: FitArgument) -> No
     """Centre told from the features, out of fold."""
     data, splits, _ = load_data(inputs[argument.data])
     folds = [s for s in splits if s.scheme == "kfold" and s.repeat == 0]
-    crossfit.predict_centre(data, folds).to_parquet(out / "probabilities.parquet")
+    bags = BagFolder(inputs[BAGS]) if BAGS in inputs else None
+    probabilities = crossfit.predict_centre(data, folds, bags)
+    probabilities.to_parquet(out / "probabilities.parquet")
