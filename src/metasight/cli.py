@@ -221,6 +221,20 @@ Nuclear = Annotated[str, typer.Option(help="Name of the nuclear channel of fluor
 ReaderOption = Annotated[str | None, typer.Option(help="tiff or openslide; chosen without it.")]
 
 
+@slides.command("encoders")
+def slides_encoders() -> None:
+    """List the encoders of tiles that are known, with their licences."""
+    from metasight.features.encoders import cards, require_deep
+
+    require_deep("the list of encoders")
+    table = Table("name", "features", "µm a pixel", "licence", "weights")
+    for card in cards().values():
+        where = "embedded" if card.shape is None else "on request" if card.gated else "public"
+        dimension = 1280 if card.shape is None else card.shape.dimension
+        table.add_row(card.name, f"{dimension:,}", f"{card.mpp:g}", card.licence, where)
+    out.print(table)
+
+
 @slides.command("check")
 def slides_check(
     files: Files,
