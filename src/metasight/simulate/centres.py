@@ -55,7 +55,7 @@ class Centre:
 
 
 _HAEMATOXYLIN = np.array([0.60, 0.74, 0.29])
-_EOSIN = np.array([0.12, 0.97, 0.22])
+_EOSIN = np.array([0.26, 0.93, 0.25])
 _NAMES = ("North", "South", "East", "West")
 
 

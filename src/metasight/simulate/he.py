@@ -45,7 +45,7 @@ def paint_he(canvas: Canvas, centre: Centre, *, out_of_focus_um: float = 0.0) ->
         texture.fat_walls(mpp), shift, mpp, haematoxylin, eosin,
     )  # fmt: skip
     slide = float(np.exp(0.08 * rng.standard_normal()))  # one section is not as dark as the next
-    nuclei_on(canvas, haematoxylin, eosin, 0.9, 1.0)
+    nuclei_on(canvas, haematoxylin, eosin, 1.0, 1.0)
     vectors = np.stack(
         [
             centre.haematoxylin * centre.haematoxylin_strength * slide,

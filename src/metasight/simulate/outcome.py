@@ -120,7 +120,7 @@ def _parts(settings: BreastSettings, p: Patients) -> dict[str, Floats]:
 
 
 def _scale_key(s: BreastSettings) -> tuple[Effects, float, int, float]:
-    return s.effects, s.event_share, s.centres, s.confounding
+    return s.effects, s.expected_event_share, s.centres, s.confounding
 
 
 @lru_cache(maxsize=32)

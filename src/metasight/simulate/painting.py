@@ -92,7 +92,7 @@ def he_ground(
     """Stroma, cytoplasm, fat and lumens as amounts of both dyes, before any nucleus.
 
     Amounts are in optical density of a dye of strength 1: collagen 0.2 to 0.5 of eosin, nests
-    0.15 of haematoxylin (cytoplasm and what lies out of focus) and 0.2 of eosin.
+    0.17 of haematoxylin (cytoplasm and what lies out of focus) and 0.2 of eosin.
     """
     n_rows, n_columns, n_maps = maps.shape
     tile = grain.shape[0]
@@ -127,11 +127,11 @@ def he_ground(
             g2 = grain[(row + shift[2]) % tile, (column + shift[3]) % tile]
             nest, fat, lymphoid = v[1], v[2], v[3]
             open_ = min(1.0, v[4] * max(0.0, 1.0 + 0.5 * streak))
-            collagen = v[5] * max(0.24 + 0.06 * streak + 0.045 * g, 0.03)
+            collagen = v[5] * max(0.24 + 0.07 * streak + 0.06 * g, 0.03)
             if streak < -1.6:  # gaps between bundles
                 collagen *= max(0.15, 1 + 1.2 * (streak + 1.6))
-            e = collagen * (1 - nest) * (1 - 0.45 * lymphoid) + nest * (0.23 + 0.05 * g2)
-            h = (0.03 + 0.012 * g) * (1 - nest) + nest * (0.13 + 0.045 * g) + 0.09 * lymphoid
+            e = collagen * (1 - nest) * (1 - 0.45 * lymphoid) + nest * (0.23 + 0.07 * g2)
+            h = (0.05 + 0.02 * g) * (1 - nest) + nest * (0.17 + 0.06 * g) + 0.09 * lymphoid
             if nest > 0.3 and g2 < -1.5:  # vacuoles, and gaps between cells
                 pale = min(1.0, -1.5 * (g2 + 1.5)) * 0.8
                 e *= 1 - pale

@@ -19,6 +19,9 @@ VERSION = 1
 """Of the simulator; the same version, settings and seed give the same bytes."""
 
 
+_EVENT_SHARE, _MOST_EVENT_SHARE, _FEWEST_EVENTS = 0.15, 0.5, 12
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -83,7 +86,8 @@ class BreastSettings(_Part):
         Share of missing values in grade and receptors of tables; of patients without image
         features in `metasight.simulate.table`.
     event_share
-        Expected share of patients with a distant metastasis or death that is observed.
+        Expected share of patients with a distant metastasis or death that is observed. Without
+        it 0.15, as in life, or in a cohort too small for that what makes 12 events, at most 0.5.
     t_cell_noise, b_cell_noise
         Standard deviations of the smooth log-normal variation of the T cells' density and of the
         logit of the B cells' share that nothing in H&E tells of.
@@ -116,13 +120,20 @@ class BreastSettings(_Part):
     spoilt_fraction: float = Field(default=0.0, ge=0, le=1)
     ineligible_fraction: float = Field(default=0.05, ge=0, le=1)
     missing_fraction: float = Field(default=0.0, ge=0, lt=1)
-    event_share: float = Field(default=0.15, gt=0.01, lt=0.9)
+    event_share: float | None = Field(default=None, gt=0.01, lt=0.9)
     t_cell_noise: float = Field(default=0.6, ge=0, le=2)
     b_cell_noise: float = Field(default=0.6, ge=0, le=3)
     measurement_error: float = Field(default=0.35, ge=0, le=5)
     effects: Effects = Effects()
     other_tissue_fraction: float = Field(default=0.0, ge=0, le=1)
     other_stain_fraction: float = Field(default=0.0, ge=0, le=1)
+
+    @property
+    def expected_event_share(self) -> float:
+        """`event_share`, or what stands for it."""
+        if self.event_share is not None:
+            return self.event_share
+        return max(_EVENT_SHARE, min(_FEWEST_EVENTS / self.patients, _MOST_EVENT_SHARE))
 
     def key(self, seed: int) -> str:
         """What the cohort's files are made from, as a hash."""

@@ -365,7 +365,7 @@ def _intensity(
     plasma = 0.16 * diffuse * np.exp(0.8 * source.field("plasma", 80, depth_um) - 0.32) * stroma
     rim = cv2.GaussianBlur(m.lumen, (0, 0), 1.5) * (1 - m.lumen)  # endothelium
     fibroblast = (
-        (650 + 2500 * rim) * stroma * np.exp(0.4 * source.field("fibroblasts", 60, depth_um))
+        (850 + 2500 * rim) * stroma * np.exp(0.4 * source.field("fibroblasts", 60, depth_um))
     )
     mimic = 110 * stroma + 60 * m.nest
     kinds = [tumour * tissue, t_cells, b_cells, plasma, fibroblast, mimic * tissue]
