@@ -55,9 +55,11 @@ def altered(
         return od, targets
     od = _restained(od, shift, rng)
     od = _blurred(od, float(rng.uniform(-0.5, 1.0)) * shift.blur_um)
-    noise_od = float(rng.uniform(0, shift.noise_od))
-    noise = torch.from_numpy(rng.standard_normal(od.shape, dtype=np.float32)).to(od.device)
-    return od + noise * noise_od, targets
+    # one draw for the whole batch: noise has no content, and drawing it anew for every tile
+    # took as long as the network
+    noise = rng.standard_normal((1, *od.shape[1:]), dtype=np.float32)
+    noise *= np.float32(rng.uniform(0, shift.noise_od))
+    return od + torch.from_numpy(noise).to(od.device), targets
 
 
 def _turned(od: Tensor, targets: Targets, rng: np.random.Generator) -> tuple[Tensor, Targets]:
