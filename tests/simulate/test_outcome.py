@@ -51,13 +51,13 @@ def test_order_of_times() -> None:
 
 
 def test_planted_increment_is_about_eight_hundredths() -> None:
-    found = oracle_in_population(BreastSettings())
+    found = oracle_in_population(BreastSettings(patients=400))
     assert found.increment == pytest.approx(0.08, abs=0.015)
     assert 0.62 < found.clinical < 0.72
 
 
 def test_a_null_study_has_nothing_to_find() -> None:
-    found = oracle_in_population(BreastSettings(effects=NULL), n=8000)
+    found = oracle_in_population(BreastSettings(effects=NULL), n=4000)
     assert found.increment == pytest.approx(0.0, abs=1e-9)
     _, risk, _ = drawn(BreastSettings(effects=NULL), n=500)
     assert (risk.image == 0).all()

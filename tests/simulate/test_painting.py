@@ -67,7 +67,7 @@ def test_another_stain_is_another_colour(small: BreastSettings, canvas) -> None:
     plain, other = (paint_he(canvas, c) for c in (centre, other_stain(centre)))
     stained = plain[..., 1] < 200
     # red passes eosin and not the other stain's ground
-    assert other[stained, 0].mean() < plain[stained, 0].mean() - 30
+    assert other[stained, 0].mean() < plain[stained, 0].mean() - 20
 
 
 def test_a_spoilt_section_is_blurred(small: BreastSettings, canvas) -> None:

@@ -241,11 +241,11 @@ def oracle_of(
                   full=harrell_c(time, event, risk.risk(), strata=strata).c)  # fmt: skip
 
 
-def oracle_in_population(settings: BreastSettings, n: int = 40_000) -> Oracle:
+def oracle_in_population(settings: BreastSettings, n: int = 20_000) -> Oracle:
     """The oracle on a large population with the same settings: its expectation."""
     rng = np.random.default_rng(_REFERENCE_SEED + 1)
     patients = draw_patients(rng, spread_over_centres(settings, n))
     risk = risk_of(settings, patients)
-    # strata of 2,000: the pairs of all would take their square in time
-    strata = np.arange(n) // 2000
+    # strata of 1,000: the pairs of all would take their square in time
+    strata = np.arange(n) // 1000
     return oracle_of(settings, patients, risk, draw_outcome(rng, risk), strata)
