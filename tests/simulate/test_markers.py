@@ -27,7 +27,7 @@ MPP = 1.0
 @pytest.fixture(scope="module")
 def canvas(small: BreastSettings, average: Patients):
     rich = replace(average, tls=np.array([1.5]), t_cells=np.array([0.5]))
-    s = small.model_copy(update={"tissue_mm": 1.0})
+    s = small.model_copy(update={"tissue_mm": 1.2})
     regions = tissue_at(s, biology_of(rich, 0), (4,), 0.0)
     cells = draw_cells(regions, 2, (4, 1))
     transform, side = draw_transform(s, (4,))

@@ -32,7 +32,7 @@ _COUNTS = 40_000.0
 # what spectral unmixing leaves: of each dye in the next channel, and of the tissue's own light
 _SPILL = 0.004
 _GAIN = (0.6, 0.45, 0.45, 0.45)
-_OWN_LIGHT = (0.01, 0.004, 0.0025, 0.0015)
+_OWN_LIGHT = (0.03, 0.004, 0.0025, 0.0015)
 
 
 @njit(cache=True, fastmath=True)
