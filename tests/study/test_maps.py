@@ -30,7 +30,7 @@ width = 8
 draws = 2
 most_tiles = 9
 """
-SETTINGS = BreastSettings(tissue_mm=0.9, margin_mm=0.12, mpp=1.0, markers_mpp=1.0, patients=7,
+SETTINGS = BreastSettings(tissue_mm=1.4, margin_mm=0.12, mpp=1.0, markers_mpp=1.0, patients=6,
                           pair_fraction=0.8, defect_fraction=0.0)  # fmt: skip
 
 

@@ -51,7 +51,8 @@ class CohortArgument:
 
 def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
     """Tables → canonical values, eligibility, ledger."""
-    evidence, told, features = gathered(inputs)
+    maps = generated(inputs)
+    evidence, told, features = gathered(inputs, maps.tumour_percent)
     given = {
         patient: {
             k: v for k, v in values.items() if v is not None and not argument.settings.gives(k)
@@ -64,11 +65,10 @@ def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
         read.modalities[SLIDE_MODALITY] = pd.DataFrame.from_dict(
             features, orient="index", dtype=float
         ).reindex(read.table.index)
-    painted, rows = generated(inputs)
-    read.ledger.extend(rows)
-    if painted:
+    read.ledger.extend(maps.entries)
+    if maps.features:
         read.modalities[GENERATED_MODALITY] = pd.DataFrame.from_dict(
-            painted, orient="index", dtype=float
+            maps.features, orient="index", dtype=float
         ).reindex(read.table.index)
     if BAGS in inputs:
         keys, rows = bag_keys(inputs[BAGS])

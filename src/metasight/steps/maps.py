@@ -237,9 +237,12 @@ def _painted(inputs: Inputs, out: Path, argument: MapArgument) -> Found:
     measured = _measured(painted.map, argument, out, checked)
     told["measures"] = measured
     told["labels"] = measured.pop("labels")
+    told["tumour_percent"] = measured.pop("tumour_percent")
     if pairs:
         told |= _compared(inputs, out, argument, painted.map, he)
-    text = "" if painted.outlier is None else f"unlike training by {painted.outlier.score:.2f}"
+    text = f"tumour area {told['tumour_percent']:.1f} %"
+    if painted.outlier is not None:
+        text += f", unlike training by {painted.outlier.score:.2f}"
     if unlike:
         reason = "the slide is unlike those that the generator learnt from; its map is not used"
         told |= {"features": {}, "ledger": [_row(argument, Fate.EXCLUDED, text, reason)]}
@@ -272,6 +275,7 @@ def _measured(painted: DensityMap, argument: MapArgument, out: Path, checked: Pa
         error = float(spread.std(ddof=1)) if len(spread) > 1 else math.nan
         found[name] = {"value": value, "error": number(error) if value is not None else None}
     found["labels"] = dict(section.biomarkers.labels)
+    found["tumour_percent"] = section.tumour.percent
     return found
 
 
@@ -343,9 +347,29 @@ ERROR = "_error"
 """Ends the name of a column that holds the error of another."""
 
 
-def generated(inputs: Inputs) -> tuple[dict[str, dict[str, Any]], list[Entry]]:
-    """Features of all painted maps by pseudonym, with a column of error each, and ledger rows."""
+@dataclass(frozen=True, kw_only=True)
+class Generated:
+    """What painted maps tell of a cohort, by pseudonym.
+
+    Attributes
+    ----------
+    features
+        Biomarkers, with a column of error each.
+    tumour_percent
+        Tumour's share of the scanned field.
+    entries
+        Ledger rows.
+    """
+
+    features: dict[str, dict[str, Any]]
+    tumour_percent: dict[str, float]
+    entries: list[Entry]
+
+
+def generated(inputs: Inputs) -> Generated:
+    """What all painted maps tell; a map that is not used tells nothing."""
     features: dict[str, dict[str, Any]] = {}
+    tumour: dict[str, float] = {}
     entries: list[Entry] = []
     for name, folder in inputs.items():
         if not name.startswith(MAP):
@@ -357,4 +381,6 @@ def generated(inputs: Inputs) -> tuple[dict[str, dict[str, Any]], list[Entry]]:
             row[f"generated_{measure_name}"] = told["value"]
             row[f"generated_{measure_name}{ERROR}"] = told["error"]
         features[found["patient"]] = row
-    return features, entries
+        if row:
+            tumour[found["patient"]] = float(found["tumour_percent"])
+    return Generated(features=features, tumour_percent=tumour, entries=entries)

@@ -7,7 +7,7 @@ read as feature columns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -142,6 +142,7 @@ class _Patient:
     parts: list[Part] = field(default_factory=list)
     evidence: dict[str, bool | float | None] = field(default_factory=dict)
     features: dict[str, float | None] = field(default_factory=dict)
+    tumour_from: str = ""
 
     def note(  # noqa: PLR0917
         self, item: str, stage: str, verdict: Fate, criterion: str, value: str, reason: str
@@ -170,6 +171,7 @@ def measure_patient(inputs: Inputs, out: Path, argument: PatientArgument) -> Non
             "patient": argument.patient,
             "evidence": patient.evidence,
             "features": patient.features,
+            "tumour_from": patient.tumour_from,
             "ledger": [asdict(e) for e in patient.entries],
         },
     )
@@ -327,6 +329,7 @@ def _conclude(
         biomarker_part(measured.found, measured.density, measured.biomarkers.aggregates)
     )
     patient.evidence["tumour_area_percent"] = measured.tumour.percent
+    patient.tumour_from = MARKED
     patient.features = {m["name"]: m["value"] for m in measured.found["measures"]}
     _note_tumour(patient, a, measured.tumour.percent, measured.tumour.basis)
 
@@ -388,8 +391,14 @@ def _tumour_from_he(patient: _Patient, he: SlideArgument) -> None:
 # ------------------------------------------------------------------ the cohort
 
 
-def gathered(inputs: Inputs) -> tuple[dict[str, Found], list[Entry], dict[str, dict[str, Any]]]:
-    """Evidence, ledger rows and features of all patients with slides, by pseudonym."""
+def gathered(
+    inputs: Inputs, painted: Mapping[str, float]
+) -> tuple[dict[str, Found], list[Entry], dict[str, dict[str, Any]]]:
+    """Evidence, ledger rows and features of all patients with slides, by pseudonym.
+
+    ``painted`` holds tumour areas (percent) of painted maps: they count where no section of the
+    patient is stained for the tumour, before what nuclei of the H&E alone say.
+    """
     evidence: dict[str, Found] = {}
     entries: list[Entry] = []
     features: dict[str, dict[str, Any]] = {}
@@ -398,9 +407,13 @@ def gathered(inputs: Inputs) -> tuple[dict[str, Found], list[Entry], dict[str, d
             continue
         found = read_json(folder / "patient.json")
         evidence[found["patient"]] = found["evidence"]
+        if found["tumour_from"] != MARKED and found["patient"] in painted:
+            found["evidence"]["tumour_area_percent"] = painted[found["patient"]]
         entries += [Entry(**{**e, "verdict": Fate(e["verdict"])}) for e in found["ledger"]]
         features[found["patient"]] = found["features"]
     return evidence, entries, features
 
 
 PATIENT = "slides of "
+MARKED = "marker"
+"""What a patient's tumour area comes from where a section is stained for the tumour."""
