@@ -112,9 +112,12 @@ def line(name: str, value: object, bar: str = "") -> None:
     print(f"{name:52s} {value}{'   bar ' + bar if bar else ''}", flush=True)
 
 
-def painted(study: Path, patient: str, generator: object) -> GeneratedMap:
+def painted(study: Path, patient: str, generator: object, *, same: bool = True) -> GeneratedMap:
+    """Paint; ``same`` is False for another study, whose patients are called the same."""
     with slide_of(study, patient) as slide:
-        return paint(slide, tissue_of(slide), TISSUE_MPP, generator, patients=[patient])
+        return paint(
+            slide, tissue_of(slide), TISSUE_MPP, generator, patients=[patient] if same else ()
+        )
 
 
 def judge(study: Path, held: list[str], folder: Path, args: argparse.Namespace) -> None:
@@ -142,7 +145,7 @@ def judge(study: Path, held: list[str], folder: Path, args: argparse.Namespace) 
     scores = [m.outlier.score for m in maps.values()]
     for other in args.outliers:
         others = sorted({p.name.split("-HE")[0] for p in (Path(other) / "slides").glob("*-HE.*")})
-        strange = [painted(Path(other), p, generator).outlier for p in others]
+        strange = [painted(Path(other), p, generator, same=False).outlier for p in others]
         line(f"outlier AUROC, {Path(other).name}",
              f"{auroc([s.score for s in strange], scores):.3f}, flagged "
              f"{sum(s.flagged for s in strange)} of {len(strange)}", "0.95")  # fmt: skip

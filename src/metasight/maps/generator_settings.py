@@ -94,7 +94,7 @@ class GeneratorSettings:
     members: int = 1
     epochs: int = 24
     patience: int = 8
-    batch: int = 8
+    batch: int = 4
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
     held_out: float = 0.2
