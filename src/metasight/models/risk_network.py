@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metasight.cohort.outcome import COMPETING, EVENT, SurvivalOutcome
+from metasight.engine.threads import one_torch_thread
 
 if TYPE_CHECKING:
     import torch
@@ -187,12 +188,8 @@ def _repeatable(seed: int) -> Iterator[torch.Generator]:
     """One thread and a generator of its own: the same numbers on every machine of one kind."""
     import torch
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_torch_thread():
         yield torch.Generator().manual_seed(seed)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def train(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from metasight.simulate.settings import STAMP, BreastSettings
 from metasight.simulate.table import CLINICAL_COLUMNS
 
-_MODELS = """
+_ANALYSIS = """
 [analysis]
 seed = 20250101
 folds = 3
@@ -15,22 +15,46 @@ instability_resamples = {resamples}
 noise_replicates = 1
 horizons_years = [5]
 reference_model = "clinical"
-headline_model = "clinical + spatial"
+headline_model = "{headline}"
 {single}
 [[model]]
 kind = "elastic_net_cox"
 name = "clinical"
+"""
 
-# Biomarkers measured on each patient's sections.
+# With a dozen events there is nothing to choose: a ridge on few columns.
+_FEW = """
+# Biomarkers measured on maps that were painted on each patient's H&E.
 [[model]]
 kind = "elastic_net_cox"
-name = "clinical + spatial"
-modalities = ["clinical", "spatial"]
+name = "clinical + maps"
+modalities = ["clinical", "generated"]
+l1_ratios = [0.05]
+"""
+
+_MANY = """
+# Biomarkers measured on maps that were painted on each patient's H&E.
+[[model]]
+kind = "stacked"
+name = "clinical + maps"
+modalities = ["clinical", "generated"]
+l1_ratios = [0.05]
+
+# And patch features of the H&E.
+[[model]]
+kind = "stacked"
+name = "clinical + maps + slides"
+modalities = ["clinical", "generated", "embedding"]
+l1_ratios = [0.05]
 
 [[model]]
-kind = "npi"
-name = "Nottingham Prognostic Index"
+kind = "attention_mil"
+name = "slides"
+modalities = ["embedding"]
 """
+
+FEW_PATIENTS = 60
+"""Below it the study fuses nothing and embeds no tiles."""
 
 
 def study_toml(settings: BreastSettings, seed: int) -> str:
@@ -52,6 +76,7 @@ def study_toml(settings: BreastSettings, seed: int) -> str:
         'id = "patient"',
         'folder = "slides"',
         "",
+        *_of_slides(settings),
         "[columns]",
         *(f'{name} = "{name}"' for name in CLINICAL_COLUMNS),
         "",
@@ -59,9 +84,19 @@ def study_toml(settings: BreastSettings, seed: int) -> str:
     ]
     few = settings.patients < 100
     single = '\nsingle_centre_reason = "one centre was simulated"\n' * (settings.centres == 1)
-    models = _MODELS.format(repeats=1 if few else 3, bootstrap=100 if few else 300,
-                            resamples=3 if few else 10, single=single)  # fmt: skip
-    return "\n".join(lines) + models
+    small = settings.patients < FEW_PATIENTS
+    analysis = _ANALYSIS.format(
+        repeats=1 if few else 3, bootstrap=100 if few else 300, resamples=3 if few else 10,
+        single=single, headline="clinical + maps" if small else "clinical + maps + slides",
+    )  # fmt: skip
+    return "\n".join(lines) + analysis + (_FEW if small else _MANY)
+
+
+def _of_slides(settings: BreastSettings) -> list[str]:
+    """A small cohort trains small generators, quickly."""
+    if settings.patients < FEW_PATIENTS:
+        return ["[slides.maps]", "folds = 2", "epochs = 10", "width = 16", "draws = 3", ""]
+    return ["[slides.maps]", "folds = 3", "", "[slides.embeddings]", "most_patches = 200", ""]
 
 
 def _waived(settings: BreastSettings) -> list[str]:

@@ -19,6 +19,7 @@ from scipy import ndimage
 
 from metasight.biomarkers.measure import measure
 from metasight.cohort.settings import MapSettings
+from metasight.engine.threads import one_torch_thread
 from metasight.errors import MarkerError, SlideError
 from metasight.ledger import Entry, Fate
 from metasight.maps.density import DensityMap
@@ -179,7 +180,8 @@ def train(inputs: Inputs, out: Path, argument: GeneratorArgument) -> None:
     asked = argument.settings
     settings = GeneratorSettings(epochs=asked.epochs, width=asked.width, members=asked.members)
     try:
-        train_generator(tiles, settings, seed=argument.seed + argument.fold, work=out)
+        with one_torch_thread():
+            train_generator(tiles, settings, seed=argument.seed + argument.fold, work=out)
     except MarkerError as error:
         write_json(out / "failed.json", {"failed": str(error)})
 
@@ -219,7 +221,7 @@ def _painted(inputs: Inputs, out: Path, argument: MapArgument) -> Found:
     generator = load_generator(folder, sha256=argument.settings.sha256)
     checked = inputs[checking(he.slide)]
     tissue, mpp = read_tissue(checked / "tissue.npz")
-    with opened(he) as slide:
+    with opened(he) as slide, one_torch_thread():
         painted = paint(slide, tissue, mpp, generator, patients=(argument.patient,))
     write_density_map(painted.map, out / "generated.ome.tif")
     unlike = painted.outlier is not None and painted.outlier.flagged

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from metasight.cohort.settings import EmbeddingSettings
+from metasight.engine.threads import one_torch_thread
 from metasight.errors import EncoderError, SlideError
 from metasight.features.bags import (
     PatchFeatures,
@@ -71,7 +72,7 @@ def embed_patient(inputs: Inputs, out: Path, argument: PatchesArgument) -> None:
                     s = argument.settings
                     encoder = load_encoder(s.encoder, argument.weights, s.sha256)
                 tissue, mpp = read_tissue(inputs[checking(a.slide)] / "tissue.npz")
-                with opened(a) as slide:
+                with opened(a) as slide, one_torch_thread():
                     bag = embed_slide(slide, tissue, mpp, encoder,
                                       most_patches=argument.settings.most_patches)  # fmt: skip
         except (EncoderError, SlideError) as error:
