@@ -101,8 +101,11 @@ class DensityNetwork(nn.Module):
         """
         x = (torch.clamp(density_od, -0.1, _DENSEST_OD) - _GREY_OD) / _SPREAD_OD
         near = self.stem(x)
-        both = self.head(torch.cat([near, self.around(near)], dim=1))
-        level, spread = both.chunk(2, dim=1)
+        known = torch.cat([near, self.around(near)], dim=1)
+        level = self.head(known).chunk(2, dim=1)[0]
+        # what the network sees is learnt for the density alone: how wrong it is while it learns
+        # would otherwise be the easier thing to see
+        spread = self.head(known.detach()).chunk(2, dim=1)[1]
         density = functional.softplus(level.float()) * self.typical[:, None, None]
         return density, spread.float(), near
 

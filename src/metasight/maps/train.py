@@ -150,6 +150,7 @@ class _Rounds:
     ) -> None:
         self.s, self.material, self.bank, self.seed = settings, material, bank, seed
         self.device = device_of(settings)
+        self.importance = _importance(material, settings).to(self.device)
         self.learn, self.held = bank.places(split[0]), bank.places(split[1])
 
     def run(
@@ -228,6 +229,7 @@ class _Rounds:
             density, log, _ = network(od)
         return region_loss(
             (density, log), network.dispersion, targets, groups=self.material.groups,
+            importance=self.importance,
             region_px=[round(r / s.spacing_um) for r in s.region_um], spacing_um=s.spacing_um,
         )  # fmt: skip
 
@@ -240,6 +242,18 @@ class _Rounds:
                 total += float((loss * weight).sum())
                 weights += float(weight.sum())
         return total / max(weights, 1e-6)
+
+
+def _importance(material: Material, settings: GeneratorSettings) -> Tensor:
+    """Weight of each marker, mean 1: the rarer its cells the more one of them counts.
+
+    The error of a count's square root grows with the count, as long as the map is wrong: without
+    weights the abundant markers are learnt first and the rare ones late or never.
+    """
+    counts = np.array([material.typical[m] for m in material.markers])
+    counts = counts * settings.region_um[-1] ** 2 / 1e6
+    weight = 1 / np.sqrt(counts + 1)
+    return torch.tensor(weight / weight.mean(), dtype=torch.float32)
 
 
 def _schedule(share: float) -> float:

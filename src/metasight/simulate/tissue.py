@@ -181,7 +181,7 @@ def tissue_at(
     region, depth_in = _tumour_region(source, biology, tissue, depth_um)
     nest = _nests(source, biology, region, depth_um)
     fat = _fat(source, biology, region, depth_um)
-    structures = _structures(source, biology, tissue, nest, fat)
+    structures = _structures(source, biology, *_block(source, settings, biology))
     lymphoid, core = _lymphoid(structures, n, depth_um)
     lumen = _vessels(source, tissue, nest, depth_um)
     nest = nest * (1 - lymphoid)
@@ -263,6 +263,19 @@ def _clefts(source: FieldSource, nest: Image, lymphoid: Image, depth_um: float) 
     fibres = _soft(source.field("fibre gaps", 14, depth_um), 2.0, 0.3)
     gaps = 3.2 * around * where + 0.7 * fibres * (1 - nest)
     return np.asarray(np.clip(gaps, 0, 1) * (1 - lymphoid), dtype=np.float32)
+
+
+def _block(
+    source: FieldSource, settings: BreastSettings, biology: Biology
+) -> tuple[Image, Image, Image]:
+    """Tissue, nests and fat of the block's first section.
+
+    Structures are drawn there once: drawn on each section's own, the least change of its nests
+    would put them elsewhere.
+    """
+    tissue = _tissue(source, settings, 0.0)
+    region, _ = _tumour_region(source, biology, tissue, 0.0)
+    return tissue, _nests(source, biology, region, 0.0), _fat(source, biology, region, 0.0)
 
 
 def _structures(
