@@ -138,7 +138,7 @@ def _example_figure(example: MapExample, position: int) -> Figure:
     title = f"Maps of {example.patient}"
     shape = next(iter(example.painted.values())).shape
     wide = (PAGE_PT - 40) / len(markers)
-    high = min(wide * shape[0] / shape[1], 190.0)
+    high = min(wide * shape[0] / shape[1], 150.0)
     with canvas(PAGE_PT, 2 * high + 58) as figure:
         for column, marker in enumerate(markers):
             pair = (example.painted[marker], example.measured[marker])
