@@ -193,12 +193,20 @@ def demo(
     folder: Annotated[Path, typer.Argument(help="Folder to make the demonstration in.")] = Path(
         "demo/breast-dmfs"
     ),
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="From slides: 16 simulated patients, some minutes.")
+    ] = False,
     scheduler: Scheduler = "local",
 ) -> None:
     """Run the demonstration: 198 real patients (TRANSBIG), from tables to report."""
-    from metasight.demonstration import write_demonstration
+    from metasight.demonstration import write_demonstration, write_simulated
+    from metasight.engine.progress import Bars
 
-    write_demonstration(folder)
+    if simulated:
+        with Bars(out) as bars:
+            write_simulated(folder, bars)
+    else:
+        write_demonstration(folder)
     run(folder, scheduler=scheduler, dry_run=False)
 
 

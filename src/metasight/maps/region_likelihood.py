@@ -109,7 +109,12 @@ def region_loss(
             return dispersion(full, scale)[:, members]
 
         loss, weight = _of_section(
-            own, of_members, part, importance[list(members)], region_px, spacing_um
+            own,
+            of_members,
+            part,
+            importance=importance[list(members)],
+            region_px=region_px,
+            spacing_um=spacing_um,
         )
         losses.append(loss)
         # a section with three markers tells three times what one with one tells
@@ -121,6 +126,7 @@ def _of_section(
     painted: tuple[Tensor, Tensor],
     dispersion: Dispersion,
     targets: Targets,
+    *,
     importance: Tensor,
     region_px: Sequence[int],
     spacing_um: float,
@@ -134,7 +140,13 @@ def _of_section(
     regions = torch.zeros_like(prior)
     for scale, side in enumerate(region_px):
         nll, count = _of_scale(
-            painted, dispersion, targets, tried, importance=importance, scale=scale, side=side,
+            painted,
+            dispersion,
+            targets,
+            tried,
+            importance=importance,
+            scale=scale,
+            side=side,
             spacing_um=spacing_um,
         )
         total = total + nll / len(region_px)
