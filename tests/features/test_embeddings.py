@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from slide_files import tissue_like, write_fluorescence, write_pyramid
 
 from metasight.errors import EncoderError
 from metasight.features.embeddings import embed_slide
 from metasight.features.encoders import load_encoder
 from metasight.slides.opening import open_slide
 from metasight.slides.reader import Region
+from slide_files import tissue_like, write_fluorescence, write_pyramid
 
 
 @pytest.fixture(scope="module")

@@ -81,7 +81,8 @@ def test_nothing_to_compare_is_said(survival, maps):
 def test_contributions_and_maps_reach_both_files(survival, maps, tmp_path):
     told = ContributionsResult(
         model="all", n=40,
-        modalities={"clinical": {"sd": 0.5, "widest": 1.2}, "generated": {"sd": 0.2, "widest": 0.6}},
+        modalities={"clinical": {"sd": 0.5, "widest": 1.2},
+                    "generated": {"sd": 0.2, "widest": 0.6}},
     )  # fmt: skip
     write_report(replace(survival, maps=maps, contributions=told), tmp_path)
     assert "What each modality adds" in (tmp_path / "report.html").read_text("utf-8")
