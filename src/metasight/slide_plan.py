@@ -118,13 +118,7 @@ def _map_steps(study: Study, settings: MapSettings, own: _Own) -> list[Step]:
     """
     seed = study.settings.analysis.seed
     given = study.folder / settings.generator if settings.generator is not None else None
-    if given is None and len(own) < settings.folds:
-        raise StudyError(
-            "there are fewer patients with slides than folds of the generator",
-            where="study.toml [slides.maps]", value=f"{len(own)} patients, {settings.folds} folds",
-            remedy="Give fewer folds, or a generator that was trained elsewhere",
-        )  # fmt: skip
-    fold = generator_folds(list(own), settings.folds, seed) if given is None else {}
+    fold = _folds(own, settings.folds, seed) if given is None else {}
     ingredients = {
         "maps": settings.model_dump(mode="json"),
         "seed": seed,
@@ -171,6 +165,28 @@ def _map_steps(study: Study, settings: MapSettings, own: _Own) -> list[Step]:
         needs=tuple(painted),
     )  # fmt: skip
     return [*tiles.values(), *generators.values(), *painted, judged]
+
+
+def _folds(own: _Own, folds: int, seed: int) -> dict[str, int]:
+    """A fold for every patient; those with marker sections are dealt evenly.
+
+    Raises
+    ------
+    StudyError
+        There are fewer patients with slides than folds.
+    """
+    if len(own) < folds:
+        raise StudyError(
+            "there are fewer patients with slides than folds of the generator",
+            where="study.toml [slides.maps]", value=f"{len(own)} patients, {folds} folds",
+            remedy="Give fewer folds, or a generator that was trained elsewhere",
+        )  # fmt: skip
+    marked = {p for p, (slides_of, _) in own.items() if any(a.slide.markers for a in slides_of)}
+    if len(marked) < folds:
+        return generator_folds(list(own), folds, seed)
+    rest = sorted(set(own) - marked)
+    dealt = {p: number % folds for number, p in enumerate(rest)}
+    return dealt | generator_folds(list(marked), folds, seed)
 
 
 def _patch_steps(study: Study, settings: EmbeddingSettings, own: _Own) -> list[Step]:

@@ -37,28 +37,34 @@ def _nonnegative(problem: Problem) -> NDArray[np.float64]:
     return weights
 
 
-def _weights(problem: Problem) -> NDArray[np.float64]:
+_AKAIKE = 2.0
+"""Likelihood ratio above which a score is kept."""
+
+
+def _weights(problem: Problem, floor: NDArray[np.float64]) -> NDArray[np.float64]:
     """Ridge weights ≥ 0, each drawn towards 0 by how much of it chance would give.
 
     A weight is multiplied by (χ² − 1) / χ², χ² being the likelihood ratio of leaving its score out
-    (heuristic shrinkage; van Houwelingen and le Cessie, Stat Med 1990;9:1303); a score that is
-    worth no more than chance gives (χ² ≤ 1) is left out. A modality without any signal would
-    otherwise get a weight in half of all studies and make the fusion worse than the rest of it.
+    (heuristic shrinkage; van Houwelingen and le Cessie, Stat Med 1990;9:1303), and a score with
+    χ² ≤ 2 is left out (Akaike). A modality without any signal would otherwise get a weight in half
+    of all studies and make the fusion worse than the rest of it. A score with a ``floor`` above 0
+    is the one that the others are added to: it is neither left out nor weighs less than that.
     """
     kept = np.arange(problem.matrix.shape[1])
+    asked = (problem.factor > 0) & (floor == 0)
     while True:
         part = _columns(problem, kept)
         found = _nonnegative(part)
         ratio = np.array([_likelihood_ratio(part, found, j) for j in range(len(kept))])
-        chance = (part.factor > 0) & (ratio <= 1.0)
+        chance = asked[kept] & (ratio <= _AKAIKE)
         if not bool(chance.any()):
             break
         kept = np.delete(kept, int(np.where(chance, ratio, np.inf).argmin()))
         if not len(kept):
             return np.zeros(problem.matrix.shape[1])
     weights = np.zeros(problem.matrix.shape[1])
-    weights[kept] = found * np.where(part.factor > 0, 1 - 1 / np.maximum(ratio, 1.0), 1.0)
-    return weights
+    weights[kept] = found * np.where(asked[kept], 1 - 1 / np.maximum(ratio, 1.0), 1.0)
+    return np.where(floor > 0, np.maximum(weights, floor), weights)
 
 
 def _columns(problem: Problem, columns: NDArray[np.intp]) -> Problem:
@@ -83,13 +89,19 @@ def _likelihood_ratio(problem: Problem, weights: NDArray[np.float64], column: in
 
 
 def combined_hazards(
-    matrix: NDArray[np.float64], follow_up: SurvivalOutcome, *, n_models: int
+    matrix: NDArray[np.float64],
+    follow_up: SurvivalOutcome,
+    *,
+    n_models: int,
+    floor: NDArray[np.float64] | None = None,
 ) -> HazardHead:
     """The event's hazard from the event scores, the competing event's from theirs.
 
     ``matrix`` holds the event's score of each of ``n_models`` models, then the competing
-    event's; of unseen patients, standardised.
+    event's; of unseen patients, standardised. ``floor`` is the least weight of each score that
+    may not be left out, 0 for the others.
     """
+    least = np.zeros(matrix.shape[1]) if floor is None else floor
     causes = []
     for position, code in enumerate((EVENT, COMPETING) if follow_up.competing else (EVENT,)):
         cause = follow_up.status == code
@@ -108,7 +120,8 @@ def combined_hazards(
                 time=likelihood.time,
                 label=likelihood.event,
                 factor=np.ones(n_models),
-            )
+            ),
+            least[columns],
         )
         times, steps = likelihood.baseline(x @ weights[columns])
         causes.append(CauseHazard(coefficients=weights, times=times, increments=steps))
@@ -117,8 +130,10 @@ def combined_hazards(
     return HazardHead(scale=scale, causes=tuple(causes), fit=fit)
 
 
-def combined_stage(matrix: NDArray[np.float64], stage: NodalOutcome) -> LogisticHead:
-    """Any positive node from the scores of unseen patients."""
+def combined_stage(
+    matrix: NDArray[np.float64], stage: NodalOutcome, *, floor: NDArray[np.float64]
+) -> LogisticHead:
+    """Any positive node from the scores of unseen patients; ``floor`` as for hazards."""
     n = len(matrix)
     weights = _weights(
         Problem(
@@ -127,7 +142,8 @@ def combined_stage(matrix: NDArray[np.float64], stage: NodalOutcome) -> Logistic
             time=np.zeros(n),
             label=(stage.stage > 0).astype(np.float64),
             factor=np.concatenate([[0.0], np.ones(matrix.shape[1])]),
-        )
+        ),
+        np.concatenate([[0.0], floor]),
     )
     return LogisticHead(
         intercept=float(weights[0]),

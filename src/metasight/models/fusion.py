@@ -26,6 +26,9 @@ from metasight.models.logistic import LogisticHead
 from metasight.models.preparation import canonical, effective_size, observed_only
 from metasight.models.tuning import stratified_folds
 
+_HALF = 0.5
+"""Least weight of the first modality's score, relative to its own linear predictor."""
+
 
 class Base(Protocol):
     """The model of one modality."""
@@ -118,7 +121,8 @@ class StackedModel:
     name
         As it appears in predictions and report.
     modalities
-        In the order of the model lists.
+        In the order of the model lists. The first is the one that the others are added to: it is
+        never left out.
     survival, nodal
         The model of each modality for follow-up and for nodal stage.
     inner_folds
@@ -177,11 +181,15 @@ class StackedModel:
             scale=scale,
         )
         matrix = np.nan_to_num((raw - mean) / scale)  # who lacks a modality: its mean
+        # The first modality is what the others are added to: at half its own scale or more.
+        floor = np.array(
+            [_HALF * scale[c] if m == 0 else 0.0 for c, (m, _) in enumerate(positions)]
+        )
         head: HazardHead | LogisticHead
         if isinstance(ordered, NodalOutcome):
-            head = combined_stage(matrix, ordered)
+            head = combined_stage(matrix, ordered, floor=floor)
         else:
-            head = combined_hazards(matrix, ordered, n_models=len(bases))
+            head = combined_hazards(matrix, ordered, n_models=len(bases), floor=floor)
         head.fit["weights"] = dict(zip(reader.columns, _weights(head), strict=True))
         notes = tuple(
             f"{m}: {n}" for m, f in zip(self.modalities, models, strict=True) for n in f.notes
