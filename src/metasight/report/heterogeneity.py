@@ -188,8 +188,8 @@ def _gap_table(view: View) -> DataTable:
         "gaps",
         f"Random folds against left-out centres ({ordered[0].measure}): a gap above zero is what a "
         "model owes to having seen the centre before. Pairs of patients of one centre are "
-        "compared; what random folds reach across centres beyond that, a model may owe to telling centres "
-        "apart.",
+        "compared; what random folds reach across centres beyond that, a model may owe to telling "
+        "centres apart.",
         (
             Column("Model", weight=2),
             numeric("Random folds, across centres", 1.5),
