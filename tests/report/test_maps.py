@@ -47,6 +47,7 @@ def maps() -> MapsResult:
         ),
         labels=({"name": "mixing_class", "n": 5, "kappa": 0.55, "lower": 0, "upper": 1,
                  "observed": 0.8},),
+        tls={"measured": 9, "generated": 8, "hit": 7, "confirmed": 6, "by_chance": 1.4},
         examples=(
             MapExample(patient="P0123456789", pearson=0.71, spacing_um=16.0, painted=planes(),
                        measured=planes(), outlines_um=(((0, 0), (100, 0), (100, 100), (0, 0)),)),
@@ -58,7 +59,8 @@ def test_maps_are_told_with_their_baselines_and_what_they_may_be_used_for(surviv
     text = to_html(compose(replace(survival, maps=maps)))
     for said in ("11 of 12 patients", "2 slides are unlike", "1 could not be painted",
                  "0.80 (0.70 to 0.90)", "Ceiling", "0.31", "It names no cell",
-                 "1 biomarker of 2 agree by less than 0.75", "mixing class: κ 0.55"):  # fmt: skip
+                 "1 biomarker of 2 agree by less than 0.75", "mixing class: κ 0.55",
+                 "7 of 9 on the sections", "1.4 by chance"):  # fmt: skip
         assert said in text.replace("\N{NO-BREAK SPACE}", " "), said
 
 

@@ -114,6 +114,9 @@ def test_agreement_is_told_beside_its_baselines(measured):
         assert 0 < row["ceiling"] <= 1
     assert {"name", "icc", "bias"} <= set(told["biomarkers"][0])
     assert told["examples"]
+    tls = told["tls"]
+    assert 0 <= tls["hit"] <= tls["measured"]
+    assert 0 <= tls["confirmed"] <= tls["generated"]
     ids = pd.read_csv(folder / "patients.csv", dtype=str)["patient"]
     text = json.dumps(told)
     assert not any(i in text for i in ids)

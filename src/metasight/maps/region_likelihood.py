@@ -1,12 +1,12 @@
 """How well a painted density explains the cells of another section: by regions, wherever it lies.
 
 Consecutive sections share regions, not cells, and lie where the alignment puts them give or take
-its predicted error. So cells are counted in regions of 64 and 128 µm; the count of a region is
-negative binomial about the painted one, since sections differ by more than Poisson; and where the
-other section really lies is not known: the likelihood is averaged over shifts, weighted by the
-normal distribution whose 90th percentile is the predicted error. The gradient then follows the
-shifts that explain a tile best (as in expectation maximisation), and an alignment that is known
-to be good may not be shifted away.
+its predicted error. So cells are counted in regions of 64 and 128 µm and compared by their square
+roots; how far a count lies from the painted one beside that is learnt as a negative binomial, since
+sections differ by more than Poisson; and where the other section really lies is not known: the
+likelihood is averaged over shifts, weighted by the normal distribution whose 90th percentile is the
+predicted error. The gradient then follows the shifts that explain a tile best (as in expectation
+maximisation), and an alignment that is known to be good may not be shifted away.
 """
 
 from __future__ import annotations

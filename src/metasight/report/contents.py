@@ -216,6 +216,9 @@ class MapsResult:
     patients, painted, unlike, failed, compared
         With slides; painted; flagged as unlike the training slides and not used; not painted;
         with sections to compare with.
+    tls
+        Structures on the sections (``measured``), of these ``hit`` by one on the map, and by
+        chance; structures on the maps (``generated``), of these ``confirmed``.
     regions, biomarkers, labels
         Rows as :mod:`metasight.steps.map_agreement` writes them.
     examples
@@ -230,6 +233,7 @@ class MapsResult:
     regions: tuple[Mapping[str, Any], ...]
     biomarkers: tuple[Mapping[str, Any], ...]
     labels: tuple[Mapping[str, Any], ...]
+    tls: Mapping[str, float]
     examples: tuple[MapExample, ...]
 
 

@@ -239,6 +239,14 @@ def _biomarkers(found: MapsResult) -> Iterator[Block]:
             for r in found.labels
         ]
         yield Paragraph(f"Classes in words: {'; '.join(words)}.")
+    tls = found.tls
+    if tls.get("measured") or tls.get("generated"):
+        yield Paragraph(
+            f"Tertiary lymphoid structures: {count(tls['hit'])} of {count(tls['measured'])} on the "
+            "sections lie where the map shows one, give or take the alignment’s error "
+            f"({number(tls['by_chance'], 1)} by chance); {count(tls['confirmed'])} of "
+            f"{count(tls['generated'])} on the maps are confirmed by the section."
+        )
     structures = next((b for b in found.biomarkers if b["name"].startswith("tls_count")), None)
     if structures and structures["n"] >= _FEWEST_FOR_A_FIGURE:
         yield _bland_altman(structures)

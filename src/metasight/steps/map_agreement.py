@@ -58,6 +58,7 @@ def judge_maps(inputs: Inputs, out: Path, argument: AgreementArgument) -> None:
             "regions": _regions(folders, compared, argument),
             "biomarkers": _biomarkers(list(compared.values())),
             "labels": _labels(list(compared.values())),
+            "tls": _structures(list(compared.values())),
             "examples": _examples(folders, compared, out),
         },
     )
@@ -138,6 +139,18 @@ def _labels(compared: Sequence[Found]) -> list[Found]:
             continue
         rows.append({"name": name, **_plain(asdict(found))})
     return rows
+
+
+def _structures(compared: Sequence[Found]) -> Found:
+    """Tertiary lymphoid structures over all patients: found, confirmed, and by chance."""
+    names = ("measured", "generated", "hit", "confirmed")
+    total: Found = {name: sum(t["tls"][name] for t in compared) for name in names}
+    chance = [
+        t["tls"]["measured"] * t["tls"]["expected_rate"]
+        for t in compared
+        if t["tls"]["expected_rate"] is not None
+    ]
+    return {**total, "by_chance": float(sum(chance))}
 
 
 def _examples(folders: Mapping[str, Path], compared: Mapping[str, Found], out: Path) -> list[Found]:

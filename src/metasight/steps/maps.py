@@ -13,15 +13,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy import ndimage
 
 from metasight.biomarkers.measure import measure
+from metasight.biomarkers.tls import Aggregate
 from metasight.cohort.settings import MapSettings
 from metasight.engine.threads import one_torch_thread
 from metasight.errors import MarkerError, SlideError
 from metasight.ledger import Entry, Fate
+from metasight.maps.agreement import structure_hits
 from metasight.maps.density import DensityMap
 from metasight.maps.generator import load_generator
 from metasight.maps.generator_settings import GeneratorSettings
@@ -42,6 +46,7 @@ from metasight.steps.pairs import (
 from metasight.steps.sections import (
     REGION_UM,
     ROLES,
+    Measured,
     definitions,
     measure_section,
     number,
@@ -236,12 +241,12 @@ def _painted(inputs: Inputs, out: Path, argument: MapArgument) -> Found:
             "flagged": unlike,
         },
     }  # fmt: skip
-    measured = _measured(painted.map, argument, out, checked)
-    told["measures"] = measured
-    told["labels"] = measured.pop("labels")
-    told["tumour_percent"] = measured.pop("tumour_percent")
+    section = _section(painted.map, argument, out, checked)
+    told["measures"] = measured = _with_errors(section, painted.map, argument)
+    told["labels"] = dict(section.biomarkers.labels)
+    told["tumour_percent"] = section.tumour.percent
     if pairs:
-        told |= _compared(inputs, out, argument, painted.map, he)
+        told |= _compared(inputs, out, argument, section, he)
     text = f"tumour area {told['tumour_percent']:.1f} %"
     if painted.outlier is not None:
         text += f", unlike training by {painted.outlier.score:.2f}"
@@ -253,21 +258,24 @@ def _painted(inputs: Inputs, out: Path, argument: MapArgument) -> Found:
     return told
 
 
-def _measured(painted: DensityMap, argument: MapArgument, out: Path, checked: Path) -> Found:
-    """Biomarkers of the map, each with its error: the spread over maps drawn from the map's own."""
+def _section(painted: DensityMap, argument: MapArgument, out: Path, checked: Path) -> Measured:
+    """The map measured as a section is."""
     quality = read_json(checked / "quality.json")
     scanned = quality["width"] * quality["height"] * quality["mpp"] ** 2
-    window = painted.window
-    section = measure_section(
-        painted, window, argument.protocol, out, scanned_area_um2=scanned, mpp=quality["mpp"],
-        seed=argument.seed,
+    return measure_section(
+        painted, painted.window, argument.protocol, out, scanned_area_um2=scanned,
+        mpp=quality["mpp"], seed=argument.seed,
     )  # fmt: skip
+
+
+def _with_errors(section: Measured, painted: DensityMap, argument: MapArgument) -> Found:
+    """Biomarkers, each with its error: the spread over maps drawn from the map's own."""
     values = {m["name"]: m["value"] for m in section.found["measures"]}
     drawn: dict[str, list[float]] = {name: [] for name in values}
     asked = definitions(argument.protocol)
     for draw in range(argument.settings.draws):
         other = drawn_map(painted, seed=argument.seed, draw=draw)
-        told = measure(other, window, section.tumour.region, asked, seed=argument.seed)
+        told = measure(other, painted.window, section.tumour.region, asked, seed=argument.seed)
         for m in told.measures:
             drawn[m.name].append(m.value)
     found: Found = {}
@@ -276,8 +284,6 @@ def _measured(painted: DensityMap, argument: MapArgument, out: Path, checked: Pa
         spread = spread[np.isfinite(spread)]
         error = float(spread.std(ddof=1)) if len(spread) > 1 else math.nan
         found[name] = {"value": value, "error": number(error) if value is not None else None}
-    found["labels"] = dict(section.biomarkers.labels)
-    found["tumour_percent"] = section.tumour.percent
     return found
 
 
@@ -300,13 +306,13 @@ def drawn_map(painted: DensityMap, *, seed: int, draw: int) -> DensityMap:
 
 
 def _compared(
-    inputs: Inputs, out: Path, argument: MapArgument, painted: DensityMap, he: SlideArgument
+    inputs: Inputs, out: Path, argument: MapArgument, section: Measured, he: SlideArgument
 ) -> Found:
     """Regions and biomarkers of the map beside what the patient's sections show.
 
     Biomarkers of the sections are measured as the map's are: on densities, brought onto the H&E.
     """
-    pairs = _pairs(inputs, argument)
+    painted, pairs = section.density, _pairs(inputs, argument)
     shared, markers = he_window(inputs[checking(he.slide)]), tuple(ROLES.values())
     counted = density_together(inputs, pairs, shared, markers, bandwidth_um=0.0)
     smooth = density_together(inputs, pairs, shared, markers, bandwidth_um=REGION_UM)
@@ -328,19 +334,35 @@ def _compared(
                          "noise_variance": number(regions.noise_variance),
                          "displaced_covariance": number(regions.displaced_covariance)})  # fmt: skip
     pd.concat(frames, ignore_index=True).to_parquet(out / "regions.parquet")
-    return {"regions": told, "reference": _reference(smooth, argument)}
-
-
-def _reference(reference: DensityMap, argument: MapArgument) -> Found:
-    """The same biomarkers on what the sections show, brought onto the H&E."""
-    window = reference.window
-    tumour = tumour_from_marker(reference, ROLES["tumour"], scanned_area_um2=window.area_um2)
-    told = measure(reference, window, tumour.region, definitions(argument.protocol),
-                   seed=argument.seed)  # fmt: skip
+    tumour = tumour_from_marker(smooth, ROLES["tumour"], scanned_area_um2=smooth.window.area_um2)
+    reference = measure(smooth, smooth.window, tumour.region, definitions(argument.protocol),
+                        seed=argument.seed)  # fmt: skip
+    hits = structure_hits(
+        mask_of(section.biomarkers.aggregates, painted), mask_of(reference.aggregates, painted),
+        spacing_um=painted.spacing_um, tolerance_um=max(p90.values()), seed=argument.seed,
+    )  # fmt: skip
     return {
-        "values": {m.name: number(m.value) for m in told.measures},
-        "labels": dict(told.labels),
-    }
+        "regions": told,
+        "reference": {
+            "values": {m.name: number(m.value) for m in reference.measures},
+            "labels": dict(reference.labels),
+        },
+        "tls": {
+            "measured": hits.measured, "generated": hits.generated, "hit": hits.hit,
+            "confirmed": hits.confirmed, "expected_rate": number(hits.expected_rate),
+        },
+    }  # fmt: skip
+
+
+def mask_of(aggregates: Sequence[Aggregate], on: DensityMap) -> npt.NDArray[np.bool_]:
+    """Pixels of a map's grid within the outlines of structures."""
+    mask = np.zeros(on.support.shape, dtype=np.uint8)
+    for found in aggregates:
+        parts = getattr(found.outline, "geoms", (found.outline,))
+        for part in parts:
+            ring = (np.asarray(part.exterior.coords) - on.origin_um) / on.spacing_um - 0.5
+            cv2.fillPoly(mask, [np.rint(ring).astype(np.int32)], 1)
+    return np.asarray(mask > 0, dtype=np.bool_)
 
 
 # ------------------------------------------------------------------ the cohort
