@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import cv2
 import h5py
 import numpy as np
 import pandas as pd
@@ -15,9 +16,11 @@ from metasight import bundle, pipeline
 from metasight.cli import main
 from metasight.cohort.canonical import pseudonym
 from metasight.engine.progress import Silent
+from metasight.engine.store import Store
 from metasight.errors import EncoderError
 from metasight.features.bags import BagFolder
 from metasight.ledger import Ledger
+from metasight.pipeline import measure_slides
 from metasight.slide_plan import slide_steps
 from metasight.study import read_study
 from slide_files import write_pyramid
@@ -142,6 +145,31 @@ def test_features_of_two_encoders_stop_the_study(study, tmp_path):
     write_features(other / "features" / "7.h5", np.zeros((4, 13)))
     with pytest.raises(EncoderError, match="patch features of two encoders"):
         pipeline.run(read_study(other), scheduler="inline", progress=Silent())
+
+
+def test_without_files_tiles_go_through_the_embedded_encoder(study, tmp_path):
+    other = tmp_path / "study"
+    other.mkdir()
+    (other / "slides").mkdir()
+    rng = np.random.default_rng(0)
+    b = block(4, side_px=120)
+    fine = cv2.resize(he(painted(b, cells(b, rng), rng), rng), None, fx=2, fy=2)
+    for name in ("0", "0b", "1"):  # the encoder reads 0.5 µm a pixel
+        write_pyramid(other / "slides" / f"{name}.svs", fine, mpp=MPP / 2, levels=2)
+    (other / "patients.csv").write_bytes((study / "patients.csv").read_bytes())
+    rows = pd.read_csv(study / "slides.csv", dtype=str).fillna("")
+    rows[rows["file"].isin(["0.svs", "0b.svs", "1.svs"])].to_csv(other / "slides.csv", index=False)
+    text = (study / "study.toml").read_text("utf-8")
+    text = text.replace('features = "features"', "most_patches = 3")
+    (other / "study.toml").write_text(text, "utf-8")
+    read = read_study(other)
+    store = Store(read.store)
+    measure_slides(read, store, scheduler="inline", progress=Silent())
+    bags = next(s for s in slide_steps(read) if s.name == "bags")
+    bag = BagFolder(store.path(bags.key)).read(patient(study, 0))
+    assert bag.features.shape == (6, 1280)
+    assert bag.slides.tolist() == [0, 0, 0, 1, 1, 1]
+    assert bag.encoder.startswith("efficientnet_lite0")
 
 
 def test_a_missing_folder_is_said(study, tmp_path, capsys):
