@@ -124,7 +124,7 @@ def test_agreement_is_told_beside_its_baselines(measured):
 
 
 def test_without_an_accepted_pair_training_is_refused_and_the_study_goes_on(tmp_path):
-    settings = SETTINGS.model_copy(update={"patients": 2, "pair_fraction": 0.0, "tissue_mm": 0.8})
+    settings = SETTINGS.model_copy(update={"patients": 2, "pair_fraction": 0.0, "tissue_mm": 1.0})
     folder = simulated(tmp_path / "study", MAPS, settings)
     study = read_study(folder)
     store = Store(study.store)

@@ -61,6 +61,8 @@ GENERATOR = "generator "
 STAGE = "generated map"
 NUCLEI = "nuclei"
 REGIONS_UM = (64.0, 128.0)
+SPREAD_UM = REGION_UM / math.sqrt(12)
+"""Standard deviation of a region of 64 µm: what cells of a section are spread by to be compared."""
 REGION_COLUMNS = ("generated", "measured", "error", "baseline", "row", "column")
 
 Found = dict[str, Any]
@@ -315,7 +317,7 @@ def _compared(
     painted, pairs = section.density, _pairs(inputs, argument)
     shared, markers = he_window(inputs[checking(he.slide)]), tuple(ROLES.values())
     counted = density_together(inputs, pairs, shared, markers, bandwidth_um=0.0)
-    smooth = density_together(inputs, pairs, shared, markers, bandwidth_um=REGION_UM)
+    smooth = density_together(inputs, pairs, shared, markers, bandwidth_um=SPREAD_UM)
     if counted is None or smooth is None:
         return {}
     write_density_map(counted, out / "measured.ome.tif")
