@@ -103,7 +103,7 @@ def test_a_killed_run_goes_on(cohort: Path, small: BreastSettings, tmp_path: Pat
     """kill -9 after the first patient; two processes finish it; the same bytes."""
     folder, toml = tmp_path / "study", tmp_path / "s.toml"
     plain = small.model_dump(mode="json", exclude={"effects"})
-    toml.write_text("".join(f"{k} = {json.dumps(v)}\n" for k, v in plain.items()))
+    toml.write_text("".join(f"{k} = {json.dumps(v)}\n" for k, v in plain.items() if v is not None))
     command = [sys.executable, "-m", "metasight", "simulate", "breast", str(folder),
                "--settings", str(toml), "--seed", "7"]  # fmt: skip
     running = subprocess.Popen([*command, "--jobs", "1"], stdout=subprocess.DEVNULL,

@@ -312,7 +312,12 @@ class NetworkModel:
         head = combined_hazards(unseen, follow_up, n_models=1)
         head.fit["epochs"] = best
         notes = ("the network learnt nothing that holds in unseen patients",) * (best == 0)
-        return ReaderHeadModel("network", self.name, fitted, head, notes), head.score(unseen)
+        return ReaderHeadModel(self.kind, self.name, fitted, head, notes), head.score(unseen)
+
+    @property
+    def kind(self) -> str:
+        """As settings name it: slides alone, or fused with other modalities."""
+        return "fused_network" if self.blocks else "attention_mil"
 
     def _reader(self, table: FeatureTable, follow_up: SurvivalOutcome) -> NetworkReader:
         """All that is learnt before the networks: components, fills and columns."""
