@@ -232,7 +232,6 @@ def _painted(inputs: Inputs, out: Path, argument: MapArgument) -> Found:
         painted = paint(slide, tissue, mpp, generator, patients=(argument.patient,))
     write_density_map(painted.map, out / "generated.ome.tif")
     unlike = painted.outlier is not None and painted.outlier.flagged
-    pairs = _pairs(inputs, argument)
     told: Found = {
         "generator": painted.generator,
         "generator_saw": len(generator.trained_on),
@@ -247,8 +246,7 @@ def _painted(inputs: Inputs, out: Path, argument: MapArgument) -> Found:
     told["measures"] = measured = _with_errors(section, painted.map, argument)
     told["labels"] = dict(section.biomarkers.labels)
     told["tumour_percent"] = section.tumour.percent
-    if pairs:
-        told |= _compared(inputs, out, argument, section, he)
+    told |= _compared(inputs, out, argument, section, he)
     text = f"tumour area {told['tumour_percent']:.1f} %"
     if painted.outlier is not None:
         text += f", unlike training by {painted.outlier.score:.2f}"
@@ -310,7 +308,7 @@ def drawn_map(painted: DensityMap, *, seed: int, draw: int) -> DensityMap:
 def _compared(
     inputs: Inputs, out: Path, argument: MapArgument, section: Measured, he: SlideArgument
 ) -> Found:
-    """Regions and biomarkers of the map beside what the patient's sections show.
+    """Regions and biomarkers of the map beside what the patient's sections show; empty without any.
 
     Biomarkers of the sections are measured as the map's are: on densities, brought onto the H&E.
     """
