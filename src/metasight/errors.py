@@ -12,6 +12,7 @@ The tree::
     ├── SlideError           a slide cannot be read, or what it says of itself cannot be
     ├── AlignmentError       two sections cannot be brought together, or a transform not applied
     ├── MarkerError          a stain, a cell table or a marker map is not what it is said to be
+    ├── VolumeError          a scan or a mask cannot be read, or what it says of itself cannot be
     ├── EncoderError         weights or patch features are not what they are said to be
     └── StoreError           a stored result is missing, damaged or of another version
 
@@ -96,6 +97,10 @@ class AlignmentError(MetasightError):
 
 class MarkerError(MetasightError):
     """A stain, a cell table or a marker map is not what it is said to be."""
+
+
+class VolumeError(MetasightError):
+    """A scan or a mask cannot be read, or what it says of itself cannot be."""
 
 
 class EncoderError(MetasightError):
