@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813 (the name its manual uses)
 
 from metasight.errors import VolumeError
 
@@ -144,6 +144,17 @@ class Grid:
         )
 
 
+class _Voxels:
+    """Lets numpy see an image's voxels and keeps the image alive as long as numpy does.
+
+    SimpleITK's own view does not: once the image is gone, reading the view ends the process.
+    """
+
+    def __init__(self, image: sitk.Image) -> None:
+        self._image = image
+        self.__array_interface__ = sitk.GetArrayViewFromImage(image).__array_interface__
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Volume:
     """A scan: finite float32 voxels of a stated unit in patient coordinates.
@@ -195,8 +206,7 @@ class Volume:
     @property
     def array(self) -> Voxels:
         """(z, y, x) voxels, a read-only view."""
-        view: Voxels = sitk.GetArrayViewFromImage(self.image)
-        return view
+        return np.asarray(_Voxels(self.image))
 
     @property
     def grid(self) -> Grid:
@@ -292,7 +302,7 @@ class Mask:
     @property
     def array(self) -> Booleans:
         """(z, y, x) True inside, a read-only view."""
-        view: Booleans = sitk.GetArrayViewFromImage(self.image).view(np.bool_)
+        view: Booleans = np.asarray(_Voxels(self.image)).view(np.bool_)
         return view
 
     @property
@@ -351,8 +361,12 @@ def check_grid(grid: Grid | None, where: str) -> None:
     axes = np.reshape(grid.direction, (3, 3))
     if not np.allclose(axes.T @ axes, np.eye(3), atol=_DIRECTION_TOLERANCE, rtol=0):
         raise VolumeError("the image's axes are not at right angles", where=where)
-    # an axis within 45° of its patient axis (and the right-handedness that follows)
-    if np.any(np.diag(axes) < np.sqrt(0.5) - _DIRECTION_TOLERANCE) or np.linalg.det(axes) < 0:
+    nearest = np.abs(axes).argmax(axis=0)  # the patient's axis that each image axis is nearest to
+    if (
+        not np.array_equal(nearest, [0, 1, 2])
+        or np.any(np.diag(axes) < 0)
+        or np.linalg.det(axes) < 0
+    ):
         raise VolumeError(
             "the image's axes do not run to the patient's left, back and head", where=where,
             remedy="Read it with metasight's readers, which orient it",
