@@ -1,7 +1,7 @@
 """What a generator reaches on a simulated study: every bar of the maps, one line a figure.
 
     metasight simulate breast STUDY --patients 34 --seed 1
-    python bench/generator.py STUDY [--train 24] [--misalign-um 20] [--epochs 24] [--threads 2]
+    python bench/generator.py STUDY [--train 24] [--misalign-um 20] [--steps 1000] [--threads 2]
     python bench/generator.py --speed STUDY
     python bench/generator.py --deepliif ../shared/data/slides/deepliif/train
 
@@ -220,14 +220,14 @@ def halves(panels: list[np.ndarray], folder: Path) -> dict[str, Path]:
     out = {}
     for name, left in (("left", 0), ("right", 256)):
         rgb, density = [], []
-        for top in (0, 256):
+        for top in range(0, 257, 64):
             rgb.append(panels[0][top : top + 256, left : left + 256])
             cut = light[top // 4 : (top + 256) // 4, left // 4 : (left + 256) // 4]
             density.append(cut[None] / 255 * DEEPLIIF_UNIT)
         tiles = Tiles(
-            rgb=np.stack(rgb), density=np.stack(density), support=np.ones((2, 1, 64, 64), bool),
+            rgb=np.stack(rgb), density=np.stack(density), support=np.ones((5, 1, 64, 64), bool),
             # the IHC panel lies up to 11 pixels off the fluorescence
-            p90_um=np.full((2, 1), 3, np.float32), corner_um=np.zeros((2, 2), np.float32),
+            p90_um=np.full((5, 1), 3, np.float32), corner_um=np.zeros((5, 2), np.float32),
             markers=("marker",), sections=("same",), mpp=0.25, spacing_um=1.0,
         )  # fmt: skip
         out[name] = folder / f"{name}.h5"
@@ -242,8 +242,8 @@ DEEPLIIF_UNIT = 1e6
 def deepliif(folder: Path) -> None:
     """Same section: trained on one tile, judged on the other, beside plain deconvolution."""
     settings = GeneratorSettings(
-        mpp=0.25, spacing_um=1.0, region_um=(2.0, 8.0), width=16, depth=2, epochs=150, patience=150,
-        batch=2, held_out=0.5, shift=StainShift(strength=1.15, colour=0.03),
+        mpp=0.25, spacing_um=1.0, region_um=(2.0, 8.0), width=16, depth=2, members=3, steps=400,
+        patience=8, batch=2, held_out=0.5, shift=StainShift(strength=1.15, colour=0.03),
     )  # fmt: skip
     read = {
         n: [np.ascontiguousarray(p) for p in
@@ -261,7 +261,7 @@ def deepliif(folder: Path) -> None:
         panels = read[judged]
         truth = panels[4].astype(np.float64).max(axis=-1)
         dab = dab_map(panels[0], dab_stains(panels[0]))
-        for side_um in (4, 8, 16):
+        for side_um in (1, 2, 4, 8, 16):
             k = side_um * 4
             a = found.reshape(128 // side_um, side_um, 128 // side_um, side_um).mean(axis=(1, 3))
             b, c = (
@@ -283,7 +283,7 @@ def main() -> None:
     parser.add_argument("--error-um", type=float, default=12.0, help="true p90 of the alignment")
     parser.add_argument("--stated-um", type=float, default=40.0, help="predicted p90")
     parser.add_argument("--misalign-um", type=float, default=0.0)
-    parser.add_argument("--epochs", type=int, default=GeneratorSettings().epochs)
+    parser.add_argument("--steps", type=int, default=GeneratorSettings().steps)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--outliers", nargs="*", default=[], help="studies of other tissue, stain")
@@ -312,7 +312,7 @@ def main() -> None:
         if not (folder / "generator.json").is_file():
             start = time.perf_counter()
             train_generator(
-                files, GeneratorSettings(epochs=args.epochs), seed=args.seed, work=folder,
+                files, GeneratorSettings(steps=args.steps), seed=args.seed, work=folder,
                 progress=lambda a, b, c: print(f"  {a}/{b} {c}", flush=True),
             )  # fmt: skip
             line(

@@ -18,9 +18,10 @@ from metasight.errors import StudyError
 from metasight.features.bags import MODALITY
 from metasight.models.settings import ModelSettings
 from metasight.provenance import hash_code, hash_file, hash_json, versions
-from metasight.slide_plan import AGREEMENT, BAGS, READ_BY_COHORT, first_checks, slide_steps
+from metasight.slide_plan import AGREEMENT, BAGS, READ_BY_COHORT, slide_steps
 from metasight.steps import attention, data, external, fitting, judging, results
 from metasight.steps.files import read_json
+from metasight.steps.slides import check_slide
 from metasight.study import Study, StudyModel
 from metasight.units import years_to_days
 
@@ -409,18 +410,17 @@ def attention_steps(study: Study, told: Sequence[Step], fits: Sequence[Step]) ->
         return ()
     headline = study.settings.analysis.headline_model
     model = headline if headline in reading else reading[0]
-    checks = first_checks(told)
+    checks = [s for s in told if s.function is check_slide and s.argument.slide.stain == "H&E"]
+    bags = [s for s in told if s.name == BAGS]
     used = [s for s in fits if s.argument.model.name == model and s.argument.scheme == "kfold"]
     return (
         Step(
             name=attention.ATTENTION,
             stage="report",
             function=attention.draw_attention,
-            argument=attention.AttentionArgument(
-                model=model, checks={p: s.name for p, s in checks.items()}
-            ),
+            argument=attention.AttentionArgument(model=model),
             ingredients={"model": model, "code of attention": hash_code("steps/attention.py")},
-            needs=(*used, *checks.values()),
+            needs=(*used, *checks, *bags),
         ),
     )
 

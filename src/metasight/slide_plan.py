@@ -280,12 +280,3 @@ def slide_step(
         },
         needs=needs,
     )  # fmt: skip
-
-
-def first_checks(steps: Sequence[Step]) -> dict[str, Step]:
-    """The step that checks each patient's first H&E slide, by pseudonym."""
-    found: dict[str, Step] = {}
-    for step in steps:
-        if step.function is slides.check_slide and step.argument.slide.stain == "H&E":
-            found.setdefault(step.argument.slide.patient, step)
-    return found

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +29,9 @@ from metasight.maps.training_checkpoint import NAME
 from metasight.maps.window import TissueWindow
 from metasight.slides.opening import open_slide
 
-SMALL = GeneratorSettings(width=8, depth=2, epochs=3, batch=2, members=2, device="cpu")
+SMALL = GeneratorSettings(
+    width=8, depth=2, steps=9, round_steps=3, batch=2, members=2, device="cpu"
+)
 SIDE_UM = 1024
 WHOLE = np.ones((SIDE_UM // 16, SIDE_UM // 16), bool)
 
@@ -54,13 +60,13 @@ def undisturbed(few: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
-    settings = GeneratorSettings(width=16, epochs=14, patience=14, batch=4, device="cpu")
+    settings = GeneratorSettings(width=16, steps=140, patience=14, batch=4, device="cpu")
     train_generator(tile_files(folder, 7, side_um=SIDE_UM), settings, seed=1, work=folder / "g")
     return folder / "g"
 
 
 class KillError(Exception):
-    """Stands for a kill: raised after a round, when its checkpoint is written."""
+    """Ends a training after a round, when its checkpoint is written."""
 
 
 @pytest.mark.parametrize("after", [1, 4])
@@ -82,6 +88,40 @@ def test_killed_and_resumed_gives_the_same_bytes(
     _, tensors = _numbers(tmp_path)
     _, wanted = _numbers(undisturbed)
     assert tensors.keys() == wanted.keys()
+    assert all(np.array_equal(tensors[n], wanted[n]) for n in wanted)
+
+
+CHILD = """
+import json, sys
+from pathlib import Path
+import torch
+from metasight.maps.generator_settings import GeneratorSettings
+from metasight.maps.train import train_generator
+torch.set_num_threads(1)
+told = json.loads(sys.argv[1])
+train_generator({n: Path(p) for n, p in told["tiles"].items()},
+                GeneratorSettings.from_json(told["settings"]), seed=7, work=Path(told["work"]),
+                progress=lambda done, _, __: print(done, flush=True))
+"""
+
+
+def test_killed_by_sigkill_within_a_round_gives_the_same_bytes(
+    few: dict[str, Path], undisturbed: Path, tmp_path: Path
+) -> None:
+    told = {"tiles": {n: str(p) for n, p in few.items()}, "settings": SMALL.as_json(),
+            "work": str(tmp_path)}  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, json.dumps(told)], stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "1\n"
+        time.sleep(0.02)  # into the next round
+        child.kill()
+    assert child.returncode == -signal.SIGKILL
+    assert not (tmp_path / WEIGHTS).is_file()
+    train_generator(few, SMALL, seed=7, work=tmp_path)
+    _, tensors = _numbers(tmp_path)
+    _, wanted = _numbers(undisturbed)
     assert all(np.array_equal(tensors[n], wanted[n]) for n in wanted)
 
 
@@ -147,13 +187,20 @@ def test_changed_files_are_refused(undisturbed: Path, tmp_path: Path) -> None:
 def test_early_stopping_ends_training(few: dict[str, Path], tmp_path: Path) -> None:
     # so large a step that nothing is learnt: the first round or so stays the best
     settings = GeneratorSettings(
-        width=4, depth=1, epochs=12, patience=1, batch=2, learning_rate=5.0, device="cpu"
+        width=4,
+        depth=1,
+        steps=60,
+        round_steps=5,
+        patience=1,
+        batch=2,
+        learning_rate=5.0,
+        device="cpu",
     )
     rounds: list[int] = []
     train_generator(few, settings, seed=1, work=tmp_path, markers=["CD3"],
                     progress=lambda d, _, __: rounds.append(d))  # fmt: skip
     card, _ = _numbers(tmp_path)
-    assert len(rounds) == card["story"]["best_epochs"][0] + 1 < 12
+    assert len(rounds) == card["story"]["best_steps"][0] // 5 + 1 < 12
 
 
 # ------------------------------------------------------------------ painting

@@ -25,7 +25,7 @@ from metasight.study import read_study
 MAPS = """
 [slides.maps]
 folds = 2
-epochs = 3
+steps = 24
 width = 8
 draws = 2
 most_tiles = 9

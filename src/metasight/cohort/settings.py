@@ -66,7 +66,7 @@ class MapSettings(_Part):
         its weights. Nothing is trained then.
     most_tiles
         Tiles of a patient that training reads.
-    epochs, width, members
+    steps, width, members
         Of the generator; see :class:`metasight.maps.generator_settings.GeneratorSettings`.
     draws
         Maps drawn from a map's own error; the spread of a biomarker over them is its error.
@@ -76,7 +76,7 @@ class MapSettings(_Part):
     generator: str | None = None
     sha256: str | None = Field(default=None, pattern="^[0-9a-fA-F]{64}$")
     most_tiles: int = Field(default=64, ge=1)
-    epochs: int = Field(default=24, ge=1)
+    steps: int = Field(default=1000, ge=1)
     width: int = Field(default=24, ge=4)
     members: int = Field(default=1, ge=1, le=10)
     draws: int = Field(default=5, ge=2, le=100)

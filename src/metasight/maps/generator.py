@@ -230,7 +230,7 @@ def model_card(card: Mapping[str, Any]) -> str:
         f"- learnt from {len(card['trained_on'])} patients, {story.get('tiles')} tiles; "
         f"{story.get('held_out_patients')} of the patients were held out to stop and calibrate",
         f"- {story.get('centres_text')}",
-        f"- seed {story.get('seed')}, best rounds {story.get('best_epochs')}",
+        f"- seed {story.get('seed')}, best after steps {story.get('best_steps')}",
         "",
         "| marker | patients | held-out Pearson, "
         f"{max(card['settings']['region_um']):g} µm | error scaled by |",

@@ -72,8 +72,12 @@ class GeneratorSettings:
         Halvings below the map's grid: how far round a pixel is looked (3: about 0.4 mm), 1 to 4.
     members
         Networks that are trained from different starts and averaged.
-    epochs, patience
-        Rounds over the tiles at most, and how many without a better held-out loss end training.
+    steps
+        Changes of the weights at most, a batch each. A study of ten patients and one of a thousand
+        need about as many; rounds over the tiles would give the small one too few.
+    round_steps, patience
+        Steps between two looks at the held-out patients (and two checkpoints), and how many looks
+        without a better loss end training.
     batch
         Tiles that are seen at once.
     learning_rate, weight_decay
@@ -92,7 +96,8 @@ class GeneratorSettings:
     width: int = 24
     depth: int = 3
     members: int = 1
-    epochs: int = 24
+    steps: int = 1000
+    round_steps: int = 50
     patience: int = 8
     batch: int = 4
     learning_rate: float = 2e-3
@@ -116,11 +121,18 @@ class GeneratorSettings:
                 "regions are multiples of the map's spacing, smallest first",
                 value=", ".join(f"{r:g}" for r in self.region_um),
             )
-        counts = (self.width, self.members, self.epochs, self.patience, self.batch)
+        counts = (
+            self.width, self.members, self.steps, self.round_steps, self.patience, self.batch
+        )  # fmt: skip
         if min(counts) < 1 or not 1 <= self.depth <= 4:
-            raise MarkerError("width, depth (1 to 4), members, epochs, patience and batch are ≥ 1")
+            raise MarkerError("width, depth (1 to 4), members, steps, patience and batch are ≥ 1")
         if not (self.learning_rate > 0 and self.weight_decay >= 0 and 0 < self.held_out < 1):
             raise MarkerError("the learning rate is above 0 and the share held out within (0, 1)")
+
+    @property
+    def rounds(self) -> int:
+        """Rounds at most; the last may be shorter than the others."""
+        return -(-self.steps // self.round_steps)
 
     @property
     def scale(self) -> int:

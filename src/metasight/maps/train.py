@@ -24,7 +24,7 @@ from metasight.maps.generator_folds import Material, inner_split, survey
 from metasight.maps.generator_settings import GeneratorSettings
 from metasight.maps.network import DensityNetwork, device_of, optical_density_of
 from metasight.maps.region_likelihood import Targets, region_loss
-from metasight.maps.tile_bank import TileBank
+from metasight.maps.tile_bank import Place, TileBank
 from metasight.maps.training_checkpoint import (
     NAME,
     Progressed,
@@ -36,7 +36,7 @@ from metasight.provenance import hash_file, hash_json
 
 Progress = Callable[[int, int, str], None]
 
-_WARM_UP = 0.1  # of the rounds
+_WARM_UP = 0.1  # of the steps
 _LARGEST_GRADIENT = 5.0
 
 
@@ -89,7 +89,7 @@ def train_generator(
     )
     bank = TileBank(tiles, material)
     rounds = _Rounds(s, material, bank, (learn, held), seed=seed)
-    members, best_epochs = rounds.run(work, training, progress)
+    members, best_rounds = rounds.run(work, training, progress)
     factor, figures = calibrate(members, bank, held, s)
     outliers = describe_slides(members, bank, s)
     tensors = {
@@ -107,7 +107,7 @@ def train_generator(
         "seed": seed,
         "tiles": sum(h.n for h in material.headers.values()),
         "held_out_patients": len(held),
-        "best_epochs": list(best_epochs),
+        "best_steps": [min(r * s.round_steps, s.steps) for r in best_rounds],
         "centres_text": _centres_text(list(material.headers), centres),
         "markers": [
             row | {"patients": sum(m in there for there in material.seen.values())}
@@ -166,20 +166,20 @@ class _Rounds:
             if tensors is not None:
                 restore(tensors, network, optimiser)
                 tensors = None
-            while at.epoch < self.s.epochs and at.epoch - at.best_epoch < self.s.patience:
+            while at.round < self.s.rounds and at.round - at.best_round < self.s.patience:
                 self._round(network, optimiser, at)
                 loss = self._held_out_loss(network)
-                at = replace(at, epoch=at.epoch + 1)
+                at = replace(at, round=at.round + 1)
                 if loss < at.best_loss:
-                    at = replace(at, best_loss=loss, best_epoch=at.epoch)
+                    at = replace(at, best_loss=loss, best_round=at.round)
                     prefix = f"member{at.member}."
                     kept |= {prefix + n: t.clone() for n, t in network.state_dict().items()}
                 save_checkpoint(work, at, network, optimiser, kept)
                 if progress is not None:
-                    done = at.member * self.s.epochs + at.epoch
-                    progress(done, self.s.members * self.s.epochs, f"held-out loss {loss:.4f}")
+                    done = at.member * self.s.rounds + at.round
+                    progress(done, self.s.members * self.s.rounds, f"held-out loss {loss:.4f}")
             at = at.next_member()
-        return [self._finished(kept, n) for n in range(self.s.members)], at.best_epochs
+        return [self._finished(kept, n) for n in range(self.s.members)], at.best_rounds
 
     def _start(self, member: int) -> tuple[DensityNetwork, torch.optim.Optimizer]:
         with torch.random.fork_rng(devices=[]):
@@ -206,13 +206,14 @@ class _Rounds:
         self, network: DensityNetwork, optimiser: torch.optim.Optimizer, at: Progressed
     ) -> None:
         network.train()
-        rng = np.random.default_rng([self.seed, 3, at.member, at.epoch])
-        order = [self.learn[int(i)] for i in rng.permutation(len(self.learn))]
-        steps = math.ceil(len(order) / self.s.batch)
+        rng = np.random.default_rng([self.seed, 3, at.member, at.round])
+        first = at.round * self.s.round_steps
+        last = min(first + self.s.round_steps, self.s.steps)
+        order = self._order(at.member, first * self.s.batch, last * self.s.batch)
         for step, (rgb, counted) in enumerate(
-            self.bank.batches(order, self.s.batch, self.device)
-        ):  # fmt: skip
-            share = (at.epoch + step / steps) / self.s.epochs
+            self.bank.batches(order, self.s.batch, self.device), start=first
+        ):
+            share = step / self.s.steps
             for group in optimiser.param_groups:
                 group["lr"] = self.s.learning_rate * _schedule(share)
             od, targets = altered(rgb, counted, self.s.shift, rng)
@@ -221,6 +222,17 @@ class _Rounds:
             ((loss * weight).sum() / weight.sum().clamp(min=1e-6)).backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
             optimiser.step()
+
+    def _order(self, member: int, first: int, last: int) -> list[Place]:
+        """Tiles ``first`` to ``last`` of an endless row in which each returns once a pass."""
+        found: list[Place] = []
+        for number in range(first, last):
+            turn, place = divmod(number, len(self.learn))
+            if not found or place == 0:
+                rng = np.random.default_rng([self.seed, 4, member, turn])
+                shuffled = rng.permutation(len(self.learn))
+            found.append(self.learn[int(shuffled[place])])
+        return found
 
     def _loss(self, network: DensityNetwork, od: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
         s = self.s
@@ -257,7 +269,7 @@ def _importance(material: Material, settings: GeneratorSettings) -> Tensor:
 
 
 def _schedule(share: float) -> float:
-    """Up over the first tenth of the rounds, then down along a cosine."""
+    """Up over the first tenth of the steps, then down along a cosine."""
     if share < _WARM_UP:
         return max(share / _WARM_UP, 0.05)
     return 0.5 * (1 + math.cos(math.pi * (share - _WARM_UP) / (1 - _WARM_UP))) + 1e-3

@@ -34,26 +34,26 @@ class Progressed:
         Hash of settings, seed and tiles: a checkpoint of another training is refused.
     member
         Network being trained; those before are done.
-    epoch
+    round
         Rounds done.
-    best_epoch, best_loss
+    best_round, best_loss
         Round of the least held-out loss, and that loss.
-    best_epochs
+    best_rounds
         Of the members that are done.
     """
 
     training: str
     member: int = 0
-    epoch: int = 0
-    best_epoch: int = 0
+    round: int = 0
+    best_round: int = 0
     best_loss: float = float("inf")
-    best_epochs: tuple[int, ...] = ()
+    best_rounds: tuple[int, ...] = ()
 
     def next_member(self) -> Progressed:
         """The next network, from its start."""
         return replace(
-            self, member=self.member + 1, epoch=0, best_epoch=0, best_loss=float("inf"),
-            best_epochs=(*self.best_epochs, self.best_epoch),
+            self, member=self.member + 1, round=0, best_round=0, best_loss=float("inf"),
+            best_rounds=(*self.best_rounds, self.best_round),
         )  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def load_checkpoint(
         )  # fmt: skip
     progressed = Progressed(
         **header | {
-            "best_loss": float(header["best_loss"]), "best_epochs": tuple(header["best_epochs"])
+            "best_loss": float(header["best_loss"]), "best_rounds": tuple(header["best_rounds"])
         }
     )  # fmt: skip
     kept = {n.removeprefix("kept."): t for n, t in tensors.items() if n.startswith("kept.")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +11,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from metasight.steps.files import Inputs, read_json
+from metasight.steps.patches import BAGS, checks_of_bags
 from metasight.steps.sections import read_tissue
 
 ATTENTION = "attention"
 _STRONGEST = 4.0
 """Times the mean share of a slide's patches that the end of the colour scale stands for."""
+_STRIP_PX, _EDGE_PX = 32, 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +28,9 @@ class AttentionArgument:
     ----------
     model
         Its name.
-    checks
-        Pseudonym → name of the step that checked the patient's first H&E slide.
     """
 
     model: str
-    checks: Mapping[str, str]
 
 
 def draw_attention(inputs: Inputs, out: Path, argument: AttentionArgument) -> None:
@@ -42,16 +40,14 @@ def draw_attention(inputs: Inputs, out: Path, argument: AttentionArgument) -> No
     folds in which the patient was left out.
     """
     told = [_of_fit(folder, argument.model) for folder in inputs.values()]
+    checks = checks_of_bags(inputs[BAGS])
     parts = [t for t in told if t is not None]
     if not parts:
         return
     table = pd.concat(parts)
     for patient, own in table[table["slide"] == 0].groupby("patient"):
-        name = argument.checks.get(str(patient))
-        if name is None or name not in inputs:
-            continue
         shares = own.groupby(["x", "y", "patch_px"])["share"].mean().reset_index()
-        picture = _overlay(inputs[name], shares)
+        picture = _overlay(inputs[checks[str(patient)][0]], shares)
         cv2.imwrite(str(out / f"{patient}.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
 
 
@@ -81,4 +77,20 @@ def _overlay(checked: Path, shares: pd.DataFrame) -> npt.NDArray[np.uint8]:
         cv2.rectangle(covered, corner, far, 255, cv2.FILLED)
     colours = cv2.cvtColor(cv2.applyColorMap(heat, cv2.COLORMAP_MAGMA), cv2.COLOR_BGR2RGB)
     mixed = cv2.addWeighted(np.ascontiguousarray(overview), 0.5, colours, 0.5, 0)
-    return np.asarray(np.where(covered[..., None] > 0, mixed, overview), dtype=np.uint8)
+    picture = np.where(covered[..., None] > 0, mixed, overview).astype(np.uint8)
+    return np.concatenate([picture, _scale(picture.shape[1])])
+
+
+def _scale(width: int) -> npt.NDArray[np.uint8]:
+    """What the colours mean, as a strip below the picture."""
+    strip = np.full((_STRIP_PX, width, 3), 255, dtype=np.uint8)
+    bar = np.linspace(0, 255, max(width - 2 * _EDGE_PX, 2)).astype(np.uint8)[None]
+    colours = cv2.cvtColor(cv2.applyColorMap(bar, cv2.COLORMAP_MAGMA), cv2.COLOR_BGR2RGB)
+    strip[4:14, _EDGE_PX : _EDGE_PX + bar.shape[1]] = colours
+    ends = ("0", "mean", f"{_STRONGEST:g} x mean or more")
+    for text, share in zip(ends, (0.0, 1 / _STRONGEST, 1.0), strict=True):
+        (length, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.35, 1)
+        x = _EDGE_PX + share * bar.shape[1] - length * share
+        cv2.putText(strip, text, (round(x), _STRIP_PX - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.35,
+                    (0, 0, 0), 1, cv2.LINE_AA)  # fmt: skip
+    return strip

@@ -185,7 +185,7 @@ def train(inputs: Inputs, out: Path, argument: GeneratorArgument) -> None:
         if file.is_file():
             tiles[patient] = file
     asked = argument.settings
-    settings = GeneratorSettings(epochs=asked.epochs, width=asked.width, members=asked.members)
+    settings = GeneratorSettings(steps=asked.steps, width=asked.width, members=asked.members)
     try:
         with one_torch_thread():
             train_generator(tiles, settings, seed=argument.seed + argument.fold, work=out)

@@ -58,6 +58,7 @@ def embed_patient(inputs: Inputs, out: Path, argument: PatchesArgument) -> None:
     """One bag of all the patient's H&E slides that are good enough; ledger rows."""
     rows: list[dict[str, Any]] = []
     bags: list[PatchFeatures] = []
+    joined: list[str] = []
     encoder: Encoder | None = None
     for a in argument.slides:
         quality = read_json(inputs[checking(a.slide)] / "quality.json")
@@ -81,10 +82,13 @@ def embed_patient(inputs: Inputs, out: Path, argument: PatchesArgument) -> None:
             rows.append(_row(argument.patient, a, Fate.FAILED, "", str(error)))
             continue
         bags.append(bag)
+        joined.append(checking(a.slide))
         rows.append(_row(argument.patient, a, Fate.KEPT, f"{len(bag)} patches", ""))
     if bags:
         write_patch_features(join_bags(bags, argument.patient), out / "bag.h5")
-    write_json(out / "patches.json", {"patient": argument.patient, "ledger": rows})
+    write_json(out / "patches.json", {
+        "patient": argument.patient, "checks": joined, "ledger": rows,
+    })  # fmt: skip
 
 
 def _row(patient: str, a: SlideArgument, verdict: Fate, value: str, reason: str) -> dict[str, Any]:
@@ -104,6 +108,7 @@ def gather_bags(inputs: Inputs, out: Path, argument: None) -> None:
     del argument
     rows: list[dict[str, Any]] = []
     first: tuple[str, int] | None = None
+    checks: dict[str, list[str]] = {}
     for name, folder in sorted(inputs.items()):
         if not name.startswith(PATCHES):
             continue
@@ -121,8 +126,9 @@ def gather_bags(inputs: Inputs, out: Path, argument: None) -> None:
                 value=f"{own[0] or 'unnamed'} ({own[1]}), others {first[0] or 'unnamed'} "
                 f"({first[1]})", remedy="Make all features with one encoder",
             )  # fmt: skip
+        checks[found["patient"]] = found["checks"]
         _link(bag, out / f"{found['patient']}.h5")
-    write_json(out / "bags.json", {"ledger": rows})
+    write_json(out / "bags.json", {"checks": checks, "ledger": rows})
 
 
 def _link(source: Path, target: Path) -> None:
@@ -131,6 +137,11 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+def checks_of_bags(folder: Path) -> dict[str, list[str]]:
+    """Pseudonym → names of the steps that checked the slides of the bag, in the bag's order."""
+    return {str(p): list(names) for p, names in read_json(folder / "bags.json")["checks"].items()}
 
 
 def bag_keys(folder: Path) -> tuple[dict[str, str], list[Entry]]:
