@@ -56,8 +56,12 @@ class ScanFacts:
         Slices that were there twice, byte for byte, and were used once.
     tilt_degrees
         Gantry tilt that was undone by shifting each slice within its plane; 0 if none.
+    lossy
+        Whether the pixels were ever compressed with loss.
     padded_share
         Share of voxels that the file marks as outside the reconstruction (set to air).
+    frame_of_reference
+        UID of the scan's coordinates, to tell another scan's contours; never printed.
     choice
         Why this series was read and others were not, a line each.
     """
@@ -72,7 +76,9 @@ class ScanFacts:
     missing_slices_mm: tuple[float, ...] = ()
     identical_copies: int = 0
     tilt_degrees: float = 0.0
+    lossy: bool = False
     padded_share: float = 0.0
+    frame_of_reference: str = field(default="", repr=False)
     choice: tuple[str, ...] = ()
 
 

@@ -1,0 +1,159 @@
+"""Segments of a DICOM SEG object on the grid of the scan that they belong to.
+
+Binary, fractional and label-map segmentations; segments may overlap, each is read by itself. Every
+frame is placed by its own position, so cropped, reordered and flipped frames land where they
+belong, and a frame that is not on the scan's voxels is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+from pydicom.pixels import pixel_array
+
+from metasight.errors import VolumeError
+from metasight.volumes.stack import directions
+from metasight.volumes.volume import Grid, Mask, Volume, check_size
+
+Floats = npt.NDArray[np.float64]
+
+_WHERE = "DICOM SEG"
+_OFF_GRID_MM = 0.05
+_OFF_AXIS = 1e-3
+_MAJORITY = 0.5  # of a fractional segment: a voxel that is mostly inside is inside
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """One segment of the object: its number and label."""
+
+    number: int
+    label: str
+
+
+def segments(data: Dataset) -> tuple[Segment, ...]:
+    """Segments in the order of the file; the background of a label map is left out."""
+    return tuple(
+        Segment(number=int(s.SegmentNumber), label=str(s.get("SegmentLabel", "")).strip())
+        for s in data.get("SegmentSequence") or []
+        if int(s.SegmentNumber) != 0
+    )
+
+
+def read_segment(data: Dataset, number: int, volume: Volume) -> Mask:
+    """One segment as a mask on the scan's grid.
+
+    Parameters
+    ----------
+    data
+        The object with its pixel data.
+    number
+        Of the segment.
+    volume
+        The scan.
+
+    Raises
+    ------
+    VolumeError
+        No such segment, no voxel in it, a frame off the scan's grid or beyond it, or the object
+        belongs to the coordinates of another scan.
+    """
+    label = {s.number: s.label for s in segments(data)}.get(number)
+    if label is None:
+        raise VolumeError("there is no such segment", where=_WHERE, value=str(number))
+    where = f"{_WHERE}, segment {number}"
+    ours, theirs = volume.facts.frame_of_reference, str(data.get("FrameOfReferenceUID", ""))
+    if ours and theirs and ours != theirs:
+        raise VolumeError(
+            "the segmentation belongs to another scan (its frame of reference differs)",
+            where=where, remedy="Give the segmentation of this series",
+        )  # fmt: skip
+    n_frames = int(data.get("NumberOfFrames") or 1)
+    check_size((n_frames, int(data.Rows), int(data.Columns)), where)
+    inside = np.zeros(volume.array.shape, dtype=np.uint8)
+    kind = str(data.get("SegmentationType", "BINARY"))
+    for frame in range(n_frames):
+        groups = _groups(data, frame)
+        if kind != "LABELMAP" and _segment_of(groups) != number:
+            continue
+        pixels = np.asarray(pixel_array(data, index=frame if n_frames > 1 else None, raw=True))
+        marked = _marked(pixels.reshape(int(data.Rows), int(data.Columns)), data, kind, number)
+        if marked.any():
+            _place(inside, marked, groups, volume.grid, where)
+    if not inside.any():
+        raise VolumeError("the mask is empty", where=where, remedy="Name another segment")
+    return Mask.from_array(inside, on=volume, name=label)
+
+
+def _marked(
+    pixels: npt.NDArray[Any], data: Dataset, kind: str, number: int
+) -> npt.NDArray[np.bool_]:
+    if kind == "LABELMAP":
+        return np.asarray(pixels == number)
+    if kind == "FRACTIONAL":
+        return np.asarray(pixels >= _MAJORITY * int(data.MaximumFractionalValue))
+    if kind == "BINARY":
+        return np.asarray(pixels != 0)
+    raise VolumeError("segmentations of this type are not read", where=_WHERE, value=kind)
+
+
+def _place(
+    inside: npt.NDArray[np.uint8],
+    marked: npt.NDArray[np.bool_],
+    groups: list[Dataset],
+    grid: Grid,
+    where: str,
+) -> None:
+    """Set the voxels of one frame."""
+    position = _value(groups, "PlanePositionSequence", "ImagePositionPatient")
+    orientation = _value(groups, "PlaneOrientationSequence", "ImageOrientationPatient")
+    spacing = _value(groups, "PixelMeasuresSequence", "PixelSpacing")
+    if position is None or orientation is None or spacing is None:
+        raise VolumeError("a frame does not say where it lies", where=where)
+    axes = directions([float(v) for v in orientation])
+    down, right = (float(v) for v in spacing)
+    first = np.array([float(v) for v in position])
+    corner = grid.to_index(first)
+    along_row = grid.to_index(first + axes[:, 0] * right) - corner
+    along_column = grid.to_index(first + axes[:, 1] * down) - corner
+    start, row, column = np.rint(corner), np.rint(along_row), np.rint(along_column)
+    turned = max(float(np.abs(along_row - row).max()), float(np.abs(along_column - column).max()))
+    off_mm = float(np.abs((corner - start) * np.array(grid.spacing_mm)).max())
+    unit_steps = np.abs(row).sum() == 1 and np.abs(column).sum() == 1 and row @ column == 0
+    if not unit_steps or turned > _OFF_AXIS or off_mm > _OFF_GRID_MM:
+        raise VolumeError(
+            "the segmentation is not on the scan's grid", where=where,
+            value=f"first voxel {off_mm:.2f} mm off, pixels {right:g} × {down:g} mm",
+            remedy="Export it on the grid of the series that is measured",
+        )  # fmt: skip
+    r, c = np.nonzero(marked)
+    index = (start + np.outer(c, row) + np.outer(r, column)).astype(np.int64)
+    if np.any(index < 0) or np.any(index >= np.array(grid.size)):
+        raise VolumeError(
+            "the region reaches beyond the scan", where=where,
+            remedy="Give the series that it was drawn on, uncropped",
+        )  # fmt: skip
+    inside[index[:, 2], index[:, 1], index[:, 0]] = 1
+
+
+def _groups(data: Dataset, frame: int) -> list[Dataset]:
+    per_frame = data.get("PerFrameFunctionalGroupsSequence") or []
+    shared = data.get("SharedFunctionalGroupsSequence") or []
+    return [*(per_frame[frame : frame + 1]), *shared]
+
+
+def _segment_of(groups: list[Dataset]) -> int | None:
+    value = _value(groups, "SegmentIdentificationSequence", "ReferencedSegmentNumber")
+    return None if value is None else int(value)
+
+
+def _value(groups: list[Dataset], sequence: str, keyword: str) -> Any:
+    for group in groups:
+        for entry in group.get(sequence) or []:
+            if entry.get(keyword) is not None:
+                return entry.get(keyword)
+    return None

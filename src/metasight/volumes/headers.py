@@ -1,0 +1,269 @@
+"""What a slice says of itself: a DICOM header read once, checked, without its pixels.
+
+Nothing that names a patient is read. A multi-frame object (enhanced CT or PET) gives one header
+a frame. A file that is no image, or an image that has no place in space, is not an error here:
+:func:`read_headers` says what it is, and the choice of series counts it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.sequence import Sequence as DicomSequence
+
+from metasight.errors import VolumeError
+from metasight.volumes.sources import Item
+
+_TAGS = [
+    "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "ImageType", "Rows",
+    "Columns", "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient",
+    "SliceThickness", "ConvolutionKernel", "AcquisitionNumber", "RescaleSlope",
+    "RescaleIntercept", "RescaleType", "PixelPaddingValue", "PixelPaddingRangeLimit",
+    "Manufacturer", "ManufacturerModelName", "KVP", "ContrastBolusAgent", "BitsAllocated",
+    "BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel", "NumberOfFrames",
+    "FrameOfReferenceUID", "LossyImageCompression", "CorrectedImage", "Units", "SeriesNumber",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceHeader:
+    """One slice's header.
+
+    Attributes
+    ----------
+    item
+        The file.
+    frame
+        Which frame of it, from 0.
+    series_uid, series_number, sop_class, sop_uid, modality, image_type, acquisition
+        As DICOM names them; ``acquisition`` is its number as text. UIDs are not printed.
+    rows, columns
+        Pixels.
+    spacing_mm
+        Distance of rows, then of columns (DICOM's order).
+    orientation
+        Direction cosines of a row, then of a column.
+    position_mm
+        Centre of the first pixel.
+    thickness_mm, kernel, kilovolts, contrast, manufacturer, model, frame_of_reference
+        Of the scan; None or empty if not said.
+    slope, intercept
+        Stored value to unit; None if not said.
+    padding
+        Lowest and highest stored value that means "outside the reconstruction"; None if not said.
+    bits_allocated, bits_stored, high_bit, signed, samples
+        How a stored value is written.
+    transfer_syntax
+        UID of the encoding.
+    lossy
+        Whether the pixels were ever compressed with loss.
+    corrections, units
+        Of PET: corrections applied, and unit of the rescaled value.
+    """
+
+    item: Item
+    frame: int
+    series_uid: str
+    series_number: str
+    sop_class: str
+    sop_uid: str
+    modality: str
+    image_type: tuple[str, ...]
+    acquisition: str
+    rows: int
+    columns: int
+    spacing_mm: tuple[float, float]
+    orientation: tuple[float, ...]
+    position_mm: tuple[float, float, float]
+    thickness_mm: float | None
+    kernel: str
+    kilovolts: float | None
+    contrast: bool | None
+    manufacturer: str
+    model: str
+    frame_of_reference: str
+    slope: float | None
+    intercept: float | None
+    padding: tuple[int, int] | None
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool
+    samples: int
+    transfer_syntax: str
+    lossy: bool
+    corrections: tuple[str, ...]
+    units: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotASlice:
+    """A file that gives no slice, and why."""
+
+    item: Item
+    reason: str
+
+
+def read_headers(item: Item) -> tuple[SliceHeader, ...] | NotASlice:
+    """Headers of a file's frames, or why there is none.
+
+    Raises
+    ------
+    VolumeError
+        The file is a DICOM image whose header contradicts itself.
+    """
+    data = read_dataset(item, header_only=True)
+    if isinstance(data, NotASlice):
+        return data
+    if "Rows" not in data:
+        return NotASlice(item=item, reason=f"DICOM without an image ({_text(data, 'Modality')})")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd but readable values; ours are checked below
+        try:
+            n_frames = int(_text(data, "NumberOfFrames") or 1)
+            if n_frames > 100_000:
+                raise VolumeError(
+                    "the image claims too many frames", where=str(item), value=f"{n_frames:,}"
+                )
+            return tuple(_header(data, item, frame) for frame in range(n_frames))
+        except _NoPlaceError as error:
+            return NotASlice(item=item, reason=str(error))
+        except (ValueError, TypeError, OverflowError, AttributeError, IndexError) as error:
+            raise VolumeError(
+                "the DICOM header cannot be understood", where=str(item),
+                value=type(error).__name__, remedy="Export the series again",
+            ) from error  # fmt: skip
+
+
+def read_dataset(item: Item, *, header_only: bool) -> Dataset | NotASlice:
+    """Read a DICOM file, or say why it is none.
+
+    With ``header_only``, just what :class:`SliceHeader` needs.
+
+    Raises
+    ------
+    VolumeError
+        It begins as DICOM and cannot be read on.
+    """
+    if item.n_bytes == 0:
+        return NotASlice(item=item, reason="empty file")
+    try:
+        with item.open() if header_only else item.read() as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if header_only:
+                return dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS))
+            return dcmread(file)
+    except InvalidDicomError:
+        return NotASlice(item=item, reason="not DICOM")
+    except (EOFError, ValueError, KeyError, OSError, AttributeError, NotImplementedError) as error:
+        raise VolumeError(
+            "a DICOM file is damaged", where=str(item), value=type(error).__name__,
+            remedy="Copy or export it again, or take it out of the folder",
+        ) from error  # fmt: skip
+
+
+class _NoPlaceError(Exception):
+    """An image that is not a slice in space."""
+
+
+def _header(data: Dataset, item: Item, frame: int) -> SliceHeader:
+    groups = _functional_groups(data, frame)
+    spacing = _floats(_first(groups, "PixelSpacing"), 2)
+    orientation = _floats(_first(groups, "ImageOrientationPatient"), 6)
+    position = _floats(_first(groups, "ImagePositionPatient"), 3)
+    if spacing is None or orientation is None or position is None:
+        raise _NoPlaceError("image without position, orientation or pixel spacing")
+    rows, columns = int(data.Rows), int(data.Columns)
+    contrast = data.get("ContrastBolusAgent")
+    return SliceHeader(
+        item=item, frame=frame,
+        series_uid=_text(data, "SeriesInstanceUID"),
+        series_number=_text(data, "SeriesNumber"),
+        sop_class=_text(data, "SOPClassUID"), sop_uid=_text(data, "SOPInstanceUID"),
+        modality=_text(data, "Modality"),
+        image_type=tuple(str(v).upper() for v in _values(data.get("ImageType"))),
+        acquisition=_text(data, "AcquisitionNumber"),
+        rows=rows, columns=columns,
+        spacing_mm=(spacing[0], spacing[1]), orientation=orientation,
+        position_mm=(position[0], position[1], position[2]),
+        thickness_mm=_positive(_first(groups, "SliceThickness")),
+        kernel="/".join(str(v) for v in _values(_first(groups, "ConvolutionKernel"))).strip(),
+        kilovolts=_positive(_first(groups, "KVP")),
+        contrast=None if contrast is None else bool(str(contrast).strip()),
+        manufacturer=_text(data, "Manufacturer"), model=_text(data, "ManufacturerModelName"),
+        frame_of_reference=_text(data, "FrameOfReferenceUID"),
+        slope=_number(_first(groups, "RescaleSlope")),
+        intercept=_number(_first(groups, "RescaleIntercept")),
+        padding=_padding(data),
+        bits_allocated=int(data.BitsAllocated), bits_stored=int(data.BitsStored),
+        high_bit=int(data.get("HighBit", int(data.BitsStored) - 1)),
+        signed=int(data.PixelRepresentation) == 1,
+        samples=int(data.get("SamplesPerPixel", 1)),
+        transfer_syntax=str(data.file_meta.get("TransferSyntaxUID", "")),
+        lossy=_text(data, "LossyImageCompression") == "01",
+        corrections=tuple(str(v) for v in _values(data.get("CorrectedImage"))),
+        units=_text(data, "Units"),
+    )  # fmt: skip
+
+
+def _functional_groups(data: Dataset, frame: int) -> list[Dataset]:
+    """Where a value may stand: the frame's groups, the shared groups, the object itself."""
+    found: list[Dataset] = []
+    per_frame = data.get("PerFrameFunctionalGroupsSequence") or []
+    shared = data.get("SharedFunctionalGroupsSequence") or []
+    places = ([per_frame[frame]] if frame < len(per_frame) else []) + list(shared)
+    for place in places:
+        found += [e.value[0] for e in place if isinstance(e.value, DicomSequence) and e.value]
+    return [*found, data]
+
+
+def _first(groups: list[Dataset], keyword: str) -> Any:
+    for group in groups:
+        value = group.get(keyword)
+        if value is not None and value != "":
+            return value
+    return None
+
+
+def _values(value: Any) -> list[Any]:
+    if value is None or value == "":
+        return []
+    return [value] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
+
+
+def _text(data: Dataset, keyword: str) -> str:
+    value = data.get(keyword)
+    return "" if value is None else str(value).strip()
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(_values(value)[0])
+
+
+def _positive(value: Any) -> float | None:
+    number = _number(value)
+    return number if number is not None and np.isfinite(number) and number > 0 else None
+
+
+def _floats(value: Any, n: int) -> tuple[float, ...] | None:
+    numbers = tuple(float(v) for v in _values(value))
+    if len(numbers) != n or not np.all(np.isfinite(numbers)):
+        return None
+    return numbers
+
+
+def _padding(data: Dataset) -> tuple[int, int] | None:
+    value = data.get("PixelPaddingValue")
+    if value is None:
+        return None
+    low = int(value)
+    limit = data.get("PixelPaddingRangeLimit")
+    high = low if limit is None else int(limit)
+    return min(low, high), max(low, high)

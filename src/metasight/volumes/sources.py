@@ -1,0 +1,133 @@
+"""The files of a folder or a zip archive, in a fixed order, opened one at a time.
+
+Files are told apart by their number in the sorted list: a name on disk may be a patient's, so no
+message quotes one.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from metasight.errors import VolumeError
+
+MAX_FILES = 50_000
+MAX_FILE_BYTES = 2_500_000_000
+"""Of one file, unpacked: above what a chest CT in one multi-frame object takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One file.
+
+    Attributes
+    ----------
+    number
+        Its place in the sorted list, from 1.
+    path
+        Of the file, or of the archive that it is in.
+    member
+        Its name in the archive; None for a file on disk.
+    n_bytes
+        Its length, unpacked.
+    """
+
+    number: int
+    path: Path
+    member: str | None
+    n_bytes: int
+
+    def __str__(self) -> str:
+        return f"file {self.number}"
+
+    def open(self) -> IO[bytes]:
+        """Open for reading from the start; only what is read is unpacked."""
+        if self.member is None:
+            return self.path.open("rb")
+        archive = zipfile.ZipFile(self.path)
+        try:
+            return archive.open(self.member)
+        except (RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+            raise VolumeError(
+                "an archive's member cannot be opened", where=str(self), value=str(error),
+                remedy="Give a zip archive without a password",
+            ) from error  # fmt: skip
+
+    def read(self) -> io.BytesIO:
+        """The whole file in memory.
+
+        Raises
+        ------
+        VolumeError
+            Too long, or the archive is damaged at this file.
+        """
+        if self.n_bytes > MAX_FILE_BYTES:
+            raise VolumeError(
+                "a file is longer than any scan", where=str(self), value=f"{self.n_bytes:,} bytes"
+            )
+        try:
+            with self.open() as file:
+                return io.BytesIO(file.read(MAX_FILE_BYTES + 1))
+        except (zipfile.BadZipFile, EOFError) as error:
+            raise VolumeError(
+                "the archive is damaged", where=str(self), remedy="Copy or export it again"
+            ) from error
+
+
+def items_of(path: Path) -> tuple[Item, ...]:
+    """Files in a folder (nested folders too) or a zip archive, or the one file given.
+
+    Hidden files are left out: file systems and archivers write them, scanners do not.
+
+    Raises
+    ------
+    VolumeError
+        Nothing there, no file in it, more than 50,000, a damaged archive.
+    """
+    if not path.exists():
+        raise VolumeError("there is no such scan", remedy="Check the path of the scan in the table")
+    if path.is_dir():
+        files = sorted(f for f in path.rglob("*") if f.is_file() and not _hidden(f, path))
+        found = [(f, None, f.stat().st_size) for f in files[: MAX_FILES + 1]]
+        items = _numbered(found)
+    elif zipfile.is_zipfile(path):
+        items = _numbered([(path, name, n) for name, n in _members(path)])
+    else:
+        items = _numbered([(path, None, path.stat().st_size)])
+    if not items:
+        raise VolumeError("the folder or archive holds no file", remedy="Check the scan's path")
+    if len(items) > MAX_FILES:
+        raise VolumeError(
+            f"more than {MAX_FILES:,} files in one place",
+            remedy="Give each patient's scan a folder of its own",
+        )
+    return items
+
+
+def _members(path: Path) -> list[tuple[str, int]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            infos = [i for i in archive.infolist() if not i.is_dir()]
+    except zipfile.BadZipFile as error:
+        raise VolumeError("the archive is damaged", remedy="Copy or export it again") from error
+    return sorted(
+        (i.filename, i.file_size)
+        for i in infos
+        if not any(part.startswith((".", "__MACOSX")) for part in i.filename.split("/"))
+    )
+
+
+def _hidden(file: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(root).parts)
+
+
+def _numbered(
+    found: list[tuple[Path, str | None, int]] | list[tuple[Path, str, int]],
+) -> tuple[Item, ...]:
+    return tuple(
+        Item(number=i, path=path, member=member, n_bytes=n)
+        for i, (path, member, n) in enumerate(found, start=1)
+    )
