@@ -7,7 +7,7 @@ memory at a time, twice for a moment.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,9 +86,21 @@ def load_series(
     choice: SeriesChoice,
     *,
     settings: ReadSettings | None = None,
-    on_slice: Callable[[Dataset, SliceHeader], None] | None = None,
+    factors: Mapping[int, float] | None = None,
+    unit: Unit | None = None,
 ) -> Volume:
-    """Read the pixels of a chosen series; ``on_slice`` sees each data set once, with its header.
+    """Read the pixels of a chosen series.
+
+    Parameters
+    ----------
+    choice
+        The series.
+    settings
+        What is put up with; the default is nothing.
+    factors
+        For each file's number, what its rescaled values are multiplied by; 1 if not given.
+    unit
+        Of the values after that; the header's unit if not given.
 
     Raises
     ------
@@ -110,8 +122,8 @@ def load_series(
             error.problem, where=place, value=error.value, remedy=error.remedy
         ) from error
     _check_missing(layout, chosen, where)
-    unit = _unit(series, where)
-    voxels, n_padded, copies = _fill(series, layout, unit, on_slice)
+    unit = unit or header_unit(series)
+    voxels, n_padded, copies = _fill(series, layout, unit, factors or {})
     _check_copies(layout, copies, chosen, where)
     if unit == "HU" and chosen.check_hu:
         check_hounsfield(voxels, where)
@@ -131,7 +143,14 @@ def _check_missing(layout: Stack, settings: ReadSettings, where: str) -> None:
         )  # fmt: skip
 
 
-def _unit(series: Series, where: str) -> Unit:
+def header_unit(series: Series) -> Unit:
+    """Unit that a series' rescaled values have by its headers.
+
+    Raises
+    ------
+    VolumeError
+        PET in a unit that is not read, or in several.
+    """
     if series.first.modality == "CT":
         return "HU"
     units = {h.units for h in series.headers}
@@ -142,16 +161,13 @@ def _unit(series: Series, where: str) -> Unit:
     if units == {"GML"}:
         return "SUVbw"
     raise VolumeError(
-        "the unit of a PET series is not one that is read", where=where,
+        "the unit of a PET series is not one that is read", where=f"series {series.number}",
         value=", ".join(sorted(units)) or "not said", remedy="Export it in BQML, CNTS or GML",
     )  # fmt: skip
 
 
 def _fill(
-    series: Series,
-    layout: Stack,
-    unit: Unit,
-    on_slice: Callable[[Dataset, SliceHeader], None] | None,
+    series: Series, layout: Stack, unit: Unit, factors: Mapping[int, float]
 ) -> tuple[Voxels, int, dict[int, bool]]:
     """Voxels (place, row, column), padded voxels, and of each copy whether it is identical."""
     first = series.first
@@ -168,20 +184,19 @@ def _fill(
         if held is None or held[0] != header.item.number:
             held = (header.item.number, _data(header))
         plane, padded = _rescaled(held[1], header, unit)
+        plane *= np.float32(factors.get(header.item.number, 1.0))
         if index in twin_of:
             kept = voxels[place_of[twin_of[index]]]
             shifted = _shifted(plane, shift_of[twin_of[index]], header, unit)
             copies[index] = bool(np.array_equal(kept, shifted))
             continue
-        if on_slice is not None:
-            on_slice(held[1], header)
         n_padded += padded
         voxels[place_of[index]] = _shifted(plane, shift_of[index], header, unit)
     return voxels, n_padded, copies
 
 
 def _data(header: SliceHeader) -> Dataset:
-    data = read_dataset(header.item, header_only=False)
+    data = read_dataset(header.item, pixels=True)
     if isinstance(data, NotASlice):
         raise VolumeError("a slice cannot be read", where=str(header.item), value=data.reason)
     return data

@@ -8,6 +8,7 @@ a frame. A file that is no image, or an image that has no place in space, is not
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,7 +120,7 @@ def read_headers(item: Item) -> tuple[SliceHeader, ...] | NotASlice:
     VolumeError
         The file is a DICOM image whose header contradicts itself.
     """
-    data = read_dataset(item, header_only=True)
+    data = read_dataset(item, pixels=False, tags=_TAGS)
     if isinstance(data, NotASlice):
         return data
     if "Rows" not in data:
@@ -142,10 +143,12 @@ def read_headers(item: Item) -> tuple[SliceHeader, ...] | NotASlice:
             ) from error  # fmt: skip
 
 
-def read_dataset(item: Item, *, header_only: bool) -> Dataset | NotASlice:
+def read_dataset(
+    item: Item, *, pixels: bool, tags: Sequence[str] | None = None
+) -> Dataset | NotASlice:
     """Read a DICOM file, or say why it is none.
 
-    With ``header_only``, just what :class:`SliceHeader` needs.
+    Without ``pixels`` the file is read up to them; with ``tags``, only these are kept.
 
     Raises
     ------
@@ -155,11 +158,13 @@ def read_dataset(item: Item, *, header_only: bool) -> Dataset | NotASlice:
     if item.n_bytes == 0:
         return NotASlice(item=item, reason="empty file")
     try:
-        with item.open() if header_only else item.read() as file, warnings.catch_warnings():
+        with item.read() if pixels else item.open() as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            if header_only:
-                return dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS))
-            return dcmread(file)
+            return dcmread(
+                file,
+                stop_before_pixels=not pixels,
+                specific_tags=None if tags is None else list(tags),
+            )
     except InvalidDicomError:
         return NotASlice(item=item, reason="not DICOM")
     except (EOFError, ValueError, KeyError, OSError, AttributeError, NotImplementedError) as error:

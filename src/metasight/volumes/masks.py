@@ -159,7 +159,7 @@ def _is_nifti(path: Path) -> bool:
 
 def _dicom(path: Path) -> Dataset:
     item = Item(number=1, path=path, member=None, n_bytes=path.stat().st_size)
-    data = read_dataset(item, header_only=False)
+    data = read_dataset(item, pixels=True)
     if isinstance(data, NotASlice):
         raise VolumeError(
             "the file is no mask that is read", where="mask", value=data.reason,
