@@ -283,7 +283,8 @@ def _image(voxels: Voxels, layout: Stack, first: SliceHeader) -> sitk.Image:
     image.SetSpacing((right, down, layout.step_mm))
     image.SetOrigin(layout.origin_mm)
     image.SetDirection([float(v) for v in layout.direction.ravel()])
-    return sitk.DICOMOrient(image, "LPS")
+    oriented: sitk.Image = sitk.DICOMOrient(image, "LPS")
+    return oriented
 
 
 def _facts(choice: SeriesChoice, layout: Stack, padded: float, n_copies: int) -> ScanFacts:

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -103,7 +103,8 @@ def read_nifti_image(path: Path, *, max_voxels: int = MAX_VOXELS) -> sitk.Image:
     image.SetOrigin([float(v) for v in _TO_LPS @ header.affine[:, 3]])
     u, _, vt = np.linalg.svd(matrix / spacing)
     image.SetDirection([float(v) for v in (u @ vt).ravel()])
-    return sitk.DICOMOrient(image, "LPS")
+    oriented: sitk.Image = sitk.DICOMOrient(image, "LPS")
+    return oriented
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -111,7 +112,7 @@ def _open(path: Path) -> IO[bytes]:
         raise VolumeError("there is no such file", where=_WHERE, remedy="Check the path")
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if packed else path.open("rb")
+    return cast(IO[bytes], gzip.open(path)) if packed else path.open("rb")
 
 
 def _read_header(file: IO[bytes], max_voxels: int) -> NiftiHeader:

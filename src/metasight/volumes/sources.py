@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -125,7 +126,7 @@ def _hidden(file: Path, root: Path) -> bool:
 
 
 def _numbered(
-    found: list[tuple[Path, str | None, int]] | list[tuple[Path, str, int]],
+    found: Sequence[tuple[Path, str | None, int]],
 ) -> tuple[Item, ...]:
     return tuple(
         Item(number=i, path=path, member=member, n_bytes=n)

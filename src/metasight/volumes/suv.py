@@ -147,7 +147,7 @@ def body_mass_g(header: PetHeader, kind: SuvKind) -> float:
         return weight * 1000.0
     height = _needed(header.height_m, "patient’s height")
     if kind == "SUVbsa":
-        return 0.007184 * weight**0.425 * (height * 100.0) ** 0.725 * 1e4
+        return float(0.007184 * weight**0.425 * (height * 100.0) ** 0.725 * 1e4)
     if header.sex not in ("M", "F"):
         raise VolumeError(
             "the patient’s sex, on which lean mass depends, is not M or F", where=_WHERE,
