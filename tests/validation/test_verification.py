@@ -50,7 +50,7 @@ def test_every_method_gives_the_closed_form_for_one_binary_test(method):
 
 def _variance_of_sensitivity() -> float:
     """Begg and Greenes 1983, by the delta method on the three binomial shares."""
-    (a, b, u), (c, d, v) = POSITIVE, NEGATIVE
+    (a, b, u), (c, d, _) = POSITIVE, NEGATIVE
     p, q = a / (a + b), c / (c + d)
     m1, n = a + b + u, sum(POSITIVE) + sum(NEGATIVE)
     tau = m1 / n

@@ -1,0 +1,1 @@
+"""What a risk means for a decision, by rules that a protocol states."""

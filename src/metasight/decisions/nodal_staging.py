@@ -1,0 +1,290 @@
+"""Invasive mediastinal staging before treatment: the guideline's rule beside the model's risk.
+
+The rule (De Leyn et al., Eur J Cardiothorac Surg 2014;45:787, and NCCN alike): after PET/CT
+without suspicious nodes, invasive staging may be left out where the tumour is peripheral and no
+larger than 3 cm; it is done where the tumour is central or larger, or a node is PET-positive. The
+risk is what the model says of the same patient. Nothing is advised: both are shown, with what they
+rest on, and the protocol says at which risks the study looks.
+
+After a negative EBUS the risk falls by Bayes' theorem. How far rests on the test's sensitivity for
+nodes that PET does not show, which is low and not well known: it is an input, with an interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from metasight.errors import EvaluationError
+
+Rule = Literal["optional", "indicated", "unknown"]
+
+NOT_A_DEVICE = (
+    "Research software, not a medical device: it does not replace staging by a tumour board."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagingLimits:
+    """What the rule and the update rest on; a protocol may say otherwise.
+
+    Attributes
+    ----------
+    largest_peripheral_mm
+        A tumour up to this size is small.
+    thresholds
+        Risks of nodal disease at which the study looks, rising, in (0, 1).
+    sensitivity, sensitivity_lower, sensitivity_upper
+        Of EBUS for nodal disease in patients whose nodes are negative on PET. The interval is of
+        what is assumed, not of an estimate.
+    specificity
+        Of EBUS; a cytological false positive is rare.
+    """
+
+    largest_peripheral_mm: float = 30.0
+    thresholds: tuple[float, ...] = (0.05, 0.10, 0.15, 0.20)
+    sensitivity: float = 0.40
+    sensitivity_lower: float = 0.25
+    sensitivity_upper: float = 0.55
+    specificity: float = 1.0
+
+    def __post_init__(self) -> None:
+        ends = (self.sensitivity_lower, self.sensitivity, self.sensitivity_upper)
+        if not (0 <= ends[0] <= ends[1] <= ends[2] <= 1 and 0 < self.specificity <= 1):
+            raise EvaluationError(
+                "a test's sensitivity lies within its interval, and all within [0, 1]",
+                value=f"{ends}, specificity {self.specificity}",
+            )
+        rising = all(a < b for a, b in zip(self.thresholds, self.thresholds[1:], strict=False))
+        inside = all(0 < t < 1 for t in self.thresholds)
+        if not (self.largest_peripheral_mm > 0 and rising and inside and self.thresholds):
+            raise EvaluationError("thresholds rise within (0, 1), and a size is above 0 mm",
+                                  value=str(self.thresholds))  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidelineAnswer:
+    """What the rule says of a patient.
+
+    Attributes
+    ----------
+    verdict
+        ``optional``, ``indicated``, or ``unknown`` where what is missing would decide.
+    reasons
+        One a fact that decided, or that is missing.
+    """
+
+    verdict: Rule
+    reasons: tuple[str, ...]
+
+
+def guideline(
+    size_mm: float | None,
+    central: bool | None,
+    pet_positive_node: bool | None,
+    limits: StagingLimits,
+) -> GuidelineAnswer:
+    """The rule for one patient; None is not known.
+
+    Parameters
+    ----------
+    size_mm
+        Longest diameter of the whole tumour.
+    central
+        By the protocol's definition.
+    pet_positive_node
+        A hilar or mediastinal node with suspicious uptake; None without PET/CT.
+    """
+    if size_mm is not None and not size_mm > 0:
+        raise EvaluationError("a tumour's size is above 0 mm", value=str(size_mm))
+    most = limits.largest_peripheral_mm
+    against = []
+    if pet_positive_node:
+        against.append("a node is positive on PET")
+    if central:
+        against.append("the tumour is central")
+    if size_mm is not None and size_mm > most:
+        against.append(f"the tumour measures {size_mm:.0f} mm, above {most:.0f} mm")
+    if against:
+        return GuidelineAnswer(verdict="indicated", reasons=tuple(against))
+    facts = {"the tumour's size": size_mm, "whether it is central": central,
+             "PET/CT of the nodes": pet_positive_node}  # fmt: skip
+    missing = tuple(f"{name} is not known" for name, value in facts.items() if value is None)
+    if missing:
+        return GuidelineAnswer(verdict="unknown", reasons=missing)
+    return GuidelineAnswer(
+        verdict="optional",
+        reasons=(f"peripheral, {size_mm:.0f} mm (at most {most:.0f} mm), nodes negative on PET",),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RiskInterval:
+    """A probability with its interval, lower ≤ value ≤ upper, all within [0, 1]."""
+
+    value: float
+    lower: float
+    upper: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.lower <= self.value <= self.upper <= 1:
+            raise EvaluationError("a risk lies within its interval, and that within [0, 1]",
+                                  value=f"{self.lower}, {self.value}, {self.upper}")  # fmt: skip
+
+
+def after_negative(risk: float, sensitivity: float, specificity: float) -> float:
+    """Probability of disease after a negative test, by Bayes' theorem.
+
+    Examples
+    --------
+    >>> round(after_negative(0.20, 0.40, 1.0), 4)
+    0.1304
+    """
+    missed = risk * (1 - sensitivity)
+    negative = missed + (1 - risk) * specificity
+    return missed / negative if negative > 0 else 0.0
+
+
+def after_negative_ebus(risk: RiskInterval, limits: StagingLimits) -> RiskInterval:
+    """Risk that remains after a negative EBUS.
+
+    The interval takes the worst of both: the risk's upper end with the lowest sensitivity, and
+    the reverse. It is wider than a 95 % interval of the product would be.
+    """
+    spec = limits.specificity
+    return RiskInterval(
+        value=after_negative(risk.value, limits.sensitivity, spec),
+        lower=after_negative(risk.lower, limits.sensitivity_upper, spec),
+        upper=after_negative(risk.upper, limits.sensitivity_lower, spec),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagingView:
+    """Rule and risk of one patient, side by side.
+
+    Attributes
+    ----------
+    rule
+        The guideline's.
+    risk
+        Of any nodal disease (N1 or N2), by the model; None where it abstains.
+    abstains
+        Why there is no risk; empty where there is one.
+    above
+        Per threshold whether the risk is at or above it, and whether its interval is on one side.
+    after_ebus
+        Risk after a negative EBUS; None without a risk.
+    agree
+        Whether rule and risk point the same way at the lowest threshold; None where either does
+        not say.
+    text
+        Sentences for a clinician, evidence included.
+    """
+
+    rule: GuidelineAnswer
+    risk: RiskInterval | None
+    abstains: str
+    above: tuple[tuple[float, bool, bool], ...]
+    after_ebus: RiskInterval | None
+    agree: bool | None
+    text: tuple[str, ...]
+
+
+def staging_view(
+    rule: GuidelineAnswer,
+    risk: RiskInterval | None,
+    limits: StagingLimits,
+    *,
+    evidence: str,
+    abstains: str = "",
+) -> StagingView:
+    """Put rule and risk side by side.
+
+    Parameters
+    ----------
+    rule
+        Of `guideline`.
+    risk
+        Of the model; None where it abstains, and ``abstains`` says why.
+    evidence
+        What the risk rests on: how many patients, of how many centres, how validated.
+
+    Raises
+    ------
+    EvaluationError
+        No evidence is stated, or a missing risk has no reason.
+    """
+    if not evidence:
+        raise EvaluationError("a risk is not shown without what it rests on")
+    if (risk is None) != bool(abstains):
+        raise EvaluationError("a risk is shown, or the reason why there is none")
+    if risk is None:
+        text = (_rule_text(rule), f"The model gives no risk: {abstains}.", NOT_A_DEVICE)
+        return StagingView(rule=rule, risk=None, abstains=abstains, above=(), after_ebus=None,
+                           agree=None, text=text)  # fmt: skip
+    above = tuple(
+        (t, risk.value >= t, (risk.lower >= t) or (risk.upper < t)) for t in limits.thresholds
+    )
+    rest = after_negative_ebus(risk, limits)
+    agree = None
+    if rule.verdict != "unknown":
+        agree = (rule.verdict == "indicated") == above[0][1]
+    lines = [_rule_text(rule), _risk_text(risk, above), _ebus_text(rest, limits)]
+    if agree is False:
+        lines.append("Rule and risk do not agree; neither is known to be right for this patient.")
+    lines += [f"The risk rests on {evidence}.", NOT_A_DEVICE]
+    return StagingView(rule=rule, risk=risk, abstains="", above=above, after_ebus=rest,
+                       agree=agree, text=tuple(lines))  # fmt: skip
+
+
+def _percent(p: float) -> str:
+    return f"{100 * p:.0f} %" if p >= 0.095 else f"{100 * p:.1f} %"
+
+
+def _span(p: RiskInterval) -> str:
+    return f"{_percent(p.value)} ({_percent(p.lower)} to {_percent(p.upper)})"
+
+
+def _rule_text(rule: GuidelineAnswer) -> str:
+    said = {
+        "optional": "invasive mediastinal staging may be left out",
+        "indicated": "invasive mediastinal staging is indicated",
+        "unknown": "cannot be applied",
+    }[rule.verdict]
+    return f"Guideline (ESTS 2014): {said}: {'; '.join(rule.reasons)}."
+
+
+def _risk_text(risk: RiskInterval, above: Sequence[tuple[float, bool, bool]]) -> str:
+    over = [t for t, is_above, _ in above if is_above]
+    unsure = [t for t, _, sure in above if not sure]
+    where = f"at or above {_percent(max(over))}" if over else f"below {_percent(above[0][0])}"
+    text = f"Model: probability of nodal metastasis {_span(risk)}, {where}"
+    if unsure:
+        text += f"; its interval includes {', '.join(_percent(t) for t in unsure)}"
+    return text + "."
+
+
+def _ebus_text(rest: RiskInterval, limits: StagingLimits) -> str:
+    return (
+        f"After a negative EBUS: {_span(rest)}, if its sensitivity for nodes that PET does not "
+        f"show is {_percent(limits.sensitivity)} ({_percent(limits.sensitivity_lower)} to "
+        f"{_percent(limits.sensitivity_upper)}), which is an assumption."
+    )
+
+
+def ebus_needed(risk: float, target: float, limits: StagingLimits) -> float:
+    """Sensitivity that a negative EBUS must have for the risk to fall to ``target``.
+
+    NaN where the risk is at or below the target already; above 1 is cut to 1, which then does
+    not reach it.
+    """
+    if not (0 < target < 1 and 0 <= risk <= 1):
+        raise EvaluationError("risks lie within [0, 1]", value=f"{risk}, {target}")
+    if risk <= target:
+        return float("nan")
+    left = target * (1 - risk) * limits.specificity / (risk * (1 - target))
+    return float(np.clip(1 - left, 0.0, 1.0))
