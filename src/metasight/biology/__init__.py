@@ -1,0 +1,1 @@
+"""What a risk learnt from images has to do with biology."""
