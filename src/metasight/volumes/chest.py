@@ -71,10 +71,10 @@ class Chest:
         planes = np.flatnonzero(area >= 1000.0)
         return (int(planes[0]), int(planes[-1])) if len(planes) else None
 
-    def at_voxels(self, region: Booleans, plane: int, shape: tuple[int, int]) -> Booleans:
-        """A region's plane of blocks on a slice's voxels."""
+    def at_voxels(self, blocks: Booleans, shape: tuple[int, int]) -> Booleans:
+        """Blocks (y, x) of one plane as voxels of a slice."""
         _, fy, fx = self.factor
-        grown = np.repeat(np.repeat(region[plane], fy, axis=0), fx, axis=1)
+        grown = np.repeat(np.repeat(blocks, fy, axis=0), fx, axis=1)
         whole = np.zeros(shape, dtype=np.bool_)
         whole[: grown.shape[0], : grown.shape[1]] = grown[: shape[0], : shape[1]]
         return whole
@@ -109,8 +109,8 @@ def find_chest(volume: Volume) -> Chest:
 
 def edge_of_view(view: Booleans) -> Booleans:
     """Blocks of the field of view that touch what lies outside it."""
-    inner = ndimage.binary_erosion(view, border_value=0)
-    return view & ~np.asarray(inner)
+    inner = np.asarray(ndimage.binary_erosion(view, border_value=0), dtype=np.bool_)
+    return np.asarray(view & ~inner)
 
 
 def _block_means(voxels: Floats32, factor: tuple[int, int, int]) -> Floats32:

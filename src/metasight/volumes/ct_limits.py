@@ -92,8 +92,7 @@ class CtLimits:
     slice_jump_mm
         ≤ 3: a larger jump between slices is a breath, and changes a diameter's T category.
     edge_width_mm
-        ≤ 4: the lungs' lateral edge in the worst twentieth of slices; scanner and slice thickness
-        explain up to 3.
+        ≤ 4: scanner and slice thickness explain up to 3.
     streak_share
         ≤ 0.02 of deep tissue crossed by dark streaks.
     metal_ml, contrast_hu

@@ -34,8 +34,10 @@ def streak_share(volume: Volume, chest: Chest) -> float:
     not told from bone.
     """
     hit = np.flatnonzero(_metal_by_slice(volume, chest) >= _LEAST_METAL_ML)
+    if not len(hit):
+        return 0.0
     some = hit[np.unique(np.linspace(0, len(hit) - 1, _MOST_SLICES).round().astype(int))]
-    return max((_dark_share(volume, chest, int(z)) for z in some), default=0.0)
+    return max(_dark_share(volume, chest, int(z)) for z in some)
 
 
 def _metal_by_slice(volume: Volume, chest: Chest) -> Floats:
@@ -48,7 +50,7 @@ def _metal_by_slice(volume: Volume, chest: Chest) -> Floats:
         for z in range(plane * fz, min((plane + 1) * fz, volume.array.shape[0])):
             bright = volume.array[z] >= METAL_HU
             if bright.any():
-                inside = chest.at_voxels(np.asarray(near), plane, volume.array.shape[1:])
+                inside = chest.at_voxels(np.asarray(near[plane]), volume.array.shape[1:])
                 found[z] = np.count_nonzero(bright & inside)
     return found * volume.grid.voxel_volume_mm3 / 1000.0
 
@@ -60,7 +62,7 @@ def _dark_share(volume: Volume, chest: Chest, z: int) -> float:
     rounds = max(1, round(_DEEP_MM / chest.block_mm[1]))
     solid = ndimage.binary_closing(chest.body[plane], iterations=rounds)
     deep = ndimage.binary_erosion(np.asarray(solid) & ~chest.lungs[plane], iterations=rounds)
-    inside = chest.at_voxels(np.asarray(deep), plane, volume.array.shape[1:])
+    inside = chest.at_voxels(np.asarray(deep), volume.array.shape[1:])
     smooth = cv2.GaussianBlur(volume.array[z], (0, 0), sigmaX=2.0 / sx, sigmaY=2.0 / sy)
     n = int(np.count_nonzero(inside))
     return float(np.count_nonzero(smooth[inside] < _DARK_HU)) / n if n else 0.0

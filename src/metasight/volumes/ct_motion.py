@@ -16,8 +16,9 @@ _SMOOTH_MM = 2.0
 _NEIGHBOURS = 4
 _INSIDE_HU, _OUTSIDE_HU = -700.0, -250.0  # from lung to the softest tissue, fat at −120
 _REACH_MM = 15.0
-_LEAST_ROWS = 12
-_ROW_STEP_MM = 2.0
+_LEAST_EDGES = 24
+_LEAST_AREA = 0.25  # of the largest cross-section
+_LINE_STEP_MM = 2.0
 
 
 def largest_jump_mm(volume: Volume, chest: Chest) -> float | None:
@@ -76,39 +77,51 @@ def _smooth(volume: Volume, z: int, part: tuple[slice, slice]) -> Floats32:
     return np.ascontiguousarray(smooth[::step, ::step])
 
 
-def edge_widths_mm(volume: Volume, chest: Chest) -> Floats:
-    """Width of the lungs' lateral edges in each slice with enough of them, mm, shape (n,).
+def widest_edge_mm(volume: Volume, chest: Chest) -> float | None:
+    """Width of the lungs' outer edges where they are widest over three neighbouring planes, mm.
 
-    Along rows from the lung outward through the chest wall, the way from −700 to −250 HU: about
-    1.3 standard deviations of the scanner's blur for a still patient, the displacement between
-    the two positions for one who moved. The median over the rows of a slice.
+    Outward through the chest wall, along rows and along columns, the way from −700 to −250 HU:
+    about 1.3 standard deviations of the scanner's blur for a still patient, the displacement
+    between the two positions for one who moved. Of each plane and direction the median; over
+    three neighbouring planes the median of those, so that one plane's obliquity does not count.
+    None with fewer than five planes with enough edges. Planes near apex and base are left out.
     """
-    planes = chest.lung_planes
-    if planes is None:
-        return np.zeros(0)
+    if chest.lung_planes is None:
+        return None
     fz = chest.factor[0]
-    widths = []
-    for plane in range(planes[0], planes[1] + 1):
-        found = _widths_in_plane(volume, chest, plane, plane * fz + fz // 2)
-        if len(found) >= _LEAST_ROWS:
-            widths.append(float(np.median(found)))
-    return np.array(widths)
+    area = chest.lungs.sum(axis=(1, 2))
+    # at apex and base the wall is oblique to the slice and its edge is wide in a still patient
+    upright = np.flatnonzero(area >= _LEAST_AREA * area.max())
+    widest = []
+    for along_rows in (True, False):
+        widths = []
+        for plane in upright.tolist():
+            found = _widths_in_plane(volume, chest, plane, plane * fz + fz // 2, along_rows)
+            if len(found) >= _LEAST_EDGES:
+                widths.append(float(np.median(found)))
+        if len(widths) >= 5:
+            widest.append(max(float(np.median(widths[i : i + 3])) for i in range(len(widths) - 2)))
+    return max(widest) if widest else None
 
 
-def _widths_in_plane(volume: Volume, chest: Chest, plane: int, z: int) -> list[float]:
+def _widths_in_plane(
+    volume: Volume, chest: Chest, plane: int, z: int, along_rows: bool
+) -> list[float]:
     _, fy, fx = chest.factor
     _, sy, sx = volume.spacing_zyx_mm
-    lungs = chest.lungs[plane]
+    lungs, voxels = chest.lungs[plane], volume.array[z]
+    if not along_rows:
+        lungs, voxels, fy, fx, sy, sx = lungs.T, voxels.T, fx, fy, sx, sy
     reach = round(_REACH_MM / sx)
-    step = max(1, round(_ROW_STEP_MM / (fy * sy)))
+    step = max(1, round(_LINE_STEP_MM / (fy * sy)))
     widths = []
-    for block_row in np.flatnonzero(lungs.any(axis=1))[::step]:
-        blocks = np.flatnonzero(lungs[block_row])
-        line = volume.array[z, block_row * fy + fy // 2]
-        left, right = int(blocks[0]) * fx, int(blocks[-1]) * fx + fx - 1
-        outward_left = line[max(0, left - reach) : left + reach][::-1]
-        outward_right = line[max(0, right - reach + 1) : right + reach + 1]
-        for profile in (outward_left, outward_right):
+    for row in np.flatnonzero(lungs.any(axis=1))[::step]:
+        blocks = np.flatnonzero(lungs[row])
+        line = voxels[row * fy + fy // 2]
+        first, last = int(blocks[0]) * fx, int(blocks[-1]) * fx + fx - 1
+        outward = line[max(0, first - reach) : first + reach][::-1]
+        backward = line[max(0, last - reach + 1) : last + reach + 1]
+        for profile in (outward, backward):
             width = _width(profile)
             if width is not None:
                 widths.append(width * sx)

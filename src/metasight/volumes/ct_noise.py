@@ -33,7 +33,7 @@ def noise_in_lung(volume: Volume, chest: Chest) -> float | None:
     spread: list[npt.NDArray[np.float32]] = []
     inner = ndimage.binary_erosion(chest.lungs, np.ones((1, 3, 3), dtype=bool))
     for plane, z in _spaced(chest, *planes):
-        inside = chest.at_voxels(np.asarray(inner), plane, volume.array.shape[1:])
+        inside = chest.at_voxels(np.asarray(inner[plane]), volume.array.shape[1:])
         if inside.any():
             spread.append(_local_sd(volume, z)[inside])
     values = np.concatenate(spread) if spread else np.zeros(0, dtype=np.float32)
@@ -51,7 +51,7 @@ def noise_in_air(volume: Volume, chest: Chest) -> float | None:
         return None
     values: list[npt.NDArray[np.float32]] = []
     for plane, z in _spaced(chest, 0, chest.blocks.shape[0] - 1):
-        inside = chest.at_voxels(np.asarray(far), plane, volume.array.shape[1:])
+        inside = chest.at_voxels(np.asarray(far[plane]), volume.array.shape[1:])
         values.append(volume.array[z][inside])
     found = np.concatenate(values)
     if len(found) < _LEAST_VOXELS or np.mean(found <= found.min()) > _CUT_OFF_SHARE:

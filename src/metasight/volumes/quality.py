@@ -16,14 +16,13 @@ from scipy import ndimage
 from metasight.volumes.chest import Chest, edge_of_view, find_aorta, find_chest
 from metasight.volumes.ct_limits import CtLimits, Limit, Verdict
 from metasight.volumes.ct_metal import metal_ml, streak_share
-from metasight.volumes.ct_motion import edge_widths_mm, largest_jump_mm
+from metasight.volumes.ct_motion import largest_jump_mm, widest_edge_mm
 from metasight.volumes.ct_noise import noise_in_air, noise_in_lung
 from metasight.volumes.kernels import sharpness
 from metasight.volumes.volume import Volume
 
 _ENHANCED_HU = 100.0
 _PLAIN_HU = 75.0  # blood without contrast reads 30–60, with much iron or a high haematocrit 70
-_WORST_SHARE = 95.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,11 +222,10 @@ def _of_motion(volume: Volume, chest: Chest) -> Iterator[_Value]:
         name="slice_jump_mm", value=jump,
         said="too few slices of lung" if jump is None else "largest between two slices",
     )  # fmt: skip
-    widths = edge_widths_mm(volume, chest)
-    worst = float(np.percentile(widths, _WORST_SHARE)) if len(widths) >= 5 else None
+    width = widest_edge_mm(volume, chest)
     yield _Value(
-        name="edge_width_mm", value=worst,
-        said="too few lateral edges of lung" if worst is None else "worst twentieth of the slices",
+        name="edge_width_mm", value=width,
+        said="too few edges of lung" if width is None else "widest over three planes",
     )  # fmt: skip
 
 
