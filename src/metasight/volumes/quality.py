@@ -130,7 +130,7 @@ def ct_quality(volume: Volume, limits: CtLimits | None = None) -> CtQuality:
         *_of_coverage(chest),
         *_of_motion(volume, chest),
         _Value(name="streak_share", value=streak_share(volume, chest),
-               said="deep tissue below −250 HU in the worst slice with metal"),
+               said="tissue round metal changed by 150 HU or more, worst slice"),
         _Value(name="metal_ml", value=metal_ml(volume, chest), said="at or above 2500 HU"),
         _Value(name="contrast_hu", value=aorta_hu, said=_contrast_words(aorta_hu)),
     ]  # fmt: skip
