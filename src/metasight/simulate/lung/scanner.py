@@ -48,11 +48,12 @@ class Kernel:
 
 
 KERNELS: dict[KernelKind, Kernel] = {
-    "soft": Kernel(sigma_mm=0.72, edge=0.0, noise_hu=16.0),
-    "standard": Kernel(sigma_mm=0.60, edge=1.0, noise_hu=22.0),
-    "sharp": Kernel(sigma_mm=0.50, edge=6.0, noise_hu=48.0),
+    "soft": Kernel(sigma_mm=0.79, edge=5.2, noise_hu=16.0),
+    "standard": Kernel(sigma_mm=0.456, edge=1.4, noise_hu=22.0),
+    "sharp": Kernel(sigma_mm=0.42, edge=6.0, noise_hu=45.0),
 }
-"""Fitted by docs/simulation-lung.md's figures; soft is like B19f and B30f, sharp like B60f."""
+"""Soft and standard: fitted to noise spectra of Siemens B19f (LUNG1-001) and Philips D (LIDC-0314);
+see docs/simulation-lung.md. Sharp was not fitted to a scan."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +102,7 @@ def finer(grid: Grid, scanner: Scanner) -> tuple[Grid, int]:
     """Grid on which a scan is drawn before its slices are averaged, and how much finer it is."""
     step = grid.spacing_mm[0]
     # an odd number, so that the middle sample is the slice's own place
-    n = 1 if step <= 1.6 else 3
+    n = 1 if step <= 2.0 else 3
     if n == 1:
         return grid, 1
     return grid.with_spacing((step / n, grid.spacing_mm[1], grid.spacing_mm[2])), n

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from metasight.errors import StudyError
+from metasight.protocol.load import validation_lines
+from metasight.provenance import hash_json
 from metasight.simulate.lung.nodule import Attenuation, Margin
 from metasight.simulate.lung.scanner import KernelKind
 
@@ -31,7 +36,11 @@ class NoduleSettings(_Part):
     lobe
         Label 1 to 5: right upper, middle, lower, left upper, lower.
     central
-        Edge within 2 cm of the proximal bronchial tree, or at least 24 mm from it.
+        Central by every definition (edge within 2 cm of the proximal bronchial tree; centre well
+        within the inner two thirds, from the hilum in three dimensions and in its axial plane),
+        or by none of them; ``None``: anywhere.
+    across_fissure
+        A fissure may run through it.
     pleura
         ``free``: at least 4 mm of lung all round; ``tag``: the same with a strand to the pleura;
         ``attached``: touches the pleura.
@@ -50,6 +59,7 @@ class NoduleSettings(_Part):
     margin: Margin = "smooth"
     lobe: int | None = Field(default=None, ge=1, le=5)
     central: bool | None = None
+    across_fissure: bool = False
     pleura: Literal["free", "tag", "attached"] = "free"
     vessel: bool = False
     ground_glass_hu: float = Field(default=-620.0, ge=-750, le=-350)
@@ -120,3 +130,124 @@ class ThoraxSettings(_Part):
     vessel_leaf_mm: float = Field(default=0.38, ge=0.1, le=1)
     nodule: NoduleSettings | None = NoduleSettings(diameter_mm=18, solid_diameter_mm=18)
     scan: ScanSettings = ScanSettings()
+
+
+class NodalEffects(_Part):
+    """Log odds ratios of a higher N stage (proportional odds).
+
+    Attributes
+    ----------
+    solid, spiculation, heterogeneity, uptake
+        Image, per standard deviation of the latent: consolidation-to-tumour ratio, spiculation,
+        unevenness, and uptake beyond what size and solid share explain. All 0 is a null study:
+        images then tell nothing that the clinical table does not.
+    size, central
+        Shared, seen in the image and written in the table: per doubling of the longest diameter;
+        central.
+    age, female, smoker, adenocarcinoma
+        Clinical: per 10 years; yes or no.
+    """
+
+    solid: float = 0.75
+    spiculation: float = 0.45
+    heterogeneity: float = 0.40
+    uptake: float = 0.60
+    size: float = 0.55
+    central: float = 0.70
+    age: float = -0.20
+    female: float = 0.05
+    smoker: float = 0.10
+    adenocarcinoma: float = 0.35
+
+
+class LungSettings(_Part):
+    """A simulated ``nsclc-occult-node`` cohort.
+
+    Attributes
+    ----------
+    patients, centres
+        Numbers; patients are spread evenly over the centres.
+    n1_share, n2_share
+        Of patients: those with pN1 and pN2, on average.
+    effects
+        On the N stage.
+    sbrt_share
+        Of patients treated with SBRT: older and frailer ones, so that who is verified depends on
+        age and performance status alone (missing at random).
+    not_at_random
+        Log odds ratio of SBRT per N stage: 0 missing at random; other values are not.
+    pet_fraction
+        Share with PET beside those whose tumour is ≥ 3 cm or central, of whom 9 in 10 have one.
+    invasive_fraction
+        Share with invasive mediastinal staging; those without PET who need it always have it.
+    ground_glass_fraction
+        Share of pure ground-glass nodules (excluded by E2).
+    ineligible_fraction
+        Share that another criterion excludes on purpose.
+    missing_fraction
+        Share of missing values in smoking and histology.
+    defect_fraction
+        Share of scans with a quality defect, in turn of `metasight.simulate.lung.defects.DEFECTS`.
+    click_fraction
+        Share of lesions given as one coordinate and no mask.
+    mask_kind
+        File the others come in: ``rtstruct``, ``nifti`` or ``seg``.
+    pixel_mm
+        Of CT; intervals, kernels and noise are the centres'.
+    centre_shift
+        0: all centres scan alike; 1: they differ as real ones do.
+    measurement_error
+        Standard deviation of the error of what radiologists read, and of features in
+        `metasight.simulate.lung.table.simulate_nodal_table`, in standard deviations.
+    """
+
+    patients: int = Field(default=24, ge=1, le=100_000)
+    centres: int = Field(default=3, ge=1, le=20)
+    n1_share: float = Field(default=0.12, gt=0, lt=0.45)
+    n2_share: float = Field(default=0.08, gt=0, lt=0.45)
+    effects: NodalEffects = NodalEffects()
+    sbrt_share: float = Field(default=0.25, ge=0, le=0.9)
+    not_at_random: float = Field(default=0.0, ge=-3, le=3)
+    pet_fraction: float = Field(default=0.6, ge=0, le=1)
+    invasive_fraction: float = Field(default=0.2, ge=0, le=1)
+    ground_glass_fraction: float = Field(default=0.08, ge=0, lt=1)
+    ineligible_fraction: float = Field(default=0.05, ge=0, le=1)
+    missing_fraction: float = Field(default=0.0, ge=0, lt=1)
+    defect_fraction: float = Field(default=0.0, ge=0, le=1)
+    click_fraction: float = Field(default=0.25, ge=0, le=1)
+    mask_kind: Literal["rtstruct", "nifti", "seg"] = "rtstruct"
+    pixel_mm: float = Field(default=0.8, ge=0.5, le=2)
+    centre_shift: float = Field(default=1.0, ge=0, le=2)
+    measurement_error: float = Field(default=0.35, ge=0, le=5)
+
+    def key(self, seed: int) -> str:
+        """What the cohort's files are made from, as a hash."""
+        said = {"settings": self.model_dump(mode="json"), "seed": seed, "lung": VERSION}
+        return hash_json(said)
+
+
+def read_settings(path: Path | None, **given: Any) -> LungSettings:
+    """Settings from a TOML file, with ``given`` over it.
+
+    Raises
+    ------
+    StudyError
+        The file cannot be read, or a setting is unknown or out of its range.
+    """
+    found: dict[str, Any] = {}
+    if path is not None:
+        try:
+            found = tomllib.loads(path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise StudyError(
+                "the settings cannot be read", where=path.name, value=type(error).__name__,
+                remedy="Give a TOML file; docs/simulation-lung.md lists the settings",
+            ) from error  # fmt: skip
+    try:
+        return LungSettings.model_validate(found | given)
+    except ValidationError as error:
+        raise StudyError(
+            "the settings of the simulation are wrong", where="" if path is None else path.name,
+            value=validation_lines(error, LungSettings, found | given),
+            remedy="See docs/simulation-lung.md",
+        ) from error  # fmt: skip

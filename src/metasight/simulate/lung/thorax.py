@@ -44,6 +44,8 @@ _CENTRAL_MM = 20.0
 _PERIPHERAL_MM = 24.0
 _FISSURE_MM = 2.0
 _TRIED = 6000
+_RAYS = 150
+_INNER, _OUTER = 0.60, 0.72  # of the way from the hilum to the pleura, off the border at 2/3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,7 +254,8 @@ def _placed(
         vessel = vessels.ends[wide[int(np.where(away < reach + 2, np.inf, away).argmin())], 3:]
     return Nodule(
         whole=whole, solid=solid, attenuation=wanted.attenuation, margin=wanted.margin,
-        ground_glass_hu=wanted.ground_glass_hu, solid_hu=wanted.solid_hu, texture_hu=wanted.texture_hu,
+        ground_glass_hu=wanted.ground_glass_hu, solid_hu=wanted.solid_hu,
+        texture_hu=wanted.texture_hu,
         spicules=draw_spicules(rng, whole, spiculated=wanted.margin == "spiculated",
                                pleura_mm=pleura, vessel_mm=vessel), suv=wanted.suv,
     )  # fmt: skip
@@ -266,7 +269,7 @@ def _place(
     points, lobe = points_in_lungs(anatomy, mediastinum, _TRIED, rng)
     found = levels_at(anatomy.form, mediastinum, points)
     depth, fissure = -found[:, 0], found[:, 1]
-    good = fissure > reach + _FISSURE_MM
+    good = np.full(len(points), wanted.across_fissure) | (fissure > reach + _FISSURE_MM)
     good &= lobe == wanted.lobe if wanted.lobe is not None else True
     if wanted.pleura == "attached":
         # the costal pleura, at the side, where the chest wall is nearly flat
@@ -279,13 +282,34 @@ def _place(
         good &= far < _CENTRAL_MM - 3 if wanted.central else far > _PERIPHERAL_MM
         if wanted.central:
             good &= far > 2.0
-    if not good.any():
+    chosen = _first(wanted.central, points[good], anatomy, mediastinum)
+    if chosen is None:
         raise VolumeError(
             "the lesion fits nowhere in that lobe and region", where="simulated thorax",
             value=f"{wanted.diameter_mm:g} mm, lobe {wanted.lobe}, central {wanted.central}",
             remedy="Give a smaller lesion, another lobe, or leave lobe or region open",
         )  # fmt: skip
-    return np.asarray(points[int(np.flatnonzero(good)[0])], dtype=np.float64)
+    return chosen
+
+
+def _first(
+    central: bool | None, points: Floats, anatomy: Anatomy, mediastinum: Image
+) -> Floats | None:
+    """The first point that is central, or peripheral, by the thirds of the lung too."""
+    for point in points[:_RAYS]:
+        if central is None:
+            return np.asarray(point, dtype=np.float64)
+        hilum = anatomy.hila[0 if point[0] < 0 else 1]
+        ratios = []
+        for start in (hilum, np.array([hilum[0], hilum[1], point[2]])):
+            away = point - start
+            distance = float(np.linalg.norm(away))
+            toward = away[None] / distance
+            beyond = float(ray_lengths(point, toward, anatomy, mediastinum)[0])
+            ratios.append(distance / (distance + beyond))
+        if max(ratios) < _INNER if central else min(ratios) > _OUTER:
+            return np.asarray(point, dtype=np.float64)
+    return None
 
 
 _AROUND = directions(26)

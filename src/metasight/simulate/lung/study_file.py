@@ -1,0 +1,60 @@
+"""``study.toml`` of a simulated lung cohort."""
+
+from __future__ import annotations
+
+from metasight.simulate.lung.settings import LungSettings
+from metasight.simulate.lung.table import CLINICAL_COLUMNS
+from metasight.simulate.settings import STAMP
+
+_ANALYSIS = """
+[analysis]
+seed = 20250101
+folds = 3
+repeats = {repeats}
+bootstrap = {bootstrap}
+instability_resamples = 3
+noise_replicates = 1
+reference_model = "clinical"
+headline_model = "clinical"
+{single}
+[[model]]
+kind = "ordinal"
+name = "clinical"
+
+[[model]]
+kind = "nodal_size"
+name = "size alone"
+"""
+
+
+def study_toml(settings: LungSettings, seed: int) -> str:
+    """Text of the study file; scans are listed in ``scans.csv`` beside it."""
+    lines = [
+        f"# {STAMP}",
+        f"# metasight simulate lung, seed {seed}; settings and truth are in truth/.",
+        'protocol = "nsclc-occult-node"',
+        'title = "Simulated lung cohort"',
+        f'demonstration = "{STAMP} It shows how the program works on data whose truth is known."',
+        f'salt = "simulated lung cohort {seed}"',
+        "",
+        "[patients]",
+        'path = "patients.csv"',
+        'id = "patient"',
+        "",
+        "# CT, PET and masks: columns patient, kind (CT, PET, mask), path, roi, x_mm, y_mm, z_mm.",
+        "# [scans]",
+        '# path = "scans.csv"',
+        '# id = "patient"',
+        '# folder = "scans"',
+        "",
+        "[columns]",
+        *(f'{name} = "{name}"' for name in CLINICAL_COLUMNS),
+        "",
+        "[waive]",
+        'E1 = "simulated: quality is known, and seeded defects are listed in truth/"',
+    ]
+    single = '\nsingle_centre_reason = "one centre was simulated"\n' * (settings.centres == 1)
+    few = settings.patients < 100
+    analysis = _ANALYSIS.format(repeats=1 if few else 3, bootstrap=100 if few else 300,
+                                single=single)  # fmt: skip
+    return "\n".join(lines) + "\n" + analysis
