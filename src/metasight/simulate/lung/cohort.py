@@ -158,7 +158,7 @@ def cohort_of(settings: LungSettings, seed: int) -> tuple[Patients, Course]:
 
 
 def _joined(kind: type[_T], parts: list[_T]) -> _T:
-    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    names = [f.name for f in fields(kind)]
     return kind(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
+    UID,
     CTImageStorage,
     ExplicitVRLittleEndian,
     PositronEmissionTomographyImageStorage,
@@ -71,10 +72,10 @@ class Study:
     centre: str
     seed: int
 
-    def uid(self, *parts: object) -> str:
+    def uid(self, *parts: object) -> UID:
         """A unique identifier that depends on seed, patient and ``parts`` alone."""
-        return str(generate_uid(entropy_srcs=[f"metasight {self.seed} {self.patient}",
-                                              *map(str, parts)]))  # fmt: skip
+        return generate_uid(entropy_srcs=[f"metasight {self.seed} {self.patient}",
+                                          *map(str, parts)])  # fmt: skip
 
     @property
     def study_uid(self) -> str:
@@ -87,11 +88,11 @@ class Study:
         return self.uid("frame")
 
 
-def new_file(study: Study, sop_class: str, sop_uid: str) -> FileDataset:
+def new_file(study: Study, sop_class: UID, sop_uid: UID) -> FileDataset:
     """A data set with patient, study and the stamp that it is simulated."""
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = sop_class  # type: ignore[assignment]
-    meta.MediaStorageSOPInstanceUID = sop_uid  # type: ignore[assignment]
+    meta.MediaStorageSOPClassUID = sop_class
+    meta.MediaStorageSOPInstanceUID = sop_uid
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     ds = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     ds.SpecificCharacterSet = "ISO_IR 192"

@@ -14,7 +14,7 @@ from highdicom.sr.coding import CodedConcept
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import RTStructureSetStorage
-from pydicom.valuerep import format_number_as_ds
+from pydicom.valuerep import DA, TM, format_number_as_ds
 from skimage.measure import find_contours
 
 from metasight.simulate.lung.dicom import Study, new_file, save
@@ -41,7 +41,7 @@ def outlines(shape: Shape, grid: Grid) -> list[tuple[int, Floats]]:
             continue
         xy = np.stack(np.meshgrid(fine_x, fine_y), axis=-1)
         points = np.concatenate([xy, np.full((*xy.shape[:2], 1), z[k])], axis=-1)
-        for line in find_contours(shape.level(points), 0.0):
+        for line in find_contours(shape.level(points), 0.0):  # type: ignore[no-untyped-call]
             if len(line) < 6:
                 continue
             px = fine_x[0] + line[:-1, 1] * (fine_x[1] - fine_x[0])
@@ -145,8 +145,8 @@ def write_seg(
         series_description="SIMULATED segmentation",
     )  # fmt: skip
     # the library writes the time of day and new identifiers of its own
-    seg.ContentDate = seg.SeriesDate = seg.InstanceCreationDate = study.date
-    seg.ContentTime = seg.SeriesTime = seg.InstanceCreationTime = "110000"
+    seg.ContentDate = seg.SeriesDate = seg.InstanceCreationDate = DA(study.date)
+    seg.ContentTime = seg.SeriesTime = seg.InstanceCreationTime = TM("110000")
     for item in seg.get("DimensionOrganizationSequence", []):
         item.DimensionOrganizationUID = study.uid("seg dimensions")
     for item in seg.get("DimensionIndexSequence", []):

@@ -122,9 +122,10 @@ def read_by_radiologist(
     size = np.clip(shown.size_mm + error[0], 4, 40)
     solid = np.where(shown.solid_mm >= 0.995 * shown.size_mm, size,
                      np.where(shown.solid_mm == 0, 0.0, shown.solid_mm + error[1]))  # fmt: skip
-    suvmax = np.where(pet, shown.suvmax * np.exp(0.085 * error[2]), np.nan)
+    suvmax = np.where(pet, shown.suvmax * np.exp(0.085 * error[2]), np.float64(np.nan))
     return Reading(size_mm=np.round(size, 1), solid_mm=np.round(np.clip(solid, 0, size), 1),
-                   suvmax=np.round(suvmax, 2), upper_lobe=shown.upper_lobe)  # fmt: skip
+                   suvmax=np.asarray(np.round(suvmax, 2), dtype=np.float64),
+                   upper_lobe=shown.upper_lobe)  # fmt: skip
 
 
 def shown_of(people: Patients) -> Reading:
