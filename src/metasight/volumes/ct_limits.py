@@ -94,7 +94,7 @@ class CtLimits:
     edge_width_mm
         ≤ 4: scanner and slice thickness explain up to 3.
     streak_share
-        ≤ 0.1 of the deep tissue round metal changed by 150 HU or more in the worst slice; from
+        ≤ 0.1 of the deep tissue within 40 mm of metal changed in the worst slice; from
         slice to slice anatomy alone changes up to 0.03 of it.
     metal_ml, contrast_hu
         Reported; no limit.

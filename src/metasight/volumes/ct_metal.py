@@ -16,6 +16,7 @@ METAL_HU = 2500.0
 """Cortical bone stays below 2000 HU, contrast agent in a vein mostly too."""
 
 _STREAK_HU = 150.0  # as far as soft tissue lies from the threshold of a solid part (−160 HU)
+_DARK_HU = -200.0  # fat ends at −130
 _NEAR_MM = 30.0
 _ROUND_MM = 40.0
 _LEAST_METAL_ML = 0.01
@@ -28,14 +29,16 @@ def metal_ml(volume: Volume, chest: Chest) -> float:
     return float(_metal_by_slice(volume, chest).sum())
 
 
-def streak_share(volume: Volume, chest: Chest) -> float | None:
+def streak_share(volume: Volume, chest: Chest) -> float:
     """Share of the deep tissue round metal that its streaks cross, in the worst slice.
 
-    Deep tissue lies 6 mm from any gas and from the skin, here within 40 mm of metal. A streak is where, smoothed by 2 mm, a
+    Deep tissue lies 6 mm from any gas and from the skin, here within 40 mm of metal. A streak is
+    where, smoothed by 2 mm, a
     slice with metal differs by more than 150 HU, and in the same direction, from the nearest
     slices without metal on either side: anatomy changes from the one to the other and lies
-    between them, streaks do not. 0 without metal; None where the metal is longer than 30 mm, so
-    that there is nothing near to compare with.
+    between them, streaks do not. Where metal is longer than 30 mm, as rods of the spine are, there
+    is nothing near to compare with, and a streak is what reads below −200 HU: no solid tissue
+    does. 0 without metal.
     """
     metal = _metal_by_slice(volume, chest) >= _LEAST_METAL_ML
     hit, clean = np.flatnonzero(metal), np.flatnonzero(~metal)
@@ -44,11 +47,12 @@ def streak_share(volume: Volume, chest: Chest) -> float | None:
     shares = []
     for z in hit[np.unique(np.linspace(0, len(hit) - 1, _MOST_SLICES).round().astype(int))]:
         below, above = clean[clean < z], clean[clean > z]
+        near: tuple[int, ...] = ()
         if len(below) and len(above):
             gap_mm = (above[0] - below[-1]) * volume.spacing_mm[2]
-            if gap_mm <= _NEAR_MM:
-                shares.append(_crossed(volume, chest, int(z), int(below[-1]), int(above[0])))
-    return max(shares) if shares else None
+            near = (int(below[-1]), int(above[0])) if gap_mm <= _NEAR_MM else ()
+        shares.append(_crossed(volume, chest, int(z), near))
+    return max(shares)
 
 
 def _metal_by_slice(volume: Volume, chest: Chest) -> Floats:
@@ -74,8 +78,11 @@ def _round_metal(volume: Volume, z: int) -> npt.NDArray[np.bool_]:
     return np.asarray(away * max(sy, sx) <= _ROUND_MM)
 
 
-def _crossed(volume: Volume, chest: Chest, z: int, below: int, above: int) -> float:
-    """Share of the deep tissue of slice ``z`` that lies outside what its neighbours hold."""
+def _crossed(volume: Volume, chest: Chest, z: int, near: tuple[int, ...]) -> float:
+    """Share of the deep tissue round metal of slice ``z`` that streaks change.
+
+    ``near`` are the slices without metal to compare with; empty if there are none.
+    """
     _, sy, sx = volume.spacing_zyx_mm
     plane = min(z // chest.factor[0], chest.blocks.shape[0] - 1)
     # what streaks made dark enough for gas is filled again before the rim is taken off
@@ -84,12 +91,16 @@ def _crossed(volume: Volume, chest: Chest, z: int, below: int, above: int) -> fl
     deep = ndimage.binary_erosion(solid & ~chest.lungs[plane], iterations=rounds)
     inside = chest.at_voxels(np.asarray(deep), volume.array.shape[1:])
     inside &= _round_metal(volume, z)
-    here, low, high = (
+    smooth = [
         cv2.GaussianBlur(volume.array[k], (0, 0), sigmaX=2.0 / sx, sigmaY=2.0 / sy)[inside]
-        for k in (z, below, above)
-    )
-    tissue = (here < METAL_HU / 2) & (np.maximum(low, high) < METAL_HU / 2)  # not metal's own rim
-    darker = here < np.minimum(low, high) - _STREAK_HU
-    brighter = here > np.maximum(low, high) + _STREAK_HU
+        for k in (z, *near)
+    ]
+    here, others = smooth[0], smooth[1:]
+    tissue = np.all([s < METAL_HU / 2 for s in smooth], axis=0)  # not metal's own rim
+    if others:
+        changed = here < np.min(others, axis=0) - _STREAK_HU
+        changed |= here > np.max(others, axis=0) + _STREAK_HU
+    else:
+        changed = here < _DARK_HU
     n = int(np.count_nonzero(tissue))
-    return float(np.count_nonzero(tissue & (darker | brighter))) / n if n else 0.0
+    return float(np.count_nonzero(tissue & changed)) / n if n else 0.0
