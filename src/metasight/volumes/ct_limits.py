@@ -71,12 +71,14 @@ class CtLimits:
         0: no lossy compression.
     kernel_known
         1: kernel said and known to be smooth or sharp; not required, as many archives drop it.
+    noise_tissue_hu, noise_aorta_hu
+        ≤ 15, smoothed by 1 mm: tube currents of the chest are set for 8 to 15 HU with a standard
+        kernel. The aorta is not required, as it cannot always be found.
     noise_lung_hu
-        ≤ 75: half of what parts ground glass (−700) from lung (−850).
-    noise_aorta_hu
-        ≤ 60: with it a solid part's voxel (+20 HU) lies three deviations above −160 HU.
+        ≤ 40, smoothed by 1 mm, the texture of parenchyma included: a quarter of what parts ground
+        glass (−700) from lung (−850).
     noise_air_hu
-        ≤ 60, not required: many scanners cut air off.
+        ≤ 15, smoothed by 1 mm; not required, as many scanners cut air off.
     air_hu
         −1000 ± 40 round the body: four times what calibration allows (± 10).
     muscle_hu
@@ -108,9 +110,10 @@ class CtLimits:
     tilt_degrees: Limit = Limit(high=1.0)
     lossy: Limit = Limit(high=0.0)
     kernel_known: Limit = Limit(low=1.0, required=False)
-    noise_lung_hu: Limit = Limit(high=75.0)
-    noise_aorta_hu: Limit = Limit(high=60.0, required=False)
-    noise_air_hu: Limit = Limit(high=60.0, required=False)
+    noise_tissue_hu: Limit = Limit(high=15.0)
+    noise_aorta_hu: Limit = Limit(high=15.0, required=False)
+    noise_lung_hu: Limit = Limit(high=40.0)
+    noise_air_hu: Limit = Limit(high=15.0, required=False)
     air_hu: Limit = Limit(low=-1040.0, high=-960.0)
     muscle_hu: Limit = Limit(low=20.0, high=90.0)
     fat_hu: Limit = Limit(low=-130.0, high=-70.0, required=False)

@@ -1,4 +1,7 @@
-"""Noise of a CT scan, from the image, where the tissue itself is even."""
+"""Noise of a CT scan, from the image, where the tissue itself is even.
+
+All of it is stated at one resolution, :func:`metasight.volumes.chest.at_noise_resolution`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from metasight.volumes.chest import Chest, robust_sd
+from metasight.volumes.chest import Chest, at_noise_resolution, robust_sd
 from metasight.volumes.volume import Volume
 
 Booleans = npt.NDArray[np.bool_]
@@ -23,19 +26,36 @@ def noise_in_lung(volume: Volume, chest: Chest) -> float | None:
     """The commonest local standard deviation in the lungs, HU; None without enough lung.
 
     Windows of 7 mm that hold a vessel spread more than those that do not, so the commonest value
-    is that of parenchyma: Christianson's global noise level (2015,
-    doi:10.2214/AJR.14.13613), with lung in place of soft tissue. Parenchyma is not quite even:
-    the value is an upper bound of the noise.
+    is that of parenchyma. Parenchyma is not even: the value is an upper bound of the noise.
     """
+    return _commonest_spread(volume, chest, chest.lungs, (-1024.0, -500.0))
+
+
+def noise_in_tissue(volume: Volume, chest: Chest) -> float | None:
+    """The commonest local standard deviation in soft tissue at the lungs' height, HU.
+
+    The global noise level of Christianson et al. 2015 (AJR 205:W93): windows within one organ
+    spread by the noise alone, those across a border by more, and the former are commonest. None
+    without enough tissue.
+    """
+    return _commonest_spread(volume, chest, chest.body, (0.0, 120.0))
+
+
+def _commonest_spread(
+    volume: Volume, chest: Chest, region: Booleans, hu: tuple[float, float]
+) -> float | None:
+    low, high = hu
     planes = chest.lung_planes
     if planes is None:
         return None
     spread: list[npt.NDArray[np.float32]] = []
-    inner = ndimage.binary_erosion(chest.lungs, np.ones((1, 3, 3), dtype=bool))
+    inner = ndimage.binary_erosion(region, np.ones((1, 3, 3), dtype=bool))
     for plane, z in _spaced(chest, *planes):
         inside = chest.at_voxels(np.asarray(inner[plane]), volume.array.shape[1:])
         if inside.any():
-            spread.append(_local_sd(volume, z)[inside])
+            mean, deviation = _local(volume, z)
+            inside &= (mean > low) & (mean < high)
+            spread.append(deviation[inside])
     values = np.concatenate(spread) if spread else np.zeros(0, dtype=np.float32)
     return _commonest(values) if len(values) >= _LEAST_VOXELS else None
 
@@ -49,12 +69,15 @@ def noise_in_air(volume: Volume, chest: Chest) -> float | None:
     far = ndimage.binary_erosion(chest.outside_air, np.ones((1, 5, 5), dtype=bool))
     if np.count_nonzero(far) < _LEAST_BLOCKS:
         return None
+    lowest = float(volume.array.min())
+    cut_off = 0
     values: list[npt.NDArray[np.float32]] = []
     for plane, z in _spaced(chest, 0, chest.blocks.shape[0] - 1):
         inside = chest.at_voxels(np.asarray(far[plane]), volume.array.shape[1:])
-        values.append(volume.array[z][inside])
+        cut_off += int(np.count_nonzero(volume.array[z][inside] <= lowest))
+        values.append(at_noise_resolution(volume, z)[inside])
     found = np.concatenate(values)
-    if len(found) < _LEAST_VOXELS or np.mean(found <= found.min()) > _CUT_OFF_SHARE:
+    if len(found) < _LEAST_VOXELS or cut_off / len(found) > _CUT_OFF_SHARE:
         return None
     return robust_sd(found)
 
@@ -66,18 +89,20 @@ def _spaced(chest: Chest, low: int, high: int) -> list[tuple[int, int]]:
     return [(int(p), int(p) * fz + fz // 2) for p in planes]
 
 
-def _local_sd(volume: Volume, z: int) -> npt.NDArray[np.float32]:
+def _local(volume: Volume, z: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Mean and standard deviation in the window round each voxel of a slice."""
     _, sy, sx = volume.spacing_zyx_mm
     size = (2 * round(_WINDOW_MM / sx / 2) + 1, 2 * round(_WINDOW_MM / sy / 2) + 1)
-    # about the mean of lung, so that squares keep their precision in float32
-    plane = volume.array[z] + np.float32(850.0)
+    # in float64: the square of −1000 HU leaves float32 no room for a variance of 20
+    plane = at_noise_resolution(volume, z).astype(np.float64)
     mean = cv2.blur(plane, size)
     square = cv2.blur(plane * plane, size)
-    spread: npt.NDArray[np.float32] = np.sqrt(np.maximum(square - mean * mean, 0.0))
-    return spread
+    deviation = np.sqrt(np.maximum(square - mean * mean, 0.0))
+    return mean.astype(np.float32), deviation.astype(np.float32)
 
 
 def _commonest(values: npt.NDArray[np.float32]) -> float:
-    """Mode of a histogram of bins of 1 HU, smoothed over 5."""
-    counts = np.bincount(np.minimum(values, 400.0).astype(np.int64), minlength=401).astype(float)
-    return float(np.argmax(ndimage.uniform_filter1d(counts, 5))) + 0.5
+    """Mode of a histogram of bins of 0.5 HU, smoothed over 2.5."""
+    bins = np.minimum(values * 2.0, 400.0).astype(np.int64)
+    counts = np.bincount(bins, minlength=401).astype(float)
+    return float(np.argmax(ndimage.uniform_filter1d(counts, 5))) / 2.0 + 0.25

@@ -17,7 +17,7 @@ from metasight.volumes.chest import Chest, edge_of_view, find_aorta, find_chest
 from metasight.volumes.ct_limits import CtLimits, Limit, Verdict
 from metasight.volumes.ct_metal import metal_ml, streak_share
 from metasight.volumes.ct_motion import largest_jump_mm, widest_edge_mm
-from metasight.volumes.ct_noise import noise_in_air, noise_in_lung
+from metasight.volumes.ct_noise import noise_in_air, noise_in_lung, noise_in_tissue
 from metasight.volumes.kernels import sharpness
 from metasight.volumes.volume import Volume
 
@@ -177,6 +177,11 @@ def _of_noise(volume: Volume, chest: Chest, in_aorta: float | None) -> Iterator[
     yield _Value(
         name="noise_lung_hu", value=lung,
         said="too little lung" if lung is None else "commonest deviation in windows of 7 mm",
+    )  # fmt: skip
+    tissue = noise_in_tissue(volume, chest)
+    yield _Value(
+        name="noise_tissue_hu", value=tissue,
+        said="too little tissue" if tissue is None else "commonest deviation in windows of 7 mm",
     )  # fmt: skip
     yield _Value(
         name="noise_aorta_hu", value=in_aorta,
