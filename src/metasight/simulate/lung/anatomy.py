@@ -53,6 +53,7 @@ class Form(NamedTuple):
     lung_hu: float
     gravity_hu: float
     texture_hu: float
+    grain_hu: float
     blood_hu: float
     muscle_hu: float
     liver_hu: float
@@ -173,7 +174,7 @@ def draw_anatomy(rng: np.random.Generator, *, female: bool, contrast: bool) -> A
         rib_pitch=near(24, 0.04) * scale, rib_slope=near(66, 0.08),
         rib_phase=float(rng.uniform(0, 24)), vertebra=near(17, 0.05) * scale,
         lung_hu=float(np.clip(rng.normal(-872, 12), -900, -840)), gravity_hu=near(42, 0.25),
-        texture_hu=near(24, 0.15),
+        texture_hu=near(24, 0.15), grain_hu=near(75, 0.1),
         blood_hu=float(rng.uniform(150, 220)) if contrast else float(rng.uniform(38, 48)),
         muscle_hu=near(54, 0.06), liver_hu=near(60, 0.08), fissure_mm=near(0.7, 0.1),
     )  # fmt: skip

@@ -13,7 +13,7 @@ from metasight.simulate.lung.settings import LungSettings, ScanSettings
 _NAMES = ("North", "South", "East", "West")
 _MACHINES: tuple[tuple[Machine, KernelKind, float, float], ...] = (
     (Machine(manufacturer="SIEMENS", model="SOMATOM simulated", kernel="B30f", kvp=120, mas=110),
-     "soft", 1.5, 1.0),
+     "soft", 1.5, 1.3),
     (Machine(manufacturer="Philips", model="Brilliance simulated", kernel="D", kvp=120, mas=150),
      "standard", 1.25, 1.0),
     (Machine(manufacturer="GE MEDICAL SYSTEMS", model="LightSpeed simulated", kernel="STANDARD",

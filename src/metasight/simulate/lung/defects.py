@@ -12,6 +12,7 @@ from pydicom.dataset import FileDataset
 from metasight.simulate.lung.dicom import CtSeries, Study, ct_slice, save, write_ct
 from metasight.simulate.lung.phantom import SimulatedScan
 from metasight.simulate.lung.raster import Grid
+from metasight.simulate.lung.scanner import Scanner
 from metasight.simulate.lung.settings import ScanSettings
 
 Hu = npt.NDArray[np.int16]
@@ -26,7 +27,7 @@ HARMLESS = ("localizer in folder", "second reconstruction")
 DEFECTS = UNUSABLE + HARMLESS
 
 _THICK_MM = 7.0
-_NOISE = 5.0
+_NOISY_HU = 120.0  # in the middle of the body: a chest scanned at a tenth of its dose or less
 _CUT_MM = 30.0  # of lung beyond the field of view
 _MOTION_MM = 3.5
 _METAL_HU = 3071
@@ -37,7 +38,8 @@ def scan_with(defect: str, settings: ScanSettings) -> ScanSettings:
     if defect == "thick slices":
         return settings.model_copy(update={"interval_mm": _THICK_MM, "thickness_mm": _THICK_MM})
     if defect == "excessive noise":
-        return settings.model_copy(update={"noise": settings.noise * _NOISE})
+        scanner = Scanner(kernel=settings.kernel, slice_thickness_mm=settings.thickness_mm, noise=1)
+        return settings.model_copy(update={"noise": _NOISY_HU / scanner.noise_hu})
     return settings
 
 
@@ -99,7 +101,7 @@ def _with_metal(hu: Hu, grid: Grid, lungs: npt.NDArray[np.bool_], rng: np.random
     for k in range(low, high):
         waves = sum(np.cos(m * turn + rng.uniform(0, 6.28)) for m in (7, 12, 19, 26))
         streaks = 330.0 * waves / (1 + away / 60.0)
-        out[k] += np.where(hu[k] > -1000, streaks, 0.3 * streaks)
+        out[k] += np.where(hu[k] > -1000, streaks, 0.15 * streaks)
         out[k][away < 4.0] = _METAL_HU
     return np.round(np.clip(out, -1024, 3071)).astype(np.int16)
 

@@ -28,6 +28,11 @@ COARSE_FROM = (-180.0, -140.0, -60.0)
 COARSE_SHAPE = (84, 72, 91)
 """Its points in z, y, x: it holds every thorax that `draw_anatomy` draws."""
 
+GRAIN_MM = 1.3
+"""Spacing of the tile of fine grain; it repeats every 83 mm."""
+
+GRAIN_SHAPE = (64, 64, 64)
+
 _jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
@@ -44,6 +49,23 @@ def interpolated(grid, x, y, z):  # type: ignore[no-untyped-def]
     ) * b
     high = (grid[i + 1, j, k] * (1 - c) + grid[i + 1, j, k + 1] * c) * (1 - b) + (
         grid[i + 1, j + 1, k] * (1 - c) + grid[i + 1, j + 1, k + 1] * c
+    ) * b
+    return low * (1 - a) + high * a
+
+
+@_jit
+def tiled(tile, x, y, z):  # type: ignore[no-untyped-def]
+    """Value of the tile of fine grain at a point."""
+    fx, fy, fz = (x + 1000.0) / GRAIN_MM, (y + 1000.0) / GRAIN_MM, (z + 1000.0) / GRAIN_MM
+    i, j, k = int(fz), int(fy), int(fx)
+    a, b, c = fz - i, fy - j, fx - k
+    i, j, k = i & 63, j & 63, k & 63
+    p, q, r = (i + 1) & 63, (j + 1) & 63, (k + 1) & 63
+    low = (tile[i, j, k] * (1 - c) + tile[i, j, r] * c) * (1 - b) + (
+        tile[i, q, k] * (1 - c) + tile[i, q, r] * c
+    ) * b
+    high = (tile[p, j, k] * (1 - c) + tile[p, j, r] * c) * (1 - b) + (
+        tile[p, q, k] * (1 - c) + tile[p, q, r] * c
     ) * b
     return low * (1 - a) + high * a
 

@@ -22,6 +22,7 @@ from metasight.simulate.lung.forms import (
     lobe_at,
     lung_level,
     radial,
+    tiled,
     tube_level,
 )
 
@@ -295,7 +296,7 @@ def _lung_hu(form, coarse, fine, x, y, z):  # type: ignore[no-untyped-def]
 
 
 @_jit
-def paint_tissue(form, mediastinum, coarse, fine, zs, ys, xs, voxel, hu, labels):  # type: ignore[no-untyped-def]
+def paint_tissue(form, mediastinum, coarse, fine, grain, zs, ys, xs, voxel, hu, labels):  # type: ignore[no-untyped-def]
     """Fill ``hu`` and ``labels`` with everything but tubes and lesions."""
     for i in range(len(zs)):
         z = zs[i]
@@ -317,7 +318,8 @@ def paint_tissue(form, mediastinum, coarse, fine, zs, ys, xs, voxel, hu, labels)
                 value = 0.0
                 label = AIR
                 if part > 0:
-                    value = part * _lung_hu(form, smooth, ripple, x, y, z)
+                    value = part * (_lung_hu(form, smooth, ripple, x, y, z)
+                                    + form.grain_hu * tiled(grain, x, y, z))  # fmt: skip
                     label = beyond_fissures(form, x, y, z)
                     if label < 0:
                         gap = fissure_level(form, x, y, z) - 0.5 * form.fissure_mm
@@ -395,11 +397,11 @@ def paint_tubes(
 
 
 def paint_body(
-    form: Form, mediastinum: Image, coarse: Image, fine: Image, grid: Grid
+    form: Form, mediastinum: Image, coarse: Image, fine: Image, grain: Image, grid: Grid
 ) -> tuple[Image, Labels]:
     """CT numbers and labels of a grid, without tubes and lesions."""
     hu = np.empty(grid.shape, dtype=np.float32)
     labels = np.empty(grid.shape, dtype=np.uint8)
     voxel = float(np.prod(grid.spacing_mm)) ** (1 / 3)
-    paint_tissue(form, mediastinum, coarse, fine, *grid.axes(), voxel, hu, labels)
+    paint_tissue(form, mediastinum, coarse, fine, grain, *grid.axes(), voxel, hu, labels)
     return hu, labels

@@ -179,7 +179,7 @@ def _local(picture: Image) -> Image:
     small = picture[::8, ::8]
     tissue = np.clip((small + 1000) / 1000, 0, 1.2)
     smooth = ndimage.gaussian_filter(tissue, 4.0, mode="nearest")
-    local = 0.55 + 0.6 * smooth
+    local = 0.5 + 0.72 * smooth
     big = np.repeat(np.repeat(local, 8, axis=0), 8, axis=1)
     big = ndimage.uniform_filter(big, 8)
     return np.asarray(big[: picture.shape[0], : picture.shape[1]], dtype=np.float32)

@@ -102,7 +102,7 @@ class ScanSettings(_Part):
     interval_mm: float = Field(default=1.5, ge=0.5, le=10)
     thickness_mm: float = Field(default=1.5, ge=0.5, le=10)
     kernel: KernelKind = "standard"
-    noise: float = Field(default=1.0, ge=0, le=10)
+    noise: float = Field(default=1.0, ge=0, le=30)
     width_mm: float = Field(default=324.0, ge=290, le=500)
     depth_mm: float = Field(default=240.0, ge=225, le=500)
     contrast: bool = False

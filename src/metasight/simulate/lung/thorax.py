@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from metasight.errors import VolumeError
 from metasight.simulate.lung.anatomy import Anatomy, Tubes, draw_anatomy
-from metasight.simulate.lung.fields import unevenness
+from metasight.simulate.lung.fields import grain, unevenness
 from metasight.simulate.lung.forms import interpolated_at, levels_at, mediastinum_grid
 from metasight.simulate.lung.nodule import (
     Nodule,
@@ -60,8 +60,8 @@ class Thorax:
         Its level on the coarse grid.
     vessels, airways
         Trees within the lungs (airways: the lumen).
-    coarse, fine
-        Unevenness of tissue.
+    coarse, fine, grain
+        Unevenness of tissue, 9 mm, 2.6 mm and about 1 mm across.
     nodule
         Its lesion, or ``None``.
     """
@@ -72,6 +72,7 @@ class Thorax:
     airways: Tubes
     coarse: Image
     fine: Image
+    grain: Image
     nodule: Nodule | None
 
     @property
@@ -133,7 +134,7 @@ class Thorax:
     def painted(self, grid: Grid) -> tuple[Image, Labels]:
         """CT numbers (no blur, no noise) and labels of `metasight.simulate.lung.raster`."""
         a = self.anatomy
-        hu, labels = paint_body(a.form, self.mediastinum, self.coarse, self.fine, grid)
+        hu, labels = paint_body(a.form, self.mediastinum, self.coarse, self.fine, self.grain, grid)
         for tubes, label in ((a.cava, VESSEL), (a.pulmonary, VESSEL), (a.aorta, AORTA)):
             paint_tubes(tubes, grid, hu, labels, value_hu=a.form.blood_hu, over=True, label=label)
         paint_tubes(a.oesophagus, grid, hu, labels, value_hu=34.0, over=True, label=OESOPHAGUS)
@@ -221,12 +222,12 @@ def draw_thorax(settings: ThoraxSettings, rng: np.random.Generator) -> Thorax:
     mediastinum = mediastinum_grid(anatomy)
     vessels, airways = grow(anatomy, mediastinum, rng, ends=settings.vessel_ends,
                             leaf_radius_mm=settings.vessel_leaf_mm)  # fmt: skip
-    coarse, fine = unevenness(rng, 9.0), unevenness(rng, 2.6)
+    coarse, fine, small = unevenness(rng, 9.0), unevenness(rng, 2.6), grain(rng)
     nodule = None
     if settings.nodule is not None:
         nodule = _placed(settings.nodule, anatomy, mediastinum, vessels, rng)
     return Thorax(anatomy=anatomy, mediastinum=mediastinum, vessels=vessels, airways=airways,
-                  coarse=coarse, fine=fine, nodule=nodule)  # fmt: skip
+                  coarse=coarse, fine=fine, grain=small, nodule=nodule)  # fmt: skip
 
 
 def _placed(
