@@ -7,7 +7,10 @@ a frame. A file that is no image, or an image that has no place in space, is not
 
 from __future__ import annotations
 
+import struct
 import warnings
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +34,11 @@ _TAGS = [
     "FrameOfReferenceUID", "LossyImageCompression", "CorrectedImage", "Units", "SeriesNumber",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
+
+
+# what pydicom and zipfile raise on bytes that make no sense; their texts may quote a file's name
+_DAMAGE = (EOFError, ValueError, KeyError, OSError, AttributeError, NotImplementedError,
+           struct.error, zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +175,7 @@ def read_dataset(
             )
     except InvalidDicomError:
         return NotASlice(item=item, reason="not DICOM")
-    except (EOFError, ValueError, KeyError, OSError, AttributeError, NotImplementedError) as error:
+    except _DAMAGE as error:
         raise VolumeError(
             "a DICOM file is damaged", where=str(item), value=type(error).__name__,
             remedy="Copy or export it again, or take it out of the folder",

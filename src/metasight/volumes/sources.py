@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ class Item:
             return archive.open(self.member)
         except (RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
             raise VolumeError(
-                "an archive's member cannot be opened", where=str(self), value=str(error),
+                "an archive's member cannot be opened", where=str(self), value=type(error).__name__,
                 remedy="Give a zip archive without a password",
             ) from error  # fmt: skip
 
@@ -72,7 +73,7 @@ class Item:
         try:
             with self.open() as file:
                 return io.BytesIO(file.read(MAX_FILE_BYTES + 1))
-        except (zipfile.BadZipFile, EOFError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise VolumeError(
                 "the archive is damaged", where=str(self), remedy="Copy or export it again"
             ) from error

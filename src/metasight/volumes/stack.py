@@ -152,8 +152,7 @@ def _without_copies(
 
 def _places(along: Floats) -> tuple[tuple[int, ...], float]:
     gaps = np.diff(along)
-    # the lower median: with two gaps, one of them doubled, the step is the smaller
-    step = float(np.sort(gaps)[(len(gaps) - 1) // 2])
+    step = float(gaps.min())  # every other slice may be missing: the usual gap is no step then
     count = np.rint(gaps / step)
     last = float(count.sum())
     if last >= 1:
@@ -163,7 +162,7 @@ def _places(along: Floats) -> tuple[tuple[int, ...], float]:
     if count.min() < 1 or abs(gaps[worst] - count[worst] * step) > UNEVEN_SHARE * step:
         raise VolumeError(
             "slices are unevenly spaced", where=f"{along[worst] - along[0]:.1f} mm into the stack",
-            value=f"{gaps.min():.2f} to {gaps.max():.2f} mm, usual {step:.2f} mm",
+            value=f"{gaps.min():.2f} to {gaps.max():.2f} mm, usual {np.median(gaps):.2f} mm",
             remedy="Give a reconstruction with one slice distance",
         )  # fmt: skip
     places = np.concatenate([[0], np.cumsum(count)]).astype(int)
