@@ -10,7 +10,7 @@ from metasight.errors import VolumeError
 from metasight.simulate.lung.phantom import SimulatedScan, draw_phantom
 from metasight.simulate.lung.settings import NoduleSettings, ScanSettings, ThoraxSettings
 
-COARSE = ScanSettings(pixel_mm=1.6, interval_mm=3.0, thickness_mm=3.0, noise=0.5)
+COARSE = ScanSettings(pixel_mm=1.6, interval_mm=2.0, thickness_mm=2.0, noise=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,8 @@ def test_two_lungs_of_five_lobes_inside_the_field(whole: SimulatedScan) -> None:
 
 
 def test_airways_are_one_tube_that_reaches_both_lungs(whole: SimulatedScan) -> None:
-    fine = draw_phantom(ThoraxSettings(scan=ScanSettings(noise=0)), 3)
+    scan = ScanSettings(noise=0, pixel_mm=1.2, interval_mm=2.0, thickness_mm=2.0)
+    fine = draw_phantom(ThoraxSettings(scan=scan), 3)
     parts, _ = ndimage.label(fine.airway, np.ones((3, 3, 3)))
     sizes = np.bincount(parts.ravel())[1:]
     assert sizes.max() / sizes.sum() > 0.97

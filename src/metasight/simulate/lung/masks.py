@@ -117,7 +117,7 @@ def write_nifti(path: Path, mask: npt.NDArray[np.bool_], grid: Grid) -> None:
     image = sitk.GetImageFromArray(mask.astype(np.uint8))
     image.SetSpacing([float(v) for v in grid.spacing_mm[::-1]])
     image.SetOrigin([float(v) for v in grid.origin_mm])
-    image.SetMetaData("descrip", "simulated by metasight")
+    image.SetMetaData("ITK_FileNotes", "simulated by metasight")
     sitk.WriteImage(image, str(path), useCompression=True)
 
 

@@ -67,6 +67,8 @@ class Shape:
         """Distance along the ray from the surface at ``(…, 3)`` points, mm, negative inside."""
         away = points - np.array(self.centre_mm)
         length = np.sqrt((away**2).sum(axis=-1))
+        # at the very centre any direction will do
+        away = np.where(length[..., None] < 1e-9, np.array([1e-9, 0.0, 0.0]), away)
         unit = away / np.maximum(length, 1e-9)[..., None]
         return np.asarray(length - self.radius(unit), dtype=np.float64)
 

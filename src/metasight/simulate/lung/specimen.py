@@ -205,6 +205,7 @@ def _write_labels(path: Path, scan: SimulatedScan) -> None:
     image = sitk.GetImageFromArray(scan.labels)
     image.SetSpacing([float(v) for v in scan.grid.spacing_mm[::-1]])
     image.SetOrigin([float(v) for v in scan.grid.origin_mm])
+    image.SetMetaData("ITK_FileNotes", "simulated by metasight")
     sitk.WriteImage(image, str(path), useCompression=True)
 
 
