@@ -19,7 +19,7 @@ from metasight.simulate.lung.settings import LungSettings, read_settings
 from metasight.simulate.lung.specimen import nodule_of, plan_of
 from metasight.study import read_study
 
-SMALL = LungSettings(patients=2, pixel_mm=2.0, pet_fraction=1.0, click_fraction=0.4)
+SMALL = LungSettings(patients=2, pixel_mm=2.0, pet_fraction=0.5, centres=1)
 
 
 def digest(folder: Path) -> dict[str, str]:

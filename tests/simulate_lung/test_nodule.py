@@ -26,22 +26,22 @@ def test_an_ellipsoid_has_its_known_sizes() -> None:
     assert shape.longest_in_plane(0) == pytest.approx(14, rel=0.005)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("lobulated", [False, True])
 def test_drawn_shapes_agree_with_dense_voxels(seed: int, *, lobulated: bool) -> None:
     rng = np.random.default_rng(seed)
     shape = draw_shape(rng, centre_mm=np.zeros(3), longest_mm=16, lobulated=lobulated)
-    line = np.arange(-10, 10.1, 0.25)
+    line = np.arange(-10, 10.1, 0.4)
     points = np.stack(np.meshgrid(line, line, line, indexing="ij"), axis=-1)
     inside = shape.level(points) < 0
-    assert inside.sum() * 0.25**3 == pytest.approx(shape.volume_mm3, rel=0.01)
+    assert inside.sum() * 0.4**3 == pytest.approx(shape.volume_mm3, rel=0.015)
     by_slice = []
     for k in range(len(line)):
-        found = np.argwhere(inside[:, :, k]) * 0.25
+        found = np.argwhere(inside[:, :, k]) * 0.4
         if len(found) > 3:
-            edge = found[:: max(1, len(found) // 900)]
+            edge = found[:: max(1, len(found) // 400)]
             by_slice.append(np.sqrt(((found[:, None] - edge[None]) ** 2).sum(-1)).max())
-    assert max(by_slice) == pytest.approx(shape.longest_in_plane(2), abs=0.4)
+    assert max(by_slice) == pytest.approx(shape.longest_in_plane(2), abs=0.6)
     assert shape.longest_mm == pytest.approx(16, abs=0.02)
 
 

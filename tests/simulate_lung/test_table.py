@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tomllib
 from importlib import resources
 
@@ -26,8 +27,9 @@ NULL = SETTINGS.model_copy(
 )
 
 
+@functools.cache
 def large(settings: LungSettings, **change: object) -> SimulatedNodalTable:
-    return simulate_nodal_table(settings.model_copy(update={"patients": 20_000, **change}), 5)
+    return simulate_nodal_table(settings.model_copy(update={"patients": 15_000, **change}), 5)
 
 
 def test_the_same_seed_is_the_same_cohort() -> None:
