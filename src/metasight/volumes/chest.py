@@ -5,8 +5,9 @@ elsewhere. Everything is found on blocks of about 2.5 mm, whose mean is nearly f
 
 * field of view: what the scanner reconstructed; outside, every slice holds the same constant;
 * gas: blocks below −400 HU, half-way from lung to tissue;
-* lungs: pieces of gas of at least 50 ml that are lighter than tissue and denser than air (their
-  usual value lies between −950 and −500 HU; gas in bowel or round the body is −1000);
+* lungs: pieces of gas of at least 50 ml that are lighter than tissue and denser than air (the
+  usual value inside them lies 50 to 500 HU above the scan's air; gas in bowel or round the body
+  is air) and lie between parts of the body (air under a couch can read as lung);
 * outside air: pieces of gas with the value of air that reach the edge of the field of view;
 * body: what is neither, largest piece;
 * aorta: see :func:`find_aorta`.
@@ -21,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from metasight.volumes.hounsfield import AIR_HU
 from metasight.volumes.volume import Volume
 
 Booleans = npt.NDArray[np.bool_]
@@ -31,6 +33,7 @@ NOISE_SIGMA_MM = 1.0
 _GAS_HU = -400.0
 _LUNG_HU = (-950.0, -500.0)
 _LUNG_ML = 50.0
+_ENCLOSED_SHARE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,17 +98,38 @@ def find_chest(volume: Volume) -> Chest:
     index = np.arange(1, n + 1)
     ml = np.bincount(pieces.ravel(), minlength=n + 1)[1:] * float(np.prod(block_mm)) / 1000.0
     large = index[ml >= _LUNG_ML]
-    usual = ndimage.median(blocks, pieces, large) if len(large) else []
-    low, high = _LUNG_HU
-    lung = [int(i) for i, hu in zip(large, usual, strict=True) if low <= hu <= high]
-    air = [int(i) for i, hu in zip(large, usual, strict=True) if hu < low]
+    usual = _usual_inside(blocks, pieces, gas, large)
+    # measured from this scan's own air, so that a scan whose offset is wrong shows that it is
+    shift = float(np.percentile(blocks[gas], 2.0)) - AIR_HU if gas.any() else 0.0
+    low, high = (hu + shift for hu in _LUNG_HU)
+    body = _largest(~gas & view)
+    enclosed = _between(body)
+    lung = [
+        i
+        for i, hu in usual.items()
+        if low <= hu <= high and np.mean(enclosed[pieces == i]) > _ENCLOSED_SHARE
+    ]
+    air = [i for i, hu in usual.items() if hu < low]
     lungs = np.isin(pieces, lung)
     outside = np.isin(pieces, _reaching_edge(pieces, air, view))
-    body = _largest(~gas & view)
     return Chest(
         blocks=blocks, factor=(fz, fy, fx), block_mm=block_mm, view=view, body=body,
         lungs=lungs, outside_air=outside,
     )  # fmt: skip
+
+
+def _usual_inside(
+    blocks: Floats32, pieces: npt.NDArray[np.int32], gas: Booleans, wanted: npt.NDArray[np.int64]
+) -> dict[int, float]:
+    """Median of each wanted piece's blocks that have gas on all sides.
+
+    Blocks on a border are half tissue: a thin rim of air along the skin would read as lung.
+    Pieces without an inside are left out.
+    """
+    inside = np.where(ndimage.binary_erosion(gas, border_value=1), pieces, 0)
+    there = np.intersect1d(wanted, inside)
+    medians = ndimage.median(blocks, inside, there) if len(there) else []
+    return {int(i): float(hu) for i, hu in zip(there, medians, strict=True)}
 
 
 def edge_of_view(view: Booleans) -> Booleans:
@@ -143,6 +167,16 @@ def _field_of_view(voxels: Floats32, factor: tuple[int, int]) -> Booleans:
     return view if view.mean() > 0.5 else np.ones_like(view)
 
 
+def _between(body: Booleans) -> Booleans:
+    """Blocks with body on both sides, along the rows or along the columns of their plane."""
+    between = np.zeros_like(body)
+    for axis in (1, 2):
+        before = np.logical_or.accumulate(body, axis=axis)
+        after = np.flip(np.logical_or.accumulate(np.flip(body, axis), axis=axis), axis)
+        between |= before & after
+    return between
+
+
 def _reaching_edge(pieces: npt.NDArray[np.int32], wanted: list[int], view: Booleans) -> list[int]:
     at_edge = np.unique(pieces[:, edge_of_view(view)])
     return sorted(set(wanted) & {int(i) for i in at_edge})
@@ -169,7 +203,7 @@ class Aorta:
         Median over the discs of their mean.
     noise_hu
         Median over the discs of the robust standard deviation of their voxels, at the resolution
-        of :func:`at_noise_resolution`.
+        of :func:`at_noise_resolution`; a little low, as the most even discs were chosen.
     """
 
     centres: npt.NDArray[np.int64]

@@ -20,6 +20,7 @@ _SLICES = 16
 _LEAST_VOXELS = 2000
 _LEAST_BLOCKS = 60
 _CUT_OFF_SHARE = 0.02
+_MOST_HU = 200.0
 
 
 def noise_in_lung(volume: Volume, chest: Chest) -> float | None:
@@ -57,7 +58,7 @@ def _commonest_spread(
             inside &= (mean > low) & (mean < high)
             spread.append(deviation[inside])
     values = np.concatenate(spread) if spread else np.zeros(0, dtype=np.float32)
-    return _commonest(values) if len(values) >= _LEAST_VOXELS else None
+    return _commonest(values)
 
 
 def noise_in_air(volume: Volume, chest: Chest) -> float | None:
@@ -101,8 +102,10 @@ def _local(volume: Volume, z: int) -> tuple[npt.NDArray[np.float32], npt.NDArray
     return mean.astype(np.float32), deviation.astype(np.float32)
 
 
-def _commonest(values: npt.NDArray[np.float32]) -> float:
-    """Mode of a histogram of bins of 0.5 HU, smoothed over 2.5."""
-    bins = np.minimum(values * 2.0, 400.0).astype(np.int64)
-    counts = np.bincount(bins, minlength=401).astype(float)
+def _commonest(values: npt.NDArray[np.float32]) -> float | None:
+    """Mode of a histogram of bins of 0.5 HU up to 200, smoothed over 2.5; None if too few."""
+    bins = (values[values < _MOST_HU] * 2.0).astype(np.int64)
+    if len(bins) < _LEAST_VOXELS:
+        return None
+    counts = np.bincount(bins, minlength=int(2 * _MOST_HU)).astype(float)
     return float(np.argmax(ndimage.uniform_filter1d(counts, 5))) / 2.0 + 0.25

@@ -210,7 +210,7 @@ def _of_coverage(chest: Chest) -> Iterator[_Value]:
     z, y, x = chest.block_mm
     area = chest.lungs.sum(axis=(1, 2)) * y * x / 100.0
     yield _Value(name="lung_volume_ml", value=float(chest.lungs.sum()) * chest.block_ml,
-                 said="gas between −950 and −500 HU, airways too")  # fmt: skip
+                 said="gas denser than air, airways too")  # fmt: skip
     planes = chest.lung_planes
     height = 0.0 if planes is None else (planes[1] - planes[0] + 1) * z
     yield _Value(name="lung_height_mm", value=height, said="slices with 10 cm² of lung")
