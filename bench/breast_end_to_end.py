@@ -1,6 +1,6 @@
 """From pixels to the increment over clinical data, on simulated studies whose truth is known.
 
-    python bench/breast_end_to_end.py WORK [--replicates 3] [--patients 48] [--null]
+    python bench/breast_end_to_end.py WORK [--replicates 3] [--patients 48] [--steps 1000] [--null]
 
 Each replicate simulates slides, tables and outcome, runs the study (check, align, train, paint,
 measure, fit, judge) and prints the increment in C with its interval beside the oracle's, and how
@@ -37,7 +37,7 @@ inner_folds = 3
 """
 
 
-def replicate(folder: Path, settings: BreastSettings, seed: int) -> None:
+def replicate(folder: Path, settings: BreastSettings, seed: int, steps: int) -> None:
     """Simulate, run, print."""
     simulate_breast(folder, settings, seed, jobs=2, progress=Silent())
     path = folder / "study.toml"
@@ -45,7 +45,9 @@ def replicate(folder: Path, settings: BreastSettings, seed: int) -> None:
     text = text[: text.index("[[model]]")] + MODELS
     for old in ('"clinical + spatial"', '"clinical + maps + slides"'):
         text = text.replace(f"headline_model = {old}", 'headline_model = "clinical + maps"')
-    path.write_text(text, "utf-8")
+    if "steps = 400" not in text:
+        raise SystemExit("the simulated study's own steps of training are others now")
+    path.write_text(text.replace("steps = 400", f"steps = {steps}"), "utf-8")
     study = read_study(folder)
     pipeline.run(study, scheduler="local", progress=Silent())
     store = Store(study.store)
@@ -84,6 +86,7 @@ def main() -> None:
     parser.add_argument("--replicates", type=int, default=3)
     parser.add_argument("--patients", type=int, default=48)
     parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=1000, help="of a generator's training")
     parser.add_argument("--null", action="store_true")
     asked = parser.parse_args()
     settings = BreastSettings(
@@ -95,7 +98,7 @@ def main() -> None:
         settings = settings.model_copy(update={"effects": none})
     for number in range(asked.first, asked.first + asked.replicates):
         name = f"{'null' if asked.null else 'effect'}-{asked.patients}-{number}"
-        replicate(asked.work / name, settings, number)
+        replicate(asked.work / name, settings, number, asked.steps)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,8 @@ class GeneratorSettings:
         need about as many; rounds over the tiles would give the small one too few.
     round_steps, patience
         Steps between two looks at the held-out patients (and two checkpoints), and how many looks
-        without a better loss end training.
+        without a better loss end training. Much is learnt only when steps become small, towards
+        the end: patience is long.
     batch
         Tiles that are seen at once.
     learning_rate, weight_decay
@@ -98,7 +99,7 @@ class GeneratorSettings:
     members: int = 1
     steps: int = 1000
     round_steps: int = 50
-    patience: int = 8
+    patience: int = 20
     batch: int = 4
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3

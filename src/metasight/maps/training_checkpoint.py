@@ -21,6 +21,7 @@ from metasight.errors import MarkerError
 from metasight.maps.network import DensityNetwork
 
 NAME = "checkpoint.safetensors"
+_NETWORKS = ("network", "averaged")
 _ADAM = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -60,7 +61,7 @@ class Progressed:
 def save_checkpoint(
     folder: Path,
     progressed: Progressed,
-    network: DensityNetwork,
+    networks: tuple[DensityNetwork, DensityNetwork],
     optimiser: torch.optim.Optimizer,
     kept: dict[str, Tensor],
 ) -> None:
@@ -72,12 +73,16 @@ def save_checkpoint(
         Of the generator.
     progressed
         How far it is.
-    network, optimiser
-        As they are after the last round.
+    networks, optimiser
+        The network, its running average, and the optimiser after the last round.
     kept
         Name → tensor: the best state so far, and the members that are done.
     """
-    tensors = {f"network.{n}": t for n, t in network.state_dict().items()}
+    tensors = {
+        f"{name}.{n}": t
+        for name, network in zip(_NETWORKS, networks, strict=True)
+        for n, t in network.state_dict().items()
+    }
     for number, state in optimiser.state_dict()["state"].items():
         tensors |= {f"adam.{number}.{part}": state[part] for part in _ADAM}
     tensors |= {f"kept.{n}": t for n, t in kept.items()}
@@ -129,12 +134,15 @@ def load_checkpoint(
 
 
 def restore(
-    tensors: dict[str, Tensor], network: DensityNetwork, optimiser: torch.optim.Optimizer
+    tensors: dict[str, Tensor],
+    network: DensityNetwork,
+    averaged: DensityNetwork,
+    optimiser: torch.optim.Optimizer,
 ) -> None:
     """Put the tensors of a checkpoint back."""
-    network.load_state_dict(
-        {n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")}
-    )
+    for name, into in zip(_NETWORKS, (network, averaged), strict=True):
+        own = {n: t for n, t in tensors.items() if n.startswith(f"{name}.")}
+        into.load_state_dict({n.removeprefix(f"{name}."): t for n, t in own.items()})
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("adam."):
