@@ -135,32 +135,49 @@ def figures(scan: Scan) -> None:
     )
 
 
+NODULES = (
+    NoduleSettings(diameter_mm=18, solid_diameter_mm=18),
+    NoduleSettings(diameter_mm=24, solid_diameter_mm=24, margin="spiculated", pleura="tag"),
+    NoduleSettings(diameter_mm=22, solid_diameter_mm=12, margin="lobulated", vessel=True),
+    NoduleSettings(diameter_mm=16, solid_diameter_mm=0),
+)
+
+
 def picture(path: Path) -> None:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
     lidc = real("LIDC-IDRI-0314")
     scan = ScanSettings(pixel_mm=0.78, interval_mm=1.0, thickness_mm=1.0, width_mm=350,
-                        depth_mm=260)  # fmt: skip
-    drawn = [simulated("simulated", seed, scan, female=seed == 5) for seed in (5, 8)]
-    fig, axes = plt.subplots(3, 4, figsize=(11, 7.2), dpi=72)
+                        depth_mm=262)  # fmt: skip
+    one, two = (simulated("simulated", seed, scan, female=seed == 5) for seed in (5, 8))
+    fig, axes = plt.subplots(4, 4, figsize=(11, 9.2), dpi=62)
     for k, z in enumerate((10, 22, 33, 22)):
         show(axes[0, k], lidc.hu[z, 100:433, 55:503], soft=k == 3)
-    axes[0, 0].set_title("LIDC-IDRI-0314 (CC BY 3.0)", fontsize=9, loc="left")
-    for row, one in enumerate(drawn, start=1):
-        n = len(one.hu)
-        for k, t in enumerate((0.42, 0.52, 0.60)):
-            show(axes[row, k], one.hu[int(t * n)], soft=False)
-        show(axes[row, 3], one.hu[::-1, 150] if row == 1 else one.hu[int(0.5 * n)], soft=row == 2)
-        axes[row, 0].set_title(f"simulated {row}", fontsize=9, loc="left")
+    for k, t in enumerate((0.42, 0.52, 0.60, 0.52)):
+        show(axes[1, k], one.hu[int(t * len(one.hu))], soft=k == 3)
+    show(axes[2, 0], two.hu[::-1, 150], soft=False, aspect=1 / 0.78)
+    show(axes[2, 1], two.hu[::-1, :, 120], soft=False, aspect=1 / 0.78)
+    show(axes[2, 2], two.hu[::-1, 150], soft=True, aspect=1 / 0.78)
+    show(axes[2, 3], two.hu[int(0.5 * len(two.hu))], soft=True)
+    for k, nodule in enumerate(NODULES):
+        crop = draw_phantom(ThoraxSettings(scan=scan, nodule=nodule), 11 + k, crop_mm=70)
+        middle = np.argwhere(crop.lesion_mask)[:, 0].mean()
+        show(axes[3, k], crop.ct_hu[int(middle)], soft=False)
+    titles = (
+        "real: LIDC-IDRI-0314 (CC BY 3.0)", "simulated", "simulated, another patient",
+        "simulated lesions: solid, spiculated with a tag, part-solid, ground glass",
+    )  # fmt: skip
+    for row, title in enumerate(titles):
+        axes[row, 0].set_title(title, fontsize=9, loc="left")
     fig.tight_layout(pad=0.3)
     fig.savefig(path)
     plt.close(fig)
 
 
-def show(axis: object, image: np.ndarray, *, soft: bool) -> None:
+def show(axis: object, image: np.ndarray, *, soft: bool, aspect: float = 1.0) -> None:
     low, high = (-160, 240) if soft else (-1350, 150)
-    axis.imshow(image, cmap="gray", vmin=low, vmax=high)  # type: ignore[attr-defined]
+    axis.imshow(image, cmap="gray", vmin=low, vmax=high, aspect=aspect)  # type: ignore[attr-defined]
     axis.axis("off")  # type: ignore[attr-defined]
 
 

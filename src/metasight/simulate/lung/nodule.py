@@ -208,12 +208,12 @@ def draw_shape(
     """A body whose longest diameter is the one asked for, to 0.1 %."""
     q, _ = np.linalg.qr(rng.standard_normal((3, 3)))
     second, third = np.sort(rng.uniform(0.68, 0.97, 2))[::-1]
-    n = int(rng.integers(4, 8)) if lobulated else 2
-    low, high = (0.08, 0.20) if lobulated else (-0.03, 0.04)
+    n = int(rng.integers(6, 11)) if lobulated else 2
+    low, high = (0.14, 0.28) if lobulated else (-0.03, 0.04)
     toward = rng.standard_normal((n, 3))
     toward /= np.linalg.norm(toward, axis=1, keepdims=True)
     heights = rng.uniform(low, high, n)
-    widths = rng.uniform(0.05, 0.14, n) if lobulated else np.full(n, 0.4)
+    widths = rng.uniform(0.04, 0.09, n) if lobulated else np.full(n, 0.4)
     bumps = np.column_stack([toward, heights, widths])
     centre = tuple(float(v) for v in centre_mm)
     shape = Shape(centre_mm=centre, half_axes_mm=(1.0, second, third), turn=q, bumps=bumps)  # type: ignore[arg-type]
@@ -267,22 +267,23 @@ def draw_spicules(
     whole
         The body.
     spiculated
-        With 14 to 26 spicules of 3–9 mm, at most half the body's longest diameter.
+        With 50 to 90 spicules, of which a slice shows some eight, of 5–12 mm, at most 0.6 of the
+        body's longest diameter.
     pleura_mm, vessel_mm
         Where a pleural tag and a vessel end, x, y, z; ``None`` without.
     """
     ends, radii = [], []
     centre = np.array(whole.centre_mm)
     if spiculated:
-        toward = rng.standard_normal((int(rng.integers(14, 27)), 3))
+        toward = rng.standard_normal((int(rng.integers(50, 91)), 3))
         toward /= np.linalg.norm(toward, axis=1, keepdims=True)
-        length = np.minimum(rng.uniform(3, 9, len(toward)), 0.5 * whole.longest_mm)
+        length = np.minimum(rng.uniform(5, 12, len(toward)), 0.6 * whole.longest_mm)
         r = whole.radius(toward)
         bend = toward + 0.15 * rng.standard_normal(toward.shape)
         start = centre + toward * (0.9 * r)[:, None]
         ends.append(np.hstack([start, start + bend * (length + 0.1 * r)[:, None]]))
-        radii.append(np.column_stack([rng.uniform(1.0, 1.5, len(toward)),
-                                      np.full(len(toward), 0.3)]))  # fmt: skip
+        radii.append(np.column_stack([rng.uniform(1.1, 1.7, len(toward)),
+                                      np.full(len(toward), 0.55)]))  # fmt: skip
     for end, width in ((pleura_mm, 0.5), (vessel_mm, 1.1)):
         if end is None:
             continue

@@ -21,7 +21,7 @@ MURRAY = 2.85
 
 _FREE_OF_PLEURA_MM = 2.5
 _FREE_OF_FISSURE_MM = 2.0
-_AIRWAY_LEAVES = 7  # a branch that serves fewer has no airway that CT shows
+_AIRWAY_LEAVES = 24  # a branch that serves fewer has no airway that CT shows
 
 
 @_jit
