@@ -52,6 +52,8 @@ class Chest:
         (y, x) blocks that were reconstructed.
     body, lungs, outside_air
         (z, y, x) see the module.
+    within
+        (z, y, x) body, and what has body on both sides along a row or column.
     """
 
     blocks: Floats32
@@ -59,6 +61,7 @@ class Chest:
     block_mm: tuple[float, float, float]
     view: Booleans
     body: Booleans
+    within: Booleans
     lungs: Booleans
     outside_air: Booleans
 
@@ -114,7 +117,7 @@ def find_chest(volume: Volume) -> Chest:
     outside = np.isin(pieces, _reaching_edge(pieces, air, view))
     return Chest(
         blocks=blocks, factor=(fz, fy, fx), block_mm=block_mm, view=view, body=body,
-        lungs=lungs, outside_air=outside,
+        within=enclosed, lungs=lungs, outside_air=outside,
     )  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def _metal_by_slice(volume: Volume, chest: Chest) -> Floats:
     fz = chest.factor[0]
     planes = chest.lung_planes or (0, chest.blocks.shape[0] - 1)
     found = np.zeros(volume.array.shape[0])
-    near = ndimage.binary_dilation(chest.body, np.ones((1, 3, 3), dtype=bool))
+    near = ndimage.binary_dilation(chest.within, np.ones((1, 3, 3), dtype=bool))
     for plane in range(planes[0], planes[1] + 1):
         for z in range(plane * fz, min((plane + 1) * fz, volume.array.shape[0])):
             bright = volume.array[z] >= METAL_HU

@@ -10,7 +10,7 @@ thinnest slices; it says so, and why each other series was left.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -202,8 +202,9 @@ def _key(header: SliceHeader) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _by(headers: Iterable[SliceHeader], key: object) -> list[list[SliceHeader]]:
-    assert callable(key)  # noqa: S101 (for the type checker)
+def _by(
+    headers: Iterable[SliceHeader], key: Callable[[SliceHeader], tuple[object, ...]]
+) -> list[list[SliceHeader]]:
     groups: dict[tuple[object, ...], list[SliceHeader]] = {}
     for header in headers:
         groups.setdefault(key(header), []).append(header)
