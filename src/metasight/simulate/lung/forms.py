@@ -37,6 +37,12 @@ _jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
 @_jit
+def share_inside(level, voxel):  # type: ignore[no-untyped-def]
+    """Part of a voxel that lies inside a surface at ``level`` from its middle."""
+    return min(max(0.5 - level / voxel, 0.0), 1.0)
+
+
+@_jit
 def interpolated(grid, x, y, z):  # type: ignore[no-untyped-def]
     """Value of a coarse grid at a point; the nearest inside where the point lies outside."""
     fx = min(max((x - COARSE_FROM[0]) / COARSE_MM, 0.0), grid.shape[2] - 1.001)

@@ -41,7 +41,7 @@ def outlines(shape: Shape, grid: Grid) -> list[tuple[int, Floats]]:
             continue
         xy = np.stack(np.meshgrid(fine_x, fine_y), axis=-1)
         points = np.concatenate([xy, np.full((*xy.shape[:2], 1), z[k])], axis=-1)
-        for line in find_contours(shape.level(points), 0.0):  # type: ignore[no-untyped-call]
+        for line in find_contours(shape.level(points), 0.0):
             if len(line) < 6:
                 continue
             px = fine_x[0] + line[:-1, 1] * (fine_x[1] - fine_x[0])

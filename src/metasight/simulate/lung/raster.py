@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from metasight.simulate.lung.anatomy import Form, Tubes
+from metasight.simulate.lung.anatomy import Form
 from metasight.simulate.lung.forms import (
     beyond_fissures,
     cage,
@@ -22,8 +22,8 @@ from metasight.simulate.lung.forms import (
     lobe_at,
     lung_level,
     radial,
+    share_inside,
     tiled,
-    tube_level,
 )
 
 Floats = npt.NDArray[np.float64]
@@ -74,15 +74,9 @@ class Grid:
 
 
 @_jit
-def _share(level, voxel):  # type: ignore[no-untyped-def]
-    """Part of a voxel that lies inside a surface at ``level`` from its middle."""
-    return min(max(0.5 - level / voxel, 0.0), 1.0)
-
-
-@_jit
 def _bone(form, depth, voxel, cortex):  # type: ignore[no-untyped-def]
     """CT number within a bone: a shell of compact bone round spongy bone."""
-    shell = _share(-(depth - cortex), max(voxel, 0.6))
+    shell = share_inside(-(depth - cortex), max(voxel, 0.6))
     return 190.0 + 520.0 * shell
 
 
@@ -97,11 +91,11 @@ def _spine(form, noise, x, dy, z, voxel):  # type: ignore[no-untyped-def]
     body = max(body, dy - 0.72 * r)
     if body < 1.0:
         ends = min(phase, pitch - phase)
-        share = _share(body, voxel)
+        share = share_inside(body, voxel)
         if ends < 2.4:
             return 85.0, share
         depth = min(-body, ends - 2.4)
-        shell = _share(depth - 1.1, max(voxel, 0.8))
+        shell = share_inside(depth - 1.1, max(voxel, 0.8))
         return 150.0 + 0.9 * noise + 260.0 * shell, share
     canal = math.sqrt(x * x + ((dy - 1.25 * r) * 1.1) ** 2)
     if canal < 8.5:
@@ -114,7 +108,7 @@ def _spine(form, noise, x, dy, z, voxel):  # type: ignore[no-untyped-def]
                abs(phase - 0.62 * pitch) - 5.5)  # fmt: skip
     level = min(ring, process, side)
     if level < 1.0:
-        return 260.0 + 240.0 * _share(-level - 1.4, voxel), _share(level, voxel)
+        return 260.0 + 240.0 * share_inside(-level - 1.4, voxel), share_inside(level, voxel)
     return 0.0, 0.0
 
 
@@ -130,10 +124,10 @@ def _rib(form, wall, x, y, z, middle, half_width, half_depth, voxel):  # type: i
     level = math.sqrt((phase / 1.15) ** 2 + (across * 1.5) ** 2) - 5.6
     if level > 1.0:
         return 0.0, 0.0
-    share = _share(level, voxel)
+    share = share_inside(level, voxel)
     if front > 0.86 and abs(x) < 62.0:
         return 105.0, share
-    shell = _share(-level - 1.3, max(voxel, 0.7))
+    shell = share_inside(-level - 1.3, max(voxel, 0.7))
     return 210.0 + 430.0 * shell, share
 
 
@@ -147,8 +141,8 @@ def _sternum(form, x, y, z, front, voxel):  # type: ignore[no-untyped-def]
                 (0.30 - t) * 200, (t - 0.88) * 200)  # fmt: skip
     if level > 1.0:
         return 0.0, 0.0
-    shell = _share(-level - 1.2, max(voxel, 0.7))
-    return 150.0 + 300.0 * shell, _share(level, voxel)
+    shell = share_inside(-level - 1.2, max(voxel, 0.7))
+    return 150.0 + 300.0 * shell, share_inside(level, voxel)
 
 
 @_jit
@@ -192,7 +186,7 @@ def _wall_hu(form, noise, smooth, wall, skin, x, y, z, a, b, middle, voxel):  # 
     if skin > -1.8:
         return 10.0, BODY
     if wall < form.wall:
-        thin = _share(abs(wall - 0.5) - 0.4, 1.0)
+        thin = share_inside(abs(wall - 0.5) - 0.4, 1.0)
         hu = muscle * (1 - 0.5 * thin) - 50.0 * thin
         label = MUSCLE
         if abs(wall - form.wall * 0.52) > 4.2 and smooth > -0.4:
@@ -241,10 +235,10 @@ def _inner_hu(form, noise, smooth, x, y, z, voxel):  # type: ignore[no-untyped-d
     heart = heart_level(form, x, y, z)
     fat = -98.0 + 0.25 * noise
     if heart < 1.5:
-        share = _share(heart, voxel)
+        share = share_inside(heart, voxel)
         # fat in the groove between atria and ventricles
         u = (x - form.heart_x) * 0.8 + (y - form.heart_y) * 0.6
-        groove = math.exp(-(((u + 14.0) / 3.5) ** 2)) * _share(-heart - 9.0, 4.0) * 0.8
+        groove = math.exp(-(((u + 14.0) / 3.5) ** 2)) * share_inside(-heart - 9.0, 4.0) * 0.8
         blood = form.blood_hu + 0.2 * noise
         inside = blood * (1 - groove) + fat * groove
         return inside * share + fat * (1 - share), HEART
@@ -259,7 +253,7 @@ def _tissue(form, noise, smooth, inner, wall, x, y, z, a, b, middle, voxel):  # 
     skin = body_level(form, x, y, z)
     if skin > 0.5 * voxel:
         return -1000.0, AIR
-    outside = _share(-skin, voxel)
+    outside = share_inside(-skin, voxel)
     t = z / form.height
     spine_middle = 18.0 * t * t + 0.90 * form.half_depth - form.spine_back
     dy = y - spine_middle
@@ -312,7 +306,7 @@ def paint_tissue(form, mediastinum, coarse, fine, grain, zs, ys, xs, voxel, hu, 
                     continue
                 inner = interpolated(mediastinum, x, y, z) if wall < 6.0 else 99.0
                 lung = lung_level(form, mediastinum, x, y, z) if wall < voxel else wall
-                part = _share(lung, voxel)
+                part = share_inside(lung, voxel)
                 smooth = interpolated(coarse, x, y, z)
                 ripple = interpolated(fine, x, y, z)
                 value = 0.0
@@ -323,7 +317,7 @@ def paint_tissue(form, mediastinum, coarse, fine, grain, zs, ys, xs, voxel, hu, 
                     label = beyond_fissures(form, x, y, z)
                     if label < 0:
                         gap = fissure_level(form, x, y, z) - 0.5 * form.fissure_mm
-                        line = _share(gap, voxel) - _share(gap + form.fissure_mm, voxel)
+                        line = share_inside(gap, voxel) - share_inside(gap + form.fissure_mm, voxel)
                         value += part * 560.0 * max(line, 0.0)
                         label = lobe_at(form, x, y, z)
                 if part < 1:
@@ -334,66 +328,6 @@ def paint_tissue(form, mediastinum, coarse, fine, grain, zs, ys, xs, voxel, hu, 
                         label = kind
                 hu[i, j, k] = value
                 labels[i, j, k] = label
-
-
-@_jit
-def _paint_tubes(ends, radii, zs, ys, xs, steps, value, mode, label, hu, labels):  # type: ignore[no-untyped-def]
-    """Lay tubes over a picture.
-
-    Mode 0 never lowers a CT number (vessels), and stays inside lobes; 1 replaces (lumen, aorta).
-    """
-    dz, dy, dx = steps
-    voxel = (dz * dy * dx) ** (1.0 / 3.0)
-    for n in range(ends.shape[0]):
-        e, r = ends[n], radii[n]
-        reach = max(r[0], r[1]) + voxel
-        i0 = max(0, math.ceil((min(e[2], e[5]) - reach - zs[0]) / dz))
-        i1 = min(len(zs), math.floor((max(e[2], e[5]) + reach - zs[0]) / dz) + 1)
-        j0 = max(0, math.ceil((min(e[1], e[4]) - reach - ys[0]) / dy))
-        j1 = min(len(ys), math.floor((max(e[1], e[4]) + reach - ys[0]) / dy) + 1)
-        k0 = max(0, math.ceil((min(e[0], e[3]) - reach - xs[0]) / dx))
-        k1 = min(len(xs), math.floor((max(e[0], e[3]) + reach - xs[0]) / dx) + 1)
-        # a tube thinner than a voxel fills a part of it
-        thin = min(1.0, 1.6 * (max(r[0], r[1]) / voxel))
-        for i in range(i0, i1):
-            for j in range(j0, j1):
-                for k in range(k0, k1):
-                    if mode == 0 and (labels[i, j, k] == 0 or labels[i, j, k] > 5):
-                        continue
-                    c = _share(tube_level(e, r, xs[k], ys[j], zs[i]), voxel) * thin
-                    if c <= 0:
-                        continue
-                    if mode == 0:
-                        new = -860.0 + c * (value + 860.0)
-                        hu[i, j, k] = max(hu[i, j, k], new)
-                    else:
-                        hu[i, j, k] = hu[i, j, k] * (1 - c) + value * c
-                        if label > 0 and c > 0.5:
-                            labels[i, j, k] = label
-
-
-def paint_tubes(
-    tubes: Tubes, grid: Grid, hu: Image, labels: Labels, *, value_hu: float, over: bool,
-    label: int = 0,
-) -> None:  # fmt: skip
-    """Lay tubes over a picture, in place.
-
-    Parameters
-    ----------
-    tubes, grid
-        What, and where the voxels are.
-    hu, labels
-        Changed in place.
-    value_hu
-        CT number of the tubes.
-    over
-        They replace what was there; without it they only add to lung.
-    label
-        Written where a tube fills most of a voxel, if not 0 and ``over``.
-    """
-    zs, ys, xs = grid.axes()
-    _paint_tubes(tubes.ends, tubes.radii, zs, ys, xs, grid.spacing_mm, value_hu, int(over), label,
-                 hu, labels)  # fmt: skip
 
 
 def paint_body(

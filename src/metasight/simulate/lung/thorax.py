@@ -28,11 +28,11 @@ from metasight.simulate.lung.raster import (
     VESSEL,
     Grid,
     paint_body,
-    paint_tubes,
 )
 from metasight.simulate.lung.scanner import Scanner, finer, scanned
 from metasight.simulate.lung.settings import NoduleSettings, ScanSettings, ThoraxSettings
 from metasight.simulate.lung.trees import grow, points_in_lungs
+from metasight.simulate.lung.tubes import paint_tubes
 
 Floats = npt.NDArray[np.float64]
 Image = npt.NDArray[np.float32]

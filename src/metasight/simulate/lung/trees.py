@@ -25,6 +25,25 @@ _AIRWAY_LEAVES = 24  # a branch that serves fewer has no airway that CT shows
 
 
 @_jit
+def _along(ends, members, middle):  # type: ignore[no-untyped-def]
+    """Position of points along the direction in which they spread most, by power iteration."""
+    spread = np.zeros((3, 3))
+    for i in members:
+        d = ends[i] - middle
+        for a in range(3):
+            for b in range(3):
+                spread[a, b] += d[a] * d[b]
+    axis = np.array([0.577, 0.577, 0.578])
+    for _ in range(8):
+        axis = spread @ axis
+        axis /= math.sqrt((axis**2).sum()) + 1e-12
+    along = np.empty(len(members))
+    for i in range(len(members)):
+        along[i] = ((ends[members[i]] - middle) * axis).sum()
+    return along
+
+
+@_jit
 def _branch(root, ends, leaf_radius, exponent, shares):  # type: ignore[no-untyped-def]
     """Split the end points in two again and again; one tube a split.
 
@@ -64,20 +83,7 @@ def _branch(root, ends, leaf_radius, exponent, shares):  # type: ignore[no-untyp
         made += 1
         if count == 1:
             continue
-        # the plane that splits is across the direction in which the points spread most
-        spread = np.zeros((3, 3))
-        for i in range(lo, hi):
-            d = ends[order[i]] - middle
-            for a in range(3):
-                for b in range(3):
-                    spread[a, b] += d[a] * d[b]
-        axis = np.array([0.577, 0.577, 0.578])
-        for _ in range(8):
-            axis = spread @ axis
-            axis /= math.sqrt((axis**2).sum()) + 1e-12
-        along = np.empty(count)
-        for i in range(count):
-            along[i] = ((ends[order[lo + i]] - middle) * axis).sum()
+        along = _along(ends, order[lo:hi], middle)
         rank = np.argsort(along)
         order[lo:hi] = order[lo:hi][rank]
         # uneven splits: lungs branch by thirds as often as by halves
