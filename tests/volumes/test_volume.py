@@ -7,7 +7,8 @@ import pytest
 import SimpleITK as sitk
 
 from metasight.errors import VolumeError
-from metasight.volumes.volume import Grid, Mask, Volume, check_size
+from metasight.volumes.grid import Grid, check_size
+from metasight.volumes.volume import Mask, Volume
 
 
 def made(voxels: np.ndarray | None = None, **over: object) -> Volume:

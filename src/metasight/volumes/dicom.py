@@ -18,12 +18,13 @@ from pydicom.dataset import Dataset
 from scipy import ndimage
 
 from metasight.errors import VolumeError
+from metasight.volumes.grid import MAX_VOXELS, check_size
 from metasight.volumes.headers import NotASlice, SliceHeader, read_dataset
 from metasight.volumes.hounsfield import AIR_HU, OUTSIDE_HU, check_hounsfield
 from metasight.volumes.pixels import stored_pixels
 from metasight.volumes.series import Series, SeriesChoice, SeriesRule, choose_series, find_series
 from metasight.volumes.stack import Stack, stack
-from metasight.volumes.volume import MAX_VOXELS, ScanFacts, Unit, Volume, check_size
+from metasight.volumes.volume import ScanFacts, Unit, Volume
 
 Voxels = npt.NDArray[np.float32]
 

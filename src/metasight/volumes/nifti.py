@@ -21,8 +21,9 @@ import numpy.typing as npt
 import SimpleITK as sitk  # noqa: N813 (the name its manual uses)
 
 from metasight.errors import VolumeError
+from metasight.volumes.grid import MAX_VOXELS, SPACING_RANGE_MM, check_size
 from metasight.volumes.hounsfield import check_hounsfield
-from metasight.volumes.volume import MAX_VOXELS, SPACING_RANGE_MM, Unit, Volume, check_size
+from metasight.volumes.volume import Unit, Volume
 
 Floats = npt.NDArray[np.float64]
 

@@ -17,8 +17,8 @@ from pydicom.encaps import get_frame
 from pydicom.pixels.utils import pixel_array
 
 from metasight.errors import VolumeError
+from metasight.volumes.grid import check_size
 from metasight.volumes.headers import SliceHeader
-from metasight.volumes.volume import check_size
 
 Stored = npt.NDArray[np.int64] | npt.NDArray[np.int32]
 

@@ -13,8 +13,9 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813 (the name its manual uses)
 
 from metasight.errors import VolumeError
+from metasight.volumes.grid import Grid, check_size
 from metasight.volumes.hounsfield import AIR_HU
-from metasight.volumes.volume import Grid, Mask, Volume, check_size
+from metasight.volumes.volume import Mask, Volume
 
 
 def onto(volume: Volume, target: Volume) -> Volume:

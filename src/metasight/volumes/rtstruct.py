@@ -9,8 +9,9 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from metasight.errors import VolumeError
+from metasight.volumes.grid import Grid
 from metasight.volumes.polygons import fill_all
-from metasight.volumes.volume import Grid, Mask, Volume
+from metasight.volumes.volume import Mask, Volume
 
 Floats = npt.NDArray[np.float64]
 
