@@ -99,6 +99,17 @@ def test_a_pet_without_attenuation_correction_is_not_taken(
     assert "not corrected for attenuation" in choice.left[0]
 
 
+def test_odd_objects_beside_a_good_series_do_no_harm(write_ct: Maker, ct_slices: Maker) -> None:
+    odd = ct_slices(series="odd", Modality="OT")[:1]
+    del odd[0].BitsStored
+    skewed = ct_slices(series="skewed", ImageOrientationPatient=[0, 0, 0, 0, 0, 0])[:1]
+    folder = write_ct([*ct_slices(), *odd, *skewed])
+    choice = choose_series(find_series(folder), SeriesRule())
+    assert len(choice.chosen.headers) == 6
+    assert "1 file left: image of another kind (OT)" in choice.left
+    assert "1 file left: image whose rows and columns are not at right angles" in choice.left
+
+
 def test_no_series_says_what_there_was(study: Path) -> None:
     with pytest.raises(VolumeError, match="no PT series") as caught:
         choose_series(find_series(study), SeriesRule(modality="PT"))

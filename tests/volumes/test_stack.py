@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from metasight.errors import VolumeError
+from metasight.volumes.grid import directions
 from metasight.volumes.headers import NotASlice, SliceHeader, read_headers
 from metasight.volumes.sources import items_of
-from metasight.volumes.stack import directions, extent_mm, stack
+from metasight.volumes.stack import extent_mm, stack
 
 Maker = Callable[..., Any]
 

@@ -16,8 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
 from metasight.errors import VolumeError
-from metasight.volumes.grid import Grid, check_size
-from metasight.volumes.stack import directions
+from metasight.volumes.grid import Grid, check_size, directions
 from metasight.volumes.volume import Mask, Volume
 
 Floats = npt.NDArray[np.float64]

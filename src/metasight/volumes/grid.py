@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,6 +137,27 @@ def check_size(size: tuple[int, ...], where: str, *, max_voxels: int = MAX_VOXEL
             value=f"{_by(size)} = {n:,}, {n * 4 / 2**30:.1f} GB",
             remedy="Check the header; crop the scan to the chest if it is as large as that",
         )  # fmt: skip
+
+
+def directions(orientation: Sequence[float]) -> npt.NDArray[np.float64]:
+    """(3, 3) columns: along a row, along a column, normal of a slice.
+
+    Raises
+    ------
+    VolumeError
+        Row and column are not unit vectors at right angles.
+    """
+    row, column = np.asarray(orientation[:3]), np.asarray(orientation[3:])
+    lengths = np.linalg.norm([row, column], axis=1)
+    if not np.allclose(lengths, 1.0, atol=1e-3) or abs(float(row @ column)) > 1e-3:
+        raise VolumeError(
+            "a slice's row and column are not unit vectors at right angles",
+            value=" ".join(f"{v:g}" for v in orientation), remedy="Export the series again",
+        )  # fmt: skip
+    # headers round the cosines: made exactly orthonormal, half of the error to each
+    u, _, vt = np.linalg.svd(np.column_stack([row, column]), full_matrices=False)
+    row, column = (u @ vt).T
+    return np.column_stack([row, column, np.cross(row, column)])
 
 
 def _by(size: tuple[int, ...]) -> str:

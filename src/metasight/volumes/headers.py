@@ -22,6 +22,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.sequence import Sequence as DicomSequence
 
 from metasight.errors import VolumeError
+from metasight.volumes.grid import directions
 from metasight.volumes.sources import Item
 
 _TAGS = [
@@ -145,6 +146,9 @@ def read_headers(item: Item) -> tuple[SliceHeader, ...] | NotASlice:
         except _NoPlaceError as error:
             return NotASlice(item=item, reason=str(error))
         except (ValueError, TypeError, OverflowError, AttributeError, IndexError) as error:
+            modality = _text(data, "Modality")
+            if modality not in ("CT", "PT"):  # of another kind, and nobody asked to read it
+                return NotASlice(item=item, reason=f"image of another kind ({modality})")
             raise VolumeError(
                 "the DICOM header cannot be understood", where=str(item),
                 value=type(error).__name__, remedy="Export the series again",
@@ -193,6 +197,10 @@ def _header(data: Dataset, item: Item, frame: int) -> SliceHeader:
     position = _floats(_first(groups, "ImagePositionPatient"), 3)
     if spacing is None or orientation is None or position is None:
         raise _NoPlaceError("image without position, orientation or pixel spacing")
+    try:
+        directions(orientation)
+    except VolumeError as error:
+        raise _NoPlaceError("image whose rows and columns are not at right angles") from error
     rows, columns = int(data.Rows), int(data.Columns)
     contrast = data.get("ContrastBolusAgent")
     return SliceHeader(

@@ -18,10 +18,11 @@ from typing import Literal
 import numpy as np
 
 from metasight.errors import VolumeError
+from metasight.volumes.grid import directions
 from metasight.volumes.headers import NotASlice, SliceHeader, read_headers
 from metasight.volumes.kernels import sharpness
 from metasight.volumes.sources import items_of
-from metasight.volumes.stack import SAME_POSITION_MM, directions, extent_mm
+from metasight.volumes.stack import SAME_POSITION_MM, extent_mm
 
 Kernel = Literal["any", "smooth", "sharp"]
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metasight.errors import VolumeError
+from metasight.volumes.grid import directions
 from metasight.volumes.headers import SliceHeader
 
 Floats = npt.NDArray[np.float64]
@@ -68,27 +69,6 @@ class Stack:
     def missing(self) -> tuple[int, ...]:
         """Places of the even grid without a slice."""
         return tuple(sorted(set(range(self.n_places)) - set(self.places)))
-
-
-def directions(orientation: Sequence[float]) -> Floats:
-    """(3, 3) columns: along a row, along a column, normal of a slice.
-
-    Raises
-    ------
-    VolumeError
-        Row and column are not unit vectors at right angles.
-    """
-    row, column = np.asarray(orientation[:3]), np.asarray(orientation[3:])
-    lengths = np.linalg.norm([row, column], axis=1)
-    if not np.allclose(lengths, 1.0, atol=1e-3) or abs(float(row @ column)) > 1e-3:
-        raise VolumeError(
-            "a slice's row and column are not unit vectors at right angles",
-            value=" ".join(f"{v:g}" for v in orientation), remedy="Export the series again",
-        )  # fmt: skip
-    # headers round the cosines: made exactly orthonormal, half of the error to each
-    u, _, vt = np.linalg.svd(np.column_stack([row, column]), full_matrices=False)
-    row, column = (u @ vt).T
-    return np.column_stack([row, column, np.cross(row, column)])
 
 
 def extent_mm(headers: Sequence[SliceHeader]) -> float:
