@@ -28,6 +28,7 @@ Point = tuple[float, float, float]
 _FIELDS_MM = (35.0, 60.0, 100.0)  # half sides tried: most lesions, large ones, masses
 _FINEST_MM, _COARSEST_MM = 0.7, 1.5
 _NOISE_MM = 0.6
+_EVEN_MM = 1.3
 _CORE_MM = 2.5
 _SNAP_MM = 5.0
 _DRAWN_MM = 2.0  # that a box drawn by hand may be too tight
@@ -38,7 +39,8 @@ _LUNG_HU = -850.0  # where no lung is near
 _LEAST_ABOVE_LUNG_HU = 120.0
 _SOFT_HU = 40.0  # brighter is calcium or contrast: the border is not half-way to that
 _BRIDGE = 0.35  # of the lesion's own depth: what is thinner is cut off
-_THINNEST_MM, _THICKEST_MM = 1.0, 4.0
+_FAINT_BRIDGE = 0.5  # at the level of ground glass vessels are wider and lung itself is near
+_THINNEST_MM, _FAINT_THINNEST_MM, _THICKEST_MM = 1.0, 2.0, 5.0
 _GROUND_GLASS_HU = -600.0
 _HALO_RIM_MM = 1.5
 _HALO_SHARE = 0.20
@@ -69,11 +71,15 @@ class LesionFound:
 
 @dataclass(frozen=True, kw_only=True)
 class _Field:
-    """Cube round the lesion with equal spacing, (z, y, x); ``hu`` is freed of noise a little."""
+    """Cube round the lesion with equal spacing, (z, y, x).
+
+    ``hu`` is freed of a little noise, ``faint`` of so much that lung is even.
+    """
 
     image: sitk.Image
-    hu: Floats32
     sharp: Floats32
+    hu: Floats32
+    faint: Floats32
     allowed: Booleans
     lung: Booleans
     spacing_mm: float
@@ -192,7 +198,10 @@ def _cut(scan: Volume, lungs: Lungs, at: Floats, half_mm: float, box: Floats | N
         z, y, x = np.meshgrid(*[np.arange(n)] * 3, indexing="ij")
         points = image.GetOrigin() + (np.stack([x, y, z], axis=-1) * spacing) @ axes.T
         allowed = ((points >= box[0] - _DRAWN_MM) & (points <= box[1] + _DRAWN_MM)).all(axis=-1)
-    return _Field(image=image, hu=hu, sharp=sharp, allowed=allowed, lung=lung, spacing_mm=spacing)
+    faint = ndimage.gaussian_filter(sharp, _EVEN_MM / spacing)
+    return _Field(
+        image=image, sharp=sharp, hu=hu, faint=faint, allowed=allowed, lung=lung, spacing_mm=spacing
+    )
 
 
 # ------------------------------------------------------------------ the lesion in its field
@@ -204,13 +213,15 @@ def _segment(field: _Field, at: Floats, box: Floats | None) -> tuple[Booleans, f
     seed, core = _core(field, seed, lung_hu)
     for _ in range(_ROUNDS):
         threshold = (min(core, _SOFT_HU) + lung_hu) / 2
-        found, bridge, deepest = _freed(field, field.hu > threshold, seed)
+        faint = threshold < (_GROUND_GLASS_HU + lung_hu) / 2 + _LEAST_ABOVE_LUNG_HU
+        found, deepest = _freed(field, (field.faint if faint else field.hu) > threshold, seed,
+                                faint=faint)  # fmt: skip
         if deepest == seed:
             break
         seed, core = deepest, float(np.median(field.hu[field.near(deepest, _CORE_MM)]))
     halo = False
-    if threshold > (_GROUND_GLASS_HU + lung_hu) / 2 + _LEAST_ABOVE_LUNG_HU:
-        wider = _with_ground_glass(field, found, seed, lung_hu, bridge)
+    if not faint:
+        wider = _with_ground_glass(field, found, seed, lung_hu)
         halo = wider is not None
         found = found if wider is None else wider
     if halo:
@@ -267,22 +278,21 @@ def _core(
 
 
 def _freed(
-    field: _Field, dense: Booleans, seed: tuple[int, int, int], bridge: float | None = None
-) -> tuple[Booleans, float, tuple[int, int, int]]:
+    field: _Field, dense: Booleans, seed: tuple[int, int, int], *, faint: bool
+) -> tuple[Booleans, tuple[int, int, int]]:
     """The part of ``dense`` about the seed, without what hangs on by thin bridges; its centre."""
     dense = _component(dense & (field.allowed | field.near(seed, _CORE_MM)), field, seed)
     depth = field.depth(dense)
     start = np.where(dense & field.near(seed, max(_SNAP_MM, 1.5 * float(depth[seed]))), depth, 0)
     centre = np.unravel_index(np.argmax(start), start.shape)
     radius = float(depth[centre])
-    if bridge is None:
-        bridge = float(np.clip(_BRIDGE * radius, _THINNEST_MM, _THICKEST_MM))
-    bridge = min(bridge, 0.9 * radius)
+    share, thinnest = (_FAINT_BRIDGE, _FAINT_THINNEST_MM) if faint else (_BRIDGE, _THINNEST_MM)
+    bridge = min(float(np.clip(share * radius, thinnest, _THICKEST_MM)), 0.9 * radius)
     labels, _ = ndimage.label(depth > bridge)
     inner = labels == labels[centre] if labels[centre] else depth >= radius
     back = ndimage.distance_transform_edt(~inner) * field.spacing_mm
     found = dense & (back <= bridge + 0.5 * field.spacing_mm)
-    return found, bridge, (int(centre[0]), int(centre[1]), int(centre[2]))
+    return found, (int(centre[0]), int(centre[1]), int(centre[2]))
 
 
 def _component(dense: Booleans, field: _Field, seed: tuple[int, int, int]) -> Booleans:
@@ -304,14 +314,14 @@ def _bordered(field: _Field, found: Booleans, threshold: float) -> Booleans:
 
 
 def _with_ground_glass(
-    field: _Field, solid: Booleans, seed: tuple[int, int, int], lung_hu: float, bridge: float
+    field: _Field, solid: Booleans, seed: tuple[int, int, int], lung_hu: float
 ) -> Booleans | None:
     """The lesion with ground glass round its solid part; None where there is none to speak of.
 
     A blurred border is brighter than lung too, but no thicker than the point spread.
     """
     limit = (_GROUND_GLASS_HU + lung_hu) / 2
-    wide, _, _ = _freed(field, (field.hu > limit) | solid, seed, bridge)
+    wide, _ = _freed(field, (field.faint > limit) | solid, seed, faint=True)
     away = ndimage.distance_transform_edt(~solid) * field.spacing_mm
     shell = wide & (away > _HALO_RIM_MM)
     thick = field.depth(shell) > 0.8
