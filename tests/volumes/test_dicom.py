@@ -292,3 +292,23 @@ def test_a_second_scan_with_other_copies_in_nested_folders(
     chosen = read_series(tmp_path / "study", rule=SeriesRule(series_uid=str(wanted)))
     assert chosen.facts.kernel == "B30f"
     shutil.rmtree(tmp_path / "study")
+
+
+def test_random_damage_is_named_or_harmless(write_ct: Maker) -> None:
+    """Whatever the bytes of a header become, a reader either reads or says what is wrong."""
+    folder = write_ct()
+    file = folder / "a002.dcm"
+    whole = file.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(60):
+        spoilt = bytearray(whole)
+        for place in rng.integers(132, 1300, rng.integers(1, 12)):
+            spoilt[place] = rng.integers(256)
+        file.write_bytes(spoilt)
+        try:
+            read_series(folder)
+        except VolumeError as error:
+            refused += 1
+            assert "Secret" not in str(error)
+    assert refused > 20

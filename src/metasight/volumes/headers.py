@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.sequence import Sequence as DicomSequence
 
 from metasight.errors import VolumeError
@@ -37,9 +37,11 @@ _TAGS = [
 ]  # fmt: skip
 
 
-# what pydicom and zipfile raise on bytes that make no sense; their texts may quote a file's name
-_DAMAGE = (EOFError, ValueError, KeyError, OSError, AttributeError, NotImplementedError,
-           struct.error, zipfile.BadZipFile, zlib.error)  # fmt: skip
+DAMAGE = (EOFError, ValueError, KeyError, OSError, AttributeError, NotImplementedError,
+          TypeError, IndexError, RecursionError, BytesLengthException, struct.error,
+          zipfile.BadZipFile, zlib.error)  # fmt: skip
+"""What pydicom and zipfile raise on bytes that make no sense, some only when a value is looked at.
+Their texts may quote a file's name or a value, so no message of ours does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +135,7 @@ def read_headers(item: Item) -> tuple[SliceHeader, ...] | NotASlice:
     if isinstance(data, NotASlice):
         return data
     if "Rows" not in data:
-        return NotASlice(item=item, reason=f"DICOM without an image ({_text(data, 'Modality')})")
+        return NotASlice(item=item, reason=f"DICOM without an image ({_modality(data)})")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd but readable values; ours are checked below
         try:
@@ -145,9 +147,9 @@ def read_headers(item: Item) -> tuple[SliceHeader, ...] | NotASlice:
             return tuple(_header(data, item, frame) for frame in range(n_frames))
         except _NoPlaceError as error:
             return NotASlice(item=item, reason=str(error))
-        except (ValueError, TypeError, OverflowError, AttributeError, IndexError) as error:
-            modality = _text(data, "Modality")
-            if modality not in ("CT", "PT"):  # of another kind, and nobody asked to read it
+        except (*DAMAGE, OverflowError) as error:
+            modality = _modality(data)
+            if modality not in ("CT", "PT", ""):  # of another kind, and nobody asked to read it
                 return NotASlice(item=item, reason=f"image of another kind ({modality})")
             raise VolumeError(
                 "the DICOM header cannot be understood", where=str(item),
@@ -179,7 +181,7 @@ def read_dataset(
             )
     except InvalidDicomError:
         return NotASlice(item=item, reason="not DICOM")
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise VolumeError(
             "a DICOM file is damaged", where=str(item), value=type(error).__name__,
             remedy="Copy or export it again, or take it out of the folder",
@@ -262,6 +264,14 @@ def _values(value: Any) -> list[Any]:
 def _text(data: Dataset, keyword: str) -> str:
     value = data.get(keyword)
     return "" if value is None else str(value).strip()
+
+
+def _modality(data: Dataset) -> str:
+    """The modality; empty if it is damaged or not said."""
+    try:
+        return _text(data, "Modality")
+    except DAMAGE:
+        return ""
 
 
 def _number(value: Any) -> float | None:

@@ -7,7 +7,8 @@ region that is meant is named: a file with several is refused until the caller s
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from scipy import ndimage
 
 from metasight.errors import VolumeError
 from metasight.volumes.dicom_seg import read_segment, segments
-from metasight.volumes.headers import NotASlice, read_dataset
+from metasight.volumes.headers import DAMAGE, NotASlice, read_dataset
 from metasight.volumes.nifti import read_nifti_image
 from metasight.volumes.rtstruct import fill_contours, read_contours, region_names
 from metasight.volumes.sources import Item
@@ -122,8 +123,7 @@ def list_regions(path: Path) -> tuple[Region, ...]:
     if _is_nifti(file):
         return tuple(Region(number=v, name="") for v in _labels(read_nifti_image(file)))
     data = _dicom(file)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of odd but readable values
+    with _understood():
         return _regions(data)
 
 
@@ -165,13 +165,29 @@ def _dicom(path: Path) -> Dataset:
             "the file is no mask that is read", where="mask", value=data.reason,
             remedy="Give an RT structure set, a DICOM SEG or a NIfTI file",
         )  # fmt: skip
-    if str(data.get("Modality", "")) not in ("RTSTRUCT", "SEG"):
+    with _understood():
+        modality = str(data.get("Modality", "not said"))
+    if modality not in ("RTSTRUCT", "SEG"):
         raise VolumeError(
             "the file is no mask that is read", where="mask",
-            value=f"DICOM of modality {data.get('Modality', 'not said')}",
+            value=f"DICOM of modality {modality}",
             remedy="Give an RT structure set, a DICOM SEG or a NIfTI file",
         )  # fmt: skip
     return data
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """Name damage that pydicom only meets when a value is looked at."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd but readable values
+        try:
+            yield
+        except (*DAMAGE, OverflowError) as error:
+            raise VolumeError(
+                "the mask file is damaged or contradicts itself", where="mask",
+                value=type(error).__name__, remedy="Copy or export it again",
+            ) from error  # fmt: skip
 
 
 def _regions(data: Dataset) -> tuple[Region, ...]:
@@ -184,8 +200,7 @@ def _read(path: Path, volume: Volume, region: str | int | None) -> Mask:
     if _is_nifti(path):
         return _read_nifti(path, region)
     data = _dicom(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of odd but readable values
+    with _understood():
         found = _regions(data)
         chosen = _choose(found, region)
         if data.Modality == "SEG":

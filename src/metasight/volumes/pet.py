@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from metasight.errors import VolumeError
 from metasight.volumes.dicom import ReadSettings, header_unit, load_series
-from metasight.volumes.headers import NotASlice, read_dataset
+from metasight.volumes.headers import DAMAGE, NotASlice, read_dataset
 from metasight.volumes.series import SeriesRule, choose_series, find_series
 from metasight.volumes.suv import PetHeader, SuvKind, suv_factors
 from metasight.volumes.volume import Volume
@@ -76,7 +76,7 @@ def pet_header(data: Dataset) -> PetHeader:
         warnings.simplefilter("ignore")  # of odd but readable values
         try:
             return _header(data)
-        except (ValueError, TypeError, OverflowError) as error:
+        except (*DAMAGE, OverflowError) as error:
             raise VolumeError(
                 "a value that SUV depends on cannot be read", where="PET header",
                 value=type(error).__name__, remedy="Export the series again",

@@ -18,7 +18,7 @@ from pydicom.pixels.utils import pixel_array
 
 from metasight.errors import VolumeError
 from metasight.volumes.grid import check_size
-from metasight.volumes.headers import SliceHeader
+from metasight.volumes.headers import DAMAGE, SliceHeader
 
 Stored = npt.NDArray[np.int64] | npt.NDArray[np.int32]
 
@@ -40,7 +40,6 @@ _DECODERS: dict[str, Callable[[bytes], npt.NDArray[np.generic]]] = {
     "1.2.840.10008.1.2.4.202": imagecodecs.jpeg2k_decode,
     "1.2.840.10008.1.2.4.203": imagecodecs.jpeg2k_decode,
 }
-_CODEC_ERRORS = (RuntimeError, ValueError, OSError, IndexError, EOFError)
 
 
 def stored_pixels(data: Dataset, header: SliceHeader) -> npt.NDArray[np.int32]:
@@ -62,8 +61,7 @@ def stored_pixels(data: Dataset, header: SliceHeader) -> npt.NDArray[np.int32]:
     where = str(header.item)
     _check_layout(header, where)
     syntax = header.transfer_syntax
-    if "PixelData" not in data:
-        raise VolumeError("the image has no pixel data", where=where)
+    _check_there(data, where)
     if syntax in _NATIVE:
         raw = _native(data, header, where)
     elif syntax == _RLE or syntax in _DECODERS:
@@ -80,6 +78,18 @@ def stored_pixels(data: Dataset, header: SliceHeader) -> npt.NDArray[np.int32]:
             value=f"{raw.shape}, not {(header.rows, header.columns)}",
         )  # fmt: skip
     return _with_sign(raw, header)
+
+
+def _check_there(data: Dataset, where: str) -> None:
+    try:
+        there = isinstance(data.get("PixelData"), bytes)
+    except DAMAGE as error:
+        raise VolumeError(
+            "pixel data are truncated or damaged", where=where, value=type(error).__name__,
+            remedy="Copy or export the series again",
+        ) from error  # fmt: skip
+    if not there:
+        raise VolumeError("the image has no pixel data", where=where)
 
 
 def _check_layout(header: SliceHeader, where: str) -> None:
@@ -120,15 +130,15 @@ def _native(data: Dataset, header: SliceHeader, where: str) -> npt.NDArray[np.in
 
 
 def _compressed(data: Dataset, header: SliceHeader, where: str) -> npt.NDArray[np.int64]:
-    n_frames = int(data.get("NumberOfFrames") or 1)
     try:
+        n_frames = int(data.get("NumberOfFrames") or 1)
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # pydicom warns where a stream ends early
             if header.transfer_syntax == _RLE:
                 return np.asarray(pixel_array(data, index=header.frame, raw=True), dtype=np.int64)
             code = get_frame(data.PixelData, header.frame, number_of_frames=n_frames)
             return np.asarray(_DECODERS[header.transfer_syntax](code)).astype(np.int64)
-    except (*_CODEC_ERRORS, UserWarning) as error:
+    except (*DAMAGE, RuntimeError, UserWarning) as error:
         raise VolumeError(
             "compressed pixel data are truncated or damaged", where=where,
             value=type(error).__name__, remedy="Copy or export the series again",
