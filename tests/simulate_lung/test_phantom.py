@@ -145,6 +145,13 @@ def test_distances_are_those_of_the_voxels() -> None:
     assert gap == pytest.approx(scan.lesion.place.pleura_gap_mm, abs=1.5)
 
 
+def test_a_cleared_lesion_has_lung_all_round() -> None:
+    scan = crop(13, diameter_mm=16, solid_diameter_mm=16, clearance_mm=3.0)
+    near = ndimage.binary_dilation(scan.lesion_mask, iterations=3)
+    ring = near & ~ndimage.binary_dilation(scan.lesion_mask, iterations=2)
+    assert (scan.ct_hu[ring] > -500).mean() < 0.01
+
+
 def test_a_lesion_that_fits_nowhere_is_refused() -> None:
     with pytest.raises(VolumeError, match="fits nowhere"):
         crop(1, diameter_mm=60, solid_diameter_mm=60, lobe=2)

@@ -46,6 +46,9 @@ class NoduleSettings(_Part):
         ``attached``: touches the pleura.
     vessel
         A vessel reaches it.
+    clearance_mm
+        Vessels and bronchi of the lobes that come nearer than this are left out (but for the one
+        that `vessel` asks for); 0 leaves them, as in life.
     ground_glass_hu, solid_hu
         CT numbers.
     texture_hu
@@ -62,6 +65,7 @@ class NoduleSettings(_Part):
     across_fissure: bool = False
     pleura: Literal["free", "tag", "attached"] = "free"
     vessel: bool = False
+    clearance_mm: float = Field(default=0.0, ge=0, le=20)
     ground_glass_hu: float = Field(default=-620.0, ge=-750, le=-350)
     solid_hu: float = Field(default=30.0, ge=-50, le=150)
     texture_hu: float = Field(default=12.0, ge=0, le=80)

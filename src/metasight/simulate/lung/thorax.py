@@ -226,8 +226,23 @@ def draw_thorax(settings: ThoraxSettings, rng: np.random.Generator) -> Thorax:
     nodule = None
     if settings.nodule is not None:
         nodule = _placed(settings.nodule, anatomy, mediastinum, vessels, rng)
+        if settings.nodule.clearance_mm > 0:
+            gap = settings.nodule.clearance_mm
+            vessels, airways = (_clear(t, nodule.whole, gap) for t in (vessels, airways))
     return Thorax(anatomy=anatomy, mediastinum=mediastinum, vessels=vessels, airways=airways,
                   coarse=coarse, fine=fine, grain=small, nodule=nodule)  # fmt: skip
+
+
+def _clear(tubes: Tubes, shape: Shape, gap_mm: float) -> Tubes:
+    """Tubes without those that come within a gap of the ball round a shape."""
+    centre = np.array(shape.centre_mm)
+    start, axis = tubes.ends[:, :3], tubes.ends[:, 3:] - tubes.ends[:, :3]
+    length2 = np.maximum((axis**2).sum(axis=1), 1e-9)
+    t = np.clip(((centre - start) * axis).sum(axis=1) / length2, 0, 1)
+    away = np.linalg.norm(start + t[:, None] * axis - centre, axis=1) - tubes.radii.max(axis=1)
+    reach = float(np.linalg.norm(shape.surface - centre, axis=1).max())
+    kept = away > reach + gap_mm
+    return Tubes(ends=tubes.ends[kept], radii=tubes.radii[kept])
 
 
 def _placed(
