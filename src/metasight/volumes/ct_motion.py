@@ -39,7 +39,7 @@ def largest_jump_mm(volume: Volume, chest: Chest) -> float | None:
         around = np.r_[change[max(0, k - _NEIGHBOURS) : k], change[k + 1 : k + 1 + _NEIGHBOURS]]
         usual = float(np.median(around))
         ratios.append(change[k] / usual if usual > 0 else 1.0)
-    return max(0.0, max(ratios) - 1.0) * volume.spacing_mm[2]
+    return max(0.0, float(max(ratios)) - 1.0) * volume.spacing_mm[2]
 
 
 def _changes(volume: Volume, chest: Chest) -> Floats | None:
