@@ -43,6 +43,7 @@ _EDGE_MM = 0.7  # over which a lesion's border goes from lung to tissue
 _CENTRAL_MM = 20.0
 _PERIPHERAL_MM = 24.0
 _FISSURE_MM = 2.0
+_BRONCHI_MM = 3.0
 _TRIED = 6000
 _RAYS = 150
 _INNER, _OUTER = 0.60, 0.72  # of the way from the hilum to the pleura, off the border at 2/3
@@ -293,11 +294,12 @@ def _place(
     else:
         room = _exits(points, anatomy, mediastinum, reach + 4.0)
         good &= room & (depth < reach + 22 if wanted.pleura == "tag" else True)
+    # lobar bronchi and the hilar vessels beside them stand free in the lung
+    far = distance_to_tubes(points, anatomy.proximal_tree() + anatomy.pulmonary) - reach
+    good &= far > _BRONCHI_MM
     if wanted.central is not None:
         far = distance_to_tubes(points, anatomy.proximal_tree()) - reach
         good &= far < _CENTRAL_MM - 3 if wanted.central else far > _PERIPHERAL_MM
-        if wanted.central:
-            good &= far > 2.0
     chosen = _first(wanted.central, points[good], anatomy, mediastinum)
     if chosen is None:
         raise VolumeError(
