@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk  # noqa: N813
 from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
 
 from metasight.errors import VolumeError
 from metasight.segmentation.lung import Lungs
@@ -44,7 +45,9 @@ _THINNEST_MM, _FAINT_THINNEST_MM, _THICKEST_MM = 1.0, 2.0, 5.0
 _GROUND_GLASS_HU = -600.0
 _HALO_RIM_MM = 1.5
 _HALO_SHARE = 0.20
+_HALO_THICK_MM = 1.2
 _SMALLEST_MM3 = 8.0
+_FEWEST_OF_HULL = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,8 +217,10 @@ def _segment(field: _Field, at: Floats, box: Floats | None) -> tuple[Booleans, f
     for _ in range(_ROUNDS):
         threshold = (min(core, _SOFT_HU) + lung_hu) / 2
         faint = threshold < (_GROUND_GLASS_HU + lung_hu) / 2 + _LEAST_ABOVE_LUNG_HU
-        found, deepest = _freed(field, (field.faint if faint else field.hu) > threshold, seed,
-                                faint=faint)  # fmt: skip
+        dense = _faint(field, lung_hu, threshold) if faint else field.hu > threshold
+        found, deepest = _freed(field, dense, seed, faint=faint)
+        if faint:
+            found = _with_enclosed(field, found, threshold)
         if deepest == seed:
             break
         seed, core = deepest, float(np.median(field.hu[field.near(deepest, _CORE_MM)]))
@@ -295,6 +300,45 @@ def _freed(
     return found, (int(centre[0]), int(centre[1]), int(centre[2]))
 
 
+def _faint(
+    field: _Field, lung_hu: float, limit: float, *, of_lesion: Booleans | None = None
+) -> Booleans:
+    """What is as dense as ground glass, vessels and their blur left out.
+
+    Vessels are what is dense and does not belong to the lesion's own solid part. One that runs
+    through ground glass leaves a gap there, which is closed again.
+    """
+    bright = field.hu > (_SOFT_HU + lung_hu) / 2
+    if of_lesion is not None:
+        bright &= ndimage.distance_transform_edt(~of_lesion) * field.spacing_mm > _HALO_RIM_MM
+    blur = ndimage.distance_transform_edt(~bright) * field.spacing_mm <= _HALO_RIM_MM
+    dense = (field.faint > limit) & ~blur
+    if of_lesion is not None:
+        dense |= of_lesion
+    reach = ndimage.distance_transform_edt(~dense) * field.spacing_mm <= _HALO_RIM_MM
+    closed = ndimage.distance_transform_edt(reach) * field.spacing_mm > _HALO_RIM_MM
+    return np.asarray(dense | (closed & (field.faint > limit)))
+
+
+def _with_enclosed(field: _Field, found: Booleans, limit: float) -> Booleans:
+    """Ground glass with the solid parts and vessels that lie within its convex hull."""
+    rim = np.argwhere(found & ~ndimage.binary_erosion(found))
+    if len(rim) < _FEWEST_OF_HULL:
+        return found
+    try:
+        planes = ConvexHull(rim).equations
+    except QhullError:  # flat
+        return found
+    box = np.zeros_like(found)
+    low, high = rim.min(axis=0), rim.max(axis=0) + 1
+    box[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))] = True
+    points = np.argwhere(box & ~found & (field.faint > limit))
+    inside = (points @ planes[:, :3].T + planes[:, 3] <= 0.5).all(axis=1)
+    out = found.copy()
+    out[tuple(points[inside].T)] = True
+    return out
+
+
 def _component(dense: Booleans, field: _Field, seed: tuple[int, int, int]) -> Booleans:
     labels, _ = ndimage.label(dense)
     number = labels[seed]
@@ -321,11 +365,12 @@ def _with_ground_glass(
     A blurred border is brighter than lung too, but no thicker than the point spread.
     """
     limit = (_GROUND_GLASS_HU + lung_hu) / 2
-    wide, _ = _freed(field, (field.faint > limit) | solid, seed, faint=True)
+    dense = _faint(field, lung_hu, limit, of_lesion=solid)
+    wide, _ = _freed(field, dense, seed, faint=True)
     away = ndimage.distance_transform_edt(~solid) * field.spacing_mm
-    shell = wide & (away > _HALO_RIM_MM)
-    thick = field.depth(shell) > 0.8
-    if thick.sum() < _HALO_SHARE * 0.5 * solid.sum() or shell.sum() < _HALO_SHARE * solid.sum():
+    shell = wide & (away > _HALO_RIM_MM) & (field.hu > limit)
+    thick = field.depth(shell) > _HALO_THICK_MM
+    if thick.sum() < _HALO_SHARE / 2 * solid.sum() or shell.sum() < _HALO_SHARE * solid.sum():
         return None
     if float(np.median(field.hu[shell])) > -250:
         return None  # more of the same: vessel, or chest wall
