@@ -19,12 +19,12 @@ from metasight.engine.progress import Progress
 from metasight.engine.run import Pending, execute, remember
 from metasight.engine.store import LISTING, Step, Store, is_whole
 from metasight.errors import StudyError
-from metasight.plan import Plan, plan_study, plan_validation
+from metasight.plan import Plan, image_steps, plan_study, plan_validation
 from metasight.provenance import hash_file
-from metasight.slide_plan import slide_steps
 from metasight.steps.attention import ATTENTION
 from metasight.steps.files import read_json, write_json
 from metasight.steps.maps import MAP
+from metasight.steps.scans import SCANS
 from metasight.steps.slides import PATIENT
 from metasight.study import Study
 
@@ -47,7 +47,7 @@ def run(study: Study, *, scheduler: str, progress: Progress) -> tuple[Path, tupl
     """
     store = Store(study.store)
     store.sweep()
-    measure_slides(study, store, scheduler=scheduler, progress=progress)
+    measure_images(study, store, scheduler=scheduler, progress=progress)
     plan = plan_study(study)
     missing = [p.step for p in plan.pending if not store.has(p.step.key)]
     if missing:
@@ -57,14 +57,14 @@ def run(study: Study, *, scheduler: str, progress: Progress) -> tuple[Path, tupl
 
 
 def unmeasured(study: Study) -> tuple[Step, ...]:
-    """Steps on slides that have no result yet."""
+    """Steps on slides and scans that have no result yet."""
     store = Store(study.store)
-    return tuple(s for s in slide_steps(study) if not store.has(s.key))
+    return tuple(s for s in image_steps(study) if not store.has(s.key))
 
 
-def measure_slides(study: Study, store: Store, *, scheduler: str, progress: Progress) -> None:
-    """Measure the slides that are not measured yet: who is eligible rests on them."""
-    missing = [s for s in slide_steps(study) if not store.has(s.key)]
+def measure_images(study: Study, store: Store, *, scheduler: str, progress: Progress) -> None:
+    """Measure slides and scans that are not measured yet: who is eligible rests on them."""
+    missing = [s for s in image_steps(study) if not store.has(s.key)]
     if missing:
         execute(missing, store, scheduler=scheduler, progress=progress)
 
@@ -102,7 +102,7 @@ def validate(bundle_folder: Path, study: Study, *, scheduler: str, progress: Pro
                          where=Path(study.settings.patients.path).name,
                          remedy="Give the folder of other patients")  # fmt: skip
     identity = hash_file(bundle_folder / "hashes.json")
-    measure_slides(study, Store(study.store), scheduler=scheduler, progress=progress)
+    measure_images(study, Store(study.store), scheduler=scheduler, progress=progress)
     plan = plan_validation(study, locked, bundle_folder, opening=count_opening(study, identity))
     store = Store(study.store)
     missing = [s for s in plan.steps if not store.has(s.key)]
@@ -126,6 +126,10 @@ def count_opening(study: Study, identity: str) -> int:
     return int(openings.index(identity)) + 1
 
 
+_PLACES = ((PATIENT, "slides/{}/"), (MAP, "slides/{}/map/"), (SCANS, "scans/{}/"))
+"""Where in the results a patient's steps go, by how their names begin."""
+
+
 def publish(study: Study, plan: Plan, store: Store) -> Path:
     """Put a run's results under ``results/<run>`` and point ``results/latest`` at it.
 
@@ -136,7 +140,7 @@ def publish(study: Study, plan: Plan, store: Store) -> Path:
     made = [("", plan.collected), ("", plan.report)]
     made += [("attention/", s) for s in plan.slides if s.name == ATTENTION]
     for step in plan.slides:
-        for begins, place in ((PATIENT, "slides/{}/"), (MAP, "slides/{}/map/")):
+        for begins, place in _PLACES:
             if step.name.startswith(begins):
                 made.append((place.format(step.name.removeprefix(begins)), step))
     whole = {
@@ -202,7 +206,7 @@ def screen(study: Study, *, progress: Progress) -> Screening:
         Whatever would stop the run before its first fit.
     """
     store = Store(study.store)
-    measure_slides(study, store, scheduler="inline", progress=progress)
+    measure_images(study, store, scheduler="inline", progress=progress)
     plan = plan_study(study)
     return Screening(
         cohort=read_json(store.path(plan.cohort.key) / "cohort.json"),

@@ -18,8 +18,10 @@ from metasight.errors import StudyError
 from metasight.features.bags import MODALITY
 from metasight.models.settings import ModelSettings
 from metasight.provenance import hash_code, hash_file, hash_json, versions
+from metasight.scan_plan import READ_BY_COHORT as SCANS_READ
+from metasight.scan_plan import scan_steps
 from metasight.slide_plan import AGREEMENT, BAGS, READ_BY_COHORT, slide_steps
-from metasight.steps import attention, data, external, fitting, judging, results
+from metasight.steps import attention, data, external, fitting, judging, results, verification
 from metasight.steps.files import read_json
 from metasight.steps.slides import check_slide
 from metasight.study import Study, StudyModel
@@ -183,9 +185,15 @@ def plan_validation(
 # --------------------------------------------------------------------------- cohort and data
 
 
+def image_steps(study: Study) -> tuple[Step, ...]:
+    """All steps on slides and scans."""
+    return (*slide_steps(study), *scan_steps(study))
+
+
 def cohort_step(study: Study) -> Step:
     """Tables to canonical values, eligibility and ledger; with what slides told, if any."""
-    needs = tuple(s for s in slide_steps(study) if s.name.startswith(READ_BY_COHORT))
+    begins = (*READ_BY_COHORT, *SCANS_READ)
+    needs = tuple(s for s in image_steps(study) if s.name.startswith(begins))
     return Step(
         name="cohort",
         stage="cohort",
@@ -349,7 +357,38 @@ def analysis_steps(
         needs=(analysis.data, *crossfitted, *checked),
     )
     evaluation = evaluate_step(study, analysis, [*crossfitted, *resamples, *everybody])
-    return [*crossfitted, *resamples, *everybody, *checked, leakage, evaluation]
+    verified = verification_steps(study, analysis, crossfitted)
+    return [*crossfitted, *resamples, *everybody, *checked, leakage, evaluation, *verified]
+
+
+def verification_steps(study: Study, analysis: Analysis, fits: Sequence[Step]) -> tuple[Step, ...]:
+    """Accuracy with unexamined nodes in, where the endpoint is a nodal stage."""
+    endpoint = next(e for e in study.protocol.endpoint if e.name == analysis.endpoint)
+    if endpoint.type != "nodal_stage":
+        return ()
+    settings = study.settings.analysis
+    argument = verification.VerificationArgument(
+        data=analysis.data.name, model=settings.headline_model, protocol=study.protocol,
+        not_recorded=dict(study.settings.not_recorded), thresholds=endpoint.thresholds,
+        resamples=settings.bootstrap, seed=settings.seed,
+    )  # fmt: skip
+    used = tuple(
+        s for s in fits
+        if s.argument.model.name == settings.headline_model and s.argument.scheme == "kfold"
+    )  # fmt: skip
+    cohort = next(s for s in analysis.data.needs if s.name == "cohort")
+    return (
+        Step(
+            name=verification.VERIFICATION, stage="evaluation", function=verification.verify,
+            argument=argument,
+            ingredients={
+                "model": settings.headline_model,
+                "settings": [argument.resamples, argument.seed, list(argument.thresholds)],
+                "code of verification": hash_code(*_JUDGING, "steps/verification.py"),
+            },
+            needs=(analysis.data, cohort, *used),
+        ),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

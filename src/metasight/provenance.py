@@ -60,6 +60,22 @@ def hash_large_file(path: Path) -> str:
 
 
 @cache
+def hash_files(path: Path) -> list[list[str]]:
+    """Number and hash of the files that make up a scan or slide, in the order of their names.
+
+    A folder counts with all that lies in it; a file that cannot be read with the kind of error:
+    the step that reads it says so, in its turn.
+    """
+    found = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    told = []
+    for number, file in enumerate(found):
+        try:
+            told.append([str(number), hash_large_file(file)])
+        except OSError as error:
+            told.append([str(number), type(error).__name__])
+    return told
+
+
 def hash_code(*packages: str) -> str:
     """sha256 over the source files of parts of metasight.
 

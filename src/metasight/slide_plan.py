@@ -13,7 +13,7 @@ from metasight.cohort.slide_table import SlideRow, read_slide_table
 from metasight.engine.store import Step, StepFunction
 from metasight.errors import StudyError
 from metasight.maps.generator_folds import generator_folds
-from metasight.provenance import hash_code, hash_json, hash_large_file
+from metasight.provenance import hash_code, hash_files, hash_json
 from metasight.slides.opening import ReaderName, reader_of_all
 from metasight.steps import map_agreement, maps, patches, slides
 from metasight.study import Study
@@ -236,18 +236,8 @@ def _readers(rows: Sequence[SlideRow], asked: ReaderName | None) -> dict[bool, R
 
 def _hash_slide(path: Path) -> list[list[str]]:
     """Names and hashes of the files that make up a slide: a DICOM folder, an MRXS's folder."""
-    files = [path]
-    if path.is_dir():
-        files = [p for p in path.rglob("*") if p.is_file()]
-    elif path.suffix.lower() == ".mrxs":
-        files += [p for p in path.with_suffix("").rglob("*") if p.is_file()]
-    found = []
-    for number, file in enumerate(sorted(files)):
-        try:
-            found.append([str(number), hash_large_file(file)])
-        except OSError as error:  # the step says so, in its turn
-            found.append([str(number), type(error).__name__])
-    return found
+    beside = path.with_suffix("") if path.suffix.lower() == ".mrxs" else None
+    return hash_files(path) + (hash_files(beside) if beside is not None else [])
 
 
 def slide_code() -> str:

@@ -35,7 +35,9 @@ SLIDE_MODALITY = "spatial"
 """Biomarkers measured on slides."""
 GENERATED_MODALITY = "generated"
 """Biomarkers measured on maps that a generator painted on H&E."""
-_OF_SLIDES = (SLIDE_MODALITY, GENERATED_MODALITY, EMBEDDING_MODALITY)
+SCAN_MODALITY = "scan"
+"""What is measured of the lesion on CT and PET."""
+_OF_IMAGES = (SCAN_MODALITY, SLIDE_MODALITY, GENERATED_MODALITY, EMBEDDING_MODALITY)
 
 SHORTEST_REASON = 10
 """Characters; the report prints reasons."""
@@ -203,6 +205,8 @@ class StudySettings(CohortSettings):
                 known.add(GENERATED_MODALITY)
             if self.slides.embeddings is not None:
                 known.add(EMBEDDING_MODALITY)
+        if self.scans is not None:
+            known.add(SCAN_MODALITY)
         for model in self.model:
             unknown = sorted(set(model.modalities) - known)
             if unknown:
@@ -229,8 +233,8 @@ def _of_modality(name: str, table: ModalityTable) -> list[str]:
     problems = []
     if name in PROTOCOL_MODALITIES:
         problems.append(f"the name {name!r} stands for the protocol's own predictors; rename it")
-    elif name in _OF_SLIDES:
-        problems.append(f"the name {name!r} stands for what slides tell; rename it")
+    elif name in _OF_IMAGES:
+        problems.append(f"the name {name!r} stands for what images tell; rename it")
     elif not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,30}", name):
         problems.append(
             f"the name {name!r} is not a letter followed by at most 30 letters, digits, - or _; "
@@ -289,6 +293,8 @@ class Study:
         tables = [self.settings.patients, *self.settings.modalities.values()]
         if self.settings.slides is not None:
             tables.append(self.settings.slides)
+        if self.settings.scans is not None:
+            tables.append(self.settings.scans)
         paths = [t.path for t in tables] + [t.dictionary for t in tables if t.dictionary]
         hashes = {}
         for relative in paths:

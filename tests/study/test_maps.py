@@ -14,7 +14,7 @@ from metasight.engine.store import Store
 from metasight.errors import LeakageError, StudyError
 from metasight.ledger import Fate
 from metasight.maps.generator import load_generator
-from metasight.pipeline import measure_slides
+from metasight.pipeline import measure_images
 from metasight.plan import cohort_step
 from metasight.simulate.cohort import simulate_breast
 from metasight.simulate.settings import BreastSettings
@@ -50,7 +50,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Store]:
     folder = simulated(tmp_path_factory.mktemp("maps") / "study", MAPS)
     study = read_study(folder)
     store = Store(study.store)
-    measure_slides(study, store, scheduler="inline", progress=Silent())
+    measure_images(study, store, scheduler="inline", progress=Silent())
     return folder, store
 
 
@@ -128,7 +128,7 @@ def test_without_an_accepted_pair_training_is_refused_and_the_study_goes_on(tmp_
     folder = simulated(tmp_path / "study", MAPS, settings)
     study = read_study(folder)
     store = Store(study.store)
-    measure_slides(study, store, scheduler="inline", progress=Silent())
+    measure_images(study, store, scheduler="inline", progress=Silent())
     for step in steps(folder, "map of ").values():
         told = json.loads((store.path(step.key) / "map.json").read_text("utf-8"))
         assert told["features"] == {}

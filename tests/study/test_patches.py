@@ -20,7 +20,7 @@ from metasight.engine.store import Store
 from metasight.errors import EncoderError
 from metasight.features.bags import BagFolder
 from metasight.ledger import Ledger
-from metasight.pipeline import measure_slides
+from metasight.pipeline import measure_images
 from metasight.slide_plan import slide_steps
 from metasight.study import read_study
 from slide_files import write_pyramid
@@ -164,7 +164,7 @@ def test_without_files_tiles_go_through_the_embedded_encoder(study, tmp_path):
     (other / "study.toml").write_text(text, "utf-8")
     read = read_study(other)
     store = Store(read.store)
-    measure_slides(read, store, scheduler="inline", progress=Silent())
+    measure_images(read, store, scheduler="inline", progress=Silent())
     bags = next(s for s in slide_steps(read) if s.name == "bags")
     bag = BagFolder(store.path(bags.key)).read(patient(study, 0))
     assert bag.features.shape == (6, 1280)

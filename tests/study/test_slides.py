@@ -25,7 +25,7 @@ from metasight.engine.progress import Silent
 from metasight.engine.store import Store
 from metasight.errors import TableError
 from metasight.ledger import Ledger
-from metasight.pipeline import measure_slides, unmeasured
+from metasight.pipeline import measure_images, unmeasured
 from metasight.plan import cohort_step
 from metasight.slide_plan import slide_steps
 from metasight.study import read_study
@@ -95,7 +95,7 @@ def study(slides: Path, tmp_path_factory: pytest.TempPathFactory, made_up) -> Pa
 def measured(study: Path) -> tuple[Path, Store]:
     read = read_study(study)
     store = Store(read.store)
-    measure_slides(read, store, scheduler="inline", progress=Silent())
+    measure_images(read, store, scheduler="inline", progress=Silent())
     return study, store
 
 

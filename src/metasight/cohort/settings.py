@@ -156,6 +156,38 @@ class SlideSettings(TableSettings):
     embeddings: EmbeddingSettings | None = None
 
 
+class ScanSettings(TableSettings):
+    """A table with one row a scan or mask, and how scans are read.
+
+    Attributes
+    ----------
+    kind, file, region
+        Columns: ``CT``, ``PET`` or ``mask``; the folder, zip or file relative to ``folder``; the
+        name of the lesion in a file of masks. A lesion may be told by a point instead of a file:
+        columns ``x_mm``, ``y_mm``, ``z_mm`` (patient coordinates, LPS), with ``x2_mm``, ``y2_mm``,
+        ``z2_mm`` a box.
+    folder
+        Where the scans are, relative to the study folder.
+    kernel
+        Which reconstruction is read where a folder holds several.
+    max_missing_slices
+        That are interpolated; CT quality (E1) judges them all the same.
+    allow_identical_copies
+        Whether slices may be there twice, byte for byte.
+    suv
+        Which standardised uptake value.
+    """
+
+    kind: str = "kind"
+    file: str = "path"
+    region: str = "roi"
+    folder: str = "."
+    kernel: Literal["smooth", "sharp", "any"] = "any"
+    max_missing_slices: int = Field(default=3, ge=0, le=20)
+    allow_identical_copies: bool = False
+    suv: Literal["SUVbw", "SUVlbm", "SUVlbmJanma", "SUVbsa"] = "SUVbw"
+
+
 class ColumnMapping(_Part):
     """How a canonical variable is found in the user's table.
 
@@ -200,6 +232,8 @@ class CohortSettings(_Part):
         Further feature tables, by modality name.
     slides
         Slides, and how they are read; none without.
+    scans
+        CT, PET and lesions, and how they are read; none without.
     columns
         Canonical variable → column name, or a mapping with unit, codes, missing codes.
     constants
@@ -221,6 +255,7 @@ class CohortSettings(_Part):
     patients: TableSettings
     modalities: dict[str, ModalityTable] = {}
     slides: SlideSettings | None = None
+    scans: ScanSettings | None = None
     columns: dict[str, str | ColumnMapping]
     constants: dict[str, Constant] = {}
     waive: dict[str, str] = {}

@@ -144,6 +144,8 @@ class Protocol(_Part):
         Variables of the clinical reference model, in order.
     unknown_eligibility
         ``hold``: a patient whose eligibility is unknown is not analysed and is counted apart.
+    ct_quality
+        Value of CT quality → ``low``, ``high``, ``required``; see `metasight.volumes.ct_limits`.
     """
 
     id: str
@@ -162,6 +164,7 @@ class Protocol(_Part):
     endpoint: tuple[Endpoint, ...]
     rule: tuple[Rule, ...] = ()
     definition: tuple[Definition, ...] = ()
+    ct_quality: dict[str, dict[str, float | bool]] = {}
 
     @model_validator(mode="after")
     def _consistent(self) -> Protocol:

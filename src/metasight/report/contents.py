@@ -296,6 +296,8 @@ class ReportContents:
         What became of slides, stage by stage; empty where the study has none.
     maps
         Painted maps and how they agree with sections; None without.
+    verification
+        Of unexamined nodes, as :mod:`metasight.steps.verification` writes it; None without.
     contributions
         Of each modality, where the headline model is stacked.
     """
@@ -323,4 +325,5 @@ class ReportContents:
     demonstration: str = ""
     slides: tuple[SlideStage, ...] = ()
     maps: MapsResult | None = None
+    verification: Mapping[str, Any] | None = None
     contributions: ContributionsResult | None = None

@@ -16,6 +16,7 @@ from metasight.report import (
     populations,
     summary,
     tripod,
+    verification,
 )
 from metasight.report.blocks import Document
 from metasight.report.contents import ReportContents
@@ -49,6 +50,7 @@ def compose(contents: ReportContents) -> Document:
             *methods.section(view),
             *maps.section(view),
             *performance.section(view),
+            *verification.section(view),
             *populations.section(view),
             *heterogeneity.section(view),
             *conduct.stability(view),

@@ -34,8 +34,9 @@ from metasight.protocol.study import Protocol
 from metasight.steps.files import Inputs, read_json, write_json
 from metasight.steps.maps import ERROR, generated
 from metasight.steps.patches import BAGS, bag_keys
+from metasight.steps.scans import against_table, scanned
 from metasight.steps.slides import gathered
-from metasight.study import GENERATED_MODALITY, SLIDE_MODALITY
+from metasight.study import GENERATED_MODALITY, SCAN_MODALITY, SLIDE_MODALITY
 from metasight.units import Days, years_to_days
 from metasight.validation.ipcw import require_horizon
 
@@ -53,6 +54,9 @@ def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
     """Tables → canonical values, eligibility, ledger."""
     maps = generated(inputs)
     evidence, told, features = gathered(inputs, maps.tumour_percent)
+    scans = scanned(inputs)
+    for patient, own in scans.evidence.items():
+        evidence.setdefault(patient, {}).update(own)
     given = {
         patient: {
             k: v for k, v in values.items() if v is not None and not argument.settings.gives(k)
@@ -66,6 +70,12 @@ def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
             features, orient="index", dtype=float
         ).reindex(read.table.index)
     read.ledger.extend(maps.entries)
+    read.ledger.extend(scans.entries)
+    read.ledger.extend(against_table(read.table, scans.evidence))
+    if scans.features:
+        read.modalities[SCAN_MODALITY] = pd.DataFrame.from_dict(
+            scans.features, orient="index", dtype=float
+        ).reindex(read.table.index)
     if maps.features:
         read.modalities[GENERATED_MODALITY] = pd.DataFrame.from_dict(
             maps.features, orient="index", dtype=float

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 Inputs = Mapping[str, Path]
 """Folders of the steps that a step reads, by step name."""
+
+
+def number(value: float | None) -> float | None:
+    """A finite number, or None: JSON has no NaN."""
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -34,7 +34,7 @@ from metasight.maps.regions import regions_of
 from metasight.maps.training_tiles import MarkedSection, TilesSettings, collect_tiles, save_tiles
 from metasight.maps.tumour import tumour_from_marker
 from metasight.protocol.study import Protocol
-from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.files import Inputs, number, read_json, write_json
 from metasight.steps.pairs import (
     Pair,
     density_together,
@@ -49,7 +49,6 @@ from metasight.steps.sections import (
     Measured,
     definitions,
     measure_section,
-    number,
     read_cells,
     read_tissue,
 )

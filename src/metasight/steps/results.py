@@ -35,6 +35,7 @@ from metasight.report.document import write_report
 from metasight.steps.data import load_data
 from metasight.steps.files import Inputs, read_json, write_json
 from metasight.steps.map_agreement import AGREEMENT
+from metasight.steps.verification import VERIFICATION
 from metasight.study import StudySettings
 from metasight.validation.json_tree import from_jsonable
 from metasight.validation.results import CentreEvaluation, CentreGap, Estimate, Evaluation
@@ -292,6 +293,9 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         inputs=argument.provenance["tables"],
         slides=_slide_stages(inputs["cohort"]),
         maps=_maps(inputs[AGREEMENT]) if AGREEMENT in inputs else None,
+        verification=read_json(inputs[VERIFICATION] / "verification.json")
+        if VERIFICATION in inputs
+        else None,
         contributions=_contributions(judged, leading[1]),
         versions=argument.provenance["versions"],
         code=argument.provenance["code"],

@@ -6,7 +6,6 @@ it found as plain data. Nothing it writes holds a path or a patient's identifier
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ from metasight.protocol.study import Protocol
 from metasight.segmentation.slide_nuclei import nuclei_on_slide
 from metasight.slides.quality import Quality, Stain, judge, limits_of, overlay
 from metasight.slides.reader import RGB, PyramidReader, Region
-from metasight.steps.files import write_json
+from metasight.steps.files import number, write_json
 
 ROLES = {"tumour": "Pan-CK", "t_cell": "CD3", "b_cell": "CD20"}
 """Which marker tells which cells, in the studies that metasight is for."""
@@ -402,11 +401,6 @@ def measure_section(
     }
     write_json(out / "biomarkers.json", told)
     return Measured(biomarkers=found, tumour=tumour, density=density, found=told)
-
-
-def number(value: float) -> float | None:
-    """A finite number, or None: JSON has no NaN."""
-    return float(value) if math.isfinite(value) else None
 
 
 def _numbers(values: npt.NDArray[np.float64]) -> list[list[float | None]]:

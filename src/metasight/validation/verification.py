@@ -183,7 +183,7 @@ def corrected_accuracy(
     drawn = rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
     again = _measures(data.risk, threshold, *_dealt(data, method, drawn, strict=False)[:2])
     z = float(norm.ppf(0.5 + confidence / 2))
-    spread = np.nanstd(_held(again), axis=1, ddof=1)
+    spread = _spread(again)
     return _stated(data, method, (threshold, effective), value, z * spread)
 
 
@@ -199,6 +199,16 @@ def _stated(
     }
     return Accuracy(method=method, threshold=threshold, verified=int(data.verified.sum()),
                     n=len(data.risk), effective=effective, **found)  # fmt: skip
+
+
+def _spread(samples: Floats) -> Floats:
+    """Standard deviation on the logit over resamples in which a measure is defined; (measures,)."""
+    held = _held(samples)
+    known = np.isfinite(held)
+    n = known.sum(axis=1)
+    mean = np.where(known, held, 0.0).sum(axis=1) / np.maximum(n, 1)
+    squares = np.where(known, (held - mean[:, None]) ** 2, 0.0).sum(axis=1)
+    return np.asarray(np.where(n > 1, np.sqrt(squares / np.maximum(n - 1, 1)), np.nan))
 
 
 def _held(share: Floats) -> Floats:
@@ -321,13 +331,16 @@ def _by_imputation(
     value = _measures(data.risk, threshold, cases, 1 - cases)
     within = _complete_variance(data.risk, threshold, cases)
     on_logit = _held(value)
-    middle, between = np.nanmean(on_logit, axis=1), np.nanvar(on_logit, axis=1, ddof=1)
+    defined = np.asarray(np.isfinite(on_logit).all(axis=1, keepdims=True))
+    on_logit, within = np.where(defined, on_logit, 0.0), np.where(defined, within, 1.0)
+    middle, between = on_logit.mean(axis=1), on_logit.var(axis=1, ddof=1)
     inflated = (1 + 1 / imputations) * between
-    inside = np.nanmean(within, axis=1)
+    inside = within.mean(axis=1)
     freedom = (imputations - 1) * (1 + inside / np.maximum(inflated, 1e-12)) ** 2
     half = student.ppf(0.5 + confidence / 2, freedom) * np.sqrt(inside + inflated)
     at = (threshold, float(seen.sum()))
-    return _stated(data, "multiple_imputation", at, expit(middle), half)
+    known = np.where(defined[:, 0], expit(middle), np.nan)
+    return _stated(data, "multiple_imputation", at, known, half)
 
 
 def _complete_variance(risk: Floats, threshold: float, cases: Floats) -> Floats:
@@ -427,7 +440,7 @@ def tipping_curve(
         share = np.where(seen, disease, expit(linear + d))
         found = _measures(data.risk, threshold, weight * share, weight * (1 - share))
         value[:, k] = found[:, 0]
-        half[:, k] = z * np.nanstd(_held(found[:, 1:]), axis=1, ddof=1)
+        half[:, k] = z * _spread(found[:, 1:])
     return TippingCurve(
         delta=delta, threshold=threshold,
         value={m: value[k] for k, m in enumerate(MEASURES)},

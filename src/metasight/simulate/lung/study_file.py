@@ -6,6 +6,9 @@ from metasight.simulate.lung.settings import LungSettings
 from metasight.simulate.lung.table import CLINICAL_COLUMNS
 from metasight.simulate.settings import STAMP
 
+_OF_SCANS = ("solid_size_mm", "ctr", "suvmax", "pure_ground_glass")
+"""Columns that a radiologist read; the study takes what it measures itself."""
+
 _ANALYSIS = """
 [analysis]
 seed = 20250101
@@ -15,11 +18,17 @@ bootstrap = {bootstrap}
 instability_resamples = 3
 noise_replicates = 1
 reference_model = "clinical"
-headline_model = "clinical"
+headline_model = "clinical + scan"
 {single}
 [[model]]
 kind = "ordinal"
 name = "clinical"
+
+# What was measured on CT and PET beside the clinical data.
+[[model]]
+kind = "stacked"
+name = "clinical + scan"
+modalities = ["clinical", "scan"]
 
 [[model]]
 kind = "nodal_size"
@@ -42,16 +51,13 @@ def study_toml(settings: LungSettings, seed: int) -> str:
         'id = "patient"',
         "",
         "# CT, PET and masks: columns patient, kind (CT, PET, mask), path, roi, x_mm, y_mm, z_mm.",
-        "# [scans]",
-        '# path = "scans.csv"',
-        '# id = "patient"',
-        '# folder = "scans"',
+        "[scans]",
+        'path = "scans.csv"',
+        'id = "patient"',
+        'folder = "scans"',
         "",
         "[columns]",
-        *(f'{name} = "{name}"' for name in CLINICAL_COLUMNS),
-        "",
-        "[waive]",
-        'E1 = "simulated: quality is known, and seeded defects are listed in truth/"',
+        *(f'{name} = "{name}"' for name in CLINICAL_COLUMNS if name not in _OF_SCANS),
     ]
     single = '\nsingle_centre_reason = "one centre was simulated"\n' * (settings.centres == 1)
     few = settings.patients < 100

@@ -226,7 +226,7 @@ class NodalOracle:
 def oracle_of(settings: LungSettings, people: Patients, stage: Ints) -> NodalOracle:
     """The oracle on these patients, verified or not."""
     positive = stage > 0
-    if positive.all() or not positive.any():
+    if min(positive.sum(), (~positive).sum()) < 2:
         return NodalOracle(clinical=float("nan"), full=float("nan"))
     clinical = 1 - clinical_probabilities(settings, people)[:, 0]
     full = 1 - stage_probabilities(settings, people)[:, 0]

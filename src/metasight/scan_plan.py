@@ -1,0 +1,58 @@
+"""The steps on scans: one a patient, before the cohort, for who is eligible rests on them."""
+
+from __future__ import annotations
+
+from metasight.cohort.scan_table import PatientScans, read_scan_table
+from metasight.engine.store import Step
+from metasight.errors import ProtocolError, VolumeError
+from metasight.provenance import hash_code, hash_files
+from metasight.steps import scans
+from metasight.study import Study
+from metasight.volumes.ct_limits import CtLimits
+
+READ_BY_COHORT = (scans.SCANS,)
+"""How the names begin of steps whose results the cohort reads."""
+
+_SCANS = ("volumes", "segmentation", "lesions", "steps/scans.py", "cohort/scan_table.py",
+          "errors.py")  # fmt: skip
+
+
+def scan_steps(study: Study) -> tuple[Step, ...]:
+    """One step a patient; empty where ``study.toml`` names no scans.
+
+    Raises
+    ------
+    ProtocolError
+        The protocol's limits of CT quality are none.
+    """
+    settings = study.settings.scans
+    if settings is None:
+        return ()
+    try:
+        limits = CtLimits.from_table(study.protocol.ct_quality)
+    except VolumeError as error:
+        raise ProtocolError(error.problem, where="protocol [ct_quality]", value=error.value,
+                            remedy=error.remedy) from error  # fmt: skip
+    rows = read_scan_table(study.folder, study.settings)
+    return tuple(
+        Step(
+            name=f"{scans.SCANS}{row.patient}",
+            stage="scans",
+            function=scans.measure_scans,
+            argument=scans.ScanArgument(scans=row, settings=settings, limits=limits),
+            ingredients={
+                "files": [hash_files(path) for path in row.files],
+                "read as": settings.model_dump(mode="json"),
+                "lesion": _lesion(row),
+                "limits": study.protocol.ct_quality,
+                "code of scans": hash_code(*_SCANS),
+            },
+        )
+        for row in rows
+    )
+
+
+def _lesion(row: PatientScans) -> list[object]:
+    if row.lesion is None:
+        return []
+    return [row.lesion.region, row.lesion.point_mm, row.lesion.corner_mm]

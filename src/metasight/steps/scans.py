@@ -1,0 +1,284 @@
+"""Scans of a study: each patient's CT read and judged, the lesion found and measured, the PET read.
+
+A scan that cannot be used becomes a ledger row with the reason and the others go on. What criteria
+ask of scans (E1, E2, and what I2 and I6 are checked against) comes out as evidence, what models may
+read as feature columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from metasight.cohort.scan_table import LesionRow, PatientScans
+from metasight.cohort.settings import ScanSettings
+from metasight.errors import VolumeError
+from metasight.ledger import Entry, Fate
+from metasight.lesions.solidity import Solidity, solidity_of
+from metasight.segmentation.lesion import lesion_from_box, lesion_from_click
+from metasight.segmentation.lung import Lungs, find_lungs
+from metasight.steps.files import Inputs, number, read_json, write_json
+from metasight.volumes.ct_limits import CtLimits
+from metasight.volumes.dicom import ReadSettings, read_series
+from metasight.volumes.masks import read_mask
+from metasight.volumes.nifti import read_nifti
+from metasight.volumes.pet import read_pet
+from metasight.volumes.quality import CtQuality, ct_quality
+from metasight.volumes.series import SeriesRule
+from metasight.volumes.volume import Mask, Volume
+
+Found = dict[str, Any]
+T = TypeVar("T")
+
+SCANS = "scans of "
+STAGE = "scans"
+_LARGEST_STAGE_I_MM = 40.0
+_LARGE_MM = 30.0
+_APART_MM, _APART_SHARE = 3.0, 0.15
+_PURE = {"yes": True, "no": False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanArgument:
+    """One patient's scans and how they are read.
+
+    Attributes
+    ----------
+    scans
+        Of the patient.
+    settings
+        ``[scans]`` of the study.
+    limits
+        Of CT quality, from the protocol.
+    """
+
+    scans: PatientScans
+    settings: ScanSettings
+    limits: CtLimits
+
+
+class _Patient:
+    """What is found of one patient, with a ledger row for whatever could not be."""
+
+    def __init__(self, argument: ScanArgument) -> None:
+        self.argument = argument
+        self.rows: list[Entry] = []
+        self.evidence: Found = {}
+        self.measures: Found = {}
+
+    def note(self, item: str, verdict: Fate, value: str, reason: str, criterion: str = "") -> None:
+        self.rows.append(
+            Entry(patient=self.argument.scans.patient, item=item, stage=STAGE, verdict=verdict,
+                  criterion=criterion, value=value, reason=reason)
+        )  # fmt: skip
+
+    def attempt(self, item: str, work: Callable[[], T]) -> T | None:
+        """The work's result, or None and a ledger row."""
+        try:
+            return work()
+        except VolumeError as error:
+            self.note(item, Fate.FAILED, error.value, str(error))
+            return None
+
+
+def measure_scans(inputs: Inputs, out: Path, argument: ScanArgument) -> None:
+    """Read, judge and measure one patient; writes ``scan.json``."""
+    del inputs
+    patient = _Patient(argument)
+    quality = None
+    scans = argument.scans
+    if scans.ct is None:
+        patient.note("CT", Fate.FAILED, "", "the table of scans has no CT of the patient")
+    else:
+        path = scans.ct
+        ct = patient.attempt("CT", lambda: read_ct(path, argument.settings))
+        if ct is not None:
+            quality = patient.attempt("CT", lambda: ct_quality(ct, argument.limits))
+        if ct is not None and quality is not None:
+            _judged(patient, ct, quality)
+            if quality.verdict != "failed":
+                _lesion(patient, ct)
+    write_json(
+        out / "scan.json",
+        {
+            "patient": scans.patient,
+            "quality": None if quality is None else _quality_json(quality),
+            "evidence": patient.evidence,
+            "features": patient.measures,
+            "ledger": [asdict(e) for e in patient.rows],
+        },
+    )
+
+
+def read_ct(path: Path, settings: ScanSettings) -> Volume:
+    """A CT as the study wants it read: DICOM, or NIfTI in HU."""
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        return read_nifti(path, unit="HU")
+    return read_series(
+        path,
+        rule=SeriesRule(kernel=settings.kernel),
+        settings=ReadSettings(
+            max_missing_slices=settings.max_missing_slices,
+            allow_identical_copies=settings.allow_identical_copies,
+        ),
+    )
+
+
+def _judged(patient: _Patient, ct: Volume, quality: CtQuality) -> None:
+    verdict = quality.verdict
+    fate = {"passed": Fate.KEPT, "failed": Fate.EXCLUDED, "unknown": Fate.UNKNOWN}[verdict]
+    spacing = " × ".join(f"{s:.2f}" for s in ct.spacing_mm)
+    patient.note("CT", fate, f"{spacing} mm, contrast {quality.contrast}",
+                 "; ".join(quality.reasons) or "; ".join(ct.facts.choice))  # fmt: skip
+    patient.evidence["ct_quality_poor"] = {"passed": False, "failed": True}.get(verdict)
+
+
+def _quality_json(quality: CtQuality) -> Found:
+    return {
+        "verdict": quality.verdict, "contrast": quality.contrast, "kernel": quality.kernel,
+        "findings": [
+            {"name": f.name, "value": number(f.value), "limit": str(f.limit),
+             "verdict": f.verdict, "said": f.said}
+            for f in quality.findings
+        ],
+    }  # fmt: skip
+
+
+def _lesion(patient: _Patient, ct: Volume) -> None:
+    """Find and measure the lesion; without one criteria stay unknown."""
+    told = patient.argument.scans.lesion
+    if told is None:
+        patient.note("lesion", Fate.FAILED, "", "the table of scans tells no lesion")
+        return
+    lungs = patient.attempt("lungs", lambda: find_lungs(ct))
+    mask = patient.attempt("lesion", lambda: lesion_of(told, ct, lungs))
+    if mask is None:
+        return
+    solidity = patient.attempt("lesion", lambda: solidity_of(ct, mask))
+    if solidity is None:
+        return
+    patient.measures |= _sizes(solidity)
+    patient.evidence |= {
+        "tumour_size_mm": patient.measures["size_mm"],
+        "solid_size_mm": patient.measures["solid_size_mm"],
+        "ctr": patient.measures["ctr"],
+        "pure_ground_glass": _PURE.get(solidity.pure_ground_glass),
+    }
+    patient.note("lesion", Fate.KEPT, f"{solidity.whole.longest_mm:.1f} mm, "
+                 f"CTR {solidity.main.ctr:.2f}, {solidity.attenuation}", "")  # fmt: skip
+    if patient.argument.scans.pet is not None:
+        _uptake(patient, mask)
+
+
+def lesion_of(told: LesionRow, ct: Volume, lungs: Lungs | None) -> Mask:
+    """The lesion's mask on the CT's grid, from a file, a box or a click.
+
+    Raises
+    ------
+    VolumeError
+        It cannot be read or found, or it is told by a point and no lung was found.
+    """
+    if told.path is not None:
+        return read_mask(told.path, ct, region=told.region or None)
+    if told.point_mm is None:
+        raise VolumeError("a lesion is told by a file or by a point", where="lesion")
+    if lungs is None:
+        raise VolumeError(
+            "a lesion cannot be found from a point without lungs", where="lesion",
+            remedy="Give a mask of the lesion",
+        )  # fmt: skip
+    if told.corner_mm is not None:
+        return lesion_from_box(ct, lungs, told.point_mm, told.corner_mm).mask
+    return lesion_from_click(ct, lungs, told.point_mm).mask
+
+
+def _sizes(solidity: Solidity) -> Found:
+    whole, main = solidity.whole, solidity.main
+    found = {
+        "size_mm": whole.longest_mm,
+        "perpendicular_mm": whole.longest.perpendicular_mm,
+        "volume_ml": whole.volume_mm3 / 1000,
+        "solid_size_mm": main.longest_mm,
+        "solid_volume_ml": main.volume_mm3 / 1000,
+        "ctr": main.ctr,
+        "ctr_volume": main.ctr_volume,
+    }
+    return {name: number(value) for name, value in found.items()}
+
+
+def _uptake(patient: _Patient, lesion: Mask) -> None:
+    """SUVmax within the lesion, on the PET's own grid."""
+    path = patient.argument.scans.pet
+    if path is None:
+        return
+    pet = patient.attempt("PET", lambda: read_pet(path, kind=patient.argument.settings.suv))
+    if pet is None:
+        return
+    del lesion
+
+
+# ------------------------------------------------------------------ the cohort
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scanned:
+    """What scans tell of a cohort, by pseudonym."""
+
+    evidence: dict[str, Found]
+    features: dict[str, Found]
+    entries: list[Entry]
+
+
+def scanned(inputs: Inputs) -> Scanned:
+    """What all patients' scans tell."""
+    evidence: dict[str, Found] = {}
+    features: dict[str, Found] = {}
+    entries: list[Entry] = []
+    for name, folder in inputs.items():
+        if not name.startswith(SCANS):
+            continue
+        found = read_json(folder / "scan.json")
+        evidence[found["patient"]] = found["evidence"]
+        features[found["patient"]] = {f"ct_{k}": v for k, v in found["features"].items()}
+        entries += [Entry(**{**e, "verdict": Fate(e["verdict"])}) for e in found["ledger"]]
+    return Scanned(evidence=evidence, features=features, entries=entries)
+
+
+def against_table(table: pd.DataFrame, evidence: Mapping[str, Found]) -> list[Entry]:
+    """Ledger rows where the scan and the table do not agree on what I2 and I6 rest on.
+
+    Nothing is overruled: the table's value counts, and the row says that somebody should look.
+    """
+    rows: list[Entry] = []
+    for patient, found in evidence.items():
+        size = found.get("tumour_size_mm")
+        if size is None or patient not in table.index:
+            continue
+        told = table.loc[patient]
+        for criterion, said in _differences(told, found, float(size)):
+            rows.append(
+                Entry(patient=patient, item="lesion", stage=STAGE, verdict=Fate.KEPT,
+                      criterion=criterion, value=f"{size:.1f} mm", reason=said)
+            )  # fmt: skip
+    return rows
+
+
+def _differences(told: Any, found: Found, size_mm: float) -> list[tuple[str, str]]:
+    out = []
+    given = told.get("tumour_size_mm")
+    if pd.notna(given) and abs(size_mm - given) > max(_APART_MM, _APART_SHARE * given):
+        out.append(("I2", f"the table says {given:.0f} mm, the scan {size_mm:.0f} mm"))
+    solid = found.get("solid_size_mm")
+    # T category goes by the solid part (AJCC 8)
+    if solid is not None and solid > _LARGEST_STAGE_I_MM:
+        out.append(("I2", f"the solid part measures {solid:.0f} mm: above stage I on the scan"))
+    staged = told.get("pet_ct") is True or told.get("invasive_staging") is True
+    looks_large = size_mm >= _LARGE_MM or found.get("central") is True
+    if looks_large and not staged:
+        out.append(("I6", "30 mm or more, or central, on the scan, and no PET/CT or invasive "
+                    "staging in the table"))  # fmt: skip
+    return out
