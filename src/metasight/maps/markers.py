@@ -288,7 +288,7 @@ def pure_channels(channels: Channels, s: MarkerSettings) -> dict[str, Image]:
 
 def cell_regions(nuclei: Nuclei, margin_um: float) -> npt.NDArray[np.int32]:
     """Each nucleus with ``margin_um`` round it, where no other cell is nearer."""
-    grown = expand_labels(nuclei.labels, margin_um / nuclei.mpp)  # type: ignore[no-untyped-call]
+    grown = expand_labels(nuclei.labels, margin_um / nuclei.mpp)
     return np.asarray(grown, dtype=np.int32)
 
 
