@@ -133,9 +133,13 @@ def _marginals(p: Floats) -> tuple[Floats, Floats]:
     i, j = np.indices((n, n))
     row = np.arange(m)[:, None, None]
     weights = p.ravel()
-    apart: Floats = np.bincount((row * n + np.abs(i - j)).ravel(), weights, m * n)
-    together: Floats = np.bincount((row * (2 * n - 1) + i + j).ravel(), weights, m * (2 * n - 1))
-    return apart.reshape(m, n), together.reshape(m, 2 * n - 1)
+    wide = 2 * n - 1
+    apart = np.bincount((row * n + np.abs(i - j)).ravel(), weights, m * n)
+    together = np.bincount((row * wide + i + j).ravel(), weights, m * wide)
+    return (
+        np.asarray(apart, dtype=np.float64).reshape(m, n),
+        np.asarray(together, dtype=np.float64).reshape(m, wide),
+    )
 
 
 def _entropy(p: Floats) -> Floats:

@@ -17,6 +17,8 @@ from metasight.features.radiomics.settings import RadiomicsSettings
 from metasight.features.radiomics.size_matrices import glrlm, zones
 from metasight.volumes.volume import Mask, Volume
 
+_OF_BOTH = ("KLMA", "99N0", "N365", "NPT7")  # morphology that looks at intensities too
+_OF_LEVELS = ("histogram", "GLCM", "GLRLM", "GLSZM", "GLDZM", "NGTDM", "NGLDM")
 Values = dict[str, dict[str, dict[str, float]]]  # family → aggregation → name → value
 
 
@@ -73,7 +75,10 @@ def measure(volume: Volume, mask: Mask, settings: RadiomicsSettings) -> Radiomic
     """As :func:`extract`, with the reason of each NaN and the number of voxels."""
     wide = prepare(volume, mask, settings)
     region = tight(wide)
-    found = _intensity_families(region, wide, settings) if region.inside.any() else {}
+    found: Values = {}
+    n_grey_levels = 0
+    if region.inside.any():
+        found, n_grey_levels = _intensity_families(region, wide, settings)
     if "morphology" in settings.families:
         found["morphology"] = {"": morphology(region)}
     values, undefined = {}, {}
@@ -87,7 +92,7 @@ def measure(volume: Volume, mask: Mask, settings: RadiomicsSettings) -> Radiomic
             values[key] = value
             if not np.isfinite(value):
                 values[key] = float("nan")
-                undefined[key] = _reason(definition, region)
+                undefined[key] = _reason(definition, region, n_grey_levels)
     return Radiomics(
         values=values, undefined=undefined,
         n_voxels=int(np.count_nonzero(region.morphological)),
@@ -102,8 +107,10 @@ def _wanted(definition: Definition, settings: RadiomicsSettings) -> tuple[str, .
     return tuple(a for a in definition.aggregations if a in wanted)
 
 
-def _intensity_families(region: Region, wide: Region, settings: RadiomicsSettings) -> Values:
-    """Every family that looks at intensities; the intensity mask has a voxel."""
+def _intensity_families(
+    region: Region, wide: Region, settings: RadiomicsSettings
+) -> tuple[Values, int]:
+    """Families that look at intensities, and how many grey levels occur; 0 if none was asked."""
     families = settings.families
     values = region.values
     found: Values = {}
@@ -113,8 +120,8 @@ def _intensity_families(region: Region, wide: Region, settings: RadiomicsSetting
         found["IVH"] = {"": intensity_volume(values, settings)}
     if "local intensity" in families:
         found["local intensity"] = {"": intensity_peaks(wide)}
-    if set(families) <= {"morphology", "statistics", "IVH", "local intensity"}:
-        return found
+    if not set(families) & set(_OF_LEVELS):
+        return found, 0
     levels, n_levels = discretise(region, settings)
     dimensions = settings.dimensions
     if "histogram" in families:
@@ -127,18 +134,21 @@ def _intensity_families(region: Region, wide: Region, settings: RadiomicsSetting
         found |= zones(levels, region.morphological, dimensions, families)
     if {"NGTDM", "NGLDM"} & set(families):
         found |= neighbourhoods(levels, n_levels, settings.coarseness, dimensions, families)
-    return found
+    return found, len(np.unique(levels[region.inside]))
 
 
-def _reason(definition: Definition, region: Region) -> str:
+def _reason(definition: Definition, region: Region, n_grey_levels: int) -> str:
     values = region.values
-    if definition.family == "morphology" and definition.code not in ("KLMA", "99N0"):
+    of_shape = definition.family == "morphology" and definition.code not in _OF_BOTH
+    if of_shape:
         n = int(np.count_nonzero(region.morphological))
-        return f"the region has too few voxels or lies in one plane ({n} voxels)"
+        return f"the region lies in one plane or line ({n} voxels)"
     if len(values) == 0:
         return "no voxel is left after re-segmentation and outlier filtering"
     if len(values) == 1:
         return "the intensity mask has one voxel"
     if values.min() == values.max():
         return "all intensities are equal"
-    return "the definition divides by zero here (one grey level, or a mean or quartile sum of 0)"
+    if definition.family in _OF_LEVELS and n_grey_levels == 1:
+        return "there is one grey level"
+    return "the definition divides by 0 here (no neighbours, or a mean or sum of quartiles of 0)"

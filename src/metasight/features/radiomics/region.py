@@ -171,6 +171,8 @@ def _interpolated(
     low, high = _widened(box, reach, whole)
     begin = np.clip(np.ceil((low - first) / step), 0, n_new - 1).astype(np.int64)
     end = np.clip(np.floor((high - 1 - first) / step) + 1, begin + 1, n_new).astype(np.int64)
+    # the new grid may reach past the old one's outer centres, where the edge's values hold
+    begin, end = np.where(low == 0, 0, begin), np.where(high == whole, n_new, end)
     size = end - begin
     if float(np.prod(size.astype(np.float64))) > _MOST_VOXELS:
         raise VolumeError("the new grid is too large", where="radiomics",
