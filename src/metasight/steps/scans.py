@@ -276,7 +276,8 @@ def _differences(told: Any, found: Found, size_mm: float) -> list[tuple[str, str
     # T category goes by the solid part (AJCC 8)
     if solid is not None and solid > _LARGEST_STAGE_I_MM:
         out.append(("I2", f"the solid part measures {solid:.0f} mm: above stage I on the scan"))
-    staged = told.get("pet_ct") is True or told.get("invasive_staging") is True
+    done = [told.get(name) for name in ("pet_ct", "invasive_staging")]
+    staged = any(pd.notna(d) and bool(d) for d in done)
     looks_large = size_mm >= _LARGE_MM or found.get("central") is True
     if looks_large and not staged:
         out.append(("I6", "30 mm or more, or central, on the scan, and no PET/CT or invasive "
