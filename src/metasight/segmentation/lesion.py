@@ -48,6 +48,9 @@ _HALO_SHARE = 0.20
 _HALO_THICK_MM = 1.2
 _SMALLEST_MM3 = 8.0
 _FEWEST_OF_HULL = 30
+_MOST_BODIES = 40
+_BODY_REACH = 2.5  # depths about a body's centre that are looked at
+_DRAWN_OUT = 2.0  # longest over shortest axis; a tube within that reach has about 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,10 +161,12 @@ def lesion_from_box(scan: Volume, lungs: Lungs, low_mm: Point, high_mm: Point) -
 def _largest_needed(
     scan: Volume, lungs: Lungs, at: Floats, box: npt.NDArray[np.float64] | None
 ) -> LesionFound:
+    # the field's middle on a voxel's: interpolation would blur more the further it is from one
+    middle = scan.grid.to_mm(np.round(scan.grid.to_index(at)))
     for half in _FIELDS_MM:
         if box is not None and (np.ptp(box, axis=0) / 2 > half).any() and half != _FIELDS_MM[-1]:
             continue
-        field = _cut(scan, lungs, at, half, box)
+        field = _cut(scan, lungs, middle, half, box)
         found, threshold, lung, halo = _segment(field, at, box)
         if half == _FIELDS_MM[-1] or not _touches(found):
             break
@@ -217,7 +222,12 @@ def _segment(field: _Field, at: Floats, box: Floats | None) -> tuple[Booleans, f
     for _ in range(_ROUNDS):
         threshold = (min(core, _SOFT_HU) + lung_hu) / 2
         faint = threshold < (_GROUND_GLASS_HU + lung_hu) / 2 + _LEAST_ABOVE_LUNG_HU
-        dense = _faint(field, lung_hu, threshold) if faint else field.hu > threshold
+        dense = field.hu > threshold
+        if faint:
+            own = _own_solid(field, lung_hu, threshold, seed)
+            if own is not None:  # the core is brighter than the ground glass, whose border counts
+                threshold = min(threshold, (_GROUND_GLASS_HU + lung_hu) / 2)
+            dense = _faint(field, lung_hu, threshold, of_lesion=own)
         found, deepest = _freed(field, dense, seed, faint=faint)
         if faint:
             found = _with_enclosed(field, found, threshold)
@@ -320,6 +330,54 @@ def _faint(
     return np.asarray(dense | (closed & (field.faint > limit)))
 
 
+def _own_solid(
+    field: _Field, lung_hu: float, limit: float, seed: tuple[int, int, int]
+) -> Booleans | None:
+    """The solid bodies of a ground-glass lesion: bright, and not drawn out as vessels are.
+
+    Looked for in the lesion with all its vessels. A body is what is left of the brightness about
+    its deepest point once bridges of half its thickness are cut, within 2.5 times its depth: a
+    tube is three times as long there as thick, a body at most twice.
+    """
+    rough, _ = _freed(field, (field.faint > limit) | (field.hu > limit), seed, faint=True)
+    bright = field.hu > (_SOFT_HU + lung_hu) / 2
+    depth = field.depth(bright)
+    peaks = rough & bright & (depth >= ndimage.maximum_filter(depth, 3))
+    at = np.argwhere(peaks)
+    at = at[np.argsort(-depth[peaks], kind="stable")][:_MOST_BODIES]
+    own = np.zeros_like(bright)
+    for centre in at.tolist():
+        if not own[tuple(centre)]:
+            own |= _body(field, bright, depth, (centre[0], centre[1], centre[2]))
+    return own if own.any() else None
+
+
+def _body(
+    field: _Field, bright: Booleans, depth: Floats32, centre: tuple[int, int, int]
+) -> Booleans:
+    """The bright body about a point; empty where it is drawn out."""
+    out = np.zeros_like(bright)
+    thick = float(depth[centre])
+    reach = int(np.ceil(_BODY_REACH * thick / field.spacing_mm)) + 1
+    low = [max(c - reach, 0) for c in centre]
+    box = tuple(slice(a, c + reach + 1) for a, c in zip(low, centre, strict=True))
+    box = tuple(slice(b.start, min(b.stop, n)) for b, n in zip(box, depth.shape, strict=True))
+    grid = np.ogrid[box]
+    away = np.sqrt(sum((g - c) ** 2 for g, c in zip(grid, centre, strict=True))) * field.spacing_mm
+    inner = (depth[box] > thick / 2) & (away <= _BODY_REACH * thick)
+    labels, _ = ndimage.label(inner)
+    inner = labels == labels[tuple(c - a for c, a in zip(centre, low, strict=True))]
+    back = ndimage.distance_transform_edt(~inner) * field.spacing_mm <= thick / 2
+    body = bright[box] & (inner | back)
+    points = np.argwhere(body) * field.spacing_mm
+    # the twelfth of a voxel's square: a body of one voxel has a size too
+    spread = np.atleast_2d(np.cov(points.T, bias=True)) + np.eye(3) * field.spacing_mm**2 / 12
+    axes = np.sqrt(np.linalg.eigvalsh(spread))
+    if axes[-1] <= _DRAWN_OUT * axes[0]:
+        out[box] = body
+    return out
+
+
 def _with_enclosed(field: _Field, found: Booleans, limit: float) -> Booleans:
     """Ground glass with the solid parts and vessels that lie within its convex hull."""
     rim = np.argwhere(found & ~ndimage.binary_erosion(found))
@@ -370,7 +428,11 @@ def _with_ground_glass(
     away = ndimage.distance_transform_edt(~solid) * field.spacing_mm
     shell = wide & (away > _HALO_RIM_MM) & (field.hu > limit)
     thick = field.depth(shell) > _HALO_THICK_MM
-    if thick.sum() < _HALO_SHARE / 2 * solid.sum() or shell.sum() < _HALO_SHARE * solid.sum():
+    part = thick.sum() >= _HALO_SHARE / 2 * solid.sum() and shell.sum() >= _HALO_SHARE * solid.sum()
+    near = (away > _HALO_RIM_MM) & (away <= _HALO_RIM_MM + field.spacing_mm) & field.allowed
+    # three quarters of what is near: spicules may be half of it
+    around = near.any() and float(np.quantile(field.hu[near], 0.25)) > limit
+    if not (part or around) or not shell.any():
         return None
     if float(np.median(field.hu[shell])) > -250:
         return None  # more of the same: vessel, or chest wall
