@@ -24,15 +24,25 @@ headline_model = "clinical + scan"
 kind = "ordinal"
 name = "clinical"
 
-# What was measured on CT and PET beside the clinical data.
-[[model]]
-kind = "stacked"
-name = "clinical + scan"
-modalities = ["clinical", "scan"]
-
 [[model]]
 kind = "nodal_size"
 name = "size alone"
+
+# What was measured on CT and PET beside the clinical data.
+"""
+
+_FEW = """[[model]]
+kind = "ordinal"
+name = "clinical + scan"
+modalities = ["clinical", "scan"]
+features = ["age_years", "ct_size_mm", "ct_solid_size_mm"]
+"""
+"""With a handful of events nothing is stacked: one model of three features."""
+
+_MANY = """[[model]]
+kind = "stacked"
+name = "clinical + scan"
+modalities = ["clinical", "scan"]
 """
 
 
@@ -63,4 +73,4 @@ def study_toml(settings: LungSettings, seed: int) -> str:
     few = settings.patients < 100
     analysis = _ANALYSIS.format(repeats=1 if few else 3, bootstrap=100 if few else 300,
                                 single=single)  # fmt: skip
-    return "\n".join(lines) + "\n" + analysis
+    return "\n".join(lines) + "\n" + analysis + (_FEW if few else _MANY)
