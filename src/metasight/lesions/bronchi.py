@@ -1,0 +1,148 @@
+"""The proximal bronchial tree and the hila, from the airway lumen that a scan shows.
+
+RTOG 0813 (Bezjak et al., J Clin Oncol 2019;37:1316) names its parts: the last 2 cm of the trachea,
+carina, both main bronchi, and the lobar bronchi with the intermediate and the lingular one. Here:
+the lumen below 2 cm above the carina that is at least 5 mm wide (segmental bronchi are narrower:
+Montaudon et al., J Anat 2007;211:579) and within 9 cm of the carina along the airway. The hilum of
+a side is where its main bronchus divides: the middle of the lumen over the 3 cm that follow a main
+bronchus of 2.5 cm on the right and 4 cm on the left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from metasight.segmentation.lung import Lungs
+from metasight.volumes.volume import Mask
+
+Booleans = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+TRACHEA_MM = 20.0
+LUMEN_MM = 5.0
+ALONG_MM = 90.0
+MAIN_BRONCHUS_MM = (25.0, 40.0)
+"""Usual length on the right and the left."""
+
+_HILUM_MM = 30.0
+_STEP_MM = 1.5
+_LEAST_MM2 = 20.0  # of the lumen of a main bronchus
+_FOLLOWED_MM = 8.0  # so far below the carina are both bronchi seen
+_NEAREST_ML = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bronchi:
+    """Proximal airway in patient coordinates.
+
+    Attributes
+    ----------
+    carina_mm
+        x, y, z.
+    proximal_mm
+        (n, 3) points of the proximal bronchial tree's lumen, about 1.5 mm apart.
+    hila_mm
+        Right and left; None where the airway was not followed so far.
+    """
+
+    carina_mm: Floats
+    proximal_mm: Floats
+    hila_mm: tuple[Floats | None, Floats | None]
+
+
+def find_bronchi(lungs: Lungs) -> Bronchi | None:
+    """Proximal bronchial tree of a scan; None without a carina in its airways."""
+    if lungs.airways is None:
+        return None
+    lumen, spacing, low = _coarser(lungs.airways)
+    carina = _carina(lumen, spacing)
+    if carina is None:
+        return None
+    away = _along(lumen, carina, spacing)
+
+    def place(index_zyx: npt.NDArray[np.generic], mask: Mask = lungs.airways) -> Floats:
+        voxel = np.asarray(index_zyx, dtype=np.float64) * spacing / mask.spacing_zyx_mm + low
+        return mask.grid.to_mm(voxel[..., ::-1])
+
+    wide = _opened(lumen, LUMEN_MM / 2, spacing)
+    depth = (np.arange(len(lumen)) - carina[0]) * spacing[0]
+    kept = wide & (away <= ALONG_MM) & (depth <= TRACHEA_MM)[:, None, None]
+    columns = np.arange(lumen.shape[2])[None, None, :]
+    hila = []
+    for side, length in zip((columns < carina[2], columns > carina[2]), MAIN_BRONCHUS_MM,
+                            strict=True):  # fmt: skip
+        below = (depth < 0)[:, None, None]
+        own = lumen & side & below & (away > length) & (away <= length + _HILUM_MM)
+        enough = own.sum() * np.prod(spacing) / 1000 >= _NEAREST_ML
+        hila.append(place(np.argwhere(own)).mean(axis=0) if enough else None)
+    return Bronchi(
+        carina_mm=place(np.array(carina)), proximal_mm=place(np.argwhere(kept)),
+        hila_mm=(hila[0], hila[1]),
+    )  # fmt: skip
+
+
+def _coarser(airways: Mask) -> tuple[Booleans, Floats, Floats]:
+    """The lumen about 1.5 mm apart in its box, spacing, and the first voxel (z, y, x)."""
+    inside = airways.array
+    box = ndimage.find_objects(inside.view(np.uint8))[0]
+    step = [max(1, round(_STEP_MM / s)) for s in airways.spacing_zyx_mm]
+    low = np.array([b.start for b in box], dtype=np.float64)
+    cut = inside[box][:: step[0], :: step[1], :: step[2]]
+    spacing = np.array(airways.spacing_zyx_mm) * step
+    return cut, spacing, low
+
+
+def _carina(lumen: Booleans, spacing: Floats) -> tuple[int, int, int] | None:
+    """Lowest plane, from the top, on which the trachea is one before it stays two."""
+    pixel = spacing[1] * spacing[2]
+    need = max(1, round(_FOLLOWED_MM / spacing[0]))
+    last: tuple[int, int, int] | None = None
+    two = 0
+    for z in range(len(lumen) - 1, -1, -1):
+        labels, n = ndimage.label(lumen[z], np.ones((3, 3)))
+        areas = np.bincount(labels.ravel(), minlength=n + 1)[1:] * pixel
+        large = int((areas >= _LEAST_MM2).sum())
+        if large >= 2 and last is not None:
+            two += 1
+            if two >= need:
+                return last
+        elif large == 1:
+            spot = labels == int(np.argmax(areas)) + 1
+            y, x = (round(float(np.mean(v))) for v in np.nonzero(spot))
+            last, two = (z, y, x), 0
+    return None
+
+
+def _along(lumen: Booleans, start: tuple[int, int, int], spacing: Floats) -> Floats:
+    """Distance from a point within the lumen, mm; infinite where it does not lead."""
+    away = np.full(lumen.shape, np.inf)
+    at = np.argwhere(lumen[start[0]])
+    nearest = at[np.argmin(((at - start[1:]) ** 2).sum(axis=1))]
+    reached = np.zeros_like(lumen)
+    reached[start[0], nearest[0], nearest[1]] = True
+    away[reached] = 0.0
+    # steps to the faces and to the corners in turn make an octagon of what would be a ball
+    shapes = [ndimage.generate_binary_structure(3, k) for k in (1, 3)]
+    step, walked = float(spacing.mean()), 0.0
+    for number in range(400):
+        wider = ndimage.binary_dilation(reached, shapes[number % 2], mask=lumen)
+        walked += step
+        new = wider & ~reached
+        if not new.any():
+            break
+        away[new], reached = walked, wider
+    return away
+
+
+def _opened(region: Booleans, radius_mm: float, spacing: Floats) -> Booleans:
+    padded = np.pad(region, 1)
+    depth = ndimage.distance_transform_edt(padded, sampling=spacing)
+    inner = depth >= radius_mm
+    if not inner.any():
+        return np.zeros_like(region)
+    back = ndimage.distance_transform_edt(~inner, sampling=spacing) <= radius_mm
+    return np.asarray((back & padded)[1:-1, 1:-1, 1:-1])
