@@ -119,6 +119,16 @@ def test_the_tipping_curve_turns_where_the_truth_does():
     assert np.isnan(curve.tips("negative_value", 0.01))
 
 
+def test_a_share_of_one_has_an_interval():
+    data, _ = drawn(2)
+    found = corrected_accuracy(data, 1e-6, "naive", seed=1, resamples=50)
+    cases = int(np.nansum(data.disease))
+    assert found.sensitivity.value == found.sensitivity.upper == 1.0
+    assert found.sensitivity.lower == pytest.approx(0.025 ** (1 / cases))
+    assert found.specificity.value == 0.0
+    assert 0 < found.specificity.upper < 0.05
+
+
 def test_bytes_repeat():
     data, _ = drawn(2)
     first, second = (corrected_accuracy(data, 0.2, "begg_greenes", seed=4) for _ in range(2))

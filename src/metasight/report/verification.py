@@ -95,7 +95,7 @@ def _tipping(found: Found) -> Iterator[Block]:
     )
     title = f"Accuracy at a risk of {percent(curve['threshold'])}"
     with canvas(PAGE_PT, 190) as figure:
-        axes = place(figure, 46, 14, PAGE_PT - 180, 140)
+        axes = place(figure, 46, 14, PAGE_PT - 200, 140)
         for colour, (name, label) in zip(_COLOURS, _SHOWN.items(), strict=True):
             axes.plot(curve["delta"], curve["value"][name], color=colour, label=label)
             axes.fill_between(
@@ -141,7 +141,7 @@ def _recurrence(told: Found) -> Iterator[Block]:
         "verification-recurrence-table",
         f"{told['endpoint']} by risk group, with 95 % intervals.",
         (Column("Risk of nodal metastasis", weight=1.6), numeric("Patients"), numeric("Events"),
-         *(numeric(f"By {y:g} years") for y in years)),
+         *(numeric(f"By {round(y, 1):g} years") for y in years)),
         tuple(
             Row((
                 f"{percent(g['from'])} to {percent(g['to'])}", count(g["patients"]),

@@ -22,8 +22,8 @@ the odds of disease that it says, and one sees from which δ on a conclusion no 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,7 @@ _RIDGE = 0.05  # of standardised coefficients: a resample that separates still h
 _NEWTON = 30
 _LEAST_PROBABILITY = 0.01
 _ALIKE = 1e-6
+_EXACT = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,8 +184,8 @@ def corrected_accuracy(
     drawn = rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
     again = _measures(data.risk, threshold, *_dealt(data, method, drawn, strict=False)[:2])
     z = float(norm.ppf(0.5 + confidence / 2))
-    spread = _spread(again)
-    return _stated(data, method, (threshold, effective), value, z * spread)
+    found = _stated(data, method, (threshold, effective), value, z * _spread(again))
+    return _with_exact_ends(found, data.risk >= threshold, (cases[0], controls[0]), confidence)
 
 
 def _stated(
@@ -199,6 +200,35 @@ def _stated(
     }
     return Accuracy(method=method, threshold=threshold, verified=int(data.verified.sum()),
                     n=len(data.risk), effective=effective, **found)  # fmt: skip
+
+
+def _with_exact_ends(
+    found: Accuracy, positive: npt.NDArray[np.bool_], dealt: tuple[Floats, Floats],
+    confidence: float,
+) -> Accuracy:  # fmt: skip
+    """Exact one-sided ends (Clopper and Pearson) where a share is 0 or 1.
+
+    A bootstrap of nothing but successes knows no failure, and its interval has no width.
+    """
+    cases, controls = dealt
+    counts = {
+        "prevalence": cases.sum() + controls.sum(), "sensitivity": cases.sum(),
+        "specificity": controls.sum(), "positive_value": (cases + controls)[positive].sum(),
+        "negative_value": (cases + controls)[~positive].sum(),
+    }  # fmt: skip
+    changed: dict[str, Any] = {}
+    for name, count in counts.items():
+        own: Interval = getattr(found, name)
+        # weights make more of the examined than they are
+        n = min(float(count), float(found.verified))
+        if n <= 0 or not (own.value < _EXACT or own.value > 1 - _EXACT):
+            continue
+        reach = 1 - ((1 - confidence) / 2) ** (1 / n)
+        changed[name] = (
+            Interval(value=0.0, lower=0.0, upper=reach) if own.value < _EXACT
+            else Interval(value=1.0, lower=1 - reach, upper=1.0)
+        )  # fmt: skip
+    return replace(found, **changed)
 
 
 def _spread(samples: Floats) -> Floats:
@@ -340,7 +370,9 @@ def _by_imputation(
     half = student.ppf(0.5 + confidence / 2, freedom) * np.sqrt(inside + inflated)
     at = (threshold, float(seen.sum()))
     known = np.where(defined[:, 0], expit(middle), np.nan)
-    return _stated(data, "multiple_imputation", at, known, half)
+    stated = _stated(data, "multiple_imputation", at, known, half)
+    share = cases.mean(axis=0)
+    return _with_exact_ends(stated, data.risk >= threshold, (share, 1 - share), confidence)
 
 
 def _complete_variance(risk: Floats, threshold: float, cases: Floats) -> Floats:
