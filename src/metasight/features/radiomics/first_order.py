@@ -92,6 +92,8 @@ def _moments(values: Floats) -> dict[str, float]:
     p10, p25, median, p75, p90 = (float(q) for q in np.percentile(values, (10, 25, 50, 75, 90)))
     low, high = float(values.min()), float(values.max())
     middle = values[(values >= p10) & (values <= p90)]
+    # of two values neither lies between the interpolated percentiles
+    robust = float(np.abs(middle - middle.mean()).mean()) if len(middle) else float("nan")
     flat = low == high
     return {
         "mean": mean,
@@ -106,7 +108,7 @@ def _moments(values: Floats) -> dict[str, float]:
         "interquartile range": p75 - p25,
         "range": high - low,
         "mean absolute deviation": float(np.abs(away).mean()),
-        "robust mean absolute deviation": float(np.abs(middle - middle.mean()).mean()),
+        "robust mean absolute deviation": robust,
         "median absolute deviation": float(np.abs(values - median).mean()),
         "coefficient of variation": _ratio(0.0 if flat else variance**0.5, mean),
         "quartile coefficient of dispersion": _ratio(p75 - p25, p75 + p25),

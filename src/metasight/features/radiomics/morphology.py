@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy import fft
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
+from scipy.special import comb
 
 from metasight.features.radiomics.region import Region
 from metasight.volumes.volume import Booleans
@@ -115,14 +116,17 @@ def _axes(points: Floats, volume: float, area: float) -> dict[str, float]:
 
 
 def _ellipsoid_area(a: float, b: float, c: float) -> float:
-    """Surface of an ellipsoid with semi-axes a ≥ b ≥ c: IBSI's series of 20 Legendre terms."""
+    """IBSI's "surface of an ellipsoid" with semi-axes a ≥ b ≥ c: 20 Legendre terms.
+
+    With IBSI's α = √(1 − b²/a²) and β = √(1 − c²/a²) the series is not the ellipsoid's surface
+    (Keller 1979 has √(1 − c²/a²) and √(1 − c²/b²)), except for a sphere; the reference values
+    are of IBSI's form (the digital phantom tells them apart), and so is this.
+    """
     alpha = np.sqrt(max(1 - b**2 / a**2, 0.0))
     beta = np.sqrt(max(1 - c**2 / a**2, 0.0))
     order = np.arange(21)
     if alpha * beta == 0:
         # (αβ)^ν P_ν((α²+β²)/2αβ) tends to its leading coefficient times ((α²+β²)/2)^ν
-        from scipy.special import comb
-
         terms = comb(2 * order, order) / 2.0**order * ((alpha**2 + beta**2) / 2) ** order
     else:
         x = (alpha**2 + beta**2) / (2 * alpha * beta)
@@ -150,34 +154,53 @@ def _placed_intensities(
 def _autocorrelation(region: Region, spacing: Floats) -> tuple[float, float]:
     """Moran's I and Geary's C with weights 1/distance over all pairs of voxels.
 
-    A pair's weight depends on its offset only, so the sums over pairs are autocorrelations, which
-    the fast Fourier transform gives exactly up to rounding, without n² work.
+    A pair's weight depends on its offset only. By Parseval's theorem the sums over pairs are sums
+    over frequencies of the weights' spectrum times the fields' power spectra: exact up to
+    rounding, without n² work. The weights are even, so theirs is a cosine transform of an octant.
     """
     inside = region.inside.astype(np.float64)
     values = region.values
     n = len(values)
     away = np.where(region.inside, region.intensities - values.mean(), 0.0)
-    shape = tuple(fft.next_fast_len(2 * s - 1, real=True) for s in inside.shape)
-    # distance of each cyclic offset; offsets that no pair has meet an autocorrelation of 0
-    ticks = [
-        np.minimum(np.arange(s), s - np.arange(s)) * d for s, d in zip(shape, spacing, strict=True)
-    ]
-    squared = (
-        ticks[0][:, None, None] ** 2 + ticks[1][None, :, None] ** 2 + ticks[2][None, None, :] ** 2
-    )
-    squared[0, 0, 0] = np.inf
-    weight = fft.rfftn(1.0 / np.sqrt(squared))
-    del squared
-
-    def around(field: Floats) -> Floats:
-        spread = fft.irfftn(fft.rfftn(field, shape) * weight, shape)
-        return np.asarray(spread[tuple(slice(s) for s in field.shape)], dtype=np.float64)
-
-    near = around(inside)
-    total = float((near * inside).sum())
-    cross = float((around(away) * away).sum())
-    square = float((away**2 * near).sum())
+    half = [fft.next_fast_len(s, real=True) for s in inside.shape]
+    weight = _weight_spectrum(half, spacing)
+    ones, field = _spectrum(inside, half), _spectrum(away, half)
+    total = _folded(np.abs(ones) ** 2, weight, half)
+    cross = _folded(np.abs(field) ** 2, weight, half)
+    del field
+    square = _folded((np.conj(ones) * _spectrum(away**2, half)).real, weight, half)
     variance = float((away**2).sum())
     moran = n / total * cross / variance
     geary = (n - 1) / (2 * total) * (2 * square - 2 * cross) / variance
     return moran, geary
+
+
+def _weight_spectrum(half: list[int], spacing: Floats) -> Floats:
+    """Spectrum of 1/distance at frequencies 0 to ``half`` of a period of twice ``half``.
+
+    Offsets of ``half`` voxels and more, where the period folds, have no pair.
+    """
+    z, y, x = ((np.arange(h + 1) * d) ** 2 for h, d in zip(half, spacing, strict=True))
+    squared = z[:, None, None] + y[None, :, None] + x[None, None, :]
+    squared[0, 0, 0] = np.inf
+    return np.asarray(fft.dctn(1.0 / np.sqrt(squared), type=1), dtype=np.float64)
+
+
+def _spectrum(field: Floats, half: list[int]) -> npt.NDArray[np.complex128]:
+    """Discrete spectrum with a period of twice ``half``; rows of padding are not transformed."""
+    one = fft.rfft(field, 2 * half[2], axis=2)
+    two = fft.fft(one, 2 * half[1], axis=1)
+    return np.asarray(fft.fft(two, 2 * half[0], axis=0), dtype=np.complex128)
+
+
+def _folded(power: Floats, weight: Floats, half: list[int]) -> float:
+    """Mean over all frequencies of a power spectrum (last axis halved) times the weights'."""
+    for axis in (0, 1):
+        # frequencies k and −k have one weight
+        ahead = np.moveaxis(power, axis, 0)
+        folded = ahead[: half[axis] + 1].copy()
+        folded[1:-1] += ahead[: half[axis] : -1]
+        power = np.moveaxis(folded, 0, axis)
+    twice = np.full(half[2] + 1, 2.0)
+    twice[[0, -1]] = 1.0
+    return float(np.einsum("zyx,zyx,x->", power, weight, twice)) / (8 * np.prod(half))

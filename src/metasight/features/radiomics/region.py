@@ -2,18 +2,20 @@
 
 Crop, interpolate image and region on a grid that shares its centre with the old one, round,
 re-segment, filter outliers, discretise. The crop changes no value: positions are those of the
-whole grid, and its margin is wider than any support that interpolation or the intensity peak has.
+whole grid, interpolation takes what it needs of the image, and the intensity peaks have their
+sphere around every voxel.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from metasight.errors import VolumeError
+from metasight.features.radiomics.interpolate import AxisWeights, axis_weights, interpolated
 from metasight.features.radiomics.settings import MOST_LEVELS, RadiomicsSettings
 from metasight.volumes.volume import Booleans, Mask, Volume
 
@@ -177,17 +179,11 @@ def _interpolated(
     if float(np.prod(size.astype(np.float64))) > _MOST_VOXELS:
         raise VolumeError("the new grid is too large", where="radiomics",
                           value=" × ".join(map(str, size)))  # fmt: skip
-    pad_low, pad_high = _widened((low, high), np.full(3, _SPLINE_MARGIN), whole)
-    cut = tuple(slice(a, b) for a, b in zip(pad_low, pad_high, strict=True))
-    offset = first + begin * step - pad_low
-    order = 3 if settings.interpolation == "cubic" else 1
-    shape = tuple(int(s) for s in size)
-    intensities = ndimage.affine_transform(
-        voxels[cut].astype(np.float64), step, offset, shape, order=order, mode="nearest"
-    )
-    share = ndimage.affine_transform(
-        inside[cut].astype(np.float64), step, offset, shape, order=1, mode="nearest"
-    )
+    places = [np.arange(a, b) for a, b in zip(begin, end, strict=True)]
+    old_index = [f + k * p for f, k, p in zip(first, step, places, strict=True)]
+    method: Literal["linear", "cubic"] = "cubic" if settings.interpolation == "cubic" else "linear"
+    intensities = interpolated(voxels, _axes(whole, old_index, method))
+    share = interpolated(inside, _axes(whole, old_index, "linear"))
     # a share of exactly the limit must not depend on the last bit
     region = share >= settings.region_share - 1e-9
     if not region.any():
@@ -196,6 +192,13 @@ def _interpolated(
             value=f"{int(inside.sum())} voxels", remedy="The spacing is too coarse for it",
         )  # fmt: skip
     return (np.rint(intensities) if settings.rounding else intensities), region
+
+
+def _axes(
+    whole: npt.NDArray[np.int64], places: list[Floats], method: Literal["linear", "cubic"]
+) -> tuple[AxisWeights, AxisWeights, AxisWeights]:
+    z, y, x = (axis_weights(int(n), p, method) for n, p in zip(whole, places, strict=True))
+    return z, y, x
 
 
 def _resegmented(intensities: Floats, region: Booleans, settings: RadiomicsSettings) -> Booleans:
