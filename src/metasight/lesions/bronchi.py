@@ -2,10 +2,10 @@
 
 RTOG 0813 (Bezjak et al., J Clin Oncol 2019;37:1316) names its parts: the last 2 cm of the trachea,
 carina, both main bronchi, and the lobar bronchi with the intermediate and the lingular one. Here:
-the lumen below 2 cm above the carina that is at least 5 mm wide (segmental bronchi are narrower:
-Montaudon et al., J Anat 2007;211:579) and within 9 cm of the carina along the airway. The hilum of
-a side is where its main bronchus divides: the middle of the lumen over the 3 cm that follow a main
-bronchus of 2.5 cm on the right and 4 cm on the left.
+the lumen below 2 cm above the carina that is at least 6.5 mm wide (segmental bronchi are narrower:
+Montaudon et al., J Anat 2007;211:579) and within 8 cm of the carina along the airway. The hilum of
+a side is where its main bronchus divides: the middle of the lumen over the 1.5 cm that follow a
+main bronchus of 2.5 cm on the right and 4 cm on the left.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Booleans = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
 TRACHEA_MM = 20.0
-LUMEN_MM = 5.0
-ALONG_MM = 90.0
+LUMEN_MM = 6.5
+ALONG_MM = 80.0
 MAIN_BRONCHUS_MM = (25.0, 40.0)
 """Usual length on the right and the left."""
 
-_HILUM_MM = 30.0
-_STEP_MM = 1.5
+_HILUM_MM = 15.0
+_STEP_MM = 1.0
 _LEAST_MM2 = 20.0  # of the lumen of a main bronchus
 _FOLLOWED_MM = 8.0  # so far below the carina are both bronchi seen
 _NEAREST_ML = 0.2
@@ -97,23 +97,36 @@ def _coarser(airways: Mask) -> tuple[Booleans, Floats, Floats]:
 
 
 def _carina(lumen: Booleans, spacing: Floats) -> tuple[int, int, int] | None:
-    """Lowest plane, from the top, on which the trachea is one before it stays two."""
+    """The trachea followed down to the last plane on which it is one before it stays two.
+
+    Only what lies below the trachea is followed: upper lobe bronchi rise beside it.
+    """
     pixel = spacing[1] * spacing[2]
     need = max(1, round(_FOLLOWED_MM / spacing[0]))
+    own: Booleans | None = None
     last: tuple[int, int, int] | None = None
     two = 0
     for z in range(len(lumen) - 1, -1, -1):
         labels, n = ndimage.label(lumen[z], np.ones((3, 3)))
-        areas = np.bincount(labels.ravel(), minlength=n + 1)[1:] * pixel
-        large = int((areas >= _LEAST_MM2).sum())
-        if large >= 2 and last is not None:
-            two += 1
-            if two >= need:
-                return last
-        elif large == 1:
-            spot = labels == int(np.argmax(areas)) + 1
-            y, x = (round(float(np.mean(v))) for v in np.nonzero(spot))
+        areas = np.bincount(labels.ravel(), minlength=n + 1) * pixel
+        areas[0] = 0.0
+        if own is None:
+            kept = [int(np.argmax(areas))] if areas.max() >= _LEAST_MM2 else []
+        else:
+            below = np.unique(labels[own])
+            kept = [int(k) for k in below if areas[k] >= _LEAST_MM2]
+        if own is not None and not kept:
+            return None  # it ends before it divides
+        if kept:
+            own = np.asarray(np.isin(labels, kept))
+        if len(kept) == 1 and own is not None:
+            y, x = (round(float(np.mean(v))) for v in np.nonzero(own))
             last, two = (z, y, x), 0
+        elif len(kept) >= 2:
+            two += 1
+            if two >= need and last is not None:
+                x = round(float(np.mean([np.nonzero(labels == k)[1].mean() for k in kept[:2]])))
+                return last[0], last[1], x
     return None
 
 

@@ -40,6 +40,7 @@ BRONCHI_MM = 20.0
 _RAY_STEP_MM = 0.5
 _LONGEST_RAY_MM = 300.0
 _LEAST_IN_LUNG = 0.1
+_OFF_PROXIMAL_MM = 3.0  # its points are about 1.5 mm apart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +131,7 @@ def place_of(scan: Volume, lesion: Mask, lungs: Lungs) -> Place:
     why = (*why, f"fissure: {lobe.why}") if lobe.why else why
     return Place(
         side=side, lobe=lobe, centre_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
-        pleura_gap_mm=_pleura_gap(scan, own, border), bronchi_gap_mm=gap, ratios=ratios,
+        pleura_gap_mm=_pleura_gap(scan, own | _within(lungs, bronchi), border), bronchi_gap_mm=gap, ratios=ratios,
         not_found=why,
     )  # fmt: skip
 
@@ -157,6 +158,20 @@ def _bronchi_gap(
         return nan, ("bronchi: no carina in the airways that were found",)
     away, _ = cKDTree(bronchi.proximal_mm).query(border)
     return max(float(away.min()) - _half_voxel(scan), 0.0), ()
+
+
+def _within(lungs: Lungs, bronchi: Bronchi | None) -> Booleans:
+    """Bronchi beyond the proximal tree: they run in the lung, and are no surface of it."""
+    if lungs.airways is None:
+        return np.zeros(lungs.right.array.shape, dtype=np.bool_)
+    airways = lungs.airways
+    if bronchi is None or not len(bronchi.proximal_mm):
+        return airways.array
+    index = np.argwhere(airways.array)
+    away, _ = cKDTree(bronchi.proximal_mm).query(airways.grid.to_mm(index[:, ::-1]))
+    out = np.zeros(airways.array.shape, dtype=np.bool_)
+    out[tuple(index[away > _OFF_PROXIMAL_MM].T)] = True
+    return out
 
 
 def _pleura_gap(scan: Volume, own: Booleans, border: Floats) -> float:
