@@ -19,6 +19,7 @@ from metasight.volumes.volume import Mask, Volume
 EVERYTHING: dict = {
     "families": FAMILIES, "aggregations": DIRECTIONAL, "interpolation": "none", "rounding": True,
     "intensity_range": None, "outlier_sigma": None, "bin_size": 25.0, "bin_start": "multiple",
+    "ivh_step": 1.0,
 }  # fmt: skip
 RESAMPLED = EVERYTHING | {"interpolation": "cubic", "spacing_zyx_mm": (1.0, 1.0, 1.0)}
 
@@ -198,6 +199,9 @@ def test_a_bin_size_in_the_wrong_unit_is_refused() -> None:
         {"bin_size": 0.0},
         {"bin_size": float("nan")},
         {"bin_start": "range"},
+        {"bin_start": "range", "intensity_range": (float("-inf"), 400.0)},
+        {"ivh_step": None},
+        {"ivh_bin_size": 2.5},
         {"intensity_range": (400.0, -500.0)},
         {"outlier_sigma": 0.0},
         {"region_share": 1.0},

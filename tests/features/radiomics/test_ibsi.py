@@ -23,16 +23,16 @@ BREADTH = {
 }  # fmt: skip
 DIGITAL = radiomics.RadiomicsSettings(
     **COMMON, aggregations=DIRECTIONAL, interpolation="none", intensity_range=None, bin_size=1.0,
-    bin_start="minimum",
+    bin_start="minimum", ivh_step=1.0,
 )  # fmt: skip
 CONFIGURATIONS = {
     "a": radiomics.RadiomicsSettings(
         **COMMON, aggregations=FLAT, interpolation="none", intensity_range=(-500, 400),
-        bin_size=25.0, bin_start="range",
+        bin_size=25.0, bin_start="range", ivh_step=1.0,
     ),
     "b": radiomics.RadiomicsSettings(
         **COMMON, aggregations=FLAT, interpolation="linear", spacing_zyx_mm=(None, 2.0, 2.0),
-        intensity_range=(-500, 400), bin_number=32, bin_start="range",
+        intensity_range=(-500, 400), bin_number=32, bin_start="range", ivh_step=1.0,
     ),
     "c": radiomics.RadiomicsSettings(
         **COMMON, aggregations=DEEP, interpolation="linear", spacing_zyx_mm=(2.0, 2.0, 2.0),

@@ -49,17 +49,18 @@ def intensity_volume(values: Floats, settings: RadiomicsSettings) -> dict[str, f
     """Intensity–volume histogram features (P88C).
 
     ν(i) is the share of voxels at intensity i or above; γ(i) the place of i in the range, 0 to 1.
-    The range is ``intensity_range`` where there is one, else the region's own; with
+    The range is ``intensity_range``, the region's own at an end that it leaves open; with
     ``ivh_bin_size`` intensities are bin centres.
     """
+    low, high = settings.intensity_range or (-np.inf, np.inf)
+    low = low if np.isfinite(low) else float(values.min())
+    high = high if np.isfinite(high) else float(values.max())
     width = settings.ivh_bin_size
-    own = (float(values.min()), float(values.max()))
-    low, high = settings.intensity_range or own
+    step = width or settings.ivh_step or 0.0  # the settings have one of them
     if width is not None:
         values = low + (np.floor((values - low) / width) + 0.5) * width
         low, high = low + 0.5 * width, high - 0.5 * width
-    step = width or settings.ivh_step
-    n_steps = round((high - low) / step)
+    n_steps = max(round((high - low) / step), 0)
     axis = low + step * np.arange(n_steps + 1)
     ordered = np.sort(values)
     volume = 1.0 - np.searchsorted(ordered, axis, side="left") / len(values)

@@ -107,7 +107,7 @@ def discretise(region: Region, settings: RadiomicsSettings) -> tuple[Levels, int
     Raises
     ------
     VolumeError
-        A bin size that gives more than 4096 levels.
+        A bin size that gives more than 1024 levels.
     """
     values = region.values
     if settings.bin_number is not None:

@@ -36,7 +36,7 @@ class RadiomicsSettings:
         A new voxel is inside if at least this share of it is; IBSI: 0.5.
     intensity_range
         Re-segmentation: intensities outside (low, high) leave the intensity mask, not the
-        morphological one; None: no bounds.
+        morphological one; an end may be infinite; None: no bounds.
     outlier_sigma
         Intensities further than this many SD from the region's mean leave the intensity mask
         (IBSI: 3); None: none do. After ``intensity_range``.
@@ -47,11 +47,10 @@ class RadiomicsSettings:
         Where bins of a fixed size begin: at the low end of ``intensity_range`` (IBSI's choice
         where there is one), at the region's ``minimum``, or at the ``multiple`` of the bin size
         below it (pyradiomics').
-    ivh_bin_size
-        Width of the intensity-volume histogram's bins, from the low end of ``intensity_range``;
-        None takes intensities as they are, with ``ivh_step`` between neighbouring ones.
-    ivh_step
-        Smallest step of intensity where ``ivh_bin_size`` is None: 1 for HU.
+    ivh_bin_size, ivh_step
+        Exactly one if ``IVH`` is among the families: the width of the intensity-volume
+        histogram's bins, from the low end of the range; or intensities as they are, at steps of
+        this size (1 for whole HU).
     distance
         Chebyshev distance of GLCM, in voxels; IBSI: 1.
     coarseness
@@ -74,7 +73,7 @@ class RadiomicsSettings:
     bin_size: float | None = None
     bin_start: BinStart
     ivh_bin_size: float | None = None
-    ivh_step: float = 1.0
+    ivh_step: float | None = None
     region_share: float = 0.5
     distance: int = 1
     coarseness: int = 0
@@ -115,11 +114,15 @@ class RadiomicsSettings:
                 raise _wrong(f"{name} must be above 0", str(value))
         if self.bin_start not in ("range", "minimum", "multiple"):
             raise _wrong("bin_start is range, minimum or multiple", str(self.bin_start))
+        if "IVH" in self.families and (self.ivh_bin_size is None) == (self.ivh_step is None):
+            raise _wrong("IVH needs exactly one of ivh_bin_size and ivh_step",
+                         f"{self.ivh_bin_size}, {self.ivh_step}")  # fmt: skip
         bounds = self.intensity_range
         if bounds is not None and not bounds[0] < bounds[1]:
             raise _wrong("intensity_range needs low < high", str(bounds))
-        if bounds is None and self.bin_size is not None and self.bin_start == "range":
-            raise _wrong("bin_start = range needs an intensity_range", "")
+        open_below = bounds is None or bounds[0] == float("-inf")
+        if open_below and self.bin_size is not None and self.bin_start == "range":
+            raise _wrong("bin_start = range needs an intensity_range with a low end", str(bounds))
 
     @property
     def dimensions(self) -> tuple[str, ...]:
@@ -150,8 +153,8 @@ class RadiomicsSettings:
         return cls(**given)
 
 
-MOST_LEVELS = 4096
-"""Grey levels beyond which a bin width is taken for a mistake (a GLCM would need 128 MB)."""
+MOST_LEVELS = 1024
+"""Grey levels beyond which a bin width is taken for a mistake (13 GLCM would need 109 MB)."""
 
 
 def _check_names(given: tuple[str, ...], known: tuple[str, ...], what: str) -> None:
