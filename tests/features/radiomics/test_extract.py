@@ -160,6 +160,13 @@ def test_a_mask_off_the_grid_is_refused() -> None:
         extract(volume, mask, settings())
 
 
+def test_counts_are_not_a_unit_to_compare_patients_in() -> None:
+    volume, inside = made()
+    counts = volume.of_array(volume.array, unit="CNTS")
+    with pytest.raises(VolumeError, match="unit"):
+        extract(counts, Mask.from_array(inside, on=counts), settings())
+
+
 def test_empty_masks_and_nan_never_get_here() -> None:
     volume, inside = made()
     with pytest.raises(VolumeError, match="empty"):

@@ -64,9 +64,9 @@ def extract(volume: Volume, mask: Mask, settings: RadiomicsSettings) -> dict[str
     Raises
     ------
     VolumeError
-        The mask is not on the scan's grid, nothing of it is left on the new grid, too many grey
-        levels, or too large a grid. NaN voxels and empty masks never get here: a ``Volume`` and
-        a ``Mask`` refuse them.
+        The scan is not in HU or SUV, the mask is not on its grid, nothing of it is left on the new
+        grid, too many grey levels, or too large a grid. NaN voxels and empty masks never get here:
+        a ``Volume`` and a ``Mask`` refuse them.
     """
     return measure(volume, mask, settings).values
 

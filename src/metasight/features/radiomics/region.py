@@ -17,13 +17,16 @@ import numpy.typing as npt
 from metasight.errors import VolumeError
 from metasight.features.radiomics.interpolate import AxisWeights, axis_weights, interpolated
 from metasight.features.radiomics.settings import MOST_LEVELS, RadiomicsSettings
-from metasight.volumes.volume import Booleans, Mask, Volume
+from metasight.volumes.volume import Booleans, Mask, Unit, Volume
 
 Floats = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.int32]
 
 PEAK_RADIUS_MM = (3.0 / (4.0 * np.pi)) ** (1.0 / 3.0) * 10.0
 """Radius of IBSI's sphere of 1 cm³ for the intensity peaks, 6.2 mm."""
+
+UNITS: tuple[Unit, ...] = ("HU", "SUVbw", "SUVlbm", "SUVlbmJanma", "SUVbsa")
+"""Units whose values mean the same in every patient; counts and activities do not."""
 
 _MARGIN_MM = PEAK_RADIUS_MM + 1.0
 _SPLINE_MARGIN = (
@@ -66,10 +69,10 @@ def prepare(volume: Volume, mask: Mask, settings: RadiomicsSettings) -> Region:
     Raises
     ------
     VolumeError
-        The mask is not on the scan's grid, nothing of the region is left on the new grid, or the
-        new grid is too large.
+        The scan is not in HU or SUV, the mask is not on its grid, nothing of the region is left on
+        the new grid, or the new grid is too large.
     """
-    inside = mask.on(volume).array
+    inside = mask.on(volume.require(*UNITS)).array
     old = np.array(volume.spacing_zyx_mm)
     box = _box(inside)
     whole = np.array(inside.shape)
