@@ -142,7 +142,9 @@ def main() -> None:
           f"below 0.7: {(dice < 0.7).mean():.1%}")  # fmt: skip
     worst = sorted(rows, key=lambda r: r["dice"])[:8]
     for r in worst:
-        print("   ", r["number"], r["kind"], r["margin"], f"{r['true_mm']:.0f} mm", f"{r['dice']:.2f}")
+        print(
+            "   ", r["number"], r["kind"], r["margin"], f"{r['true_mm']:.0f} mm", f"{r['dice']:.2f}"
+        )
     print("bars: size ≤ 1 voxel, CTR ≤ 0.03, pure ground glass 100 % away from the boundary")
 
 

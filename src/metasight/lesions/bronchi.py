@@ -11,10 +11,13 @@ main bronchus of 2.5 cm on the right and 4 cm on the left.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import dijkstra
 
 from metasight.segmentation.lung import Lungs
 from metasight.volumes.volume import Mask
@@ -44,7 +47,7 @@ class Bronchi:
     carina_mm
         x, y, z.
     proximal_mm
-        (n, 3) points of the proximal bronchial tree's lumen, about 1.5 mm apart.
+        (n, 3) points of the proximal bronchial tree's lumen, about 1 mm apart.
     hila_mm
         Right and left; None where the airway was not followed so far.
     """
@@ -86,7 +89,7 @@ def find_bronchi(lungs: Lungs) -> Bronchi | None:
 
 
 def _coarser(airways: Mask) -> tuple[Booleans, Floats, Floats]:
-    """The lumen about 1.5 mm apart in its box, spacing, and the first voxel (z, y, x)."""
+    """The lumen about 1 mm apart in its box, spacing, and the first voxel (z, y, x)."""
     inside = airways.array
     box = ndimage.find_objects(inside.view(np.uint8))[0]
     step = [max(1, round(_STEP_MM / s)) for s in airways.spacing_zyx_mm]
@@ -132,22 +135,21 @@ def _carina(lumen: Booleans, spacing: Floats) -> tuple[int, int, int] | None:
 
 def _along(lumen: Booleans, start: tuple[int, int, int], spacing: Floats) -> Floats:
     """Distance from a point within the lumen, mm; infinite where it does not lead."""
+    voxels = np.argwhere(lumen)
+    number = np.full(np.array(lumen.shape) + 2, -1)
+    number[tuple((voxels + 1).T)] = np.arange(len(voxels))
+    rows, columns, lengths = [], [], []
+    for shift in list(product((-1, 0, 1), repeat=3))[14:]:  # each pair of neighbours once
+        other = number[tuple((voxels + 1 + shift).T)]
+        there = other >= 0
+        rows.append(np.flatnonzero(there))
+        columns.append(other[there])
+        lengths.append(np.full(int(there.sum()), float(np.linalg.norm(shift * spacing))))
+    pairs = (np.concatenate(rows), np.concatenate(columns))
+    graph = csr_array((np.concatenate(lengths), pairs), shape=(len(voxels), len(voxels)))
+    nearest = int(np.argmin((((voxels - start) * spacing) ** 2).sum(axis=1)))
     away = np.full(lumen.shape, np.inf)
-    at = np.argwhere(lumen[start[0]])
-    nearest = at[np.argmin(((at - start[1:]) ** 2).sum(axis=1))]
-    reached = np.zeros_like(lumen)
-    reached[start[0], nearest[0], nearest[1]] = True
-    away[reached] = 0.0
-    # steps to the faces and to the corners in turn make an octagon of what would be a ball
-    shapes = [ndimage.generate_binary_structure(3, k) for k in (1, 3)]
-    step, walked = float(spacing.mean()), 0.0
-    for number in range(400):
-        wider = ndimage.binary_dilation(reached, shapes[number % 2], mask=lumen)
-        walked += step
-        new = wider & ~reached
-        if not new.any():
-            break
-        away[new], reached = walked, wider
+    away[tuple(voxels.T)] = dijkstra(graph, directed=False, indices=nearest)
     return away
 
 

@@ -40,7 +40,7 @@ BRONCHI_MM = 20.0
 _RAY_STEP_MM = 0.5
 _LONGEST_RAY_MM = 300.0
 _LEAST_IN_LUNG = 0.1
-_OFF_PROXIMAL_MM = 3.0  # its points are about 1.5 mm apart
+_OFF_PROXIMAL_MM = 3.0  # its points are about 1 mm apart, its wall 1.5 mm thick
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +111,7 @@ def place_of(scan: Volume, lesion: Mask, lungs: Lungs) -> Place:
     own = lung | inside
     centre_index = np.array([v.mean() for v in np.nonzero(inside)])
     centre = scan.grid.to_mm(centre_index[::-1])
-    border = scan.grid.to_mm(np.argwhere(inside & ~ndimage.binary_erosion(inside))[:, ::-1])
+    border = _points(scan, inside & ~ndimage.binary_erosion(inside))
     bronchi = find_bronchi(lungs)
     gap, why = _bronchi_gap(border, bronchi, scan)
     hilum = None if bronchi is None else bronchi.hila_mm[0 if side == "right" else 1]
@@ -131,8 +131,8 @@ def place_of(scan: Volume, lesion: Mask, lungs: Lungs) -> Place:
     why = (*why, f"fissure: {lobe.why}") if lobe.why else why
     return Place(
         side=side, lobe=lobe, centre_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
-        pleura_gap_mm=_pleura_gap(scan, own | _within(lungs, bronchi), border), bronchi_gap_mm=gap, ratios=ratios,
-        not_found=why,
+        pleura_gap_mm=_pleura_gap(scan, own | _within(lungs, bronchi), border),
+        bronchi_gap_mm=gap, ratios=ratios, not_found=why,
     )  # fmt: skip
 
 
@@ -144,6 +144,12 @@ def _side(inside: Booleans, lungs: Lungs) -> tuple[Side, Booleans]:
     if own[0] >= own[1]:
         return "right", lungs.right_whole.array
     return "left", lungs.left_whole.array
+
+
+def _points(scan: Volume, region: Booleans, low: npt.NDArray[np.int_] | None = None) -> Floats:
+    """Middles of a region's voxels; ``low`` is where the region starts on the scan's grid."""
+    index = np.argwhere(region) + (0 if low is None else low)
+    return scan.grid.to_mm(index[:, ::-1].astype(np.float64))
 
 
 def _half_voxel(scan: Volume) -> float:
@@ -168,7 +174,8 @@ def _within(lungs: Lungs, bronchi: Bronchi | None) -> Booleans:
     if bronchi is None or not len(bronchi.proximal_mm):
         return airways.array
     index = np.argwhere(airways.array)
-    away, _ = cKDTree(bronchi.proximal_mm).query(airways.grid.to_mm(index[:, ::-1]))
+    points = airways.grid.to_mm(index[:, ::-1].astype(np.float64))
+    away, _ = cKDTree(bronchi.proximal_mm).query(points)
     out = np.zeros(airways.array.shape, dtype=np.bool_)
     out[tuple(index[away > _OFF_PROXIMAL_MM].T)] = True
     return out
@@ -185,14 +192,14 @@ def _pleura_gap(scan: Volume, own: Booleans, border: Floats) -> float:
         outer = ndimage.binary_dilation(own[box]) & ~own[box]
         if not outer.any():
             continue
-        away, _ = cKDTree(scan.grid.to_mm((np.argwhere(outer) + low)[:, ::-1])).query(border)
+        away, _ = cKDTree(_points(scan, outer, low)).query(border)
         if away.min() <= reach_mm:
             return max(float(away.min()) - 2 * _half_voxel(scan), 0.0)
     return nan
 
 
 def _midline(lungs: Lungs, scan: Volume) -> float:
-    """x, mm: middle between the outer walls of both lungs, the usual one of all slices with both."""
+    """x, mm: middle between the outer walls of both lungs, median of the slices with both."""
     middles = []
     right, left = lungs.right_whole.array, lungs.left_whole.array
     for z in range(len(right)):
@@ -209,7 +216,7 @@ def _midline(lungs: Lungs, scan: Volume) -> float:
 def _ratios(
     scan: Volume, own: Booleans, inside: Booleans, start: Floats, centre: Floats
 ) -> tuple[float, float]:
-    """Of the centre and of the lesion's edge nearer to ``start``; NaN if the ray leaves the scan."""
+    """Of the centre and of the edge nearer to ``start``; NaN if the ray leaves the scan."""
     away = centre - start
     distance = float(np.linalg.norm(away))
     if not distance > 0:
@@ -226,7 +233,7 @@ def _first_outside(scan: Volume, region: Booleans, centre: Floats, toward: Float
     steps = np.arange(0.0, _LONGEST_RAY_MM, _RAY_STEP_MM)
     index = np.round(scan.grid.to_index(centre + steps[:, None] * toward)[:, ::-1]).astype(int)
     on = ((index >= 0) & (index < region.shape)).all(axis=1)
-    last = len(on) if on.all() else int(np.argmin(on))
+    last = int(on.size) if bool(on.all()) else int(np.argmin(on))
     z, y, x = index[:last].T
     within = region[z, y, x]
     # a centre that the region leaves out (a bent lesion) starts at its first voxel on the ray

@@ -107,7 +107,7 @@ def find_lobe(scan: Volume, lung: Mask, lesion: Mask, side: Side) -> LobeFound:
         Of the lung.
     """
     grid = scan.grid
-    points = grid.to_mm(np.argwhere(lesion.array)[:, ::-1])
+    points = grid.to_mm(np.argwhere(lesion.array)[:, ::-1].astype(np.float64))
     centre = points.mean(axis=0)
     near = _Near.of(scan, lung, lesion, centre)
     low, high = _extent(lung)
@@ -132,9 +132,7 @@ def find_lobe(scan: Volume, lung: Mask, lesion: Mask, side: Side) -> LobeFound:
     return LobeFound(lobe=lobe, others=others, fissure_gap_mm=gap, why=why)
 
 
-def _named(
-    side: Side, fissures: list[_Fissure], centre: Floats
-) -> tuple[Lobe, tuple[Lobe, ...]]:
+def _named(side: Side, fissures: list[_Fissure], centre: Floats) -> tuple[Lobe, tuple[Lobe, ...]]:
     """The lobe, and those that would be it if a fissure lay as far off as it may."""
     over = [float(f.above(centre[None], centre)[0]) for f in fissures]
     slack = [_SEEN_MM if f.seen else _ATLAS_MM for f in fissures]
@@ -213,10 +211,8 @@ class _Near:
         spread = 1.4826 * float(np.median(np.abs(every - usual)))
         return found if best > usual + _STANDS_OUT * spread else atlas
 
-    def _scores(
-        self, x: Floats, y: Floats, heights: Floats, tilt: tuple[float, float]
-    ) -> Floats:
-        """How much brighter each plane is than 3 mm above and below it; NaN with too little lung."""
+    def _scores(self, x: Floats, y: Floats, heights: Floats, tilt: tuple[float, float]) -> Floats:
+        """How much brighter each plane is than 3 mm off it; NaN with too little lung."""
         flat = np.stack([x, y, tilt[0] * y + tilt[1] * x], axis=1)
         across = np.array([-tilt[1], -tilt[0], 1.0]) / np.sqrt(1 + tilt[0] ** 2 + tilt[1] ** 2)
         points = flat[None] + np.array([self.centre[0], self.centre[1], 0.0])
