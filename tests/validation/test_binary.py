@@ -6,6 +6,7 @@ from metasight.errors import EvaluationError
 from metasight.validation.binary import (
     binary_auc,
     delong_test,
+    delong_within,
     generalised_c,
     ordinal_discrimination,
     wald_test,
@@ -73,3 +74,25 @@ def test_refusals():
         generalised_c(R, np.ones(60))
     with pytest.raises(EvaluationError, match="0 or 1"):
         binary_auc(R, Y * 2)
+
+
+def test_delong_within_folds_is_the_plain_test_with_one_fold_and_pools_two():
+    rng = np.random.default_rng(5)
+    y = (rng.random(80) < 0.4).astype(int)
+    a, b = y + rng.normal(0, 1.0, 80), y + rng.normal(0, 2.0, 80)
+    plain = delong_test(a, b, y)
+    one = delong_within(a[None], b[None], y, np.zeros((1, 80), int))
+    assert one.difference == pytest.approx(plain.difference)
+    assert one.se == pytest.approx(plain.se)
+    fold = np.repeat([0, 1], 40)
+    two = delong_within(a[None], b[None], y, fold[None])
+    parts = [delong_test(a[fold == k], b[fold == k], y[fold == k]) for k in (0, 1)]
+    w = np.array([y[fold == k].sum() * (1 - y[fold == k]).sum() for k in (0, 1)])
+    w = w / w.sum()
+    assert two.difference == pytest.approx(w @ [p.difference for p in parts])
+    assert two.se == pytest.approx((w**2 @ [p.se**2 for p in parts]) ** 0.5)
+    # risks of the second fold on another scale: nothing changes, for folds are not compared
+    moved = delong_within((a + 10 * fold)[None], b[None], y, fold[None])
+    assert moved.difference == pytest.approx(two.difference)
+    with pytest.raises(EvaluationError, match="no fold has two"):
+        delong_within(a[None], b[None], y, np.arange(80)[None])

@@ -149,6 +149,14 @@ SCORES: Mapping[str, Score] = {
         applies_to=_STAGE_I,
         source="single marker: whole-lesion diameter",
     ),
+    "nodal_solid_size": Score(
+        inputs=("solid_size_mm",),
+        compute=_single("solid_size_mm"),
+        outcome="nodal",
+        enters="covariate",
+        applies_to=_STAGE_I,
+        source="single marker: diameter of the solid part",
+    ),
     "nodal_ctr": Score(
         inputs=("ctr", "tumour_size_mm"),
         compute=noninvasive_by_ct,

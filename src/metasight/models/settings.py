@@ -23,6 +23,7 @@ Kind = Literal[
     "npi",
     "cts5",
     "nodal_size",
+    "nodal_solid_size",
     "nodal_ctr",
     "nodal_suvmax",
     "fudan_2012",

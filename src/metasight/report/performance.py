@@ -27,8 +27,8 @@ from metasight.report.view import (
     discrimination_name,
     targets,
 )
-from metasight.report.wording import Footnotes, contrast, metric, number, percent
-from metasight.validation.results import Comparison, ModelEvaluation, NotEstimable
+from metasight.report.wording import Footnotes, contrast, metric, number, percent, span
+from metasight.validation.results import Comparison, DeLong, ModelEvaluation, NotEstimable
 
 WIDE = 1.7
 
@@ -146,6 +146,12 @@ def _increment_table(view: View, compared: list[Comparison]) -> DataTable:
             )
             for t in c.targets
         ]
+    delong = [
+        f"{role(view, c.model)}, AUC {at_target(t)}: {_delong(t.delong)}"
+        for c in compared for t in c.targets
+        if not isinstance(t.delong, NotEstimable)
+    ]  # fmt: skip
+    tested = "DeLong’s test, patients of one fold compared: " + "; ".join(delong) + "."
     return DataTable(
         "increment-table",
         f"Every model against “{view.reference}”: differences with 95 % intervals.",
@@ -159,10 +165,17 @@ def _increment_table(view: View, compared: list[Comparison]) -> DataTable:
         tuple(rows),
         (
             *notes.notes,
+            *((tested,) if delong else ()),
             "Below zero is better for the Brier score only. Share of resamples: of the "
             "difference in discrimination.",
         ),
     )
+
+
+def _delong(test: DeLong) -> str:
+    p = "< 0.001" if test.p < 0.001 else f"= {number(test.p, 3)}"
+    between = span(test.lower, test.upper, signed=True)
+    return f"{number(test.difference, signed=True)} ({between}), p {p}"
 
 
 def _better(gap: object) -> str:

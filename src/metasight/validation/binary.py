@@ -148,6 +148,52 @@ def delong_test(
     return wald_test(a.auc - b.auc, float(variance**0.5), confidence)
 
 
+def delong_within(
+    first: Floats, second: Floats, y: npt.ArrayLike, strata: npt.ArrayLike, *,
+    confidence: float = 0.95,
+) -> PairedTest:  # fmt: skip
+    """Difference in AUC of two risks, patients compared within a stratum only.
+
+    Risks of two folds come from two fitted models, so their patients are not compared (ADR 1). A
+    stratum counts by its pairs of a case and a control; repeats are averaged, their variances too,
+    for they are of the same patients.
+
+    Parameters
+    ----------
+    first, second
+        Shape ``(repeats, n)``.
+    y
+        0 or 1, shape ``(n,)``.
+    strata
+        Fold of each patient, shape ``(repeats, n)``; those with fewer than two patients of a class
+        are left out.
+
+    Raises
+    ------
+    EvaluationError
+        No stratum has two of each class.
+    """
+    outcome = as_outcome(y)
+    found = []
+    for a, b, fold in zip(first, second, np.asarray(strata), strict=True):
+        parts = []
+        for number in np.unique(fold):
+            own = fold == number
+            cases = int(outcome[own].sum())
+            controls = int(own.sum()) - cases
+            if min(cases, controls) >= 2:
+                test = delong_test(a[own], b[own], outcome[own])
+                parts.append((cases * controls, test.difference, test.se**2))
+        if parts:
+            weight, difference, variance = np.array(parts).T
+            share = weight / weight.sum()
+            found.append((float(share @ difference), float(share**2 @ variance)))
+    if not found:
+        raise EvaluationError("no fold has two patients of each class for DeLong's test")
+    difference, variance = np.mean(found, axis=0)
+    return wald_test(float(difference), float(variance**0.5), confidence)
+
+
 @dataclass(frozen=True, kw_only=True)
 class OrdinalDiscrimination:
     """Order and thresholds of an ordinal stage.

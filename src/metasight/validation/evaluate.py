@@ -19,6 +19,7 @@ import numpy as np
 from metasight.errors import EvaluationError
 from metasight.predictions import NODAL_LABELS, Predictions
 from metasight.validation.aligned import Aligned, ModelRisks, Target, align
+from metasight.validation.binary import delong_within
 from metasight.validation.bootstrap import Draws, draw, to_metric
 from metasight.validation.calibration import d_calibration, risk_groups
 from metasight.validation.compare import bootstrap_contrast
@@ -37,6 +38,7 @@ from metasight.validation.results import (
     DCalibration,
     DecisionCurve,
     DecisionPoint,
+    DeLong,
     Evaluation,
     EvaluationPlan,
     ModelEvaluation,
@@ -327,15 +329,21 @@ def _comparison(
         ordinal_c=c if nodal else NotEstimable(not_estimable="defined for nodal stage only"),
         integrated_ipa=not_nodal if nodal else _contrast(a.integrated_ipa, b.integrated_ipa, plan),
         targets=tuple(
-            _target_contrast(t, a.targets[t.name], b.targets[t.name], plan)
-            for t in aligned.targets
+            _target_contrast(
+                t, a.targets[t.name], b.targets[t.name], plan, _delong(aligned, k, name, plan)
+            )
+            for k, t in enumerate(aligned.targets)
             if t.headline
         ),
     )
 
 
 def _target_contrast(
-    target: Target, a: TargetSamples, b: TargetSamples, plan: EvaluationPlan
+    target: Target,
+    a: TargetSamples,
+    b: TargetSamples,
+    plan: EvaluationPlan,
+    delong: DeLong | NotEstimable,
 ) -> TargetContrast:
     return TargetContrast(
         target=target.name,
@@ -350,7 +358,24 @@ def _target_contrast(
             )
             for k, threshold in enumerate(sorted(plan.thresholds))
         ),
+        delong=delong,
     )
+
+
+def _delong(aligned: Aligned, k: int, name: str, plan: EvaluationPlan) -> DeLong | NotEstimable:
+    """DeLong's test at the ``k``-th threshold of nodal stage."""
+    if aligned.kind != "nodal":
+        return NotEstimable(not_estimable="defined for a class only")
+    a, b = aligned.models[name], aligned.models[plan.reference_model]
+    if not np.array_equal(a.strata, b.strata):
+        return NotEstimable(not_estimable="the models were fitted in other folds")
+    above = (aligned.stage >= k + 1).astype(np.int64)
+    try:
+        test = delong_within(a.risk[:, k], b.risk[:, k], above, a.strata,
+                             confidence=plan.confidence)  # fmt: skip
+    except EvaluationError as error:
+        return NotEstimable(not_estimable=error.problem)
+    return DeLong(difference=test.difference, lower=test.lower, upper=test.upper, p=test.p)
 
 
 def _contrast(

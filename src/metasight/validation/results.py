@@ -487,8 +487,21 @@ class NetBenefitContrast:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeLong:
+    """DeLong's test of a difference in AUC, patients compared within a fold only."""
+
+    difference: float
+    lower: float
+    upper: float
+    p: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class TargetContrast:
-    """A model minus the reference at one horizon or threshold of nodal stage."""
+    """A model minus the reference at one horizon or threshold of nodal stage.
+
+    ``delong`` stands beside the bootstrap of ``auc`` for a class.
+    """
 
     target: str
     horizon_days: int | None
@@ -496,6 +509,7 @@ class TargetContrast:
     brier: ContrastMetric
     ipa: ContrastMetric
     net_benefit: tuple[NetBenefitContrast, ...]
+    delong: DeLong | NotEstimable
 
 
 @dataclass(frozen=True, kw_only=True)
