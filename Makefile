@@ -34,7 +34,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 # numba keeps a compiled kernel although a function that it calls from another file has changed.
 fresh-kernels:
-	@newest=$$(ls -t src/metasight/models/*.py src/metasight/validation/*.py src/metasight/slides/*.py src/metasight/biomarkers/*.py src/metasight/simulate/*.py src/metasight/features/*.py src/metasight/volumes/*.py src/metasight/lesions/*.py 2>/dev/null | head -n 1); \
+	@newest=$$(ls -t src/metasight/models/*.py src/metasight/validation/*.py src/metasight/slides/*.py src/metasight/biomarkers/*.py src/metasight/simulate/*.py src/metasight/features/*.py src/metasight/features/radiomics/*.py src/metasight/volumes/*.py src/metasight/lesions/*.py 2>/dev/null | head -n 1); \
 	find src -name '*.nb[ic]' ! -newer "$$newest" -delete
 
 clean:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from metasight.cohort.scan_table import PatientScans, read_scan_table
 from metasight.engine.store import Step
 from metasight.errors import ProtocolError, VolumeError
+from metasight.features.radiomics.settings import RadiomicsSettings
 from metasight.provenance import hash_code, hash_files
 from metasight.steps import scans
 from metasight.study import Study
@@ -13,7 +14,7 @@ from metasight.volumes.ct_limits import CtLimits
 READ_BY_COHORT = (scans.SCANS,)
 """How the names begin of steps whose results the cohort reads."""
 
-_SCANS = ("volumes", "segmentation", "lesions", "steps/scans.py", "cohort/scan_table.py",
+_SCANS = ("volumes", "segmentation", "lesions", "features/radiomics", "steps/scans.py", "cohort/scan_table.py",
           "errors.py")  # fmt: skip
 
 
@@ -28,23 +29,29 @@ def scan_steps(study: Study) -> tuple[Step, ...]:
     settings = study.settings.scans
     if settings is None:
         return ()
+    radiomics = None
     try:
         limits = CtLimits.from_table(study.protocol.ct_quality)
+        if settings.radiomics:
+            radiomics = RadiomicsSettings.from_toml(study.protocol.radiomics)
     except VolumeError as error:
-        raise ProtocolError(error.problem, where="protocol [ct_quality]", value=error.value,
-                            remedy=error.remedy) from error  # fmt: skip
+        raise ProtocolError(error.problem, where="protocol [ct_quality] or [radiomics]",
+                            value=error.value, remedy=error.remedy) from error  # fmt: skip
     rows = read_scan_table(study.folder, study.settings)
     return tuple(
         Step(
             name=f"{scans.SCANS}{row.patient}",
             stage="scans",
             function=scans.measure_scans,
-            argument=scans.ScanArgument(scans=row, settings=settings, limits=limits),
+            argument=scans.ScanArgument(
+                scans=row, settings=settings, limits=limits, radiomics=radiomics
+            ),
             ingredients={
                 "files": [hash_files(path) for path in row.files],
                 "read as": settings.model_dump(mode="json"),
                 "lesion": _lesion(row),
                 "limits": study.protocol.ct_quality,
+                "radiomics": study.protocol.radiomics if settings.radiomics else None,
                 "code of scans": hash_code(*_SCANS),
             },
         )

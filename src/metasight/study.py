@@ -37,7 +37,15 @@ GENERATED_MODALITY = "generated"
 """Biomarkers measured on maps that a generator painted on H&E."""
 SCAN_MODALITY = "scan"
 """What is measured of the lesion on CT and PET."""
-_OF_IMAGES = (SCAN_MODALITY, SLIDE_MODALITY, GENERATED_MODALITY, EMBEDDING_MODALITY)
+RADIOMICS_MODALITY = "radiomics"
+"""IBSI features of the lesion on CT."""
+_OF_IMAGES = (
+    SCAN_MODALITY,
+    RADIOMICS_MODALITY,
+    SLIDE_MODALITY,
+    GENERATED_MODALITY,
+    EMBEDDING_MODALITY,
+)
 
 SHORTEST_REASON = 10
 """Characters; the report prints reasons."""
@@ -207,6 +215,8 @@ class StudySettings(CohortSettings):
                 known.add(EMBEDDING_MODALITY)
         if self.scans is not None:
             known.add(SCAN_MODALITY)
+            if self.scans.radiomics:
+                known.add(RADIOMICS_MODALITY)
         for model in self.model:
             unknown = sorted(set(model.modalities) - known)
             if unknown:

@@ -65,12 +65,12 @@ def test_the_cohort_reads_what_scans_tell(study: Study, measured: Store) -> None
     truth = pd.read_csv(study.folder / "patients.csv").set_index("patient")
     table = pd.read_parquet(out / "table.parquet")
     assert len(features) == 3
-    assert features["ct_size_mm"].notna().sum() == 2
+    assert features["ct_tumour_size_mm"].notna().sum() == 2
     # E1 and E2 are known where a CT was read, and from it
     assert (table["ct_quality_poor"] == 0).sum() == 2
     assert table["pure_ground_glass"].notna().sum() == 2
     # as the radiologist of the simulation read it, whose error is a few millimetres
-    ours = table["tumour_size_mm"] - features["ct_size_mm"]
+    ours = table["tumour_size_mm"] - features["ct_tumour_size_mm"]
     assert ours.abs().max() < 8
     assert truth["tumour_size_mm"].notna().all()
     entries = Ledger.from_parquet(out / "ledger.parquet").entries
@@ -215,7 +215,7 @@ def test_a_pet_without_weight_is_a_row_and_the_lesion_is_measured(
     found = run(tmp_path, ct=whole["ct"], pet=tmp_path / "PT",
                 lesion=lesion(whole["mask"], "GTV-1"))  # fmt: skip
     assert "weight" in failed(found, "PET")
-    assert found["features"]["size_mm"] > 5
+    assert found["features"]["tumour_size_mm"] > 5
     assert found["evidence"]["pure_ground_glass"] is False
 
 

@@ -176,6 +176,8 @@ class ScanSettings(TableSettings):
         Whether slices may be there twice, byte for byte.
     suv
         Which standardised uptake value.
+    radiomics
+        Whether texture is measured too, as the protocol says.
     """
 
     kind: str = "kind"
@@ -186,6 +188,7 @@ class ScanSettings(TableSettings):
     max_missing_slices: int = Field(default=3, ge=0, le=20)
     allow_identical_copies: bool = False
     suv: Literal["SUVbw", "SUVlbm", "SUVlbmJanma", "SUVbsa"] = "SUVbw"
+    radiomics: bool = False
 
 
 class ColumnMapping(_Part):

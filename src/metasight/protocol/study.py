@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -146,6 +146,8 @@ class Protocol(_Part):
         ``hold``: a patient whose eligibility is unknown is not analysed and is counted apart.
     ct_quality
         Value of CT quality → ``low``, ``high``, ``required``; see `metasight.volumes.ct_limits`.
+    radiomics
+        How texture of CT is measured; see `metasight.features.radiomics.settings`.
     """
 
     id: str
@@ -165,6 +167,7 @@ class Protocol(_Part):
     rule: tuple[Rule, ...] = ()
     definition: tuple[Definition, ...] = ()
     ct_quality: dict[str, dict[str, float | bool]] = {}
+    radiomics: dict[str, Any] = {}
 
     @model_validator(mode="after")
     def _consistent(self) -> Protocol:

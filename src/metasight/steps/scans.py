@@ -8,7 +8,7 @@ read as feature columns.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,8 +17,12 @@ import pandas as pd
 from metasight.cohort.scan_table import LesionRow, PatientScans
 from metasight.cohort.settings import ScanSettings
 from metasight.errors import VolumeError
+from metasight.features.radiomics.extract import extract
+from metasight.features.radiomics.settings import RadiomicsSettings
 from metasight.ledger import Entry, Fate
-from metasight.lesions.solidity import Solidity, solidity_of
+from metasight.lesions.measured import LesionMeasured, measure
+from metasight.lesions.picture import picture_of
+from metasight.lesions.uptake import Uptake, uptake_of
 from metasight.segmentation.lesion import lesion_from_box, lesion_from_click
 from metasight.segmentation.lung import Lungs, find_lungs
 from metasight.steps.files import Inputs, number, read_json, write_json
@@ -39,7 +43,14 @@ STAGE = "scans"
 _LARGEST_STAGE_I_MM = 40.0
 _LARGE_MM = 30.0
 _APART_MM, _APART_SHARE = 3.0, 0.15
-_PURE = {"yes": True, "no": False}
+FEATURES = (
+    "tumour_size_mm", "tumour_perpendicular_mm", "tumour_volume_mm3", "solid_size_mm",
+    "solid_volume_mm3", "ctr", "ctr_volume", "pleura_gap_mm", "bronchi_gap_mm", "suvmax", "suvpeak",
+    "tlg_41_suv_ml",
+)  # fmt: skip
+"""Measurements that models may read; all are kept in ``scan.json``."""
+_EVIDENCE = ("tumour_size_mm", "solid_size_mm", "ctr", "pure_ground_glass", "central",
+             "upper_lobe", "suvmax")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +65,14 @@ class ScanArgument:
         ``[scans]`` of the study.
     limits
         Of CT quality, from the protocol.
+    radiomics
+        How texture is measured; None where the study does not ask for it.
     """
 
     scans: PatientScans
     settings: ScanSettings
     limits: CtLimits
+    radiomics: RadiomicsSettings | None = None
 
 
 class _Patient:
@@ -69,6 +83,8 @@ class _Patient:
         self.rows: list[Entry] = []
         self.evidence: Found = {}
         self.measures: Found = {}
+        self.measured: Found = {}
+        self.radiomics: Found = {}
 
     def note(self, item: str, verdict: Fate, value: str, reason: str, criterion: str = "") -> None:
         self.rows.append(
@@ -86,7 +102,7 @@ class _Patient:
 
 
 def measure_scans(inputs: Inputs, out: Path, argument: ScanArgument) -> None:
-    """Read, judge and measure one patient; writes ``scan.json``."""
+    """Read, judge and measure one patient; writes ``scan.json`` and ``lesion.png``."""
     del inputs
     patient = _Patient(argument)
     quality = None
@@ -101,14 +117,16 @@ def measure_scans(inputs: Inputs, out: Path, argument: ScanArgument) -> None:
         if ct is not None and quality is not None:
             _judged(patient, ct, quality)
             if quality.verdict != "failed":
-                _lesion(patient, ct)
+                _lesion(patient, ct, out)
     write_json(
         out / "scan.json",
         {
             "patient": scans.patient,
             "quality": None if quality is None else _quality_json(quality),
             "evidence": patient.evidence,
+            "measured": patient.measured,
             "features": patient.measures,
+            "radiomics": patient.radiomics,
             "ledger": [asdict(e) for e in patient.rows],
         },
     )
@@ -148,7 +166,7 @@ def _quality_json(quality: CtQuality) -> Found:
     }  # fmt: skip
 
 
-def _lesion(patient: _Patient, ct: Volume) -> None:
+def _lesion(patient: _Patient, ct: Volume, out: Path) -> None:
     """Find and measure the lesion; without one criteria stay unknown."""
     told = patient.argument.scans.lesion
     if told is None:
@@ -158,20 +176,36 @@ def _lesion(patient: _Patient, ct: Volume) -> None:
     mask = patient.attempt("lesion", lambda: lesion_of(told, ct, lungs))
     if mask is None:
         return
-    solidity = patient.attempt("lesion", lambda: solidity_of(ct, mask))
-    if solidity is None:
+    found = patient.attempt("lesion", lambda: measure(ct, mask, lungs=lungs))
+    if found is None and lungs is not None:  # it lies in no lung: its size is known all the same
+        found = patient.attempt("lesion", lambda: measure(ct, mask))
+    if found is None:
         return
-    patient.measures |= _sizes(solidity)
-    patient.evidence |= {
-        "tumour_size_mm": patient.measures["size_mm"],
-        "solid_size_mm": patient.measures["solid_size_mm"],
-        "ctr": patient.measures["ctr"],
-        "pure_ground_glass": _PURE.get(solidity.pure_ground_glass),
-    }
-    patient.note("lesion", Fate.KEPT, f"{solidity.whole.longest_mm:.1f} mm, "
-                 f"CTR {solidity.main.ctr:.2f}, {solidity.attenuation}", "")  # fmt: skip
-    if patient.argument.scans.pet is not None:
-        _uptake(patient, mask)
+    uptake = _uptake(patient, mask)
+    if uptake is not None:
+        found = replace(found, uptake=uptake)
+    _told(patient, found)
+    (out / "lesion.png").write_bytes(picture_of(ct, mask, found))
+    asked = patient.argument.radiomics
+    if asked is not None:
+        values = patient.attempt("radiomics", lambda: extract(ct, mask, asked))
+        patient.radiomics = {} if values is None else {k: number(v) for k, v in values.items()}
+
+
+def _told(patient: _Patient, found: LesionMeasured) -> None:
+    """The measurements as evidence, features and a ledger row."""
+    row = {k: number(v) if isinstance(v, float) else v for k, v in found.as_row().items()}
+    patient.measured = row
+    patient.measures = {k: _as_number(row[k]) for k in FEATURES if row.get(k) is not None}
+    patient.evidence |= {k: row.get(k) for k in _EVIDENCE}
+    patient.note(
+        "lesion", Fate.KEPT, f"{row['tumour_size_mm']:.1f} mm, CTR {row['ctr']:.2f}, "
+        f"{row['attenuation']}", "; ".join(found.not_measured),
+    )  # fmt: skip
+
+
+def _as_number(value: Any) -> float:
+    return float(value)
 
 
 def lesion_of(told: LesionRow, ct: Volume, lungs: Lungs | None) -> Mask:
@@ -196,29 +230,15 @@ def lesion_of(told: LesionRow, ct: Volume, lungs: Lungs | None) -> Mask:
     return lesion_from_click(ct, lungs, told.point_mm).mask
 
 
-def _sizes(solidity: Solidity) -> Found:
-    whole, main = solidity.whole, solidity.main
-    found = {
-        "size_mm": whole.longest_mm,
-        "perpendicular_mm": whole.longest.perpendicular_mm,
-        "volume_ml": whole.volume_mm3 / 1000,
-        "solid_size_mm": main.longest_mm,
-        "solid_volume_ml": main.volume_mm3 / 1000,
-        "ctr": main.ctr,
-        "ctr_volume": main.ctr_volume,
-    }
-    return {name: number(value) for name, value in found.items()}
-
-
-def _uptake(patient: _Patient, lesion: Mask) -> None:
-    """SUVmax within the lesion, on the PET's own grid."""
+def _uptake(patient: _Patient, lesion: Mask) -> Uptake | None:
+    """What the lesion takes up, measured on the PET's own grid."""
     path = patient.argument.scans.pet
     if path is None:
-        return
+        return None
     pet = patient.attempt("PET", lambda: read_pet(path, kind=patient.argument.settings.suv))
     if pet is None:
-        return
-    del lesion
+        return None
+    return patient.attempt("PET", lambda: uptake_of(pet, lesion))
 
 
 # ------------------------------------------------------------------ the cohort
@@ -230,6 +250,7 @@ class Scanned:
 
     evidence: dict[str, Found]
     features: dict[str, Found]
+    radiomics: dict[str, Found]
     entries: list[Entry]
 
 
@@ -237,6 +258,7 @@ def scanned(inputs: Inputs) -> Scanned:
     """What all patients' scans tell."""
     evidence: dict[str, Found] = {}
     features: dict[str, Found] = {}
+    radiomics: dict[str, Found] = {}
     entries: list[Entry] = []
     for name, folder in inputs.items():
         if not name.startswith(SCANS):
@@ -244,8 +266,10 @@ def scanned(inputs: Inputs) -> Scanned:
         found = read_json(folder / "scan.json")
         evidence[found["patient"]] = found["evidence"]
         features[found["patient"]] = {f"ct_{k}": v for k, v in found["features"].items()}
+        radiomics[found["patient"]] = found["radiomics"]
         entries += [Entry(**{**e, "verdict": Fate(e["verdict"])}) for e in found["ledger"]]
-    return Scanned(evidence=evidence, features=features, entries=entries)
+    texture = radiomics if any(radiomics.values()) else {}
+    return Scanned(evidence=evidence, features=features, radiomics=texture, entries=entries)
 
 
 def against_table(table: pd.DataFrame, evidence: Mapping[str, Found]) -> list[Entry]:

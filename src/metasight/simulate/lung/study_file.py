@@ -35,7 +35,7 @@ _FEW = """[[model]]
 kind = "ordinal"
 name = "clinical + scan"
 modalities = ["clinical", "scan"]
-features = ["age_years", "ct_size_mm", "ct_solid_size_mm"]
+features = ["age_years", "ct_tumour_size_mm", "ct_solid_size_mm"]
 """
 """With a handful of events nothing is stacked: one model of three features."""
 
