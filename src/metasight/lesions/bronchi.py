@@ -5,7 +5,7 @@ carina, both main bronchi, and the lobar bronchi with the intermediate and the l
 the lumen below 2 cm above the carina that is at least 6.5 mm wide (segmental bronchi are narrower:
 Montaudon et al., J Anat 2007;211:579) and within 8 cm of the carina along the airway. The hilum of
 a side is where its main bronchus divides: the middle of the lumen over the 1.5 cm that follow a
-main bronchus of 2.5 cm on the right and 4 cm on the left.
+main bronchus of 2 cm on the right and 4 cm on the left.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ Floats = npt.NDArray[np.float64]
 TRACHEA_MM = 20.0
 LUMEN_MM = 6.5
 ALONG_MM = 80.0
-MAIN_BRONCHUS_MM = (25.0, 40.0)
-"""Usual length on the right and the left."""
+MAIN_BRONCHUS_MM = (20.0, 40.0)
+"""Usual length on the right and the left, from where the lumen forks."""
 
 _HILUM_MM = 15.0
 _STEP_MM = 1.0

@@ -126,9 +126,10 @@ def _bar(panel: Picture, scale_mm: float) -> None:
 
 
 def _lettered(panel: Picture, text: str, at: tuple[int, int]) -> Picture:
-    """Light letters with a dark edge; OpenCV knows ASCII only."""
-    for colour, width in (((0, 0, 0), 3), (_WHITE, 1)):
-        cv2.putText(panel, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width, cv2.LINE_AA)
+    """Light letters with a shadow; OpenCV knows ASCII only."""
+    x, y = at
+    for place, colour in (((x + 1, y + 1), (0, 0, 0)), (at, _WHITE)):
+        cv2.putText(panel, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
     return panel
 
 

@@ -169,7 +169,14 @@ def _part(
     depth = ndimage.distance_transform_edt(np.pad(core, 1), sampling=spacing)
     if depth.max() < SOLID_PART_MM / 2:
         return _none(threshold_hu)
-    field, level = _bordered(density, core, spacing, threshold_hu)
+    bordered = _bordered(density, core, spacing)
+    if bordered is None:
+        return SolidPart(
+            threshold_hu=threshold_hu, longest_mm=whole.longest_mm,
+            perpendicular_mm=whole.longest.perpendicular_mm, volume_mm3=whole.volume_mm3,
+            ctr=1.0, ctr_volume=1.0,
+        )  # fmt: skip
+    field, level = bordered
     found = size_of_array(field, spacing, level=level)
     longest = found.longest
     return SolidPart(
@@ -186,21 +193,20 @@ def _none(threshold_hu: float) -> SolidPart:
 
 
 def _bordered(
-    density: Floats32, core: Booleans, spacing: tuple[float, float, float], threshold_hu: float
-) -> tuple[Floats32, float]:
+    density: Floats32, core: Booleans, spacing: tuple[float, float, float]
+) -> tuple[Floats32, float] | None:
     """A field and the level at which the solid part ends in it.
 
-    Where no ground glass is left beyond the blur, the solid part ends where the lesion does.
+    None where no ground glass is left beyond the blur: the solid part is the lesion then.
     """
     lesion = density > _OUTSIDE_HU + 1
     away = ndimage.distance_transform_edt(~core, sampling=spacing)
     ground_glass = lesion & (away > _BLUR_MM)
+    if ground_glass.sum() < _SPECK * lesion.sum():
+        return None
     inner = ndimage.distance_transform_edt(core, sampling=spacing) > _BLUR_MM
     solid_hu = float(np.median(density[inner if inner.any() else core]))
-    if ground_glass.sum() < _SPECK * lesion.sum():
-        level = _OUTSIDE_HU + 1
-    else:
-        level = (solid_hu + float(np.median(density[ground_glass]))) / 2
+    level = (solid_hu + float(np.median(density[ground_glass]))) / 2
     # within the millimetre both ways the half-way level decides, beyond it the threshold
     sure = ndimage.distance_transform_edt(core, sampling=spacing) > _FREE_MM
     field = np.where(sure, np.float32(max(solid_hu, level + 1)), density)

@@ -104,7 +104,8 @@ def _share_on(pet: Volume, lesion: Mask) -> Floats:
     if lesion.grid.matches(pet.grid):
         return lesion.array.astype(np.float64)
     index = np.argwhere(lesion.array)
-    fine = [max(1, int(np.ceil(s / _FINE_MM))) for s in lesion.spacing_zyx_mm]
+    # at least two samples a voxel: single ones can fall on the borders of the PET's voxels
+    fine = [max(2, int(np.ceil(s / _FINE_MM))) for s in lesion.spacing_zyx_mm]
     offsets = [(np.arange(n) + 0.5) / n - 0.5 for n in fine]
     grid = np.stack(np.meshgrid(*offsets, indexing="ij"), axis=-1).reshape(-1, 3)
     points = (index[:, None] + grid[None]).reshape(-1, 3)

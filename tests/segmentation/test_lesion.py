@@ -1,0 +1,122 @@
+"""One click or one box on a nodule that four radiologists drew, and clicks that hit nothing."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from metasight.errors import VolumeError
+from metasight.segmentation.lesion import LesionFound, lesion_from_box, lesion_from_click
+from metasight.segmentation.lung import Lungs, find_lungs
+from metasight.simulate.lung.phantom import draw_phantom
+from metasight.simulate.lung.settings import NoduleSettings, ThoraxSettings
+from metasight.volumes.dicom import read_series
+from metasight.volumes.polygons import fill
+from metasight.volumes.volume import Mask, Volume
+
+READERS_MM3 = (2007.0, 2876.0)
+Nodule = tuple[Volume, Lungs, list[np.ndarray]]
+
+
+@pytest.fixture(scope="module")
+def nodule(shared: Path) -> Nodule:
+    """LIDC-IDRI-0314: scan, lungs, and the four readers' masks."""
+    folder = shared / "data" / "volumes" / "lidc-0314"
+    scan = read_series(next(folder.glob("*.zip")))
+    readers = []
+    for reader in json.loads(next(folder.glob("*.json")).read_text("utf-8")):
+        mask = np.zeros(scan.array.shape, dtype=bool)
+        for contour in reader["contours"]:
+            points = contour["xy"]
+            if isinstance(points, str):
+                points = [[float(v) for v in p.split(",")[:2]] for p in points.split()]
+            k = round((contour["z"] - scan.grid.origin_mm[2]) / scan.spacing_mm[2])
+            mask[k] |= fill(np.array(points, dtype=np.float64), mask.shape[1:])
+        readers.append(mask)
+    return scan, find_lungs(scan), readers
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    return float(2 * (a & b).sum() / (a.sum() + b.sum()))
+
+
+def agrees(found: LesionFound, readers: list[np.ndarray]) -> None:
+    low, high = READERS_MM3
+    assert low <= 1000 * found.mask.volume_ml <= high
+    theirs = np.mean([dice(a, b) for a, b in combinations(readers, 2)])
+    assert np.mean([dice(found.mask.array, r) for r in readers]) >= theirs
+
+
+def test_one_click_agrees_with_the_readers(nodule: Nodule) -> None:
+    scan, lungs, readers = nodule
+    sure = np.argwhere(np.sum(readers, axis=0) >= 3)
+    clicks = [sure.mean(axis=0), *np.random.default_rng(0).choice(sure, 1)]
+    for index in clicks:
+        x, y, z = scan.grid.to_mm(np.asarray(index, dtype=np.float64)[::-1])
+        agrees(lesion_from_click(scan, lungs, (x, y, z)), readers)
+
+
+def test_one_box_agrees_with_the_readers(nodule: Nodule) -> None:
+    scan, lungs, readers = nodule
+    index = np.argwhere(np.any(readers, axis=0))
+    ends = [scan.grid.to_mm(v[::-1].astype(np.float64))
+            for v in (index.min(axis=0) - 1, index.max(axis=0) + 1)]  # fmt: skip
+    low, high = ((float(e[0]), float(e[1]), float(e[2])) for e in ends)
+    agrees(lesion_from_box(scan, lungs, low, high), readers)
+
+
+@pytest.mark.parametrize("point", [(0.0, 0.0, 9e4), (float("nan"), 0.0, 0.0)])
+def test_a_click_off_the_scan_is_refused(nodule: Nodule, point: tuple[float, ...]) -> None:
+    with pytest.raises(VolumeError, match="the point is outside the scan"):
+        lesion_from_click(nodule[0], nodule[1], (point[0], point[1], point[2]))
+
+
+def test_a_box_without_extent_or_off_the_scan_is_refused(nodule: Nodule) -> None:
+    scan, lungs, _ = nodule
+    with pytest.raises(VolumeError, match="the box is empty"):
+        lesion_from_box(scan, lungs, (0.0, 0.0, 0.0), (0.0, 5.0, 5.0))
+    with pytest.raises(VolumeError, match="outside the scan"):
+        lesion_from_box(scan, lungs, (9e4, 0.0, 0.0), (9.1e4, 5.0, 5.0))
+
+
+def phantom(
+    nodule: NoduleSettings, seed: int
+) -> tuple[Volume, Lungs, np.ndarray, tuple[float, ...]]:
+    scan = draw_phantom(ThoraxSettings(nodule=nodule), seed, crop_mm=nodule.diameter_mm + 50)
+    z, y, x = scan.spacing_mm
+    volume = Volume.from_array(scan.ct_hu, unit="HU", spacing_mm=(x, y, z),
+                               origin_mm=scan.origin_mm)  # fmt: skip
+    whole = Mask.from_array(scan.lungs, on=volume)
+    air = Mask.from_array(scan.lungs & (scan.ct_hu < -400), on=volume)
+    lungs = Lungs(right=air, left=air, right_whole=whole, left_whole=whole, airways=None)
+    assert scan.lesion is not None
+    return volume, lungs, scan.lesion_mask, scan.lesion.centre_mm
+
+
+def test_ground_glass_round_a_small_solid_part_is_found() -> None:
+    volume, lungs, truth, centre = phantom(
+        NoduleSettings(diameter_mm=18, solid_diameter_mm=7, ground_glass_hu=-620), seed=3
+    )
+    found = lesion_from_click(volume, lungs, (centre[0], centre[1], centre[2]))
+    assert dice(found.mask.array, truth) > 0.8
+
+
+def test_pure_ground_glass_is_found() -> None:
+    volume, lungs, truth, centre = phantom(
+        NoduleSettings(diameter_mm=20, solid_diameter_mm=0, ground_glass_hu=-620), seed=4
+    )
+    found = lesion_from_click(volume, lungs, (centre[0], centre[1], centre[2]))
+    assert dice(found.mask.array, truth) > 0.8
+
+
+def test_a_click_on_air_is_refused() -> None:
+    hu = np.full((60, 60, 60), -870.0)
+    volume = Volume.from_array(hu, unit="HU", spacing_mm=(1.0, 1.0, 1.0))
+    air = Mask.from_array(np.ones(hu.shape), on=volume)
+    lungs = Lungs(right=air, left=air, right_whole=air, left_whole=air, airways=None)
+    with pytest.raises(VolumeError, match="nothing denser than lung is at the point"):
+        lesion_from_click(volume, lungs, (30.0, 30.0, 30.0))
