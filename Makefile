@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.demo fresh-kernels
 	$(BIN)/metasight demo demo/breast-dmfs
 	$(BIN)/metasight demo --simulated demo/breast-slides
+	$(BIN)/metasight demo --lung demo/lung-scans
 
 test: $(VENV)/.dev lint fresh-kernels
 	$(BIN)/python -m pytest -n 2 --dist loadscope

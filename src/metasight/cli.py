@@ -196,15 +196,24 @@ def demo(
     simulated: Annotated[
         bool, typer.Option("--simulated", help="From slides: 16 simulated patients, some minutes.")
     ] = False,
+    lung: Annotated[
+        bool, typer.Option("--lung", help="From CT: 30 simulated patients, some minutes.")
+    ] = False,
     scheduler: Scheduler = "local",
 ) -> None:
     """Run the demonstration: 198 real patients (TRANSBIG), from tables to report."""
-    from metasight.demonstration import write_demonstration, write_simulated
+    from metasight.demonstration import (
+        write_demonstration,
+        write_simulated,
+        write_simulated_lung,
+    )
     from metasight.engine.progress import Bars
 
-    if simulated:
+    if simulated and lung:
+        raise StudyError("one demonstration at a time", remedy="Give --simulated or --lung")
+    if simulated or lung:
         with Bars(out) as bars:
-            write_simulated(folder, bars)
+            (write_simulated_lung if lung else write_simulated)(folder, bars)
     else:
         write_demonstration(folder)
     run(folder, scheduler=scheduler, dry_run=False)

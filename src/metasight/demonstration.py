@@ -1,4 +1,4 @@
-"""The demonstrations: real tables (TRANSBIG), and a small simulated study from slides to report.
+"""The demonstrations: real tables (TRANSBIG), and small simulated studies from slides and from CT.
 
 The real patients come from scikit-survival's bundled data:
 
@@ -16,12 +16,19 @@ from pathlib import Path
 from metasight.engine.progress import Progress
 from metasight.errors import StudyError
 from metasight.simulate.cohort import simulate_breast
+from metasight.simulate.lung.cohort import simulate_lung
+from metasight.simulate.lung.settings import LungSettings
 from metasight.simulate.settings import BreastSettings
 
 # Large enough for sections to be aligned, small enough for a few minutes.
 _SIMULATED = BreastSettings(
     patients=16, tissue_mm=1.3, margin_mm=0.12, mpp=1.0, markers_mpp=1.0, pair_fraction=0.7,
     defect_fraction=0.0, ineligible_fraction=0.0, event_share=0.6,
+)  # fmt: skip
+# More nodal disease than in life: with thirty patients there would be nothing to fit.
+_SIMULATED_LUNG = LungSettings(
+    patients=30, pixel_mm=1.0, n1_share=0.22, n2_share=0.13, sbrt_share=0.2,
+    ineligible_fraction=0.0,
 )  # fmt: skip
 _SEED = 1
 
@@ -68,3 +75,14 @@ def write_simulated(folder: Path, progress: Progress) -> None:
         The folder holds something else.
     """
     simulate_breast(folder, _SIMULATED, _SEED, jobs=2, progress=progress)
+
+
+def write_simulated_lung(folder: Path, progress: Progress) -> None:
+    """Draw the simulated demonstration of the lung study: CT, PET, tables, and the truth.
+
+    Raises
+    ------
+    StudyError
+        The folder holds something else.
+    """
+    simulate_lung(folder, _SIMULATED_LUNG, _SEED, jobs=2, progress=progress)
