@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from metasight.errors import VolumeError
+from metasight.lesions.place import DEFINITIONS, place_of
 from metasight.lesions.solidity import solidity_of
 from metasight.segmentation.lesion import lesion_from_click
-from metasight.segmentation.lung import Lungs
+from metasight.segmentation.lung import Lungs, find_lungs
 from metasight.simulate.lung.phantom import SimulatedScan, draw_phantom
 from metasight.simulate.lung.settings import NoduleSettings, ScanSettings, ThoraxSettings
 from metasight.volumes.volume import Mask, Volume
@@ -123,12 +124,83 @@ def report(rows: list[dict[str, Any]], how: str) -> None:
           "(no solid part, or one above 4 mm)")  # fmt: skip
 
 
+LOBES = ("", "right upper", "right middle", "right lower", "left upper", "left lower")
+AWAY_MM, AWAY_RATIO = 5.0, 0.05
+"""From a definition's limit: nearer than this no answer is held against it."""
+
+
+def place(number: int) -> dict[str, Any] | None:
+    """One whole phantom: lungs found, the lesion's place beside the truth, seconds."""
+    rng = np.random.default_rng([11, number])
+    diameter, share = float(rng.uniform(10, 32)), float(rng.choice([0.0, 0.5, 1.0]))
+    settings = ThoraxSettings(
+        female=bool(number % 2),
+        nodule=NoduleSettings(
+            diameter_mm=diameter, solid_diameter_mm=diameter * share,
+            central=(True, False, None)[number % 3],
+            lobe=None if number % 3 == 0 else 1 + number % 5,
+        ),
+        scan=ScanSettings(interval_mm=float(rng.choice([1.0, 1.5])), thickness_mm=1.5),
+    )  # fmt: skip
+    try:
+        scan = draw_phantom(settings, number)
+    except VolumeError:
+        return None
+    volume, told = volume_of(scan), scan.lesion.place
+    start = time.perf_counter()
+    lungs = find_lungs(volume)
+    after_lungs = time.perf_counter()
+    lesion_from_click(volume, lungs, scan.lesion.centre_mm)
+    after_click = time.perf_counter()
+    found = place_of(volume, Mask.from_array(scan.lesion_mask, on=volume), lungs)
+    answers = {}
+    for definition in DEFINITIONS:
+        _, limit = found.value_and_limit(definition)
+        if definition == "bronchi_2cm":
+            truth, away = told.bronchi_gap_mm, AWAY_MM
+        else:
+            ray, point = definition.split("_")[:2]
+            truth = getattr(told, f"{ray}_ratio" + ("_medial" if point == "edge" else ""))
+            away = AWAY_RATIO
+        if abs(truth - limit) >= away:
+            answers[definition] = found.central(definition) is bool(truth <= limit)
+    return {
+        "answers": answers, "lobe": found.lobe.lobe == LOBES[told.lobe],
+        "unsure": found.lobe.unsure, "pleura": found.pleura_gap_mm - told.pleura_gap_mm,
+        "fissure": found.lobe.fissure_gap_mm - told.fissure_gap_mm,
+        "bronchi": found.bronchi_gap_mm - told.bronchi_gap_mm,
+        "lungs_s": after_lungs - start, "click_s": after_click - after_lungs,
+        "place_s": time.perf_counter() - after_click,
+    }  # fmt: skip
+
+
+def report_places(rows: list[dict[str, Any]]) -> None:
+    """Centrality by every definition away from its limit, lobes, gaps, seconds."""
+    for definition in DEFINITIONS:
+        own = [r["answers"][definition] for r in rows if definition in r["answers"]]
+        print(f"  {definition:28s} right {sum(own)} of {len(own)}")
+    print(f"  lobe right {sum(r['lobe'] for r in rows)} of {len(rows)}, "
+          f"unsure {sum(r['unsure'] for r in rows)}")  # fmt: skip
+    for name in ("pleura", "fissure", "bronchi"):
+        error = np.array([r[name] for r in rows])
+        p90 = np.nanquantile(np.abs(error), 0.9)
+        print(f"  gap to {name}: median {np.nanmedian(error):+.1f} mm, p90 |error| {p90:.1f} mm, "
+              f"not found {np.isnan(error).sum()}")  # fmt: skip
+    for name in ("lungs_s", "click_s", "place_s"):
+        print(f"  {name}: median {np.median([r[name] for r in rows]):.1f}")
+
+
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--phantoms", type=int, default=240)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--full", type=int, default=0)
     asked = parser.parse_args()
+    if asked.full:
+        with ProcessPoolExecutor(asked.jobs) as pool:
+            report_places([r for r in pool.map(place, range(asked.full)) if r is not None])
+        return
     start = time.perf_counter()
     with ProcessPoolExecutor(asked.jobs) as pool:
         rows = list(pool.map(judge, range(asked.phantoms), chunksize=4))

@@ -4,8 +4,8 @@ RTOG 0813 (Bezjak et al., J Clin Oncol 2019;37:1316) names its parts: the last 2
 carina, both main bronchi, and the lobar bronchi with the intermediate and the lingular one. Here:
 the lumen below 2 cm above the carina that is at least 6.5 mm wide (segmental bronchi are narrower:
 Montaudon et al., J Anat 2007;211:579) and within 8 cm of the carina along the airway. The hilum of
-a side is where its main bronchus divides: the middle of the lumen over the 1.5 cm that follow a
-main bronchus of 2 cm on the right and 4 cm on the left.
+a side is the middle of the lumen 4 to 5.5 cm from the carina: on the left the main bronchus divides
+there; on the right it is the intermediate bronchus with the upper lobe's, as far off as the left.
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ Floats = npt.NDArray[np.float64]
 TRACHEA_MM = 20.0
 LUMEN_MM = 6.5
 ALONG_MM = 80.0
-MAIN_BRONCHUS_MM = (20.0, 40.0)
-"""Usual length on the right and the left, from where the lumen forks."""
+HILUM_MM = (40.0, 55.0)
+"""Along the airway from the carina."""
 
-_HILUM_MM = 15.0
 _STEP_MM = 1.0
 _LEAST_MM2 = 20.0  # of the lumen of a main bronchus
 _FOLLOWED_MM = 8.0  # so far below the carina are both bronchi seen
@@ -76,10 +75,9 @@ def find_bronchi(lungs: Lungs) -> Bronchi | None:
     kept = wide & (away <= ALONG_MM) & (depth <= TRACHEA_MM)[:, None, None]
     columns = np.arange(lumen.shape[2])[None, None, :]
     hila = []
-    for side, length in zip((columns < carina[2], columns > carina[2]), MAIN_BRONCHUS_MM,
-                            strict=True):  # fmt: skip
+    for side in (columns < carina[2], columns > carina[2]):
         below = (depth < 0)[:, None, None]
-        own = lumen & side & below & (away > length) & (away <= length + _HILUM_MM)
+        own = lumen & side & below & (away > HILUM_MM[0]) & (away <= HILUM_MM[1])
         enough = own.sum() * np.prod(spacing) / 1000 >= _NEAREST_ML
         hila.append(place(np.argwhere(own)).mean(axis=0) if enough else None)
     return Bronchi(
