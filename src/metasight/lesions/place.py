@@ -1,6 +1,6 @@
 """Where a lesion lies: side, lobe, gaps to pleura, fissure and bronchi, and "central" as defined.
 
-"Central" is defined differently in every paper (Casal et al., Eur Respir J 2018;51:1800008), so all
+"Central" is defined differently in every paper (Casal et al., Eur Respir J 2019;53:1802220), so all
 definitions are measured. Three rays run through the lesion's centre: from the hilum in three
 dimensions, from the hilum's place within the centre's axial plane, and from the midline across.
 Each gives two ratios, of the centre and of the edge nearer to the ray's start: distance from the
