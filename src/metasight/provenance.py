@@ -59,7 +59,6 @@ def hash_large_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-@cache
 def hash_files(path: Path) -> list[list[str]]:
     """Number and hash of the files that make up a scan or slide, in the order of their names.
 
@@ -76,6 +75,7 @@ def hash_files(path: Path) -> list[list[str]]:
     return told
 
 
+@cache
 def hash_code(*packages: str) -> str:
     """sha256 over the source files of parts of metasight.
 

@@ -14,8 +14,8 @@ from metasight.volumes.ct_limits import CtLimits
 READ_BY_COHORT = (scans.SCANS,)
 """How the names begin of steps whose results the cohort reads."""
 
-_SCANS = ("volumes", "segmentation", "lesions", "features/radiomics", "steps/scans.py", "cohort/scan_table.py",
-          "errors.py")  # fmt: skip
+_SCANS = ("volumes", "segmentation", "lesions", "features/radiomics", "steps/scans.py",
+          "cohort/scan_table.py", "errors.py")  # fmt: skip
 
 
 def scan_steps(study: Study) -> tuple[Step, ...]:

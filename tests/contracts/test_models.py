@@ -27,6 +27,7 @@ FEATURES = (
     Feature(name="subtype", kind=Kind.CATEGORICAL, levels=("luminal", "her2", "basal")),
     Feature(name="ctr", kind=Kind.CONTINUOUS, modality="imaging"),
     Feature(name="suvmax", kind=Kind.CONTINUOUS, modality="imaging"),
+    Feature(name="solid_size_mm", kind=Kind.CONTINUOUS, modality="imaging"),
 )
 
 
@@ -43,6 +44,7 @@ def _table(rng: np.random.Generator, n: int = N) -> FeatureTable:
             "subtype": rng.choice(["luminal", "her2", "basal"], n),
             "ctr": rng.uniform(0, 1, n),
             "suvmax": rng.gamma(3, 1.5, n),
+            "solid_size_mm": np.linspace(1, 30, n) % 7 + 1,
         },
         index=[f"p{i:04d}" for i in rng.permutation(n)],
     )
