@@ -80,6 +80,8 @@ def test_ctrl_c_says_that_finished_steps_are_kept(breast_study):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a shell starts what it puts in the background deaf to Ctrl-C, and children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     assert running.stdout is not None
     first = running.stdout.readline()  # a stage is finished, others are not
