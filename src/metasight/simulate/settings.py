@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,6 +21,9 @@ VERSION = 1
 
 
 _EVENT_SHARE, _MOST_EVENT_SHARE, _FEWEST_EVENTS = 0.15, 0.5, 12
+
+
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class _Part(BaseModel):
@@ -141,7 +145,16 @@ class BreastSettings(_Part):
 
 
 def read_settings(path: Path | None, **given: Any) -> BreastSettings:
-    """Settings from a TOML file, with ``given`` over it.
+    """Settings from a TOML file, with ``given`` over it; see `settings_of`."""
+    return settings_of(BreastSettings, path, given, manual="docs/simulation.md")
+
+
+def settings_of(
+    kind: type[Settings], path: Path | None, given: Mapping[str, Any], *, manual: str
+) -> Settings:
+    """Settings of one simulator from a TOML file, with ``given`` over it.
+
+    ``manual`` is the page that lists them.
 
     Raises
     ------
@@ -155,13 +168,13 @@ def read_settings(path: Path | None, **given: Any) -> BreastSettings:
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise StudyError(
                 "the settings cannot be read", where=path.name, value=type(error).__name__,
-                remedy="Give a TOML file; docs/simulation.md lists the settings",
+                remedy=f"Give a TOML file; {manual} lists the settings",
             ) from error  # fmt: skip
+    asked = {**found, **given}
     try:
-        return BreastSettings.model_validate(found | given)
+        return kind.model_validate(asked)
     except ValidationError as error:
         raise StudyError(
             "the settings of the simulation are wrong", where="" if path is None else path.name,
-            value=validation_lines(error, BreastSettings, found | given),
-            remedy="See docs/simulation.md",
+            value=validation_lines(error, kind, asked), remedy=f"See {manual}",
         ) from error  # fmt: skip

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from metasight.errors import StudyError
-from metasight.protocol.load import validation_lines
 from metasight.provenance import hash_json
 from metasight.simulate.lung.nodule import Attenuation, Margin
 from metasight.simulate.lung.scanner import KernelKind
+from metasight.simulate.settings import settings_of
 
 VERSION = 1
 """Of the lung simulator; the same version, settings and seed give the same bytes."""
@@ -231,27 +229,5 @@ class LungSettings(_Part):
 
 
 def read_settings(path: Path | None, **given: Any) -> LungSettings:
-    """Settings from a TOML file, with ``given`` over it.
-
-    Raises
-    ------
-    StudyError
-        The file cannot be read, or a setting is unknown or out of its range.
-    """
-    found: dict[str, Any] = {}
-    if path is not None:
-        try:
-            found = tomllib.loads(path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise StudyError(
-                "the settings cannot be read", where=path.name, value=type(error).__name__,
-                remedy="Give a TOML file; docs/simulation-lung.md lists the settings",
-            ) from error  # fmt: skip
-    try:
-        return LungSettings.model_validate(found | given)
-    except ValidationError as error:
-        raise StudyError(
-            "the settings of the simulation are wrong", where="" if path is None else path.name,
-            value=validation_lines(error, LungSettings, found | given),
-            remedy="See docs/simulation-lung.md",
-        ) from error  # fmt: skip
+    """Settings from a TOML file, with ``given`` over it; see `settings_of`."""
+    return settings_of(LungSettings, path, given, manual="docs/simulation-lung.md")
