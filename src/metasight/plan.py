@@ -32,7 +32,8 @@ POPULATIONS = ("as_written", "all_eligible")
 # What a step's result rests on, besides its settings and inputs.
 _READING = ("protocol", "cohort", "errors.py", "units.py", "ledger.py")
 _FITTING = ("models", "features", "predictions.py", "steps/fitting.py")
-_JUDGING = ("validation", "leakage.py", "predictions.py", "steps/judging.py")
+_JUDGING = ("validation", "leakage.py", "predictions.py", "steps/judging.py",
+            "steps/abstention.py")  # fmt: skip
 _REPORTING = ("report", "bundle.py", "steps/results.py")
 
 

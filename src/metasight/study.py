@@ -39,9 +39,12 @@ SCAN_MODALITY = "scan"
 """What is measured of the lesion on CT and PET."""
 RADIOMICS_MODALITY = "radiomics"
 """IBSI features of the lesion on CT."""
+ACQUISITION_MODALITY = "acquisition"
+"""How a CT was taken: slices, noise, contrast; for telling scans unlike those of training."""
 _OF_IMAGES = (
     SCAN_MODALITY,
     RADIOMICS_MODALITY,
+    ACQUISITION_MODALITY,
     SLIDE_MODALITY,
     GENERATED_MODALITY,
     EMBEDDING_MODALITY,
@@ -214,11 +217,11 @@ class StudySettings(CohortSettings):
             if self.slides.embeddings is not None:
                 known.add(EMBEDDING_MODALITY)
         if self.scans is not None:
-            known.add(SCAN_MODALITY)
+            known |= {SCAN_MODALITY, ACQUISITION_MODALITY}
             if self.scans.radiomics:
                 known.add(RADIOMICS_MODALITY)
         for model in self.model:
-            unknown = sorted(set(model.modalities) - known)
+            unknown = sorted({*model.modalities, *model.abstain_by} - known)
             if unknown:
                 raise ValueError(
                     f"model {model.name!r} reads unknown modalities {', '.join(unknown)}; "

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from metasight.cohort.outcome import SurvivalOutcome
+from metasight.cohort.outcome import NodalOutcome, SurvivalOutcome
 from metasight.errors import FitError
 from metasight.features.columns import Feature, FeatureTable, Kind
 from metasight.models.registry import ModelSettings, build
@@ -48,3 +48,20 @@ def test_stacking_needs_two_modalities_and_enough_events():
     status[:4] = 1
     with pytest.raises(FitError, match="too few to stack"):
         build(SETTINGS).fit(table, SurvivalOutcome(outcome.time_days, status), seed=0)
+
+
+def test_a_stack_of_nodal_models_gives_three_stages_whose_shares_rise_with_the_score():
+    table, _ = _study(600, seed=3)
+    x = table.values["size"].to_numpy()
+    rng = np.random.default_rng(4)
+    latent = 1.5 * x + rng.logistic(size=len(x))
+    stage = (latent > 0.5).astype(np.int8) + (latent > 2.5).astype(np.int8)
+    fitted = build(SETTINGS).fit(table, NodalOutcome(stage), seed=0)
+    risk = fitted.predict(table, np.array([]))
+    np.testing.assert_allclose(risk.mean(axis=0), np.bincount(stage) / len(x), atol=0.03)
+    top, bottom = x > np.quantile(x, 0.8), x < np.quantile(x, 0.2)
+    # one share of N2 for all node-positive patients would be wrong at both ends
+    for group in (top, bottom):
+        told = risk[group, 2].sum() / risk[group, 1:].sum()
+        assert told == pytest.approx((stage[group] == 2).sum() / (stage[group] > 0).sum(), abs=0.1)
+    assert risk[top, 2].sum() / risk[top, 1:].sum() > 0.4

@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from metasight.models.ordinal import OrdinalHead, _newton, _start, _terms, fit_ordinal
+from metasight.models.ordinal import (
+    OrdinalHead,
+    _newton,
+    _start,
+    _terms,
+    fit_ordinal,
+    fitted_to_score,
+)
 
 
 def _data(n=400, seed=0):
@@ -46,3 +53,10 @@ def test_higher_scores_shift_probability_upwards():
     risk = head.risk(np.linspace(-5, 5, 30)[:, None], np.array([]))
     assert (np.diff(risk[:, 0]) < 0).all()
     assert (np.diff(risk[:, 2]) > 0).all()
+
+
+def test_thresholds_to_a_given_score_are_those_it_was_drawn_from():
+    x, stage = _data(6000)
+    classes, cuts = fitted_to_score(x @ np.array([1.0, -0.5, 0.0]), stage)
+    assert classes == (0, 1, 2)
+    np.testing.assert_allclose(cuts, [0.5, 1.8], atol=0.1)

@@ -11,7 +11,7 @@ from metasight.cohort.outcome import COMPETING, EVENT, NodalOutcome, SurvivalOut
 from metasight.models.competing import featureless
 from metasight.models.elastic_net import COX, LOGISTIC, Problem
 from metasight.models.hazards import CauseHazard, HazardHead, Scale
-from metasight.models.logistic import LogisticHead, n2_share
+from metasight.models.ordinal import OrdinalHead, fitted_to_score
 from metasight.models.partial_likelihood import PartialLikelihood
 from metasight.models.penalised_cox import FEWEST_COMPETING
 
@@ -132,8 +132,12 @@ def combined_hazards(
 
 def combined_stage(
     matrix: NDArray[np.float64], stage: NodalOutcome, *, floor: NDArray[np.float64]
-) -> LogisticHead:
-    """Any positive node from the scores of unseen patients; ``floor`` as for hazards."""
+) -> OrdinalHead:
+    """N0, N1 and N2 from the scores of unseen patients; ``floor`` as for hazards.
+
+    The scores' weights are those for any positive node, which is what every base learns; the
+    thresholds are of proportional odds in the three stages.
+    """
     n = len(matrix)
     weights = _weights(
         Problem(
@@ -144,10 +148,16 @@ def combined_stage(
             factor=np.concatenate([[0.0], np.ones(matrix.shape[1])]),
         ),
         np.concatenate([[0.0], floor]),
-    )
-    return LogisticHead(
-        intercept=float(weights[0]),
-        coefficients=weights[1:],
-        n2_share=n2_share(stage),
-        fit={"n": n, "positive": stage.n_events},
+    )[1:]
+    level = stage.stage.astype(np.int64)
+    classes, thresholds = fitted_to_score(matrix @ weights, level)
+    return OrdinalHead(
+        classes=classes,
+        thresholds=thresholds,
+        coefficients=weights,
+        fit={
+            "n": n,
+            "positive": stage.n_events,
+            "counts": np.bincount(level, minlength=3).tolist(),
+        },
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from metasight.cohort.outcome import NodalOutcome, Outcome, SurvivalOutcome
 from metasight.errors import FitError
 from metasight.features.columns import FeatureTable
-from metasight.models.base import State
+from metasight.models.base import RiskModel, State
+from metasight.models.likeness import Likeness
 from metasight.models.preparation import Reader
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 
 
 class Head(Protocol):
@@ -51,6 +52,9 @@ class ReaderHeadModel:
         The two halves.
     notes
         What a reader of the report should know of this fit (dropped columns, refitted baselines).
+    likeness
+        By which the model abstains; None if it never does. Risks are given all the same, so that
+        all models can be judged on the same patients: who shows one asks :meth:`unlike` first.
     """
 
     kind: str
@@ -58,6 +62,7 @@ class ReaderHeadModel:
     reader: Reader
     head: Head
     notes: tuple[str, ...] = field(default=())
+    likeness: Likeness | None = None
 
     @property
     def state(self) -> State:
@@ -69,7 +74,15 @@ class ReaderHeadModel:
             "reader": self.reader.state,
             "head": self.head.state,
             "notes": list(self.notes),
+            "likeness": None if self.likeness is None else self.likeness.state,
         }
+
+    def unlike(self, table: FeatureTable) -> NDArray[np.float64] | None:
+        """Distance to the training patients, above 1 beyond the limit; None if never judged.
+
+        Shape (n,); NaN where nothing was measured, for whom the model abstains as well.
+        """
+        return None if self.likeness is None else self.likeness.distances(table)
 
     def predict(self, table: FeatureTable, horizons_days: NDArray[np.int64]) -> NDArray[np.float64]:
         """Predicted risk, see :class:`metasight.models.base.FittedModel`."""
@@ -131,3 +144,38 @@ def require_nodal(outcome: Outcome, model: str) -> NodalOutcome:
             remedy="Check the coding of nodal stage; with one class nothing can be learnt",
         )
     return outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbstainingModel:
+    """A model that is silent about patients unlike those it learnt from.
+
+    Attributes
+    ----------
+    model
+        What is fitted.
+    modalities
+        By which likeness is judged.
+    """
+
+    model: RiskModel
+    modalities: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+        return self.model.name
+
+    def fit(self, table: FeatureTable, outcome: Outcome, *, seed: int) -> ReaderHeadModel:
+        """Fit the model, and learn from the same rows what is usual.
+
+        Raises
+        ------
+        FitError
+            As the model, or too few patients have what likeness is judged by.
+        """
+        likeness = Likeness.of(table, self.modalities, model=self.name)
+        fitted = self.model.fit(table, outcome, seed=seed)
+        if not isinstance(fitted, ReaderHeadModel):
+            raise FitError("this kind of model cannot abstain", where=self.name)
+        return replace(fitted, likeness=likeness)

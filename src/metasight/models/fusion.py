@@ -22,7 +22,7 @@ from metasight.models.base import State
 from metasight.models.combination import combined_hazards, combined_stage
 from metasight.models.fitted import ReaderHeadModel, require_nodal, require_survival
 from metasight.models.hazards import HazardHead
-from metasight.models.logistic import LogisticHead
+from metasight.models.ordinal import OrdinalHead
 from metasight.models.preparation import canonical, effective_size, observed_only
 from metasight.models.tuning import stratified_folds
 
@@ -185,7 +185,7 @@ class StackedModel:
         floor = np.array(
             [_HALF * scale[c] if m == 0 else 0.0 for c, (m, _) in enumerate(positions)]
         )
-        head: HazardHead | LogisticHead
+        head: HazardHead | OrdinalHead
         if isinstance(ordered, NodalOutcome):
             head = combined_stage(matrix, ordered, floor=floor)
         else:
@@ -250,8 +250,8 @@ def _take(table: FeatureTable, rows: NDArray[np.intp]) -> FeatureTable:
     return FeatureTable(table.values.iloc[rows], table.features)
 
 
-def _weights(head: HazardHead | LogisticHead) -> list[float]:
-    if isinstance(head, LogisticHead):
+def _weights(head: HazardHead | OrdinalHead) -> list[float]:
+    if isinstance(head, OrdinalHead):
         return list(head.coefficients.tolist())
     return list(np.sum([c.coefficients for c in head.causes], axis=0).tolist())
 

@@ -249,6 +249,41 @@ def _terms(
     return float(np.log(probability).sum()), gradient, hessian
 
 
+def fitted_to_score(
+    score: NDArray[np.float64], stage: NDArray[np.int64]
+) -> tuple[tuple[int, ...], NDArray[np.float64]]:
+    """Thresholds of proportional odds where the log odds of a higher stage are given.
+
+    Parameters
+    ----------
+    score
+        Shape (n,): log odds up to a constant, of patients whom its models did not see.
+    stage
+        Shape (n,): 0, 1 or 2.
+
+    Returns
+    -------
+    Stages seen, ascending, and the thresholds between them.
+    """
+    classes, level = np.unique(stage, return_inverse=True)
+    cuts = len(classes) - 1
+    x = np.append(_start(level, len(classes), 0) + float(score.mean()), 1.0)
+    value, gradient, hessian = _terms(score[:, None], level, x, len(classes))
+    for _ in range(_MAX_STEPS):
+        step = np.zeros(cuts + 1)
+        step[:cuts] = np.linalg.solve(-hessian[:cuts, :cuts], gradient[:cuts])
+        while not bool((np.diff((x + step)[:cuts]) > 0).all()):
+            step /= 2
+        new = _terms(score[:, None], level, x + step, len(classes))
+        while new[0] < value - 1e-10 * abs(value):
+            step /= 2
+            new = _terms(score[:, None], level, x + step, len(classes))
+        x, (value, gradient, hessian) = x + step, new
+        if float(np.abs(step).max()) < _SETTLED:
+            return tuple(int(c) for c in classes), x[:cuts]
+    raise FitError("the thresholds of nodal stage do not settle", where="stacking")
+
+
 def _newton(
     matrix: NDArray[np.float64],
     level: NDArray[np.intp],

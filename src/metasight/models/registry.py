@@ -16,10 +16,11 @@ from metasight.models.base import FittedModel, RiskModel, State
 from metasight.models.competing import CauseSpecificCoxModel
 from metasight.models.cox import CoxModel
 from metasight.models.fine_gray import FineGrayModel
-from metasight.models.fitted import STATE_VERSION, Head, ReaderHeadModel
+from metasight.models.fitted import STATE_VERSION, AbstainingModel, Head, ReaderHeadModel
 from metasight.models.forest import ForestHead, ForestModel
 from metasight.models.fusion import Base, StackedModel, StackReader
 from metasight.models.hazards import HazardHead
+from metasight.models.likeness import Likeness
 from metasight.models.logistic import LogisticHead, LogisticModel
 from metasight.models.mil import NetworkModel, NetworkReader
 from metasight.models.ordinal import OrdinalHead, OrdinalModel
@@ -58,13 +59,18 @@ def build(settings: ModelSettings, bags: BagFolder | None = None) -> RiskModel:
 
     ``bags`` is where the patch features of its patients lie, for models that read slides.
     """
+    model: RiskModel
     if settings.kind in SCORES:
-        return PublishedScoreModel(
+        model = PublishedScoreModel(
             name=settings.name,
             score=settings.kind,
             imputer=Imputer(strategy=settings.imputation),
         )
-    return _BUILDERS[settings.kind](settings, bags)
+    else:
+        model = _BUILDERS[settings.kind](settings, bags)
+    if settings.abstain_by:
+        return AbstainingModel(model=model, modalities=settings.abstain_by)
+    return model
 
 
 def load(state: State, bags: BagFolder | None = None) -> FittedModel:
@@ -93,7 +99,9 @@ def describe(state: State) -> dict[str, Any]:
 
 
 def features_of(state: State) -> frozenset[str]:
-    """Names of the features that a fitted model reads."""
+    """Names of the features that a fitted model reads, or by which it abstains."""
+    if state.get("likeness"):
+        return features_of({**state, "likeness": None}) | set(state["likeness"]["features"])
     reader = state["reader"]
     if "models" in reader:
         return frozenset().union(*(features_of(m) for m in reader["models"]))
@@ -121,6 +129,7 @@ def _load(state: State, bags: BagFolder | None) -> ReaderHeadModel:
         _READERS[reader["kind"]](reader, bags),
         _HEADS[head["kind"]](head),
         tuple(state["notes"]),
+        None if state["likeness"] is None else Likeness.from_state(state["likeness"]),
     )
 
 

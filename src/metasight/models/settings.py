@@ -82,6 +82,9 @@ class ModelSettings(BaseModel):
         Folds of the inner cross-validation (and of stacking).
     n_trees
         Trees of the forest.
+    abstain_by
+        Modalities by which the model tells patients unlike those it learnt from, about whom it is
+        silent; it may read others. Empty: it never abstains.
     network
         Size and training of networks (``attention_mil``, ``fused_network``, and the slides of a
         ``stacked`` model).
@@ -101,6 +104,7 @@ class ModelSettings(BaseModel):
     l1_ratios: tuple[L1Ratio, ...] = Field(default=(0.05, 0.5, 1.0), min_length=1)
     inner_folds: int = Field(default=5, ge=3, le=20)
     n_trees: int = Field(default=200, ge=10, le=2000)
+    abstain_by: tuple[str, ...] = ()
     network: NetworkChoices = Field(default_factory=NetworkChoices)
 
     @model_validator(mode="after")

@@ -36,7 +36,13 @@ from metasight.steps.maps import ERROR, generated
 from metasight.steps.patches import BAGS, bag_keys
 from metasight.steps.scans import against_table, scanned
 from metasight.steps.slides import gathered
-from metasight.study import GENERATED_MODALITY, RADIOMICS_MODALITY, SCAN_MODALITY, SLIDE_MODALITY
+from metasight.study import (
+    ACQUISITION_MODALITY,
+    GENERATED_MODALITY,
+    RADIOMICS_MODALITY,
+    SCAN_MODALITY,
+    SLIDE_MODALITY,
+)
 from metasight.units import Days, years_to_days
 from metasight.validation.ipcw import require_horizon
 
@@ -72,14 +78,15 @@ def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
     read.ledger.extend(maps.entries)
     read.ledger.extend(scans.entries)
     read.ledger.extend(against_table(read.table, scans.evidence))
-    if scans.features:
-        read.modalities[SCAN_MODALITY] = pd.DataFrame.from_dict(
-            scans.features, orient="index", dtype=float
-        ).reindex(read.table.index)
-    if scans.radiomics:
-        read.modalities[RADIOMICS_MODALITY] = pd.DataFrame.from_dict(
-            scans.radiomics, orient="index", dtype=float
-        ).reindex(read.table.index)
+    for name, found in (
+        (SCAN_MODALITY, scans.features),
+        (RADIOMICS_MODALITY, scans.radiomics),
+        (ACQUISITION_MODALITY, scans.acquisition),
+    ):
+        if found:
+            read.modalities[name] = pd.DataFrame.from_dict(
+                found, orient="index", dtype=float
+            ).reindex(read.table.index)
     if maps.features:
         read.modalities[GENERATED_MODALITY] = pd.DataFrame.from_dict(
             maps.features, orient="index", dtype=float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,7 @@ def fit(inputs: Inputs, out: Path, argument: FitArgument) -> None:
         test = data.features.rows(split.test)
         _write_contributions(fold.fitted, test, out)
         _write_attention(fold.fitted, test, out)
+        _write_likeness(fold.fitted, test, out)
 
 
 def _write_contributions(fitted: ReaderHeadModel, test: FeatureTable, out: Path) -> None:
@@ -107,6 +108,18 @@ def _write_attention(fitted: ReaderHeadModel, test: FeatureTable, out: Path) -> 
             }))  # fmt: skip
     if parts:
         pd.concat(parts, ignore_index=True).to_parquet(out / "attention.parquet")
+
+
+def _write_likeness(fitted: ReaderHeadModel, test: FeatureTable, out: Path) -> None:
+    """How far patients whom the fit did not see are from those it learnt from, and in what."""
+    likeness = fitted.likeness
+    if likeness is None:
+        return
+    frame = pd.DataFrame({
+        "distance": likeness.distances(test),
+        "furthest": [", ".join(names) for names in likeness.furthest(test)],
+    }, index=test.values.index)  # fmt: skip
+    frame.to_parquet(out / "likeness.parquet")
 
 
 def _failure(what: str, argument: FitArgument, error: FitError) -> dict[str, Any]:
@@ -180,8 +193,10 @@ def everybody(inputs: Inputs, out: Path, argument: FitArgument) -> None:
 
 
 def centre_probabilities(inputs: Inputs, out: Path, argument: FitArgument) -> None:
-    """Centre told from the features, out of fold."""
+    """Centre told from the features that the model reads, out of fold."""
     data, splits, _ = load_data(inputs[argument.data])
+    read = data.features.of_modality(argument.model.modalities)
+    data = replace(data, features=read)
     folds = [s for s in splits if s.scheme == "kfold" and s.repeat == 0]
     bags = BagFolder(inputs[BAGS]) if BAGS in inputs else None
     probabilities = crossfit.predict_centre(data, folds, bags)

@@ -251,6 +251,7 @@ class Scanned:
     evidence: dict[str, Found]
     features: dict[str, Found]
     radiomics: dict[str, Found]
+    acquisition: dict[str, Found]
     entries: list[Entry]
 
 
@@ -259,6 +260,7 @@ def scanned(inputs: Inputs) -> Scanned:
     evidence: dict[str, Found] = {}
     features: dict[str, Found] = {}
     radiomics: dict[str, Found] = {}
+    acquisition: dict[str, Found] = {}
     entries: list[Entry] = []
     for name, folder in inputs.items():
         if not name.startswith(SCANS):
@@ -267,9 +269,14 @@ def scanned(inputs: Inputs) -> Scanned:
         evidence[found["patient"]] = found["evidence"]
         features[found["patient"]] = {f"ct_{k}": v for k, v in found["features"].items()}
         radiomics[found["patient"]] = found["radiomics"]
+        if found["quality"] is not None:
+            acquisition[found["patient"]] = {
+                f"acquired_{f['name']}": f["value"] for f in found["quality"]["findings"]
+            }
         entries += [Entry(**{**e, "verdict": Fate(e["verdict"])}) for e in found["ledger"]]
     texture = radiomics if any(radiomics.values()) else {}
-    return Scanned(evidence=evidence, features=features, radiomics=texture, entries=entries)
+    return Scanned(evidence=evidence, features=features, radiomics=texture,
+                   acquisition=acquisition, entries=entries)  # fmt: skip
 
 
 def against_table(table: pd.DataFrame, evidence: Mapping[str, Found]) -> list[Entry]:
