@@ -1,0 +1,161 @@
+"""The cube about a lesion on which it is segmented, and what hangs together in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk  # noqa: N813
+from scipy import ndimage
+
+from metasight.errors import VolumeError
+from metasight.segmentation.lung import Lungs
+from metasight.volumes.distance import depth_in, distance_to
+from metasight.volumes.volume import Mask, Volume
+
+Booleans = npt.NDArray[np.bool_]
+Floats32 = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
+Index = tuple[int, int, int]
+
+CORE_MM = 2.5
+SNAP_MM = 5.0
+
+_FINEST_MM, _COARSEST_MM = 0.7, 1.5
+_LARGE_MM = 35.0  # half side from which the cube's voxels grow with it
+_NOISE_MM = 0.6
+_EVEN_MM = 1.3
+_DRAWN_MM = 2.0  # that a box drawn by hand may be too tight
+_BRIDGE = 0.35  # of the lesion's own depth: what is thinner is cut off
+_FAINT_BRIDGE = 0.5  # at the level of ground glass vessels are wider and lung itself is near
+_THINNEST_MM, _FAINT_THINNEST_MM, _THICKEST_MM = 1.0, 2.0, 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """Cube round the lesion with equal spacing, (z, y, x).
+
+    ``hu`` is freed of a little noise, ``faint`` of so much that lung is even.
+    """
+
+    image: sitk.Image
+    sharp: Floats32
+    hu: Floats32
+    faint: Floats32
+    allowed: Booleans
+    lung: Booleans
+    spacing_mm: float
+
+    @classmethod
+    def cut(
+        cls, scan: Volume, lungs: Lungs, at: Floats, half_mm: float, box: Floats | None
+    ) -> Field:
+        """About a point; a box allows what it holds, otherwise the lungs' shape does."""
+        spacing = float(np.clip(min(scan.spacing_mm), _FINEST_MM, _COARSEST_MM))
+        if half_mm > _LARGE_MM:
+            spacing = max(spacing, half_mm / 60)
+        n = 2 * round(half_mm / spacing) + 1
+        resampler = sitk.ResampleImageFilter()
+        resampler.SetSize([n] * 3)
+        resampler.SetOutputSpacing([spacing] * 3)
+        resampler.SetOutputDirection(scan.image.GetDirection())
+        axes = np.reshape(scan.image.GetDirection(), (3, 3))
+        resampler.SetOutputOrigin((at - axes @ np.full(3, (n - 1) / 2 * spacing)).tolist())
+        resampler.SetInterpolator(sitk.sitkLinear)
+        resampler.SetDefaultPixelValue(-1000)
+        image = resampler.Execute(scan.image)
+        sharp = sitk.GetArrayFromImage(image)
+        hu = ndimage.gaussian_filter(sharp, _NOISE_MM / spacing)
+        resampler.SetInterpolator(sitk.sitkNearestNeighbor)
+        resampler.SetDefaultPixelValue(0)
+        allowed = _on_cube(resampler, lungs.right_whole, lungs.left_whole)
+        lung = _on_cube(resampler, lungs.right, lungs.left)
+        if box is not None:
+            z, y, x = np.meshgrid(*[np.arange(n)] * 3, indexing="ij")
+            points = image.GetOrigin() + (np.stack([x, y, z], axis=-1) * spacing) @ axes.T
+            allowed = ((points >= box[0] - _DRAWN_MM) & (points <= box[1] + _DRAWN_MM)).all(axis=-1)
+        faint = ndimage.gaussian_filter(sharp, _EVEN_MM / spacing)
+        return cls(
+            image=image,
+            sharp=sharp,
+            hu=hu,
+            faint=faint,
+            allowed=allowed,
+            lung=lung,
+            spacing_mm=spacing,
+        )
+
+    def index(self, point_mm: Floats) -> Index:
+        """The voxel that a point lies in, or the nearest one."""
+        x, y, z = self.image.TransformPhysicalPointToIndex([float(p) for p in point_mm])
+        size = self.hu.shape
+        inside = [int(np.clip(v, 0, n - 1)) for v, n in zip((z, y, x), size, strict=True)]
+        return inside[0], inside[1], inside[2]
+
+    def near(self, at: Index, radius_mm: float) -> Booleans:
+        """A ball about a voxel."""
+        grid = np.ogrid[tuple(slice(0, n) for n in self.hu.shape)]
+        away = sum((g - c) ** 2 for g, c in zip(grid, at, strict=True))
+        return np.asarray(away <= (radius_mm / self.spacing_mm) ** 2)
+
+    def depth(self, region: Booleans) -> Floats32:
+        """Distance to what is outside, mm; the field's edge is no border."""
+        return depth_in(region, (self.spacing_mm,) * 3)
+
+    def away(self, region: Booleans) -> Floats32:
+        """Distance to what is inside, mm."""
+        return distance_to(region, (self.spacing_mm,) * 3)
+
+    def component(self, dense: Booleans, seed: Index) -> Booleans:
+        """The part of ``dense`` that the seed lies in, or that most within 5 mm belongs to."""
+        labels, _ = ndimage.label(dense)
+        number = labels[seed]
+        if number == 0:
+            near = self.near(seed, SNAP_MM) & dense
+            if not near.any():
+                return np.zeros_like(dense)
+            number = np.bincount(labels[near]).argmax()
+        return np.asarray(labels == number)
+
+    def freed(self, dense: Booleans, seed: Index, *, faint: bool) -> tuple[Booleans, Index]:
+        """What is dense about the seed, less what hangs on by thin bridges; its deepest point."""
+        dense = self.component(dense & (self.allowed | self.near(seed, CORE_MM)), seed)
+        depth = self.depth(dense)
+        start = np.where(dense & self.near(seed, max(SNAP_MM, 1.5 * float(depth[seed]))), depth, 0)
+        centre = np.unravel_index(np.argmax(start), start.shape)
+        radius = float(depth[centre])
+        share, thinnest = (_FAINT_BRIDGE, _FAINT_THINNEST_MM) if faint else (_BRIDGE, _THINNEST_MM)
+        bridge = min(float(np.clip(share * radius, thinnest, _THICKEST_MM)), 0.9 * radius)
+        labels, _ = ndimage.label(depth > bridge)
+        inner = labels == labels[centre] if labels[centre] else depth >= radius
+        back = self.away(inner)
+        found = dense & (back <= bridge + 0.5 * self.spacing_mm)
+        return found, (int(centre[0]), int(centre[1]), int(centre[2]))
+
+    def on(self, scan: Volume, found: Booleans) -> Mask:
+        """A region of the cube on the scan's grid, its border between voxels interpolated."""
+        signed = self.depth(found) - self.away(found)
+        image = sitk.GetImageFromArray(signed)
+        image.CopyInformation(self.image)
+        # the scan's voxels that the cube reaches
+        size = self.image.GetSize()
+        corners = [
+            scan.grid.to_index(np.array(self.image.TransformIndexToPhysicalPoint((i, j, k))))
+            for i in (0, size[0] - 1) for j in (0, size[1] - 1) for k in (0, size[2] - 1)
+        ]  # fmt: skip
+        low = np.maximum(np.floor(np.min(corners, axis=0)), 0).astype(int)
+        high = np.minimum(np.ceil(np.max(corners, axis=0)) + 1, scan.grid.size).astype(int)
+        part = scan.image[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))]
+        back = sitk.Resample(image, part, sitk.Transform(), sitk.sitkLinear, -1.0)
+        inside = np.zeros(scan.array.shape, dtype=np.bool_)
+        box = tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1], strict=True))
+        inside[box] = sitk.GetArrayViewFromImage(back) > 0
+        if not inside.any():
+            raise VolumeError("the lesion is smaller than a voxel", where="lesion")
+        return Mask.from_array(inside, on=scan, name="lesion")
+
+
+def _on_cube(resampler: sitk.ResampleImageFilter, right: Mask, left: Mask) -> Booleans:
+    both = [sitk.GetArrayFromImage(resampler.Execute(m.image)) > 0 for m in (right, left)]
+    return np.asarray(both[0] | both[1])
