@@ -150,6 +150,18 @@ def report(folder: Folder) -> None:
 
 
 @app.command()
+def staging(
+    folder: Folder,
+    patient: Annotated[str, typer.Argument(help="Study pseudonym, as in results and ledger.")],
+) -> None:
+    """Say what the last run's risk means for one patient's staging, beside the guideline's rule."""
+    from metasight.steps.staging import staging_of
+
+    for line in staging_of(folder, patient):
+        out.print(_shown(line))
+
+
+@app.command()
 def validate(
     folder: Folder,
     external: Annotated[

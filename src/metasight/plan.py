@@ -12,16 +12,26 @@ from pathlib import Path
 from typing import Any
 
 from metasight import bundle
+from metasight.decisions.nodal_staging import StagingLimits
 from metasight.engine.run import Pending, pending
 from metasight.engine.store import Step, StepFunction, Store
-from metasight.errors import StudyError
+from metasight.errors import EvaluationError, ProtocolError, StudyError
 from metasight.features.bags import MODALITY
 from metasight.models.settings import ModelSettings
 from metasight.provenance import hash_code, hash_file, hash_json, versions
 from metasight.scan_plan import READ_BY_COHORT as SCANS_READ
 from metasight.scan_plan import scan_steps
 from metasight.slide_plan import AGREEMENT, BAGS, READ_BY_COHORT, slide_steps
-from metasight.steps import attention, data, external, fitting, judging, results, verification
+from metasight.steps import (
+    attention,
+    data,
+    external,
+    fitting,
+    judging,
+    results,
+    staging,
+    verification,
+)
 from metasight.steps.files import read_json
 from metasight.steps.slides import check_slide
 from metasight.study import Study, StudyModel
@@ -359,7 +369,54 @@ def analysis_steps(
     )
     evaluation = evaluate_step(study, analysis, [*crossfitted, *resamples, *everybody])
     verified = verification_steps(study, analysis, crossfitted)
-    return [*crossfitted, *resamples, *everybody, *checked, leakage, evaluation, *verified]
+    staged = staging_steps(study, analysis, crossfitted, (evaluation, *resamples))
+    return [*crossfitted, *resamples, *everybody, *checked, leakage, evaluation, *verified, *staged]
+
+
+def staging_steps(
+    study: Study, analysis: Analysis, fits: Sequence[Step], others: Sequence[Step]
+) -> tuple[Step, ...]:
+    """What the risk means for staging, where the protocol defines it."""
+    endpoint = next(e for e in study.protocol.endpoint if e.name == analysis.endpoint)
+    if endpoint.type != "nodal_stage" or not study.protocol.nodal_staging:
+        return ()
+    settings = study.settings.analysis
+    try:
+        limits = StagingLimits.from_table(study.protocol.nodal_staging, endpoint.thresholds)
+    except EvaluationError as error:
+        raise ProtocolError(error.problem, where="protocol [nodal_staging]", value=error.value,
+                            remedy=error.remedy) from error  # fmt: skip
+    judged = next(s for s in others if s.stage == "evaluation")
+    return (
+        Step(
+            name=staging.STAGING, stage="evaluation", function=staging.stage_patients,
+            argument=staging.StagingArgument(
+                data=analysis.data.name, judged=judged.name, model=settings.headline_model,
+                limits=limits, resamples=settings.bootstrap, seed=settings.seed,
+                demonstration=study.settings.demonstration,
+            ),
+            ingredients={
+                "model": settings.headline_model,
+                "limits": {**study.protocol.nodal_staging, "thresholds": list(limits.thresholds)},
+                "settings": [settings.bootstrap, settings.seed, study.settings.demonstration],
+                "code of staging": hash_code(*_JUDGING, "decisions", "steps/staging.py",
+                                             "steps/verification.py"),
+            },
+            needs=(analysis.data, _cohort_of(analysis), *_crossfitted(fits, study), *others),
+        ),
+    )  # fmt: skip
+
+
+def _cohort_of(analysis: Analysis) -> Step:
+    return next(s for s in analysis.data.needs if s.name == "cohort")
+
+
+def _crossfitted(fits: Sequence[Step], study: Study) -> tuple[Step, ...]:
+    """The headline model's fits of the cross-validation."""
+    headline = study.settings.analysis.headline_model
+    return tuple(
+        s for s in fits if s.argument.model.name == headline and s.argument.scheme == "kfold"
+    )
 
 
 def verification_steps(study: Study, analysis: Analysis, fits: Sequence[Step]) -> tuple[Step, ...]:
@@ -373,11 +430,6 @@ def verification_steps(study: Study, analysis: Analysis, fits: Sequence[Step]) -
         not_recorded=dict(study.settings.not_recorded), thresholds=endpoint.thresholds,
         resamples=settings.bootstrap, seed=settings.seed,
     )  # fmt: skip
-    used = tuple(
-        s for s in fits
-        if s.argument.model.name == settings.headline_model and s.argument.scheme == "kfold"
-    )  # fmt: skip
-    cohort = next(s for s in analysis.data.needs if s.name == "cohort")
     return (
         Step(
             name=verification.VERIFICATION, stage="evaluation", function=verification.verify,
@@ -387,7 +439,7 @@ def verification_steps(study: Study, analysis: Analysis, fits: Sequence[Step]) -
                 "settings": [argument.resamples, argument.seed, list(argument.thresholds)],
                 "code of verification": hash_code(*_JUDGING, "steps/verification.py"),
             },
-            needs=(analysis.data, cohort, *used),
+            needs=(analysis.data, _cohort_of(analysis), *_crossfitted(fits, study)),
         ),
     )  # fmt: skip
 

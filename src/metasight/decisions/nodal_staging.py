@@ -12,7 +12,7 @@ nodes that PET does not show, which is low and not well known: it is an input, w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,6 +63,29 @@ class StagingLimits:
         if not (self.largest_peripheral_mm > 0 and rising and inside and self.thresholds):
             raise EvaluationError("thresholds rise within (0, 1), and a size is above 0 mm",
                                   value=str(self.thresholds))  # fmt: skip
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, float], thresholds: tuple[float, ...]) -> StagingLimits:
+        """From a protocol's ``[nodal_staging]`` and its endpoint's thresholds.
+
+        Raises
+        ------
+        EvaluationError
+            An entry is missing or unknown.
+        """
+        names = {
+            "largest_peripheral_mm": "largest_peripheral_mm", "ebus_sensitivity": "sensitivity",
+            "ebus_sensitivity_lower": "sensitivity_lower",
+            "ebus_sensitivity_upper": "sensitivity_upper", "ebus_specificity": "specificity",
+        }  # fmt: skip
+        if set(table) != set(names):
+            raise EvaluationError(
+                "entries are missing or unknown", where="protocol [nodal_staging]",
+                value=", ".join(sorted(set(table) ^ set(names))),
+                remedy=f"It has {', '.join(names)}",
+            )  # fmt: skip
+        given = {ours: float(table[theirs]) for theirs, ours in names.items()}
+        return cls(thresholds=tuple(sorted(thresholds)), **given)
 
 
 @dataclass(frozen=True, kw_only=True)

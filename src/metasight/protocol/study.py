@@ -148,6 +148,8 @@ class Protocol(_Part):
         Value of CT quality → ``low``, ``high``, ``required``; see `metasight.volumes.ct_limits`.
     radiomics
         How texture of CT is measured; see `metasight.features.radiomics.settings`.
+    nodal_staging
+        What a risk is held against; see `metasight.decisions.nodal_staging`. Empty: not shown.
     """
 
     id: str
@@ -168,6 +170,7 @@ class Protocol(_Part):
     definition: tuple[Definition, ...] = ()
     ct_quality: dict[str, dict[str, float | bool]] = {}
     radiomics: dict[str, Any] = {}
+    nodal_staging: dict[str, float] = {}
 
     @model_validator(mode="after")
     def _consistent(self) -> Protocol:

@@ -298,6 +298,12 @@ class ReportContents:
         Painted maps and how they agree with sections; None without.
     verification
         Of unexamined nodes, as :mod:`metasight.steps.verification` writes it; None without.
+    staging
+        Rule and risk, as :mod:`metasight.steps.staging` writes it; None without.
+    abstention
+        Who is unlike training, as :mod:`metasight.steps.abstention` writes it; None without.
+    biology
+        Genes and sets, as :mod:`metasight.steps.biology` writes it; None without.
     contributions
         Of each modality, where the headline model is stacked.
     """
@@ -326,4 +332,7 @@ class ReportContents:
     slides: tuple[SlideStage, ...] = ()
     maps: MapsResult | None = None
     verification: Mapping[str, Any] | None = None
+    staging: Mapping[str, Any] | None = None
+    abstention: Mapping[str, Any] | None = None
+    biology: Mapping[str, Any] | None = None
     contributions: ContributionsResult | None = None

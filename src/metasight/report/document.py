@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from metasight.report import (
+    abstention,
     conduct,
     heterogeneity,
     limitations,
@@ -14,6 +15,7 @@ from metasight.report import (
     participants,
     performance,
     populations,
+    staging,
     summary,
     tripod,
     verification,
@@ -50,7 +52,9 @@ def compose(contents: ReportContents) -> Document:
             *methods.section(view),
             *maps.section(view),
             *performance.section(view),
+            *abstention.section(view),
             *verification.section(view),
+            *staging.section(view),
             *populations.section(view),
             *heterogeneity.section(view),
             *conduct.stability(view),

@@ -35,6 +35,7 @@ from metasight.report.document import write_report
 from metasight.steps.data import load_data
 from metasight.steps.files import Inputs, read_json, write_json
 from metasight.steps.map_agreement import AGREEMENT
+from metasight.steps.staging import STAGING
 from metasight.steps.verification import VERIFICATION
 from metasight.study import StudySettings
 from metasight.validation.json_tree import from_jsonable
@@ -106,6 +107,8 @@ def collect(inputs: Inputs, out: Path, argument: ResultsArgument) -> None:
             if (judged / name).is_file():
                 shutil.copy(judged / name, out)
     shutil.copy(inputs[headline.data] / "features.parquet", out)
+    if STAGING in inputs:
+        shutil.copy(inputs[STAGING] / "staging.json", out)
     ledger = _ledger(inputs, argument)
     ledger.to_parquet(out / "ledger.parquet")
     if not argument.external:
@@ -293,14 +296,20 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         inputs=argument.provenance["tables"],
         slides=_slide_stages(inputs["cohort"]),
         maps=_maps(inputs[AGREEMENT]) if AGREEMENT in inputs else None,
-        verification=read_json(inputs[VERIFICATION] / "verification.json")
-        if VERIFICATION in inputs
-        else None,
+        verification=_told(inputs, VERIFICATION, "verification.json"),
+        staging=_told(inputs, STAGING, "staging.json"),
+        abstention=_told(inputs, headline.judged, "abstention.json"),
         contributions=_contributions(judged, leading[1]),
         versions=argument.provenance["versions"],
         code=argument.provenance["code"],
         demonstration=settings.demonstration,
     )
+
+
+def _told(inputs: Inputs, step: str, file: str) -> Any:
+    """What a step wrote; None where the study has no such step, or it had nothing to tell."""
+    path = inputs[step] / file if step in inputs else None
+    return read_json(path) if path is not None and path.is_file() else None
 
 
 def _as(kind: type[Any], data: Mapping[str, Any]) -> Any:

@@ -76,7 +76,7 @@ def verify(inputs: Inputs, out: Path, argument: VerificationArgument) -> None:
         write_json(out / "verification.json", {"skipped": "no nodal stage is judged"})
         return
     stage = pd.Series(np.asarray(data.outcome.stage), index=list(data.features.values.index))
-    found = _risks(inputs, argument.model)
+    found = out_of_fold_risks(inputs, argument.model)
     if found is None:
         why = "the headline model could not be fitted"
         write_json(out / "verification.json", {"model": argument.model, "skipped": why})
@@ -96,7 +96,7 @@ def verify(inputs: Inputs, out: Path, argument: VerificationArgument) -> None:
     write_json(out / "verification.json", told)
 
 
-def _risks(inputs: Inputs, model: str) -> pd.Series | None:
+def out_of_fold_risks(inputs: Inputs, model: str) -> pd.Series | None:
     """Mean out-of-fold risk of any nodal disease over the repeats; None where no fit succeeded."""
     parts = []
     for folder in inputs.values():
