@@ -8,9 +8,11 @@ import pytest
 
 from metasight import pipeline
 from metasight.engine.progress import Silent
+from metasight.errors import StudyError
 from metasight.ledger import Ledger
 from metasight.predictions import Predictions
 from metasight.steps.files import read_json
+from metasight.steps.staging import staging_of
 from metasight.study import read_study
 
 STUDY = """
@@ -61,7 +63,7 @@ E1 = "no scans in a test"
 folds = 3
 repeats = 1
 bootstrap = 100
-instability_resamples = 2
+instability_resamples = 30
 noise_replicates = 1
 reference_model = "size alone"
 headline_model = "ordinal"
@@ -70,6 +72,7 @@ headline_model = "ordinal"
 kind = "ordinal"
 name = "ordinal"
 modalities = ["clinical", "additional"]
+abstain_by = ["clinical", "additional"]
 
 [[model]]
 kind = "nodal_size"
@@ -109,12 +112,14 @@ def finished(tmp_path_factory):
     death, end = rng.exponential(2500, n), rng.uniform(500, 2500, n)
     last = np.minimum(death, end).round() + 1
     had, dead = recurrence < last, death <= end
+    suvmax = rng.gamma(3, 2, n).round(1)
+    suvmax[[3, 300]] = 79.0  # like nobody else: one was operated on, one was not
     pd.DataFrame(
         {
             "id": [f"L{i}" for i in range(n)], "centre": rng.choice(["East", "West"], n),
             "arm": arm, "age": rng.normal(66, 8, n).round(), "female": rng.choice(["yes", "no"], n),
             "size": size, "solid": (size * ctr).round(1), "ctr": ctr,
-            "suvmax": rng.gamma(3, 2, n).round(1), "central": rng.choice(["yes", "no"], n),
+            "suvmax": suvmax, "central": rng.choice(["yes", "no"], n),
             "adenocarcinoma": rng.choice(["yes", "no"], n, p=[0.7, 0.3]),
             "pn": np.where(arm == "surgery", stage, ""),
             "recurrence": np.where(had, "yes", "no"),
@@ -158,3 +163,50 @@ def test_models_are_judged_where_nodes_were_examined(finished):
     regional = evaluations["regional_recurrence"]
     assert regional["kind"] == "competing"
     assert regional["data"]["n_patients"] == 140
+
+
+def test_the_model_is_silent_about_patients_unlike_those_of_training(finished):
+    _, results = finished
+    staging = read_json(results / "staging.json")
+    told = {p["patient"]: p for p in staging["patients"]}
+    ledger = Ledger.from_parquet(results / "ledger.parquet").to_frame()
+    rows = ledger[ledger["stage"] == "likeness to training"]
+    unlike = [p for p, view in told.items() if "unlike" in view["abstains"]]
+    assert sorted(rows["patient"]) == sorted(unlike)
+    assert 2 <= len(unlike) <= 0.04 * len(told)
+    by_suv = rows[rows["reason"].str.contains("furthest in suvmax")]
+    assert len(by_suv) >= 2
+    assert (rows["verdict"] == "unknown").all()
+    # judged all the same: every model on the same patients
+    table = Predictions.from_parquet(results / "predictions.parquet").table
+    assert table.loc[table["patient"].isin(unlike), "risk"].notna().all()
+    page = (results / "report.html").read_text("utf-8")
+    assert "Patients unlike those of training" in page
+
+
+def test_rule_and_risk_stand_side_by_side(finished):
+    folder, results = finished
+    staging = read_json(results / "staging.json")
+    cells = pd.DataFrame(staging["cells"])
+    assert cells["patients"].sum() == 360
+    assert cells["examined"].sum() == 220
+    # peripheral and small, by the table that was made up
+    optional = cells[cells["rule"] == "optional"]["patients"].sum()
+    table = pd.read_csv(folder / "patients.csv")
+    assert optional == ((table["size"] <= 30) & (table["central"] == "no")).sum()
+    spoken = [p for p in staging["patients"] if p["risk"] is not None]
+    for p in spoken:
+        risk = p["risk"]
+        assert risk["lower"] < risk["value"] < risk["upper"]
+        assert p["after_ebus"]["value"] < risk["value"]
+    gain = staging["benefit"]["rows"]
+    assert [r["threshold"] for r in gain] == [0.05, 0.10, 0.15, 0.20]
+    assert all(r["gain"][1] <= r["gain"][0] <= r["gain"][2] for r in gain)
+    patient = spoken[0]["patient"]
+    text = " ".join(staging_of(folder, patient))
+    assert "Guideline (ESTS 2014)" in text
+    assert "not a medical device" in text
+    assert "220 patients with examined nodes" in text
+    with pytest.raises(StudyError, match="no such patient") as caught:
+        staging_of(folder, "somebody else")
+    assert "somebody" not in str(caught.value)

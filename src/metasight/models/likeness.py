@@ -4,8 +4,8 @@ The distance is Mahalanobis' per value that is known, of features made about nor
 Johnson, Biometrika 2000;87:954: texture is skewed), with a covariance shrunk towards its diagonal
 (Ledoit and Wolf, J Multivar Anal 2004;88:365), so that many features of few patients can be judged.
 What is far for a patient from the same hospitals is learnt by leaving training patients out in
-turn: the limit is the distance that one in a hundred of them exceeds, or three robust standard
-deviations above their median (of log distances), whichever is further.
+turn: the limit is the distance that one in a hundred of them exceeds (the farthest of them where
+they are fewer), so that about as many of later patients of the same kind are found unlike.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ FEWEST = 30
 
 _FOLDS = 10
 _SHARE = 0.99
-_SDS = 3.0
-_MAD_TO_SD = 1.4826
 _MOST_KNOWN_MISSING = 0.5
 
 
@@ -196,7 +194,4 @@ def _limit(values: Floats) -> float:
     left = np.empty(len(values))
     for k in range(_FOLDS):
         left[place == k] = Shape.of(values[place != k]).distances(values[place == k])
-    log = np.log(np.maximum(left, 1e-12))
-    spread = _MAD_TO_SD * float(np.median(np.abs(log - np.median(log))))
-    robust = float(np.exp(np.median(log) + _SDS * spread))
-    return max(float(np.quantile(left, _SHARE)), robust)
+    return float(np.quantile(left, _SHARE, method="higher"))
