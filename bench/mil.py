@@ -21,6 +21,7 @@ import pandas as pd
 from metasight.cohort.outcome import SurvivalOutcome
 from metasight.features.bags import BagFolder
 from metasight.features.columns import Feature, FeatureTable, Kind
+from metasight.features.images import ImageFolders
 from metasight.models.registry import ModelSettings, build
 
 
@@ -59,10 +60,10 @@ def main() -> None:
             (Feature(name="bags", kind=Kind.BAG, modality="embedding"),),
         )
         settings = ModelSettings(kind="attention_mil", name="mil", modalities=("embedding",))
-        bags = BagFolder(folder, most_patches=asked.patches)
+        images = ImageFolders(bags=BagFolder(folder, most_patches=asked.patches))
         began = time.perf_counter()
         outcome = SurvivalOutcome(np.minimum(event, censored), status)
-        build(settings, bags).fit(table, outcome, seed=0)
+        build(settings, images).fit(table, outcome, seed=0)
         seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"attention_mil, {asked.slides} slides × {asked.patches} patches × {asked.dimension}: "

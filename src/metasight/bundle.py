@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from metasight.errors import StoreError
-from metasight.features.bags import BagFolder
 from metasight.features.columns import Feature, Kind
+from metasight.features.images import ImageFolders
 from metasight.models.base import FittedModel
 from metasight.models.registry import load
 from metasight.models.settings import file_name
@@ -65,8 +65,8 @@ class Bundle:
     training: Mapping[str, Any]
     performance: Mapping[str, str]
 
-    def model(self, name: str, bags: BagFolder | None = None) -> FittedModel:
-        """Return a fitted model; ``bags`` holds patch features, for models that read slides.
+    def model(self, name: str, images: ImageFolders | None = None) -> FittedModel:
+        """Return a fitted model; ``images`` tells where images lie, for models that read any.
 
         Raises
         ------
@@ -76,7 +76,7 @@ class Bundle:
         if name not in self.states:
             raise StoreError("the bundle has no such model", value=name,
                              remedy=f"It has {', '.join(self.states)}")  # fmt: skip
-        return load(dict(self.states[name]), bags)
+        return load(dict(self.states[name]), images)
 
 
 def save(bundle: Bundle, folder: Path) -> None:

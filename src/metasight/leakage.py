@@ -184,7 +184,7 @@ def single_features(features: FeatureTable, outcome: Outcome) -> Check:
     """No single numeric feature tells the outcome almost by itself (a proxy, or the future)."""
     found: dict[str, float] = {}
     for feature in features.features:
-        if feature.kind in {Kind.CATEGORICAL, Kind.BAG} or feature.error_of:
+        if feature.kind is Kind.CATEGORICAL or feature.kind.is_key or feature.error_of:
             continue
         values = features.values[feature.name].to_numpy(dtype=float)
         there = ~np.isnan(values)

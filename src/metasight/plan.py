@@ -17,6 +17,7 @@ from metasight.engine.run import Pending, pending
 from metasight.engine.store import Step, StepFunction, Store
 from metasight.errors import EvaluationError, ProtocolError, StudyError
 from metasight.features.bags import MODALITY
+from metasight.features.crops import MODALITY as CROP_MODALITY
 from metasight.models.settings import ModelSettings
 from metasight.provenance import hash_code, hash_file, hash_json, versions
 from metasight.scan_plan import READ_BY_COHORT as SCANS_READ
@@ -33,6 +34,7 @@ from metasight.steps import (
     verification,
 )
 from metasight.steps.files import read_json
+from metasight.steps.scans import CROPS
 from metasight.steps.slides import check_slide
 from metasight.study import Study, StudyModel
 from metasight.units import years_to_days
@@ -165,6 +167,7 @@ def plan_validation(
         bootstrap=study.settings.analysis.bootstrap,
         seed=study.settings.analysis.seed,
         opening=opening,
+        weights=backbones(study),
     )
     judged = Step(
         name=f"evaluate {locked.endpoint} external",
@@ -177,7 +180,7 @@ def plan_validation(
             "evaluation": [argument.bootstrap, argument.seed, argument.thresholds],
             "code of validation": hash_code(*_JUDGING, *_FITTING, "steps/external.py"),
         },
-        needs=(cut, *bags_steps(cohort)),
+        needs=(cut, *image_folders(cohort, (MODALITY, CROP_MODALITY))),
     )
     analysis = Analysis(data=cut, endpoint=locked.endpoint, population="external", models=(),
                         headline=True)  # fmt: skip
@@ -311,6 +314,7 @@ def data_step(
         first_test_year=analysis.first_test_year if headline else None,
         leads=headline or external_horizons is not None,
         lenient=external_horizons is not None,
+        set_aside=(study.settings.biology.expression,) if study.settings.biology else (),
     )
     return Step(
         name=f"data {endpoint} {population}",
@@ -468,14 +472,15 @@ def fit_step(
     # Which endpoints a model serves decides which fits there are, not what a fit is.
     own = ModelSettings.model_validate(model.model_dump(exclude={"endpoints"}))
     place = " ".join(str(v) for v in which.values())
-    bags = bags_steps(analysis.data.needs[0]) if MODALITY in own.modalities else ()
+    images = image_folders(analysis.data.needs[0], own.modalities)
     parts = [what.name, f"{analysis.endpoint} {analysis.population}", model.name, place]
     return Step(
         name=" · ".join(p for p in parts if p),
         stage=what.stage,
         function=what.function,
         argument=fitting.FitArgument(
-            data=analysis.data.name, model=own, seed=study.settings.analysis.seed, **which
+            data=analysis.data.name, model=own, seed=study.settings.analysis.seed,
+            weights=backbones(study), **which,
         ),
         ingredients={
             "model": own.model_dump(mode="json"),
@@ -483,13 +488,21 @@ def fit_step(
             "split": which,
             "code of models": hash_code(*_FITTING),
         },
-        needs=(analysis.data, *bags),
+        needs=(analysis.data, *images),
+        resumes=CROP_MODALITY in own.modalities,
     )
 
 
-def bags_steps(cohort: Step) -> tuple[Step, ...]:
-    """The step that holds all patch features, where the study makes any."""
-    return tuple(s for s in cohort.needs if s.name == BAGS)
+def image_folders(cohort: Step, modalities: Sequence[str]) -> tuple[Step, ...]:
+    """The steps that hold all patch features and all crops, for a model of these modalities."""
+    read = {m: name for m, name in ((MODALITY, BAGS), (CROP_MODALITY, CROPS)) if m in modalities}
+    return tuple(s for s in cohort.needs if s.name in read.values())
+
+
+def backbones(study: Study) -> dict[str, Path]:
+    """sha256 → file of every pretrained backbone that the study names."""
+    named = [m.scan_network.weights for m in study.settings.model]
+    return {w.sha256.lower(): study.folder / w.path for w in named if w is not None}
 
 
 def attention_steps(study: Study, told: Sequence[Step], fits: Sequence[Step]) -> tuple[Step, ...]:

@@ -1,4 +1,7 @@
-"""The steps on scans: one a patient, before the cohort, for who is eligible rests on them."""
+"""The steps on scans: one a patient, before the cohort, for who is eligible rests on them.
+
+Where the study asks for crops, one more holds all of them.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,16 @@ from metasight.steps import scans
 from metasight.study import Study
 from metasight.volumes.ct_limits import CtLimits
 
-READ_BY_COHORT = (scans.SCANS,)
+READ_BY_COHORT = (scans.SCANS, scans.CROPS)
 """How the names begin of steps whose results the cohort reads."""
 
 _SCANS = ("volumes", "segmentation", "lesions", "features/radiomics", "steps/scans.py",
           "cohort/scan_table.py", "errors.py")  # fmt: skip
+_CROPS = ("features/crops.py", "features/cropping.py")
 
 
 def scan_steps(study: Study) -> tuple[Step, ...]:
-    """One step a patient; empty where ``study.toml`` names no scans.
+    """One step a patient, and one for all crops; empty where ``study.toml`` names no scans.
 
     Raises
     ------
@@ -38,7 +42,8 @@ def scan_steps(study: Study) -> tuple[Step, ...]:
         raise ProtocolError(error.problem, where="protocol [ct_quality] or [radiomics]",
                             value=error.value, remedy=error.remedy) from error  # fmt: skip
     rows = read_scan_table(study.folder, study.settings)
-    return tuple(
+    crops = settings.crops is not None
+    measured = tuple(
         Step(
             name=f"{scans.SCANS}{row.patient}",
             stage="scans",
@@ -52,11 +57,18 @@ def scan_steps(study: Study) -> tuple[Step, ...]:
                 "lesion": _lesion(row),
                 "limits": study.protocol.ct_quality,
                 "radiomics": study.protocol.radiomics if settings.radiomics else None,
-                "code of scans": hash_code(*_SCANS),
+                "code of scans": hash_code(*_SCANS, *(_CROPS if crops else ())),
             },
         )
         for row in rows
     )
+    if not crops:
+        return measured
+    gathered = Step(
+        name=scans.CROPS, stage="scans", function=scans.gather_crops,
+        ingredients={"code of crops": hash_code("steps/scans.py")}, needs=measured,
+    )  # fmt: skip
+    return (*measured, gathered)
 
 
 def _lesion(row: PatientScans) -> list[object]:

@@ -21,6 +21,7 @@ from pydantic import (
 from metasight.cohort.settings import CohortSettings, ModalityTable
 from metasight.errors import StudyError
 from metasight.features.bags import MODALITY as EMBEDDING_MODALITY
+from metasight.features.crops import MODALITY as CROP_MODALITY
 from metasight.models.registry import KINDS, outcomes_of
 from metasight.models.settings import ModelSettings, file_name
 from metasight.protocol.load import read_protocol, validation_lines
@@ -48,6 +49,7 @@ _OF_IMAGES = (
     SLIDE_MODALITY,
     GENERATED_MODALITY,
     EMBEDDING_MODALITY,
+    CROP_MODALITY,
 )
 
 SHORTEST_REASON = 10
@@ -76,6 +78,49 @@ class StudyModel(ModelSettings):
     def _each_once(cls, endpoints: tuple[str, ...]) -> tuple[str, ...]:
         _refuse_twice(endpoints)
         return endpoints
+
+
+class BiologySettings(BaseModel):
+    """What a risk is related to: expression of genes, and sets of them.
+
+    Attributes
+    ----------
+    expression
+        Name of the table in ``[modalities]``: a column a gene. Models do not read it.
+    gene_sets
+        GMT file, relative to the study folder; its genes are named as in the table.
+    log_scale
+        Must be said: whether values are logarithms. Others are taken as log₂(value + 1).
+    model
+        Whose risk; the headline model's without.
+    adjust
+        Variables of the protocol, or ``centre``, that are taken out first.
+    purity
+        Column of the table with the sample's purity, taken out as well; none without.
+    permutations, null_replicates
+        Shuffled risks behind p values, and how many of these judge the procedure.
+    smallest, largest
+        Measured genes of a set that is tested.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    expression: str
+    gene_sets: str
+    log_scale: bool = Field(strict=True)
+    model: str | None = None
+    adjust: tuple[str, ...]
+    purity: str | None = None
+    permutations: int = Field(default=2000, ge=200, le=100_000, strict=True)
+    null_replicates: int = Field(default=100, ge=20, le=1000, strict=True)
+    smallest: int = Field(default=10, ge=2)
+    largest: int = Field(default=500, ge=2)
+
+    @model_validator(mode="after")
+    def _enough(self) -> BiologySettings:
+        if self.null_replicates > self.permutations // 2:
+            raise ValueError("null_replicates is at most half of permutations")
+        return self
 
 
 class AnalysisSettings(BaseModel):
@@ -154,6 +199,8 @@ class StudySettings(CohortSettings):
         How models are fitted and judged.
     model
         At least one.
+    biology
+        What the risk has to do with gene expression; not asked without.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -163,6 +210,7 @@ class StudySettings(CohortSettings):
     demonstration: str = ""
     analysis: AnalysisSettings
     model: tuple[StudyModel, ...] = Field(min_length=1)
+    biology: BiologySettings | None = None
 
     @field_validator("modalities")
     @classmethod
@@ -220,6 +268,11 @@ class StudySettings(CohortSettings):
             known |= {SCAN_MODALITY, ACQUISITION_MODALITY}
             if self.scans.radiomics:
                 known.add(RADIOMICS_MODALITY)
+            if self.scans.crops is not None:
+                known.add(CROP_MODALITY)
+        if self.biology is not None:
+            self._biology(names)
+            known.discard(self.biology.expression)
         for model in self.model:
             unknown = sorted({*model.modalities, *model.abstain_by} - known)
             if unknown:
@@ -228,6 +281,18 @@ class StudySettings(CohortSettings):
                     f"there are {', '.join(sorted(known))}"
                 )
         return self
+
+    def _biology(self, models: list[str]) -> None:
+        asked = self.biology
+        if asked is None:
+            return
+        if asked.expression not in self.modalities:
+            raise ValueError(
+                f"biology.expression = {asked.expression!r} is no table of [modalities]; "
+                f"there are {', '.join(self.modalities) or 'none'}"
+            )
+        if asked.model is not None and asked.model not in models:
+            raise ValueError(f"biology.model = {asked.model!r} is no [[model]]")
 
     def cohort_json(self) -> dict[str, Any]:
         """The part that says who the patients are, as plain data."""
@@ -309,6 +374,8 @@ class Study:
         if self.settings.scans is not None:
             tables.append(self.settings.scans)
         paths = [t.path for t in tables] + [t.dictionary for t in tables if t.dictionary]
+        if self.settings.biology is not None:
+            paths.append(self.settings.biology.gene_sets)
         hashes = {}
         for relative in paths:
             path = self.folder / relative

@@ -87,8 +87,9 @@ def settings(kind: str, **changes: object) -> ModelSettings:
     )
 
 
-OF_BAGS = {"attention_mil"}  # reads no columns: tests/models/test_mil.py
-CASES = [(k, o) for k in KINDS if k not in OF_BAGS for o in sorted(outcomes_of(k))]
+# They read no columns: tests/models/test_mil.py, test_volume_network.py
+OF_IMAGES = {"attention_mil", "scan_network"}
+CASES = [(k, o) for k in KINDS if k not in OF_IMAGES for o in sorted(outcomes_of(k))]
 READS_LEVELS = [c for c in CASES if c[0] in KINDS[: KINDS.index("npi")]]
 UNPENALISED = ["cox", "cause_specific_cox", "fine_gray"]
 

@@ -9,6 +9,7 @@ from metasight.cohort.outcome import SurvivalOutcome
 from metasight.cohort.splits import leave_one_centre_out, repeated_kfold
 from metasight.features.bags import BagFolder, PatchFeatures, write_patch_features
 from metasight.features.columns import Feature, FeatureTable, Kind
+from metasight.features.images import ImageFolders
 from metasight.models import crossfit
 from metasight.models.registry import ModelSettings, build
 from metasight.predictions import Predictions
@@ -51,7 +52,7 @@ def confounded(folder, *, shift, confounding, seed=0, n=150):
 def planted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bags")
     data = confounded(folder, shift=2.0, confounding=1.3)
-    return data, BagFolder(folder)
+    return data, ImageFolders(bags=BagFolder(folder))
 
 
 def predictions(data, bags, splits):
@@ -88,5 +89,5 @@ def test_the_centre_is_told_from_the_patches_and_warned_of(planted, tmp_path):
     check = leakage.centre_shortcut(crossfit.predict_centre(data, splits, bags), data.centre)
     assert check.verdict == "warn"
     alike = confounded(tmp_path, shift=0.0, confounding=0.0)
-    found = crossfit.predict_centre(alike, splits, BagFolder(tmp_path))
+    found = crossfit.predict_centre(alike, splits, ImageFolders(bags=BagFolder(tmp_path)))
     assert leakage.centre_shortcut(found, alike.centre).verdict == "pass"

@@ -11,6 +11,7 @@ from metasight.cohort.outcome import SurvivalOutcome
 from metasight.errors import EncoderError, FitError
 from metasight.features.bags import BagFolder, PatchFeatures, write_patch_features
 from metasight.features.columns import Feature, FeatureTable, Kind
+from metasight.features.images import ImageFolders
 from metasight.models.fusion import contributions
 from metasight.models.registry import ModelSettings, build, features_of, load
 from metasight.models.risk_network import (
@@ -76,9 +77,9 @@ def test_a_planted_share_of_patches_is_found_and_the_state_predicts_the_same(tmp
     (train, known), (test, later) = halves(table, outcome)
     settings = ModelSettings(kind="attention_mil", name="slides", modalities=("embedding",),
                              network={"loss": loss})  # fmt: skip
-    fitted = build(settings, BagFolder(tmp_path)).fit(train, known, seed=1)
+    fitted = build(settings, ImageFolders(bags=BagFolder(tmp_path))).fit(train, known, seed=1)
     assert c_index(fitted, test, later) > 0.6  # the latent itself reaches 0.70
-    again = load(json.loads(json.dumps(fitted.state)), BagFolder(tmp_path))
+    again = load(json.loads(json.dumps(fitted.state)), ImageFolders(bags=BagFolder(tmp_path)))
     np.testing.assert_array_equal(again.predict(test, HORIZONS), fitted.predict(test, HORIZONS))
     assert features_of(fitted.state) == {"slides"}
 
@@ -86,7 +87,7 @@ def test_a_planted_share_of_patches_is_found_and_the_state_predicts_the_same(tmp
 def test_attention_goes_to_the_patches_that_tell(tmp_path):
     table, outcome = cohort(tmp_path, effect=1.5)
     settings = ModelSettings(kind="attention_mil", name="s", modalities=("embedding",))
-    fitted = build(settings, BagFolder(tmp_path)).fit(table, outcome, seed=1)
+    fitted = build(settings, ImageFolders(bags=BagFolder(tmp_path))).fit(table, outcome, seed=1)
     ratio = []
     for key in table.values["slides"]:
         bag, share = fitted.reader.attention(key)
@@ -106,7 +107,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_number_of_threads_too(tm
     states = []
     for count in (1, 2):
         torch.set_num_threads(count)
-        fitted = build(settings, BagFolder(tmp_path)).fit(table, outcome, seed=3)
+        fitted = build(settings, ImageFolders(bags=BagFolder(tmp_path))).fit(table, outcome, seed=3)
         states.append(json.dumps(fitted.state))
     torch.set_num_threads(threads)
     assert states[0] == states[1]
@@ -116,7 +117,7 @@ def test_without_a_planted_effect_the_network_has_next_to_no_weight(tmp_path):
     table, outcome = cohort(tmp_path, effect=0.0, n=200, seed=4)
     settings = ModelSettings(kind="attention_mil", name="s", modalities=("embedding",))
     (train, known), (test, _) = halves(table, outcome)
-    fitted = build(settings, BagFolder(tmp_path)).fit(train, known, seed=1)
+    fitted = build(settings, ImageFolders(bags=BagFolder(tmp_path))).fit(train, known, seed=1)
     risk = fitted.predict(test, HORIZONS)[:, -1]
     assert risk.std() < 0.1
 
@@ -126,7 +127,7 @@ def test_competing_events_have_a_score_of_their_own(tmp_path):
     for loss in ("cox", "discrete"):
         settings = ModelSettings(kind="attention_mil", name="s", modalities=("embedding",),
                                  network={"loss": loss, "epochs": 15})  # fmt: skip
-        fitted = build(settings, BagFolder(tmp_path)).fit(table, outcome, seed=1)
+        fitted = build(settings, ImageFolders(bags=BagFolder(tmp_path))).fit(table, outcome, seed=1)
         assert fitted.reader.causes == 2
         risk = fitted.predict(table, HORIZONS)
         assert ((risk >= 0) & (risk <= 1)).all()
@@ -138,7 +139,7 @@ def test_a_stack_uses_patients_who_lack_a_modality(tmp_path):
     table.values.loc[table.values.index[::3], "slides"] = None
     settings = ModelSettings(kind="stacked", name="all", modalities=("clinical", "embedding"),
                              network={"epochs": 30})  # fmt: skip
-    fitted = build(settings, BagFolder(tmp_path)).fit(table, outcome, seed=1)
+    fitted = build(settings, ImageFolders(bags=BagFolder(tmp_path))).fit(table, outcome, seed=1)
     assert np.isfinite(fitted.predict(table, HORIZONS)).all()
     parts = contributions(fitted, table)
     assert set(parts) == {"clinical", "embedding"}
@@ -154,9 +155,9 @@ def test_a_fused_network_reads_what_is_there(tmp_path):
     table.values.loc[table.values.index[::4], "slides"] = None
     settings = ModelSettings(kind="fused_network", name="f", modalities=("clinical", "embedding"))
     (train, known), (test, later) = halves(table, outcome)
-    fitted = build(settings, BagFolder(tmp_path)).fit(train, known, seed=1)
+    fitted = build(settings, ImageFolders(bags=BagFolder(tmp_path))).fit(train, known, seed=1)
     assert c_index(fitted, test, later) > 0.6
-    again = load(json.loads(json.dumps(fitted.state)), BagFolder(tmp_path))
+    again = load(json.loads(json.dumps(fitted.state)), ImageFolders(bags=BagFolder(tmp_path)))
     np.testing.assert_array_equal(again.predict(test, HORIZONS), fitted.predict(test, HORIZONS))
 
 
@@ -179,8 +180,9 @@ def test_numpy_computes_what_torch_computes():
 
 def test_bad_bags_are_refused(tmp_path):
     table, outcome = cohort(tmp_path, n=60)
-    model = build(ModelSettings(kind="attention_mil", name="s", modalities=("embedding",),
-                                network={"epochs": 2}), BagFolder(tmp_path))  # fmt: skip
+    settings = ModelSettings(kind="attention_mil", name="s", modalities=("embedding",),
+                             network={"epochs": 2})  # fmt: skip
+    model = build(settings, ImageFolders(bags=BagFolder(tmp_path)))
     fitted = model.fit(table, outcome, seed=1)
     rng = np.random.default_rng(0)
 
@@ -193,11 +195,11 @@ def test_bad_bags_are_refused(tmp_path):
 
     other("f 2", 8)
     with pytest.raises(EncoderError, match="of another encoder"):
-        load(fitted.state, BagFolder(tmp_path)).predict(table, HORIZONS)
+        load(fitted.state, ImageFolders(bags=BagFolder(tmp_path))).predict(table, HORIZONS)
     other("e 1", 5)
     with pytest.raises(EncoderError, match="of another encoder"):
         build(ModelSettings(kind="attention_mil", name="s", modalities=("embedding",)),
-              BagFolder(tmp_path)).fit(table, outcome, seed=1)  # fmt: skip
+              ImageFolders(bags=BagFolder(tmp_path))).fit(table, outcome, seed=1)  # fmt: skip
     with pytest.raises(EncoderError, match="no folder of patch features"):
         build(ModelSettings(kind="attention_mil", name="s", modalities=("embedding",))).fit(
             table, outcome, seed=1
@@ -212,4 +214,4 @@ def test_columns_models_refuse_bags_and_networks_refuse_too_few_events(tmp_path)
     few = SurvivalOutcome(outcome.time_days, np.where(np.arange(60) < 5, 1, 0).astype(np.int8))
     with pytest.raises(FitError, match="too few for a network"):
         build(ModelSettings(kind="attention_mil", name="s", modalities=("embedding",)),
-              BagFolder(tmp_path)).fit(table, few, seed=1)  # fmt: skip
+              ImageFolders(bags=BagFolder(tmp_path))).fit(table, few, seed=1)  # fmt: skip

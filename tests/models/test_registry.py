@@ -9,7 +9,8 @@ from metasight.models.registry import KINDS, ModelSettings, build, outcomes_of
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_builds_under_its_own_name(kind):
-    modalities = ("embedding",) if kind == "attention_mil" else ("clinical", "genes")
+    of_images = {"attention_mil": ("embedding",), "scan_network": ("scan_network",)}
+    modalities = of_images.get(kind, ("clinical", "genes"))
     model = build(ModelSettings(kind=kind, name="mine", modalities=modalities))
     assert model.name == "mine"
     assert outcomes_of(kind) <= {"survival", "competing", "nodal"}
@@ -35,7 +36,8 @@ def test_settings_are_frozen_and_checked():
 def test_importing_the_registry_leaves_the_heavy_libraries_out():
     code = (
         "import sys, metasight.models.registry;"
-        "print([m for m in ('greenwood', 'sklearn', 'matplotlib', 'torch') if m in sys.modules])"
+        "print([m for m in ('greenwood', 'sklearn', 'matplotlib', 'torch', 'SimpleITK')"
+        " if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -156,6 +156,22 @@ class SlideSettings(TableSettings):
     embeddings: EmbeddingSettings | None = None
 
 
+class CropSettings(_Part):
+    """The cube round a lesion that a network sees.
+
+    Attributes
+    ----------
+    spacing_mm
+        Distance of voxels, the same along every axis.
+    edge_voxels
+        Along each edge, a multiple of 8; 48 at 1.5 mm are 72 mm: a stage I tumour (≤ 40 mm) with
+        16 mm round it.
+    """
+
+    spacing_mm: float = Field(default=1.5, ge=0.5, le=5, allow_inf_nan=False)
+    edge_voxels: int = Field(default=48, ge=16, le=128, multiple_of=8)
+
+
 class ScanSettings(TableSettings):
     """A table with one row a scan or mask, and how scans are read.
 
@@ -178,6 +194,9 @@ class ScanSettings(TableSettings):
         Which standardised uptake value.
     radiomics
         Whether texture is measured too, as the protocol says.
+    crops
+        The cube round each lesion that a 3-D network sees (modality ``scan_network``); none
+        without. ``crops = {}`` takes the defaults.
     """
 
     kind: str = "kind"
@@ -189,6 +208,7 @@ class ScanSettings(TableSettings):
     allow_identical_copies: bool = False
     suv: Literal["SUVbw", "SUVlbm", "SUVlbmJanma", "SUVbsa"] = "SUVbw"
     radiomics: bool = False
+    crops: CropSettings | None = None
 
 
 class ColumnMapping(_Part):

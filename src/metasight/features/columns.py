@@ -24,6 +24,12 @@ class Kind(StrEnum):
     ORDINAL = "ordinal"
     CATEGORICAL = "categorical"
     BAG = "bag"
+    CROP = "crop"
+
+    @property
+    def is_key(self) -> bool:
+        """Whether the column holds no values but keys of images, which networks alone can read."""
+        return self in {Kind.BAG, Kind.CROP}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +43,8 @@ class Feature:
     kind
         Continuous and ordinal columns hold floats; binary columns hold 0.0 or 1.0; categorical
         columns hold one of ``levels`` as text; a bag column holds the key of a patient's patch
-        features in a :class:`metasight.features.bags.BagFolder`, which networks alone can read.
+        features in a :class:`metasight.features.bags.BagFolder`, a crop column that of a lesion in
+        a :class:`metasight.features.crops.CropFolder`; networks alone can read these.
         Missing is NaN (or None for text).
     modality
         ``clinical``, ``genes``, ``spatial``, …: the unit of ablation and fusion.

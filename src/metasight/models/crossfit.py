@@ -16,7 +16,7 @@ Three guards, all of which run in every study:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from metasight.cohort.splits import Split
 from metasight.errors import LeakageError
 from metasight.features.bags import BagFolder
 from metasight.features.columns import COPY_MARK, FeatureTable, Kind
+from metasight.features.images import ImageFolders
 from metasight.models.base import FittedModel, RiskModel, State
 from metasight.predictions import EXTERNAL_FOLD, NODAL_LABELS, Predictions
 from metasight.provenance import canonical_json
@@ -255,8 +256,8 @@ def corrupt(data: Data, patients: Sequence[str]) -> Data:
         column = values[feature.name].to_numpy(copy=True)
         if feature.kind is Kind.CATEGORICAL:
             column[rows] = feature.levels[-1]
-        elif feature.kind is Kind.BAG:
-            column[rows] = None  # the slide is gone
+        elif feature.kind.is_key:
+            column[rows] = None  # the image is gone
         elif feature.kind is Kind.BINARY:
             column[rows] = 1.0 - np.nan_to_num(column[rows])
         else:
@@ -330,13 +331,14 @@ def fit_resample(
 
 
 def predict_centre(
-    data: Data, splits: Sequence[Split], bags: BagFolder | None = None
+    data: Data, splits: Sequence[Split], images: ImageFolders | None = None
 ) -> pd.DataFrame:
     """Out-of-fold probability of every centre from the numeric features.
 
     A ridge-penalised multinomial logistic regression on median-imputed, standardised features,
-    all fitted in the fold; of a bag of patch features the mean is taken. If centres can be told
-    from features, a model may have learnt the centre instead of the biology.
+    all fitted in the fold; of a bag of patch features the mean is taken, of a crop how dense and
+    how noisy it is. If centres can be told from features, a model may have learnt the centre
+    instead of the biology.
 
     Returns
     -------
@@ -347,11 +349,15 @@ def predict_centre(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    numeric = [f.name for f in data.features.features if f.kind not in {Kind.CATEGORICAL, Kind.BAG}]
+    numeric = [f.name for f in data.features.features
+               if f.kind is not Kind.CATEGORICAL and not f.kind.is_key]  # fmt: skip
     values = data.features.values[numeric].astype(float)
-    if bags is not None:
-        values = values.join(_mean_patches(data.features, bags))
-        numeric = list(values.columns)
+    read = images or ImageFolders()
+    if read.bags is not None:
+        values = values.join(_of_images(data.features, Kind.BAG, _mean_patches(read.bags)))
+    if read.crops is not None:
+        values = values.join(_of_images(data.features, Kind.CROP, read.crops.described))
+    numeric = list(values.columns)
     names = sorted(data.centre.unique())
     parts = []
     for split in splits:
@@ -369,14 +375,22 @@ def predict_centre(
     return pd.concat(parts)
 
 
-def _mean_patches(features: FeatureTable, bags: BagFolder) -> pd.DataFrame:
-    """Mean patch features of every patient; rows of NaN for who has no slide."""
-    name = next(f.name for f in features.features if f.kind is Kind.BAG)
+def _mean_patches(bags: BagFolder) -> Callable[[str], dict[str, float]]:
+    def of(key: str) -> dict[str, float]:
+        mean = bags.read(key).features.mean(axis=0)
+        return {f"patches {k}": float(v) for k, v in enumerate(mean)}
+
+    return of
+
+
+def _of_images(
+    features: FeatureTable, kind: Kind, described: Callable[[str], dict[str, float]]
+) -> pd.DataFrame:
+    """Numbers of every patient's image of a kind; rows of NaN for who has none."""
+    name = next(f.name for f in features.features if f.kind is kind)
     rows = {
-        patient: bags.read(key).features.mean(axis=0)
+        patient: described(key)
         for patient, key in features.values[name].items() if isinstance(key, str)
     }  # fmt: skip
     frame = pd.DataFrame.from_dict(rows, orient="index", dtype=float)
-    return frame.set_axis([f"patches {c}" for c in frame.columns], axis=1).reindex(
-        features.values.index
-    )
+    return frame.reindex(features.values.index)

@@ -86,11 +86,17 @@ class Preparation:
                     value=", ".join(absent),
                     remedy="Correct the model's feature list or its modalities",
                 )
-        bags = [f.name for f in own.features if f.kind is Kind.BAG]
-        if bags:
+        images = [f for f in own.features if f.kind.is_key]
+        if images:
+            bag = images[0].kind is Kind.BAG
+            what, network = (
+                ("patch features", "attention_mil") if bag
+                else ("crops of lesions", "scan_network")
+            )  # fmt: skip
             raise FitError(
-                "the model cannot read patch features", where="model features",
-                value=", ".join(bags), remedy="Choose attention_mil, or stacked",
+                f"the model cannot read {what}", where="model features",
+                value=", ".join(f.name for f in images),
+                remedy=f"Choose {network}, or stacked",
             )  # fmt: skip
         wanted = None if self.features is None else set(self.features)
         kept = sorted(

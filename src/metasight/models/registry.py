@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from metasight.errors import FitError
-from metasight.features.bags import MODALITY, BagFolder
+from metasight.features.bags import MODALITY
 from metasight.features.clinical import Design
+from metasight.features.crops import MODALITY as CROP_MODALITY
+from metasight.features.images import ImageFolders
 from metasight.features.missing import Imputer
 from metasight.models.base import FittedModel, RiskModel, State
 from metasight.models.competing import CauseSpecificCoxModel
@@ -29,6 +31,8 @@ from metasight.models.preparation import FittedPreparation, Preparation, Reader
 from metasight.models.published import SCORES, PublishedScoreModel, ScoreReader
 from metasight.models.risk_network import NetworkSettings
 from metasight.models.settings import Kind, ModelSettings
+from metasight.models.volume_network import VolumeNetworkModel, VolumeNetworkReader
+from metasight.models.volume_network_settings import VolumeNetworkSettings
 
 __all__ = ["KINDS", "ModelSettings", "build", "describe", "features_of", "load", "outcomes_of"]
 
@@ -37,7 +41,7 @@ KINDS: tuple[str, ...] = get_args(Kind)
 
 _SURVIVAL_ONLY = frozenset({"cox", "elastic_net_cox", "cause_specific_cox", "fine_gray",
                              "attention_mil", "fused_network"})  # fmt: skip
-_NODAL_ONLY = frozenset({"logistic", "ordinal"})
+_NODAL_ONLY = frozenset({"logistic", "ordinal", "scan_network"})
 
 
 def outcomes_of(kind: str) -> frozenset[str]:
@@ -54,10 +58,10 @@ def outcomes_of(kind: str) -> frozenset[str]:
     return frozenset({"survival", "competing", "nodal"})
 
 
-def build(settings: ModelSettings, bags: BagFolder | None = None) -> RiskModel:
+def build(settings: ModelSettings, images: ImageFolders | None = None) -> RiskModel:
     """Return the model that ``settings`` describe; nothing is fitted.
 
-    ``bags`` is where the patch features of its patients lie, for models that read slides.
+    ``images`` is where the images of its patients lie, for models that read any.
     """
     model: RiskModel
     if settings.kind in SCORES:
@@ -67,23 +71,23 @@ def build(settings: ModelSettings, bags: BagFolder | None = None) -> RiskModel:
             imputer=Imputer(strategy=settings.imputation),
         )
     else:
-        model = _BUILDERS[settings.kind](settings, bags)
+        model = _BUILDERS[settings.kind](settings, images or ImageFolders())
     if settings.abstain_by:
         return AbstainingModel(model=model, modalities=settings.abstain_by)
     return model
 
 
-def load(state: State, bags: BagFolder | None = None) -> FittedModel:
+def load(state: State, images: ImageFolders | None = None) -> FittedModel:
     """Restore a fitted model from its state; its predictions are identical.
 
-    ``bags`` as in :func:`build`, of the patients to predict.
+    ``images`` as in :func:`build`, of the patients to predict.
 
     Raises
     ------
     FitError
         The state was written by another version, or names an unknown class.
     """
-    return _load(state, bags)
+    return _load(state, images or ImageFolders())
 
 
 def describe(state: State) -> dict[str, Any]:
@@ -105,13 +109,15 @@ def features_of(state: State) -> frozenset[str]:
     reader = state["reader"]
     if "models" in reader:
         return frozenset().union(*(features_of(m) for m in reader["models"]))
+    if "crop" in reader:
+        return frozenset({reader["crop"]})
     if "networks" in reader:
         own = frozenset({reader["bag"]} - {""})
         return own.union(*(b["imputer"]["fills"] for b in reader["blocks"]))
     return frozenset(reader["imputer"]["fills"])
 
 
-def _load(state: State, bags: BagFolder | None) -> ReaderHeadModel:
+def _load(state: State, images: ImageFolders) -> ReaderHeadModel:
     if state.get("version") != STATE_VERSION:
         raise FitError(
             "the stored model was written by another version",
@@ -126,18 +132,19 @@ def _load(state: State, bags: BagFolder | None) -> ReaderHeadModel:
     return ReaderHeadModel(
         state["kind"],
         state["name"],
-        _READERS[reader["kind"]](reader, bags),
+        _READERS[reader["kind"]](reader, images),
         _HEADS[head["kind"]](head),
         tuple(state["notes"]),
         None if state["likeness"] is None else Likeness.from_state(state["likeness"]),
     )
 
 
-_READERS: Mapping[str, Callable[[State, BagFolder | None], Reader]] = {
+_READERS: Mapping[str, Callable[[State, ImageFolders], Reader]] = {
     "preparation": lambda state, _: FittedPreparation.from_state(state),
     "published_score": lambda state, _: ScoreReader.from_state(state),
-    "stack": lambda state, bags: StackReader.from_state(state, lambda s: _load(s, bags)),
-    "network": NetworkReader.from_state,
+    "stack": lambda state, images: StackReader.from_state(state, lambda s: _load(s, images)),
+    "network": lambda state, images: NetworkReader.from_state(state, images.bags),
+    "scan_network": VolumeNetworkReader.from_state,
 }
 _HEADS: Mapping[str, Callable[[State], Head]] = {
     "hazards": HazardHead.from_state,
@@ -173,36 +180,36 @@ def _penalty(settings: ModelSettings) -> Penalty:
     )
 
 
-def _cox(s: ModelSettings, _: BagFolder | None) -> RiskModel:
+def _cox(s: ModelSettings, _: ImageFolders) -> RiskModel:
     return CoxModel(name=s.name, preparation=_preparation(s, full_rank=True))
 
 
-def _cause_specific_cox(s: ModelSettings, _: BagFolder | None) -> RiskModel:
+def _cause_specific_cox(s: ModelSettings, _: ImageFolders) -> RiskModel:
     return CauseSpecificCoxModel(name=s.name, preparation=_preparation(s, full_rank=True))
 
 
-def _fine_gray(s: ModelSettings, _: BagFolder | None) -> RiskModel:
+def _fine_gray(s: ModelSettings, _: ImageFolders) -> RiskModel:
     return FineGrayModel(name=s.name, preparation=_preparation(s, full_rank=True))
 
 
-def _elastic_net_cox(s: ModelSettings, _: BagFolder | None) -> RiskModel:
+def _elastic_net_cox(s: ModelSettings, _: ImageFolders) -> RiskModel:
     return ElasticNetCoxModel(name=s.name, preparation=_preparation(s), penalty=_penalty(s))
 
 
-def _logistic(s: ModelSettings, _: BagFolder | None) -> RiskModel:
+def _logistic(s: ModelSettings, _: ImageFolders) -> RiskModel:
     return LogisticModel(name=s.name, preparation=_preparation(s), penalty=_penalty(s))
 
 
-def _ordinal(s: ModelSettings, _: BagFolder | None) -> RiskModel:
+def _ordinal(s: ModelSettings, _: ImageFolders) -> RiskModel:
     return OrdinalModel(name=s.name, preparation=_preparation(s), inner_folds=s.inner_folds)
 
 
-def _forest(s: ModelSettings, _: BagFolder | None) -> RiskModel:
+def _forest(s: ModelSettings, _: ImageFolders) -> RiskModel:
     preparation = _preparation(s, splines=False)
     return ForestModel(name=s.name, preparation=preparation, n_trees=s.n_trees)
 
 
-def _stacked(s: ModelSettings, bags: BagFolder | None) -> RiskModel:
+def _stacked(s: ModelSettings, images: ImageFolders) -> RiskModel:
     if s.features is not None:
         raise FitError(
             "a stacked model reads whole modalities",
@@ -210,13 +217,18 @@ def _stacked(s: ModelSettings, bags: BagFolder | None) -> RiskModel:
             remedy="Leave features out, or put them into modalities of their own",
         )
     penalty = Penalty(l1_ratios=s.l1_ratios, inner_folds=s.inner_folds)
-    slides = _network(s, MODALITY, (), bags)
+    slides = _network(s, MODALITY, (), images)
+    lesion = _scan_network(s, images)
     survival: list[Base] = []
     nodal: list[Base] = []
     for modality in s.modalities:
         if modality == MODALITY:
             survival.append(slides)
             nodal.append(slides)
+            continue
+        if modality == CROP_MODALITY:
+            survival.append(lesion)
+            nodal.append(lesion)
             continue
         part = _preparation(s, modalities=(modality,))
         survival.append(ElasticNetCoxModel(name=s.name, preparation=part, penalty=penalty))
@@ -231,29 +243,40 @@ def _stacked(s: ModelSettings, bags: BagFolder | None) -> RiskModel:
 
 
 def _network(
-    s: ModelSettings, slides: str, modalities: tuple[str, ...], bags: BagFolder | None
+    s: ModelSettings, slides: str, modalities: tuple[str, ...], images: ImageFolders
 ) -> NetworkModel:
     return NetworkModel(
         name=s.name,
         slide_modality=slides,
         blocks=tuple(_preparation(s, modalities=(m,), splines=False) for m in modalities),
         modalities=modalities,
-        bags=bags,
+        bags=images.bags,
         settings=NetworkSettings(**s.network.model_dump()),
         inner_folds=s.inner_folds,
     )
 
 
-def _attention_mil(s: ModelSettings, bags: BagFolder | None) -> RiskModel:
-    return _network(s, MODALITY, (), bags)
+def _attention_mil(s: ModelSettings, images: ImageFolders) -> RiskModel:
+    return _network(s, MODALITY, (), images)
 
 
-def _fused_network(s: ModelSettings, bags: BagFolder | None) -> RiskModel:
+def _fused_network(s: ModelSettings, images: ImageFolders) -> RiskModel:
     others = tuple(m for m in s.modalities if m != MODALITY)
-    return _network(s, MODALITY if MODALITY in s.modalities else "", others, bags)
+    return _network(s, MODALITY if MODALITY in s.modalities else "", others, images)
 
 
-_BUILDERS: Mapping[str, Callable[[ModelSettings, BagFolder | None], RiskModel]] = {
+def _scan_network(s: ModelSettings, images: ImageFolders) -> VolumeNetworkModel:
+    chosen = s.scan_network.model_dump(exclude={"weights"})
+    weights = s.scan_network.weights
+    return VolumeNetworkModel(
+        name=s.name,
+        images=images,
+        settings=VolumeNetworkSettings(**chosen, sha256=weights.sha256.lower() if weights else ""),
+        inner_folds=s.inner_folds,
+    )
+
+
+_BUILDERS: Mapping[str, Callable[[ModelSettings, ImageFolders], RiskModel]] = {
     "cox": _cox,
     "elastic_net_cox": _elastic_net_cox,
     "cause_specific_cox": _cause_specific_cox,
@@ -264,4 +287,5 @@ _BUILDERS: Mapping[str, Callable[[ModelSettings, BagFolder | None], RiskModel]] 
     "stacked": _stacked,
     "attention_mil": _attention_mil,
     "fused_network": _fused_network,
+    "scan_network": _scan_network,
 }

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from metasight.features.bags import MODALITY
+from metasight.features.crops import MODALITY as CROP_MODALITY
 
 Kind = Literal[
     "cox",
@@ -20,6 +21,7 @@ Kind = Literal[
     "stacked",
     "attention_mil",
     "fused_network",
+    "scan_network",
     "npi",
     "cts5",
     "nodal_size",
@@ -51,6 +53,46 @@ class NetworkChoices(BaseModel):
     dropout: float = Field(default=0.25, ge=0, lt=1)
     modality_dropout: float = Field(default=0.3, ge=0, lt=1)
     intervals: int = Field(default=8, ge=2, le=50)
+
+
+class BackboneWeights(BaseModel):
+    """A file of weights: its path relative to the study folder, and its sha256."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str = Field(min_length=1)
+    sha256: str = Field(pattern="^[0-9a-fA-F]{64}$")
+
+
+class ScanNetworkChoices(BaseModel):
+    """What a study file may say of a network over crops of lesions.
+
+    See :mod:`metasight.models.volume_network_settings`; ``weights`` are those of a published
+    ``backbone``, or what the trunk of a small one begins with.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backbone: Literal["small", "resnet10", "resnet18"] = "small"
+    weights: BackboneWeights | None = None
+    width: int = Field(default=8, ge=4, le=64)
+    rounds: int = Field(default=30, ge=1, le=1000)
+    round_steps: int = Field(default=16, ge=1, le=1000)
+    batch: int = Field(default=8, ge=2, le=128)
+    patience: int = Field(default=8, ge=1, le=1000)
+    learning_rate: float = Field(default=3e-3, gt=0, le=1)
+    weight_decay: float = Field(default=3e-2, ge=0, le=10)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
+    pet_dropout: float = Field(default=0.3, ge=0, lt=1)
+    attenuation_weight: float = Field(default=0.5, ge=0, le=10)
+    diameter_weight: float = Field(default=0.5, ge=0, le=10)
+    noise_hu: float = Field(default=20.0, ge=0, le=200)
+
+    @model_validator(mode="after")
+    def _published(self) -> ScanNetworkChoices:
+        if self.backbone != "small" and self.weights is None:
+            raise ValueError(f"{self.backbone} needs weights = {{ path, sha256 }}")
+        return self
 
 
 class ModelSettings(BaseModel):
@@ -88,6 +130,9 @@ class ModelSettings(BaseModel):
     network
         Size and training of networks (``attention_mil``, ``fused_network``, and the slides of a
         ``stacked`` model).
+    scan_network
+        The same of the network over crops of lesions (``scan_network``, and in a ``stacked``
+        model).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -106,6 +151,7 @@ class ModelSettings(BaseModel):
     n_trees: int = Field(default=200, ge=10, le=2000)
     abstain_by: tuple[str, ...] = ()
     network: NetworkChoices = Field(default_factory=NetworkChoices)
+    scan_network: ScanNetworkChoices = Field(default_factory=ScanNetworkChoices)
 
     @model_validator(mode="after")
     def _check(self) -> ModelSettings:
@@ -120,4 +166,6 @@ class ModelSettings(BaseModel):
             raise ValueError("a stacked model needs at least two modalities")
         if self.kind == "attention_mil" and self.modalities != (MODALITY,):
             raise ValueError(f"attention_mil reads the modality {MODALITY} alone")
+        if self.kind == "scan_network" and self.modalities != (CROP_MODALITY,):
+            raise ValueError(f"scan_network reads the modality {CROP_MODALITY} alone")
         return self

@@ -27,6 +27,7 @@ from metasight.cohort.splits import Split, leave_one_centre_out, repeated_kfold,
 from metasight.errors import EvaluationError, StudyError
 from metasight.features.bags import MODALITY as EMBEDDING_MODALITY
 from metasight.features.columns import Feature, FeatureTable, Kind
+from metasight.features.crops import MODALITY as CROP_MODALITY
 from metasight.features.from_protocol import clinical_features
 from metasight.ledger import Entry, Ledger
 from metasight.models import crossfit
@@ -34,7 +35,7 @@ from metasight.protocol.study import Protocol
 from metasight.steps.files import Inputs, read_json, write_json
 from metasight.steps.maps import ERROR, generated
 from metasight.steps.patches import BAGS, bag_keys
-from metasight.steps.scans import against_table, scanned
+from metasight.steps.scans import CROPS, against_table, crop_keys, scanned
 from metasight.steps.slides import gathered
 from metasight.study import (
     ACQUISITION_MODALITY,
@@ -98,6 +99,12 @@ def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
         read.modalities[EMBEDDING_MODALITY] = pd.DataFrame(
             {BAGS: pd.Series(column, index=read.table.index, dtype=object)}
         )
+    if CROPS in inputs:
+        of_patient = crop_keys(inputs[CROPS])
+        column = [of_patient.get(str(patient)) for patient in read.table.index]
+        read.modalities[CROP_MODALITY] = pd.DataFrame(
+            {CROPS: pd.Series(column, index=read.table.index, dtype=object)}
+        )
     read.table.to_parquet(out / "table.parquet")
     for name, table in read.modalities.items():
         table.to_parquet(out / f"modality_{name}.parquet")
@@ -147,6 +154,8 @@ class DataArgument:
         is skipped with the reason.
     lenient
         Whether horizons asked for may be left out with a note (external patients).
+    set_aside
+        Modalities that no model may read.
     centres_out
         Whether leave-one-centre-out is wanted.
     first_test_year
@@ -165,6 +174,7 @@ class DataArgument:
     first_test_year: int | None
     leads: bool
     lenient: bool = False
+    set_aside: tuple[str, ...] = ()
 
 
 def analysis_data(inputs: Inputs, out: Path, argument: DataArgument) -> None:
@@ -174,7 +184,8 @@ def analysis_data(inputs: Inputs, out: Path, argument: DataArgument) -> None:
     table = pd.read_parquet(folder / "table.parquet")
     endpoint = next(e for e in argument.protocol.endpoint if e.name == argument.endpoint)
     told = build_outcome(endpoint, table, info[argument.population], argument.not_recorded)
-    features = build_features(folder, info["modalities"], argument.protocol, told.patients)
+    read = [m for m in info["modalities"] if m not in argument.set_aside]
+    features = build_features(folder, read, argument.protocol, told.patients)
     features.values.to_parquet(out / "features.parquet")
     write_json(out / "features.json", [asdict(f) for f in features.features])
     _outcome_table(told, table).to_parquet(out / "outcome.parquet")
@@ -249,6 +260,8 @@ def build_features(
 def _feature(column: str, modality: str) -> Feature:
     if modality == EMBEDDING_MODALITY:
         return Feature(name=column, kind=Kind.BAG, modality=modality)
+    if modality == CROP_MODALITY:
+        return Feature(name=column, kind=Kind.CROP, modality=modality)
     of = column.removesuffix(ERROR)
     error = modality == GENERATED_MODALITY and of != column
     return Feature(name=column, kind=Kind.CONTINUOUS, modality=modality,

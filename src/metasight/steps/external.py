@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from metasight import bundle
 from metasight.errors import StudyError
-from metasight.features.bags import BagFolder
 from metasight.ledger import Entry, Fate
 from metasight.models import crossfit
 from metasight.models.registry import describe, features_of
 from metasight.predictions import Predictions
 from metasight.steps.data import load_data
 from metasight.steps.files import Inputs, read_json, write_json
-from metasight.steps.patches import BAGS
+from metasight.steps.fitting import images_of
 from metasight.validation.evaluate import evaluate
 from metasight.validation.results import EvaluationPlan
 
@@ -36,6 +36,8 @@ class ExternalArgument:
     opening
         How many times these patients have been looked at with one model or another, this time
         included.
+    weights
+        sha256 → file of a pretrained backbone.
     """
 
     bundle: Path
@@ -44,6 +46,7 @@ class ExternalArgument:
     bootstrap: int
     seed: int
     opening: int
+    weights: Mapping[str, Path] = field(default_factory=dict)
 
 
 def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> None:
@@ -67,9 +70,9 @@ def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> Non
         )
     grid = np.asarray([g for g in locked.grid_days if g <= max(info["grid_days"], default=0)],
                       dtype=np.int64)  # fmt: skip
-    bags = BagFolder(inputs[BAGS]) if BAGS in inputs else None
+    images = images_of(inputs, argument.weights)
     predictions = Predictions.concat(
-        crossfit.predict(locked.model(name, bags), name, data, data.patients, grid)
+        crossfit.predict(locked.model(name, images), name, data, data.patients, grid)
         for name in locked.states
     )
     plan = EvaluationPlan(

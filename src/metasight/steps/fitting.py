@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from metasight.cohort.splits import Split
 from metasight.errors import FitError
 from metasight.features.bags import BagFolder
 from metasight.features.columns import FeatureTable
+from metasight.features.crops import CropFolder
+from metasight.features.images import ImageFolders
 from metasight.ledger import Entry, Fate
 from metasight.models import crossfit
 from metasight.models.base import RiskModel
@@ -26,6 +28,7 @@ from metasight.predictions import Predictions
 from metasight.steps.data import load_data
 from metasight.steps.files import Inputs, write_json
 from metasight.steps.patches import BAGS
+from metasight.steps.scans import CROPS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,8 @@ class FitArgument:
         Which split; unused by fits that have none.
     number
         Of a noise replicate or bootstrap resample.
+    weights
+        sha256 → file of a pretrained backbone.
     """
 
     data: str
@@ -53,6 +58,7 @@ class FitArgument:
     repeat: int = 0
     fold: int = 0
     number: int = 0
+    weights: Mapping[str, Path] = field(default_factory=dict)
 
 
 def _split(splits: Sequence[Split], argument: FitArgument) -> Split:
@@ -60,10 +66,19 @@ def _split(splits: Sequence[Split], argument: FitArgument) -> Split:
     return next(s for s in splits if (s.scheme, s.repeat, s.fold) == wanted)
 
 
-def _model(inputs: Inputs, argument: FitArgument) -> RiskModel:
-    """The model, over the bags of patch features where it reads them."""
-    bags = BagFolder(inputs[BAGS]) if BAGS in inputs else None
-    return build(argument.model, bags)
+def _model(inputs: Inputs, out: Path, argument: FitArgument) -> RiskModel:
+    """The model, over the images that it reads; an interrupted training goes on in ``out``."""
+    return build(argument.model, images_of(inputs, argument.weights, work=out / "training"))
+
+
+def images_of(
+    inputs: Inputs, weights: Mapping[str, Path], *, work: Path | None = None
+) -> ImageFolders:
+    """Where patch features and crops lie among a step's inputs."""
+    return ImageFolders(
+        bags=BagFolder(inputs[BAGS]) if BAGS in inputs else None,
+        crops=CropFolder(inputs[CROPS]) if CROPS in inputs else None, weights=weights, work=work,
+    )  # fmt: skip
 
 
 def fit(inputs: Inputs, out: Path, argument: FitArgument) -> None:
@@ -72,7 +87,7 @@ def fit(inputs: Inputs, out: Path, argument: FitArgument) -> None:
     split = _split(splits, argument)
     try:
         fold = crossfit.fit_fold(
-            _model(inputs, argument), data, split, horizons, seed=argument.seed
+            _model(inputs, out, argument), data, split, horizons, seed=argument.seed
         )
     except FitError as error:
         write_json(out / "failure.json", _failure("fit", argument, error))
@@ -139,7 +154,7 @@ def noise(inputs: Inputs, out: Path, argument: FitArgument) -> None:
     """The same procedure on noise: one replicate, every fold of the first repeat."""
     data, splits, horizons = load_data(inputs[argument.data])
     blank = crossfit.on_noise(data, seed=crossfit.fold_seed(argument.seed, argument.number))
-    model = _model(inputs, argument)
+    model = _model(inputs, out, argument)
     folds = [s for s in splits if s.scheme == "kfold" and s.repeat == 0]
     parts = []
     for split in folds:
@@ -157,7 +172,7 @@ def corrupted(inputs: Inputs, out: Path, argument: FitArgument) -> None:
     data, splits, _ = load_data(inputs[argument.data])
     try:
         hashes = crossfit.corrupt_test_rows_check(
-            _model(inputs, argument), data, _split(splits, argument), seed=argument.seed
+            _model(inputs, out, argument), data, _split(splits, argument), seed=argument.seed
         )
     except FitError as error:
         write_json(out / "failure.json", _failure("spoilt rows", argument, error))
@@ -169,8 +184,9 @@ def resample(inputs: Inputs, out: Path, argument: FitArgument) -> None:
     """The model refitted to one bootstrap resample."""
     data, _, horizons = load_data(inputs[argument.data])
     try:
+        model = _model(inputs, out, argument)
         drawn = crossfit.fit_resample(
-            _model(inputs, argument), data, horizons, seed=argument.seed, number=argument.number
+            model, data, horizons, seed=argument.seed, number=argument.number
         )
     except FitError as error:
         write_json(out / "failure.json", _failure("resample", argument, error))
@@ -183,7 +199,7 @@ def everybody(inputs: Inputs, out: Path, argument: FitArgument) -> None:
     """The model fitted to all patients, and its apparent predictions."""
     data, _, horizons = load_data(inputs[argument.data])
     try:
-        fitted = crossfit.fit_everybody(_model(inputs, argument), data, seed=argument.seed)
+        fitted = crossfit.fit_everybody(_model(inputs, out, argument), data, seed=argument.seed)
     except FitError as error:
         write_json(out / "failure.json", _failure("final model", argument, error))
         return
@@ -198,6 +214,6 @@ def centre_probabilities(inputs: Inputs, out: Path, argument: FitArgument) -> No
     read = data.features.of_modality(argument.model.modalities)
     data = replace(data, features=read)
     folds = [s for s in splits if s.scheme == "kfold" and s.repeat == 0]
-    bags = BagFolder(inputs[BAGS]) if BAGS in inputs else None
-    probabilities = crossfit.predict_centre(data, folds, bags)
+    images = images_of(inputs, argument.weights)
+    probabilities = crossfit.predict_centre(data, folds, images)
     probabilities.to_parquet(out / "probabilities.parquet")

@@ -7,6 +7,8 @@ read as feature columns.
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,12 +19,14 @@ import pandas as pd
 from metasight.cohort.scan_table import LesionRow, PatientScans
 from metasight.cohort.settings import ScanSettings
 from metasight.errors import VolumeError
+from metasight.features.cropping import crop_of
+from metasight.features.crops import write_crop
 from metasight.features.radiomics.extract import extract
 from metasight.features.radiomics.settings import RadiomicsSettings
 from metasight.ledger import Entry, Fate
 from metasight.lesions.measured import LesionMeasured, measure
 from metasight.lesions.picture import picture_of
-from metasight.lesions.uptake import Uptake, uptake_of
+from metasight.lesions.uptake import uptake_of
 from metasight.segmentation.lesion import lesion_from_box, lesion_from_click
 from metasight.segmentation.lung import Lungs, find_lungs
 from metasight.steps.files import Inputs, number, read_json, write_json
@@ -39,6 +43,8 @@ Found = dict[str, Any]
 T = TypeVar("T")
 
 SCANS = "scans of "
+CROPS = "crops"
+"""Name of the step that holds all crops in one folder, and of the feature that names them."""
 STAGE = "scans"
 _LARGEST_STAGE_I_MM = 40.0
 _LARGE_MM = 30.0
@@ -102,7 +108,7 @@ class _Patient:
 
 
 def measure_scans(inputs: Inputs, out: Path, argument: ScanArgument) -> None:
-    """Read, judge and measure one patient; writes ``scan.json`` and ``lesion.png``."""
+    """Read, judge and measure one patient; writes ``scan.json``, ``lesion.png``, ``crop.h5``."""
     del inputs
     patient = _Patient(argument)
     quality = None
@@ -181,8 +187,9 @@ def _lesion(patient: _Patient, ct: Volume, out: Path) -> None:
         found = patient.attempt("lesion", lambda: measure(ct, mask))
     if found is None:
         return
-    uptake = _uptake(patient, mask)
-    if uptake is not None:
+    pet = _pet(patient)
+    if pet is not None:
+        uptake = patient.attempt("PET", lambda: uptake_of(pet, mask))
         found = replace(found, uptake=uptake)
     _told(patient, found)
     (out / "lesion.png").write_bytes(picture_of(ct, mask, found))
@@ -190,6 +197,26 @@ def _lesion(patient: _Patient, ct: Volume, out: Path) -> None:
     if asked is not None:
         values = patient.attempt("radiomics", lambda: extract(ct, mask, asked))
         patient.radiomics = {} if values is None else {k: number(v) for k, v in values.items()}
+    _crop(patient, (ct, mask, pet), found, out)
+
+
+def _crop(
+    patient: _Patient, scan: tuple[Volume, Mask, Volume | None], found: LesionMeasured, out: Path
+) -> None:
+    """The cube that a network sees, where the study asks for it."""
+    asked = patient.argument.settings.crops
+    if asked is None:
+        return
+    ct, mask, pet = scan
+    crop = patient.attempt("crop", lambda: crop_of(ct, mask, pet, found.solidity, asked))
+    if crop is None and pet is not None:  # PET and CT do not belong together: CT alone
+        crop = patient.attempt("crop", lambda: crop_of(ct, mask, None, found.solidity, asked))
+    if crop is None:
+        return
+    write_crop(crop, out / "crop.h5")
+    if crop.held_share < 1:
+        patient.note("crop", Fate.KEPT, f"{100 * crop.held_share:.0f} %",
+                     "the lesion is larger than its crop and is cut")  # fmt: skip
 
 
 def _told(patient: _Patient, found: LesionMeasured) -> None:
@@ -230,18 +257,37 @@ def lesion_of(told: LesionRow, ct: Volume, lungs: Lungs | None) -> Mask:
     return lesion_from_click(ct, lungs, told.point_mm).mask
 
 
-def _uptake(patient: _Patient, lesion: Mask) -> Uptake | None:
-    """What the lesion takes up, measured on the PET's own grid."""
+def _pet(patient: _Patient) -> Volume | None:
+    """The patient's PET on its own grid."""
     path = patient.argument.scans.pet
     if path is None:
         return None
-    pet = patient.attempt("PET", lambda: read_pet(path, kind=patient.argument.settings.suv))
-    if pet is None:
-        return None
-    return patient.attempt("PET", lambda: uptake_of(pet, lesion))
+    return patient.attempt("PET", lambda: read_pet(path, kind=patient.argument.settings.suv))
 
 
 # ------------------------------------------------------------------ the cohort
+
+
+def gather_crops(inputs: Inputs, out: Path, argument: None) -> None:
+    """All crops as ``<pseudonym>.h5`` in one folder."""
+    del argument
+    for name, folder in sorted(inputs.items()):
+        crop = folder / "crop.h5"
+        if name.startswith(SCANS) and crop.is_file():
+            _link(crop, out / f"{name.removeprefix(SCANS)}.h5")
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under another name where the disk can; else a copy."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def crop_keys(folder: Path) -> dict[str, str]:
+    """Pseudonym → key of the crop."""
+    return {p.stem: p.stem for p in sorted(folder.glob("*.h5"))}
 
 
 @dataclass(frozen=True, kw_only=True)
