@@ -20,6 +20,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
 from metasight.segmentation.lung import Lungs
+from metasight.volumes.box import box_of
+from metasight.volumes.distance import depth_in, distance_to
 from metasight.volumes.volume import Mask
 
 Booleans = npt.NDArray[np.bool_]
@@ -89,7 +91,7 @@ def find_bronchi(lungs: Lungs) -> Bronchi | None:
 def _coarser(airways: Mask) -> tuple[Booleans, Floats, Floats]:
     """The lumen about 1 mm apart in its box, spacing, and the first voxel (z, y, x)."""
     inside = airways.array
-    box = ndimage.find_objects(inside.view(np.uint8))[0]
+    box = box_of(inside)
     step = [max(1, round(_STEP_MM / s)) for s in airways.spacing_zyx_mm]
     low = np.array([b.start for b in box], dtype=np.float64)
     cut = inside[box][:: step[0], :: step[1], :: step[2]]
@@ -153,9 +155,10 @@ def _along(lumen: Booleans, start: tuple[int, int, int], spacing: Floats) -> Flo
 
 def _opened(region: Booleans, radius_mm: float, spacing: Floats) -> Booleans:
     padded = np.pad(region, 1)
-    depth = ndimage.distance_transform_edt(padded, sampling=spacing)
+    z, y, x = (float(s) for s in spacing)
+    depth = depth_in(padded, (z, y, x))
     inner = depth >= radius_mm
     if not inner.any():
         return np.zeros_like(region)
-    back = ndimage.distance_transform_edt(~inner, sampling=spacing) <= radius_mm
+    back = distance_to(inner, (z, y, x)) <= radius_mm
     return np.asarray((back & padded)[1:-1, 1:-1, 1:-1])

@@ -17,6 +17,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 from skimage.measure import find_contours
 
+from metasight.volumes.box import box_of
 from metasight.volumes.volume import Mask
 
 Floats = npt.NDArray[np.float64]
@@ -90,7 +91,7 @@ def size_of(mask: Mask) -> Size:
 
 
 def _without_steps(inside: Booleans) -> npt.NDArray[np.float32]:
-    boxed = tuple(slice(max(b.start - 3, 0), b.stop + 3) for b in _box(inside))
+    boxed = box_of(inside, (3, 3, 3))
     smooth = np.zeros(inside.shape, dtype=np.float32)
     smooth[boxed] = ndimage.gaussian_filter(
         inside[boxed].astype(np.float32), _STEP_VOXELS, mode="constant"
@@ -117,7 +118,7 @@ def size_of_array(
     values = np.asarray(inside, dtype=np.float32)
     above = values > level
     volume = float(above.sum() * np.prod(spacing_mm))
-    boxed = _box(above)
+    boxed = box_of(above)
     cut = values[boxed]
     low = float(min(values.min(), level - 1.0))
     # a rim of outside, so that the outline closes at the field's edge
@@ -127,14 +128,6 @@ def size_of_array(
     by_plane: dict[Plane, Diameters] = {p: d for p, d in found.items() if d is not None}
     longest = max((d.longest_mm for d in by_plane.values()), default=0.0)
     return Size(volume_mm3=volume, longest_mm=longest, by_plane=by_plane)
-
-
-def _box(above: Booleans) -> tuple[slice, slice, slice]:
-    if not above.any():
-        return slice(0, 0), slice(0, 0), slice(0, 0)
-    ends = [np.flatnonzero(above.any(axis=tuple(a for a in range(3) if a != k))) for k in range(3)]
-    z, y, x = (slice(int(e[0]), int(e[-1]) + 1) for e in ends)
-    return z, y, x
 
 
 def _on_plane(

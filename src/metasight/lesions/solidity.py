@@ -20,24 +20,30 @@ from scipy import ndimage
 
 from metasight.errors import VolumeError
 from metasight.lesions.size import Size, size_of, size_of_array
+from metasight.volumes.box import box_of
+from metasight.volumes.distance import Spacing, depth_in, distance_to
 from metasight.volumes.volume import Mask, Volume
 
 Booleans = npt.NDArray[np.bool_]
 Floats32 = npt.NDArray[np.float32]
 Attenuation = Literal["solid", "part-solid", "pure ground glass", "undecided"]
+Bordered = tuple[Floats32, float]
 Answer = Literal["yes", "no", "depends on the threshold"]
 
 SOLID_HU: tuple[float, ...] = (-160.0, -250.0, -300.0, -350.0)
 """The first is the one that the CTR of a protocol means unless it says otherwise."""
 SOLID_PART_MM = 2.0
 
-_FINE_MM = 0.5
+_FINE_MM, _COARSE_MM = 0.5, 1.0
+_FINE_SHARE = 0.01  # of the longest diameter: finer than that no ratio needs
 _OUTSIDE_HU = -2000.0
 _BLUR_MM = 1.5
 _FREE_MM = 1.0
 _SPECK = 0.05
 _NOISE_MM = 0.5
 _WHOLE = 0.95
+_SOFT_HU = 40.0
+_STANDS_OUT = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +122,8 @@ def solidity_of(
     if not thresholds_hu:
         raise VolumeError("no threshold of the solid part is given", where="solid part")
     whole = size_of(mask)
-    density, spacing = _finer(scan, mask)
-    parts = tuple(_part(density, spacing, whole, hu) for hu in thresholds_hu)
+    density = _finer(scan, mask, whole.longest_mm)
+    parts = tuple(_part(density, whole, hu) for hu in thresholds_hu)
     there = [p.longest_mm > SOLID_PART_MM for p in parts]
     pure: Answer = "no" if all(there) else "yes" if not any(there) else "depends on the threshold"
     attenuation: Attenuation = "part-solid"
@@ -130,85 +136,129 @@ def solidity_of(
     return Solidity(whole=whole, parts=parts, pure_ground_glass=pure, attenuation=attenuation)
 
 
-def _finer(scan: Volume, mask: Mask) -> tuple[Floats32, tuple[float, float, float]]:
-    """Density round the lesion on about 0.5 mm, −2000 HU outside the lesion."""
+@dataclass(frozen=True, kw_only=True)
+class _Density:
+    """Density in the lesion, −2000 HU outside it: freed of a little noise, and as scanned."""
+
+    smooth: Floats32
+    sharp: Floats32
+    spacing_mm: Spacing
+
+    @property
+    def lesion(self) -> Booleans:
+        return np.asarray(self.smooth > _OUTSIDE_HU + 1)
+
+
+def _finer(scan: Volume, mask: Mask, longest_mm: float) -> _Density:
+    """The lesion on about 0.5 mm, on up to 1 mm in masses."""
     inside = mask.array
-    ends = [np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != k)))
-            for k in range(3)]  # fmt: skip
-    box = tuple(slice(max(int(e[0]) - 2, 0), int(e[-1]) + 3) for e in ends)
+    box = box_of(inside, (2, 2, 2))
     spacing = scan.spacing_zyx_mm
-    cut = ndimage.gaussian_filter(scan.array[box], [_NOISE_MM / s for s in spacing])
     within = np.asarray(inside[box])
     # what lies outside takes the nearest density inside, so that the border of the lesion is the
     # mask's and interpolation does not draw the lung in
     _, nearest = ndimage.distance_transform_edt(~within, sampling=spacing, return_indices=True)
-    cut = cut[tuple(nearest)]
-    times = [max(1.0, s / _FINE_MM) for s in spacing]
-    size = [max(1, round((n - 1) * t) + 1) for n, t in zip(cut.shape, times, strict=True)]
-    axes = [np.linspace(0, n - 1, m) for n, m in zip(cut.shape, size, strict=True)]
+    fine_mm = float(np.clip(longest_mm * _FINE_SHARE, _FINE_MM, _COARSE_MM))
+    # whole numbers, so that the scan's own voxels are among the finer ones: the brightest of a
+    # small body is not interpolated away
+    times = [max(1, round(s / fine_mm)) for s in spacing]
+    axes = [np.arange((n - 1) * t + 1) / t for n, t in zip(within.shape, times, strict=True)]
     at = np.stack(np.meshgrid(*axes, indexing="ij"))
-    fine = ndimage.map_coordinates(cut, at, order=1, output=np.float32)
     share = ndimage.map_coordinates(within.astype(np.float32), at, order=1)
-    fine = np.where(share >= 0.5, fine, np.float32(_OUTSIDE_HU))
-    step = [
-        (n - 1) * s / (m - 1) if m > 1 else s
-        for n, m, s in zip(cut.shape, size, spacing, strict=True)
-    ]
-    return fine, (step[0], step[1], step[2])
 
+    def finer(hu: Floats32) -> Floats32:
+        fine = ndimage.map_coordinates(hu[tuple(nearest)], at, order=1, output=np.float32)
+        return np.where(share >= 0.5, fine, np.float32(_OUTSIDE_HU))
 
-def _part(
-    density: Floats32, spacing: tuple[float, float, float], whole: Size, threshold_hu: float
-) -> SolidPart:
-    labels, n = ndimage.label(density > threshold_hu)
-    if n == 0:
-        return _none(threshold_hu)
-    size = np.bincount(labels.ravel())
-    size[0] = 0
-    core = labels == int(np.argmax(size))
-    depth = ndimage.distance_transform_edt(np.pad(core, 1), sampling=spacing)
-    if depth.max() < SOLID_PART_MM / 2:
-        return _none(threshold_hu)
-    bordered = _bordered(density, core, spacing)
-    if bordered is None:
-        return SolidPart(
-            threshold_hu=threshold_hu, longest_mm=whole.longest_mm,
-            perpendicular_mm=whole.longest.perpendicular_mm, volume_mm3=whole.volume_mm3,
-            ctr=1.0, ctr_volume=1.0,
-        )  # fmt: skip
-    field, level = bordered
-    found = size_of_array(field, spacing, level=level)
-    longest = found.longest
-    return SolidPart(
-        threshold_hu=threshold_hu, longest_mm=longest.longest_mm,
-        perpendicular_mm=longest.perpendicular_mm, volume_mm3=found.volume_mm3,
-        ctr=float(min(longest.longest_mm / whole.longest_mm, 1.0)),
-        ctr_volume=float(min(found.volume_mm3 / whole.volume_mm3, 1.0)),
+    sharp = scan.array[box]
+    z, y, x = (s / t for s, t in zip(spacing, times, strict=True))
+    return _Density(
+        smooth=finer(ndimage.gaussian_filter(sharp, [_NOISE_MM / s for s in spacing])),
+        sharp=finer(sharp), spacing_mm=(z, y, x),
     )  # fmt: skip
 
 
-def _none(threshold_hu: float) -> SolidPart:
-    return SolidPart(threshold_hu=threshold_hu, longest_mm=0.0, perpendicular_mm=0.0,
-                     volume_mm3=0.0, ctr=0.0, ctr_volume=0.0)  # fmt: skip
+def _part(density: _Density, whole: Size, threshold_hu: float) -> SolidPart:
+    core = _largest(density.smooth > threshold_hu)
+    if depth_in(np.pad(core, 1), density.spacing_mm).max() >= SOLID_PART_MM / 2:
+        bordered = _bordered(density, core)
+        if bordered is None:
+            return SolidPart(
+                threshold_hu=threshold_hu, longest_mm=whole.longest_mm,
+                perpendicular_mm=whole.longest.perpendicular_mm, volume_mm3=whole.volume_mm3,
+                ctr=1.0, ctr_volume=1.0,
+            )  # fmt: skip
+    else:
+        bordered = _small_body(density, threshold_hu)
+        if bordered is None:
+            return SolidPart(threshold_hu=threshold_hu, longest_mm=0.0, perpendicular_mm=0.0,
+                             volume_mm3=0.0, ctr=0.0, ctr_volume=0.0)  # fmt: skip
+    field, level = bordered
+    found = size_of_array(field, density.spacing_mm, level=level)
+    longest = found.longest
+    # both are one outline where all is solid, drawn once with steps and once without
+    longest_mm = min(longest.longest_mm, whole.longest_mm)
+    volume_mm3 = min(found.volume_mm3, whole.volume_mm3)
+    return SolidPart(
+        threshold_hu=threshold_hu, longest_mm=longest_mm,
+        perpendicular_mm=min(longest.perpendicular_mm, longest_mm), volume_mm3=volume_mm3,
+        ctr=longest_mm / whole.longest_mm, ctr_volume=volume_mm3 / whole.volume_mm3,
+    )  # fmt: skip
 
 
-def _bordered(
-    density: Floats32, core: Booleans, spacing: tuple[float, float, float]
-) -> tuple[Floats32, float] | None:
+def _largest(region: Booleans) -> Booleans:
+    labels, n = ndimage.label(region)
+    if n == 0:
+        return region
+    size = np.bincount(labels.ravel())
+    size[0] = 0
+    return np.asarray(labels == int(np.argmax(size)))
+
+
+def _bordered(density: _Density, core: Booleans) -> Bordered | None:
     """A field and the level at which the solid part ends in it.
 
     None where no ground glass is left beyond the blur: the solid part is the lesion then.
     """
-    lesion = density > _OUTSIDE_HU + 1
-    away = ndimage.distance_transform_edt(~core, sampling=spacing)
+    hu, lesion = density.smooth, density.lesion
+    away = distance_to(core, density.spacing_mm)
     ground_glass = lesion & (away > _BLUR_MM)
     if ground_glass.sum() < _SPECK * lesion.sum():
         return None
-    inner = ndimage.distance_transform_edt(core, sampling=spacing) > _BLUR_MM
-    solid_hu = float(np.median(density[inner if inner.any() else core]))
-    level = (solid_hu + float(np.median(density[ground_glass]))) / 2
+    depth = depth_in(core, density.spacing_mm)
+    inner = depth > _BLUR_MM
+    solid_hu = float(np.median(hu[inner if inner.any() else core]))
+    level = (solid_hu + float(np.median(hu[ground_glass]))) / 2
     # within the millimetre both ways the half-way level decides, beyond it the threshold
-    sure = ndimage.distance_transform_edt(core, sampling=spacing) > _FREE_MM
-    field = np.where(sure, np.float32(max(solid_hu, level + 1)), density)
+    field = np.where(depth > _FREE_MM, np.float32(max(solid_hu, level + 1)), hu)
     field = np.where(away > _FREE_MM, np.float32(_OUTSIDE_HU), field)
     return field.astype(np.float32), level
+
+
+def _small_body(density: _Density, threshold_hu: float) -> Bordered | None:
+    """A body that holds a ball of 2 mm though what is left of it above the threshold does not.
+
+    The blur takes brightness from a body as small as itself, and its size at half its height is
+    what stays. So it is looked for in the scan as it is, and must stand out of the ground glass:
+    by five of its robust standard deviations, and past half-way to soft tissue.
+    """
+    labels, n = ndimage.label(density.sharp > threshold_hu)
+    if n == 0:
+        return None
+    hu = density.smooth
+    peaks = ndimage.maximum(hu, labels, np.arange(1, n + 1))
+    core = labels == 1 + int(np.argmax(peaks))
+    peak = float(np.max(peaks))
+    away = distance_to(core, density.spacing_mm)
+    ground_glass = hu[density.lesion & (away > _BLUR_MM)]
+    if ground_glass.size < _SPECK * density.lesion.sum():
+        return None
+    usual = float(np.median(ground_glass))
+    spread = 1.4826 * float(np.median(np.abs(ground_glass - usual)))
+    if peak < max((usual + _SOFT_HU) / 2, usual + _STANDS_OUT * spread):
+        return None
+    level = (peak + usual) / 2
+    field = np.where(away > _FREE_MM, np.float32(_OUTSIDE_HU), hu).astype(np.float32)
+    if depth_in(np.pad(field > level, 1), density.spacing_mm).max() < SOLID_PART_MM / 2:
+        return None
+    return field, level

@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from metasight.volumes.box import box_of
+from metasight.volumes.distance import depth_in, distance_to
 from metasight.volumes.volume import Mask, Volume
 
 Booleans = npt.NDArray[np.bool_]
@@ -152,10 +154,9 @@ def _named(side: Side, fissures: list[_Fissure], centre: Floats) -> tuple[Lobe, 
 
 def _extent(lung: Mask) -> tuple[Floats, Floats]:
     """Lowest and highest x, y, z of the lung, mm."""
-    inside = lung.array
-    ends = [np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != k)))
-            for k in (2, 1, 0)]  # fmt: skip
-    corners = [lung.grid.to_mm(np.array([float(e[k]) for e in ends])) for k in (0, -1)]
+    box = box_of(lung.array)[::-1]
+    corners = [lung.grid.to_mm(np.array([float(v) for v in ends]))
+               for ends in ([b.start for b in box], [b.stop - 1 for b in box])]  # fmt: skip
     return np.minimum(*corners), np.maximum(*corners)
 
 
@@ -180,9 +181,9 @@ class _Near:
         density = np.clip(scan.array[box], *_LUNG_HU)
         smooth = ndimage.gaussian_filter(density, 0.6 / step)
         inside = np.pad(lung.array[box], 1, mode="edge")
-        deep = ndimage.distance_transform_edt(inside, sampling=step)[1:-1, 1:-1, 1:-1] > _OFF_MM + 1
+        deep = depth_in(inside, scan.spacing_zyx_mm)[1:-1, 1:-1, 1:-1] > _OFF_MM + 1
         own = np.asarray(lesion.array[box])
-        off = ndimage.distance_transform_edt(~own, sampling=step) > _OFF_MM + 1
+        off = distance_to(own, scan.spacing_zyx_mm) > _OFF_MM + 1
         return cls(scan=scan, density=smooth, usable=deep & off, start=low, centre=centre)
 
     def moved(self, atlas: _Fissure) -> _Fissure:

@@ -19,6 +19,7 @@ from scipy import ndimage
 from metasight.errors import VolumeError
 from metasight.segmentation.airways import find_airways
 from metasight.volumes.blocks import block_means, repeated
+from metasight.volumes.box import box_of
 from metasight.volumes.distance import depth_in, distance_to
 from metasight.volumes.volume import Mask, Volume
 
@@ -85,7 +86,7 @@ class _Work:
         z, y, x = (s * k for s, k in zip(self.spacing_mm, step, strict=True))
         coarse = region[:: step[0], :: step[1], :: step[2]]
         pad = [int(np.ceil(radius_mm / s)) + 1 for s in (z, y, x)]
-        box = ndimage.find_objects(coarse.astype(np.uint8))[0]
+        box = box_of(coarse)
         wide = np.pad(coarse[box], [(p, p) for p in pad])
         grown = distance_to(wide, (z, y, x)) <= radius_mm
         back = depth_in(grown, (z, y, x)) > radius_mm
@@ -172,9 +173,7 @@ def _fine(scan: Volume, work: _Work, region: Booleans, name: str, *, airy: bool)
     ``airy``: of its outermost voxels on both sides only those of air belong to it.
     """
     region = np.pad(region, ((0, 0), (1, 1), (1, 1)))  # dilation may leave the crop by one
-    ends = [np.flatnonzero(region.any(axis=tuple(a for a in range(3) if a != k)))
-            for k in range(3)]  # fmt: skip
-    box = tuple(slice(max(int(e[0]) - 1, 0), int(e[-1]) + 2) for e in ends)
+    box = box_of(region, (1, 1, 1))
     near = region[box]
     cross = ndimage.generate_binary_structure(3, 1)
     sure = ndimage.binary_erosion(np.pad(near, 1, mode="constant"), cross)[1:-1, 1:-1, 1:-1]

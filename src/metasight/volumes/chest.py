@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from metasight.volumes.blocks import block_means
 from metasight.volumes.hounsfield import AIR_HU
 from metasight.volumes.volume import Volume
 
@@ -92,7 +93,7 @@ def find_chest(volume: Volume) -> Chest:
     voxels = volume.require("HU").array
     factor = tuple(max(1, round(BLOCK_MM / s)) for s in volume.spacing_zyx_mm)
     fz, fy, fx = factor
-    blocks = _block_means(voxels, (fz, fy, fx))
+    blocks = block_means(voxels, (fz, fy, fx))
     spacing = volume.spacing_zyx_mm
     block_mm = (spacing[0] * fz, spacing[1] * fy, spacing[2] * fx)
     view = _field_of_view(voxels, (fy, fx))
@@ -139,17 +140,6 @@ def edge_of_view(view: Booleans) -> Booleans:
     """Blocks of the field of view that touch what lies outside it."""
     inner = np.asarray(ndimage.binary_erosion(view, border_value=0), dtype=np.bool_)
     return np.asarray(view & ~inner)
-
-
-def _block_means(voxels: Floats32, factor: tuple[int, int, int]) -> Floats32:
-    fz, fy, fx = factor
-    nz, ny, nx = (n // f for n, f in zip(voxels.shape, factor, strict=True))
-    nz = max(nz, 1)
-    means = np.empty((nz, ny, nx), dtype=np.float32)
-    for k in range(nz):
-        slab = voxels[k * fz : (k + 1) * fz, : ny * fy, : nx * fx].mean(axis=0)
-        means[k] = slab.reshape(ny, fy, nx, fx).mean(axis=(1, 3))
-    return means
 
 
 def _field_of_view(voxels: Floats32, factor: tuple[int, int]) -> Booleans:

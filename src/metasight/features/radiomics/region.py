@@ -17,6 +17,7 @@ import numpy.typing as npt
 from metasight.errors import VolumeError
 from metasight.features.radiomics.interpolate import AxisWeights, axis_weights, interpolated
 from metasight.features.radiomics.settings import MOST_LEVELS, RadiomicsSettings
+from metasight.volumes.box import box_of
 from metasight.volumes.volume import Booleans, Mask, Unit, Volume
 
 Floats = npt.NDArray[np.float64]
@@ -141,13 +142,9 @@ def _start(values: Floats, settings: RadiomicsSettings, size: float) -> float:
 
 
 def _box(inside: Booleans) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """First and one past the last index inside, along each axis; each look is at what is left."""
-    low, high = np.zeros(3, dtype=np.int64), np.array(inside.shape, dtype=np.int64)
-    for axis in range(3):
-        part = inside[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-        there = np.flatnonzero(part.any(axis=tuple(a for a in range(3) if a != axis)))
-        low[axis], high[axis] = low[axis] + there[0], low[axis] + there[-1] + 1
-    return low, high
+    """First and one past the last index inside, along each axis."""
+    box = box_of(inside)
+    return np.array([b.start for b in box]), np.array([b.stop for b in box])
 
 
 def _widened(
