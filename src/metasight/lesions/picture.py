@@ -1,8 +1,9 @@
 """The picture that a measurement rests on: four windows through the lesion, with what was drawn.
 
 Axial, coronal and sagittal planes in a lung window and the axial one in a mediastinal window, each
-on the plane's slice with its longest diameter; the outline, the solid part shaded, the longest
-diameter, a bar of 10 mm, and the numbers below. Nothing that names a patient is on it.
+on the plane's slice with its longest diameter; the outlines of lesion and solid part, both
+diameters, a bar of 10 mm, and the numbers below. What is within the lesion stays visible. Nothing
+that names a patient is on it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ import numpy.typing as npt
 
 from metasight.errors import VolumeError
 from metasight.lesions.measured import LesionMeasured
+from metasight.lesions.place import Definition
 from metasight.lesions.size import Diameters, Plane
+from metasight.lesions.solidity import Solidity
+from metasight.volumes.box import box_of
 from metasight.volumes.volume import Mask, Volume
 
 Picture = npt.NDArray[np.uint8]
@@ -35,6 +39,12 @@ _AXES: dict[Plane, tuple[int, int, int]] = {
 }  # fmt: skip
 
 
+_LEFT: dict[Plane, str] = {"axial": "R", "coronal": "R", "sagittal": "A"}
+"""Which side of the patient is at the picture's left: right, or front."""
+_FIRST: dict[Plane, str] = {"axial": "feet", "coronal": "front", "sagittal": "right"}
+_RAYS = {"hilum": "from the hilum", "axial": "from the hilum, axial", "midline": "from the midline"}
+
+
 def picture_of(scan: Volume, lesion: Mask, found: LesionMeasured) -> bytes:
     """Draw what was measured, as a PNG.
 
@@ -54,20 +64,23 @@ def picture_of(scan: Volume, lesion: Mask, found: LesionMeasured) -> bytes:
     """
     scan.require("HU")
     inside = lesion.on(scan).array
-    solid = inside & (scan.array > found.solidity.main.threshold_hu)
+    centre = _middle(inside)
     side_mm = 2 * _MARGIN_MM + max(
         (d.longest_mm for d in found.solidity.whole.by_plane.values()), default=10.0
     )
     windows: tuple[tuple[Plane, str, tuple[float, float]], ...] = (
-        ("axial", "axial, lung", LUNG_WINDOW_HU), ("coronal", "coronal, lung", LUNG_WINDOW_HU),
-        ("sagittal", "sagittal, lung", LUNG_WINDOW_HU),
-        ("axial", "axial, mediastinal", MEDIASTINAL_WINDOW_HU),
+        ("axial", "lung window", LUNG_WINDOW_HU), ("coronal", "lung window", LUNG_WINDOW_HU),
+        ("sagittal", "lung window", LUNG_WINDOW_HU),
+        ("axial", "mediastinal window", MEDIASTINAL_WINDOW_HU),
     )  # fmt: skip
     panels = []
     for plane, title, window in windows:
         own = found.solidity.whole.by_plane.get(plane)
-        panel = _panel(scan, inside, solid, plane=plane, own=own, side_mm=side_mm, window_hu=window)
-        panels.append(_lettered(panel, title, (10, 24)))
+        panel = _panel(
+            scan, inside, found.solidity, centre=centre, plane=plane, own=own, side_mm=side_mm,
+            window_hu=window,
+        )  # fmt: skip
+        panels.append(_lettered(panel, f"{plane}, {title}", (10, 24)))
     top = np.hstack(panels)
     ok, coded = cv2.imencode(".png", np.vstack([top, _numbers(found, top.shape[1])]))
     if not ok:
@@ -76,13 +89,12 @@ def picture_of(scan: Volume, lesion: Mask, found: LesionMeasured) -> bytes:
 
 
 def _panel(
-    scan: Volume, inside: Booleans, solid: Booleans, *, plane: Plane, own: Diameters | None,
-    side_mm: float, window_hu: tuple[float, float],
+    scan: Volume, inside: Booleans, solidity: Solidity, *, centre: list[float], plane: Plane,
+    own: Diameters | None, side_mm: float, window_hu: tuple[float, float],
 ) -> Picture:  # fmt: skip
     """One plane, heads up and the patient's right at the left, square, with what was drawn."""
     across, rows, columns = _AXES[plane]
     spacing = scan.spacing_zyx_mm
-    centre = [float(np.nonzero(inside)[k].mean()) for k in range(3)]
     number = round(centre[across]) if own is None else own.slice_index
     scale = side_mm / _SIDE_PX
     flip = plane != "axial"  # slices run from the feet up, pictures from the top down
@@ -99,30 +111,44 @@ def _panel(
         ), dtype=np.float32)  # fmt: skip
 
     low, high = window_hu
-    hu = drawn(np.take(scan.array, number, axis=across), -1024.0)
+    density = np.take(scan.array, number, axis=across)
+    region = np.take(inside, number, axis=across)
+    hu = drawn(density, -1024.0)
     grey = (np.clip((hu - low) / (high - low), 0, 1) * 255).astype(np.uint8)
     panel: Picture = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
-    shaded = drawn(np.take(solid, number, axis=across).astype(np.float32), 0.0) >= 0.5
-    panel[shaded] = (0.7 * panel[shaded] + 0.3 * np.array(_SOLID)).astype(np.uint8)
-    region = drawn(np.take(inside, number, axis=across).astype(np.float32), 0.0) >= 0.5
-    outlines, _ = cv2.findContours(
-        region.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE
-    )  # fmt: skip
-    cv2.drawContours(panel, outlines, -1, _OUTLINE, 1, cv2.LINE_AA)
-    if own is not None:
-        ends = own.ends_mm / np.array([spacing[rows], spacing[columns]])
-        pixels = np.round((ends[:, ::-1] - start) / step).astype(int)
+    solid = region & (density > solidity.main.threshold_hu)
+    _outlined(panel, drawn(solid.astype(np.float32), 0.0), _SOLID)
+    _outlined(panel, drawn(region.astype(np.float32), 0.0), _OUTLINE)
+    for ends in () if own is None else (own.ends_mm, own.across_ends_mm):
+        index = ends / np.array([spacing[rows], spacing[columns]])
+        pixels = np.round((index[:, ::-1] - start) / step).astype(int)
         first, last = (tuple(int(v) for v in p) for p in pixels)
         cv2.line(panel, first, last, _LINE, 1, cv2.LINE_AA)
+    _lettered(panel, _LEFT[plane], (8, _SIDE_PX // 2))
+    where = f"slice {number + 1} of {scan.array.shape[across]} from the {_FIRST[plane]}"
+    _lettered(panel, where, (10, _SIDE_PX - 14))
     _bar(panel, scale)
     return panel
+
+
+def _outlined(panel: Picture, share: npt.NDArray[np.float32], colour: tuple[int, int, int]) -> None:
+    inside = (share >= 0.5).astype(np.uint8)
+    outlines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(panel, outlines, -1, colour, 1, cv2.LINE_AA)
+
+
+def _middle(inside: Booleans) -> list[float]:
+    """Mean index of a region along z, y, x."""
+    box = box_of(inside)
+    index = np.argwhere(inside[box]).mean(axis=0)
+    return [float(i) + b.start for i, b in zip(index, box, strict=True)]
 
 
 def _bar(panel: Picture, scale_mm: float) -> None:
     length = round(_BAR_MM / scale_mm)
     right, y = _SIDE_PX - 14, _SIDE_PX - 14
     cv2.line(panel, (right - length, y), (right, y), _WHITE, 2)
-    _lettered(panel, f"{_BAR_MM:g} mm", (right - length, y - 8))
+    _lettered(panel, f"{_BAR_MM:g} mm", (right - max(length, 50), y - 8))
 
 
 def _lettered(panel: Picture, text: str, at: tuple[int, int]) -> Picture:
@@ -148,7 +174,7 @@ def _numbers(found: LesionMeasured, width: int) -> Picture:
         central = {True: "yes", False: "no", None: "not known"}[found.central]
         lobe = place.lobe.lobe + (" (unsure)" if place.lobe.unsure else "")
         lines.append(
-            f"{lobe} lobe; central: {central} ({found.definition}); gap to pleura "
+            f"{lobe} lobe; central: {central} ({_in_words(found.definition)}); gap to pleura "
             f"{_mm(place.pleura_gap_mm)}, fissure {_mm(place.lobe.fissure_gap_mm)}, proximal "
             f"bronchi {_mm(place.bronchi_gap_mm)}"
         )
@@ -162,6 +188,14 @@ def _numbers(found: LesionMeasured, width: int) -> Picture:
     for k, line in enumerate(lines):
         _lettered(strip, line, (10, _TEXT_PX * (k + 1)))
     return strip
+
+
+def _in_words(definition: Definition) -> str:
+    """A definition of "central" as one would say it."""
+    if definition == "bronchi_2cm":
+        return "within 2 cm of the proximal bronchial tree"
+    ray, point, *share = definition.split("_")
+    return f"{point}, inner {' '.join(share).replace('two ', '2 ')} {_RAYS[ray]}"
 
 
 def _mm(value: float) -> str:

@@ -46,6 +46,8 @@ class Diameters:
     ends_mm
         (2, 2) ends of the longest, mm from the first voxel's centre along the plane's two axes
         (rows first).
+    across_ends_mm
+        (2, 2) ends of the perpendicular one.
     """
 
     plane: Plane
@@ -53,6 +55,7 @@ class Diameters:
     perpendicular_mm: float
     slice_index: int
     ends_mm: Floats
+    across_ends_mm: Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,9 +155,10 @@ def _on_plane(
             best, ends, number, outline = longest, own, k, points
     if number < 0:
         return None
+    across_mm, across_ends = _across(outline, ends)
     return Diameters(
-        plane=plane, longest_mm=best, perpendicular_mm=_across(outline, ends),
-        slice_index=number + start[across], ends_mm=ends,
+        plane=plane, longest_mm=best, perpendicular_mm=across_mm,
+        slice_index=number + start[across], ends_mm=ends, across_ends_mm=across_ends,
     )  # fmt: skip
 
 
@@ -172,12 +176,12 @@ def _longest(points: Floats) -> tuple[float, Floats]:
     return float(apart[i, j]), hull[[int(i), int(j)]]
 
 
-def _across(points: Floats, ends: Floats) -> float:
-    """Longest chord of the hull at right angles to the diameter."""
+def _across(points: Floats, ends: Floats) -> tuple[float, Floats]:
+    """Longest chord of the hull at right angles to the diameter, and its ends."""
     along = ends[1] - ends[0]
     length = float(np.linalg.norm(along))
     if length == 0:
-        return 0.0
+        return 0.0, ends
     along = along / length
     normal = np.array([-along[1], along[0]])
     hull = _hull(points)
@@ -191,4 +195,7 @@ def _across(points: Floats, ends: Floats) -> float:
     height = high[:-1] + np.where(crossed, share, 0.0) * np.diff(high)
     top = np.where(crossed, height, -np.inf).max(axis=1)
     bottom = np.where(crossed, height, np.inf).min(axis=1)
-    return float(np.max(top - bottom))
+    widest = int(np.argmax(top - bottom))
+    foot = ends[0] + places[widest, 0] * along
+    chord = np.stack([foot + bottom[widest] * normal, foot + top[widest] * normal])
+    return float(top[widest] - bottom[widest]), chord
