@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from metasight import bundle
-from metasight.decisions.nodal_staging import StagingLimits
 from metasight.engine.run import Pending, pending
 from metasight.engine.store import Step, StepFunction, Store
-from metasight.errors import EvaluationError, ProtocolError, StudyError
+from metasight.errors import StudyError
 from metasight.features.bags import MODALITY
 from metasight.features.crops import MODALITY as CROP_MODALITY
 from metasight.models.settings import ModelSettings
 from metasight.provenance import hash_code, hash_file, hash_json, versions
+from metasight.risk_plan import steps_on_risks
 from metasight.scan_plan import READ_BY_COHORT as SCANS_READ
 from metasight.scan_plan import scan_steps
 from metasight.slide_plan import AGREEMENT, BAGS, READ_BY_COHORT, slide_steps
@@ -30,8 +30,6 @@ from metasight.steps import (
     fitting,
     judging,
     results,
-    staging,
-    verification,
 )
 from metasight.steps.files import read_json
 from metasight.steps.scans import CROPS
@@ -372,80 +370,10 @@ def analysis_steps(
         needs=(analysis.data, *crossfitted, *checked),
     )
     evaluation = evaluate_step(study, analysis, [*crossfitted, *resamples, *everybody])
-    verified = verification_steps(study, analysis, crossfitted)
-    staged = staging_steps(study, analysis, crossfitted, (evaluation, *resamples))
-    return [*crossfitted, *resamples, *everybody, *checked, leakage, evaluation, *verified, *staged]
-
-
-def staging_steps(
-    study: Study, analysis: Analysis, fits: Sequence[Step], others: Sequence[Step]
-) -> tuple[Step, ...]:
-    """What the risk means for staging, where the protocol defines it."""
-    endpoint = next(e for e in study.protocol.endpoint if e.name == analysis.endpoint)
-    if endpoint.type != "nodal_stage" or not study.protocol.nodal_staging:
-        return ()
-    settings = study.settings.analysis
-    try:
-        limits = StagingLimits.from_table(study.protocol.nodal_staging, endpoint.thresholds)
-    except EvaluationError as error:
-        raise ProtocolError(error.problem, where="protocol [nodal_staging]", value=error.value,
-                            remedy=error.remedy) from error  # fmt: skip
-    judged = next(s for s in others if s.stage == "evaluation")
-    return (
-        Step(
-            name=staging.STAGING, stage="evaluation", function=staging.stage_patients,
-            argument=staging.StagingArgument(
-                data=analysis.data.name, judged=judged.name, model=settings.headline_model,
-                limits=limits, resamples=settings.bootstrap, seed=settings.seed,
-                demonstration=study.settings.demonstration,
-            ),
-            ingredients={
-                "model": settings.headline_model,
-                "limits": {**study.protocol.nodal_staging, "thresholds": list(limits.thresholds)},
-                "settings": [settings.bootstrap, settings.seed, study.settings.demonstration],
-                "code of staging": hash_code(*_JUDGING, "decisions", "steps/staging.py",
-                                             "steps/verification.py"),
-            },
-            needs=(analysis.data, _cohort_of(analysis), *_crossfitted(fits, study), *others),
-        ),
-    )  # fmt: skip
-
-
-def _cohort_of(analysis: Analysis) -> Step:
-    return next(s for s in analysis.data.needs if s.name == "cohort")
-
-
-def _crossfitted(fits: Sequence[Step], study: Study) -> tuple[Step, ...]:
-    """The headline model's fits of the cross-validation."""
-    headline = study.settings.analysis.headline_model
-    return tuple(
-        s for s in fits if s.argument.model.name == headline and s.argument.scheme == "kfold"
+    after = steps_on_risks(
+        study, analysis.data, analysis.endpoint, [*crossfitted, *resamples, evaluation]
     )
-
-
-def verification_steps(study: Study, analysis: Analysis, fits: Sequence[Step]) -> tuple[Step, ...]:
-    """Accuracy with unexamined nodes in, where the endpoint is a nodal stage."""
-    endpoint = next(e for e in study.protocol.endpoint if e.name == analysis.endpoint)
-    if endpoint.type != "nodal_stage":
-        return ()
-    settings = study.settings.analysis
-    argument = verification.VerificationArgument(
-        data=analysis.data.name, model=settings.headline_model, protocol=study.protocol,
-        not_recorded=dict(study.settings.not_recorded), thresholds=endpoint.thresholds,
-        resamples=settings.bootstrap, seed=settings.seed,
-    )  # fmt: skip
-    return (
-        Step(
-            name=verification.VERIFICATION, stage="evaluation", function=verification.verify,
-            argument=argument,
-            ingredients={
-                "model": settings.headline_model,
-                "settings": [argument.resamples, argument.seed, list(argument.thresholds)],
-                "code of verification": hash_code(*_JUDGING, "steps/verification.py"),
-            },
-            needs=(analysis.data, _cohort_of(analysis), *_crossfitted(fits, study)),
-        ),
-    )  # fmt: skip
+    return [*crossfitted, *resamples, *everybody, *checked, leakage, evaluation, *after]
 
 
 @dataclass(frozen=True)
@@ -479,8 +407,11 @@ def fit_step(
         stage=what.stage,
         function=what.function,
         argument=fitting.FitArgument(
-            data=analysis.data.name, model=own, seed=study.settings.analysis.seed,
-            weights=backbones(study), **which,
+            data=analysis.data.name,
+            model=own,
+            seed=study.settings.analysis.seed,
+            weights=backbones(study),
+            **which,
         ),
         ingredients={
             "model": own.model_dump(mode="json"),

@@ -41,6 +41,18 @@ death = "dead"
 death_days = "death_days"
 followup_days = "days"
 
+[modalities.expression]
+path = "expression.csv"
+id = "id"
+
+[biology]
+expression = "expression"
+gene_sets = "sets.gmt"
+log_scale = true
+adjust = ["clinical_t", "centre"]
+purity = "purity"
+permutations = 1000
+
 [constants]
 pathological_nsclc = { value = true, reason = "made up for tests" }
 clinical_n = { value = "N0", reason = "made up for tests" }
@@ -97,6 +109,25 @@ endpoints = ["regional_recurrence"]
 """
 
 
+def write_expression(folder, rng, lp):
+    """Ten sets of fifteen genes that hang together; the first goes with the log-odds of a node."""
+    n = len(lp)
+    purity = rng.beta(6, 4, n)
+    together = 0.7 * rng.normal(size=(n, 10))
+    together[:, 0] += 0.8 * (lp - lp.mean()) / lp.std()
+    together[:, 1] += 4 * (purity - 0.6)
+    y = 7 + np.repeat(together, 15, axis=1) + rng.normal(size=(n, 150))
+    frame = pd.DataFrame(y.round(3), columns=[f"GENE{k}" for k in range(150)])
+    frame.insert(0, "id", [f"L{i}" for i in range(n)])
+    frame["purity"] = purity.round(3)
+    frame[rng.random(n) < 0.8].to_csv(folder / "expression.csv", index=False)
+    lines = [
+        "\t".join([f"SET_{b}", "made up", *(f"GENE{15 * b + k}" for k in range(15))])
+        for b in range(10)
+    ]
+    (folder / "sets.gmt").write_text("\n".join(lines) + "\n")
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lung")
@@ -128,6 +159,7 @@ def finished(tmp_path_factory):
             "days": last,
         }
     ).to_csv(folder / "patients.csv", index=False)  # fmt: skip
+    write_expression(folder, rng, lp)
     (folder / "study.toml").write_text(STUDY)
     results, _ = pipeline.run(read_study(folder), scheduler="inline", progress=Silent())
     return folder, results
@@ -210,3 +242,21 @@ def test_rule_and_risk_stand_side_by_side(finished):
     with pytest.raises(StudyError, match="no such patient") as caught:
         staging_of(folder, "somebody else")
     assert "somebody" not in str(caught.value)
+
+
+def test_the_planted_set_goes_with_the_risk_and_no_other(finished):
+    _, results = finished
+    sets = pd.read_csv(results / "gene_sets.csv").set_index("set")
+    assert sets.loc["SET_0", "fdr"] < 0.05
+    assert sets.loc["SET_0", "nes"] > 1
+    assert (sets.drop("SET_0")["fdr"] > 0.05).sum() >= 8
+    assert sets.loc["SET_0", "single_sample_t"] > 4
+    genes = pd.read_csv(results / "genes.csv").set_index("gene")
+    assert len(genes) == 150
+    assert genes["t"].nlargest(10).index.str.removeprefix("GENE").astype(int).max() < 15
+    # models do not read it
+    assert "GENE0" not in pd.read_parquet(results / "features.parquet")
+    page = (results / "report.html").read_text("utf-8")
+    assert "adjusted for centre and purity" in page
+    assert "Asked for, but the same or unknown in everybody: clinical_t" in page
+    assert "What the procedure finds in nothing" in page

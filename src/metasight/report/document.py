@@ -6,6 +6,7 @@ from pathlib import Path
 
 from metasight.report import (
     abstention,
+    biology,
     conduct,
     heterogeneity,
     limitations,
@@ -55,6 +56,7 @@ def compose(contents: ReportContents) -> Document:
             *abstention.section(view),
             *verification.section(view),
             *staging.section(view),
+            *biology.section(view),
             *populations.section(view),
             *heterogeneity.section(view),
             *conduct.stability(view),

@@ -32,6 +32,7 @@ from metasight.report.contents import (
     SlideStage,
 )
 from metasight.report.document import write_report
+from metasight.steps.biology import BIOLOGY
 from metasight.steps.data import load_data
 from metasight.steps.files import Inputs, read_json, write_json
 from metasight.steps.map_agreement import AGREEMENT
@@ -87,6 +88,13 @@ class ResultsArgument:
     skipped: tuple[str, ...] = ()
 
 
+_LEFT_BEHIND = {
+    STAGING: ("staging.json",),
+    BIOLOGY: ("genes.csv", "gene_sets.csv", "single_sample.csv"),
+}
+"""Files of steps that are results of their own."""
+
+
 def collect(inputs: Inputs, out: Path, argument: ResultsArgument) -> None:
     """Gather what a study leaves behind."""
     headline = argument.analyses[0]
@@ -107,8 +115,10 @@ def collect(inputs: Inputs, out: Path, argument: ResultsArgument) -> None:
             if (judged / name).is_file():
                 shutil.copy(judged / name, out)
     shutil.copy(inputs[headline.data] / "features.parquet", out)
-    if STAGING in inputs:
-        shutil.copy(inputs[STAGING] / "staging.json", out)
+    for step, files in _LEFT_BEHIND.items():
+        for path in [inputs[step] / f for f in files] if step in inputs else []:
+            if path.is_file():
+                shutil.copy(path, out)
     ledger = _ledger(inputs, argument)
     ledger.to_parquet(out / "ledger.parquet")
     if not argument.external:
@@ -298,6 +308,7 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         maps=_maps(inputs[AGREEMENT]) if AGREEMENT in inputs else None,
         verification=_told(inputs, VERIFICATION, "verification.json"),
         staging=_told(inputs, STAGING, "staging.json"),
+        biology=_told(inputs, BIOLOGY, "biology.json"),
         abstention=_told(inputs, headline.judged, "abstention.json"),
         contributions=_contributions(judged, leading[1]),
         versions=argument.provenance["versions"],

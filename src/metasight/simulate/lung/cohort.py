@@ -19,6 +19,7 @@ from metasight.engine.progress import Progress
 from metasight.engine.store import Step
 from metasight.errors import StudyError
 from metasight.simulate.lung.centres import centre_of
+from metasight.simulate.lung.expression import write_expression
 from metasight.simulate.lung.outcome import Outcome
 from metasight.simulate.lung.patients import (
     Patients,
@@ -178,6 +179,9 @@ def _write_tables(folder: Path, settings: LungSettings, seed: int) -> None:
     scans = pd.DataFrame(rows).reindex(columns=list(SCAN_COLUMNS))
     scans.to_csv(folder / "scans.csv", index=False, lineterminator="\n")
     _write_json(folder / "truth" / "truth.json", _truth(settings, seed, people, course, told))
+    if settings.genes:
+        write_expression(folder, people, names, genes=settings.genes,
+                         share=settings.expression_share, seed=seed)  # fmt: skip
     (folder / "study.toml").write_text(study_toml(settings, seed), "utf-8")
 
 

@@ -192,6 +192,9 @@ class LungSettings(_Part):
         Share of scans with a quality defect, in turn of `metasight.simulate.lung.defects.DEFECTS`.
     click_fraction
         Share of lesions given as one coordinate and no mask.
+    genes, expression_share
+        Genes whose expression is simulated (none, or 200 and more), and of which share of
+        patients: see `metasight.simulate.lung.expression`.
     mask_kind
         File the others come in: ``rtstruct``, ``nifti`` or ``seg``.
     pixel_mm
@@ -218,6 +221,8 @@ class LungSettings(_Part):
     defect_fraction: float = Field(default=0.0, ge=0, le=1)
     click_fraction: float = Field(default=0.25, ge=0, le=1)
     mask_kind: Literal["rtstruct", "nifti", "seg"] = "rtstruct"
+    genes: int = Field(default=0, ge=0, le=20_000)
+    expression_share: float = Field(default=0.7, ge=0, le=1)
     pixel_mm: float = Field(default=0.8, ge=0.5, le=2)
     centre_shift: float = Field(default=1.0, ge=0, le=2)
     measurement_error: float = Field(default=0.35, ge=0, le=5)

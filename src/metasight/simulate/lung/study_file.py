@@ -15,7 +15,7 @@ seed = 20250101
 folds = 3
 repeats = {repeats}
 bootstrap = {bootstrap}
-instability_resamples = 3
+instability_resamples = {resamples}
 noise_replicates = 1
 reference_model = "clinical"
 headline_model = "clinical + scan"
@@ -36,13 +36,34 @@ kind = "ordinal"
 name = "clinical + scan"
 modalities = ["clinical", "scan"]
 features = ["age_years", "ct_tumour_size_mm", "ct_solid_size_mm"]
-"""
+{abstain}"""
 """With a handful of events nothing is stacked: one model of three features."""
 
 _MANY = """[[model]]
 kind = "stacked"
 name = "clinical + scan"
 modalities = ["clinical", "scan"]
+{abstain}"""
+
+_ABSTAIN = """# It gives no risk where the scan is unlike those of training.
+abstain_by = ["acquisition", "scan"]
+"""
+_FEWEST_TO_ABSTAIN = 60
+"""Patients below which folds are too small to tell what is unlike."""
+
+_BIOLOGY = """
+[modalities.expression]
+path = "expression.csv"
+id = "patient"
+
+# What the risk has to do with gene expression; nothing is fetched.
+[biology]
+expression = "expression"
+gene_sets = "gene_sets.gmt"
+log_scale = true
+adjust = ["clinical_t", "centre"]
+purity = "purity"
+permutations = 1000
 """
 
 
@@ -72,5 +93,8 @@ def study_toml(settings: LungSettings, seed: int) -> str:
     single = '\nsingle_centre_reason = "one centre was simulated"\n' * (settings.centres == 1)
     few = settings.patients < 100
     analysis = _ANALYSIS.format(repeats=1 if few else 3, bootstrap=100 if few else 300,
-                                single=single)  # fmt: skip
-    return "\n".join(lines) + "\n" + analysis + (_FEW if few else _MANY)
+                                resamples=25, single=single)  # fmt: skip
+    models = (_FEW if few else _MANY).format(
+        abstain=_ABSTAIN * (settings.patients >= _FEWEST_TO_ABSTAIN)
+    )
+    return "\n".join(lines) + "\n" + analysis + models + _BIOLOGY * (settings.genes > 0)

@@ -1,0 +1,226 @@
+"""What the risk has to do with gene expression: volcano, sets, and the check on nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from metasight.report.blocks import (
+    Block,
+    Column,
+    DataTable,
+    Figure,
+    Heading,
+    Paragraph,
+    Row,
+    csv_text,
+    numeric,
+)
+from metasight.report.drawing import INK, PAGE_PT, RULE, SOFT, canvas, place, to_svg
+from metasight.report.view import View
+from metasight.report.wording import count, listed, number, percent, plural
+
+Found = Mapping[str, Any]
+
+_HIGHER, _LOWER = "#c25100", "#22456e"
+_SHOWN_SETS = 15
+_SIGNIFICANT = 0.05
+
+
+def section(view: View) -> list[Block]:
+    """The section; empty where the study has no expression data."""
+    found = view.contents.biology
+    if found is None:
+        return []
+    blocks: list[Block] = [Heading(1, "The risk and gene expression", "biology")]
+    if "skipped" in found:
+        return [*blocks, Paragraph(f"Not related: {found['skipped']}")]
+    blocks.append(_how(found))
+    blocks += _genes(found)
+    blocks += _sets(found)
+    blocks += _null(found)
+    return blocks
+
+
+def _how(found: Found) -> Paragraph:
+    adjusted = listed(found["adjusted"]) if found["adjusted"] else "nothing"
+    text = (
+        f"Of {plural(found['predicted'], 'patient')} with a risk by {found['model']}, "
+        f"{count(found['patients'])} have expression data and all covariates "
+        f"({count(found['without_expression'])} have no expression). Each of "
+        f"{plural(found['genes'], 'gene')} was regressed on the log-odds of the out-of-fold risk, "
+        f"adjusted for {adjusted}. A relation is not a cause, and these patients are those who "
+        "had tissue."
+    )
+    if found["not_adjusted"]:
+        text += (
+            f" Asked for, but the same or unknown in everybody: {listed(found['not_adjusted'])}."
+        )
+    if found["genes_left_out"]:
+        text += f" {plural(found['genes_left_out'], 'gene')} with a missing value are left out."
+    return Paragraph(text)
+
+
+# ------------------------------------------------------------------ genes
+
+
+def _genes(found: Found) -> Iterator[Block]:
+    yield Heading(2, "Genes", "biology-genes")
+    yield Paragraph(
+        f"{plural(found['genes_below_5_percent'], 'gene')} of {count(found['genes'])} at a false "
+        "discovery rate below 5 % (Benjamini–Hochberg)."
+    )
+    yield _volcano(found)
+    yield DataTable(
+        "biology-genes-table",
+        "Genes with the largest statistic; effect is log₂ expression per unit of the risk’s "
+        "log-odds.",
+        (Column("Gene", weight=1.2), numeric("Effect"), numeric("t"), numeric("p"),
+         numeric("FDR")),
+        tuple(
+            Row((g["gene"], number(g["effect"], 2, signed=True), number(g["t"], 1, signed=True),
+                 _p(g["p"]), _p(g["fdr"])))
+            for g in found["leading_genes"]
+        ),
+    )  # fmt: skip
+
+
+def _p(value: float | None) -> str:
+    """A p value: three decimals, or its order of magnitude."""
+    if value is None:
+        return "–"
+    return number(value, 3) if value >= 0.001 else f"{value:.0e}".replace("e-0", "e-")
+
+
+def _volcano(found: Found) -> Figure:
+    anchor = "biology-volcano"
+    effect = np.array(found["volcano"]["effect"], dtype=float)
+    strength = -np.log10(np.maximum(np.array(found["volcano"]["p"], dtype=float), 1e-300))
+    fdr = np.array(found["volcano"]["fdr"], dtype=float)
+    alt = (
+        "Each gene’s effect against the strength of its relation to the risk; genes at a false "
+        "discovery rate below 5 % are coloured by direction."
+    )
+    with canvas(PAGE_PT, 220) as figure:
+        axes = place(figure, 46, 10, PAGE_PT - 180, 170)
+        for keep, colour, label in (
+            (fdr >= _SIGNIFICANT, RULE, "FDR 5 % or above"),
+            ((fdr < _SIGNIFICANT) & (effect > 0), _HIGHER, "Higher with the risk"),
+            ((fdr < _SIGNIFICANT) & (effect < 0), _LOWER, "Lower with the risk"),
+        ):
+            if keep.any():
+                axes.plot(effect[keep], strength[keep], ".", color=colour, markersize=4,
+                          label=f"{label} ({count(int(keep.sum()))})", linestyle="none",
+                          rasterized=False)  # fmt: skip
+        axes.axvline(0, color=SOFT, linewidth=0.6)
+        axes.set_xlabel("Change of log₂ expression per unit of the risk’s log-odds")
+        axes.set_ylabel("−log₁₀ p")
+        axes.set_ylim(bottom=0)
+        axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8)
+        svg = to_svg(figure, anchor, "Genes and the risk", alt)
+    data = csv_text(
+        ["effect", "p", "fdr"],
+        zip(found["volcano"]["effect"], found["volcano"]["p"], found["volcano"]["fdr"],
+            strict=True),
+    )  # fmt: skip
+    return Figure(anchor, svg, PAGE_PT, alt, "Genes and the risk; all of them are in genes.csv.",
+                  data)  # fmt: skip
+
+
+# ------------------------------------------------------------------ sets
+
+
+def _sets(found: Found) -> Iterator[Block]:
+    yield Heading(2, "Sets of genes", "biology-sets")
+    sets = found["sets"]
+    yield Paragraph(
+        f"{plural(len(sets), 'set')} of the study’s GMT file, ranked by preranked GSEA. p and FDR "
+        f"deal the risk out over patients ({count(found['permutations'])} times), which keeps "
+        "genes of a set together as they are. The p value of gseapy beside it deals genes out, "
+        "as is usual, and calls sets significant that merely hang together. Single-sample "
+        "scores (ssGSEA) are regressed on the risk like a gene."
+    )
+    yield DataTable(
+        "biology-sets-table",
+        f"Sets with the smallest p value ({min(len(sets), _SHOWN_SETS)} of {count(len(sets))}; all "
+        "are in gene_sets.csv).",
+        (Column("Set", weight=2.2), numeric("Genes"), numeric("NES"), numeric("p"),
+         numeric("FDR"), numeric("gseapy p"), numeric("ssGSEA t"), numeric("ssGSEA FDR")),
+        tuple(
+            Row((s["set"].replace("_", " "), count(s["size"]), number(s["nes"], 2, signed=True),
+                 _p(s["p"]), _p(s["fdr"]), _p(s["gseapy_p"]),
+                 number(s["single_sample_t"], 1, signed=True), _p(s["single_sample_fdr"])))
+            for s in sets[:_SHOWN_SETS]
+        ),
+    )  # fmt: skip
+    if found["drawn"]:
+        yield _running(found["drawn"], found["genes"])
+
+
+def _running(drawn: Sequence[Found], genes: int) -> Figure:
+    anchor = "biology-running"
+    width, height = (PAGE_PT - 110) / 2, 84.0
+    lines = (len(drawn) + 1) // 2
+    alt = (
+        "Running enrichment score of the sets with the smallest p values over genes ranked from "
+        "those highest with the risk to those lowest; ticks mark the sets’ genes."
+    )
+    with canvas(PAGE_PT, lines * (height + 62) + 6) as figure:
+        for k, one in enumerate(drawn):
+            left, top = 46 + (k % 2) * (width + 58), 20 + (k // 2) * (height + 62)
+            axes = place(figure, left, top, width, height)
+            running = np.array(one["running"], dtype=float)
+            rising = running[np.abs(running).argmax()] > 0
+            colour = _HIGHER if rising else _LOWER
+            axes.plot(np.arange(1, genes + 1), running, color=colour, linewidth=1.1)
+            axes.axhline(0, color=SOFT, linewidth=0.6)
+            low, high = axes.get_ylim()
+            axes.set_ylim(low - 0.18 * (high - low), high)
+            base = low - 0.16 * (high - low)
+            axes.vlines([r + 1 for r in one["ranks"]], base, base + 0.1 * (high - low), color=INK,
+                        linewidth=0.6)  # fmt: skip
+            axes.set_title(one["set"].replace("_", " "))
+            axes.set_xlim(1, genes)
+            if k % 2 == 0:
+                axes.set_ylabel("Running score")
+            if k >= len(drawn) - 2:
+                axes.set_xlabel("Rank of the gene")
+        svg = to_svg(figure, anchor, "Running enrichment scores", alt)
+    rows = ([d["set"], " ".join(str(r + 1) for r in d["ranks"])] for d in drawn)
+    data = csv_text(["set", "ranks of its genes"], rows)
+    return Figure(anchor, svg, PAGE_PT, alt, "Running enrichment scores of the sets with the "
+                  "smallest p values.", data)  # fmt: skip
+
+
+# ------------------------------------------------------------------ the check on nothing
+
+
+def _null(found: Found) -> Iterator[Block]:
+    null = found["null"]
+    yield Heading(2, "What the procedure finds in nothing", "biology-null")
+    yield Paragraph(
+        f"{count(null['replicates'])} times the risk was dealt out at random over patients and "
+        f"taken for the real one. {percent(null['below_5_percent'], 1)} of the p values were "
+        "below 5 %, and a set reached a false discovery rate below 5 % in "
+        f"{percent(null['any_discovery'])} of these; both should be near 5 %, for nothing was "
+        "there to find."
+    )
+    anchor = "biology-null-figure"
+    counts = np.array(null["counts"], dtype=float)
+    alt = "Histogram of p values when the risk means nothing; flat if the procedure is sound."
+    with canvas(PAGE_PT, 150) as figure:
+        axes = place(figure, 46, 10, 260, 100)
+        edges = np.linspace(0, 1, len(counts) + 1)
+        axes.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color="#9db3cc",
+                 edgecolor="white", linewidth=0.6)  # fmt: skip
+        axes.axhline(counts.mean(), color=INK, linewidth=0.8, dashes=(4, 2))
+        axes.set_xlim(0, 1)
+        axes.set_xlabel("p of a set, risk dealt out at random")
+        axes.set_ylabel("Sets × replicates")
+        svg = to_svg(figure, anchor, "p values of nothing", alt)
+    bars = ([float(e), int(c)] for e, c in zip(edges[:-1], counts, strict=True))
+    data = csv_text(["from", "count"], bars)
+    yield Figure(anchor, svg, PAGE_PT, alt, "p values when the risk is dealt out at random; the "
+                 "line is what chance gives.", data)  # fmt: skip
