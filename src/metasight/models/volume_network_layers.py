@@ -17,6 +17,9 @@ from metasight.models.volume_network_settings import VolumeNetworkSettings
 
 _HIDDEN = 32
 _SHELL = 2  # voxels of the first stage: 6 mm at crops of 1.5 mm
+_LEAST_VARIANCE = 1e-4
+_LEAST_SPREAD = 1e-2
+_FARTHEST = 6.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +48,11 @@ def compute_here() -> Compute:
 class SmallTrunk(nn.Module):
     """Three stages of convolutions, each at half the resolution of the one before.
 
-    Features of every stage are pooled over the lesion (mean), over a shell round it (mean) and
-    over both (maximum): a lesion of 10 mm is one voxel of the last stage, and is not lost there.
-    Nothing depends on other crops of a batch. CT numbers are absolute, so the first stage is not
-    normalised.
+    The channels themselves and features of every stage are pooled over the lesion (mean and
+    log standard deviation: unevenness is a sign of its own) and over a shell round it (mean), beside
+    the logarithm of the lesion's volume: a lesion of 10 mm is one voxel of the last stage, and is
+    not lost there. CT numbers are absolute and nothing is normalised by its surroundings, nor by
+    other crops of a batch.
     """
 
     def __init__(self, width: int) -> None:
@@ -59,21 +63,20 @@ class SmallTrunk(nn.Module):
             nn.Sequential(_block(wide[0], wide[1], stride=2), _block(wide[1], wide[1])),
             nn.Sequential(_block(wide[1], wide[2], stride=2), _block(wide[2], wide[2])),
         ])  # fmt: skip
-        self.features = 3 * sum(wide)
+        self.features = 3 * (sum(wide) + CHANNELS) + 1
 
     def forward(self, crops: Tensor) -> Tensor:
         """Pooled features ``(n, features)`` of channels ``(n, 5, z, y, x)``."""
         mask = crops[:, MASK_CHANNEL : MASK_CHANNEL + 1]
         inside = functional.avg_pool3d(mask, 2)
         shell = _grown(inside) - inside
-        pooled: list[Tensor] = []
+        wide_shell = functional.interpolate(shell, crops.shape[2:], mode="nearest") * (1 - mask)
+        pooled = [mask.sum(dim=(2, 3, 4)).log(), *_pooled(crops, mask, wide_shell)]
         for number, stage in enumerate(self.stages):
             crops = stage(crops)
             if number:
                 inside, shell = functional.avg_pool3d(inside, 2), functional.avg_pool3d(shell, 2)
-            both = (inside + shell > 0.05).to(crops.dtype)
-            pooled += [_mean(crops, inside), _mean(crops, shell),
-                       (crops * both).amax(dim=(2, 3, 4))]  # fmt: skip
+            pooled += _pooled(crops, inside, shell)
         return torch.cat(pooled, dim=1)
 
 
@@ -93,32 +96,57 @@ def _grown(inside: Tensor) -> Tensor:
     return inside
 
 
-def _mean(features: Tensor, weight: Tensor) -> Tensor:
-    total = weight.sum(dim=(2, 3, 4)).clamp(min=1e-3)
-    return (features * weight).sum(dim=(2, 3, 4)) / total
+def _pooled(features: Tensor, inside: Tensor, shell: Tensor) -> list[Tensor]:
+    """Mean and log standard deviation within the lesion, mean in the shell, ``(n, c)`` each."""
+    weight = torch.cat([inside, shell], dim=1).flatten(2).transpose(1, 2)
+    weight = weight / weight.sum(dim=1, keepdim=True).clamp(min=1e-3)
+    values = features.flatten(2)
+    mean = values @ weight
+    square = (values * values @ weight[..., :1])[..., 0]
+    variance = (square - mean[..., 0] ** 2).clamp(min=0) + _LEAST_VARIANCE
+    return [mean[..., 0], 0.5 * variance.log(), mean[..., 1]]
 
 
 class Heads(nn.Module):
     """Nodal stage, attenuation and diameter from pooled features.
 
+    The score is linear in the features plus a hidden layer of them, which the other two share.
+
     Nodal stage by cumulative links: P(stage > k) = expit(score − θ_k), θ ascending. The score
-    begins at 0 for everybody: what is not learnt says nothing.
+    begins at 0 for everybody: what is not learnt says nothing. Pooled features are standardised
+    by what they were over the training patients before training, and cut off at six standard
+    deviations.
     """
 
     def __init__(self, features: int, dropout: float) -> None:
         super().__init__()
         self.hidden = nn.Sequential(
-            nn.LayerNorm(features), nn.Dropout(dropout), nn.Linear(features, _HIDDEN), nn.GELU(),
-        )  # fmt: skip
+            nn.Dropout(dropout), nn.Linear(features, _HIDDEN), nn.GELU(), nn.Dropout(dropout)
+        )
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("spread", torch.ones(features))
         self.score = nn.Linear(_HIDDEN, 1, bias=False)
+        self.direct = nn.Sequential(nn.Dropout(dropout), nn.Linear(features, 1, bias=False))
         self.first = nn.Parameter(torch.zeros(1))
         self.step = nn.Parameter(torch.zeros(1))
         self.attenuation = nn.Linear(_HIDDEN, len(ATTENUATIONS))
         self.diameter = nn.Linear(_HIDDEN, 1)
-        nn.init.zeros_(self.score.weight)
+        for layer in (self.score, self.direct[1]):
+            nn.init.zeros_(layer.weight)
 
-    def begin_at(self, stage: NDArray[np.int64]) -> None:
-        """Set thresholds to how often each stage is, half a patient added."""
+    mean: Tensor
+    spread: Tensor
+
+    def begin_at(self, stage: NDArray[np.int64], pooled: Tensor) -> None:
+        """Learn from training patients how often each stage is, half a patient added, and scales.
+
+        Parameters
+        ----------
+        stage, pooled
+            Shapes (n,) and (n, features).
+        """
+        self.mean.copy_(pooled.mean(dim=0))
+        self.spread.copy_(pooled.std(dim=0, correction=0).clamp(min=_LEAST_SPREAD))
         counts = np.bincount(stage, minlength=3) + 0.5
         below = np.cumsum(counts)[:-1] / counts.sum()
         cuts = np.log(below / (1 - below))
@@ -128,9 +156,11 @@ class Heads(nn.Module):
 
     def forward(self, pooled: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log odds of stage above 0 and 1 ``(n, 2)``, attenuation ``(n, 3)``, diameter ``(n,)``."""
-        hidden = self.hidden(pooled)
+        known = ((pooled - self.mean) / self.spread).clamp(-_FARTHEST, _FARTHEST)
+        hidden = self.hidden(known)
         cuts = torch.cat([self.first, self.first + self.step.exp()])
-        return (self.score(hidden) - cuts, self.attenuation(hidden), self.diameter(hidden)[:, 0])
+        score = self.score(hidden) + self.direct(known)
+        return (score - cuts, self.attenuation(hidden), self.diameter(hidden)[:, 0])
 
 
 class VolumeNetwork(nn.Module):

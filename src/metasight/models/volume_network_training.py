@@ -180,8 +180,10 @@ def _start(
     network = VolumeNetwork(settings, features)
     if material.start is not None:
         network.trunk.load_state_dict(material.start)
-    network.heads.begin_at(material.targets.stage[train])
     network.to(where.device)
+    with torch.no_grad():
+        pooled = [network.trunk(material.plain(int(r))[None].to(where.device)) for r in train]
+        network.heads.begin_at(material.targets.stage[train], torch.cat(pooled))
     decayed = [p for p in network.parameters() if p.ndim > 1]
     free = [p for p in network.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
