@@ -8,18 +8,22 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
 from metasight.segmentation.lesion_field import Field, Index
+from metasight.volumes.box import box_of
 
 Booleans = npt.NDArray[np.bool_]
 Floats32 = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
 
 GROUND_GLASS_HU = -600.0
 SOFT_HU = 40.0  # brighter is calcium or contrast: the border is not half-way to that
 
 _RIM_MM = 1.5
 _SHARE = 0.20
+_EDGE_MM = (1.0, 1.8)  # off the half-way line: most of a blurred edge lies within
 _THICK_MM = 1.2
 _FEWEST_OF_HULL = 30
 _MOST_BODIES = 40
+_AT_SEED_MM = 3.0
 _BODY_REACH = 2.5  # depths about a body's centre that are looked at
 _DRAWN_OUT = 2.0  # longest over shortest axis; a tube within that reach has about 3
 
@@ -29,7 +33,8 @@ def with_ground_glass(
 ) -> Booleans | None:
     """The lesion with ground glass round its solid part; None where there is none to speak of.
 
-    A blurred border is brighter than lung too, but no thicker than the point spread.
+    A blurred border is brighter than lung too, but no thicker than the point spread, and as much
+    brighter outside the half-way line as it is darker inside.
     """
     limit = (GROUND_GLASS_HU + lung_hu) / 2
     dense = faint_of(field, lung_hu, limit, of_lesion=solid)
@@ -38,14 +43,30 @@ def with_ground_glass(
     shell = wide & (away > _RIM_MM) & (field.hu > limit)
     thick = field.depth(shell) > _THICK_MM
     part = thick.sum() >= _SHARE / 2 * solid.sum() and shell.sum() >= _SHARE * solid.sum()
-    near = (away > _RIM_MM) & (away <= _RIM_MM + field.spacing_mm) & field.allowed
-    # three quarters of what is near: spicules may be half of it
-    around = near.any() and float(np.quantile(field.hu[near], 0.25)) > limit
-    if not (part or around) or not shell.any():
+    if not (part or _goes_on(field, solid, away, lung_hu)) or not shell.any():
         return None
     if float(np.median(field.hu[shell])) > -250:
         return None  # more of the same: vessel, or chest wall
     return wide | solid
+
+
+def _goes_on(field: Field, solid: Booleans, away: Floats32, lung_hu: float) -> bool:
+    """Whether a solid body's border falls off more slowly outside than any blur makes it.
+
+    Whatever the point spread, the blur of an edge is the same on both sides of its middle; that
+    of a convex body is less outside. What is brighter there is ground glass. Three quarters of
+    what is near must be: spicules and vessels may be half of it.
+    """
+    depth = field.depth(solid)
+    first, last = _EDGE_MM
+    inner = (depth > first) & (depth <= last)
+    outer = (away > first) & (away <= last) & field.allowed
+    plateau = depth > max(last, 0.6 * float(depth.max()))
+    if not inner.any() or not outer.any() or not plateau.any():
+        return False
+    darker = float(np.median(field.hu[plateau])) - float(np.median(field.hu[inner]))
+    brighter = float(np.quantile(field.hu[outer], 0.25)) - lung_hu
+    return brighter - darker > (GROUND_GLASS_HU - lung_hu) / 8
 
 
 def faint_of(
@@ -73,14 +94,21 @@ def own_solid(field: Field, lung_hu: float, limit: float, seed: Index) -> Boolea
 
     Looked for in the lesion with all its vessels. A body is what is left of the brightness about
     its deepest point once bridges of half its thickness are cut, within 2.5 times its depth: a
-    tube is three times as long there as thick, a body at most twice.
+    tube is three times as long there as thick, a body at most twice. Its middle lies within the
+    ground glass or at the seed: vessels that branch beside a lesion are bodies too, but outside its
+    convex hull.
     """
     rough, _ = field.freed((field.faint > limit) | (field.hu > limit), seed, faint=True)
+    hull = _hull(field.freed(faint_of(field, lung_hu, limit), seed, faint=True)[0])
     bright = field.hu > (SOFT_HU + lung_hu) / 2
     depth = field.depth(bright)
     peaks = rough & bright & (depth >= ndimage.maximum_filter(depth, 3))
     at = np.argwhere(peaks)
-    at = at[np.argsort(-depth[peaks], kind="stable")][:_MOST_BODIES]
+    at = at[np.argsort(-depth[peaks], kind="stable")]
+    own_place = np.linalg.norm(at - seed, axis=1) * field.spacing_mm <= _AT_SEED_MM
+    if hull is not None:
+        own_place |= _within(hull, at)
+    at = at[own_place][:_MOST_BODIES]
     own = np.zeros_like(bright)
     for centre in at.tolist():
         if not own[tuple(centre)]:
@@ -114,18 +142,32 @@ def _body(field: Field, bright: Booleans, depth: Floats32, centre: Index) -> Boo
 
 def with_enclosed(field: Field, found: Booleans, limit: float) -> Booleans:
     """Ground glass with the solid parts and vessels that lie within its convex hull."""
-    rim = np.argwhere(found & ~ndimage.binary_erosion(found))
-    if len(rim) < _FEWEST_OF_HULL:
+    hull = _hull(found)
+    if hull is None:
         return found
-    try:
-        planes = ConvexHull(rim).equations
-    except QhullError:  # flat
-        return found
-    box = np.zeros_like(found)
-    low, high = rim.min(axis=0), rim.max(axis=0) + 1
-    box[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))] = True
-    points = np.argwhere(box & ~found & (field.faint > limit))
-    inside = (points @ planes[:, :3].T + planes[:, 3] <= 0.5).all(axis=1)
+    points = np.argwhere(~found & (field.faint > limit) & _boxed(found))
     out = found.copy()
-    out[tuple(points[inside].T)] = True
+    out[tuple(points[_within(hull, points)].T)] = True
     return out
+
+
+def _boxed(region: Booleans) -> Booleans:
+    box = np.zeros_like(region)
+    box[box_of(region)] = True
+    return box
+
+
+def _hull(region: Booleans) -> Floats | None:
+    """Planes of the convex hull; None for what is flat or but a few voxels."""
+    rim = np.argwhere(region & ~ndimage.binary_erosion(region))
+    if len(rim) < _FEWEST_OF_HULL:
+        return None
+    try:
+        return np.asarray(ConvexHull(rim).equations)
+    except QhullError:  # flat
+        return None
+
+
+def _within(hull: Floats, points: npt.NDArray[np.int64]) -> Booleans:
+    """Which points lie in a hull, or half a voxel off it."""
+    return np.asarray((points @ hull[:, :3].T + hull[:, 3] <= 0.5).all(axis=1))
