@@ -1,6 +1,6 @@
 """Measured lesions beside the truth of phantoms: every size, attenuation, margin and kernel.
 
-    python bench/lesions.py [--phantoms 240] [--full 12]
+    python bench/lesions.py [--phantoms 240] [--first 0] [--full 12]
 
 Crops of simulated thoraces with the drawn shape's own diameters as truth (simulated, docs/
 simulation-lung.md). Measured twice: with the true mask given, and from one click in the middle
@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import numpy as np
+from scipy.stats import binomtest
 
 from metasight.errors import VolumeError
 from metasight.lesions.place import DEFINITIONS, place_of
@@ -101,6 +102,15 @@ def _measured(volume: Volume, mask: Mask) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def counted(right: np.ndarray) -> str:
+    """How many of how many, with the exact 95 % interval of the share."""
+    of = len(right)
+    if not of:
+        return "0 of 0"
+    ends = binomtest(int(right.sum()), of).proportion_ci()
+    return f"{int(right.sum())} of {of} ({ends.low:.1%} to {ends.high:.1%})"
+
+
 def report(rows: list[dict[str, Any]], how: str) -> None:
     """Errors of one way of measuring."""
     there = [r for r in rows if r[how] is not None]
@@ -114,13 +124,13 @@ def report(rows: list[dict[str, Any]], how: str) -> None:
         print(
             f"  {kind:12s} n {len(own):3d}  size: median {np.median(size):+.2f} mm, p90 |error| "
             f"{np.quantile(np.abs(size), 0.9):.2f} mm, within a voxel "
-            f"{(np.abs(size) <= voxel).mean():.1%}; CTR: mean |error| {np.abs(ctr).mean():.3f}, "
-            f"bias {ctr.mean():+.3f}, p90 {np.quantile(np.abs(ctr), 0.9):.3f}; by volume "
-            f"{np.abs(by_volume).mean():.3f}"
+            f"{counted(np.abs(size) <= voxel)}; CTR: mean |error| {np.abs(ctr).mean():.3f}, "
+            f"bias {ctr.mean():+.3f}, p90 {np.quantile(np.abs(ctr), 0.9):.3f}, within 0.03 "
+            f"{counted(np.abs(ctr) <= 0.03)}; by volume {np.abs(by_volume).mean():.3f}"
         )
     pure = [r for r in there if r["kind"] == "ground-glass" or r["truth"]["solid"] > 4]
     right = [(r[how]["pure"] == "yes") == (r["kind"] == "ground-glass") for r in pure]
-    print(f"  pure ground glass right: {np.mean(right):.1%} of {len(right)} "
+    print(f"  pure ground glass right: {counted(np.array(right))} "
           "(no solid part, or one above 4 mm)")  # fmt: skip
 
 
@@ -178,8 +188,8 @@ def report_places(rows: list[dict[str, Any]]) -> None:
     """Centrality by every definition away from its limit, lobes, gaps, seconds."""
     for definition in DEFINITIONS:
         own = [r["answers"][definition] for r in rows if definition in r["answers"]]
-        print(f"  {definition:28s} right {sum(own)} of {len(own)}")
-    print(f"  lobe right {sum(r['lobe'] for r in rows)} of {len(rows)}, "
+        print(f"  {definition:28s} right {counted(np.array(own))}")
+    print(f"  lobe right {counted(np.array([r['lobe'] for r in rows]))}, "
           f"unsure {sum(r['unsure'] for r in rows)}")  # fmt: skip
     for name in ("pleura", "fissure", "bronchi"):
         error = np.array([r[name] for r in rows])
@@ -194,16 +204,19 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--phantoms", type=int, default=240)
+    parser.add_argument("--first", type=int, default=0, help="number of the first phantom")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--full", type=int, default=0)
     asked = parser.parse_args()
     if asked.full:
         with ProcessPoolExecutor(asked.jobs) as pool:
-            report_places([r for r in pool.map(place, range(asked.full)) if r is not None])
+            whole = pool.map(place, range(asked.first, asked.first + asked.full))
+            report_places([r for r in whole if r is not None])
         return
+    numbers = range(asked.first, asked.first + asked.phantoms)
     start = time.perf_counter()
     with ProcessPoolExecutor(asked.jobs) as pool:
-        rows = list(pool.map(judge, range(asked.phantoms), chunksize=4))
+        rows = list(pool.map(judge, numbers, chunksize=4))
     undrawn = sum("undrawn" in r for r in rows)
     rows = [r for r in rows if "undrawn" not in r]
     print(f"{len(rows)} phantoms ({undrawn} fit nowhere), {time.perf_counter() - start:.0f} s")

@@ -166,7 +166,7 @@ def _segment(field: Field, at: Floats, box: Floats | None) -> tuple[Booleans, fl
         found = found if wider is None else wider
     if halo:
         threshold = (GROUND_GLASS_HU + lung_hu) / 2
-    found = _bordered(field, found, threshold)
+    found = _bordered(field, found, threshold, faint=faint or halo)
     if found.sum() * field.spacing_mm**3 < _SMALLEST_MM3:
         raise VolumeError("nothing denser than lung is at the point", where="lesion",
                           remedy="Click within the lesion")  # fmt: skip
@@ -215,8 +215,15 @@ def _core(field: Field, seed: Index, lung_hu: float) -> tuple[Index, float]:
     return seed, core
 
 
-def _bordered(field: Field, found: Booleans, threshold: float) -> Booleans:
-    """The border placed on the scan as it is: smoothing draws convex borders inwards."""
+def _bordered(field: Field, found: Booleans, threshold: float, *, faint: bool) -> Booleans:
+    """The border placed on the scan as it is: smoothing draws convex borders inwards.
+
+    What was dense after smoothing and is not in ``found`` was cut off, and stays off.
+    """
     rim = ndimage.binary_dilation(found) & ~ndimage.binary_erosion(found)
+    cut = (field.hu > threshold) & ~found
+    if faint:
+        cut &= field.faint > threshold
+    rim &= ~cut
     share = ndimage.uniform_filter((field.sharp > threshold).astype(np.float32), 3)
     return np.asarray((found & ~rim) | (rim & (field.sharp > threshold) & (share > 1 / 3)))
