@@ -16,6 +16,7 @@ from metasight.engine.run import Pending, pending
 from metasight.engine.store import Step, StepFunction, Store
 from metasight.errors import StudyError
 from metasight.features.bags import MODALITY
+from metasight.features.columns import CENTRE as CENTRE_FEATURE
 from metasight.features.crops import MODALITY as CROP_MODALITY
 from metasight.models.settings import ModelSettings
 from metasight.provenance import hash_code, hash_file, hash_json, versions
@@ -155,7 +156,10 @@ def plan_validation(
     store.make(cohort)
     population = study.protocol.headline_population
     horizons = locked.horizons_days
-    cut = data_step(study, cohort, locked.endpoint, population, external_horizons=horizons)
+    cut = data_step(
+        study, cohort, locked.endpoint, population, external_horizons=horizons,
+        with_centre=any(f.name == CENTRE_FEATURE for f in locked.features),
+    )  # fmt: skip
     identity = hash_file(bundle_folder / "hashes.json")
     endpoint = next(e for e in study.protocol.endpoint if e.name == locked.endpoint)
     argument = external.ExternalArgument(
@@ -287,6 +291,7 @@ def data_step(
     population: str,
     *,
     external_horizons: tuple[int, ...] | None = None,
+    with_centre: bool = False,
 ) -> Step:
     """Outcome, features, horizons and splits of one endpoint in one population.
 
@@ -313,6 +318,7 @@ def data_step(
         leads=headline or external_horizons is not None,
         lenient=external_horizons is not None,
         set_aside=(study.settings.biology.expression,) if study.settings.biology else (),
+        with_centre=with_centre or any(m.harmonise for m in study.settings.model),
     )
     return Step(
         name=f"data {endpoint} {population}",

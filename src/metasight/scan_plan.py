@@ -18,6 +18,7 @@ READ_BY_COHORT = (scans.SCANS, scans.CROPS)
 """How the names begin of steps whose results the cohort reads."""
 
 _SCANS = ("volumes", "segmentation", "lesions", "features/radiomics", "steps/scans.py",
+          "steps/texture.py",
           "cohort/scan_table.py", "errors.py")  # fmt: skip
 _CROPS = ("features/crops.py", "features/cropping.py")
 

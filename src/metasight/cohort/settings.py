@@ -172,6 +172,27 @@ class CropSettings(_Part):
     edge_voxels: int = Field(default=48, ge=16, le=128, multiple_of=8)
 
 
+class JitterSettings(_Part):
+    """How far another reader's boundary may lie; see `metasight.features.radiomics.stability`.
+
+    Attributes
+    ----------
+    sd_mm
+        Standard deviation of the boundary's displacement.
+    correlation_mm
+        Over which it is smooth.
+    replicates
+        Boundaries drawn for each lesion.
+    seed
+        Of the drawing.
+    """
+
+    sd_mm: float = Field(default=1.0, gt=0, le=10)
+    correlation_mm: float = Field(default=5.0, gt=0, le=50)
+    replicates: int = Field(default=3, ge=1, le=50)
+    seed: int = Field(default=1, ge=0)
+
+
 class ScanSettings(TableSettings):
     """A table with one row a scan or mask, and how scans are read.
 
@@ -194,6 +215,11 @@ class ScanSettings(TableSettings):
         Which standardised uptake value.
     radiomics
         Whether texture is measured too, as the protocol says.
+    shell_edges_mm
+        Rising distances from the lesion's surface; texture is measured in each shell as well.
+    jitter
+        Texture is measured on other readers' boundaries too, which gives each feature its error;
+        not without. ``jitter = {}`` takes the defaults.
     crops
         The cube round each lesion that a 3-D network sees (modality ``scan_network``); none
         without. ``crops = {}`` takes the defaults.
@@ -208,7 +234,18 @@ class ScanSettings(TableSettings):
     allow_identical_copies: bool = False
     suv: Literal["SUVbw", "SUVlbm", "SUVlbmJanma", "SUVbsa"] = "SUVbw"
     radiomics: bool = False
+    shell_edges_mm: tuple[float, ...] = ()
+    jitter: JitterSettings | None = None
     crops: CropSettings | None = None
+
+    @model_validator(mode="after")
+    def _texture(self) -> ScanSettings:
+        if (self.shell_edges_mm or self.jitter is not None) and not self.radiomics:
+            raise ValueError("shell_edges_mm and jitter need radiomics = true")
+        edges = self.shell_edges_mm
+        if edges and (len(edges) < 2 or edges[0] < 0 or list(edges) != sorted(set(edges))):
+            raise ValueError("shell_edges_mm are two or more rising distances from 0")
+        return self
 
 
 class ColumnMapping(_Part):

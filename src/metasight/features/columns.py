@@ -12,6 +12,12 @@ from numpy.typing import NDArray
 
 from metasight.errors import FitError
 
+CENTRE = "centre"
+"""Feature, and its modality, that tells a patient's hospital; only harmonising reads it."""
+
+ERROR = "_error"
+"""Ends the name of the column with a feature's standard error of measurement."""
+
 COPY_MARK = "·"
 """Stands between a pseudonym and the number of its copy in a bootstrap resample."""
 

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from metasight.cohort.outcome import NodalOutcome, Outcome, SurvivalOutcome
 from metasight.errors import FitError
 from metasight.features.clinical import Design, FittedDesign, independent
-from metasight.features.columns import FeatureTable, Kind
+from metasight.features.columns import CENTRE, FeatureTable, Kind
+from metasight.features.harmonise import FEWEST_OF_A_CENTRE, Harmonisation
+from metasight.features.harmonise import fit as fit_harmonisation
 from metasight.features.missing import FittedImputer, Imputer
 from metasight.models.base import State
 from metasight.models.selection import strongest
@@ -59,6 +61,12 @@ class Preparation:
     full_rank
         Whether columns that are linear combinations of earlier ones are dropped (and noted), as
         R's ``coxph`` and ``glm`` do; needed without a penalty.
+    harmonise
+        Modalities whose differences between centres are taken out first (ComBat,
+        :mod:`metasight.features.harmonise`), learnt from training patients.
+    least_reliability
+        Features that come with their error of measurement are read only where at least this
+        share of their variance in training is not error; ``None`` reads all.
     """
 
     modalities: Sequence[str]
@@ -67,6 +75,8 @@ class Preparation:
     design: Design = field(default_factory=Design)
     top_k: int | None = None
     full_rank: bool = False
+    harmonise: Sequence[str] = ()
+    least_reliability: float | None = None
 
     def select(self, table: FeatureTable) -> FeatureTable:
         """Pick the model's own features, by name in alphabetical order.
@@ -117,14 +127,21 @@ class Preparation:
         ``outcome`` sets the number of spline knots and is what the screen looks at; every
         patient of a nodal outcome was examined.
         """
+        harmony, notes = CentreEffects.of(self.select(table), table, self.harmonise)
+        table = harmony.apply(table)
         shrinkage = Shrinkage.of(self.select(table), table)
         own = self.select(shrinkage.apply(table))
+        unreliable = shrinkage.below(self.least_reliability)
+        if unreliable:
+            own = _without(own, unreliable)
+            notes.append(f"{len(unreliable)} features left out: less than "
+                         f"{self.least_reliability:g} of their variance is not error")  # fmt: skip
         imputer = self.imputer.fit(own)
         complete = imputer.transform(own)
         design = self.design.fit(complete, effective_n=effective_size(outcome))
         matrix = design.transform(complete)
         chosen = np.arange(matrix.shape[1])
-        notes = [*imputer.state["notes"], *design.state["notes"]]
+        notes += [*imputer.state["notes"], *design.state["notes"]]
         if self.top_k is not None and self.top_k < len(chosen):
             chosen = strongest(matrix, outcome, self.top_k)
             notes.append(f"{self.top_k} of {matrix.shape[1]} columns kept by the screen")
@@ -133,7 +150,88 @@ class Preparation:
             lost = [design.columns[j] for j in chosen if j not in free]
             notes += [f"{name}: determined by other columns, dropped" for name in lost]
             chosen = free
-        return FittedPreparation(imputer, design, chosen, tuple(notes), shrinkage)
+        return FittedPreparation(imputer, design, chosen, tuple(notes), shrinkage, harmony)
+
+
+def _without(table: FeatureTable, names: Sequence[str]) -> FeatureTable:
+    """The table without some features.
+
+    Raises
+    ------
+    FitError
+        None is left.
+    """
+    kept = tuple(f for f in table.features if f.name not in set(names))
+    if not kept:
+        raise FitError("no feature is reliable enough", where="model features",
+                       remedy="Lower least_reliability, or leave the modality out")  # fmt: skip
+    return FeatureTable(table.values[[f.name for f in kept]], kept)
+
+
+@dataclass(frozen=True)
+class CentreEffects:
+    """Differences between centres that are taken out of features.
+
+    Attributes
+    ----------
+    learnt
+        From training patients; None where there is nothing to take out.
+    """
+
+    learnt: Harmonisation | None = None
+
+    @classmethod
+    def of(
+        cls, own: FeatureTable, table: FeatureTable, modalities: Sequence[str]
+    ) -> tuple[CentreEffects, list[str]]:
+        """Learn from the rows of ``table`` for continuous features of ``own``; and what to note.
+
+        Raises
+        ------
+        FitError
+            The table does not tell the centre.
+        """
+        names = [
+            f.name for f in own.features
+            if f.modality in modalities and f.kind is Kind.CONTINUOUS
+        ]  # fmt: skip
+        if not names:
+            return cls(), []
+        if CENTRE not in table.values:
+            raise FitError("the features do not tell the centre, which harmonising needs",
+                           where="model features", remedy="Map centre in [columns]")  # fmt: skip
+        centre = [str(c) for c in table.values[CENTRE]]
+        enough = [c for c in set(centre) if centre.count(c) >= FEWEST_OF_A_CENTRE]
+        if len(enough) < 2:
+            return cls(), ["one centre in training: nothing was harmonised"]
+        learnt = fit_harmonisation(table.values[names].astype(float), centre)
+        notes = [f"{f}: {why}, not harmonised" for f, why in sorted(learnt.untouched.items())]
+        return cls(learnt), notes
+
+    @property
+    def state(self) -> State:
+        """Plain JSON."""
+        return {} if self.learnt is None else self.learnt.state
+
+    @classmethod
+    def from_state(cls, state: State) -> CentreEffects:
+        """Inverse of :attr:`state`."""
+        return cls(Harmonisation.from_state(state) if state else None)
+
+    def apply(self, table: FeatureTable) -> FeatureTable:
+        """The table without the centres' effects; patients of an unseen centre pass unchanged."""
+        if self.learnt is None:
+            return table
+        names = list(self.learnt.features)
+        centre = [str(c) for c in table.values[CENTRE]]
+        found = self.learnt.apply(table.values[names].astype(float), centre, unseen="pass")
+        values = table.values.copy()
+        values[names] = found.values
+        scale = self.learnt.error_scale(centre)
+        for feature in table.features:
+            if feature.error_of in names:
+                values[feature.name] *= scale[:, names.index(feature.error_of)]
+        return FeatureTable(values, table.features)
 
 
 _LEAST_SIGNAL = 0.05
@@ -152,15 +250,19 @@ class Shrinkage:
     ----------
     learnt
         Feature → (column of its error, m, τ²).
+    reliability
+        Feature → share of its variance in training that is not error; of a fit, not kept.
     """
 
     learnt: dict[str, tuple[str, float, float]] = field(default_factory=dict)
+    reliability: dict[str, float] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, own: FeatureTable, table: FeatureTable) -> Shrinkage:
         """Learn from the rows of ``table`` for the features of ``own``."""
         names = {f.name for f in own.features}
         learnt: dict[str, tuple[str, float, float]] = {}
+        reliability: dict[str, float] = {}
         for feature in table.features:
             if feature.error_of not in names:
                 continue
@@ -173,7 +275,14 @@ class Shrinkage:
             signal = max(variance - float((error[known] ** 2).mean()), _LEAST_SIGNAL * variance)
             if signal > 0:
                 learnt[feature.error_of] = (feature.name, float(value[known].mean()), signal)
-        return cls(learnt)
+                reliability[feature.error_of] = float(signal / variance)
+        return cls(learnt, reliability)
+
+    def below(self, least: float | None) -> list[str]:
+        """Features of which a smaller share of the variance than ``least`` is not error."""
+        if least is None:
+            return []
+        return sorted(name for name, share in self.reliability.items() if share < least)
 
     @property
     def state(self) -> State:
@@ -210,6 +319,8 @@ class FittedPreparation:
         What was dropped or could not be done as asked.
     shrinkage
         Of features that come with an error.
+    harmony
+        Of features whose differences between centres are taken out.
     """
 
     imputer: FittedImputer
@@ -217,6 +328,7 @@ class FittedPreparation:
     chosen: NDArray[np.intp]
     notes: tuple[str, ...]
     shrinkage: Shrinkage = field(default_factory=Shrinkage)
+    harmony: CentreEffects = field(default_factory=CentreEffects)
 
     @property
     def state(self) -> State:
@@ -228,6 +340,7 @@ class FittedPreparation:
             "chosen": self.chosen.tolist(),
             "notes": list(self.notes),
             "shrinkage": self.shrinkage.state,
+            "harmony": self.harmony.state,
         }
 
     @classmethod
@@ -239,6 +352,7 @@ class FittedPreparation:
             np.array(state["chosen"], dtype=np.intp),
             tuple(state["notes"]),
             Shrinkage.from_state(state["shrinkage"]),
+            CentreEffects.from_state(state["harmony"]),
         )
 
     @property
@@ -253,7 +367,7 @@ class FittedPreparation:
 
     def matrix(self, table: FeatureTable) -> NDArray[np.float64]:
         """Standardised columns, shape (n, p)."""
-        known = self.shrinkage.apply(table)
+        known = self.shrinkage.apply(self.harmony.apply(table))
         return self.design.transform(self.imputer.transform(known))[:, self.chosen]
 
     def per_unit(self, coefficients: NDArray[np.float64]) -> dict[str, float]:

@@ -11,6 +11,7 @@ from typing import Any, get_args
 from metasight.errors import FitError
 from metasight.features.bags import MODALITY
 from metasight.features.clinical import Design
+from metasight.features.columns import CENTRE
 from metasight.features.crops import MODALITY as CROP_MODALITY
 from metasight.features.images import ImageFolders
 from metasight.features.missing import Imputer
@@ -114,7 +115,8 @@ def features_of(state: State) -> frozenset[str]:
     if "networks" in reader:
         own = frozenset({reader["bag"]} - {""})
         return own.union(*(b["imputer"]["fills"] for b in reader["blocks"]))
-    return frozenset(reader["imputer"]["fills"])
+    own = frozenset(reader["imputer"]["fills"])
+    return own | {CENTRE} if reader.get("harmony") else own
 
 
 def _load(state: State, images: ImageFolders) -> ReaderHeadModel:
@@ -169,6 +171,8 @@ def _preparation(
         design=Design(splines=bend, knots=settings.knots),
         top_k=settings.top_k,
         full_rank=full_rank,
+        harmonise=settings.harmonise,
+        least_reliability=settings.least_reliability,
     )
 
 

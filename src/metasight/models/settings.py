@@ -127,6 +127,11 @@ class ModelSettings(BaseModel):
     abstain_by
         Modalities by which the model tells patients unlike those it learnt from, about whom it is
         silent; it may read others. Empty: it never abstains.
+    harmonise
+        Modalities whose differences between centres are taken out in each fold (ComBat).
+    least_reliability
+        Features that come with their error of measurement (radiomics with ``jitter``) are read
+        only where at least this share of their variance is not error.
     network
         Size and training of networks (``attention_mil``, ``fused_network``, and the slides of a
         ``stacked`` model).
@@ -150,6 +155,8 @@ class ModelSettings(BaseModel):
     inner_folds: int = Field(default=5, ge=3, le=20)
     n_trees: int = Field(default=200, ge=10, le=2000)
     abstain_by: tuple[str, ...] = ()
+    harmonise: tuple[str, ...] = ()
+    least_reliability: float | None = Field(default=None, gt=0, lt=1)
     network: NetworkChoices = Field(default_factory=NetworkChoices)
     scan_network: ScanNetworkChoices = Field(default_factory=ScanNetworkChoices)
 
@@ -159,6 +166,11 @@ class ModelSettings(BaseModel):
         if unknown:
             raise ValueError(
                 f"penalty_factors names modalities the model does not read: {', '.join(unknown)}"
+            )
+        unread = sorted(set(self.harmonise) - set(self.modalities))
+        if unread:
+            raise ValueError(
+                f"harmonise names modalities the model does not read: {', '.join(unread)}"
             )
         if self.features is not None and len(set(self.features)) != len(self.features):
             raise ValueError("features names one feature twice")

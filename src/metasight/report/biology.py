@@ -77,7 +77,7 @@ def _genes(found: Found) -> Iterator[Block]:
         "biology-genes-table",
         "Genes with the largest statistic; effect is log₂ expression per unit of the risk’s "
         "log-odds.",
-        (Column("Gene", weight=1.2), numeric("Effect"), numeric("t"), numeric("p"),
+        (Column("Gene"), numeric("Effect"), numeric("t"), numeric("p"),
          numeric("FDR")),
         tuple(
             Row((g["gene"], number(g["effect"], 2, signed=True), number(g["t"], 1, signed=True),
@@ -88,9 +88,11 @@ def _genes(found: Found) -> Iterator[Block]:
 
 
 def _p(value: float | None) -> str:
-    """A p value: three decimals, or its order of magnitude."""
+    """A p value: three decimals, or its order of magnitude; 0 is what resampling never reached."""
     if value is None:
         return "–"
+    if value <= 0:
+        return "< 0.001"
     return number(value, 3) if value >= 0.001 else f"{value:.0e}".replace("e-0", "e-")
 
 
@@ -146,7 +148,7 @@ def _sets(found: Found) -> Iterator[Block]:
         "biology-sets-table",
         f"Sets with the smallest p value ({min(len(sets), _SHOWN_SETS)} of {count(len(sets))}; all "
         "are in gene_sets.csv).",
-        (Column("Set", weight=2.2), numeric("Genes"), numeric("NES"), numeric("p"),
+        (Column("Set"), numeric("Genes"), numeric("NES"), numeric("p"),
          numeric("FDR"), numeric("gseapy p"), numeric("ssGSEA t"), numeric("ssGSEA FDR")),
         tuple(
             Row((s["set"].replace("_", " "), count(s["size"]), number(s["nes"], 2, signed=True),

@@ -9,6 +9,7 @@ from metasight.report.blocks import (
     Block,
     BulletList,
     Callout,
+    Code,
     Column,
     DataTable,
     Heading,
@@ -68,7 +69,7 @@ def _cells(found: Found) -> Iterator[Block]:
         "staging-cells",
         f"The rule and the risk of any nodal metastasis by {found['model']}: patients, and how "
         "many of those examined had a positive node.",
-        (Column("Risk", weight=1.4), numeric("Patients"), numeric("Examined"),
+        (Column("Risk"), numeric("Patients"), numeric("Examined"),
          numeric("Node-positive")),
         tuple(rows),
     )  # fmt: skip
@@ -98,8 +99,8 @@ def _benefit(found: Found) -> Iterator[Block]:
         "staging-benefit-table",
         "Net benefit per 1,000 patients, and the difference with its 95 % interval (paired "
         "resampling of patients, no refitting).",
-        (Column("Threshold", weight=1), numeric("By risk"), numeric("By the rule"),
-         numeric("Everybody"), numeric("Risk minus rule", weight=1.6)),
+        (Column("Threshold"), numeric("By risk"), numeric("By the rule"),
+         numeric("Everybody"), numeric("Risk minus rule")),
         tuple(
             Row((
                 percent(r["threshold"]), *(_per_1000(r[n]) for n in ("risk", "rule", "everybody")),
@@ -150,7 +151,10 @@ def _example(found: Found) -> Iterator[Block]:
     patient = max(differing or told, key=lambda p: p["value"])
     yield Heading(2, "As a clinician reads it", "staging-example")
     yield Paragraph(
-        f"Patient {patient['patient']} of this study; `metasight staging FOLDER PATIENT` says the "
-        "same of any other."
+        (
+            f"Patient {patient['patient']} of this study; ",
+            Code("metasight staging FOLDER PATIENT"),
+            " says the same of any other.",
+        )
     )
     yield BulletList(tuple(patient["text"]))

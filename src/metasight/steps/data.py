@@ -26,14 +26,14 @@ from metasight.cohort.settings import CohortSettings
 from metasight.cohort.splits import Split, leave_one_centre_out, repeated_kfold, temporal
 from metasight.errors import EvaluationError, StudyError
 from metasight.features.bags import MODALITY as EMBEDDING_MODALITY
-from metasight.features.columns import Feature, FeatureTable, Kind
+from metasight.features.columns import CENTRE, ERROR, Feature, FeatureTable, Kind
 from metasight.features.crops import MODALITY as CROP_MODALITY
 from metasight.features.from_protocol import clinical_features
 from metasight.ledger import Entry, Ledger
 from metasight.models import crossfit
 from metasight.protocol.study import Protocol
 from metasight.steps.files import Inputs, read_json, write_json
-from metasight.steps.maps import ERROR, generated
+from metasight.steps.maps import generated
 from metasight.steps.patches import BAGS, bag_keys
 from metasight.steps.scans import CROPS, against_table, crop_keys, scanned
 from metasight.steps.slides import gathered
@@ -156,6 +156,8 @@ class DataArgument:
         Whether horizons asked for may be left out with a note (external patients).
     set_aside
         Modalities that no model may read.
+    with_centre
+        Whether a model takes differences between centres out, and has to know them.
     centres_out
         Whether leave-one-centre-out is wanted.
     first_test_year
@@ -175,6 +177,7 @@ class DataArgument:
     leads: bool
     lenient: bool = False
     set_aside: tuple[str, ...] = ()
+    with_centre: bool = False
 
 
 def analysis_data(inputs: Inputs, out: Path, argument: DataArgument) -> None:
@@ -186,6 +189,8 @@ def analysis_data(inputs: Inputs, out: Path, argument: DataArgument) -> None:
     told = build_outcome(endpoint, table, info[argument.population], argument.not_recorded)
     read = [m for m in info["modalities"] if m not in argument.set_aside]
     features = build_features(folder, read, argument.protocol, told.patients)
+    if argument.with_centre:
+        features = _with_centre(features, table)
     features.values.to_parquet(out / "features.parquet")
     write_json(out / "features.json", [asdict(f) for f in features.features])
     _outcome_table(told, table).to_parquet(out / "outcome.parquet")
@@ -257,13 +262,33 @@ def build_features(
     return FeatureTable(pd.concat(values, axis=1), tuple(features))
 
 
+def _with_centre(features: FeatureTable, table: pd.DataFrame) -> FeatureTable:
+    """The features, and which hospital each patient is of.
+
+    Raises
+    ------
+    StudyError
+        No centre is mapped, or a feature has that name.
+    """
+    if CENTRE not in table or CENTRE in features.values:
+        raise StudyError("harmonising needs the centre", where="study.toml",
+                         remedy="Map centre in [columns]; no feature has that name")  # fmt: skip
+    centre = table.loc[features.values.index, CENTRE].astype(object)
+    levels = tuple(sorted({str(c) for c in table[CENTRE].dropna()}))
+    if len(levels) < 2:
+        raise StudyError("there is one centre and nothing to harmonise", where="study.toml",
+                         remedy="Leave harmonise out")  # fmt: skip
+    about = Feature(name=CENTRE, kind=Kind.CATEGORICAL, modality=CENTRE, levels=levels)
+    return FeatureTable(features.values.assign(**{CENTRE: centre}), (*features.features, about))
+
+
 def _feature(column: str, modality: str) -> Feature:
     if modality == EMBEDDING_MODALITY:
         return Feature(name=column, kind=Kind.BAG, modality=modality)
     if modality == CROP_MODALITY:
         return Feature(name=column, kind=Kind.CROP, modality=modality)
     of = column.removesuffix(ERROR)
-    error = modality == GENERATED_MODALITY and of != column
+    error = modality in {GENERATED_MODALITY, RADIOMICS_MODALITY} and of != column
     return Feature(name=column, kind=Kind.CONTINUOUS, modality=modality,
                    error_of=of if error else "")  # fmt: skip
 

@@ -24,6 +24,7 @@ from metasight.biomarkers.tls import Aggregate
 from metasight.cohort.settings import MapSettings
 from metasight.engine.threads import one_torch_thread
 from metasight.errors import MarkerError, SlideError
+from metasight.features.columns import ERROR
 from metasight.ledger import Entry, Fate
 from metasight.maps.agreement import structure_hits
 from metasight.maps.density import DensityMap
@@ -365,9 +366,6 @@ def mask_of(aggregates: Sequence[Aggregate], on: DensityMap) -> npt.NDArray[np.b
 
 
 # ------------------------------------------------------------------ the cohort
-
-ERROR = "_error"
-"""Ends the name of a column that holds the error of another."""
 
 
 @dataclass(frozen=True, kw_only=True)

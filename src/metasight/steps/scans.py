@@ -21,7 +21,6 @@ from metasight.cohort.settings import ScanSettings
 from metasight.errors import VolumeError
 from metasight.features.cropping import crop_of
 from metasight.features.crops import write_crop
-from metasight.features.radiomics.extract import extract
 from metasight.features.radiomics.settings import RadiomicsSettings
 from metasight.ledger import Entry, Fate
 from metasight.lesions.measured import LesionMeasured, measure
@@ -30,6 +29,7 @@ from metasight.lesions.uptake import uptake_of
 from metasight.segmentation.lesion import lesion_from_box, lesion_from_click
 from metasight.segmentation.lung import Lungs, find_lungs
 from metasight.steps.files import Inputs, number, read_json, write_json
+from metasight.steps.texture import texture_of
 from metasight.volumes.ct_limits import CtLimits
 from metasight.volumes.dicom import ReadSettings, read_series
 from metasight.volumes.masks import read_mask
@@ -193,11 +193,29 @@ def _lesion(patient: _Patient, ct: Volume, out: Path) -> None:
         found = replace(found, uptake=uptake)
     _told(patient, found)
     (out / "lesion.png").write_bytes(picture_of(ct, mask, found))
-    asked = patient.argument.radiomics
-    if asked is not None:
-        values = patient.attempt("radiomics", lambda: extract(ct, mask, asked))
-        patient.radiomics = {} if values is None else {k: number(v) for k, v in values.items()}
+    if patient.argument.radiomics is not None:
+        _texture(patient, ct, mask, lungs)
     _crop(patient, (ct, mask, pet), found, out)
+
+
+def _texture(patient: _Patient, ct: Volume, lesion: Mask, lungs: Lungs | None) -> None:
+    """Texture of lesion and shells, with its error, as the study asks."""
+    asked, settings = patient.argument.radiomics, patient.argument.settings
+    if asked is None:
+        return
+    found = patient.attempt(
+        "radiomics",
+        lambda: texture_of(
+            ct, lesion, lungs, asked, shell_edges_mm=settings.shell_edges_mm,
+            jitter=settings.jitter, name=patient.argument.scans.patient,
+        ),
+    )  # fmt: skip
+    if found is None:
+        return
+    values, failed = found
+    patient.radiomics = {k: number(v) for k, v in values.items()}
+    for why in failed:
+        patient.note("radiomics", Fate.FAILED, "", why)
 
 
 def _crop(

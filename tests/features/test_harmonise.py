@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from metasight.errors import FitError
-from metasight.features.radiomics.harmonise import fit
+from metasight.features.harmonise import fit
 
 FEATURES = [f"f{i}" for i in range(6)]
 

@@ -7,9 +7,9 @@ one of its covariates.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,9 @@ from metasight.errors import FitError
 
 Floats = npt.NDArray[np.float64]
 _WHERE = "harmonisation"
-_FEWEST = 3
+FEWEST_OF_A_CENTRE = 3
+"""Patients below which a centre's effect is not estimated."""
+
 _TOLERANCE = 1e-10
 _MOST_ITERATIONS = 10_000
 
@@ -70,6 +72,33 @@ class Harmonisation:
     shift: Floats
     spread: Floats
     untouched: dict[str, str]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Plain JSON; what was not estimated is null."""
+        numbers = {
+            name: _listed(getattr(self, name))
+            for name in ("grand_mean", "scale", "slopes", "shift", "spread")
+        }
+        return {
+            "features": list(self.features), "covariates": list(self.covariates),
+            "centres": list(self.centres), "untouched": dict(self.untouched), **numbers,
+        }  # fmt: skip
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Harmonisation:
+        """Inverse of :attr:`state`."""
+        numbers = {
+            name: np.array(state[name], dtype=np.float64)  # null becomes NaN
+            for name in ("grand_mean", "scale", "slopes", "shift", "spread")
+        }
+        numbers["slopes"] = numbers["slopes"].reshape(
+            len(state["covariates"]), len(state["features"])
+        )
+        return cls(
+            features=tuple(state["features"]), covariates=tuple(state["covariates"]),
+            centres=tuple(state["centres"]), untouched=dict(state["untouched"]), **numbers,
+        )  # fmt: skip
 
     def apply(
         self,
@@ -124,6 +153,21 @@ class Harmonisation:
         result = pd.DataFrame(values, index=table.index, columns=table.columns)
         return Harmonised(values=result, notes=tuple(notes))
 
+    def error_scale(self, centre: Sequence[str]) -> Floats:
+        """What a standard error is multiplied by, shape (n, features); 1 where unchanged."""
+        labels = np.asarray([str(c) for c in centre])
+        scale = np.ones((len(labels), len(self.features)))
+        known = np.array([f not in self.untouched for f in self.features])
+        for k, name in enumerate(self.centres):
+            scale[np.ix_(labels == name, known)] = 1 / self.spread[k, known]
+        return scale
+
+
+def _listed(values: Floats) -> list[Any]:
+    if values.ndim > 1:
+        return [_listed(row) for row in values]
+    return [float(v) if np.isfinite(v) else None for v in values]
+
 
 def fit(
     table: pd.DataFrame, centre: Sequence[str], covariates: pd.DataFrame | None = None
@@ -157,7 +201,7 @@ def fit(
                        value=f"{len(values)}, {len(labels)}")  # fmt: skip
     design = _covariates(covariates, len(values))
     names, counts = np.unique(labels, return_counts=True)
-    names = names[counts >= _FEWEST]
+    names = names[counts >= FEWEST_OF_A_CENTRE]
     if len(names) < 2:
         raise FitError("harmonisation needs two centres of three patients", where=_WHERE,
                        value=f"{len(names)}")  # fmt: skip
@@ -206,7 +250,7 @@ def _standardise(
     for f in range(values.shape[1]):
         there = np.isfinite(values[:, f])
         counts = member[there].sum(axis=0)
-        if counts.min() < _FEWEST:
+        if counts.min() < FEWEST_OF_A_CENTRE:
             untouched[names[f]] = "fewer than three values in a centre"
             continue
         coefficients = np.linalg.lstsq(whole[there], values[there, f], rcond=None)[0]
