@@ -17,14 +17,17 @@ from metasight.cohort.settings import ScanSettings
 from metasight.engine.progress import Silent
 from metasight.engine.store import Store
 from metasight.errors import ProtocolError, TableError
+from metasight.features.columns import Kind
+from metasight.features.crops import CropFolder
 from metasight.ledger import Ledger
 from metasight.pipeline import measure_images
-from metasight.plan import cohort_step
+from metasight.plan import EVERYBODY, Analysis, cohort_step, data_step, fit_step
 from metasight.scan_plan import scan_steps
 from metasight.simulate.lung.cohort import simulate_lung
 from metasight.simulate.lung.settings import LungSettings
+from metasight.steps.data import build_features
 from metasight.steps.files import read_json
-from metasight.steps.scans import ScanArgument, against_table, measure_scans
+from metasight.steps.scans import CROPS, ScanArgument, against_table, measure_scans
 from metasight.study import Study, read_study
 from metasight.volumes.ct_limits import CtLimits, Limit
 
@@ -34,10 +37,22 @@ SETTINGS = LungSettings(patients=3, pixel_mm=2.0, click_fraction=0.0, pet_fracti
 LIMITS = CtLimits(pixel_spacing_mm=Limit(high=3.0))
 
 
+NETWORK = f"""
+[[model]]
+kind = "scan_network"
+name = "3-D network"
+modalities = ["scan_network"]
+scan_network = {{ backbone = "resnet10", weights = {{ path = "r.bin", sha256 = "{"AB" * 32}" }} }}
+"""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lung") / "study"
     simulate_lung(folder, SETTINGS, 4, jobs=1, progress=Silent())
+    told = (folder / "study.toml").read_text("utf-8")
+    told = told.replace('folder = "scans"', 'folder = "scans"\ncrops = { edge_voxels = 32 }')
+    (folder / "study.toml").write_text(told + NETWORK, "utf-8")
     # one patient's CT is gone: the others go on
     shutil.rmtree(folder / "scans" / "SIM-0003" / "CT")
     return folder
@@ -77,6 +92,41 @@ def test_the_cohort_reads_what_scans_tell(study: Study, measured: Store) -> None
     failed = [e for e in entries if e.stage == "scans" and e.verdict == "failed"]
     assert [e.item for e in failed] == ["CT"]
     assert "SIM" not in str(failed)
+
+
+def test_crops_are_a_feature_that_networks_alone_can_read(study: Study, measured: Store) -> None:
+    out = measured.make(cohort_step(study))
+    keys = pd.read_parquet(out / "modality_scan_network.parquet")["crops"]
+    assert keys.notna().sum() == 2  # one CT is gone
+    gathered = next(s for s in scan_steps(study) if s.name == CROPS)
+    crops = CropFolder(measured.path(gathered.key))
+    features = pd.read_parquet(out / "modality_scan.parquet")
+    for patient, key in keys.dropna().items():
+        crop = crops.read(key)
+        assert crop.ct_hu.shape == (32, 32, 32)
+        assert crop.suv is not None
+        size = features.loc[patient, "ct_tumour_size_mm"]
+        assert crop.diameter_mm == pytest.approx(size, abs=0.01)
+    table = build_features(out, ["scan_network"], study.protocol, list(keys.index))
+    assert table.of_modality(["scan_network"]).features[0].kind is Kind.CROP
+    assert table.lacking("scan_network").sum() == 1
+
+
+def test_fits_of_the_network_read_crops_go_on_if_killed_and_know_their_weights(
+    study: Study,
+) -> None:
+    cohort = cohort_step(study)
+    data = data_step(study, cohort, "nodal_stage", "as_written")
+    models = {m.name: m for m in study.settings.model}
+    analysis = Analysis(data=data, endpoint="nodal_stage", population="as_written",
+                        models=tuple(models.values()), headline=True)  # fmt: skip
+    step = fit_step(study, analysis, models["3-D network"], EVERYBODY, {})
+    assert [s.name for s in step.needs] == [data.name, CROPS]
+    assert step.resumes
+    assert step.argument.weights == {"ab" * 32: study.folder / "r.bin"}
+    other = fit_step(study, analysis, models["clinical"], EVERYBODY, {})
+    assert [s.name for s in other.needs] == [data.name]
+    assert not other.resumes
 
 
 def test_the_table_of_scans_is_checked(study: Study, tmp_path: Path) -> None:

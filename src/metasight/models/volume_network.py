@@ -159,11 +159,11 @@ class VolumeNetworkReader:
 
     def inputs(self, crops: Sequence[LesionCrop]) -> tuple[list[Tensor], int | None]:
         """What the networks are given, and how many features a backbone gives, if one does."""
-        import torch
+        from metasight.models.volume_network_backbone import Published
+        from metasight.models.volume_network_layers import aligned
 
         if self.settings.backbone == "small":
-            return [torch.from_numpy(channels(c)) for c in crops], None
-        from metasight.models.volume_network_backbone import Published
+            return [aligned(channels(c)) for c in crops], None
 
         pooled = Published(self.settings, self.images.weights).pooled(crops)
         return list(pooled), pooled.shape[1]
@@ -321,7 +321,7 @@ def weights_to_json(weights: Mapping[str, NDArray[np.float32]]) -> dict[str, Any
     return {
         name: {"shape": list(a.shape),
                "float32": base64.b64encode(a.astype("<f4").tobytes()).decode("ascii")}
-        for name, a in weights.items()
+        for name, a in sorted(weights.items())
     }  # fmt: skip
 
 

@@ -48,8 +48,8 @@ def compute_here() -> Compute:
 class SmallTrunk(nn.Module):
     """Three stages of convolutions, each at half the resolution of the one before.
 
-    The channels themselves and features of every stage are pooled over the lesion (mean and
-    log standard deviation: unevenness is a sign of its own) and over a shell round it (mean), beside
+    The channels themselves and features of every stage are pooled over the lesion (mean and log
+    standard deviation: unevenness is a sign of its own) and over a shell round it (mean), beside
     the logarithm of the lesion's volume: a lesion of 10 mm is one voxel of the last stage, and is
     not lost there. CT numbers are absolute and nothing is normalised by its surroundings, nor by
     other crops of a batch.
@@ -243,6 +243,15 @@ def stage_losses(above: Tensor, stage: Tensor) -> Tensor:
     between = over[:, 0] + torch.log1p(-torch.exp((over[:, 1] - over[:, 0]).clamp(max=-1e-6)))
     likelihood = torch.stack([under[:, 0], between, over[:, 1]], dim=1)
     return -likelihood.gather(1, stage[:, None])[:, 0]
+
+
+def aligned(array: NDArray[np.float32]) -> Tensor:
+    """A copy in memory as torch aligns it.
+
+    Sums over memory that begins elsewhere may be taken in another order: in another process the
+    same training would end in other last digits.
+    """
+    return torch.tensor(array)
 
 
 def arrays_of(network: nn.Module) -> dict[str, NDArray[np.float32]]:

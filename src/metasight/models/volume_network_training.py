@@ -28,6 +28,7 @@ from metasight.models.volume_network_layers import (
     Compute,
     Scale,
     VolumeNetwork,
+    aligned,
     arrays_of,
     compute_here,
     loss_of,
@@ -71,7 +72,7 @@ class Material:
         """Inputs of a step, each crop turned and mirrored anew."""
         if self.pooled is not None:
             return self.pooled[torch.from_numpy(rows)]
-        return torch.from_numpy(np.stack([
+        return aligned(np.stack([
             altered(self.crops[i], rng, noise_hu=settings.noise_hu,
                     pet_dropout=settings.pet_dropout) for i in rows
         ]))  # fmt: skip
@@ -80,7 +81,7 @@ class Material:
         """One patient's inputs as they are."""
         if self.pooled is not None:
             return self.pooled[row]
-        return torch.from_numpy(channels(self.crops[row]))
+        return aligned(channels(self.crops[row]))
 
 
 @dataclass(frozen=True, kw_only=True)

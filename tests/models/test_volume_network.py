@@ -1,0 +1,429 @@
+"""The network over crops: it finds what was planted, nothing in nothing, and goes on if killed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from metasight.cohort.outcome import NodalOutcome, SurvivalOutcome
+from metasight.cohort.splits import Split
+from metasight.errors import EncoderError, FitError, VolumeError
+from metasight.features.columns import Feature, FeatureTable, Kind
+from metasight.features.crops import ATTENUATIONS, CropFolder, LesionCrop, write_crop
+from metasight.features.images import ImageFolders
+from metasight.models import crossfit
+from metasight.models.fusion import contributions
+from metasight.models.registry import ModelSettings, build, features_of, load
+from metasight.models.volume_network_backbone import empty_resnet
+from metasight.models.volume_network_inputs import Targets, altered, channels
+from metasight.models.volume_network_layers import (
+    SmallTrunk,
+    VolumeNetwork,
+    compute_on,
+    stage_losses,
+)
+from metasight.models.volume_network_settings import VolumeNetworkSettings
+from metasight.validation.binary import binary_auc
+
+NONE = np.array([], dtype=np.int64)
+QUICK = {"width": 4, "rounds": 12, "round_steps": 10, "learning_rate": 1e-2}
+N = 120
+TRAIN, LATER = slice(0, 63), slice(63, None)
+
+
+def crop_of(rng: np.random.Generator, texture: float, *, pet: bool, edge: int = 16) -> LesionCrop:
+    """A ball of soft tissue in lung; ``texture`` sets how uneven it is."""
+    axes = np.indices((edge,) * 3) - (edge - 1) / 2
+    distance = np.sqrt((axes**2).sum(axis=0))
+    radius = rng.uniform(3.0, 5.0)
+    mask = distance <= radius
+    kind = int(rng.integers(0, 3))
+    hu = rng.normal(-850, 40, mask.shape)
+    level = (-550.0, -250.0, 30.0)[kind]
+    hu[mask] = level + rng.normal(0, 40 * np.exp(0.9 * texture), int(mask.sum()))
+    suv = rng.gamma(2, 0.3, mask.shape) + 2 * mask
+    return LesionCrop(
+        ct_hu=np.clip(hu, -1024, 3000).astype(np.int16), mask=mask,
+        suv=suv.astype(np.float16) if pet else None, spacing_mm=1.5,
+        attenuation=ATTENUATIONS[kind], diameter_mm=float(2 * radius * 1.5),
+    )  # fmt: skip
+
+
+def cohort(folder: Path, *, n: int = N, seed: int = 0) -> tuple[FeatureTable, NodalOutcome]:
+    """Stage rises with texture; a third has no PET, and three were not examined."""
+    rng = np.random.default_rng(seed)
+    texture = rng.normal(size=n)
+    names = [f"P{i:03d}" for i in range(n)]
+    for i, name in enumerate(names):
+        write_crop(crop_of(rng, texture[i], pet=i % 3 > 0), folder / f"{name}.h5")
+    latent = 4.0 * texture + rng.logistic(size=n)
+    stage = (latent > 0.5).astype(np.int8) + (latent > 3.0).astype(np.int8)
+    stage[:3] = -1
+    values = pd.DataFrame(
+        {"crops": pd.Series(names, dtype=object), "age": rng.normal(size=n)}
+    ).set_axis(pd.Index(names, name="patient"))
+    features = (
+        Feature(name="crops", kind=Kind.CROP, modality="scan_network"),
+        Feature(name="age", kind=Kind.CONTINUOUS),
+    )
+    return FeatureTable(values, features), NodalOutcome(stage)
+
+
+def take(table: FeatureTable, outcome: NodalOutcome, rows: slice):
+    own = np.arange(len(outcome))[rows]
+    return FeatureTable(table.values.iloc[own], table.features), outcome.take(own)
+
+
+def settings(kind: str = "scan_network", **changes: object) -> ModelSettings:
+    modalities = ("scan_network",) if kind == "scan_network" else ("clinical", "scan_network")
+    return ModelSettings(kind=kind, name="3-D", modalities=modalities, inner_folds=3,
+                         scan_network={**QUICK, **changes})  # fmt: skip
+
+
+def auc(model, table: FeatureTable, outcome: NodalOutcome) -> float:
+    risk = 1 - model.predict(table, NONE)[:, 0]
+    seen = outcome.observed
+    return binary_auc(risk[seen], (outcome.stage[seen] > 0).astype(int)).auc
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("crops")
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path):
+    return cohort(folder)
+
+
+@pytest.fixture(scope="module")
+def images(folder: Path, made) -> ImageFolders:
+    return ImageFolders(crops=CropFolder(folder))
+
+
+@pytest.fixture(scope="module")
+def fitted(made, images: ImageFolders):
+    return build(settings(), images).fit(*take(*made, TRAIN), seed=1)
+
+
+def test_planted_texture_is_found_in_unseen_patients(made, images, fitted):
+    test, later = take(*made, LATER)
+    assert auc(fitted, test, later) > 0.75
+    risk = fitted.predict(made[0], NONE)
+    assert risk.shape == (N, 3)  # patients whose nodes nobody examined are predicted too
+    np.testing.assert_allclose(risk.sum(axis=1), 1.0)
+    assert (risk >= 0).all()
+    again = load(json.loads(json.dumps(fitted.state)), images)
+    np.testing.assert_array_equal(again.predict(test, NONE), fitted.predict(test, NONE))
+    assert features_of(fitted.state) == {"crops"}
+    assert len(json.dumps(fitted.state)) < 2_000_000
+
+
+def test_the_outcome_dealt_out_at_random_teaches_nothing(made, images):
+    train, known = take(*made, TRAIN)
+    dealt = NodalOutcome(np.random.default_rng(2).permutation(known.stage))
+    fitted = build(settings(rounds=8), images).fit(train, dealt, seed=1)
+    test, later = take(*made, LATER)
+    assert fitted.predict(test, NONE)[:, 0].std() < 0.08
+    assert abs(auc(fitted, test, later) - 0.5) < 0.2
+    assert fitted.head.coefficients[0] < 0.3
+
+
+def test_unexamined_patients_are_never_learnt_from_and_rows_may_come_in_any_order(made, images):
+    table, outcome = take(*made, slice(0, 36))
+    quick = settings(rounds=2)
+    first = build(quick, images).fit(table, outcome, seed=1)
+    examined, known = take(table, outcome, slice(3, None))
+    back = np.arange(len(known))[::-1]
+    again = build(quick, images).fit(
+        FeatureTable(examined.values.iloc[back], table.features), known.take(back), seed=1
+    )
+    assert json.dumps(first.state) == json.dumps(again.state)
+
+
+def test_what_is_learnt_does_not_depend_on_test_patients_or_threads(made, images):
+    table, outcome = made
+    names = list(table.values.index)
+    index = table.values.index
+    data = crossfit.Data(tuple(names), table, outcome, pd.Series("A", index=index),
+                         pd.Series("surgery", index=index), "nodal_stage")  # fmt: skip
+    split = Split(scheme="kfold", repeat=0, fold=0, train=tuple(names[:36]),
+                  test=tuple(names[36:]), held_out="")  # fmt: skip
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    true, spoilt = crossfit.corrupt_test_rows_check(
+        build(settings(rounds=2), images), data, split, seed=1
+    )
+    torch.set_num_threads(threads)
+    assert true == spoilt
+    assert data.features.values["crops"].notna().all()
+    assert crossfit.corrupt(data, names[36:]).features.values["crops"].isna().sum() == N - 36
+
+
+def test_a_patient_without_a_crop_is_average_and_one_without_pet_is_read(made, images, fitted):
+    table = made[0]
+    values = table.values.iloc[:4].copy()
+    values.loc["P000", "crops"] = None
+    lacking = FeatureTable(values, table.features)
+    scores = fitted.reader.matrix(lacking)[:, 0]
+    assert scores[0] == 0.0
+    crops = [images.crops.read(k) for k in ("P000", "P001", "P002")]
+    with_pet = [c for c in crops if c.suv is not None]
+    assert len(with_pet) == 2
+    without = [replace(c, suv=None) for c in with_pet]
+    both = fitted.reader.scores(with_pet) - fitted.reader.scores(without)
+    everybody = fitted.reader.scores([images.crops.read(k) for k in table.values["crops"]])
+    assert np.abs(both).max() < 2 * everybody.std()  # PET tells nothing here
+
+
+def test_in_a_stack_the_network_adds_what_it_learnt(made, images):
+    train, known = take(*made, TRAIN)
+    train.values.iloc[10:14, 0] = None  # the stack is fitted for patients without a scan too
+    stack = build(settings("stacked", rounds=8), images).fit(train, known, seed=1)
+    test, later = take(*made, LATER)
+    assert auc(stack, test, later) > 0.7
+    parts = contributions(stack, test)
+    assert parts["scan_network"].std() > 0
+    assert auc(load(stack.state, images), test, later) == auc(stack, test, later)
+
+
+GO = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from test_volume_network import *
+folder, work = Path(sys.argv[2]), Path(sys.argv[3])
+table = cohort_of(folder)
+images = ImageFolders(crops=CropFolder(folder), work=work)
+build(settings(rounds=4), images).fit(*take(*table, slice(0, 36)), seed=1)
+"""
+
+
+def cohort_of(folder: Path) -> tuple[FeatureTable, NodalOutcome]:
+    """The table that was written beside the crops: another process draws nothing anew."""
+    values = pd.read_parquet(folder / "table.parquet")
+    stage = values.pop("stage").to_numpy(dtype=np.int8)
+    features = (
+        Feature(name="crops", kind=Kind.CROP, modality="scan_network"),
+        Feature(name="age", kind=Kind.CONTINUOUS),
+    )
+    return FeatureTable(values, features), NodalOutcome(stage)
+
+
+def test_a_killed_training_goes_on_to_the_same_bytes(made, images, folder, tmp_path):
+    table, outcome = made
+    table.values.assign(stage=outcome.stage).to_parquet(folder / "table.parquet")
+    here = str(Path(__file__).parent)
+    process = subprocess.Popen([sys.executable, "-c", GO, here, str(folder), str(tmp_path)],
+                               env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
+    end = time.monotonic() + 120
+    while not list(tmp_path.glob("training-*.safetensors")):
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    left = list(tmp_path.glob("training-*.safetensors"))
+    assert len(left) == 1
+    quick, part = settings(rounds=4), take(table, outcome, slice(0, 36))
+    resumed = build(quick, replace(images, work=tmp_path)).fit(*part, seed=1)
+    straight = build(quick, images).fit(*part, seed=1)
+    assert json.dumps(resumed.state) == json.dumps(straight.state)
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_a_damaged_checkpoint_is_refused_and_another_trainings_is_left_alone(
+    made, images, tmp_path
+):
+    from metasight.models.volume_network_checkpoint import (
+        Resumed,
+        checkpoint_path,
+        load_checkpoint,
+        save_checkpoint,
+    )
+
+    part = take(*made, slice(0, 36))
+    other = tmp_path / "training-0123456789abcdef.safetensors"
+    other.write_bytes(b"another")
+    build(settings(rounds=1), replace(images, work=tmp_path)).fit(*part, seed=1)
+    assert other.read_bytes() == b"another"
+    with pytest.raises(FitError, match="checkpoint cannot be read"):
+        load_checkpoint(tmp_path, "0123456789abcdef")
+    resumed = Resumed(tensors={"a": torch.ones(2)}, losses=(1.0, 0.5), best=1)
+    save_checkpoint(tmp_path, "f" * 64, resumed)
+    found = load_checkpoint(tmp_path, "f" * 64)
+    assert found is not None
+    assert found.losses == (1.0, 0.5)
+    os.rename(checkpoint_path(tmp_path, "f" * 64), checkpoint_path(tmp_path, "e" * 64))
+    with pytest.raises(FitError, match="another training"):
+        load_checkpoint(tmp_path, "e" * 64)
+
+
+# ------------------------------------------------------------------ backbones
+
+
+def file_of(folder: Path, weights: dict[str, torch.Tensor]) -> tuple[Path, str]:
+    path = folder / "weights.safetensors"
+    save_file(weights, path)
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def with_weights(backbone: str, path: Path, sha256: str) -> ModelSettings:
+    return settings(backbone=backbone, rounds=2, weights={"path": path.name, "sha256": sha256})
+
+
+def test_a_small_trunk_begins_with_the_weights_given(made, images, tmp_path):
+    torch.manual_seed(5)
+    trunk = SmallTrunk(4)
+    path, sha = file_of(tmp_path, trunk.state_dict())
+    given = replace(images, weights={sha: path})
+    part = take(*made, slice(0, 36))
+    asked = with_weights("small", path, sha)
+    begun = build(asked, given).fit(*part, seed=1).state
+    assert begun["reader"]["weights"] != build(settings(rounds=2), images).fit(*part, seed=1).state[
+        "reader"]["weights"]  # fmt: skip
+    with pytest.raises(EncoderError, match="not given"):
+        build(asked, images).fit(*part, seed=1)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(EncoderError, match="not the one that the study names"):
+        build(asked, given).fit(*part, seed=1)
+
+
+@pytest.mark.parametrize("change", ["name", "shape", "number"])
+def test_weights_of_another_network_are_refused(made, images, tmp_path, change):
+    weights = dict(SmallTrunk(4).state_dict())
+    first = next(iter(weights))
+    if change == "name":
+        weights["other"] = weights.pop(first)
+    elif change == "shape":
+        weights[first] = weights[first][:2].clone()
+    else:
+        weights[first] = weights[first] * float("nan")
+    path, sha = file_of(tmp_path, weights)
+    model = build(with_weights("small", path, sha), replace(images, weights={sha: path}))
+    with pytest.raises(EncoderError, match=r"backbone|no number"):
+        model.fit(*take(*made, slice(0, 36)), seed=1)
+
+
+def test_a_published_backbone_stays_as_it_is_and_its_file_is_needed_to_predict(
+    made, images, tmp_path
+):
+    torch.manual_seed(3)
+    weights = {f"module.{n}": v for n, v in empty_resnet("resnet10").state_dict().items()}
+    weights["module.conv_seg.0.weight"] = torch.ones(3)  # a last layer is not used
+    path, sha = file_of(tmp_path, weights)
+    given = replace(images, weights={sha: path})
+    table, outcome = take(*made, slice(0, 36))
+    fitted = build(with_weights("resnet10", path, sha), given).fit(table, outcome, seed=1)
+    names = fitted.state["reader"]["weights"][0]
+    assert not any(n.startswith("trunk") for n in names)
+    few = FeatureTable(table.values.iloc[:3], table.features)
+    again = load(json.loads(json.dumps(fitted.state)), given)
+    np.testing.assert_array_equal(again.predict(few, NONE), fitted.predict(few, NONE))
+    with pytest.raises(EncoderError, match="not given"):
+        load(fitted.state, images).predict(few, NONE)
+
+
+def test_a_published_backbone_needs_weights_in_the_study():
+    with pytest.raises(ValueError, match="needs weights"):
+        settings(backbone="resnet18")
+
+
+# ------------------------------------------------------------------ parts
+
+
+def test_a_gpu_is_used_in_bfloat16_where_there_is_one():
+    assert (compute_on(cuda=False, bfloat16=True).device, compute_on(
+        cuda=False, bfloat16=True).mixed) == ("cpu", False)  # fmt: skip
+    assert (compute_on(cuda=True, bfloat16=True).device, compute_on(
+        cuda=True, bfloat16=True).mixed) == ("cuda", True)  # fmt: skip
+    assert not compute_on(cuda=True, bfloat16=False).mixed
+
+
+def test_losses_of_stage_are_those_of_cumulative_links():
+    above = torch.tensor([[0.3, -1.2], [8.0, -8.0], [-20.0, -40.0], [2.0, 1.0]])
+    p = torch.sigmoid(above.double()).numpy()
+    expected = -np.log(np.stack([1 - p[:, 0], p[:, 0] - p[:, 1], p[:, 1]], axis=1))
+    for stage in range(3):
+        found = stage_losses(above.double(), torch.full((4,), stage)).numpy()
+        np.testing.assert_allclose(found, expected[:, stage], rtol=1e-4)
+
+
+def test_a_new_network_knows_how_often_each_stage_is_and_no_more():
+    torch.manual_seed(0)
+    network = VolumeNetwork(VolumeNetworkSettings())
+    pooled = torch.randn(100, network.trunk.features)
+    network.heads.begin_at(np.repeat([0, 1, 2], [70, 20, 10]), pooled)
+    crops = torch.randn(3, 5, 16, 16, 16)
+    crops[:, 2] = (crops[:, 2] > 0).float()  # a mask
+    above = network(crops)[0]
+    share = torch.sigmoid(above).detach().numpy()
+    np.testing.assert_allclose(share, np.tile([30.5 + 0.5, 10.5], (3, 1)) / 101.5, atol=1e-3)
+
+
+def test_turned_crops_are_the_same_lesion():
+    rng = np.random.default_rng(0)
+    crop = crop_of(rng, 0.0, pet=True)
+    plain = channels(crop)
+    seen = set()
+    for _ in range(300):
+        turned = altered(crop, rng, noise_hu=0.0, pet_dropout=0.0)
+        np.testing.assert_allclose(np.sort(turned.reshape(5, -1)), np.sort(plain.reshape(5, -1)))
+        seen.add(turned[0].tobytes())
+    assert len(seen) == 48
+    assert plain[4].min() == 1
+    assert altered(crop, rng, noise_hu=0.0, pet_dropout=1.0)[3:].max() == 0
+
+
+def test_auxiliary_targets_are_of_the_lesion():
+    rng = np.random.default_rng(1)
+    crops = [crop_of(rng, 0.0, pet=False), replace(crop_of(rng, 0.0, pet=False), attenuation="")]
+    targets = Targets.of(crops, np.array([0, 2]))
+    assert targets.attenuation.tolist() == [ATTENUATIONS.index(crops[0].attenuation), -1]
+    np.testing.assert_allclose(np.exp(targets.log_diameter), [c.diameter_mm for c in crops])
+
+
+# ------------------------------------------------------------------ what is refused
+
+
+def test_what_cannot_be_learnt_is_refused(made, images, tmp_path):
+    table, outcome = made
+    model = build(settings(), images)
+    with pytest.raises(FitError, match="too few for a network"):
+        model.fit(*take(table, outcome, slice(0, 12)), seed=1)
+    follow_up = SurvivalOutcome(np.arange(1.0, N + 1), np.ones(N, dtype=np.int8))
+    with pytest.raises(FitError, match="nodal stage"):
+        model.fit(table, follow_up, seed=1)
+    none = FeatureTable(table.values.assign(crops=None), table.features)
+    with pytest.raises(FitError, match="too few"):
+        model.fit(none, outcome, seed=1)
+    with pytest.raises(FitError, match="crops of lesions"):
+        build(ModelSettings(kind="ordinal", name="o", modalities=("scan_network",))).fit(
+            table, outcome, seed=1
+        )
+    with pytest.raises(VolumeError, match="no folder of crops"):
+        build(settings()).fit(table, outcome, seed=1)
+    with pytest.raises(ValueError, match="reads the modality scan_network alone"):
+        ModelSettings(kind="scan_network", name="a", modalities=("clinical",))
+    assert tmp_path.exists()
+
+
+def test_a_crop_of_another_size_is_refused(made, fitted, tmp_path):
+    small = crop_of(np.random.default_rng(0), 0.0, pet=False, edge=24)
+    write_crop(small, tmp_path / "P000.h5")
+    other = load(fitted.state, ImageFolders(crops=CropFolder(tmp_path)))
+    with pytest.raises(VolumeError, match="another size"):
+        other.predict(FeatureTable(made[0].values.iloc[:1], made[0].features), NONE)
