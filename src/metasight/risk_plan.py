@@ -1,4 +1,4 @@
-"""The steps that read out-of-fold risks: unexamined nodes, staging, gene expression."""
+"""The steps beside the evaluation: unexamined nodes, staging, texture, gene expression."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from metasight.engine.store import Step
 from metasight.errors import EvaluationError, ProtocolError
 from metasight.protocol.endpoint import Endpoint
 from metasight.provenance import hash_code, hash_file
-from metasight.steps import biology, staging, verification
+from metasight.steps import biology, stability, staging, verification
 from metasight.study import Study
 
 _CODE = ("validation", "predictions.py", "steps/verification.py")
@@ -43,6 +43,9 @@ def steps_on_risks(
         found.append(_verification(study, data, about, judged))
         if study.protocol.nodal_staging:
             found.append(_staging(study, data, about, judged))
+    scans = study.settings.scans
+    if scans is not None and scans.radiomics:
+        found.append(_stability(data))
     if study.settings.biology is not None:
         found.append(_biology(study, data, judged))
     return tuple(found)
@@ -109,6 +112,15 @@ def _staging(study: Study, data: Step, endpoint: Endpoint, judged: Sequence[Step
             "code of staging": hash_code(*_CODE, "decisions", "steps/staging.py"),
         },
         needs=(data, _cohort(data), *crossfitted, evaluation, *resamples),
+    )  # fmt: skip
+
+
+def _stability(data: Step) -> Step:
+    """How stable texture is."""
+    return Step(
+        name=stability.STABILITY, stage="evaluation", function=stability.judge_stability,
+        argument=stability.StabilityArgument(data=data.name),
+        ingredients={"code of stability": hash_code("steps/stability.py")}, needs=(data,),
     )  # fmt: skip
 
 

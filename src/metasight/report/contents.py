@@ -304,6 +304,8 @@ class ReportContents:
         Who is unlike training, as :mod:`metasight.steps.abstention` writes it; None without.
     biology
         Genes and sets, as :mod:`metasight.steps.biology` writes it; None without.
+    stability
+        Of texture, as :mod:`metasight.steps.stability` writes it; None without.
     contributions
         Of each modality, where the headline model is stacked.
     """
@@ -335,4 +337,5 @@ class ReportContents:
     staging: Mapping[str, Any] | None = None
     abstention: Mapping[str, Any] | None = None
     biology: Mapping[str, Any] | None = None
+    stability: Mapping[str, Any] | None = None
     contributions: ContributionsResult | None = None

@@ -36,6 +36,7 @@ from metasight.steps.biology import BIOLOGY
 from metasight.steps.data import load_data
 from metasight.steps.files import Inputs, read_json, write_json
 from metasight.steps.map_agreement import AGREEMENT
+from metasight.steps.stability import STABILITY
 from metasight.steps.staging import STAGING
 from metasight.steps.verification import VERIFICATION
 from metasight.study import StudySettings
@@ -91,6 +92,7 @@ class ResultsArgument:
 _LEFT_BEHIND = {
     STAGING: ("staging.json",),
     BIOLOGY: ("genes.csv", "gene_sets.csv", "single_sample.csv"),
+    STABILITY: ("stability.csv",),
 }
 """Files of steps that are results of their own."""
 
@@ -309,6 +311,7 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         verification=_told(inputs, VERIFICATION, "verification.json"),
         staging=_told(inputs, STAGING, "staging.json"),
         biology=_told(inputs, BIOLOGY, "biology.json"),
+        stability=_told(inputs, STABILITY, "stability.json"),
         abstention=_told(inputs, headline.judged, "abstention.json"),
         contributions=_contributions(judged, leading[1]),
         versions=argument.provenance["versions"],

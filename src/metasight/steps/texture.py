@@ -77,7 +77,7 @@ def _shells(
     values: dict[str, float] = {}
     failed = []
     for shell in shells(lesion, edges_mm=edges, within=within):
-        label = f"shell_{shell.inner_mm:g}_{shell.outer_mm:g}_mm"
+        label = f"shell {shell.inner_mm:g}-{shell.outer_mm:g} mm"
         if shell.mask is None:
             failed.append(f"{label}: no lung tissue there")
             continue
@@ -86,7 +86,7 @@ def _shells(
         except VolumeError as error:
             failed.append(f"{label}: {error}")
             continue
-        values |= {f"{label}_{feature}": v for feature, v in found.items()}
+        values |= {f"{label}:{feature}": v for feature, v in found.items()}
     return values, failed
 
 
