@@ -124,5 +124,8 @@ def _figure(features: Sequence[Found]) -> Iterator[Block]:
         ["feature", "reliability", "centre share"],
         ([f["feature"], f["reliability"], f["centre_share"]] for f in both),
     )
-    yield Figure(anchor, svg, PAGE_PT, alt, "Stability of every texture feature; lines at a "
-                 "reliability of 0.75 and a share of a tenth. All are in stability.csv.", data)  # fmt: skip
+    caption = (
+        "Stability of every texture feature; lines at a reliability of 0.75 and a share of a "
+        "tenth. All are in stability.csv."
+    )
+    yield Figure(anchor, svg, PAGE_PT, alt, caption, data)
