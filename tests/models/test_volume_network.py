@@ -192,7 +192,7 @@ def test_a_patient_without_a_crop_is_average_and_one_without_pet_is_read(made, i
 def test_in_a_stack_the_network_adds_what_it_learnt(made, images):
     train, known = take(*made, TRAIN)
     train.values.iloc[10:14, 0] = None  # the stack is fitted for patients without a scan too
-    stack = build(settings("stacked", rounds=8), images).fit(train, known, seed=1)
+    stack = build(settings("stacked"), images).fit(train, known, seed=1)
     test, later = take(*made, LATER)
     assert auc(stack, test, later) > 0.7
     parts = contributions(stack, test)

@@ -126,13 +126,14 @@ class Heads(nn.Module):
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("spread", torch.ones(features))
         self.score = nn.Linear(_HIDDEN, 1, bias=False)
-        self.direct = nn.Sequential(nn.Dropout(dropout), nn.Linear(features, 1, bias=False))
+        self.direct = nn.Linear(features, 1, bias=False)
+        self.thinned = nn.Dropout(dropout)
         self.first = nn.Parameter(torch.zeros(1))
         self.step = nn.Parameter(torch.zeros(1))
         self.attenuation = nn.Linear(_HIDDEN, len(ATTENUATIONS))
         self.diameter = nn.Linear(_HIDDEN, 1)
-        for layer in (self.score, self.direct[1]):
-            nn.init.zeros_(layer.weight)
+        nn.init.zeros_(self.score.weight)
+        nn.init.zeros_(self.direct.weight)
 
     mean: Tensor
     spread: Tensor
@@ -159,7 +160,7 @@ class Heads(nn.Module):
         known = ((pooled - self.mean) / self.spread).clamp(-_FARTHEST, _FARTHEST)
         hidden = self.hidden(known)
         cuts = torch.cat([self.first, self.first + self.step.exp()])
-        score = self.score(hidden) + self.direct(known)
+        score = self.score(hidden) + self.direct(self.thinned(known))
         return (score - cuts, self.attenuation(hidden), self.diameter(hidden)[:, 0])
 
 
