@@ -86,7 +86,8 @@ def test_a_box_without_extent_or_off_the_scan_is_refused(nodule: Nodule) -> None
 def phantom(
     nodule: NoduleSettings, seed: int
 ) -> tuple[Volume, Lungs, np.ndarray, tuple[float, ...]]:
-    scan = draw_phantom(ThoraxSettings(nodule=nodule), seed, crop_mm=nodule.diameter_mm + 50)
+    settings = ThoraxSettings(nodule=nodule, vessel_ends=4000)
+    scan = draw_phantom(settings, seed, crop_mm=nodule.diameter_mm + 50)
     z, y, x = scan.spacing_mm
     volume = Volume.from_array(scan.ct_hu, unit="HU", spacing_mm=(x, y, z),
                                origin_mm=scan.origin_mm)  # fmt: skip
@@ -120,3 +121,15 @@ def test_a_click_on_air_is_refused() -> None:
     lungs = Lungs(right=air, left=air, right_whole=air, left_whole=air, airways=None)
     with pytest.raises(VolumeError, match="nothing denser than lung is at the point"):
         lesion_from_click(volume, lungs, (30.0, 30.0, 30.0))
+
+
+def test_a_thin_rim_of_ground_glass_is_told_from_blur() -> None:
+    """A rim of 2.5 mm; a solid lesion of the same size has none."""
+    for solid_mm, rim in ((13.0, True), (18.0, False)):
+        volume, lungs, truth, centre = phantom(
+            NoduleSettings(diameter_mm=18, solid_diameter_mm=solid_mm, ground_glass_hu=-570),
+            seed=5,
+        )
+        found = lesion_from_click(volume, lungs, (centre[0], centre[1], centre[2]))
+        assert found.ground_glass is rim
+        assert dice(found.mask.array, truth) > 0.85
