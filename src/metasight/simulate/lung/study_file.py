@@ -40,6 +40,27 @@ features = ["age_years", "ct_tumour_size_mm", "ct_solid_size_mm"]
 """With a handful of events nothing is stacked: one model of three features."""
 
 _MANY = """[[model]]
+kind = "nodal_solid_size"
+name = "solid size alone"
+
+[[model]]
+kind = "nodal_ctr"
+name = "CTR alone"
+
+[[model]]
+kind = "nodal_suvmax"
+name = "SUVmax alone"
+
+[[model]]
+kind = "fudan_2012"
+name = "Fudan 2012"
+
+[[model]]
+kind = "ordinal"
+name = "CT alone"
+modalities = ["scan"]
+
+[[model]]
 kind = "stacked"
 name = "clinical + scan"
 modalities = ["clinical", "scan"]
