@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from metasight.cohort.outcome import NodalOutcome, SurvivalOutcome
 from metasight.cohort.splits import Split
-from metasight.errors import EncoderError, FitError, VolumeError
+from metasight.errors import EncoderError, FitError, StoreError, VolumeError
 from metasight.features.columns import Feature, FeatureTable, Kind
 from metasight.features.crops import ATTENUATIONS, CropFolder, LesionCrop, write_crop
 from metasight.features.images import ImageFolders
@@ -260,7 +260,7 @@ def test_a_damaged_checkpoint_is_refused_and_another_trainings_is_left_alone(
     other.write_bytes(b"another")
     build(settings(rounds=1), replace(images, work=tmp_path)).fit(*part, seed=1)
     assert other.read_bytes() == b"another"
-    with pytest.raises(FitError, match="checkpoint cannot be read"):
+    with pytest.raises(StoreError, match="checkpoint cannot be read"):
         load_checkpoint(tmp_path, "0123456789abcdef")
     resumed = Resumed(tensors={"a": torch.ones(2)}, losses=(1.0, 0.5), best=1)
     save_checkpoint(tmp_path, "f" * 64, resumed)
@@ -268,7 +268,7 @@ def test_a_damaged_checkpoint_is_refused_and_another_trainings_is_left_alone(
     assert found is not None
     assert found.losses == (1.0, 0.5)
     os.rename(checkpoint_path(tmp_path, "f" * 64), checkpoint_path(tmp_path, "e" * 64))
-    with pytest.raises(FitError, match="another training"):
+    with pytest.raises(StoreError, match="another training"):
         load_checkpoint(tmp_path, "e" * 64)
 
 

@@ -151,22 +151,20 @@ class VolumeNetworkReader:
         require_deep("a network")
         from metasight.models.volume_network_layers import network_of, scores
 
-        inputs, features = self.inputs(crops)
+        networks = [network_of(w, self.settings) for w in self.networks]
         with one_torch_thread():
-            return np.array([
-                scores(network_of(w, self.settings, features), inputs) for w in self.networks
-            ])  # fmt: skip
+            return scores(networks, self.inputs(crops))
 
-    def inputs(self, crops: Sequence[LesionCrop]) -> tuple[list[Tensor], int | None]:
-        """What the networks are given, and how many features a backbone gives, if one does."""
+    def inputs(self, crops: Sequence[LesionCrop]) -> Iterator[Tensor]:
+        """What the networks are given of each crop: its channels, or a backbone's features."""
         from metasight.models.volume_network_backbone import Published
         from metasight.models.volume_network_layers import aligned
 
         if self.settings.backbone == "small":
-            return [aligned(channels(c)) for c in crops], None
-
-        pooled = Published(self.settings, self.images.weights).pooled(crops)
-        return list(pooled), pooled.shape[1]
+            yield from (aligned(channels(c)) for c in crops)
+            return
+        backbone = Published(self.settings, self.images.weights)
+        yield from (backbone.pooled(c) for c in crops)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,7 +289,7 @@ class VolumeNetworkModel:
         if self.settings.backbone != "small":
             import torch
 
-            pooled = torch.stack(reader.inputs(crops)[0])
+            pooled = torch.stack(list(reader.inputs(crops)))
             return Material(crops=crops, pooled=pooled, targets=targets, fold=fold)
         start = None
         if self.settings.sha256:

@@ -8,7 +8,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from metasight.errors import EncoderError
 from metasight.features.crops import LesionCrop
 from metasight.features.encoders import read_weights
 from metasight.models.volume_network_inputs import channels
-from metasight.models.volume_network_layers import SmallTrunk
+from metasight.models.volume_network_layers import SmallTrunk, aligned
 from metasight.models.volume_network_settings import Backbone, VolumeNetworkSettings
 
 _WINDOW_HU = (-1000.0, 400.0)
@@ -73,17 +73,17 @@ class Published:
         network.load_state_dict(own, strict=False)  # strict but for counters, see _check
         self._network = network.eval()
 
-    def pooled(self, crops: Sequence[LesionCrop]) -> Tensor:
-        """Features of crops on the CPU, shape (n, features), the same bytes for the same crop."""
-        with one_torch_thread(), torch.inference_mode():
-            return torch.stack([self._of(c) for c in crops]).clone()
+    def pooled(self, crop: LesionCrop) -> Tensor:
+        """Features of a crop on the CPU, shape (features,), the same bytes for the same crop."""
+        with one_torch_thread(), torch.no_grad():
+            return self._of(crop)
 
     def _of(self, crop: LesionCrop) -> Tensor:
         hu = np.clip(crop.ct_hu.astype(np.float32), *_WINDOW_HU)
         hu = (hu - hu.mean()) / max(float(hu.std()), 1.0)
-        mask = torch.from_numpy(crop.mask.astype(np.float32))[None, None]
+        mask = aligned(crop.mask.astype(np.float32))[None, None]
         parts: list[Tensor] = []
-        for features in self._stages(torch.from_numpy(hu)[None, None]):
+        for features in self._stages(aligned(hu)[None, None]):
             share = functional.interpolate(mask, tuple(features.shape[2:]), mode="area")
             mean = (features * share).sum(dim=(2, 3, 4)) / share.sum(dim=(2, 3, 4)).clamp(min=1e-6)
             largest = (features * (share > 0)).amax(dim=(2, 3, 4))

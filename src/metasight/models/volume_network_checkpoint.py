@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from metasight.errors import FitError
+from metasight.errors import StoreError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ def load_checkpoint(folder: Path, training: str) -> Resumed | None:
 
     Raises
     ------
-    FitError
+    StoreError
         The file is damaged or of another training.
     """
     path = checkpoint_path(folder, training)
@@ -81,11 +81,11 @@ def load_checkpoint(folder: Path, training: str) -> Resumed | None:
         resumed = Resumed(tensors=tensors, losses=losses, best=int(header["best"]))
         named = str(header["training"])
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise FitError(
+        raise StoreError(
             "the training's checkpoint cannot be read", where=path.name,
             value=type(error).__name__, remedy="Delete it: training starts again",
         ) from error  # fmt: skip
     if named != training:
-        raise FitError("the checkpoint is of another training", where=path.name,
+        raise StoreError("the checkpoint is of another training", where=path.name,
                        remedy="Delete it: training starts again")  # fmt: skip
     return resumed

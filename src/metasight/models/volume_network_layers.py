@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -264,15 +264,17 @@ def arrays_of(network: nn.Module) -> dict[str, NDArray[np.float32]]:
 
 
 def network_of(
-    arrays: dict[str, NDArray[np.float32]], settings: VolumeNetworkSettings, features: int | None
+    arrays: dict[str, NDArray[np.float32]], settings: VolumeNetworkSettings
 ) -> VolumeNetwork:
     """Inverse of :func:`arrays_of`, ready to predict."""
-    network = VolumeNetwork(settings, features)
+    given = settings.backbone != "small"
+    network = VolumeNetwork(settings, len(arrays["heads.mean"]) if given else None)
     network.load_state_dict({n: torch.from_numpy(a.copy()) for n, a in arrays.items()})
     return network.eval()
 
 
-def scores(network: VolumeNetwork, inputs: Sequence[Tensor]) -> NDArray[np.float64]:
-    """Log odds of any positive node on the CPU, shape (n,), one crop at a time."""
+def scores(networks: Sequence[VolumeNetwork], inputs: Iterable[Tensor]) -> NDArray[np.float64]:
+    """Log odds of any positive node on the CPU, shape (networks, n), one crop at a time."""
     with torch.inference_mode():
-        return np.array([float(network(x[None])[0][0, 0]) for x in inputs], dtype=np.float64)
+        found = [[float(n(x[None])[0][0, 0]) for n in networks] for x in inputs]
+    return np.array(found, dtype=np.float64).T

@@ -146,7 +146,7 @@ def train_in_folds(
 
     Raises
     ------
-    FitError
+    StoreError
         A checkpoint is damaged.
     """
     where = compute or compute_here()
