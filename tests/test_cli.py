@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -14,13 +13,11 @@ from metasight.doctor import _extras, _packages, examine
 from metasight.pipeline import Screening
 
 
-def test_help_is_quick():
-    begun = time.monotonic()
+def test_help_names_every_command():
     done = subprocess.run(
         [sys.executable, "-m", "metasight", "--help"], capture_output=True, text=True, check=True
     )
-    assert time.monotonic() - begun < 5
-    for command in ("init", "check", "run", "report", "validate", "doctor", "demo"):
+    for command in ("init", "check", "run", "report", "validate", "staging", "doctor", "demo"):
         assert command in done.stdout
 
 
@@ -74,7 +71,7 @@ def test_our_own_mistakes_show_no_value_and_no_traceback(breast_study, capsys, m
 
 
 def test_ctrl_c_says_that_finished_steps_are_kept(breast_study):
-    folder = breast_study(replace=[("instability_resamples = 3", "instability_resamples = 2000")])
+    folder = breast_study(replace=[("instability_resamples = 3", "instability_resamples = 400")])
     running = subprocess.Popen(
         [sys.executable, "-m", "metasight", "run", str(folder), "--scheduler", "inline"],
         stdout=subprocess.PIPE,
