@@ -21,7 +21,7 @@ def measured() -> list[tuple[SimulatedScan, Solidity]]:
     out = []
     for number, (whole, solid) in enumerate(SIZES_MM):
         settings = ThoraxSettings(
-            vessel_ends=2500,
+            vessel_ends=600,
             nodule=NoduleSettings(
                 diameter_mm=whole, solid_diameter_mm=solid, ground_glass_hu=-640 + 10 * number,
                 margin="lobulated" if number % 2 else "smooth",

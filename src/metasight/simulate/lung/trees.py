@@ -181,7 +181,7 @@ def _beside(tubes: Tubes, served: npt.NDArray[np.int64], kept: npt.NDArray[np.bo
     radii = tubes.radii[kept] * 0.72
     ends = tubes.ends[kept].copy()
     away = 1.25 * (tubes.radii[kept] + radii) + 0.6
-    away[0, 0] = 0.0
+    away[:1, 0] = 0.0  # a lobe with few vessels has none wide enough
     shift = np.array([0.35, -0.85, 0.40])
     ends[:, :3] += away[:, :1] * shift
     ends[:, 3:] += away[:, 1:] * shift
