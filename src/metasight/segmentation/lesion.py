@@ -218,12 +218,11 @@ def _core(field: Field, seed: Index, lung_hu: float) -> tuple[Index, float]:
 def _bordered(field: Field, found: Booleans, threshold: float, *, faint: bool) -> Booleans:
     """The border placed on the scan as it is: smoothing draws convex borders inwards.
 
-    What was dense after smoothing and is not in ``found`` was cut off, and stays off.
+    Round ground glass, what was dense after smoothing and is not in ``found`` is vessel that was
+    left out, and stays out. The roots of a solid lesion's strands are drawn in by radiologists.
     """
     rim = ndimage.binary_dilation(found) & ~ndimage.binary_erosion(found)
-    cut = (field.hu > threshold) & ~found
     if faint:
-        cut &= field.faint > threshold
-    rim &= ~cut
+        rim &= found | (field.faint <= threshold)
     share = ndimage.uniform_filter((field.sharp > threshold).astype(np.float32), 3)
     return np.asarray((found & ~rim) | (rim & (field.sharp > threshold) & (share > 1 / 3)))

@@ -130,8 +130,7 @@ class Field:
         labels, _ = ndimage.label(depth > bridge)
         inner = labels == labels[centre] if labels[centre] else depth >= radius
         back = self.away(inner)
-        # half the diagonal of a voxel's face: what touches across an edge belongs to it
-        found = dense & (back <= bridge + self.spacing_mm / np.sqrt(2))
+        found = dense & (back <= bridge + 0.5 * self.spacing_mm)
         return found, (int(centre[0]), int(centre[1]), int(centre[2]))
 
     def on(self, scan: Volume, found: Booleans) -> Mask:
