@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,11 +77,16 @@ class Material:
                     pet_dropout=settings.pet_dropout) for i in rows
         ]))  # fmt: skip
 
-    def plain(self, row: int) -> Tensor:
-        """One patient's inputs as they are."""
-        if self.pooled is not None:
-            return self.pooled[row]
-        return aligned(channels(self.crops[row]))
+    def plain(
+        self, rows: NDArray[np.intp], settings: VolumeNetworkSettings
+    ) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
+        """Rows and their inputs as they are, a batch at a time."""
+        for first in range(0, len(rows), settings.batch):
+            own = rows[first : first + settings.batch]
+            if self.pooled is not None:
+                yield own, self.pooled[torch.from_numpy(own)]
+            else:
+                yield own, aligned(np.stack([channels(self.crops[i]) for i in own]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +158,7 @@ def train_in_folds(
     with one_torch_thread(), torch.random.fork_rng(devices=[]):
         folds = [_start(material, settings, int(k), seed, where) for k in np.unique(material.fold)]
         resumed = None if work is None else load_checkpoint(work, training)
-        losses, best = [_held_out_loss(material, folds, where)], 0
+        losses, best = [_held_out_loss(material, folds, settings, where)], 0
         if resumed is None:
             _keep(folds)
         else:
@@ -162,7 +167,7 @@ def train_in_folds(
             number = len(losses)
             for fold in folds:
                 _round(material, fold, settings, seed, number, where)
-            losses.append(_held_out_loss(material, folds, where))
+            losses.append(_held_out_loss(material, folds, settings, where))
             if losses[-1] < losses[best] - _LEAST_GAIN:
                 best = number
                 _keep(folds)
@@ -183,7 +188,7 @@ def _start(
         network.trunk.load_state_dict(material.start)
     network.to(where.device)
     with torch.no_grad():
-        pooled = [network.trunk(material.plain(int(r))[None].to(where.device)) for r in train]
+        pooled = [network.trunk(x.to(where.device)) for _, x in material.plain(train, settings)]
         network.heads.begin_at(material.targets.stage[train], torch.cat(pooled))
     decayed = [p for p in network.parameters() if p.ndim > 1]
     free = [p for p in network.parameters() if p.ndim <= 1]
@@ -263,16 +268,18 @@ def _average(averaged: VolumeNetwork, network: VolumeNetwork, step: int) -> None
             old.lerp_(new, 1 - keep)
 
 
-def _held_out_loss(material: Material, folds: Sequence[_Fold], where: Compute) -> float:
+def _held_out_loss(
+    material: Material, folds: Sequence[_Fold], settings: VolumeNetworkSettings, where: Compute
+) -> float:
     """Loss of nodal stage a patient, each judged by the network that does not know him."""
     total = 0.0
     for fold in folds:
         fold.averaged.eval()
         with torch.inference_mode():
-            for row in fold.held:
-                above = fold.averaged(material.plain(int(row))[None].to(where.device))[0]
-                stage = torch.from_numpy(material.targets.stage[row : row + 1]).to(where.device)
-                total += float(stage_losses(above, stage)[0])
+            for rows, inputs in material.plain(fold.held, settings):
+                above = fold.averaged(inputs.to(where.device))[0]
+                stage = torch.from_numpy(material.targets.stage[rows]).to(where.device)
+                total += float(stage_losses(above, stage).sum())
     return total / len(material.fold)
 
 
