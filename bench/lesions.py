@@ -128,6 +128,12 @@ def report(rows: list[dict[str, Any]], how: str) -> None:
             f"bias {ctr.mean():+.3f}, p90 {np.quantile(np.abs(ctr), 0.9):.3f}, within 0.03 "
             f"{counted(np.abs(ctr) <= 0.03)}; by volume {np.abs(by_volume).mean():.3f}"
         )
+    for low, high in ((0.0, 4.0), (4.0, np.inf)):
+        own = [r for r in there if r["kind"] == "part-solid" and low < r["truth"]["solid"] <= high]
+        ctr = np.array([r[how]["ctr"] - r["truth"]["ctr"] for r in own])
+        print(f"  part-solid, solid part {low:g} to {high:g} mm: CTR mean |error| "
+              f"{np.abs(ctr).mean() if own else np.nan:.3f}, within 0.03 "
+              f"{counted(np.abs(ctr) <= 0.03)}")  # fmt: skip
     pure = [r for r in there if r["kind"] == "ground-glass" or r["truth"]["solid"] > 4]
     right = [(r[how]["pure"] == "yes") == (r["kind"] == "ground-glass") for r in pure]
     print(f"  pure ground glass right: {counted(np.array(right))} "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from metasight.errors import VolumeError
 from metasight.lesions.solidity import Solidity, solidity_of
@@ -77,3 +78,39 @@ def test_a_mask_off_the_grid_and_no_threshold_are_refused() -> None:
         solidity_of(scan, Mask.from_array(np.ones((9, 9, 9)), on=other))
     with pytest.raises(VolumeError, match="no threshold"):
         solidity_of(scan, Mask.from_array(np.ones((9, 9, 9)), on=scan), thresholds_hu=())
+
+
+def blurred_body(radius_mm: float, *, seed: int) -> tuple[Volume, Mask]:
+    """A ball of soft tissue in a ball of ground glass of 12 mm, with point spread and noise."""
+    spacing = np.array([1.0, 0.75, 0.75])
+    grid = np.ogrid[tuple(slice(-n, n + 1) for n in (12, 16, 16))]
+    away = np.sqrt(sum((g * s) ** 2 for g, s in zip(grid, spacing, strict=True)))
+    hu = np.where(away <= 6, -600.0, -860.0)
+    hu[away <= radius_mm] = 30.0
+    noise = np.random.default_rng(seed).normal(0, 60, hu.shape)
+    noise = ndimage.gaussian_filter(noise, 0.6 / spacing)
+    hu = ndimage.gaussian_filter(hu, 0.8 / spacing) + noise
+    scan = Volume.from_array(hu, unit="HU", spacing_mm=(0.75, 0.75, 1.0))
+    return scan, Mask.from_array(away <= 6, on=scan)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_body_that_the_blur_takes_the_top_of_is_measured(seed: int) -> None:
+    scan, mask = blurred_body(2.0, seed=seed)
+    found = solidity_of(scan, mask)
+    assert found.pure_ground_glass == "no"
+    assert found.main.longest_mm == pytest.approx(4.0, abs=0.8)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_noise_is_no_solid_body(seed: int) -> None:
+    scan, mask = blurred_body(0.0, seed=seed)
+    assert solidity_of(scan, mask).pure_ground_glass == "yes"
+
+
+def test_a_solid_lesion_is_no_larger_than_itself() -> None:
+    scan, mask = blurred_body(6.0, seed=3)
+    found = solidity_of(scan, mask)
+    assert found.attenuation == "solid"
+    assert found.main.longest_mm == found.whole.longest_mm
+    assert found.main.ctr == found.main.ctr_volume == 1.0
