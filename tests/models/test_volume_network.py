@@ -396,6 +396,15 @@ def test_auxiliary_targets_are_of_the_lesion():
     np.testing.assert_allclose(np.exp(targets.log_diameter), [c.diameter_mm for c in crops])
 
 
+def test_a_score_of_columns_reads_its_own_beside_crops(made):
+    table, outcome = made
+    size = Feature(name="tumour_size_mm", kind=Kind.CONTINUOUS, unit="mm")
+    values = table.values.assign(tumour_size_mm=np.linspace(8, 30, N))
+    beside = FeatureTable(values, (*table.features, size))
+    score = build(ModelSettings(kind="nodal_size", name="size")).fit(beside, outcome, seed=1)
+    assert score.predict(beside, NONE).shape == (N, 3)
+
+
 # ------------------------------------------------------------------ what is refused
 
 

@@ -84,7 +84,7 @@ class Preparation:
         Raises
         ------
         FitError
-            A feature asked for is absent, or none is left.
+            A feature asked for is absent, none is left, or one is a key of images.
         """
         own = table.of_modality(self.modalities).without_errors()
         if self.features is not None:
@@ -96,7 +96,11 @@ class Preparation:
                     value=", ".join(absent),
                     remedy="Correct the model's feature list or its modalities",
                 )
-        images = [f for f in own.features if f.kind.is_key]
+        wanted = None if self.features is None else set(self.features)
+        kept = sorted(
+            (f for f in own.features if wanted is None or f.name in wanted), key=lambda f: f.name
+        )
+        images = [f for f in kept if f.kind.is_key]
         if images:
             bag = images[0].kind is Kind.BAG
             what, network = (
@@ -108,10 +112,6 @@ class Preparation:
                 value=", ".join(f.name for f in images),
                 remedy=f"Choose {network}, or stacked",
             )  # fmt: skip
-        wanted = None if self.features is None else set(self.features)
-        kept = sorted(
-            (f for f in own.features if wanted is None or f.name in wanted), key=lambda f: f.name
-        )
         if not kept:
             raise FitError(
                 "the model has no feature to read",
