@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from metasight.errors import VolumeError
+from metasight.lesions.size import size_of
 from metasight.segmentation.lesion import LesionFound, lesion_from_box, lesion_from_click
 from metasight.segmentation.lung import Lungs, find_lungs
 from metasight.simulate.lung.phantom import draw_phantom
@@ -45,6 +46,8 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def agrees(found: LesionFound, readers: list[np.ndarray]) -> None:
+    longest = [size_of(Mask.from_array(r, on=found.mask)).longest_mm for r in readers]
+    assert min(longest) <= size_of(found.mask).longest_mm <= max(longest)
     low, high = READERS_MM3
     assert low <= 1000 * found.mask.volume_ml <= high
     theirs = np.mean([dice(a, b) for a, b in combinations(readers, 2)])
