@@ -62,20 +62,22 @@ def crop_of(
     if pet is not None:
         pet.require("SUVbw", "SUVlbm", "SUVlbmJanma", "SUVbsa")
         suv = np.clip(onto(pet, crop).array, 0, None).astype(np.float16)
-    held = float(sitk.GetArrayViewFromImage(share).sum()) * settings.spacing_mm**3
     hu = np.clip(np.round(crop.array), -1024, 3071).astype(np.int16)
     return LesionCrop(
         ct_hu=hu, mask=inside, suv=suv, spacing_mm=settings.spacing_mm,
         attenuation=solidity.attenuation if solidity.attenuation in ATTENUATIONS else "",
         diameter_mm=solidity.whole.longest_mm,
-        held_share=_share(held, lesion),
+        held_share=_share(lesion, grid),
     )  # fmt: skip
 
 
-def _share(held_mm3: float, lesion: Mask) -> float:
-    """Share held; what resampling alone loses or adds at the border counts as nothing."""
-    share = held_mm3 / (lesion.volume_ml * 1000)
-    return 1.0 if share > 0.98 else max(share, 1e-3)
+def _share(lesion: Mask, grid: sitk.Image) -> float:
+    """Share of the lesion's voxels whose middle lies in the cube."""
+    points = lesion.grid.to_mm(np.argwhere(lesion.array)[:, ::-1].astype(np.float64))
+    spacing, size = np.array(grid.GetSpacing()), np.array(grid.GetSize())
+    place = (points - np.array(grid.GetOrigin())) / spacing
+    inside = ((place >= -0.5) & (place < size - 0.5)).all(axis=1)
+    return float(inside.mean())
 
 
 def _grid_of(lesion: Mask, settings: CropSettings) -> sitk.Image:
