@@ -18,68 +18,25 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from lesion_crops import N, cohort, crop_of
 from metasight.cohort.outcome import NodalOutcome, SurvivalOutcome
 from metasight.cohort.splits import Split
 from metasight.errors import EncoderError, FitError, StoreError, VolumeError
 from metasight.features.columns import Feature, FeatureTable, Kind
-from metasight.features.crops import ATTENUATIONS, CropFolder, LesionCrop, write_crop
+from metasight.features.crops import CropFolder, write_crop
 from metasight.features.images import ImageFolders
 from metasight.models import crossfit
 from metasight.models.fusion import contributions
 from metasight.models.registry import ModelSettings, build, features_of, load
 from metasight.models.volume_network_backbone import empty_resnet
-from metasight.models.volume_network_inputs import Targets, altered, channels
 from metasight.models.volume_network_layers import (
     SmallTrunk,
-    VolumeNetwork,
-    compute_on,
-    stage_losses,
 )
-from metasight.models.volume_network_settings import VolumeNetworkSettings
 from metasight.validation.binary import binary_auc
 
 NONE = np.array([], dtype=np.int64)
 QUICK = {"width": 4, "rounds": 12, "round_steps": 10, "learning_rate": 1e-2}
-N = 120
 TRAIN, LATER = slice(0, 63), slice(63, None)
-
-
-def crop_of(rng: np.random.Generator, texture: float, *, pet: bool, edge: int = 16) -> LesionCrop:
-    """A ball of soft tissue in lung; ``texture`` sets how uneven it is."""
-    axes = np.indices((edge,) * 3) - (edge - 1) / 2
-    distance = np.sqrt((axes**2).sum(axis=0))
-    radius = rng.uniform(3.0, 5.0)
-    mask = distance <= radius
-    kind = int(rng.integers(0, 3))
-    hu = rng.normal(-850, 40, mask.shape)
-    level = (-550.0, -250.0, 30.0)[kind]
-    hu[mask] = level + rng.normal(0, 40 * np.exp(0.9 * texture), int(mask.sum()))
-    suv = rng.gamma(2, 0.3, mask.shape) + 2 * mask
-    return LesionCrop(
-        ct_hu=np.clip(hu, -1024, 3000).astype(np.int16), mask=mask,
-        suv=suv.astype(np.float16) if pet else None, spacing_mm=1.5,
-        attenuation=ATTENUATIONS[kind], diameter_mm=float(2 * radius * 1.5),
-    )  # fmt: skip
-
-
-def cohort(folder: Path, *, n: int = N, seed: int = 0) -> tuple[FeatureTable, NodalOutcome]:
-    """Stage rises with texture; a third has no PET, and three were not examined."""
-    rng = np.random.default_rng(seed)
-    texture = rng.normal(size=n)
-    names = [f"P{i:03d}" for i in range(n)]
-    for i, name in enumerate(names):
-        write_crop(crop_of(rng, texture[i], pet=i % 3 > 0), folder / f"{name}.h5")
-    latent = 4.0 * texture + rng.logistic(size=n)
-    stage = (latent > 0.5).astype(np.int8) + (latent > 3.0).astype(np.int8)
-    stage[:3] = -1
-    values = pd.DataFrame(
-        {"crops": pd.Series(names, dtype=object), "age": rng.normal(size=n)}
-    ).set_axis(pd.Index(names, name="patient"))
-    features = (
-        Feature(name="crops", kind=Kind.CROP, modality="scan_network"),
-        Feature(name="age", kind=Kind.CONTINUOUS),
-    )
-    return FeatureTable(values, features), NodalOutcome(stage)
 
 
 def take(table: FeatureTable, outcome: NodalOutcome, rows: slice):
@@ -202,31 +159,19 @@ def test_in_a_stack_the_network_adds_what_it_learnt(made, images):
 
 GO = """
 import sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/models"]
 from pathlib import Path
 from test_volume_network import *
+from lesion_crops import cohort_of
 folder, work = Path(sys.argv[2]), Path(sys.argv[3])
-table = cohort_of(folder)
 images = ImageFolders(crops=CropFolder(folder), work=work)
-build(settings(rounds=4), images).fit(*take(*table, slice(0, 36)), seed=1)
+build(settings(rounds=4), images).fit(*take(*cohort_of(folder), slice(0, 36)), seed=1)
 """
-
-
-def cohort_of(folder: Path) -> tuple[FeatureTable, NodalOutcome]:
-    """The table that was written beside the crops: another process draws nothing anew."""
-    values = pd.read_parquet(folder / "table.parquet")
-    stage = values.pop("stage").to_numpy(dtype=np.int8)
-    features = (
-        Feature(name="crops", kind=Kind.CROP, modality="scan_network"),
-        Feature(name="age", kind=Kind.CONTINUOUS),
-    )
-    return FeatureTable(values, features), NodalOutcome(stage)
 
 
 def test_a_killed_training_goes_on_to_the_same_bytes(made, images, folder, tmp_path):
     table, outcome = made
-    table.values.assign(stage=outcome.stage).to_parquet(folder / "table.parquet")
-    here = str(Path(__file__).parent)
+    here = str(Path(__file__).parents[1])
     process = subprocess.Popen([sys.executable, "-c", GO, here, str(folder), str(tmp_path)],
                                env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
     end = time.monotonic() + 120
@@ -342,58 +287,25 @@ def test_a_published_backbone_needs_weights_in_the_study():
         settings(backbone="resnet18")
 
 
-# ------------------------------------------------------------------ parts
-
-
-def test_a_gpu_is_used_in_bfloat16_where_there_is_one():
-    assert (compute_on(cuda=False, bfloat16=True).device, compute_on(
-        cuda=False, bfloat16=True).mixed) == ("cpu", False)  # fmt: skip
-    assert (compute_on(cuda=True, bfloat16=True).device, compute_on(
-        cuda=True, bfloat16=True).mixed) == ("cuda", True)  # fmt: skip
-    assert not compute_on(cuda=True, bfloat16=False).mixed
-
-
-def test_losses_of_stage_are_those_of_cumulative_links():
-    above = torch.tensor([[0.3, -1.2], [8.0, -8.0], [-20.0, -40.0], [2.0, 1.0]])
-    p = torch.sigmoid(above.double()).numpy()
-    expected = -np.log(np.stack([1 - p[:, 0], p[:, 0] - p[:, 1], p[:, 1]], axis=1))
-    for stage in range(3):
-        found = stage_losses(above.double(), torch.full((4,), stage)).numpy()
-        np.testing.assert_allclose(found, expected[:, stage], rtol=1e-4)
-
-
-def test_a_new_network_knows_how_often_each_stage_is_and_no_more():
-    torch.manual_seed(0)
-    network = VolumeNetwork(VolumeNetworkSettings())
-    pooled = torch.randn(100, network.trunk.features)
-    network.heads.begin_at(np.repeat([0, 1, 2], [70, 20, 10]), pooled)
-    crops = torch.randn(3, 5, 16, 16, 16)
-    crops[:, 2] = (crops[:, 2] > 0).float()  # a mask
-    above = network(crops)[0]
-    share = torch.sigmoid(above).detach().numpy()
-    np.testing.assert_allclose(share, np.tile([30.5 + 0.5, 10.5], (3, 1)) / 101.5, atol=1e-3)
-
-
-def test_turned_crops_are_the_same_lesion():
+def test_a_centre_that_scans_with_more_noise_is_told_from_crops(tmp_path):
     rng = np.random.default_rng(0)
-    crop = crop_of(rng, 0.0, pet=True)
-    plain = channels(crop)
-    seen = set()
-    for _ in range(300):
-        turned = altered(crop, rng, noise_hu=0.0, pet_dropout=0.0)
-        np.testing.assert_allclose(np.sort(turned.reshape(5, -1)), np.sort(plain.reshape(5, -1)))
-        seen.add(turned[0].tobytes())
-    assert len(seen) == 48
-    assert plain[4].min() == 1
-    assert altered(crop, rng, noise_hu=0.0, pet_dropout=1.0)[3:].max() == 0
-
-
-def test_auxiliary_targets_are_of_the_lesion():
-    rng = np.random.default_rng(1)
-    crops = [crop_of(rng, 0.0, pet=False), replace(crop_of(rng, 0.0, pet=False), attenuation="")]
-    targets = Targets.of(crops, np.array([0, 2]))
-    assert targets.attenuation.tolist() == [ATTENUATIONS.index(crops[0].attenuation), -1]
-    np.testing.assert_allclose(np.exp(targets.log_diameter), [c.diameter_mm for c in crops])
+    names = [f"P{i:03d}" for i in range(30)]
+    for i, name in enumerate(names):
+        crop = crop_of(rng, 0.0, pet=False)
+        noise = rng.normal(0, 60 * (i % 2), crop.ct_hu.shape)
+        write_crop(replace(crop, ct_hu=(crop.ct_hu + noise).astype(np.int16)),
+                   tmp_path / f"{name}.h5")  # fmt: skip
+    index = pd.Index(names, name="patient")
+    values = pd.DataFrame({"crops": pd.Series(names, index=index, dtype=object)})
+    table = FeatureTable(values, (Feature(name="crops", kind=Kind.CROP, modality="scan_network"),))
+    centre = pd.Series([f"C{i % 2}" for i in range(30)], index=index)
+    outcome = NodalOutcome((np.arange(30) % 3).astype(np.int8))
+    data = crossfit.Data(tuple(names), table, outcome, centre, centre, "nodal_stage")
+    split = Split(scheme="kfold", repeat=0, fold=0, train=tuple(names[:20]),
+                  test=tuple(names[20:]), held_out="")  # fmt: skip
+    images = ImageFolders(crops=CropFolder(tmp_path))
+    told = crossfit.predict_centre(data, [split], images)["C1"]
+    assert binary_auc(told, (centre[told.index] == "C1").astype(int)).auc > 0.95
 
 
 def test_a_score_of_columns_reads_its_own_beside_crops(made):
