@@ -35,7 +35,7 @@ from metasight.models.volume_network_layers import (
 from metasight.validation.binary import binary_auc
 
 NONE = np.array([], dtype=np.int64)
-QUICK = {"width": 4, "rounds": 12, "round_steps": 10, "learning_rate": 1e-2}
+QUICK = {"width": 4, "rounds": 10, "round_steps": 8, "learning_rate": 1.5e-2}
 TRAIN, LATER = slice(0, 63), slice(63, None)
 
 
