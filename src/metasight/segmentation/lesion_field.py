@@ -122,8 +122,7 @@ class Field:
         """What is dense about the seed, less what hangs on by thin bridges; its deepest point."""
         dense = self.component(dense & (self.allowed | self.near(seed, CORE_MM)), seed)
         depth = self.depth(dense)
-        start = np.where(dense & self.near(seed, max(SNAP_MM, 1.5 * float(depth[seed]))), depth, 0)
-        centre = np.unravel_index(np.argmax(start), start.shape)
+        centre = self._deepest(depth, seed)
         radius = float(depth[centre])
         share, thinnest = (_FAINT_BRIDGE, _FAINT_THINNEST_MM) if faint else (_BRIDGE, _THINNEST_MM)
         bridge = min(float(np.clip(share * radius, thinnest, _THICKEST_MM)), 0.9 * radius)
@@ -132,6 +131,22 @@ class Field:
         back = self.away(inner)
         found = dense & (back <= bridge + 0.5 * self.spacing_mm)
         return found, (int(centre[0]), int(centre[1]), int(centre[2]))
+
+    def _deepest(self, depth: Floats32, seed: Index) -> Index:
+        """The deepest point that a seed leads to, from ball to ball that fits about it.
+
+        Balls lie within the region: a small lesion's seed is not drawn into a wider vessel.
+        """
+        if depth[seed] == 0:  # beside the region
+            near = np.where(self.near(seed, SNAP_MM), depth, 0)
+            best = np.unravel_index(np.argmax(near), near.shape)
+            seed = int(best[0]), int(best[1]), int(best[2])
+        while True:
+            near = np.where(self.near(seed, max(float(depth[seed]), self.spacing_mm)), depth, 0)
+            best = np.unravel_index(np.argmax(near), near.shape)
+            if near[best] <= depth[seed]:
+                return seed
+            seed = int(best[0]), int(best[1]), int(best[2])
 
     def on(self, scan: Volume, found: Booleans) -> Mask:
         """A region of the cube on the scan's grid, its border between voxels interpolated."""
