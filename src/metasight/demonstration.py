@@ -28,7 +28,7 @@ _SIMULATED = BreastSettings(
 # More nodal disease than in life: with thirty patients there would be nothing to fit.
 _SIMULATED_LUNG = LungSettings(
     patients=30, pixel_mm=1.0, n1_share=0.22, n2_share=0.13, sbrt_share=0.2,
-    ineligible_fraction=0.0,
+    ineligible_fraction=0.0, genes=240, expression_share=0.9,
 )  # fmt: skip
 _SEED = 1
 
