@@ -12,10 +12,10 @@ from typing import Literal
 
 EXTRAS = {
     "demo": ("sksurv", "the demonstration's patients"),
-    "deep": ("torch", "neural networks (later stages)"),
+    "deep": ("torch", "neural networks: maps, slides, crops of lesions"),
     "serve": ("fastapi", "the web pages (later stages)"),
     "cluster": ("dask_jobqueue", "Slurm clusters"),
-    "biology": ("gseapy", "gene-set analysis (later stages)"),
+    "biology": ("gseapy", "gene sets ([biology] of a study)"),
 }
 NEEDED = (
     "numpy", "pandas", "pyarrow", "numba", "greenwood", "sklearn", "distributed", "typst",

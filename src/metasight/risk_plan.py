@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from metasight.biology.gene_sets import read_gmt
+from metasight.biology.gene_sets import read_gmt, require_gseapy
 from metasight.decisions.nodal_staging import StagingLimits
 from metasight.engine.store import Step
 from metasight.errors import EvaluationError, ProtocolError
@@ -35,7 +35,8 @@ def steps_on_risks(
     ProtocolError
         The protocol's ``[nodal_staging]`` is none.
     StudyError
-        The file of gene sets is none; it is read here, before hours of work.
+        The file of gene sets is none, or gseapy is not installed; both are seen here, before
+        hours of work.
     """
     about = next(e for e in study.protocol.endpoint if e.name == endpoint)
     found: list[Step] = []
@@ -130,6 +131,7 @@ def _biology(study: Study, data: Step, judged: Sequence[Step]) -> Step:
     assert asked is not None  # noqa: S101 - the caller looked
     model = asked.model or study.settings.analysis.headline_model
     gene_sets = study.folder / asked.gene_sets
+    require_gseapy()
     read_gmt(gene_sets)
     seed = study.settings.analysis.seed
     return Step(

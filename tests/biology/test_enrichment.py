@@ -8,7 +8,7 @@ import pytest
 
 from metasight.biology.association import associate, prepare
 from metasight.biology.enrichment import enrich, enrichment_scores, running_score, single_sample
-from metasight.biology.gene_sets import read_gmt, within
+from metasight.biology.gene_sets import read_gmt, require_gseapy, within
 from metasight.errors import EvaluationError, StudyError
 
 
@@ -200,3 +200,9 @@ def test_small_p_values_as_fgsea_multilevel_gives_them(shared):
     assert len(ref) == 4
     assert theirs.min() < 1e-15
     assert (np.abs(np.log2(ours) - np.log2(theirs)) < 2 * error).all()
+
+
+def test_without_gseapy_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("metasight.biology.gene_sets.find_spec", lambda _: None)
+    with pytest.raises(StudyError, match="pip install 'metasight\\[biology\\]'"):
+        require_gseapy()

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from metasight.errors import StudyError
 
 GeneSets = dict[str, tuple[str, ...]]
+
+
+def require_gseapy() -> None:
+    """Check that the extra ``biology`` is installed.
+
+    Raises
+    ------
+    StudyError
+        It is not.
+    """
+    if not find_spec("gseapy"):
+        raise StudyError(
+            "gene sets need a package that is not installed", value="gseapy",
+            remedy="Install it: pip install 'metasight[biology]' -c constraints.txt",
+        )  # fmt: skip
 
 
 def read_gmt(path: Path) -> GeneSets:
