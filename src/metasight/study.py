@@ -523,6 +523,12 @@ def _check_kinds(model: StudyModel, protocol: Protocol) -> None:
             wanted = "nodal"
         else:
             wanted = "competing" if endpoint.competing else "survival"
+        if model.kind == "stacked" and CROP_MODALITY in model.modalities and wanted != "nodal":
+            raise StudyError(
+                f"model {model.name!r} stacks crops of lesions, whose network learns nodal stage",
+                where="study.toml", value=f"{endpoint.name} is a {wanted} endpoint",
+                remedy=f"Leave {CROP_MODALITY} out of its modalities, or name other endpoints",
+            )  # fmt: skip
         if wanted not in outcomes_of(model.kind):
             fitting = ", ".join(k for k in KINDS if wanted in outcomes_of(k))
             raise StudyError(

@@ -213,3 +213,11 @@ def test_text_that_is_not_utf8_and_a_header_twice(breast_study):
     path.write_text(whole + '\n[columns]\ngrade = "grade"\n')
     with pytest.raises(StudyError, match=r"not valid TOML .*each \[section\] has one header"):
         read_study(folder)
+
+
+def test_crops_of_lesions_are_not_stacked_for_follow_up(said):
+    """What their network learns is nodal stage; the study file is refused, not the fit."""
+    scans = '[scans]\npath = "scans.csv"\nid = "patient"\ncrops = {}\n\n[analysis]'
+    stacked = 'kind = "stacked"\nmodalities = ["clinical", "scan_network"]'
+    text = said(("[analysis]", scans), ('kind = "forest"', stacked))
+    assert "stacks crops of lesions" in text

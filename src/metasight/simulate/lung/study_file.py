@@ -69,7 +69,7 @@ modalities = ["clinical", "scan"]
 _ABSTAIN = """# It gives no risk where the scan is unlike those of training.
 abstain_by = ["acquisition", "scan"]
 """
-_FEWEST_TO_ABSTAIN = 60
+_FEWEST_TO_ABSTAIN = 80
 """Patients below which folds are too small to tell what is unlike."""
 
 _BIOLOGY = """
