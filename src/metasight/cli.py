@@ -209,7 +209,7 @@ def demo(
         bool, typer.Option("--simulated", help="From slides: 16 simulated patients, some minutes.")
     ] = False,
     lung: Annotated[
-        bool, typer.Option("--lung", help="From CT: 30 simulated patients, some minutes.")
+        bool, typer.Option("--lung", help="From CT: 44 simulated patients, some minutes.")
     ] = False,
     scheduler: Scheduler = "local",
 ) -> None:

@@ -25,9 +25,9 @@ _SIMULATED = BreastSettings(
     patients=16, tissue_mm=1.3, margin_mm=0.12, mpp=1.0, markers_mpp=1.0, pair_fraction=0.7,
     defect_fraction=0.0, ineligible_fraction=0.0, event_share=0.6,
 )  # fmt: skip
-# More nodal disease than in life: with thirty patients there would be nothing to fit.
+# More nodal disease than in life: with forty-four patients there would be nothing to fit.
 _SIMULATED_LUNG = LungSettings(
-    patients=30, pixel_mm=1.0, n1_share=0.22, n2_share=0.13, sbrt_share=0.2,
+    patients=44, pixel_mm=1.0, n1_share=0.28, n2_share=0.17, sbrt_share=0.15,
     ineligible_fraction=0.0, genes=240, expression_share=0.9,
 )  # fmt: skip
 _SEED = 1
