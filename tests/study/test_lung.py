@@ -260,3 +260,21 @@ def test_the_planted_set_goes_with_the_risk_and_no_other(finished):
     assert "adjusted for centre and purity" in page
     assert "Asked for, but the same or unknown in everybody: clinical_t" in page
     assert "What the procedure finds in nothing" in page
+
+
+def test_the_locked_model_is_silent_about_another_hospitals_strange_patients(finished, tmp_path):
+    folder, results = finished
+    table = pd.read_csv(folder / "patients.csv").iloc[:120].assign(centre="North")
+    table["id"] = [f"N{k}" for k in range(len(table))]
+    table.loc[table.index[:25], "suvmax"] = 75.0  # as if another unit had been exported
+    table.to_csv(tmp_path / "patients.csv", index=False)
+    first, rest = STUDY.split("[modalities.expression]")
+    (tmp_path / "study.toml").write_text(first + "[constants]" + rest.split("[constants]")[1])
+    found = pipeline.validate(
+        results / "bundle", read_study(tmp_path), scheduler="inline", progress=Silent()
+    )
+    ledger = Ledger.from_parquet(found / "ledger.parquet").to_frame()
+    silent = ledger[ledger["stage"] == "likeness to training"]
+    assert silent["reason"].str.contains("furthest in suvmax").sum() >= 25
+    assert len(silent) <= 30
+    assert "Patients unlike those of training" in (found / "report.html").read_text("utf-8")

@@ -22,16 +22,22 @@ STAGE = "likeness to training"
 
 
 def judge_abstention(
-    fits: Mapping[str, Path], out: Path, cross: Predictions, plan: EvaluationPlan
-) -> None:
-    """Write ``abstention.json`` and ledger rows, where the headline model may abstain.
+    told: pd.DataFrame | None, out: Path, cross: Predictions, plan: EvaluationPlan
+) -> list[Found]:
+    """Write ``abstention.json`` where the headline model may abstain.
 
-    A patient counts as unlike where the median distance over the repeats, each from a model that
-    did not see the patient, is beyond the limit, or nothing was measured.
+    Parameters
+    ----------
+    told
+        Of :func:`unseen_distances`, or of a locked model; None: it never abstains.
+
+    Returns
+    -------
+    A ledger row for every patient about whom it is silent: the distance is beyond the limit, or
+    nothing was measured.
     """
-    told = _distances(fits, plan.headline_model)
     if told is None:
-        return
+        return []
     centre = cross.table.drop_duplicates("patient").set_index("patient")["centre"]
     told = told.loc[told.index.intersection(centre.index)]
     silent = ~(told["distance"] <= 1)
@@ -52,11 +58,14 @@ def judge_abstention(
             if speaking and silent.any() else None,
         },
     )  # fmt: skip
-    write_json(out / "ledger.json", [_row(str(p), r, plan) for p, r in told[silent].iterrows()])
+    return [_row(str(p), r, plan) for p, r in told[silent].iterrows()]
 
 
-def _distances(fits: Mapping[str, Path], model: str) -> pd.DataFrame | None:
-    """Median distance of each patient over repeats, and in what he is furthest."""
+def unseen_distances(fits: Mapping[str, Path], model: str) -> pd.DataFrame | None:
+    """Median distance of each patient over repeats, each from a model that did not see him.
+
+    Index patient; columns ``distance`` and ``furthest``. None where the model never abstains.
+    """
     parts = []
     for folder in fits.values():
         if not (folder / "likeness.parquet").is_file():

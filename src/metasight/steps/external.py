@@ -12,11 +12,13 @@ from metasight import bundle
 from metasight.errors import StudyError
 from metasight.ledger import Entry, Fate
 from metasight.models import crossfit
+from metasight.models.fitted import ReaderHeadModel
 from metasight.models.registry import describe, features_of
 from metasight.predictions import Predictions
+from metasight.steps.abstention import judge_abstention
 from metasight.steps.data import load_data
 from metasight.steps.files import Inputs, read_json, write_json
-from metasight.steps.fitting import images_of
+from metasight.steps.fitting import images_of, likeness_table
 from metasight.validation.evaluate import evaluate
 from metasight.validation.results import EvaluationPlan
 
@@ -71,9 +73,9 @@ def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> Non
     grid = np.asarray([g for g in locked.grid_days if g <= max(info["grid_days"], default=0)],
                       dtype=np.int64)  # fmt: skip
     images = images_of(inputs, argument.weights)
+    models = {name: locked.model(name, images) for name in locked.states}
     predictions = Predictions.concat(
-        crossfit.predict(locked.model(name, images), name, data, data.patients, grid)
-        for name in locked.states
+        crossfit.predict(model, name, data, data.patients, grid) for name, model in models.items()
     )
     plan = EvaluationPlan(
         endpoint=locked.endpoint,
@@ -95,7 +97,12 @@ def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> Non
         value=f"opening {argument.opening}",
         reason=f"looked at with the models of a {locked.protocol} bundle",
     )
-    rows = [{k: str(v) for k, v in asdict(opening).items()}]
+    leading = models[locked.headline_model]
+    told = None
+    if isinstance(leading, ReaderHeadModel):
+        told = likeness_table(leading, data.features)
+    silent = judge_abstention(told, out, predictions, plan)
+    rows = [{k: str(v) for k, v in asdict(opening).items()}, *silent]
     write_json(out / "ledger.json", rows)
     write_json(out / "failures.json", [])
     for number, (name, state) in enumerate(locked.states.items()):

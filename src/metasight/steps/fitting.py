@@ -127,14 +127,20 @@ def _write_attention(fitted: ReaderHeadModel, test: FeatureTable, out: Path) -> 
 
 def _write_likeness(fitted: ReaderHeadModel, test: FeatureTable, out: Path) -> None:
     """How far patients whom the fit did not see are from those it learnt from, and in what."""
+    told = likeness_table(fitted, test)
+    if told is not None:
+        told.to_parquet(out / "likeness.parquet")
+
+
+def likeness_table(fitted: ReaderHeadModel, patients: FeatureTable) -> pd.DataFrame | None:
+    """``distance`` (above 1 is unlike) and ``furthest`` features by patient; None if not judged."""
     likeness = fitted.likeness
     if likeness is None:
-        return
-    frame = pd.DataFrame({
-        "distance": likeness.distances(test),
-        "furthest": [", ".join(names) for names in likeness.furthest(test)],
-    }, index=test.values.index)  # fmt: skip
-    frame.to_parquet(out / "likeness.parquet")
+        return None
+    return pd.DataFrame({
+        "distance": likeness.distances(patients),
+        "furthest": [", ".join(names) for names in likeness.furthest(patients)],
+    }, index=patients.values.index)  # fmt: skip
 
 
 def _failure(what: str, argument: FitArgument, error: FitError) -> dict[str, Any]:

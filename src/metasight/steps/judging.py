@@ -18,7 +18,7 @@ from metasight.features.from_protocol import CLINICAL
 from metasight.models.crossfit import Data
 from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
-from metasight.steps.abstention import judge_abstention
+from metasight.steps.abstention import judge_abstention, unseen_distances
 from metasight.steps.data import load_data
 from metasight.steps.files import Inputs, read_json, write_json
 from metasight.units import DAYS_PER_YEAR
@@ -203,7 +203,8 @@ def _judge(
     write_json(out / "notes.json", notes)
     _gather_contributions(fits, out, headline)
     if argument.leads:
-        judge_abstention(fits, out, cross, plan)
+        silent = judge_abstention(unseen_distances(fits, headline), out, cross, plan)
+        write_json(out / "ledger.json", silent)
     _judge_resamples(inputs, out, data, info, headline)
     write_json(out / "sample_size.json", _sample_size(data, info, reference))
 
