@@ -67,3 +67,16 @@ def test_too_few_patients_or_no_column_is_refused():
         Likeness.of(_table(_cloud(20)), ("scan",), model="m")
     with pytest.raises(FitError, match="0 columns"):
         Likeness.of(_table(_cloud(100)), ("radiomics",), model="m")
+
+
+def test_flags_and_columns_that_hardly_vary_are_no_trouble():
+    """A count that is 0 in all but one patient is constant where that patient is left out."""
+    values = _cloud(90)
+    values[:, 3] = 0.0
+    values[40, 3] = 2.0
+    values[:, 5] = np.arange(90) % 2
+    likeness = Likeness.of(_table(values), ("scan",), model="m")
+    assert np.isfinite(likeness.limit)
+    again = _cloud(400, seed=9)
+    again[:, 3], again[:, 5] = 0.0, 1.0
+    assert (likeness.distances(_table(again)) > 1).mean() < 0.05

@@ -27,6 +27,7 @@ FEWEST = 30
 _FOLDS = 10
 _SHARE = 0.99
 _MOST_KNOWN_MISSING = 0.5
+_FEWEST_VALUES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +87,8 @@ def _power(column: Floats) -> float:
     from scipy.optimize import minimize_scalar
     from scipy.stats import yeojohnson_llf
 
+    if len(np.unique(column)) < _FEWEST_VALUES:  # a flag, or the same in all who are left
+        return 1.0
     found = minimize_scalar(lambda power: -yeojohnson_llf(power, column), bounds=(0.0, 2.0),
                             method="bounded")  # fmt: skip
     return float(found.x)
