@@ -106,21 +106,33 @@ def damaged(each: int = 6) -> None:
     print("half missing and torn (bar: right or refused, right in ≥ 70 %)")
     rng = np.random.default_rng(7)
     for tissue in CIMA:
-        counts = dict.fromkeys(("right, accepted", "right, refused", "wrong, refused",
-                                "wrong, accepted"), 0)  # fmt: skip
+        counts = dict.fromkeys(
+            ("right, accepted", "right, refused", "wrong, refused", "wrong, accepted"), 0
+        )
         for number in range(each):
             base = cima(SHARED, tissue, swapped=bool(number % 2))
             angle = [float(a) for a in rng.uniform(0, 360, 8)]
-            tear = {"share": float(rng.uniform(0.2, 0.5)), "gap": float(rng.uniform(0.02, 0.1)),
-                    "twist_degrees": float(rng.uniform(-25, 25))}  # fmt: skip
+            tear = {
+                "share": float(rng.uniform(0.2, 0.5)),
+                "gap": float(rng.uniform(0.02, 0.1)),
+                "twist_degrees": float(rng.uniform(-25, 25)),
+            }
             cases = (
                 with_moving(base, turned(missing(base.moving, angle[0], 0.5), angle[1]), "missing"),
-                with_moving(base, turned(base.moving, angle[2]), "fixed missing",
-                            missing(base.fixed, angle[3], 0.5)),
+                with_moving(
+                    base,
+                    turned(base.moving, angle[2]),
+                    "fixed missing",
+                    missing(base.fixed, angle[3], 0.5),
+                ),
                 with_moving(base, turned(torn(base.moving, angle[4], **tear), angle[5]), "torn"),
-                with_moving(base, turned(base.moving, angle[6]), "fixed torn",
-                            torn(base.fixed, angle[7], **tear)),
-            )  # fmt: skip
+                with_moving(
+                    base,
+                    turned(base.moving, angle[6]),
+                    "fixed torn",
+                    torn(base.fixed, angle[7], **tear),
+                ),
+            )
             for case in cases:
                 median, _, _, result = judged(case)
                 key = f"{'right' if median <= RIGHT else 'wrong'}, " + (
@@ -197,16 +209,25 @@ def see_pairs(path: Path, each: int, seed: int) -> None:
             points = pair.fixed.points[there] * pair.mpp
             checked = result.checked
             tiles = result.error.tile_centres_um()
-            seen.append({
-                "tissue": tissue, "kind": pair.kind, "related": pair.related,
-                "extent_um": result.error.tile_um * 16, "radius_um": checked.radius_um,
-                "diagonal_um": fixed.diagonal_um, "overlap": result.overlap,
-                "at": checked.points_um.tolist(), "distance": checked.distance_um.tolist(),
-                "score": checked.score.tolist(),
-                "tiles": tiles.tolist(), "points": points.tolist() if pair.related else [],
-                "error": (errors(pair, result.transform) * fixed.diagonal_um).tolist()
-                if pair.related else [],
-            })  # fmt: skip
+            seen.append(
+                {
+                    "tissue": tissue,
+                    "kind": pair.kind,
+                    "related": pair.related,
+                    "extent_um": result.error.tile_um * 16,
+                    "radius_um": checked.radius_um,
+                    "diagonal_um": fixed.diagonal_um,
+                    "overlap": result.overlap,
+                    "at": checked.points_um.tolist(),
+                    "distance": checked.distance_um.tolist(),
+                    "score": checked.score.tolist(),
+                    "tiles": tiles.tolist(),
+                    "points": points.tolist() if pair.related else [],
+                    "error": (errors(pair, result.transform) * fixed.diagonal_um).tolist()
+                    if pair.related
+                    else [],
+                }
+            )
             print(tissue, pair.kind, result.accepted, flush=True)
         path.write_text(json.dumps(seen))
 
@@ -308,9 +329,11 @@ def _calibrate(seen: list[dict]) -> predicted.Calibration:
             if loss < best:
                 best, factor[q], power[q] = loss, float(np.exp(level)), float(slope)
     return predicted.Calibration(
-        factor_p50=round(factor[0.5], 4), power_p50=round(power[0.5], 2),
-        factor_p90=round(factor[0.9], 4), power_p90=round(power[0.9], 2),
-    )  # fmt: skip
+        factor_p50=round(factor[0.5], 4),
+        power_p50=round(power[0.5], 2),
+        factor_p90=round(factor[0.9], 4),
+        power_p90=round(power[0.9], 2),
+    )
 
 
 def main() -> None:

@@ -16,10 +16,10 @@ from pathlib import Path
 from metasight import pipeline
 from metasight.engine.progress import Silent
 from metasight.engine.store import Store
-from metasight.simulate.cohort import simulate_breast
-from metasight.simulate.settings import BreastSettings
-from metasight.slide_plan import slide_steps
-from metasight.study import read_study
+from metasight.plan.slides import slide_steps
+from metasight.simulate.breast.cohort import simulate_breast
+from metasight.simulate.breast.settings import BreastSettings
+from metasight.study.file import read_study
 from metasight.validation.results import Evaluation
 
 MODELS = """
@@ -58,9 +58,11 @@ def replicate(folder: Path, settings: BreastSettings, seed: int, steps: int) -> 
     )
     gain = found.comparisons[0].harrell_c
     truth = json.loads((folder / "truth" / "truth.json").read_text("utf-8"))
-    print(f"seed {seed}: C clinical {found.models['clinical'].harrell_c.value:.3f}, increment "
-          f"{gain.difference:.3f} ({gain.lower:.3f} to {gain.upper:.3f}); "
-          f"truth: {truth.get('oracle', truth)}")  # fmt: skip
+    print(
+        f"seed {seed}: C clinical {found.models['clinical'].harrell_c.value:.3f}, increment "
+        f"{gain.difference:.3f} ({gain.lower:.3f} to {gain.upper:.3f}); "
+        f"truth: {truth.get('oracle', truth)}"
+    )
     step = next(s for s in slide_steps(study) if s.name == "agreement of maps")
     told = json.loads((store.path(step.key) / "agreement.json").read_text("utf-8"))
     print(
@@ -68,13 +70,17 @@ def replicate(folder: Path, settings: BreastSettings, seed: int, steps: int) -> 
     )
     for r in told["regions"]:
         if r["region_um"] == 128:
-            print(f"  {r['marker']}: Pearson {r['pearson']['value']:.2f}, nuclei "
-                  f"{r['pearson_nuclei']:.2f}, shuffled {r['pearson_shuffled']:.2f}, ceiling "
-                  f"{r['ceiling']:.2f}, covers {r['covered']['value']:.2f}")  # fmt: skip
+            print(
+                f"  {r['marker']}: Pearson {r['pearson']['value']:.2f}, nuclei "
+                f"{r['pearson_nuclei']:.2f}, shuffled {r['pearson_shuffled']:.2f}, ceiling "
+                f"{r['ceiling']:.2f}, covers {r['covered']['value']:.2f}"
+            )
     for b in told["biomarkers"]:
         if b["name"].startswith(("tls", "t_cells", "b_cells", "mixing")) and b["icc"] is not None:
-            print(f"  {b['name']}: ICC {b['icc']:.2f} ({b['icc_lower']:.2f} to "
-                  f"{b['icc_upper']:.2f}), n {b['n']}")  # fmt: skip
+            print(
+                f"  {b['name']}: ICC {b['icc']:.2f} ({b['icc_lower']:.2f} to "
+                f"{b['icc_upper']:.2f}), n {b['n']}"
+            )
     for k in told["labels"]:
         print(f"  {k['name']}: kappa {k['kappa']}, equal {k['observed']:.2f} of {k['n']}")
 
@@ -90,9 +96,14 @@ def main() -> None:
     parser.add_argument("--null", action="store_true")
     asked = parser.parse_args()
     settings = BreastSettings(
-        patients=asked.patients, tissue_mm=1.4, margin_mm=0.12, mpp=1.0, markers_mpp=1.0,
-        pair_fraction=0.6, event_share=0.5,
-    )  # fmt: skip
+        patients=asked.patients,
+        tissue_mm=1.4,
+        margin_mm=0.12,
+        mpp=1.0,
+        markers_mpp=1.0,
+        pair_fraction=0.6,
+        event_share=0.5,
+    )
     if asked.null:
         none = settings.effects.model_copy(update={"tls": 0.0, "t_cells": 0.0, "mixing": 0.0})
         settings = settings.model_copy(update={"effects": none})

@@ -25,8 +25,8 @@ from metasight.features.columns import Feature, FeatureTable, Kind
 from metasight.models import crossfit
 from metasight.models.registry import ModelSettings, build
 from metasight.predictions import Predictions
-from metasight.simulate.settings import BreastSettings
-from metasight.simulate.table import SimulatedTable, simulate_table
+from metasight.simulate.breast.settings import BreastSettings
+from metasight.simulate.breast.table import SimulatedTable, simulate_table
 from metasight.validation.discrimination import harrell_c
 from metasight.validation.evaluate import evaluate
 from metasight.validation.results import Contrast, EvaluationPlan
@@ -37,18 +37,24 @@ MODELS = {
         kind="elastic_net_cox", name="clinical", inner_folds=5, l1_ratios=(0.05,)
     ),
     "fused": ModelSettings(
-        kind="stacked", name="fused", modalities=("clinical", "spatial", "slide"),
-        inner_folds=5, l1_ratios=(0.05,),
+        kind="stacked",
+        name="fused",
+        modalities=("clinical", "spatial", "slide"),
+        inner_folds=5,
+        l1_ratios=(0.05,),
     ),
-}  # fmt: skip
+}
 
 
 def data_of(cohort: SimulatedTable) -> crossfit.Data:
     """As a study hands it to its models."""
     n = len(cohort.time_days)
     names = [f"P{i:05d}" for i in range(n)]
-    parts = (("clinical", cohort.clinical), ("spatial", cohort.spatial),
-             ("slide", cohort.embeddings))  # fmt: skip
+    parts = (
+        ("clinical", cohort.clinical),
+        ("spatial", cohort.spatial),
+        ("slide", cohort.embeddings),
+    )
     values = pd.concat([t for _, t in parts], axis=1).set_axis(pd.Index(names, name="patient"))
     features = tuple(
         Feature(name=c, kind=Kind.CONTINUOUS, modality=m) for m, t in parts for c in t.columns
@@ -74,19 +80,26 @@ def replicate(settings: BreastSettings, seed: int, bootstrap: int) -> dict[str, 
             risk = fold.fitted.predict(fresh.features, horizons)[:, 0]
             new[name].append(harrell_c(fresh.outcome.time_days, fresh.outcome.status, risk).c)
     plan = EvaluationPlan(
-        endpoint="dmfs", horizons_days=(HORIZON,), tau_days=HORIZON, reference_model="clinical",
-        headline_model="fused", n_bootstrap=bootstrap, seed=seed,
-    )  # fmt: skip
+        endpoint="dmfs",
+        horizons_days=(HORIZON,),
+        tau_days=HORIZON,
+        reference_model="clinical",
+        headline_model="fused",
+        n_bootstrap=bootstrap,
+        seed=seed,
+    )
     found = evaluate(Predictions.concat(parts), plan)
     gain = found.comparisons[0].harrell_c
     assert isinstance(gain, Contrast)
     return {
         "events": float(data.outcome.n_events),
         "clinical": found.models["clinical"].harrell_c.value,
-        "gain": gain.difference, "lower": gain.lower, "upper": gain.upper,
+        "gain": gain.difference,
+        "lower": gain.lower,
+        "upper": gain.upper,
         "oracle": cohort.oracle.increment,
         "fresh": float(np.mean(new["fused"]) - np.mean(new["clinical"])),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

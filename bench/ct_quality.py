@@ -39,18 +39,31 @@ def judged(task: tuple[int, str], pixel_mm: float) -> tuple[str, str, str]:
     settings = LungSettings(patients=4, pixel_mm=pixel_mm, centre_shift=1)
     plan = plan_of(settings, SEED, number)
     thorax_settings = ThoraxSettings(
-        female=bool(plan.patients.female[0]), nodule=nodule_of(plan.patients),
+        female=bool(plan.patients.female[0]),
+        nodule=nodule_of(plan.patients),
         vessel_ends=VESSEL_ENDS,
         scan=scan_with(defect, plan.centre.scan(settings, contrast=plan.contrast)),
-    )  # fmt: skip
+    )
     thorax = drawn(thorax_settings, (SEED, number))
     scan = scan_of(thorax, thorax_settings, np.random.default_rng([SEED, 1, number]))
     scan = spoilt(defect, scan, np.random.default_rng([SEED, 2, number]))
-    study = Study(patient=f"SIM-{number}", date="20200101", female=thorax_settings.female,
-                  age_years=60, weight_kg=70.0, height_m=1.7, centre=plan.centre.name,
-                  seed=SEED)  # fmt: skip
-    series = CtSeries(name="ct", number=2, machine=plan.centre.machine, contrast=plan.contrast,
-                      thickness_mm=thorax_settings.scan.thickness_mm)  # fmt: skip
+    study = Study(
+        patient=f"SIM-{number}",
+        date="20200101",
+        female=thorax_settings.female,
+        age_years=60,
+        weight_kg=70.0,
+        height_m=1.7,
+        centre=plan.centre.name,
+        seed=SEED,
+    )
+    series = CtSeries(
+        name="ct",
+        number=2,
+        machine=plan.centre.machine,
+        contrast=plan.contrast,
+        thickness_mm=thorax_settings.scan.thickness_mm,
+    )
     with tempfile.TemporaryDirectory() as folder:
         rng = np.random.default_rng([SEED, 3, number])
         write_with(defect, Path(folder) / "CT", study, series, scan, rng)

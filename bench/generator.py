@@ -72,10 +72,12 @@ def cells_in(density: DensityMap, seed: int, shift_um: np.ndarray) -> Cells:
     plane, row, column = (np.repeat(i, count[count > 0]) for i in np.nonzero(count))
     at = (np.stack([column, row], 1) + rng.random((len(row), 2))) * density.spacing_um + shift_um
     return Cells(
-        x_um=at[:, 0] + density.origin_um[0], y_um=at[:, 1] + density.origin_um[1],
-        type_code=plane.astype(np.int16), type_names=density.markers,
+        x_um=at[:, 0] + density.origin_um[0],
+        y_um=at[:, 1] + density.origin_um[1],
+        type_code=plane.astype(np.int16),
+        type_names=density.markers,
         positive={m: plane == i for i, m in enumerate(density.markers)},
-    )  # fmt: skip
+    )
 
 
 def section_of(study: Path, patient: str, seed: int, error_um: float) -> tuple[Cells, DensityMap]:
@@ -100,9 +102,10 @@ def collect(study: Path, patient: str, seed: int, args: argparse.Namespace, out:
         m: MarkedSection(cells=cells, window=counted.window, error_um=stated, section="mIHC")
         for m in MARKERS
     } | {
-        "nuclei": MarkedSection(cells=cells_in(own, seed, np.zeros(2)), window=own.window,
-                                error_um=none, section="H&E")
-    }  # fmt: skip
+        "nuclei": MarkedSection(
+            cells=cells_in(own, seed, np.zeros(2)), window=own.window, error_um=none, section="H&E"
+        )
+    }
     with slide_of(study, patient) as slide:
         tiles = collect_tiles(slide, tissue_of(slide), TISSUE_MPP, targets, TilesSettings())
     save_tiles(tiles, out)
@@ -131,14 +134,32 @@ def judge(study: Path, held: list[str], folder: Path, args: argparse.Namespace) 
                 measured = density_from_cells(cells, counted.window)
                 own = read_density_map(study / "truth" / p / "density-HE.ome.tif")
                 nuclei = one_plane(own, "nuclei")
-                told.append(regions_of(p, maps[p].map, measured, marker, region_um=region_um,
-                                       p90_um=args.error_um, nuclei=nuclei))  # fmt: skip
-                true.append(regions_of(p, on_grid_of(own, maps[p].map), measured, marker,
-                                       region_um=region_um, p90_um=args.error_um))  # fmt: skip
+                told.append(
+                    regions_of(
+                        p,
+                        maps[p].map,
+                        measured,
+                        marker,
+                        region_um=region_um,
+                        p90_um=args.error_um,
+                        nuclei=nuclei,
+                    )
+                )
+                true.append(
+                    regions_of(
+                        p,
+                        on_grid_of(own, maps[p].map),
+                        measured,
+                        marker,
+                        region_um=region_um,
+                        p90_um=args.error_um,
+                    )
+                )
             found = agree(marker, told, threshold_per_mm2=POSITIVE[marker], seed=1)
             report(marker, region_um, found)
-            x, y = (np.concatenate([getattr(r, c) for r in true]) for c in
-                    ("generated", "measured"))  # fmt: skip
+            x, y = (
+                np.concatenate([getattr(r, c) for r in true]) for c in ("generated", "measured")
+            )
             line("  true cells of the H&E's own section v. measured", f"{pearson(x, y):.3f}")
     flags = [m.outlier.flagged for m in maps.values()]
     line("held-out slides flagged as outliers", f"{sum(flags)} of {len(flags)}")
@@ -146,18 +167,24 @@ def judge(study: Path, held: list[str], folder: Path, args: argparse.Namespace) 
     for other in args.outliers:
         others = sorted({p.name.split("-HE")[0] for p in (Path(other) / "slides").glob("*-HE.*")})
         strange = [painted(Path(other), p, generator, same=False).outlier for p in others]
-        line(f"outlier AUROC, {Path(other).name}",
-             f"{auroc([s.score for s in strange], scores):.3f}, flagged "
-             f"{sum(s.flagged for s in strange)} of {len(strange)}", "0.95")  # fmt: skip
+        line(
+            f"outlier AUROC, {Path(other).name}",
+            f"{auroc([s.score for s in strange], scores):.3f}, flagged "
+            f"{sum(s.flagged for s in strange)} of {len(strange)}",
+            "0.95",
+        )
 
 
 def one_plane(density: DensityMap, marker: str) -> DensityMap:
     at = density.markers.index(marker)
     return DensityMap(
-        density=density.density[at : at + 1], error=density.error[at : at + 1],
-        support=density.support, markers=(marker,), spacing_um=density.spacing_um,
+        density=density.density[at : at + 1],
+        error=density.error[at : at + 1],
+        support=density.support,
+        markers=(marker,),
+        spacing_um=density.spacing_um,
         origin_um=density.origin_um,
-    )  # fmt: skip
+    )
 
 
 def auroc(strange: list[float], usual: list[float]) -> float:
@@ -173,8 +200,7 @@ def report(marker: str, region_um: float, found: object) -> None:
         return f"{e.value:.3f} ({e.lower:.3f}–{e.upper:.3f})"
 
     line(f"{head}: Pearson", shown(found.pearson), bar)
-    line("  of the ceiling",
-         f"{found.of_ceiling:.3f} (ceiling {found.ceiling:.3f})", "0.90")  # fmt: skip
+    line("  of the ceiling", f"{found.of_ceiling:.3f} (ceiling {found.ceiling:.3f})", "0.90")
     line("  Spearman, concordance", f"{shown(found.spearman)}, {shown(found.concordance)}")
     line(
         "  calibration slope, intercept /mm²", f"{shown(found.slope)}, {found.intercept.value:.0f}"
@@ -204,9 +230,11 @@ def speed(study: Path, folder: Path) -> None:
             start, busy = time.perf_counter(), time.process_time()
             paint(slide, whole, 8.0, generator)
             seconds, busy = time.perf_counter() - start, time.process_time() - busy
-        line(f"{device}: mm²/s, tiles/s (reading included)",
-             f"{width * height / 1e6 / seconds:.1f}, {seen / seconds:.1f}",
-             "4 mm²/s on two CPU cores" if device == "cpu" else "")  # fmt: skip
+        line(
+            f"{device}: mm²/s, tiles/s (reading included)",
+            f"{width * height / 1e6 / seconds:.1f}, {seen / seconds:.1f}",
+            "4 mm²/s on two CPU cores" if device == "cpu" else "",
+        )
 
 
 # ------------------------------------------------------------------ DeepLIIF
@@ -225,11 +253,17 @@ def halves(panels: list[np.ndarray], folder: Path) -> dict[str, Path]:
             cut = light[top // 4 : (top + 256) // 4, left // 4 : (left + 256) // 4]
             density.append(cut[None] / 255 * DEEPLIIF_UNIT)
         tiles = Tiles(
-            rgb=np.stack(rgb), density=np.stack(density), support=np.ones((5, 1, 64, 64), bool),
+            rgb=np.stack(rgb),
+            density=np.stack(density),
+            support=np.ones((5, 1, 64, 64), bool),
             # the IHC panel lies up to 11 pixels off the fluorescence
-            p90_um=np.full((5, 1), 3, np.float32), corner_um=np.zeros((5, 2), np.float32),
-            markers=("marker",), sections=("same",), mpp=0.25, spacing_um=1.0,
-        )  # fmt: skip
+            p90_um=np.full((5, 1), 3, np.float32),
+            corner_um=np.zeros((5, 2), np.float32),
+            markers=("marker",),
+            sections=("same",),
+            mpp=0.25,
+            spacing_um=1.0,
+        )
         out[name] = folder / f"{name}.h5"
         save_tiles(tiles, out[name])
     return out
@@ -242,14 +276,25 @@ DEEPLIIF_UNIT = 1e6
 def deepliif(folder: Path) -> None:
     """Same section: trained on one tile, judged on the other, beside plain deconvolution."""
     settings = GeneratorSettings(
-        mpp=0.25, spacing_um=1.0, region_um=(2.0, 8.0), width=16, depth=2, members=3, steps=400,
-        patience=8, batch=2, held_out=0.5, shift=StainShift(strength=1.15, colour=0.03),
-    )  # fmt: skip
+        mpp=0.25,
+        spacing_um=1.0,
+        region_um=(2.0, 8.0),
+        width=16,
+        depth=2,
+        members=3,
+        steps=400,
+        patience=8,
+        batch=2,
+        held_out=0.5,
+        shift=StainShift(strength=1.15, colour=0.03),
+    )
     read = {
-        n: [np.ascontiguousarray(p) for p in
-            np.split(cv2.imread(str(folder / f"{n}.png"))[..., ::-1], 6, axis=1)]
+        n: [
+            np.ascontiguousarray(p)
+            for p in np.split(cv2.imread(str(folder / f"{n}.png"))[..., ::-1], 6, axis=1)
+        ]
         for n in ("Bladder1", "Lung1")
-    }  # fmt: skip
+    }
     for learn, judged in (("Bladder1", "Lung1"), ("Lung1", "Bladder1")):
         with tempfile.TemporaryDirectory() as work:
             files = halves(read[learn], Path(work))
@@ -268,9 +313,11 @@ def deepliif(folder: Path) -> None:
                 np.asarray(x, np.float64).reshape(512 // k, k, 512 // k, k).mean(axis=(1, 3))
                 for x in (truth, dab)
             )
-            line(f"{learn} → {judged}, {side_um} µm: generator, deconvolution",
-                 f"{pearson(a.ravel(), b.ravel()):.3f}, {pearson(c.ravel(), b.ravel()):.3f}",
-                 "better than deconvolution")  # fmt: skip
+            line(
+                f"{learn} → {judged}, {side_um} µm: generator, deconvolution",
+                f"{pearson(a.ravel(), b.ravel()):.3f}, {pearson(c.ravel(), b.ravel()):.3f}",
+                "better than deconvolution",
+            )
     line("two tiles, plausibility only", "")
 
 
@@ -295,8 +342,9 @@ def main() -> None:
         return
     work = args.work or args.study / f"bench-{args.misalign_um:g}"
     (work / "tiles").mkdir(parents=True, exist_ok=True)
-    names = sorted(p.name for p in (args.study / "truth").iterdir()
-                   if (p / "density-mIHC.ome.tif").is_file())  # fmt: skip
+    names = sorted(
+        p.name for p in (args.study / "truth").iterdir() if (p / "density-mIHC.ome.tif").is_file()
+    )
     order = np.random.default_rng(args.seed).permutation(len(names))
     learn = sorted(names[int(i)] for i in order[: args.train])
     held = sorted(names[int(i)] for i in order[args.train :])
@@ -312,9 +360,12 @@ def main() -> None:
         if not (folder / "generator.json").is_file():
             start = time.perf_counter()
             train_generator(
-                files, GeneratorSettings(steps=args.steps), seed=args.seed, work=folder,
+                files,
+                GeneratorSettings(steps=args.steps),
+                seed=args.seed,
+                work=folder,
                 progress=lambda a, b, c: print(f"  {a}/{b} {c}", flush=True),
-            )  # fmt: skip
+            )
             line(
                 f"seconds to train on {args.threads} threads", f"{time.perf_counter() - start:.0f}"
             )

@@ -39,15 +39,20 @@ def settings_of(number: int) -> ThoraxSettings:
     thickness = float(rng.choice([1.0, 1.25, 2.0]))
     return ThoraxSettings(
         nodule=NoduleSettings(
-            diameter_mm=diameter, solid_diameter_mm=share * diameter,
-            margin=str(rng.choice(MARGINS)), pleura=str(rng.choice(["free", "tag"])),
-            vessel=bool(rng.random() < 0.5), ground_glass_hu=float(rng.uniform(-680, -520)),
+            diameter_mm=diameter,
+            solid_diameter_mm=share * diameter,
+            margin=str(rng.choice(MARGINS)),
+            pleura=str(rng.choice(["free", "tag"])),
+            vessel=bool(rng.random() < 0.5),
+            ground_glass_hu=float(rng.uniform(-680, -520)),
         ),
         scan=ScanSettings(
-            kernel=str(rng.choice(KERNELS)), pixel_mm=float(rng.uniform(0.6, 0.9)),
-            interval_mm=thickness, thickness_mm=thickness,
+            kernel=str(rng.choice(KERNELS)),
+            pixel_mm=float(rng.uniform(0.6, 0.9)),
+            interval_mm=thickness,
+            thickness_mm=thickness,
         ),
-    )  # fmt: skip
+    )
 
 
 def volume_of(scan: SimulatedScan) -> Volume:
@@ -74,12 +79,22 @@ def judge(number: int) -> dict[str, Any]:
     volume = volume_of(scan)
     whole = max(told.whole.axial_mm, told.whole.coronal_mm, told.whole.sagittal_mm)
     solid = max(told.solid.axial_mm, told.solid.coronal_mm, told.solid.sagittal_mm)
-    truth = {"size": whole, "solid": solid, "ctr": solid / whole, "ctr_volume": told.ctr_3d,
-             "volume": told.whole.volume_mm3}  # fmt: skip
+    truth = {
+        "size": whole,
+        "solid": solid,
+        "ctr": solid / whole,
+        "ctr_volume": told.ctr_3d,
+        "volume": told.whole.volume_mm3,
+    }
     row: dict[str, Any] = {
-        "number": number, "kind": told.attenuation, "margin": told.margin, "truth": truth,
-        "kernel": settings.scan.kernel, "voxel": max(scan.spacing_mm), "true_mm": whole,
-    }  # fmt: skip
+        "number": number,
+        "kind": told.attenuation,
+        "margin": told.margin,
+        "truth": truth,
+        "kernel": settings.scan.kernel,
+        "voxel": max(scan.spacing_mm),
+        "true_mm": whole,
+    }
     given = Mask.from_array(scan.lesion_mask, on=volume)
     row["mask"] = _measured(volume, given)
     try:
@@ -95,11 +110,15 @@ def judge(number: int) -> dict[str, Any]:
 def _measured(volume: Volume, mask: Mask) -> dict[str, Any]:
     found = solidity_of(volume, mask)
     return {
-        "size": found.whole.longest_mm, "solid": found.main.longest_mm, "ctr": found.main.ctr,
-        "ctr_volume": found.main.ctr_volume, "volume": found.whole.volume_mm3,
-        "pure": found.pure_ground_glass, "class": found.attenuation,
+        "size": found.whole.longest_mm,
+        "solid": found.main.longest_mm,
+        "ctr": found.main.ctr,
+        "ctr_volume": found.main.ctr_volume,
+        "volume": found.whole.volume_mm3,
+        "pure": found.pure_ground_glass,
+        "class": found.attenuation,
         "ctrs": [p.ctr for p in found.parts],
-    }  # fmt: skip
+    }
 
 
 def counted(right: np.ndarray) -> str:
@@ -131,13 +150,16 @@ def report(rows: list[dict[str, Any]], how: str) -> None:
     for low, high in ((0.0, 4.0), (4.0, np.inf)):
         own = [r for r in there if r["kind"] == "part-solid" and low < r["truth"]["solid"] <= high]
         ctr = np.array([r[how]["ctr"] - r["truth"]["ctr"] for r in own])
-        print(f"  part-solid, solid part {low:g} to {high:g} mm: CTR mean |error| "
-              f"{np.abs(ctr).mean() if own else np.nan:.3f}, within 0.03 "
-              f"{counted(np.abs(ctr) <= 0.03)}")  # fmt: skip
+        print(
+            f"  part-solid, solid part {low:g} to {high:g} mm: CTR mean |error| "
+            f"{np.abs(ctr).mean() if own else np.nan:.3f}, within 0.03 "
+            f"{counted(np.abs(ctr) <= 0.03)}"
+        )
     pure = [r for r in there if r["kind"] == "ground-glass" or r["truth"]["solid"] > 4]
     right = [(r[how]["pure"] == "yes") == (r["kind"] == "ground-glass") for r in pure]
-    print(f"  pure ground glass right: {counted(np.array(right))} "
-          "(no solid part, or one above 4 mm)")  # fmt: skip
+    print(
+        f"  pure ground glass right: {counted(np.array(right))} (no solid part, or one above 4 mm)"
+    )
 
 
 LOBES = ("", "right upper", "right middle", "right lower", "left upper", "left lower")
@@ -152,12 +174,13 @@ def place(number: int) -> dict[str, Any] | None:
     settings = ThoraxSettings(
         female=bool(number % 2),
         nodule=NoduleSettings(
-            diameter_mm=diameter, solid_diameter_mm=diameter * share,
+            diameter_mm=diameter,
+            solid_diameter_mm=diameter * share,
             central=(True, False, None)[number % 3],
             lobe=None if number % 3 == 0 else 1 + number % 5,
         ),
         scan=ScanSettings(interval_mm=float(rng.choice([1.0, 1.5])), thickness_mm=1.5),
-    )  # fmt: skip
+    )
     try:
         scan = draw_phantom(settings, number)
     except VolumeError:
@@ -181,13 +204,16 @@ def place(number: int) -> dict[str, Any] | None:
         if abs(truth - limit) >= away:
             answers[definition] = found.central(definition) is bool(truth <= limit)
     return {
-        "answers": answers, "lobe": found.lobe.lobe == LOBES[told.lobe],
-        "unsure": found.lobe.unsure, "pleura": found.pleura_gap_mm - told.pleura_gap_mm,
+        "answers": answers,
+        "lobe": found.lobe.lobe == LOBES[told.lobe],
+        "unsure": found.lobe.unsure,
+        "pleura": found.pleura_gap_mm - told.pleura_gap_mm,
         "fissure": found.lobe.fissure_gap_mm - told.fissure_gap_mm,
         "bronchi": found.bronchi_gap_mm - told.bronchi_gap_mm,
-        "lungs_s": after_lungs - start, "click_s": after_click - after_lungs,
+        "lungs_s": after_lungs - start,
+        "click_s": after_click - after_lungs,
         "place_s": time.perf_counter() - after_click,
-    }  # fmt: skip
+    }
 
 
 def report_places(rows: list[dict[str, Any]]) -> None:
@@ -195,13 +221,17 @@ def report_places(rows: list[dict[str, Any]]) -> None:
     for definition in DEFINITIONS:
         own = [r["answers"][definition] for r in rows if definition in r["answers"]]
         print(f"  {definition:28s} right {counted(np.array(own))}")
-    print(f"  lobe right {counted(np.array([r['lobe'] for r in rows]))}, "
-          f"unsure {sum(r['unsure'] for r in rows)}")  # fmt: skip
+    print(
+        f"  lobe right {counted(np.array([r['lobe'] for r in rows]))}, "
+        f"unsure {sum(r['unsure'] for r in rows)}"
+    )
     for name in ("pleura", "fissure", "bronchi"):
         error = np.array([r[name] for r in rows])
         p90 = np.nanquantile(np.abs(error), 0.9)
-        print(f"  gap to {name}: median {np.nanmedian(error):+.1f} mm, p90 |error| {p90:.1f} mm, "
-              f"not found {np.isnan(error).sum()}")  # fmt: skip
+        print(
+            f"  gap to {name}: median {np.nanmedian(error):+.1f} mm, p90 |error| {p90:.1f} mm, "
+            f"not found {np.isnan(error).sum()}"
+        )
     for name in ("lungs_s", "click_s", "place_s"):
         print(f"  {name}: median {np.median([r[name] for r in rows]):.1f}")
 
@@ -229,8 +259,10 @@ def main() -> None:
     report(rows, "mask")
     report(rows, "click")
     dice = np.array([r["dice"] for r in rows])
-    print(f"  Dice from a click: median {np.median(dice):.3f}, p10 {np.quantile(dice, 0.1):.3f}, "
-          f"below 0.7: {(dice < 0.7).mean():.1%}")  # fmt: skip
+    print(
+        f"  Dice from a click: median {np.median(dice):.3f}, p10 {np.quantile(dice, 0.1):.3f}, "
+        f"below 0.7: {(dice < 0.7).mean():.1%}"
+    )
     worst = sorted(rows, key=lambda r: r["dice"])[:8]
     for r in worst:
         print(

@@ -22,10 +22,10 @@ from typing import Any
 from metasight import pipeline
 from metasight.engine.progress import Silent
 from metasight.engine.store import Store
-from metasight.plan import plan_study
+from metasight.plan.study import plan_study
 from metasight.simulate.lung.cohort import simulate_lung
 from metasight.simulate.lung.settings import LungSettings
-from metasight.study import read_study
+from metasight.study.file import read_study
 from metasight.validation.results import Estimate, Evaluation
 
 OF_IMAGE = ("solid", "spiculation", "heterogeneity", "uptake")
@@ -75,8 +75,10 @@ def replicate(
     info = _json(store.path(plan.cohort.key) / "cohort.json")
     truth = _json(folder / "truth" / "truth.json")["oracle_auc"]
     _print(seed, found, truth)
-    print(f"  screened {info['screened']}, eligible {len(info['as_written'])}, examined "
-          f"{found.data.n_patients}; E1 {info['verdicts'].get('E1', {})}")  # fmt: skip
+    print(
+        f"  screened {info['screened']}, eligible {len(info['as_written'])}, examined "
+        f"{found.data.n_patients}; E1 {info['verdicts'].get('E1', {})}"
+    )
     silent = judged / "abstention.json"
     if silent.is_file():
         told = _json(silent)
@@ -84,8 +86,9 @@ def replicate(
     corrected = next(s for s in plan.steps if s.name == "verification")
     for row in _json(store.path(corrected.key) / "verification.json").get("rows", []):
         if abs(row["threshold"] - 0.20) < 1e-9:
-            said = ", ".join(f"{n} {row[n]['value']:.3f}" for n in ("sensitivity", "specificity",
-                                                                    "auc"))  # fmt: skip
+            said = ", ".join(
+                f"{n} {row[n]['value']:.3f}" for n in ("sensitivity", "specificity", "auc")
+            )
             print(f"  at 20 %, {row['method']}: {said}")
     print(f"  drawn in {drawn:.0f} s, run in {ran:.0f} s; {results.name}", flush=True)
 
@@ -101,13 +104,16 @@ def _print(seed: int, found: Evaluation, truth: dict[str, Any]) -> None:
             print(f"seed {seed}: {name}: AUC {auc.value:.3f} ({auc.lower:.3f} to {auc.upper:.3f})")
     gain = found.comparisons[0].targets[0]
     test = gain.delong
-    print(f"  increment in AUC, {gain.target}: {gain.auc.difference:.3f} "
-          f"({gain.auc.lower:.3f} to {gain.auc.upper:.3f}) resampled"
-          + (f", {test.difference:.3f} ({test.lower:.3f} to {test.upper:.3f}) DeLong" if test
-             else ""))  # fmt: skip
+    print(
+        f"  increment in AUC, {gain.target}: {gain.auc.difference:.3f} "
+        f"({gain.auc.lower:.3f} to {gain.auc.upper:.3f}) resampled"
+        + (f", {test.difference:.3f} ({test.lower:.3f} to {test.upper:.3f}) DeLong" if test else "")
+    )
     for which, told in truth.items():
-        print(f"  oracle, {which}: {told['full']:.3f} − {told['clinical']:.3f} = "
-              f"{told['full'] - told['clinical']:.3f}")  # fmt: skip
+        print(
+            f"  oracle, {which}: {told['full']:.3f} − {told['clinical']:.3f} = "
+            f"{told['full'] - told['clinical']:.3f}"
+        )
 
 
 def main() -> None:
@@ -123,16 +129,27 @@ def main() -> None:
     parser.add_argument("--network", action="store_true", help="with the 3-D network's score")
     asked = parser.parse_args()
     settings = LungSettings(
-        patients=asked.patients, pixel_mm=1.0, n1_share=0.25, n2_share=0.15, sbrt_share=0.2,
-        click_fraction=0.0, ineligible_fraction=0.0, ground_glass_fraction=0.0,
-    )  # fmt: skip
+        patients=asked.patients,
+        pixel_mm=1.0,
+        n1_share=0.25,
+        n2_share=0.15,
+        sbrt_share=0.2,
+        click_fraction=0.0,
+        ineligible_fraction=0.0,
+        ground_glass_fraction=0.0,
+    )
     factor = 0.0 if asked.null else asked.strength
     weights = {name: factor * getattr(settings.effects, name) for name in OF_IMAGE}
     settings = settings.model_copy(update={"effects": settings.effects.model_copy(update=weights)})
     for number in range(asked.first, asked.first + asked.replicates):
         kind = ("null" if asked.null else "effect") + "-network" * asked.network
-        replicate(asked.work / f"{kind}-{asked.patients}-{number}", settings, number,
-                  network=asked.network, jitter=asked.jitter)  # fmt: skip
+        replicate(
+            asked.work / f"{kind}-{asked.patients}-{number}",
+            settings,
+            number,
+            network=asked.network,
+            jitter=asked.jitter,
+        )
 
 
 if __name__ == "__main__":

@@ -31,9 +31,10 @@ from metasight.validation.verification import METHODS, Verified, corrected_accur
 
 MODELS = {
     "clinical": ModelSettings(kind="ordinal", name="clinical"),
-    "fused": ModelSettings(kind="stacked", name="fused", modalities=("clinical", "scan"),
-                           inner_folds=5),
-}  # fmt: skip
+    "fused": ModelSettings(
+        kind="stacked", name="fused", modalities=("clinical", "scan"), inner_folds=5
+    ),
+}
 THRESHOLD = 0.20
 OF_IMAGE = ("solid", "spiculation", "heterogeneity", "uptake")
 JUDGED = ("sensitivity", "specificity", "auc")
@@ -51,8 +52,9 @@ def data_of(cohort: SimulatedNodalTable) -> crossfit.Data:
     outcome = NodalOutcome(cohort.stage.astype(np.int8))
     centre = pd.Series([f"C{c}" for c in cohort.centre], index=values.index)
     arm = pd.Series(np.where(cohort.sbrt, "sbrt", "surgery"), index=values.index)
-    return crossfit.Data(tuple(names), FeatureTable(values, features), outcome, centre, arm,
-                         "nodal_stage")  # fmt: skip
+    return crossfit.Data(
+        tuple(names), FeatureTable(values, features), outcome, centre, arm, "nodal_stage"
+    )
 
 
 def replicate(settings: LungSettings, seed: int) -> dict[str, float]:
@@ -61,10 +63,12 @@ def replicate(settings: LungSettings, seed: int) -> dict[str, float]:
     data = data_of(cohort)
     splits = repeated_kfold(data.patients, data.outcome.stage, folds=5, repeats=1, seed=seed)
     parts = [
-        crossfit.fit_fold(build(asked), data, split, np.array([], dtype=np.int64),
-                          seed=seed).predictions
-        for split in splits for asked in MODELS.values()
-    ]  # fmt: skip
+        crossfit.fit_fold(
+            build(asked), data, split, np.array([], dtype=np.int64), seed=seed
+        ).predictions
+        for split in splits
+        for asked in MODELS.values()
+    ]
     table = Predictions.concat(parts).table
     free = table[table["label"] == "N0"].pivot_table(
         index="patient", columns="model", values="risk"
@@ -76,17 +80,22 @@ def replicate(settings: LungSettings, seed: int) -> dict[str, float]:
     row = {
         "events": float(positive.sum()),
         "clinical": binary_auc(risk["clinical"][known], positive).auc,
-        "gain": test.difference, "lower": test.lower, "upper": test.upper,
+        "gain": test.difference,
+        "lower": test.lower,
+        "upper": test.upper,
         "oracle": cohort.oracle.full - cohort.oracle.clinical,
-    }  # fmt: skip
+    }
     return row | _verified(cohort, risk["fused"].to_numpy(dtype=np.float64), seed)
 
 
 def _verified(cohort: SimulatedNodalTable, risk: np.ndarray, seed: int) -> dict[str, float]:
     true = cohort.true_stage > 0
     high = risk >= THRESHOLD
-    truth = {"sensitivity": high[true].mean(), "specificity": (~high)[~true].mean(),
-             "auc": binary_auc(risk, true.astype(int)).auc}  # fmt: skip
+    truth = {
+        "sensitivity": high[true].mean(),
+        "specificity": (~high)[~true].mean(),
+        "auc": binary_auc(risk, true.astype(int)).auc,
+    }
     disease = np.where(cohort.stage >= 0, (cohort.stage > 0).astype(float), np.nan)
     covariates = cohort.clinical.fillna(cohort.clinical.median())
     data = Verified(risk=risk, disease=disease, covariates=covariates.to_numpy())
@@ -119,18 +128,23 @@ def main() -> None:
     rows = pd.DataFrame([replicate(settings, asked.first + k) for k in range(asked.replicates)])
     n = len(rows)
     error = 1.96 * rows["gain"].std() / np.sqrt(n)
-    print(f"{n} replicates of {asked.patients}, {time.perf_counter() - began:.0f} s: "
-          f"{rows['events'].mean():.0f} with nodal disease, AUC clinical "
-          f"{rows['clinical'].mean():.3f}")  # fmt: skip
-    print(f"increment {rows['gain'].mean():.4f} ± {error:.4f}, oracle {rows['oracle'].mean():.4f}, "
-          f"recovered {rows['gain'].mean() / max(rows['oracle'].mean(), 1e-9):.2f}; interval above "
-          f"0 in {(rows['lower'] > 0).mean():.2f}, holds 0 in "
-          f"{((rows['lower'] <= 0) & (rows['upper'] >= 0)).mean():.2f}")  # fmt: skip
+    print(
+        f"{n} replicates of {asked.patients}, {time.perf_counter() - began:.0f} s: "
+        f"{rows['events'].mean():.0f} with nodal disease, AUC clinical "
+        f"{rows['clinical'].mean():.3f}"
+    )
+    print(
+        f"increment {rows['gain'].mean():.4f} ± {error:.4f}, oracle {rows['oracle'].mean():.4f}, "
+        f"recovered {rows['gain'].mean() / max(rows['oracle'].mean(), 1e-9):.2f}; interval above "
+        f"0 in {(rows['lower'] > 0).mean():.2f}, holds 0 in "
+        f"{((rows['lower'] <= 0) & (rows['upper'] >= 0)).mean():.2f}"
+    )
     for method in METHODS:
         cells = [c for c in rows.columns if c.startswith(method)]
-        print(f"  {method:22s}", *(
-            f"{c.removeprefix(method)[1:]} {rows[c].mean():+.3f}" for c in cells
-        ))  # fmt: skip
+        print(
+            f"  {method:22s}",
+            *(f"{c.removeprefix(method)[1:]} {rows[c].mean():+.3f}" for c in cells),
+        )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from metasight.protocol.load import read_protocol
 from metasight.slides.opening import open_slide
 from metasight.slides.reader import Region
 from metasight.slides.tissue import tissue_mask
-from metasight.steps.sections import ROLES, definitions
+from metasight.steps.slides.sections import ROLES, definitions
 from metasight.validation.agreement import agreement, kappa
 
 TISSUE_MPP = 4.0
@@ -66,16 +66,23 @@ def main() -> None:
         for key in found[0].labels:
             pair = (found[0].labels[key] or None, found[1].labels[key] or None)
             labels.setdefault(key, []).append(pair)
-        print(name, *(f"{k} {v[-1]}" for k, v in labels.items()),
-              "tls", values.get("tls_count", [("?", "?")])[-1], flush=True)  # fmt: skip
+        print(
+            name,
+            *(f"{k} {v[-1]}" for k, v in labels.items()),
+            "tls",
+            values.get("tls_count", [("?", "?")])[-1],
+            flush=True,
+        )
     for name, pairs in values.items():
         a, b = np.array(pairs, dtype=float).T
         try:
             r = agreement(a, b)
         except EvaluationError:
             continue
-        print(f"{name:40s} n {r.n:3d}  ICC {r.icc:6.3f} ({r.icc_lower:.2f} to {r.icc_upper:.2f})  "
-              f"bias {r.bias:.3g}")  # fmt: skip
+        print(
+            f"{name:40s} n {r.n:3d}  ICC {r.icc:6.3f} ({r.icc_lower:.2f} to {r.icc_upper:.2f})  "
+            f"bias {r.bias:.3g}"
+        )
     for name, sides in labels.items():
         try:
             k = kappa([a for a, _ in sides], [b for _, b in sides])

@@ -86,13 +86,23 @@ def main() -> None:
             concordance_index(days[p], -score[p], event[p])
 
     rows.append(
-        ("harrell_c_bootstrap_vs_sksurv", "1,000 bootstraps of Harrell's C", "scikit-survival*",
-         whole, seconds(sksurv_c, 2) / 2 * B)
-    )  # fmt: skip
+        (
+            "harrell_c_bootstrap_vs_sksurv",
+            "1,000 bootstraps of Harrell's C",
+            "scikit-survival*",
+            whole,
+            seconds(sksurv_c, 2) / 2 * B,
+        )
+    )
     rows.append(
-        ("harrell_c_bootstrap_vs_lifelines", "1,000 bootstraps of Harrell's C", "lifelines*",
-         whole, seconds(lifelines_c, 2) / 2 * B)
-    )  # fmt: skip
+        (
+            "harrell_c_bootstrap_vs_lifelines",
+            "1,000 bootstraps of Harrell's C",
+            "lifelines*",
+            whole,
+            seconds(lifelines_c, 2) / 2 * B,
+        )
+    )
 
     tau = 2000.0
     agree(
@@ -103,36 +113,59 @@ def main() -> None:
     )
     ones = draws[:1]
     rows.append(
-        ("uno_c_vs_sksurv", "Uno's C", "scikit-survival",
-         seconds(lambda: resampled_concordance(
-             ones, follow_up(days, status), pair_order(days, status, score),
-             tau=tau, censoring=True), 5),
-         seconds(lambda: concordance_index_ipcw(outcome, outcome, score, tau=tau), 2))
-    )  # fmt: skip
+        (
+            "uno_c_vs_sksurv",
+            "Uno's C",
+            "scikit-survival",
+            seconds(
+                lambda: resampled_concordance(
+                    ones,
+                    follow_up(days, status),
+                    pair_order(days, status, score),
+                    tau=tau,
+                    censoring=True,
+                ),
+                5,
+            ),
+            seconds(lambda: concordance_index_ipcw(outcome, outcome, score, tau=tau), 2),
+        )
+    )
 
     theirs_auc = cumulative_dynamic_auc(outcome, outcome, score, TIMES)[0]
     agree(auc_at_times(days, status, score, TIMES), theirs_auc, "AUC", 2e-3)
     rows.append(
-        ("auc_5_times_vs_sksurv", "AUC at 5 times", "scikit-survival",
-         seconds(lambda: auc_at_times(days, status, score, TIMES), 20),
-         seconds(lambda: cumulative_dynamic_auc(outcome, outcome, score, TIMES), 5))
-    )  # fmt: skip
+        (
+            "auc_5_times_vs_sksurv",
+            "AUC at 5 times",
+            "scikit-survival",
+            seconds(lambda: auc_at_times(days, status, score, TIMES), 20),
+            seconds(lambda: cumulative_dynamic_auc(outcome, outcome, score, TIMES), 5),
+        )
+    )
 
     risk = 1 - np.exp(-np.outer(np.exp(score), TIMES / 2000))
     theirs_brier = brier_score(outcome, outcome, 1 - risk, TIMES)[1]
     agree(prediction_error_curve(days, status, risk, TIMES), theirs_brier, "Brier", 2e-3)
     rows.append(
-        ("brier_5_times_vs_sksurv", "Brier score at 5 times", "scikit-survival",
-         seconds(lambda: prediction_error_curve(days, status, risk, TIMES), 20),
-         seconds(lambda: brier_score(outcome, outcome, 1 - risk, TIMES), 5))
-    )  # fmt: skip
+        (
+            "brier_5_times_vs_sksurv",
+            "Brier score at 5 times",
+            "scikit-survival",
+            seconds(lambda: prediction_error_curve(days, status, risk, TIMES), 20),
+            seconds(lambda: brier_score(outcome, outcome, 1 - risk, TIMES), 5),
+        )
+    )
 
     agree(kaplan_meier(days, status).values, kaplan_meier_estimator(event, days)[1], "Kaplan-Meier")
     rows.append(
-        ("kaplan_meier_vs_sksurv", "Kaplan-Meier with its error", "scikit-survival",
-         seconds(lambda: kaplan_meier(days, status), 20),
-         seconds(lambda: kaplan_meier_estimator(event, days), 20))
-    )  # fmt: skip
+        (
+            "kaplan_meier_vs_sksurv",
+            "Kaplan-Meier with its error",
+            "scikit-survival",
+            seconds(lambda: kaplan_meier(days, status), 20),
+            seconds(lambda: kaplan_meier_estimator(event, days), 20),
+        )
+    )
     report(rows)
 
 

@@ -66,8 +66,10 @@ def main() -> None:
         build(settings, images).fit(table, outcome, seed=0)
         seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"attention_mil, {asked.slides} slides × {asked.patches} patches × {asked.dimension}: "
-          f"{seconds:.0f} s (bar 600), peak memory {peak:.1f} GiB (bar 6)")  # fmt: skip
+    print(
+        f"attention_mil, {asked.slides} slides × {asked.patches} patches × {asked.dimension}: "
+        f"{seconds:.0f} s (bar 600), peak memory {peak:.1f} GiB (bar 6)"
+    )
     encoder_speed()
 
 

@@ -85,9 +85,12 @@ def one(case: str, ct: Path, contours: Path | None) -> dict[str, Any]:
     settings = RadiomicsSettings.from_toml(tomllib.loads(protocol)["radiomics"])
     timed(steps, "radiomics", lambda: texture(scan, lesion, settings))
     return {
-        "case": case, "steps": steps, "click_ml": clicked.volume_ml, "mask_ml": lesion.volume_ml,
+        "case": case,
+        "steps": steps,
+        "click_ml": clicked.volume_ml,
+        "mask_ml": lesion.volume_ml,
         "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
-    }  # fmt: skip
+    }
 
 
 def _imports() -> None:

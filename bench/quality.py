@@ -74,8 +74,10 @@ def main() -> None:
     for s in sections.values():
         limit = limits_of(read_protocol("breast-dmfs").definition, s.stain)["staining_od"]
         for strength, od in (
-            (1.2, limit.least / 1.2), (2.0, limit.least / 2), (1.2, limit.most * 1.2),
-        ):  # fmt: skip
+            (1.2, limit.least / 1.2),
+            (2.0, limit.least / 2),
+            (1.2, limit.most * 1.2),
+        ):
             rng = np.random.default_rng(0)
             quality = judged(with_staining(s, od, rng), s.stain, folder)
             held = [

@@ -39,11 +39,16 @@ def ours(image: str, region: str, spacing_mm: float | None) -> dict[str, float]:
     volume = Volume(image=sitk.ReadImage(image, sitk.sitkFloat32), unit="HU")
     mask = Mask(image=sitk.ReadImage(region, sitk.sitkUInt8))
     settings = RadiomicsSettings(
-        families=FAMILIES, aggregations=("3D:avg",), bin_size=25.0, bin_start="multiple",
-        interpolation="cubic" if spacing_mm else "none", rounding=False,
-        spacing_zyx_mm=(spacing_mm, spacing_mm, spacing_mm), intensity_range=None,
+        families=FAMILIES,
+        aggregations=("3D:avg",),
+        bin_size=25.0,
+        bin_start="multiple",
+        interpolation="cubic" if spacing_mm else "none",
+        rounding=False,
+        spacing_zyx_mm=(spacing_mm, spacing_mm, spacing_mm),
+        intensity_range=None,
         outlier_sigma=None,
-    )  # fmt: skip
+    )
     return timed(lambda: extract(volume, mask, settings), "3D:avg:GLCM:joint entropy")
 
 
@@ -74,9 +79,11 @@ def timed(run: object, name: str) -> dict[str, float]:
     status = Path("/proc/self/status").read_text()
     peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024
     return {
-        "cpu_s": statistics.median(cpu), "wall_s": statistics.median(wall), "peak_mb": peak,
+        "cpu_s": statistics.median(cpu),
+        "wall_s": statistics.median(wall),
+        "peak_mb": peak,
         "entropy": float(found[name]),
-    }  # fmt: skip
+    }
 
 
 def cases(folder: Path) -> dict[str, tuple[Path, Path, float | None]]:
@@ -116,8 +123,11 @@ def run(python: str, program: str, case: tuple[Path, Path, float | None]) -> dic
     threads = {"OMP_NUM_THREADS": "1", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1"}
     done = subprocess.run(
         [python, __file__, "--child", program, *map(str, case[:2]), str(case[2] or 0)],
-        check=True, capture_output=True, text=True, env=os.environ | threads,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | threads,
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 

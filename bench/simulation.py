@@ -23,13 +23,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from metasight.segmentation.nucleus import detect_in_he
-from metasight.simulate.cells import draw_cells
-from metasight.simulate.centres import centre_of
-from metasight.simulate.he import paint_he
-from metasight.simulate.laying import draw_defects, lie_still
-from metasight.simulate.settings import BreastSettings
-from metasight.simulate.specimen import plan_of
-from metasight.simulate.tissue import biology_of, tissue_at
+from metasight.simulate.breast.cells import draw_cells
+from metasight.simulate.breast.centres import centre_of
+from metasight.simulate.breast.he import paint_he
+from metasight.simulate.breast.laying import draw_defects, lie_still
+from metasight.simulate.breast.settings import BreastSettings
+from metasight.simulate.breast.specimen import plan_of
+from metasight.simulate.breast.tissue import biology_of, tissue_at
 
 TILES = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "slides"
 REAL = {
@@ -40,8 +40,22 @@ REAL = {
     "histolytics": ("histolytics/hgsc_nest.jpg", 0.5),
 }
 MPP, SIDE_UM = 0.5, 100.0
-FEATURES = ("red", "green", "blue", "sd red", "sd green", "sd blue", "saturation",
-            "detail 1", "detail 2", "detail 4", "nuclei", "area", "amount", "axes")  # fmt: skip
+FEATURES = (
+    "red",
+    "green",
+    "blue",
+    "sd red",
+    "sd green",
+    "sd blue",
+    "saturation",
+    "detail 1",
+    "detail 2",
+    "detail 4",
+    "nuclei",
+    "area",
+    "amount",
+    "axes",
+)
 
 
 def real(name: str) -> np.ndarray:
@@ -83,8 +97,10 @@ def features(tile: np.ndarray) -> list[float]:
         detail.append(float(fine.std()))
     nuclei = detect_in_he(np.ascontiguousarray(tile), MPP)
     some = len(nuclei) > 0
-    shape = [float(np.median(v)) if some else 0.0
-             for v in (nuclei.area_um2, nuclei.amount, nuclei.axis_ratio)]  # fmt: skip
+    shape = [
+        float(np.median(v)) if some else 0.0
+        for v in (nuclei.area_um2, nuclei.amount, nuclei.axis_ratio)
+    ]
     saturation = float((values.max(axis=1) - values.min(axis=1)).mean())
     per_mm2 = len(nuclei) / (SIDE_UM / 1000) ** 2
     return [*values.mean(axis=0), *values.std(axis=0), saturation, *detail, per_mm2, *shape]
@@ -106,11 +122,16 @@ def compared(settings: BreastSettings) -> None:
     print(f"{(y == 0).sum()} real tiles of {len(REAL)} pictures, {(y == 1).sum()} simulated of 6")
     print("feature: real 10th, 50th, 90th percentile | simulated")
     for k, name in enumerate(FEATURES):
-        shown = [" ".join(f"{v:8.2f}" for v in np.percentile(x[y == c, k], [10, 50, 90]))
-                 for c in (0, 1)]  # fmt: skip
+        shown = [
+            " ".join(f"{v:8.2f}" for v in np.percentile(x[y == c, k], [10, 50, 90])) for c in (0, 1)
+        ]
         print(f"  {name:10s} {shown[0]} | {shown[1]}")
-    groups_of = {"all": range(len(FEATURES)), "colour": range(7), "texture": range(7, 10),
-                 "nuclei": range(10, 14)}  # fmt: skip
+    groups_of = {
+        "all": range(len(FEATURES)),
+        "colour": range(7),
+        "texture": range(7, 10),
+        "nuclei": range(10, 14),
+    }
     for name, columns in groups_of.items():
         for kind, model in (
             ("forest", RandomForestClassifier(300, random_state=0)),
@@ -119,11 +140,14 @@ def compared(settings: BreastSettings) -> None:
             found = []
             # without groups a tile's neighbours are learnt from: the most that can be told
             for split in (GroupKFold(5), StratifiedKFold(5, shuffle=True, random_state=0)):
-                chance = cross_val_predict(model, x[:, list(columns)], y, groups=groups,
-                                           cv=split, method="predict_proba")[:, 1]  # fmt: skip
+                chance = cross_val_predict(
+                    model, x[:, list(columns)], y, groups=groups, cv=split, method="predict_proba"
+                )[:, 1]
                 found.append(roc_auc_score(y, chance))
-            print(f"AUROC real or simulated, {name}, {kind}: other pictures {found[0]:.3f}, "
-                  f"same pictures {found[1]:.3f}")  # fmt: skip
+            print(
+                f"AUROC real or simulated, {name}, {kind}: other pictures {found[0]:.3f}, "
+                f"same pictures {found[1]:.3f}"
+            )
 
 
 def picture(path: Path, settings: BreastSettings) -> None:
@@ -137,8 +161,10 @@ def picture(path: Path, settings: BreastSettings) -> None:
         inside = score[h:-h, h:-h]
         y, x = np.unravel_index(int(inside.argmax()), inside.shape)
         above.append(rgb[y : y + n, x : x + n])
-    below = [real(name)[100 : 100 + n, 100 : 100 + n]
-             for name in ("TUPAC r34", "torchstain source", "histolytics")]  # fmt: skip
+    below = [
+        real(name)[100 : 100 + n, 100 : 100 + n]
+        for name in ("TUPAC r34", "torchstain source", "histolytics")
+    ]
     sheet = np.vstack([np.hstack(above), np.hstack([cv2.resize(b, (n, n)) for b in below])])
     small = cv2.resize(sheet, None, fx=0.42, fy=0.42, interpolation=cv2.INTER_AREA)
     # 64 levels a colour keep the file small and change nothing that is looked at

@@ -148,8 +148,9 @@ def picture(path: Path) -> None:
     import matplotlib.pyplot as plt
 
     lidc = real("LIDC-IDRI-0314")
-    scan = ScanSettings(pixel_mm=0.78, interval_mm=1.0, thickness_mm=1.0, width_mm=350,
-                        depth_mm=262)  # fmt: skip
+    scan = ScanSettings(
+        pixel_mm=0.78, interval_mm=1.0, thickness_mm=1.0, width_mm=350, depth_mm=262
+    )
     one, two = (simulated("simulated", seed, scan, female=seed == 5) for seed in (5, 8))
     fig, axes = plt.subplots(4, 4, figsize=(11, 9.2), dpi=62)
     for k, z in enumerate((10, 22, 33, 22)):
@@ -165,9 +166,11 @@ def picture(path: Path) -> None:
         middle = np.argwhere(crop.lesion_mask)[:, 0].mean()
         show(axes[3, k], crop.ct_hu[int(middle)], soft=False)
     titles = (
-        "real: LIDC-IDRI-0314 (CC BY 3.0)", "simulated", "simulated, another patient",
+        "real: LIDC-IDRI-0314 (CC BY 3.0)",
+        "simulated",
+        "simulated, another patient",
         "simulated lesions: solid, spiculated with a tag, part-solid, ground glass",
-    )  # fmt: skip
+    )
     for row, title in enumerate(titles):
         axes[row, 0].set_title(title, fontsize=9, loc="left")
     fig.tight_layout(pad=0.3)

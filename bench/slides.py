@@ -67,10 +67,16 @@ def write_slide(path: Path, size: int) -> None:
             glass = np.clip(rng.normal(242, 1.2, (TILE, TILE, 3)), 0, 255).astype(np.uint8)
             said = f"{side}x{side} JPEG|AppMag = 40|MPP = {MPP}"
             out.write(
-                encoded(picture, glass, side), shape=(side, side, 3), dtype=np.uint8,
-                tile=(TILE, TILE), compression="jpeg", photometric="ycbcr", subsampling=(2, 2),
-                description=f"Aperio Image Library v11.2.1 \n{said}", metadata=None,
-            )  # fmt: skip
+                encoded(picture, glass, side),
+                shape=(side, side, 3),
+                dtype=np.uint8,
+                tile=(TILE, TILE),
+                compression="jpeg",
+                photometric="ycbcr",
+                subsampling=(2, 2),
+                description=f"Aperio Image Library v11.2.1 \n{said}",
+                metadata=None,
+            )
             if level == 0:
                 small = np.full((64, 64, 3), 240, np.uint8)
                 out.write(small, photometric="rgb", metadata=None)

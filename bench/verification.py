@@ -38,25 +38,33 @@ def main() -> None:
     positive = risk >= THRESHOLD
     part = slice(0, 200_000)
     truth = {
-        "sensitivity": positive[disease].mean(), "specificity": (~positive)[~disease].mean(),
+        "sensitivity": positive[disease].mean(),
+        "specificity": (~positive)[~disease].mean(),
         "negative_value": (~disease)[~positive].mean(),
         "auc": binary_auc(risk[part], disease[part].astype(int)).auc,
-    }  # fmt: skip
-    print(f"{asked.replicates} replicates of {asked.patients} patients, {examined.mean():.0%} "
-          f"examined, {disease.mean():.0%} diseased; "
-          f"truth {', '.join(f'{k} {v:.3f}' for k, v in truth.items())}")  # fmt: skip
+    }
+    print(
+        f"{asked.replicates} replicates of {asked.patients} patients, {examined.mean():.0%} "
+        f"examined, {disease.mean():.0%} diseased; "
+        f"truth {', '.join(f'{k} {v:.3f}' for k, v in truth.items())}"
+    )
     found: dict[str, list[list[tuple[float, bool]]]] = {m: [] for m in METHODS}
     for number in range(asked.replicates):
         risk, age, examined, disease = draw(np.random.default_rng([1, number]), asked.patients)
-        data = Verified(risk=risk, covariates=age[:, None],
-                        disease=np.where(examined, disease.astype(float), np.nan))  # fmt: skip
+        data = Verified(
+            risk=risk,
+            covariates=age[:, None],
+            disease=np.where(examined, disease.astype(float), np.nan),
+        )
         for method in METHODS:
             told = corrected_accuracy(data, THRESHOLD, method, seed=number, resamples=200)
             own = [getattr(told, name) for name in JUDGED]
-            found[method].append([
-                (e.value - truth[name], e.lower <= truth[name] <= e.upper)
-                for name, e in zip(JUDGED, own, strict=True)
-            ])  # fmt: skip
+            found[method].append(
+                [
+                    (e.value - truth[name], e.lower <= truth[name] <= e.upper)
+                    for name, e in zip(JUDGED, own, strict=True)
+                ]
+            )
     for method, rows in found.items():
         table = np.array(rows)
         line = "  ".join(

@@ -47,9 +47,10 @@ def draw(folder: Path, number: int) -> None:
     plan = plan_of(SETTINGS, SEED, number)
     people: Patients = plan.patients
     thorax_settings = ThoraxSettings(
-        female=bool(people.female[0]), nodule=nodule_of(people),
+        female=bool(people.female[0]),
+        nodule=nodule_of(people),
         scan=plan.centre.scan(SETTINGS, contrast=plan.contrast),
-    )  # fmt: skip
+    )
     thorax = drawn(thorax_settings, (SEED, 13, number))
     noise = np.random.default_rng([SEED, 14, number])
     scan = scan_of(thorax, thorax_settings, noise, crop_mm=84)
@@ -59,14 +60,22 @@ def draw(folder: Path, number: int) -> None:
     pet = None
     if plan.course.pet[0]:
         seen = draw_pet(thorax, scan.grid, np.random.default_rng([SEED, 17, number]))
-        pet = Volume.from_array(seen.suv, unit="SUVbw", spacing_mm=seen.grid.spacing_mm[::-1],
-                                origin_mm=seen.grid.origin_mm)  # fmt: skip
+        pet = Volume.from_array(
+            seen.suv,
+            unit="SUVbw",
+            spacing_mm=seen.grid.spacing_mm[::-1],
+            origin_mm=seen.grid.origin_mm,
+        )
     solidity = solidity_of(ct, lesion)
     write_crop(crop_of(ct, lesion, pet, solidity, CropSettings()), folder / f"P{number:04d}.h5")
     effects = SETTINGS.effects
     image = float(people.image_part(effects)[0] + effects.size * np.log2(people.size_mm[0] / 20))
-    truth = {"stage": int(plan.course.stage[0]), "image": image, "ctr": float(people.ctr[0]),
-             "size_mm": solidity.whole.longest_mm}  # fmt: skip
+    truth = {
+        "stage": int(plan.course.stage[0]),
+        "image": image,
+        "ctr": float(people.ctr[0]),
+        "size_mm": solidity.whole.longest_mm,
+    }
     (folder / f"P{number:04d}.json").write_text(json.dumps(truth))
 
 
@@ -87,24 +96,32 @@ def judge(folder: Path, patients: int, later: int, *, null: bool) -> None:
     stage = known["stage"].to_numpy(dtype=np.int8)
     if null:
         stage = np.random.default_rng(SEED).permutation(stage)
-    model = build(ModelSettings(kind="scan_network", name="3-D", modalities=(MODALITY,)),
-                  ImageFolders(crops=CropFolder(folder)))  # fmt: skip
+    model = build(
+        ModelSettings(kind="scan_network", name="3-D", modalities=(MODALITY,)),
+        ImageFolders(crops=CropFolder(folder)),
+    )
     began, cpu = time.perf_counter(), time.process_time()
     fitted = model.fit(train, NodalOutcome(stage), seed=0)
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{patients} patients, {int((stage > 0).sum())} node-positive"
-          f"{', stages dealt out at random' * null}: one fit {seconds:.0f} s, CPU {cpu:.0f} s, "
-          f"peak memory {peak:.1f} GiB")  # fmt: skip
+    print(
+        f"{patients} patients, {int((stage > 0).sum())} node-positive"
+        f"{', stages dealt out at random' * null}: one fit {seconds:.0f} s, CPU {cpu:.0f} s, "
+        f"peak memory {peak:.1f} GiB"
+    )
     fit = fitted.head.fit
     notes = "; ".join(fitted.notes) or "no notes"
-    print(f"  round {fit['rounds']} kept of {len(fit['held_out_loss']) - 1}, weight "
-          f"{fitted.head.coefficients[0]:.2f}; {notes}")  # fmt: skip
+    print(
+        f"  round {fit['rounds']} kept of {len(fit['held_out_loss']) - 1}, weight "
+        f"{fitted.head.coefficients[0]:.2f}; {notes}"
+    )
     positive = (truth["stage"] > 0).astype(int).to_numpy()
     risks = {
-        "3-D network": 1 - fitted.predict(test, NONE)[:, 0], "size, measured": truth["size_mm"],
-        "CTR, true": truth["ctr"], "image part, true": truth["image"],
-    }  # fmt: skip
+        "3-D network": 1 - fitted.predict(test, NONE)[:, 0],
+        "size, measured": truth["size_mm"],
+        "CTR, true": truth["ctr"],
+        "image part, true": truth["image"],
+    }
     print(f"  AUC for any node in {later} later patients ({positive.sum()} positive):")
     for name, risk in risks.items():
         found = binary_auc(np.asarray(risk, dtype=float), positive)
@@ -123,8 +140,11 @@ def main() -> None:
         folder = asked.crops or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         began = time.perf_counter()
-        missing = [k for k in range(asked.patients + asked.later)
-                   if not (folder / f"P{k:04d}.json").is_file()]  # fmt: skip
+        missing = [
+            k
+            for k in range(asked.patients + asked.later)
+            if not (folder / f"P{k:04d}.json").is_file()
+        ]
         for number in missing:
             draw(folder, number)
         if missing:

@@ -30,10 +30,13 @@ def crop_of(rng: np.random.Generator, texture: float, *, pet: bool, edge: int = 
     hu[mask] = level + rng.normal(0, 40 * np.exp(0.9 * texture), int(mask.sum()))
     suv = rng.gamma(2, 0.3, mask.shape) + 2 * mask
     return LesionCrop(
-        ct_hu=np.clip(hu, -1024, 3000).astype(np.int16), mask=mask,
-        suv=suv.astype(np.float16) if pet else None, spacing_mm=1.5,
-        attenuation=ATTENUATIONS[kind], diameter_mm=float(2 * radius * 1.5),
-    )  # fmt: skip
+        ct_hu=np.clip(hu, -1024, 3000).astype(np.int16),
+        mask=mask,
+        suv=suv.astype(np.float16) if pet else None,
+        spacing_mm=1.5,
+        attenuation=ATTENUATIONS[kind],
+        diameter_mm=float(2 * radius * 1.5),
+    )
 
 
 def cohort(folder: Path, *, n: int = N, seed: int = 0) -> tuple[FeatureTable, NodalOutcome]:

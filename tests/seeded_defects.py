@@ -90,12 +90,13 @@ def _until(
 def with_folds(s: Section, percent: float, rng: np.random.Generator) -> np.ndarray:
     """Ribbons in which the section next to them lies on top."""
     mask = _until(
-        s, percent,
+        s,
+        percent,
         lambda: ribbon(
             s.tissue, rng, rng.uniform(900, 1800), rng.uniform(70, 180), rng.uniform(0, 80)
         ),
         lambda m: float((m & s.tissue).sum()),
-    )  # fmt: skip
+    )
     out = s.density.copy()
     out[mask] += np.roll(s.density, (6, 9), (0, 1))[mask]
     return painted(out, s.glass)
@@ -103,12 +104,13 @@ def with_folds(s: Section, percent: float, rng: np.random.Generator) -> np.ndarr
 
 def with_tears(s: Section, percent: float, rng: np.random.Generator) -> np.ndarray:
     mask = _until(
-        s, percent,
+        s,
+        percent,
         lambda: ribbon(
             s.tissue, rng, rng.uniform(1000, 2000), rng.uniform(50, 150), rng.uniform(0, 60)
         ),
         lambda m: float(m.sum()),
-    )  # fmt: skip
+    )
     return painted(s.density * ~mask[..., None], s.glass)
 
 
@@ -148,17 +150,21 @@ def with_bubbles(s: Section, percent: float, rng: np.random.Generator) -> np.nda
 
 
 INKS = {
-    "green": (0.75, 0.45, 0.5), "blue": (0.9, 0.45, 0.15),
-    "red": (0.08, 0.9, 0.88), "black": (0.85, 0.85, 0.85),
-}  # fmt: skip
+    "green": (0.75, 0.45, 0.5),
+    "blue": (0.9, 0.45, 0.15),
+    "red": (0.08, 0.9, 0.88),
+    "black": (0.85, 0.85, 0.85),
+}
 
 
 def with_pen(s: Section, percent: float, rng: np.random.Generator) -> np.ndarray:
     ink = np.array(INKS[str(rng.choice(sorted(INKS)))], np.float32)
     mask = _until(
-        s, percent, lambda: ribbon(s.tissue, rng, rng.uniform(1000, 2000), 350.0, 100.0),
+        s,
+        percent,
+        lambda: ribbon(s.tissue, rng, rng.uniform(1000, 2000), 350.0, 100.0),
         lambda m: float((m & s.tissue).sum()),
-    )  # fmt: skip
+    )
     return painted(s.density + mask[..., None] * ink, s.glass)
 
 

@@ -66,9 +66,13 @@ def write_pyramid(
                 said = "" if mpp is None else f"|AppMag = 20|MPP = {mpp}"
                 text = f"Aperio Image Library v11.2.1 \n{one.shape[1]}x{one.shape[0]} JPEG{said}"
             out.write(
-                one, description=text, metadata=None, subfiletype=int(kind != "svs" and i > 0),
-                **options, **resolution,
-            )  # fmt: skip
+                one,
+                description=text,
+                metadata=None,
+                subfiletype=int(kind != "svs" and i > 0),
+                **options,
+                **resolution,
+            )
             if kind == "svs" and i == 0:  # Aperio's second page is the thumbnail
                 out.write(images[-1], metadata=None, photometric="rgb", rowsperstrip=64)
     return path
@@ -79,9 +83,11 @@ def write_fluorescence(
 ) -> Path:
     """OME-TIFF of (channel, y, x), 8 or 16 bits."""
     metadata = {
-        "axes": "CYX", "Channel": {"Name": names},
-        "PhysicalSizeX": mpp, "PhysicalSizeY": mpp,
-    }  # fmt: skip
+        "axes": "CYX",
+        "Channel": {"Name": names},
+        "PhysicalSizeX": mpp,
+        "PhysicalSizeY": mpp,
+    }
     options: dict = {"tile": (128, 128), "compression": "deflate", "photometric": "minisblack"}
     with tifffile.TiffWriter(path, ome=True) as out:
         out.write(planes, subifds=levels - 1, metadata=metadata, **options)

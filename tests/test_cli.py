@@ -142,10 +142,15 @@ def test_init_leaves_nothing_behind_when_it_is_refused(tmp_path, capsys):
 def test_check_lists_few_features_with_missing_values(capsys):
     counts = {f"gene_{i:02d}": i for i in range(14)} | {"complete": 0}
     analysis = {
-        "endpoint": "dmfs", "population": "as_written", "n": 8, "events": 3,
+        "endpoint": "dmfs",
+        "population": "as_written",
+        "n": 8,
+        "events": 3,
         "horizons_days": [1826],
-        "deviations": ["[b]a note[/b]"], "refused": [], "missing": counts,
-    }  # fmt: skip
+        "deviations": ["[b]a note[/b]"],
+        "refused": [],
+        "missing": counts,
+    }
     cohort = {"screened": 12, "failed": 1, "steps": [], "as_written": ["p"] * 10}
     _print_screening(Screening(cohort=cohort, data=(analysis,), plan=None))
     said = " ".join(capsys.readouterr().out.split())

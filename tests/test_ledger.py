@@ -7,10 +7,17 @@ from metasight.ledger import Entry, Fate, Ledger
 
 def test_round_trip(tmp_path):
     rows = [
-        Entry(patient="P1", item="patient", stage="eligibility", verdict=Fate.EXCLUDED,
-              criterion="I1", value="age_years=17", reason="not met"),
+        Entry(
+            patient="P1",
+            item="patient",
+            stage="eligibility",
+            verdict=Fate.EXCLUDED,
+            criterion="I1",
+            value="age_years=17",
+            reason="not met",
+        ),
         Entry(patient="", item="study", stage="fit", verdict=Fate.FAILED, reason="no events"),
-    ]  # fmt: skip
+    ]
     ledger = Ledger(rows[:1])
     ledger.add(rows[1])
     ledger.to_parquet(tmp_path / "a")

@@ -13,12 +13,19 @@ def survival(**change) -> pd.DataFrame:
     frame = pd.DataFrame(
         {
             "patient": ["a", "a", "b", "b"],
-            "centre": "North", "arm": None, "model": "m", "repeat": 0, "fold": [0, 0, 1, 1],
-            "endpoint": "dmfs", "horizon_days": [365, 1826, 365, 1826], "label": None,
-            "risk": [0.1, 0.3, 0.2, 0.2], "time_days": [400.0, 400.0, 90.0, 90.0],
+            "centre": "North",
+            "arm": None,
+            "model": "m",
+            "repeat": 0,
+            "fold": [0, 0, 1, 1],
+            "endpoint": "dmfs",
+            "horizon_days": [365, 1826, 365, 1826],
+            "label": None,
+            "risk": [0.1, 0.3, 0.2, 0.2],
+            "time_days": [400.0, 400.0, 90.0, 90.0],
             "status": [0, 0, 1, 1],
         }
-    )  # fmt: skip
+    )
     return frame.assign(**change)
 
 

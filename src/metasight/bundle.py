@@ -74,8 +74,11 @@ class Bundle:
             The bundle has no model of that name.
         """
         if name not in self.states:
-            raise StoreError("the bundle has no such model", value=name,
-                             remedy=f"It has {', '.join(self.states)}")  # fmt: skip
+            raise StoreError(
+                "the bundle has no such model",
+                value=name,
+                remedy=f"It has {', '.join(self.states)}",
+            )
         return load(dict(self.states[name]), images)
 
 
@@ -86,8 +89,9 @@ def save(bundle: Bundle, folder: Path) -> None:
     for name, state in bundle.states.items():
         file = f"models/{file_name(name)}.json"
         if file in files.values():
-            raise StoreError("two models have the same file name", value=name,
-                             remedy="Rename one in study.toml")  # fmt: skip
+            raise StoreError(
+                "two models have the same file name", value=name, remedy="Rename one in study.toml"
+            )
         files[name] = file
         (folder / file).write_text(canonical_json(state), "utf-8")
     about = {k: v for k, v in asdict(bundle).items() if k not in {"states"}}
@@ -112,22 +116,33 @@ def read(folder: Path) -> Bundle:
     """
     listing = folder / "hashes.json"
     if not listing.is_file():
-        raise StoreError("not a bundle", where=str(folder.name),
-                         remedy="Give the `bundle` folder of a run's results")  # fmt: skip
+        raise StoreError(
+            "not a bundle",
+            where=str(folder.name),
+            remedy="Give the `bundle` folder of a run's results",
+        )
     hashes = json.loads(listing.read_text("utf-8"))
     there = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p != listing}
     if there != set(hashes):
-        raise StoreError("files are missing from the bundle or were added",
-                         value=", ".join(sorted(there ^ set(hashes))),
-                         remedy="Copy it again")  # fmt: skip
+        raise StoreError(
+            "files are missing from the bundle or were added",
+            value=", ".join(sorted(there ^ set(hashes))),
+            remedy="Copy it again",
+        )
     for name, expected in hashes.items():
         if hash_file(folder / name) != expected:
-            raise StoreError("a file of the bundle was altered", where=name,
-                             remedy="Copy it again from where it was made")  # fmt: skip
+            raise StoreError(
+                "a file of the bundle was altered",
+                where=name,
+                remedy="Copy it again from where it was made",
+            )
     about = json.loads((folder / "bundle.json").read_text("utf-8"))
     if about["format"] != FORMAT:
-        raise StoreError("the bundle has another format", value=str(about["format"]),
-                         remedy=f"This metasight reads format {FORMAT}")  # fmt: skip
+        raise StoreError(
+            "the bundle has another format",
+            value=str(about["format"]),
+            remedy=f"This metasight reads format {FORMAT}",
+        )
     states = {
         n: json.loads((folder / f).read_text("utf-8")) for n, f in about.pop("models").items()
     }

@@ -61,30 +61,44 @@ def init(
     from metasight.cohort.settings import TableSettings
     from metasight.cohort.tables import read_table
     from metasight.protocol.load import read_protocol
-    from metasight.scaffold import study_toml
+    from metasight.study.scaffold import study_toml
 
     path = folder / "study.toml"
     if path.exists():
         raise StudyError("there is a study.toml already", where=str(folder), remedy="Edit it")
     if folder.exists() and not folder.is_dir():
-        raise StudyError("there is a file of that name", where=str(folder),
-                         remedy="Give another folder")  # fmt: skip
+        raise StudyError(
+            "there is a file of that name", where=str(folder), remedy="Give another folder"
+        )
     known = read_protocol(protocol, folder=folder)
     header: list[str] = []
     if (folder / table).is_file():
         raw = read_table(folder, TableSettings(path=table, id=id_column))
         header = [str(c) for c in raw.cells.columns]
         if id_column not in header:
-            raise StudyError("the table has no such column", where=table, value=id_column,
-                             remedy=f"Give it: --id NAME, one of {', '.join(header)}")  # fmt: skip
-    text = study_toml(known, name=protocol, salt=secrets.token_hex(16), table=table,
-                      id_column=id_column, header=header)  # fmt: skip
+            raise StudyError(
+                "the table has no such column",
+                where=table,
+                value=id_column,
+                remedy=f"Give it: --id NAME, one of {', '.join(header)}",
+            )
+    text = study_toml(
+        known,
+        name=protocol,
+        salt=secrets.token_hex(16),
+        table=table,
+        id_column=id_column,
+        header=header,
+    )
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8")
     mapped = len(tomllib.loads(text)["columns"])
     out.print(f"Wrote {_shown(path)}.", soft_wrap=True)
-    out.print(f"{mapped} variables mapped from {_shown(table)}." if header else
-              f"{_shown(table)} is not there yet: put it there, or correct its path.")  # fmt: skip
+    out.print(
+        f"{mapped} variables mapped from {_shown(table)}."
+        if header
+        else f"{_shown(table)} is not there yet: put it there, or correct its path."
+    )
     out.print(f"Next: fill in study.toml, then {_command('check', folder)}.", soft_wrap=True)
 
 
@@ -93,7 +107,7 @@ def check(folder: Folder) -> None:
     """Validate the tables and screen the patients; fit nothing."""
     from metasight.engine.progress import Bars
     from metasight.pipeline import screen
-    from metasight.study import read_study
+    from metasight.study.file import read_study
 
     with Bars(out) as bars:
         screening = screen(read_study(folder), progress=bars)
@@ -112,15 +126,17 @@ def run(
     """Run the study to its report; go on where an earlier run stopped."""
     from metasight import pipeline
     from metasight.engine.progress import Bars
-    from metasight.plan import plan_study
-    from metasight.study import read_study
+    from metasight.plan.study import plan_study
+    from metasight.study.file import read_study
 
     study = read_study(folder)
     if dry_run:
         waiting = pipeline.unmeasured(study)
         if waiting:
-            out.print(f"{len(waiting)} steps on slides would run first; what follows from them is "
-                      "not known yet.")  # fmt: skip
+            out.print(
+                f"{len(waiting)} steps on slides would run first; what follows from them is "
+                "not known yet."
+            )
             return
         _print_pending(plan_study(study).pending)
         return
@@ -135,15 +151,18 @@ def report(folder: Folder) -> None:
     """Write the report again from finished results (after a change of title, say)."""
     from metasight import pipeline
     from metasight.engine.progress import Bars
-    from metasight.plan import plan_study
-    from metasight.study import read_study
+    from metasight.plan.study import plan_study
+    from metasight.study.file import read_study
 
     study = read_study(folder)
     plan = plan_study(study)
     fits = [p for p in plan.pending if p.step.stage != "report"]
     if fits:
-        raise StudyError("the results are not up to date", value=f"{len(fits)} steps to run",
-                         remedy=f"Run `metasight run {folder}`")  # fmt: skip
+        raise StudyError(
+            "the results are not up to date",
+            value=f"{len(fits)} steps to run",
+            remedy=f"Run `metasight run {folder}`",
+        )
     with Bars(out) as bars:
         results, _ = pipeline.run(study, scheduler="inline", progress=bars)
     _print_results(results)
@@ -155,7 +174,7 @@ def staging(
     patient: Annotated[str, typer.Argument(help="Study pseudonym, as in results and ledger.")],
 ) -> None:
     """Say what the last run's risk means for one patient's staging, beside the guideline's rule."""
-    from metasight.steps.staging import staging_of
+    from metasight.steps.after.staging import staging_of
 
     for line in staging_of(folder, patient):
         out.print(_shown(line))
@@ -172,7 +191,7 @@ def validate(
     """Try a run's locked models on an external table."""
     from metasight import pipeline
     from metasight.engine.progress import Bars
-    from metasight.study import read_study
+    from metasight.study.file import read_study
 
     with Bars(out) as bars:
         results = pipeline.validate(
@@ -275,8 +294,8 @@ def slides_check(
     scheduler: Scheduler = "inline",
 ) -> None:
     """Judge the quality of slides."""
-    from metasight import slide_batch
     from metasight.engine.progress import Bars
+    from metasight.plan import loose_slides as slide_batch
 
     batch = _batch(files, stain, "", mpp, reader, nuclear)
     with Bars(out) as bars:
@@ -298,17 +317,21 @@ def slides_align(
     nuclear: Nuclear = "DAPI",
 ) -> None:
     """Align the second slide to the first, and say how far off that is."""
-    from metasight import slide_batch
+    from metasight.plan import loose_slides as slide_batch
 
     if len(files) != 2:
-        raise StudyError("two slides make a pair", value=f"{len(files)} given",
-                         remedy="Give -i FIXED -i MOVING")  # fmt: skip
-    found = slide_batch.align(files[0], files[1], output, mpp=mpp or [], nuclear=nuclear,
-                              protocol="breast-dmfs")  # fmt: skip
+        raise StudyError(
+            "two slides make a pair", value=f"{len(files)} given", remedy="Give -i FIXED -i MOVING"
+        )
+    found = slide_batch.align(
+        files[0], files[1], output, mpp=mpp or [], nuclear=nuclear, protocol="breast-dmfs"
+    )
     verdict = "Accepted" if found["accepted"] else "Refused"
     p50, p90 = _number(found["error_p50_um"]), _number(found["error_p90_um"])
-    out.print(f"{verdict}: predicted error {p50} µm (median), {p90} µm (p90); "
-              f"gate {found['gate_um']:g} µm.")  # fmt: skip
+    out.print(
+        f"{verdict}: predicted error {p50} µm (median), {p90} µm (p90); "
+        f"gate {found['gate_um']:g} µm."
+    )
     for reason in found["reasons"]:
         out.print(f"  {_shown(reason)}")
     _say_where(output, failed=False)
@@ -326,8 +349,8 @@ def slides_map(
     scheduler: Scheduler = "inline",
 ) -> None:
     """Turn marker sections into cells and cells per mm²; H&E (--stain H&E) into nuclei."""
-    from metasight import slide_batch
     from metasight.engine.progress import Bars
+    from metasight.plan import loose_slides as slide_batch
 
     batch = _batch(files, stain, markers, mpp, reader, nuclear)
     with Bars(out) as bars:
@@ -337,8 +360,9 @@ def slides_map(
         if "failed" in f:
             table.add_row(f"{n}", "", "", "", _shown(f["failed"]))
         for m in f.get("markers", ()):
-            table.add_row(f"{n}", _shown(m["marker"]), f"{m['positive']:,}",
-                          f"{m['per_mm2']:,.0f}", m["rule"])  # fmt: skip
+            table.add_row(
+                f"{n}", _shown(m["marker"]), f"{m['positive']:,}", f"{m['per_mm2']:,.0f}", m["rule"]
+            )
     out.print(table)
     _say_where(output, failed=any("failed" in f for f in found))
 
@@ -355,8 +379,8 @@ def slides_measure(
     scheduler: Scheduler = "inline",
 ) -> None:
     """Check, map and measure slides; a sheet for each."""
-    from metasight import slide_batch
     from metasight.engine.progress import Bars
+    from metasight.plan import loose_slides as slide_batch
 
     batch = _batch(files, stain, markers, mpp, reader, nuclear)
     with Bars(out) as bars:
@@ -378,7 +402,7 @@ def _batch(
     nuclear: str = "DAPI",
 ) -> Any:
     from metasight.cohort.slide_table import STAINS
-    from metasight.slide_batch import Batch
+    from metasight.plan.loose_slides import Batch
 
     known = next((s for s in STAINS if s == stain), None)
     if known is None:
@@ -387,9 +411,13 @@ def _batch(
         raise StudyError("unknown reader", value=_shown(reader), remedy="tiff or openslide")
     chosen: Any = reader
     return Batch(
-        files=tuple(files), stain=known, mpp=tuple(mpp or ()), reader=chosen, nuclear=nuclear,
+        files=tuple(files),
+        stain=known,
+        mpp=tuple(mpp or ()),
+        reader=chosen,
+        nuclear=nuclear,
         markers=tuple(m.strip() for m in markers.split(";") if m.strip()),
-    )  # fmt: skip
+    )
 
 
 def _number(value: float | None) -> str:
@@ -421,8 +449,8 @@ def simulate_breast(
 ) -> None:
     """Draw a simulated breast-dmfs study: slides, tables, study.toml, and the truth beside."""
     from metasight.engine.progress import Bars
-    from metasight.simulate import cohort
-    from metasight.simulate.settings import STAMP, read_settings
+    from metasight.simulate.breast import cohort
+    from metasight.simulate.breast.settings import STAMP, read_settings
 
     given = {"patients": patients, "tissue_mm": tissue_mm}
     chosen = read_settings(settings, **{k: v for k, v in given.items() if v is not None})
@@ -447,9 +475,9 @@ def simulate_lung(
 ) -> None:
     """Draw a simulated nsclc-occult-node study: CT, PET, tables, and the truth beside."""
     from metasight.engine.progress import Bars
+    from metasight.simulate.breast.settings import STAMP
     from metasight.simulate.lung import cohort
     from metasight.simulate.lung.settings import read_settings
-    from metasight.simulate.settings import STAMP
 
     given = {"patients": patients, "defect_fraction": defects}
     chosen = read_settings(settings, **{k: v for k, v in given.items() if v is not None})
@@ -481,14 +509,21 @@ def _print_screening(screening: Screening) -> None:
     table = Table("criterion", "", "excluded", "unknown", "left", title="Eligibility")
     for s in cohort["steps"]:
         waived = " (waived)" if s["waived"] else ""
-        table.add_row(s["criterion"], _shown(s["text"]) + waived, str(s["excluded"]),
-                      str(s["unknown"]), str(s["remaining"]))  # fmt: skip
+        table.add_row(
+            s["criterion"],
+            _shown(s["text"]) + waived,
+            str(s["excluded"]),
+            str(s["unknown"]),
+            str(s["remaining"]),
+        )
     out.print(table)
     for d in screening.data:
         horizons = ", ".join(f"{h / 365.25:.3g} years" for h in d["horizons_days"])
         who = f"{d['endpoint']}, {d['population'].replace('_', ' ')}"
-        out.print(f"{_shown(who)}: {d['n']} patients, {d['events']} events, "
-                  f"horizons: {horizons or 'none'}")  # fmt: skip
+        out.print(
+            f"{_shown(who)}: {d['n']} patients, {d['events']} events, "
+            f"horizons: {horizons or 'none'}"
+        )
         lost = len(cohort[d["population"]]) - d["n"]
         if lost:
             out.print(f"  note: {lost} more are eligible but not in it: no outcome, or another arm")
@@ -539,8 +574,11 @@ def main(arguments: list[str] | None = None) -> Any:
         if debug:
             raise
         place = Path(error.filename).name if error.filename else ""
-        err.print(f"[red]error[/red] {_shown(place)}: {_shown(error.strerror or error)}. "
-                  "Check permissions and free space.", soft_wrap=True)  # fmt: skip
+        err.print(
+            f"[red]error[/red] {_shown(place)}: {_shown(error.strerror or error)}. "
+            "Check permissions and free space.",
+            soft_wrap=True,
+        )
         sys.exit(2)
     except Exception as error:
         if debug:
@@ -548,9 +586,11 @@ def main(arguments: list[str] | None = None) -> Any:
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(where.filename).name}, line {where.lineno}"
         # The message may quote a patient's value and stays out.
-        err.print(f"[red]internal error[/red] {type(error).__name__} in {place}: a mistake in "
-                  "metasight, not in your study. Finished steps are kept. --debug shows all of it.",
-                  soft_wrap=True)  # fmt: skip
+        err.print(
+            f"[red]internal error[/red] {type(error).__name__} in {place}: a mistake in "
+            "metasight, not in your study. Finished steps are kept. --debug shows all of it.",
+            soft_wrap=True,
+        )
         sys.exit(2)
     except KeyboardInterrupt:
         _stopped()

@@ -15,21 +15,34 @@ from pathlib import Path
 
 from metasight.engine.progress import Progress
 from metasight.errors import StudyError
-from metasight.simulate.cohort import simulate_breast
+from metasight.simulate.breast.cohort import simulate_breast
+from metasight.simulate.breast.settings import BreastSettings
 from metasight.simulate.lung.cohort import simulate_lung
 from metasight.simulate.lung.settings import LungSettings
-from metasight.simulate.settings import BreastSettings
 
 # Large enough for sections to be aligned, small enough for a few minutes.
 _SIMULATED = BreastSettings(
-    patients=16, tissue_mm=1.3, margin_mm=0.12, mpp=1.0, markers_mpp=1.0, pair_fraction=0.7,
-    defect_fraction=0.0, ineligible_fraction=0.0, event_share=0.6,
-)  # fmt: skip
+    patients=16,
+    tissue_mm=1.3,
+    margin_mm=0.12,
+    mpp=1.0,
+    markers_mpp=1.0,
+    pair_fraction=0.7,
+    defect_fraction=0.0,
+    ineligible_fraction=0.0,
+    event_share=0.6,
+)
 # More nodal disease than in life: with forty-four patients there would be nothing to fit.
 _SIMULATED_LUNG = LungSettings(
-    patients=44, pixel_mm=1.0, n1_share=0.28, n2_share=0.17, sbrt_share=0.15,
-    ineligible_fraction=0.0, genes=240, expression_share=0.9,
-)  # fmt: skip
+    patients=44,
+    pixel_mm=1.0,
+    n1_share=0.28,
+    n2_share=0.17,
+    sbrt_share=0.15,
+    ineligible_fraction=0.0,
+    genes=240,
+    expression_share=0.9,
+)
 _SEED = 1
 
 

@@ -18,9 +18,21 @@ EXTRAS = {
     "biology": ("gseapy", "gene sets ([biology] of a study)"),
 }
 NEEDED = (
-    "numpy", "pandas", "pyarrow", "numba", "greenwood", "sklearn", "distributed", "typst",
-    "cv2", "openslide", "tifffile", "imagecodecs", "skimage", "shapely",
-)  # fmt: skip
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "numba",
+    "greenwood",
+    "sklearn",
+    "distributed",
+    "typst",
+    "cv2",
+    "openslide",
+    "tifffile",
+    "imagecodecs",
+    "skimage",
+    "shapely",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +66,14 @@ def _python() -> Finding:
 def _packages() -> list[Finding]:
     missing = [n for n in NEEDED if find_spec(n) is None]
     if missing:
-        return [Finding(verdict="FAIL", what="packages", found=f"missing: {', '.join(missing)}",
-                        fix="from a clone: pip install . -c constraints.txt")]  # fmt: skip
+        return [
+            Finding(
+                verdict="FAIL",
+                what="packages",
+                found=f"missing: {', '.join(missing)}",
+                fix="from a clone: pip install . -c constraints.txt",
+            )
+        ]
     return [Finding(verdict="PASS", what="packages", found=f"{len(NEEDED)} found")]
 
 
@@ -66,43 +84,63 @@ def _extras() -> list[Finding]:
             findings.append(Finding(verdict="PASS", what=f"extra {extra}", found=purpose))
         else:
             findings.append(
-                Finding(verdict="WARN", what=f"extra {extra}", found=f"not installed: {purpose}",
-                        fix=f"if wanted, from a clone: pip install '.[{extra}]' -c constraints.txt")
-            )  # fmt: skip
+                Finding(
+                    verdict="WARN",
+                    what=f"extra {extra}",
+                    found=f"not installed: {purpose}",
+                    fix=f"if wanted, from a clone: pip install '.[{extra}]' -c constraints.txt",
+                )
+            )
     return findings
 
 
 def _cores() -> Finding:
     n = os.cpu_count() or 1
     verdict: Literal["PASS", "WARN"] = "PASS" if n >= 2 else "WARN"
-    return Finding(verdict=verdict, what="cores", found=str(n),
-                   fix="" if n >= 2 else "a study takes longer on one core")  # fmt: skip
+    return Finding(
+        verdict=verdict,
+        what="cores",
+        found=str(n),
+        fix="" if n >= 2 else "a study takes longer on one core",
+    )
 
 
 def _memory() -> Finding:
     gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     if gib >= 3.5:
         return Finding(verdict="PASS", what="memory", found=f"{gib:.0f} GiB")
-    return Finding(verdict="WARN", what="memory", found=f"{gib:.1f} GiB",
-                   fix="4 GiB or more; or run with --scheduler inline")  # fmt: skip
+    return Finding(
+        verdict="WARN",
+        what="memory",
+        found=f"{gib:.1f} GiB",
+        fix="4 GiB or more; or run with --scheduler inline",
+    )
 
 
 def _disk() -> Finding:
     gib = shutil.disk_usage(Path.cwd()).free / 2**30
     if gib >= 2:
         return Finding(verdict="PASS", what="free disk here", found=f"{gib:.0f} GiB")
-    return Finding(verdict="FAIL" if gib < 0.2 else "WARN", what="free disk here",
-                   found=f"{gib:.1f} GiB", fix="free 2 GiB")  # fmt: skip
+    return Finding(
+        verdict="FAIL" if gib < 0.2 else "WARN",
+        what="free disk here",
+        found=f"{gib:.1f} GiB",
+        fix="free 2 GiB",
+    )
 
 
 def _pdf() -> Finding:
     if find_spec("typst") is None:
-        return Finding(verdict="FAIL", what="PDF writer", found="typst is missing",
-                       fix="pip install typst")  # fmt: skip
+        return Finding(
+            verdict="FAIL", what="PDF writer", found="typst is missing", fix="pip install typst"
+        )
     import typst
 
     pdf = typst.compile(b"#set document(title: [x])\nx", format="pdf")
     ok = isinstance(pdf, bytes) and pdf.startswith(b"%PDF")
-    return Finding(verdict="PASS" if ok else "FAIL", what="PDF writer",
-                   found="typst writes PDF" if ok else "typst wrote no PDF",
-                   fix="" if ok else "pip install --force-reinstall typst")  # fmt: skip
+    return Finding(
+        verdict="PASS" if ok else "FAIL",
+        what="PDF writer",
+        found="typst writes PDF" if ok else "typst wrote no PDF",
+        fix="" if ok else "pip install --force-reinstall typst",
+    )

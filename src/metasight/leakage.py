@@ -136,8 +136,13 @@ def noise_replay(replicates: Sequence[Predictions], model: str) -> Check:
     title = "The whole procedure replayed on noise finds nothing"
     limit = "0.5 ± 2 standard errors; more than 3 above it fails"
     if not replicates:
-        return Check(id="noise-replay", title=title, verdict="not done", limit=limit,
-                     finding=f"{model} could not be fitted to noise")  # fmt: skip
+        return Check(
+            id="noise-replay",
+            title=title,
+            verdict="not done",
+            limit=limit,
+            finding=f"{model} could not be fitted to noise",
+        )
     scores = [discrimination(p) for p in replicates]
     values = np.array([s.c for s in scores])
     mean = float(values.mean())
@@ -165,8 +170,13 @@ def duplicates(features: FeatureTable) -> Check:
     title = "No two patients have identical measurements"
     limit = "no pair identical in all continuous features"
     if len(names) < 5:
-        return Check(id="duplicates", title=title, verdict="not done", limit=limit,
-                     finding=f"{len(names)} continuous features are too few to tell")  # fmt: skip
+        return Check(
+            id="duplicates",
+            title=title,
+            verdict="not done",
+            limit=limit,
+            finding=f"{len(names)} continuous features are too few to tell",
+        )
     values = features.values[names].dropna(thresh=5)
     twice = int(values.duplicated(keep=False).sum())
     return Check(
@@ -217,8 +227,13 @@ def centre_shortcut(probabilities: pd.DataFrame | None, centre: pd.Series[str]) 
     title = "The centre cannot be told from the features"
     limit = f"mean AUC ≤ {CENTRE_AUC_LIMIT}; leave-one-centre-out shows what it costs"
     if probabilities is None:
-        return Check(id="centre-shortcut", title=title, verdict="not done", limit=limit,
-                     finding="one centre only")  # fmt: skip
+        return Check(
+            id="centre-shortcut",
+            title=title,
+            verdict="not done",
+            limit=limit,
+            finding="one centre only",
+        )
     truth = centre.loc[probabilities.index]
     aucs = []
     for name in probabilities.columns:

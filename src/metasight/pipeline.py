@@ -1,9 +1,9 @@
 """A study from tables to report, as a paper's Methods section tells it.
 
 :func:`run` is the whole story: read and screen the cohort, plan what there is to fit
-(:mod:`metasight.plan`), fit and judge it step by step, publish the results. Steps are addressed
-by what they are made from, so a run that was killed goes on where it was and a run with nothing
-changed does nothing.
+(:mod:`metasight.plan.study`), fit and judge it step by step, publish the results. Steps are
+addressed by what they are made from, so a run that was killed goes on where it was and a run with
+nothing changed does nothing.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from metasight.engine.progress import Progress
 from metasight.engine.run import Pending, execute, remember
 from metasight.engine.store import LISTING, Step, Store, is_whole
 from metasight.errors import StudyError
-from metasight.plan import Plan, image_steps, plan_study, plan_validation
+from metasight.plan.study import Plan, image_steps, plan_study, plan_validation
 from metasight.provenance import hash_file
-from metasight.steps.attention import ATTENTION
 from metasight.steps.files import read_json, write_json
-from metasight.steps.maps import MAP
-from metasight.steps.scans import SCANS
-from metasight.steps.slides import PATIENT
-from metasight.study import Study
+from metasight.steps.risk.attention import ATTENTION
+from metasight.steps.scans.patient import SCANS
+from metasight.steps.slides.maps import MAP
+from metasight.steps.slides.patient import PATIENT
+from metasight.study.file import Study
 
 
 def run(study: Study, *, scheduler: str, progress: Progress) -> tuple[Path, tuple[Pending, ...]]:
@@ -95,12 +95,17 @@ def validate(bundle_folder: Path, study: Study, *, scheduler: str, progress: Pro
     """
     locked = bundle.read(bundle_folder)
     if locked.protocol != study.protocol.id:
-        raise StudyError("the bundle was made under another protocol", value=locked.protocol,
-                         remedy=f"The external study's is {study.protocol.id}")  # fmt: skip
+        raise StudyError(
+            "the bundle was made under another protocol",
+            value=locked.protocol,
+            remedy=f"The external study's is {study.protocol.id}",
+        )
     if study.input_hashes()[study.settings.patients.path] == locked.training.get("patient table"):
-        raise StudyError("these are the patients the models were fitted to",
-                         where=Path(study.settings.patients.path).name,
-                         remedy="Give the folder of other patients")  # fmt: skip
+        raise StudyError(
+            "these are the patients the models were fitted to",
+            where=Path(study.settings.patients.path).name,
+            remedy="Give the folder of other patients",
+        )
     identity = hash_file(bundle_folder / "hashes.json")
     measure_images(study, Store(study.store), scheduler=scheduler, progress=progress)
     plan = plan_validation(study, locked, bundle_folder, opening=count_opening(study, identity))
@@ -153,8 +158,12 @@ def publish(study: Study, plan: Plan, store: Store) -> Path:
     if not final.is_dir():
         scratch = study.results / f".{name}-{os.getpid()}"
         for place, step in made:
-            shutil.copytree(store.path(step.key), scratch / place, dirs_exist_ok=True,
-                            ignore=shutil.ignore_patterns(LISTING))  # fmt: skip
+            shutil.copytree(
+                store.path(step.key),
+                scratch / place,
+                dirs_exist_ok=True,
+                ignore=shutil.ignore_patterns(LISTING),
+            )
         try:
             os.rename(scratch, final)
         except OSError:

@@ -12,10 +12,26 @@ from pathlib import Path
 from typing import Any
 
 REPORTED_PACKAGES = (
-    "metasight", "numpy", "scipy", "pandas", "pyarrow", "numba", "greenwood",
-    "scikit-learn", "scikit-image", "opencv-python-headless", "openslide-python", "tifffile",
-    "imagecodecs", "shapely", "dask", "distributed", "matplotlib", "typst", "pydantic",
-)  # fmt: skip
+    "metasight",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "numba",
+    "greenwood",
+    "scikit-learn",
+    "scikit-image",
+    "opencv-python-headless",
+    "openslide-python",
+    "tifffile",
+    "imagecodecs",
+    "shapely",
+    "dask",
+    "distributed",
+    "matplotlib",
+    "typst",
+    "pydantic",
+)
 
 
 def canonical_json(value: Any) -> str:

@@ -144,9 +144,18 @@ def bent(picture: Picture, seed: int, *, amount: float, knots: int = 5) -> Pictu
     for _ in range(60):
         where = (at - 0.5).astype(np.float32)
         shift = np.stack(
-            [cv2.remap(d, where[:, None, 0], where[:, None, 1], cv2.INTER_LINEAR,
-                       borderMode=cv2.BORDER_REPLICATE)[:, 0] for d in dense], axis=1
-        )  # fmt: skip
+            [
+                cv2.remap(
+                    d,
+                    where[:, None, 0],
+                    where[:, None, 1],
+                    cv2.INTER_LINEAR,
+                    borderMode=cv2.BORDER_REPLICATE,
+                )[:, 0]
+                for d in dense
+            ],
+            axis=1,
+        )
         at = picture.points - shift
     return replace(picture, rgb=rgb, points=at)
 

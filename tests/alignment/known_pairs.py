@@ -100,8 +100,11 @@ def pairs(shared: Path, tissue: str, seed: int, *, each: int) -> Iterator[KnownP
             fixed, mpp = single(shared, tissue)
             moving = restained(next_section(fixed, seed + number), seed + number)
         share = float(rng.uniform(0.4, 0.5))
-        tear = {"share": float(rng.uniform(0.2, 0.5)), "gap": float(rng.uniform(0.02, 0.1)),
-                "twist_degrees": float(rng.uniform(-25, 25))}  # fmt: skip
+        tear = {
+            "share": float(rng.uniform(0.2, 0.5)),
+            "gap": float(rng.uniform(0.02, 0.1)),
+            "twist_degrees": float(rng.uniform(-25, 25)),
+        }
         made = {
             "turned": (fixed, turned(moving, angle())),
             "mirrored": (fixed, turned(moving, angle(), mirrored=True)),
@@ -119,13 +122,31 @@ def pairs(shared: Path, tissue: str, seed: int, *, each: int) -> Iterator[KnownP
         # two halves of one section: the same organ and stain, no structure in common
         line = angle()
         halves = missing(fixed, line, 0.5), turned(missing(moving, line + 180, 0.5), angle())
-        yield KnownPair(tissue=tissue, kind="wrong half", fixed=halves[0], moving=halves[1],
-                        mpp=mpp, related=False)  # fmt: skip
+        yield KnownPair(
+            tissue=tissue,
+            kind="wrong half",
+            fixed=halves[0],
+            moving=halves[1],
+            mpp=mpp,
+            related=False,
+        )
         others = [t for t in (*CIMA, *SINGLE) if t.partition("-")[0] != tissue.partition("-")[0]]
         strange = others[int(rng.integers(len(others)))]
         stranger = cima(shared, strange).moving if strange in CIMA else single(shared, strange)[0]
-        yield KnownPair(tissue=tissue, kind="other tissue", fixed=fixed,
-                        moving=turned(stranger, angle()), mpp=mpp, related=False)  # fmt: skip
+        yield KnownPair(
+            tissue=tissue,
+            kind="other tissue",
+            fixed=fixed,
+            moving=turned(stranger, angle()),
+            mpp=mpp,
+            related=False,
+        )
         wrong = missing(turned(stranger, angle()), angle(), 0.4)
-        yield KnownPair(tissue=tissue, kind="other tissue, missing", fixed=fixed, moving=wrong,
-                        mpp=mpp, related=False)  # fmt: skip
+        yield KnownPair(
+            tissue=tissue,
+            kind="other tissue, missing",
+            fixed=fixed,
+            moving=wrong,
+            mpp=mpp,
+            related=False,
+        )

@@ -19,10 +19,13 @@ def test_the_true_pose_is_among_those_kept(degrees, mirrored, share):
     pair = [evidence(Section(rgb=p.rgb, mpp=5.0), 10.0) for p in (one, other)]
     poses = search(*pair)
     away = [
-        np.median(np.linalg.norm((one.points * 5) @ p.matrix[:, :2].T + p.matrix[:, 2]
-                                 - other.points * 5, axis=1))
+        np.median(
+            np.linalg.norm(
+                (one.points * 5) @ p.matrix[:, :2].T + p.matrix[:, 2] - other.points * 5, axis=1
+            )
+        )
         for p in poses
-    ]  # fmt: skip
+    ]
     best = poses[int(np.argmin(away))]
     assert min(away) < 80  # µm, on sections of 2 mm
     assert best.mirrored == mirrored

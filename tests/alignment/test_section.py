@@ -25,8 +25,15 @@ def test_the_glass_round_the_tissue_is_cut_off_and_places_stay():
     inside = evidence(Section(rgb=wide, mpp=5.0), 5.0)
     assert max(inside.shape) < 470
     # the same pixel, by its coordinates: its shift is the paste's
-    centre = [np.array([np.average(e.centres_um()[1 - axis], weights=e.tissue.sum(axis=1 - axis))
-                        for axis in (1, 0)]) for e in (alone, inside)]  # fmt: skip
+    centre = [
+        np.array(
+            [
+                np.average(e.centres_um()[1 - axis], weights=e.tissue.sum(axis=1 - axis))
+                for axis in (1, 0)
+            ]
+        )
+        for e in (alone, inside)
+    ]
     np.testing.assert_allclose(centre[1] - centre[0], [2000.0, 1500.0], atol=30)
 
 

@@ -32,18 +32,25 @@ def cohort(seed: int, n: int = 90, genes: int = 400, effect: float = 0.0):
     patients = pd.Index([f"P{k}" for k in range(n)])
     sets = {f"block {b}": tuple(names[20 * b : 20 * b + 20]) for b in range(genes // 20)}
     return (
-        pd.DataFrame(y, patients, names), pd.Series(1 / (1 + np.exp(2 - score)), patients),
-        pd.DataFrame({"stage": stage, "centre": rng.choice(["A", "B", "C"], n)}, patients), sets,
-    )  # fmt: skip
+        pd.DataFrame(y, patients, names),
+        pd.Series(1 / (1 + np.exp(2 - score)), patients),
+        pd.DataFrame({"stage": stage, "centre": rng.choice(["A", "B", "C"], n)}, patients),
+        sets,
+    )
 
 
 def test_genes_as_ordinary_regressions_say():
     expression, risk, covariates, _ = cohort(1, effect=0.4)
     found = associate(prepare(expression, risk, covariates))
-    x = np.column_stack([
-        np.log(risk / (1 - risk)), np.ones(len(risk)), covariates["stage"],
-        covariates["centre"] == "B", covariates["centre"] == "C",
-    ]).astype(float)  # fmt: skip
+    x = np.column_stack(
+        [
+            np.log(risk / (1 - risk)),
+            np.ones(len(risk)),
+            covariates["stage"],
+            covariates["centre"] == "B",
+            covariates["centre"] == "C",
+        ]
+    ).astype(float)
     for gene in ("G0", "G57"):
         y = expression[gene].to_numpy()
         beta, rest, *_ = np.linalg.lstsq(x, y, rcond=None)
@@ -65,11 +72,22 @@ def test_scores_as_fgsea_gives_them(shared):
     import gseapy
 
     names = [f"g{k}" for k in range(len(t))]
-    theirs = gseapy.prerank(
-        rnk=pd.Series(t, names), outdir=None, min_size=1, max_size=3000, permutation_num=10,
-        gene_sets={f"s{k:02}": [names[i] for i in own] for k, own in enumerate(sets)}, threads=1,
-        no_plot=True, seed=1,
-    ).res2d.set_index("Term")["ES"].astype(float).sort_index()  # fmt: skip
+    theirs = (
+        gseapy.prerank(
+            rnk=pd.Series(t, names),
+            outdir=None,
+            min_size=1,
+            max_size=3000,
+            permutation_num=10,
+            gene_sets={f"s{k:02}": [names[i] for i in own] for k, own in enumerate(sets)},
+            threads=1,
+            no_plot=True,
+            seed=1,
+        )
+        .res2d.set_index("Term")["ES"]
+        .astype(float)
+        .sort_index()
+    )
     assert np.allclose(theirs.to_numpy(), wanted, atol=1e-9)
     for own, score in zip(sets, ours, strict=True):
         running = running_score(t, own)
@@ -78,16 +96,18 @@ def test_scores_as_fgsea_gives_them(shared):
 
 def test_a_planted_set_is_found_and_its_neighbours_are_not():
     expression, risk, covariates, sets = cohort(2, effect=0.5)
-    found = enrich(prepare(expression, risk, covariates), sets, permutations=1000, seed=1,
-                   null_replicates=50)  # fmt: skip
+    found = enrich(
+        prepare(expression, risk, covariates), sets, permutations=1000, seed=1, null_replicates=50
+    )
     assert found.sets.loc["block 0", "fdr"] < 0.1
     assert found.sets.loc["block 0", "nes"] > 1.5
     assert (found.sets["fdr"] < 0.05).sum() <= 1
     edge = found.sets.loc["block 0", "leading_edge"].split(";")
     assert set(edge) <= set(sets["block 0"])
     assert len(edge) >= 10
-    again = enrich(prepare(expression, risk, covariates), sets, permutations=1000, seed=1,
-                   null_replicates=50)  # fmt: skip
+    again = enrich(
+        prepare(expression, risk, covariates), sets, permutations=1000, seed=1, null_replicates=50
+    )
     pd.testing.assert_frame_equal(found.sets, again.sets)
 
 
@@ -96,8 +116,13 @@ def test_the_null_is_uniform_where_dealing_genes_out_is_not():
     ours, theirs = [], []
     for seed in range(12):
         expression, risk, covariates, sets = cohort(100 + seed)
-        found = enrich(prepare(expression, risk, covariates), sets, permutations=200, seed=seed,
-                       null_replicates=100)  # fmt: skip
+        found = enrich(
+            prepare(expression, risk, covariates),
+            sets,
+            permutations=200,
+            seed=seed,
+            null_replicates=100,
+        )
         ours += found.sets["p"].tolist()
         theirs += found.sets["gseapy_p"].tolist()
         assert found.null.below_5_percent < 0.09
@@ -126,8 +151,11 @@ def test_gene_sets_are_read_and_cut(shared, tmp_path):
     assert all(len(own) >= 15 for own in cut.values())
     with pytest.raises(StudyError, match="same identifiers"):
         within(sets, ["ENSG0001", "ENSG0002"], smallest=15, largest=500)
-    for text, said in (("a\tb\n", "name, a description and genes"), ("", "no gene set"),
-                       ("a\tb\tG\na\tb\tH\n", "twice")):  # fmt: skip
+    for text, said in (
+        ("a\tb\n", "name, a description and genes"),
+        ("", "no gene set"),
+        ("a\tb\tG\na\tb\tH\n", "twice"),
+    ):
         (tmp_path / "x.gmt").write_text(text)
         with pytest.raises(StudyError, match=said):
             read_gmt(tmp_path / "x.gmt")
@@ -148,8 +176,9 @@ def test_what_cannot_be_associated_is_refused():
         with pytest.raises(EvaluationError, match=said):
             prepare(*wrong)
     with pytest.raises(EvaluationError, match="too few permutations"):
-        enrich(prepare(expression, risk, covariates), sets, permutations=10, seed=1,
-               null_replicates=2)  # fmt: skip
+        enrich(
+            prepare(expression, risk, covariates), sets, permutations=10, seed=1, null_replicates=2
+        )
 
 
 def _members_with_score(t, size, target):
@@ -191,10 +220,23 @@ def test_small_p_values_as_fgsea_multilevel_gives_them(shared):
         f"s{k}": [names[i] for i in _members_with_score(t, int(r.pathwaySize), r.ES)]
         for k, r in ref.iterrows()
     }
-    found = gseapy.prerank(
-        rnk=pd.Series(t, names), gene_sets=sets, outdir=None, min_size=1, max_size=3000,
-        method="multilevel", sample_size=101, eps=0.0, seed=42, threads=1, no_plot=True,
-    ).res2d.set_index("Term").loc[list(sets)]  # fmt: skip
+    found = (
+        gseapy.prerank(
+            rnk=pd.Series(t, names),
+            gene_sets=sets,
+            outdir=None,
+            min_size=1,
+            max_size=3000,
+            method="multilevel",
+            sample_size=101,
+            eps=0.0,
+            seed=42,
+            threads=1,
+            no_plot=True,
+        )
+        .res2d.set_index("Term")
+        .loc[list(sets)]
+    )
     ours, theirs = found["NOM p-val"].astype(float).to_numpy(), ref["cppMPval"].to_numpy()
     error = np.hypot(found["log2err"].astype(float).to_numpy(), ref["log2err"].to_numpy())
     assert len(ref) == 4

@@ -16,10 +16,16 @@ L_SHAPE = Polygon([(0, 0), (1000, 0), (1000, 500), (500, 500), (500, 1000), (0, 
 def sums(window, x, y, kind, kinds=((1, 2),), reach=100.0, step=5.0):
     buckets = in_buckets(x, y, reach)
     return sum_pairs(
-        buckets, window, np.asarray(kind, dtype=np.int8)[buckets.order],
-        np.zeros(len(x), dtype=np.int64), kinds=kinds, n_kinds=3, n_blocks=1,
-        reach_um=reach, bin_um=step,
-    )  # fmt: skip
+        buckets,
+        window,
+        np.asarray(kind, dtype=np.int8)[buckets.order],
+        np.zeros(len(x), dtype=np.int64),
+        kinds=kinds,
+        n_kinds=3,
+        n_blocks=1,
+        reach_um=reach,
+        bin_um=step,
+    )
 
 
 def test_equal_to_brute_force_with_exact_polygons(l_window):

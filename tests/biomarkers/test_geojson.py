@@ -12,9 +12,14 @@ RING = box(100, 100, 200, 300) - box(120, 120, 140, 140)
 
 def aggregate():
     return Aggregate(
-        outline=RING, centroid_um=(150, 200), area_um2=RING.area, lymphocytes=60.0,
-        b_percent=40.0, density_ratio=5.0, distance_to_tumour_um=float("nan"),
-    )  # fmt: skip
+        outline=RING,
+        centroid_um=(150, 200),
+        area_um2=RING.area,
+        lymphocytes=60.0,
+        b_percent=40.0,
+        density_ratio=5.0,
+        distance_to_tumour_um=float("nan"),
+    )
 
 
 def test_what_qupath_reads(tmp_path):

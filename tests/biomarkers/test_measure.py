@@ -54,11 +54,15 @@ def test_the_order_of_the_cells_does_not_matter(even):
 def test_even_tissue_has_the_values_put_in(even):
     found = even[2]
     for name, truth in [
-        ("tumour_cells_per_mm2", 1500), ("t_cells_per_mm2", 500), ("b_cells_per_mm2", 100),
-        ("tumour_t_cell_clustering_near_ratio", 1), ("t_cell_t_cell_clustering_near_ratio", 1),
-        ("t_cell_tumour_preference_ratio", 1), ("tumour_t_cell_l_excess_far_um", 0),
+        ("tumour_cells_per_mm2", 1500),
+        ("t_cells_per_mm2", 500),
+        ("b_cells_per_mm2", 100),
+        ("tumour_t_cell_clustering_near_ratio", 1),
+        ("t_cell_t_cell_clustering_near_ratio", 1),
+        ("t_cell_tumour_preference_ratio", 1),
+        ("tumour_t_cell_l_excess_far_um", 0),
         ("tumour_to_t_cell_near_percent", 100 * (1 - math.exp(-500e-6 * math.pi * 400))),
-    ]:  # fmt: skip
+    ]:
         m = found[name]
         spread = (m.upper - m.lower) / 3.92
         assert abs(m.value - truth) < 4 * spread, name

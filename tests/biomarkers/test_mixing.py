@@ -10,10 +10,14 @@ NO_BLOCKS = BlockBootstrap(weights=np.zeros((0, 1), dtype=np.float32))
 def score(contacts, tumour, immune, **kwargs):
     n = len(tumour)
     return mixing_score(
-        np.array(contacts, dtype=np.int32), np.array(tumour, dtype=bool),
-        np.array(immune, dtype=bool), np.zeros(n, dtype=np.int64), NO_BLOCKS,
-        permutations=63, rng=np.random.default_rng(0),
-    )  # fmt: skip
+        np.array(contacts, dtype=np.int32),
+        np.array(tumour, dtype=bool),
+        np.array(immune, dtype=bool),
+        np.zeros(n, dtype=np.int64),
+        NO_BLOCKS,
+        permutations=63,
+        rng=np.random.default_rng(0),
+    )
 
 
 def test_counts_each_contact_once_and_leaves_stroma_out():
@@ -45,9 +49,13 @@ def test_preference_by_hand():
     local = np.array([[0, 4, 1], [0, 4, 0], [4, 0, 0], [4, 0, 0], [2, 2, 1], [0, 4, 2]])
     t_cell = np.array([True, True, False, False, False, False])
     found = tumour_preference(
-        local.astype(np.int32), t_cell, np.zeros(6, dtype=np.int64), NO_BLOCKS,
-        tumour_kind=1, t_cell_kind=2,
-    )  # fmt: skip
+        local.astype(np.int32),
+        t_cell,
+        np.zeros(6, dtype=np.int64),
+        NO_BLOCKS,
+        tumour_kind=1,
+        t_cell_kind=2,
+    )
     assert found.ratio == pytest.approx(1 / (3.5 / 6))
     assert found.z > 0
 

@@ -19,10 +19,18 @@ def counted(window, x, y, kind, permutations=63, seed=0, step=2.5, reach=100.0):
     buckets = in_buckets(x, y, reach)
     edge = window.boundary_distance_um(buckets.x_um, buckets.y_um)
     return count_nearest(
-        buckets, edge, np.asarray(kind, dtype=np.int8)[buckets.order],
-        np.zeros(len(x), dtype=np.int64), kinds=((1, 2),), n_kinds=3, n_blocks=1,
-        reach_um=reach, bin_um=step, permutations=permutations, rng=np.random.default_rng(seed),
-    )  # fmt: skip
+        buckets,
+        edge,
+        np.asarray(kind, dtype=np.int8)[buckets.order],
+        np.zeros(len(x), dtype=np.int64),
+        kinds=((1, 2),),
+        n_kinds=3,
+        n_blocks=1,
+        reach_um=reach,
+        bin_um=step,
+        permutations=permutations,
+        rng=np.random.default_rng(seed),
+    )
 
 
 def test_by_hand():

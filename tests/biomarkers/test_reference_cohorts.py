@@ -21,9 +21,12 @@ QUICK = {"resamples": 199, "permutations": 63, "tls_permutations": 2}
 
 def keren_definitions():
     return BiomarkerDefinitions(
-        tumour_types=("Tumor",), t_cell_types=T_CELLS, b_cell_types=("B",),
-        other_immune_types=OTHER_IMMUNE, **QUICK,
-    )  # fmt: skip
+        tumour_types=("Tumor",),
+        t_cell_types=T_CELLS,
+        b_cell_types=("B",),
+        other_immune_types=OTHER_IMMUNE,
+        **QUICK,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from metasight.cohort.read import read_cohort
 from metasight.cohort.settings import ColumnMapping
 from metasight.errors import TableError
 from metasight.protocol.load import read_protocol
-from metasight.study import read_study
+from metasight.study.file import read_study
 
 PROTOCOL = read_protocol("breast-dmfs")
 SIZE = PROTOCOL.variables["tumour_size_mm"]

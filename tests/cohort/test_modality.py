@@ -8,7 +8,7 @@ import pytest
 from metasight.cohort.read import read_cohort
 from metasight.errors import StudyError, TableError
 from metasight.ledger import Fate
-from metasight.study import read_study
+from metasight.study.file import read_study
 
 GENES = '[modalities.genes]\npath = "genes.csv"\nid = "sample"\n'
 EXCLUDE = ('on_problem = "stop"', 'on_problem = "exclude"')
@@ -98,8 +98,11 @@ def test_duplicate_patients(read):
     def again(table):
         return pd.concat([table, table.head(1)])
 
-    with pytest.raises(TableError, match=r"row 152, column sample: duplicate patient, first in "
-                       r"row 2"):  # fmt: skip
+    with pytest.raises(
+        TableError,
+        match=r"row 152, column sample: duplicate patient, first in "
+        r"row 2",
+    ):
         read(again)
 
 

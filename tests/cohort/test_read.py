@@ -10,8 +10,8 @@ from metasight.cohort.read import read_cohort
 from metasight.engine.store import Store
 from metasight.errors import StudyError, TableError
 from metasight.ledger import Fate
-from metasight.plan import plan_study
-from metasight.study import read_study
+from metasight.plan.study import plan_study
+from metasight.study.file import read_study
 
 
 def cohort_of(folder):

@@ -62,10 +62,15 @@ def test_sensitivity_needed_undoes_the_update():
 
 def test_what_is_said_of_a_patient():
     rule = guideline(22.0, False, False, LIMITS)
-    view = staging_view(rule, RiskInterval(value=0.12, lower=0.07, upper=0.21), LIMITS,
-                        evidence=EVIDENCE)  # fmt: skip
-    assert view.above == ((0.05, True, True), (0.1, True, False), (0.15, False, False),
-                          (0.2, False, False))  # fmt: skip
+    view = staging_view(
+        rule, RiskInterval(value=0.12, lower=0.07, upper=0.21), LIMITS, evidence=EVIDENCE
+    )
+    assert view.above == (
+        (0.05, True, True),
+        (0.1, True, False),
+        (0.15, False, False),
+        (0.2, False, False),
+    )
     assert view.agree is False
     text = " ".join(view.text)
     assert "12 % (7.0 % to 21 %), at or above 10 %" in text
@@ -77,8 +82,13 @@ def test_what_is_said_of_a_patient():
 
 def test_abstaining_is_said_and_no_risk_is_shown():
     rule = guideline(22.0, False, None, LIMITS)
-    view = staging_view(rule, None, LIMITS, evidence=EVIDENCE, abstains="the scan is unlike those "
-                        "the model learnt from")  # fmt: skip
+    view = staging_view(
+        rule,
+        None,
+        LIMITS,
+        evidence=EVIDENCE,
+        abstains="the scan is unlike those the model learnt from",
+    )
     assert view.risk is None
     assert view.after_ebus is None
     assert view.agree is None

@@ -31,9 +31,13 @@ def copy_json(inputs, out, argument):
 @pytest.fixture(scope="module")
 def address():
     with LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", host="127.0.0.1",
+        n_workers=1,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp",
+        host="127.0.0.1",
         dashboard_address=None,
-    ) as cluster:  # fmt: skip
+    ) as cluster:
         yield cluster.scheduler_address
 
 
@@ -55,14 +59,17 @@ def test_an_error_on_a_worker_arrives_as_itself(tmp_path, address):
 
 def test_no_scheduler_there(tmp_path):
     with pytest.raises(StudyError, match="no Dask scheduler answers"):
-        execute([step("x", copy_json)], Store(tmp_path), scheduler="tcp://127.0.0.1:9",
-                progress=Silent())  # fmt: skip
+        execute(
+            [step("x", copy_json)],
+            Store(tmp_path),
+            scheduler="tcp://127.0.0.1:9",
+            progress=Silent(),
+        )
 
 
 def test_an_address_that_is_none(tmp_path):
     with pytest.raises(MetasightError, match="no Dask scheduler answers"):
-        execute([step("x", copy_json)], Store(tmp_path), scheduler="nowhere",
-                progress=Silent())  # fmt: skip
+        execute([step("x", copy_json)], Store(tmp_path), scheduler="nowhere", progress=Silent())
 
 
 def test_progress_without_a_terminal_is_a_line_a_stage(tmp_path):

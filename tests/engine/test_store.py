@@ -26,9 +26,13 @@ def fail(inputs, out, argument):
 def steps(a: int = 1, function=write):
     first = Step(name="first", stage="s", function=write, argument=a, ingredients={"a": a})
     second = Step(
-        name="second", stage="s", function=function, argument="b", ingredients={"b": 2},
+        name="second",
+        stage="s",
+        function=function,
+        argument="b",
+        ingredients={"b": 2},
         needs=(first,),
-    )  # fmt: skip
+    )
     return [first, second]
 
 

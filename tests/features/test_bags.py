@@ -18,8 +18,10 @@ def bag(n=5, d=3, encoder="e 1", seed=0):
     rng = np.random.default_rng(seed)
     return PatchFeatures(
         features=rng.normal(size=(n, d)).astype(np.float32),
-        coords=rng.integers(0, 9, (n, 2)), patch_px=448, encoder=encoder,
-    )  # fmt: skip
+        coords=rng.integers(0, 9, (n, 2)),
+        patch_px=448,
+        encoder=encoder,
+    )
 
 
 def test_written_and_read_it_is_the_same_and_so_are_the_bytes(tmp_path):

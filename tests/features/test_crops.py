@@ -33,16 +33,22 @@ def scan(radius_mm: float = RADIUS_MM, facts: ScanFacts | None = None) -> tuple[
     points = grid_points((50, 80, 80), SPACING_MM, ORIGIN_MM)
     inside = np.linalg.norm(points - CENTRE_MM, axis=-1) <= radius_mm
     hu = np.where(inside, 40.0, -850.0 + (points[..., 0] - CENTRE_MM[0]))
-    ct = Volume.from_array(hu, unit="HU", spacing_mm=SPACING_MM, origin_mm=ORIGIN_MM,
-                           facts=facts or ScanFacts())  # fmt: skip
+    ct = Volume.from_array(
+        hu, unit="HU", spacing_mm=SPACING_MM, origin_mm=ORIGIN_MM, facts=facts or ScanFacts()
+    )
     return ct, Mask.from_array(inside, on=ct)
 
 
 def pet_of(value: float = 5.0, facts: ScanFacts | None = None) -> Volume:
     points = grid_points((30, 20, 20), (4.0, 4.0, 4.0), ORIGIN_MM)
     suv = np.where(np.linalg.norm(points - CENTRE_MM, axis=-1) <= 12.0, value, 0.5)
-    return Volume.from_array(suv, unit="SUVbw", spacing_mm=(4.0, 4.0, 4.0), origin_mm=ORIGIN_MM,
-                             facts=facts or ScanFacts())  # fmt: skip
+    return Volume.from_array(
+        suv,
+        unit="SUVbw",
+        spacing_mm=(4.0, 4.0, 4.0),
+        origin_mm=ORIGIN_MM,
+        facts=facts or ScanFacts(),
+    )
 
 
 def crop(pet: Volume | None = None, **settings: float) -> LesionCrop:
@@ -152,11 +158,17 @@ def test_a_broken_file_is_refused(tmp_path: Path, how: str):
 
 @pytest.mark.parametrize(
     "change",
-    [{"mask": np.zeros((48, 48, 48), dtype=bool)}, {"mask": np.ones((8, 8, 8), dtype=bool)},
-     {"suv": np.full((48, 48, 48), np.nan, dtype=np.float16)}, {"diameter_mm": 0.0},
-     {"suv": np.full((48, 48, 48), -1, dtype=np.float16)}, {"spacing_mm": float("nan")},
-     {"held_share": 1.2}, {"attenuation": "undecided"}],
-)  # fmt: skip
+    [
+        {"mask": np.zeros((48, 48, 48), dtype=bool)},
+        {"mask": np.ones((8, 8, 8), dtype=bool)},
+        {"suv": np.full((48, 48, 48), np.nan, dtype=np.float16)},
+        {"diameter_mm": 0.0},
+        {"suv": np.full((48, 48, 48), -1, dtype=np.float16)},
+        {"spacing_mm": float("nan")},
+        {"held_share": 1.2},
+        {"attenuation": "undecided"},
+    ],
+)
 def test_a_crop_that_exists_is_usable(change):
     with pytest.raises(VolumeError):
         replace(crop(), **change)

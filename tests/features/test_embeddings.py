@@ -34,8 +34,11 @@ def test_features_are_those_of_the_tile_that_coords_name(tmp_path, encoder, imag
         pixels = slide.read(Region(x=0, y=224, width=224, height=224), 0.5)
     assert found.patch_px == 448
     assert found.coords.tolist() == [[0, 0], [0, 448]] or found.coords.tolist() == [
-        [0, 0], [448, 0], [0, 448], [448, 448],
-    ]  # fmt: skip
+        [0, 0],
+        [448, 0],
+        [0, 448],
+        [448, 448],
+    ]
     row = found.coords.tolist().index([0, 448])
     np.testing.assert_allclose(
         found.features[row], encoder.embed(pixels[None])[0], atol=1e-4, rtol=1e-3

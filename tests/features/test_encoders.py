@@ -61,15 +61,22 @@ def timm_checkpoint(shape, *, seed, own_position):
         weights |= {
             f"blocks.{k}.{name}": r(*size)
             for name, size in {
-                "norm1.weight": (d,), "norm1.bias": (d,), "norm2.weight": (d,), "norm2.bias": (d,),
-                "attn.qkv.weight": (3 * d, d), "attn.qkv.bias": (3 * d,),
-                "attn.proj.weight": (d, d), "attn.proj.bias": (d,),
-                "ls1.gamma": (d,), "ls2.gamma": (d,),
+                "norm1.weight": (d,),
+                "norm1.bias": (d,),
+                "norm2.weight": (d,),
+                "norm2.bias": (d,),
+                "attn.qkv.weight": (3 * d, d),
+                "attn.qkv.bias": (3 * d,),
+                "attn.proj.weight": (d, d),
+                "attn.proj.bias": (d,),
+                "ls1.gamma": (d,),
+                "ls2.gamma": (d,),
                 "mlp.fc1.weight": (hidden * (1 + shape.swiglu), d),
                 "mlp.fc1.bias": (hidden * (1 + shape.swiglu),),
-                "mlp.fc2.weight": (d, hidden), "mlp.fc2.bias": (d,),
+                "mlp.fc2.weight": (d, hidden),
+                "mlp.fc2.bias": (d,),
             }.items()
-        }  # fmt: skip
+        }
     return weights
 
 
@@ -117,9 +124,15 @@ def test_a_small_network_of_each_shape_computes_what_timm_computes(name):
     """The shape of each published encoder, made narrow and two layers deep."""
     full = cards()[name].shape
     shape = VitShape(
-        width=48, layers=2, heads=3, patch_px=full.patch_px, tile_px=full.patch_px * 4,
-        registers=full.registers, swiglu=full.swiglu, pooling=full.pooling,
-    )  # fmt: skip
+        width=48,
+        layers=2,
+        heads=3,
+        patch_px=full.patch_px,
+        tile_px=full.patch_px * 4,
+        registers=full.registers,
+        swiglu=full.swiglu,
+        pooling=full.pooling,
+    )
     weights = timm_checkpoint(shape, seed=1, own_position=not full.registers)
     network = VisionTransformer(shape)
     network.load_published(weights)
@@ -139,9 +152,13 @@ def test_names_of_older_transformers_are_read_as_well():
     old = {}
     for key, value in own.items():
         name = key
-        for new, former in (("q_proj", "attention.query"), ("k_proj", "attention.key"),
-                            ("v_proj", "attention.value"), ("o_proj", "output.dense"),
-                            ("down_proj", "weights_out")):  # fmt: skip
+        for new, former in (
+            ("q_proj", "attention.query"),
+            ("k_proj", "attention.key"),
+            ("v_proj", "attention.value"),
+            ("o_proj", "output.dense"),
+            ("down_proj", "weights_out"),
+        ):
             name = name.replace(new, former)
         if "gate_proj" in name:
             up = own[key.replace("gate_proj", "up_proj")]
@@ -218,5 +235,7 @@ def test_every_licence_is_shown_and_restrictions_are_said():
     known = cards()
     assert all(c.licence for c in known.values())
     assert {n for n, c in known.items() if "no commercial use" in c.licence} == {
-        "h0-mini", "uni2-h", "phikon-v2",
-    }  # fmt: skip
+        "h0-mini",
+        "uni2-h",
+        "phikon-v2",
+    }

@@ -36,9 +36,13 @@ def thorax() -> tuple[Volume, Lungs]:
     hu[sheet] = -600.0
     scan = Volume.from_array(hu, unit="HU", spacing_mm=(STEP_MM,) * 3)
     r, le = (Mask.from_array(m & ~airways, on=scan) for m in (right, left))
-    return scan, Lungs(right=r, left=le, right_whole=Mask.from_array(right, on=scan),
-                       left_whole=Mask.from_array(left, on=scan),
-                       airways=Mask.from_array(airways, on=scan))  # fmt: skip
+    return scan, Lungs(
+        right=r,
+        left=le,
+        right_whole=Mask.from_array(right, on=scan),
+        left_whole=Mask.from_array(left, on=scan),
+        airways=Mask.from_array(airways, on=scan),
+    )
 
 
 def lesion(scan: Volume, z: int, y: int, x: int, radius_mm: float = 8.0) -> Mask:
@@ -90,8 +94,13 @@ def test_the_fissure_seen_parts_the_lobes(thorax: tuple[Volume, Lungs]) -> None:
 
 def test_without_airways_the_hilum_is_not_guessed(thorax: tuple[Volume, Lungs]) -> None:
     scan, lungs = thorax
-    blind = Lungs(right=lungs.right, left=lungs.left, right_whole=lungs.right_whole,
-                  left_whole=lungs.left_whole, airways=None)  # fmt: skip
+    blind = Lungs(
+        right=lungs.right,
+        left=lungs.left,
+        right_whole=lungs.right_whole,
+        left_whole=lungs.left_whole,
+        airways=None,
+    )
     found = place_of(scan, lesion(scan, 50, 30, 25), blind)
     assert found.central("hilum_centre_third") is None and found.central("bronchi_2cm") is None
     assert math.isnan(found.bronchi_gap_mm)

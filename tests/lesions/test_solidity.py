@@ -13,8 +13,20 @@ from metasight.simulate.lung.settings import NoduleSettings, ScanSettings, Thora
 from metasight.volumes.volume import Mask, Volume
 
 KERNELS = ("soft", "standard", "sharp")
-SIZES_MM = ((8, 0), (16, 0), (28, 0), (40, 0), (12, 7), (18, 8), (22, 14), (30, 9), (38, 28),
-            (9, 9), (20, 20), (34, 34))  # fmt: skip
+SIZES_MM = (
+    (8, 0),
+    (16, 0),
+    (28, 0),
+    (40, 0),
+    (12, 7),
+    (18, 8),
+    (22, 14),
+    (30, 9),
+    (38, 28),
+    (9, 9),
+    (20, 20),
+    (34, 34),
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +36,13 @@ def measured() -> list[tuple[SimulatedScan, Solidity]]:
         settings = ThoraxSettings(
             vessel_ends=600,
             nodule=NoduleSettings(
-                diameter_mm=whole, solid_diameter_mm=solid, ground_glass_hu=-640 + 10 * number,
+                diameter_mm=whole,
+                solid_diameter_mm=solid,
+                ground_glass_hu=-640 + 10 * number,
                 margin="lobulated" if number % 2 else "smooth",
             ),
             scan=ScanSettings(kernel=KERNELS[number % 3], interval_mm=1.0, thickness_mm=1.0),
-        )  # fmt: skip
+        )
         scan = draw_phantom(settings, 100 + number, crop_mm=whole + 20)
         z, y, x = scan.spacing_mm
         volume = Volume.from_array(scan.ct_hu, unit="HU", spacing_mm=(x, y, z))

@@ -61,8 +61,9 @@ def test_the_maximum_is_not_blurred_and_the_peak_is() -> None:
 
 def test_a_lesion_outside_the_pet_is_refused() -> None:
     pet = Volume.from_array(np.ones((9, 9, 9)), unit="SUVbw", spacing_mm=(4.0, 4.0, 4.0))
-    scan = Volume.from_array(np.zeros((20, 20, 20)), unit="HU", spacing_mm=(1.0, 1.0, 1.0),
-                             origin_mm=(100.0, 0.0, 0.0))  # fmt: skip
+    scan = Volume.from_array(
+        np.zeros((20, 20, 20)), unit="HU", spacing_mm=(1.0, 1.0, 1.0), origin_mm=(100.0, 0.0, 0.0)
+    )
     with pytest.raises(VolumeError, match="the PET does not cover the lesion"):
         uptake_of(pet, Mask.from_array(np.ones((20, 20, 20)), on=scan))
     with pytest.raises(VolumeError, match="another unit"):

@@ -65,11 +65,13 @@ def made_up(
         aggregate = np.maximum(aggregate, ((yy - y) ** 2 + (xx - x) ** 2 < r * r).astype(float))
     aggregate = ndimage.gaussian_filter(aggregate, 1.0)
     nest *= 1 - aggregate
-    truth = np.stack([
-        4500 * nest,
-        t_level * (1 - 0.8 * nest) * (1 - aggregate) + 4000 * aggregate,
-        20 + 5000 * aggregate,
-    ])  # fmt: skip
+    truth = np.stack(
+        [
+            4500 * nest,
+            t_level * (1 - 0.8 * nest) * (1 - aggregate) + 4000 * aggregate,
+            20 + 5000 * aggregate,
+        ]
+    )
     fibre = 900 * (1 - nest) * (1 - aggregate)
     rgb = _painted(rng, truth, fibre, nest, int(side_um), strength, other)
     shift = rng.normal(size=2) * shift_um / 2.146  # p90 of its length is shift_um
@@ -90,15 +92,27 @@ def _painted(rng, truth, fibre, nest, side, strength, other) -> np.ndarray:
     amount[1] = 0.22 - 0.06 * coarse + 0.25 * grain
     amount[0] = 0.05 + 0.08 * coarse
     for density, radius, dark in (
-        (truth[0], 5.2, 0.35), (truth[1] + truth[2], 3.2, 0.65), (fibre, 2.8, 0.4),
-    ):  # fmt: skip
+        (truth[0], 5.2, 0.35),
+        (truth[1] + truth[2], 3.2, 0.65),
+        (fibre, 2.8, 0.4),
+    ):
         for x, y in _drawn(rng, density):
             r = radius * rng.uniform(0.85, 1.2) * (1.5 if other else 1.0)
             axes = (r * rng.uniform(1, 1.4), r) if radius > 3 else (r * 2.2, r * 0.8)
             level = float(dark * rng.uniform(0.8, 1.2))
             size = tuple(round(float(a) * 8) for a in axes)
-            cv2.ellipse(amount[0], (round(x * 8), round(y * 8)), size, rng.uniform(0, 180),
-                        0, 360, level, -1, cv2.LINE_AA, 3)  # fmt: skip
+            cv2.ellipse(
+                amount[0],
+                (round(x * 8), round(y * 8)),
+                size,
+                rng.uniform(0, 180),
+                0,
+                360,
+                level,
+                -1,
+                cv2.LINE_AA,
+                3,
+            )
     amount = np.stack([cv2.GaussianBlur(a, (0, 0), 0.7) for a in amount]) * strength
     second = np.array([0.27, 0.57, 0.78]) if other else E  # DAB in the place of eosin
     od = amount[0][..., None] * H + amount[1][..., None] * second
@@ -122,9 +136,16 @@ def _cells(rng: np.random.Generator, truth: np.ndarray, shift: np.ndarray) -> Ce
 def write_slide(patient: MadeUp, path: Path) -> None:
     """As a tiled TIFF of 1 µm a pixel."""
     tifffile.imwrite(
-        path, patient.rgb, tile=(256, 256), photometric="rgb", compression="zlib",
-        resolution=(1e4, 1e4), resolutionunit="CENTIMETER", software=False, metadata=None,
-    )  # fmt: skip
+        path,
+        patient.rgb,
+        tile=(256, 256),
+        photometric="rgb",
+        compression="zlib",
+        resolution=(1e4, 1e4),
+        resolutionunit="CENTIMETER",
+        software=False,
+        metadata=None,
+    )
 
 
 def tiles_of(
@@ -161,7 +182,11 @@ def tile_files(
     for i in range(n):
         name = f"P{i:02d}"
         path = folder / f"{name}.h5"
-        save_tiles(tiles_of(made_up(first + i, side_um, shift_um), folder, name,
-                            p90_um=max(shift_um, 5.0)), path)  # fmt: skip
+        save_tiles(
+            tiles_of(
+                made_up(first + i, side_um, shift_um), folder, name, p90_um=max(shift_um, 5.0)
+            ),
+            path,
+        )
         out[name] = path
     return out

@@ -31,10 +31,13 @@ def a_map(density: np.ndarray, error: float = 1.0, **kind: object) -> DensityMap
     density = np.asarray(density, np.float32)
     density = density[None] if density.ndim == 2 else density
     return DensityMap(
-        density=density, error=np.full_like(density, error),
-        support=np.ones(density.shape[1:], bool), spacing_um=16.0,
-        markers=tuple(kind.pop("markers", ("CD3",))), **kind,
-    )  # fmt: skip
+        density=density,
+        error=np.full_like(density, error),
+        support=np.ones(density.shape[1:], bool),
+        spacing_um=16.0,
+        markers=tuple(kind.pop("markers", ("CD3",))),
+        **kind,
+    )
 
 
 def a_field(rng: np.random.Generator, n: int, width_um: float) -> np.ndarray:
@@ -82,11 +85,18 @@ def test_a_measured_map_with_another_corner_is_laid_where_it_belongs() -> None:
 
 def test_maps_on_different_grids_are_refused() -> None:
     with pytest.raises(MarkerError, match="different grids"):
-        regions_of("A", a_map(np.ones((8, 8))), a_map(np.ones((8, 8)), origin_um=(5.0, 0.0)),
-                   "CD3", region_um=64, p90_um=0)  # fmt: skip
+        regions_of(
+            "A",
+            a_map(np.ones((8, 8))),
+            a_map(np.ones((8, 8)), origin_um=(5.0, 0.0)),
+            "CD3",
+            region_um=64,
+            p90_um=0,
+        )
     with pytest.raises(MarkerError, match="multiple"):
-        regions_of("A", a_map(np.ones((8, 8))), a_map(np.ones((8, 8))), "CD3", region_um=50,
-                   p90_um=0)  # fmt: skip
+        regions_of(
+            "A", a_map(np.ones((8, 8))), a_map(np.ones((8, 8))), "CD3", region_um=50, p90_um=0
+        )
 
 
 @pytest.mark.parametrize(("width_um", "p90_um"), [(50.0, 0.0), (80.0, 60.0), (150.0, 60.0)])
@@ -98,8 +108,9 @@ def test_the_ceiling_is_what_the_true_density_reaches(width_um: float, p90_um: f
         away = rng.normal(size=2) * p90_um / 2.146 / 16
         there = ndimage.shift(field, away, order=1, mode="wrap")
         measured = a_map(counted(rng, there))
-        slides.append(regions_of(f"P{i}", a_map(field), measured, "CD3", region_um=128,
-                                 p90_um=p90_um))  # fmt: skip
+        slides.append(
+            regions_of(f"P{i}", a_map(field), measured, "CD3", region_um=128, p90_um=p90_um)
+        )
         truth.append(slides[-1].generated)
     reached = pearson(np.concatenate(truth), np.concatenate([s.measured for s in slides]))
     assert ceiling(slides) == pytest.approx(reached, abs=0.03)
@@ -122,8 +133,17 @@ def slides_of(n: int, noise: float) -> list[Regions]:
     for i in range(n):
         field = a_field(rng, 64, 100)
         painted = a_map(np.maximum(field + noise * rng.normal(size=field.shape), 0), error=60.0)
-        out.append(regions_of(f"P{i}", painted, a_map(counted(rng, field)), "CD3", region_um=128,
-                              p90_um=0, nuclei=a_map(rng.random((64, 64)))))  # fmt: skip
+        out.append(
+            regions_of(
+                f"P{i}",
+                painted,
+                a_map(counted(rng, field)),
+                "CD3",
+                region_um=128,
+                p90_um=0,
+                nuclei=a_map(rng.random((64, 64))),
+            )
+        )
     return out
 
 
@@ -139,9 +159,7 @@ def test_baselines_stand_far_below_a_good_map_and_equal_a_useless_one() -> None:
     assert good.slope.value == pytest.approx(1, abs=0.05)
     assert good.f1.value > good.f1_all_positive
     rng = np.random.default_rng(2)
-    useless = [
-        Regions(**{**vars(s), "generated": rng.permutation(s.generated)}) for s in slides
-    ]  # fmt: skip
+    useless = [Regions(**{**vars(s), "generated": rng.permutation(s.generated)}) for s in slides]
     bad = agree("CD3", useless, threshold_per_mm2=500, seed=1, resamples=50)
     assert bad.pearson.value == pytest.approx(bad.pearson_shuffled, abs=0.15)
 
@@ -169,8 +187,9 @@ def test_structures_hit_within_the_tolerance_and_beyond_chance() -> None:
     assert 0 < near.expected_rate < 0.5
     far = structure_hits(generated, measured, spacing_um=16, tolerance_um=0, seed=1)
     assert far.hit == 0
-    nothing = structure_hits(generated, np.zeros((100, 100), bool), spacing_um=16,
-                             tolerance_um=0, seed=1)  # fmt: skip
+    nothing = structure_hits(
+        generated, np.zeros((100, 100), bool), spacing_um=16, tolerance_um=0, seed=1
+    )
     assert np.isnan(nothing.rate)
 
 

@@ -18,8 +18,12 @@ from metasight.maps.published_generator import load_published_generator
 from metasight.provenance import hash_file
 
 ARGUMENTS: dict[str, Any] = {
-    "spatial_dims": 2, "in_channels": 3, "out_channels": 3, "channels": [4, 8], "strides": [2],
-}  # fmt: skip
+    "spatial_dims": 2,
+    "in_channels": 3,
+    "out_channels": 3,
+    "channels": [4, 8],
+    "strides": [2],
+}
 
 
 def network() -> UNet:
@@ -33,12 +37,21 @@ def written(folder: Path, **changed: Any) -> tuple[Path, Path]:
     state = {f"net.{n}": t.contiguous() for n, t in network().state_dict().items()}
     save_file(state, checkpoint)
     card = {
-        "format": "metasight-published-generator-1", "name": "Painter", "licence": "CC BY-NC 4.0",
-        "sha256": hash_file(checkpoint), "network": "UNet", "arguments": ARGUMENTS,
-        "keys": {"net.": ""}, "markers": ["CD3", None, "Pan-CK"], "mpp": 0.5, "tile_multiple": 2,
-        "mean": [0.5, 0.5, 0.5], "spread": [0.25, 0.25, 0.25], "activation": "sigmoid",
+        "format": "metasight-published-generator-1",
+        "name": "Painter",
+        "licence": "CC BY-NC 4.0",
+        "sha256": hash_file(checkpoint),
+        "network": "UNet",
+        "arguments": ARGUMENTS,
+        "keys": {"net.": ""},
+        "markers": ["CD3", None, "Pan-CK"],
+        "mpp": 0.5,
+        "tile_multiple": 2,
+        "mean": [0.5, 0.5, 0.5],
+        "spread": [0.25, 0.25, 0.25],
+        "activation": "sigmoid",
         "cells_per_mm2": [4000, 1, 6000],
-    } | changed  # fmt: skip
+    } | changed
     sidecar = folder / "published.json"
     sidecar.write_text(json.dumps(card))
     return checkpoint, sidecar

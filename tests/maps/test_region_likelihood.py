@@ -44,10 +44,14 @@ def loss_of(painted: torch.Tensor, target: torch.Tensor, p90_um: float) -> tuple
         density=target, support=torch.ones_like(target), p90_um=torch.full((1, 1), p90_um)
     )
     loss, weight = region_loss(
-        (painted, log), lambda x, _: torch.exp(x), targets, groups=[[0]],
-        importance=torch.ones(1), region_px=[4, 8],
+        (painted, log),
+        lambda x, _: torch.exp(x),
+        targets,
+        groups=[[0]],
+        importance=torch.ones(1),
+        region_px=[4, 8],
         spacing_um=16.0,
-    )  # fmt: skip
+    )
     return float(loss), float(weight)
 
 
@@ -69,10 +73,14 @@ def test_a_worse_alignment_weighs_less_and_no_support_nothing() -> None:
         density=truth, support=torch.zeros_like(truth), p90_um=torch.full((1, 1), 20.0)
     )
     loss, weight = region_loss(
-        (truth, truth * 0), lambda x, _: torch.exp(x), targets, groups=[[0]],
-        importance=torch.ones(1), region_px=[4],
+        (truth, truth * 0),
+        lambda x, _: torch.exp(x),
+        targets,
+        groups=[[0]],
+        importance=torch.ones(1),
+        region_px=[4],
         spacing_um=16.0,
-    )  # fmt: skip
+    )
     assert (float(loss), float(weight)) == (0.0, 0.0)
 
 
@@ -89,11 +97,14 @@ def test_markers_of_one_section_are_displaced_together() -> None:
 
     def loss(groups: list[list[int]]) -> float:
         found, _ = region_loss(
-            (truth, log), lambda x, _: torch.exp(x), targets, groups=groups,
+            (truth, log),
+            lambda x, _: torch.exp(x),
+            targets,
+            groups=groups,
             importance=torch.ones(2),
             region_px=[4],
             spacing_um=16.0,
-        )  # fmt: skip
+        )
         return float(found.mean())
 
     apart = loss([[0], [1]])
@@ -107,10 +118,14 @@ def test_the_gradient_pulls_towards_what_was_counted() -> None:
         density=target, support=torch.ones_like(target), p90_um=torch.full((1, 1), 0.0)
     )
     loss, _ = region_loss(
-        (painted, torch.zeros_like(target)), lambda x, _: torch.exp(x), targets, groups=[[0]],
+        (painted, torch.zeros_like(target)),
+        lambda x, _: torch.exp(x),
+        targets,
+        groups=[[0]],
         importance=torch.ones(1),
-        region_px=[4], spacing_um=16.0,
-    )  # fmt: skip
+        region_px=[4],
+        spacing_um=16.0,
+    )
     loss.sum().backward()
     assert painted.grad is not None
     assert float(painted.grad.max()) < 0

@@ -108,8 +108,11 @@ train_generator({n: Path(p) for n, p in told["tiles"].items()},
 def test_killed_by_sigkill_within_a_round_gives_the_same_bytes(
     few: dict[str, Path], undisturbed: Path, tmp_path: Path
 ) -> None:
-    told = {"tiles": {n: str(p) for n, p in few.items()}, "settings": SMALL.as_json(),
-            "work": str(tmp_path)}  # fmt: skip
+    told = {
+        "tiles": {n: str(p) for n, p in few.items()},
+        "settings": SMALL.as_json(),
+        "work": str(tmp_path),
+    }
     with subprocess.Popen(
         [sys.executable, "-c", CHILD, json.dumps(told)], stdout=subprocess.PIPE, text=True
     ) as child:
@@ -197,8 +200,14 @@ def test_early_stopping_ends_training(few: dict[str, Path], tmp_path: Path) -> N
         device="cpu",
     )
     rounds: list[int] = []
-    train_generator(few, settings, seed=1, work=tmp_path, markers=["CD3"],
-                    progress=lambda d, _, __: rounds.append(d))  # fmt: skip
+    train_generator(
+        few,
+        settings,
+        seed=1,
+        work=tmp_path,
+        markers=["CD3"],
+        progress=lambda d, _, __: rounds.append(d),
+    )
     card, _ = _numbers(tmp_path)
     assert len(rounds) == card["story"]["best_steps"][0] // 5 + 1 < 12
 
@@ -244,9 +253,15 @@ def test_painting_is_the_same_wherever_the_tiles_begin(trained: Path, tmp_path: 
     maps = []
     for name, parts in (("near", (patient.rgb, glass)), ("far", (glass, patient.rgb))):
         rgb = np.concatenate(parts, axis=1)
-        tifffile.imwrite(tmp_path / f"{name}.tif", rgb, tile=(256, 256), photometric="rgb",
-                         resolution=(1e4, 1e4), resolutionunit="CENTIMETER",
-                         metadata=None)  # fmt: skip
+        tifffile.imwrite(
+            tmp_path / f"{name}.tif",
+            rgb,
+            tile=(256, 256),
+            photometric="rgb",
+            resolution=(1e4, 1e4),
+            resolutionunit="CENTIMETER",
+            metadata=None,
+        )
         tissue = np.ones((64, rgb.shape[1] // 16), bool)
         with open_slide(tmp_path / f"{name}.tif", name=name) as slide:
             maps.append(paint(slide, tissue, 16.0, load_generator(trained)).map.density)

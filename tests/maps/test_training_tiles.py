@@ -38,8 +38,9 @@ def collected(path: Path, window: TissueWindow, **settings: float):
     at = [100.0, 100.0, 600.0, 900.0]
     cells = cells_of(at, [100.0, 101.0, 40.0, 900.0], ["CD3", "CD3", "CD3", "o"], ["CD3", "o"])
     marked = type(cells)(**{**vars(cells), "positive": {"CD3": cells.of_types(["CD3"])}})
-    section = MarkedSection(cells=marked, window=window, section="mIHC",
-                            error_um=lambda x, y: x / 100)  # fmt: skip
+    section = MarkedSection(
+        cells=marked, window=window, section="mIHC", error_um=lambda x, y: x / 100
+    )
     with open_slide(path, name="he") as slide:
         return collect_tiles(slide, WHOLE, 16.0, {"CD3": section}, TilesSettings(**settings))
 
@@ -105,8 +106,9 @@ def test_a_damaged_or_foreign_file_is_named(tmp_path: Path) -> None:
 def test_no_target_no_tissue_and_no_positivity_are_refused(slide_path: Path) -> None:
     patient = made_up(1, 512)
     window = TissueWindow(mask=WHOLE, spacing_um=16.0)
-    section = MarkedSection(cells=patient.cells, window=window, section="m",
-                            error_um=lambda x, _: x * 0)  # fmt: skip
+    section = MarkedSection(
+        cells=patient.cells, window=window, section="m", error_um=lambda x, _: x * 0
+    )
     with open_slide(slide_path, name="he") as slide:
         with pytest.raises(MarkerError, match="nothing to learn"):
             collect_tiles(slide, WHOLE, 16.0, {})
@@ -118,11 +120,20 @@ def test_no_target_no_tissue_and_no_positivity_are_refused(slide_path: Path) -> 
 
 def test_the_error_of_a_tile_is_the_maps_own_or_the_pairs() -> None:
     errors = ErrorMap(
-        p50_um=5.0, p90_um=30.0, tile_p50_um=np.array([[5.0, np.nan]]),
-        tile_p90_um=np.array([[12.0, np.nan]]), tile_um=100.0, origin_um=(0.0, 0.0), in_place=1.0,
-    )  # fmt: skip
-    section = MarkedSection(cells=made_up(1, 256).cells, section="m", error_um=errors,
-                            window=TissueWindow(mask=WHOLE, spacing_um=16.0))  # fmt: skip
+        p50_um=5.0,
+        p90_um=30.0,
+        tile_p50_um=np.array([[5.0, np.nan]]),
+        tile_p90_um=np.array([[12.0, np.nan]]),
+        tile_um=100.0,
+        origin_um=(0.0, 0.0),
+        in_place=1.0,
+    )
+    section = MarkedSection(
+        cells=made_up(1, 256).cells,
+        section="m",
+        error_um=errors,
+        window=TissueWindow(mask=WHOLE, spacing_um=16.0),
+    )
     found = section.p90_um(np.array([50.0, 150.0]), np.array([50.0, 50.0]))
     assert found.tolist() == [12.0, 30.0]
 

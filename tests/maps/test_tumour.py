@@ -68,5 +68,7 @@ def test_he_agrees_with_the_tumour_nuclei_that_others_marked(shared):
     found = tumour_from_nuclei(detect_in_he(rgb, 0.5), window, scanned_area_um2=area)
     assert found.lower <= truth.percent <= found.upper
     assert found.basis == "H&E"
-    print(f"H&E {found.percent:.0f} ({found.lower:.0f}–{found.upper:.0f}) %, "
-          f"marked nuclei {truth.percent:.0f} %")  # fmt: skip
+    print(
+        f"H&E {found.percent:.0f} ({found.lower:.0f}–{found.upper:.0f}) %, "
+        f"marked nuclei {truth.percent:.0f} %"
+    )

@@ -27,8 +27,11 @@ def _study(n=240, seed=0, *, errors=False):
             # in the units that each centre measures in
             error = 0.1 if k < 4 else 1.2
             frame[f"{name}_error"] = np.where(centre == "B", 2.5 * error, error)
-            features.append(Feature(name=f"{name}_error", kind=Kind.CONTINUOUS,
-                                    modality="radiomics", error_of=name))  # fmt: skip
+            features.append(
+                Feature(
+                    name=f"{name}_error", kind=Kind.CONTINUOUS, modality="radiomics", error_of=name
+                )
+            )
     frame[CENTRE] = centre
     features.append(
         Feature(name=CENTRE, kind=Kind.CATEGORICAL, modality=CENTRE, levels=("A", "B", "C"))

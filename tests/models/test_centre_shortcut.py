@@ -30,10 +30,13 @@ def confounded(folder, *, shift, confounding, seed=0, n=150):
         features = rng.normal(size=(25, 6))
         features[:, centre[i]] += shift
         write_patch_features(
-            PatchFeatures(features=features.astype(np.float32), coords=np.zeros((25, 2), np.int64),
-                          encoder="e"),
+            PatchFeatures(
+                features=features.astype(np.float32),
+                coords=np.zeros((25, 2), np.int64),
+                encoder="e",
+            ),
             folder / f"{name}.h5",
-        )  # fmt: skip
+        )
     event = rng.exponential(8 * YEAR * np.exp(-confounding * (centre - 1)))
     censored = rng.uniform(5 * YEAR, 9 * YEAR, n)
     outcome = SurvivalOutcome(np.minimum(event, censored), (event <= censored).astype(np.int8))
@@ -43,9 +46,13 @@ def confounded(folder, *, shift, confounding, seed=0, n=150):
         (Feature(name="bags", kind=Kind.BAG, modality="embedding"),),
     )
     return crossfit.Data(
-        tuple(names), table, outcome, pd.Series([f"C{c}" for c in centre], index=index),
-        pd.Series("all", index=index), "dmfs",
-    )  # fmt: skip
+        tuple(names),
+        table,
+        outcome,
+        pd.Series([f"C{c}" for c in centre], index=index),
+        pd.Series("all", index=index),
+        "dmfs",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +63,16 @@ def planted(tmp_path_factory):
 
 
 def predictions(data, bags, splits):
-    model = build(ModelSettings(kind="attention_mil", name="slides", modalities=("embedding",),
-                                inner_folds=3, network={"epochs": 25}), bags)  # fmt: skip
+    model = build(
+        ModelSettings(
+            kind="attention_mil",
+            name="slides",
+            modalities=("embedding",),
+            inner_folds=3,
+            network={"epochs": 25},
+        ),
+        bags,
+    )
     return Predictions.concat(
         crossfit.fit_fold(model, data, s, HORIZONS, seed=1).predictions for s in splits
     )
@@ -74,9 +89,14 @@ def test_random_folds_are_far_better_than_centres_left_out(planted):
     random_folds = predictions(data, bags, splits)
     left_out = predictions(data, bags, leave_one_centre_out(data.centre))
     assert c_of(random_folds) > 0.6  # of which nothing is biology
-    plan = EvaluationPlan(endpoint="dmfs", horizons_days=(1826,), tau_days=1826,
-                          reference_model="slides", headline_model="slides",
-                          n_bootstrap=50)  # fmt: skip
+    plan = EvaluationPlan(
+        endpoint="dmfs",
+        horizons_days=(1826,),
+        tau_days=1826,
+        reference_model="slides",
+        headline_model="slides",
+        n_bootstrap=50,
+    )
     gap = centre_gap(random_folds, left_out, plan)[0]
     # within a centre nothing was learnt, and the report's gap table says so beside the C above
     assert abs(gap.left_out_centres.value - 0.5) < 0.12

@@ -157,9 +157,13 @@ def test_centre_shortcut_is_seen():
     values = data.features.values.copy()
     values["x3"] += np.where(centre == "A", 4.0, 0.0)
     shifted = crossfit.Data(
-        data.patients, FeatureTable(values, data.features.features), data.outcome, centre,
-        data.arm, "dmfs",
-    )  # fmt: skip
+        data.patients,
+        FeatureTable(values, data.features.features),
+        data.outcome,
+        centre,
+        data.arm,
+        "dmfs",
+    )
     folds = splits_of(shifted)
     check = leakage.centre_shortcut(crossfit.predict_centre(shifted, folds), centre)
     assert check.verdict == "warn"

@@ -38,10 +38,14 @@ def cohort(folder, *, n=160, effect=1.0, seed=0, competing=False, d=8):
         marked = rng.random(len(patches)) < 1 / (1 + np.exp(-latent[i] * 1.5)) * 0.4
         patches[marked, 0] += 4
         write_patch_features(
-            PatchFeatures(features=patches, coords=rng.integers(0, 99, (len(patches), 2)),
-                          patch_px=224, encoder="e 1"),
+            PatchFeatures(
+                features=patches,
+                coords=rng.integers(0, 99, (len(patches), 2)),
+                patch_px=224,
+                encoder="e 1",
+            ),
             folder / f"P{i:03d}.h5",
-        )  # fmt: skip
+        )
     event = rng.exponential(6 * YEAR * np.exp(-effect * latent - 0.5 * clinical))
     other = rng.exponential(20 * YEAR, n) if competing else np.full(n, np.inf)
     censored = rng.uniform(3 * YEAR, 9 * YEAR, n)
@@ -75,8 +79,9 @@ def c_index(model, table, outcome):
 def test_a_planted_share_of_patches_is_found_and_the_state_predicts_the_same(tmp_path, loss):
     table, outcome = cohort(tmp_path)
     (train, known), (test, later) = halves(table, outcome)
-    settings = ModelSettings(kind="attention_mil", name="slides", modalities=("embedding",),
-                             network={"loss": loss})  # fmt: skip
+    settings = ModelSettings(
+        kind="attention_mil", name="slides", modalities=("embedding",), network={"loss": loss}
+    )
     fitted = build(settings, ImageFolders(bags=BagFolder(tmp_path))).fit(train, known, seed=1)
     assert c_index(fitted, test, later) > 0.6  # the latent itself reaches 0.70
     again = load(json.loads(json.dumps(fitted.state)), ImageFolders(bags=BagFolder(tmp_path)))
@@ -101,8 +106,9 @@ def test_attention_goes_to_the_patches_that_tell(tmp_path):
 
 def test_the_same_seed_gives_the_same_bytes_and_another_number_of_threads_too(tmp_path):
     table, outcome = cohort(tmp_path, n=60)
-    settings = ModelSettings(kind="attention_mil", name="s", modalities=("embedding",),
-                             network={"epochs": 10})  # fmt: skip
+    settings = ModelSettings(
+        kind="attention_mil", name="s", modalities=("embedding",), network={"epochs": 10}
+    )
     threads = torch.get_num_threads()
     states = []
     for count in (1, 2):
@@ -125,8 +131,12 @@ def test_without_a_planted_effect_the_network_has_next_to_no_weight(tmp_path):
 def test_competing_events_have_a_score_of_their_own(tmp_path):
     table, outcome = cohort(tmp_path, competing=True)
     for loss in ("cox", "discrete"):
-        settings = ModelSettings(kind="attention_mil", name="s", modalities=("embedding",),
-                                 network={"loss": loss, "epochs": 15})  # fmt: skip
+        settings = ModelSettings(
+            kind="attention_mil",
+            name="s",
+            modalities=("embedding",),
+            network={"loss": loss, "epochs": 15},
+        )
         fitted = build(settings, ImageFolders(bags=BagFolder(tmp_path))).fit(table, outcome, seed=1)
         assert fitted.reader.causes == 2
         risk = fitted.predict(table, HORIZONS)
@@ -137,8 +147,9 @@ def test_competing_events_have_a_score_of_their_own(tmp_path):
 def test_a_stack_uses_patients_who_lack_a_modality(tmp_path):
     table, outcome = cohort(tmp_path)
     table.values.loc[table.values.index[::3], "slides"] = None
-    settings = ModelSettings(kind="stacked", name="all", modalities=("clinical", "embedding"),
-                             network={"epochs": 30})  # fmt: skip
+    settings = ModelSettings(
+        kind="stacked", name="all", modalities=("clinical", "embedding"), network={"epochs": 30}
+    )
     fitted = build(settings, ImageFolders(bags=BagFolder(tmp_path))).fit(table, outcome, seed=1)
     assert np.isfinite(fitted.predict(table, HORIZONS)).all()
     parts = contributions(fitted, table)
@@ -180,26 +191,32 @@ def test_numpy_computes_what_torch_computes():
 
 def test_bad_bags_are_refused(tmp_path):
     table, outcome = cohort(tmp_path, n=60)
-    settings = ModelSettings(kind="attention_mil", name="s", modalities=("embedding",),
-                             network={"epochs": 2})  # fmt: skip
+    settings = ModelSettings(
+        kind="attention_mil", name="s", modalities=("embedding",), network={"epochs": 2}
+    )
     model = build(settings, ImageFolders(bags=BagFolder(tmp_path)))
     fitted = model.fit(table, outcome, seed=1)
     rng = np.random.default_rng(0)
 
     def other(encoder, d):
         write_patch_features(
-            PatchFeatures(features=rng.normal(size=(4, d)).astype(np.float32),
-                          coords=np.zeros((4, 2), np.int64), encoder=encoder),
+            PatchFeatures(
+                features=rng.normal(size=(4, d)).astype(np.float32),
+                coords=np.zeros((4, 2), np.int64),
+                encoder=encoder,
+            ),
             tmp_path / "P003.h5",
-        )  # fmt: skip
+        )
 
     other("f 2", 8)
     with pytest.raises(EncoderError, match="of another encoder"):
         load(fitted.state, ImageFolders(bags=BagFolder(tmp_path))).predict(table, HORIZONS)
     other("e 1", 5)
     with pytest.raises(EncoderError, match="of another encoder"):
-        build(ModelSettings(kind="attention_mil", name="s", modalities=("embedding",)),
-              ImageFolders(bags=BagFolder(tmp_path))).fit(table, outcome, seed=1)  # fmt: skip
+        build(
+            ModelSettings(kind="attention_mil", name="s", modalities=("embedding",)),
+            ImageFolders(bags=BagFolder(tmp_path)),
+        ).fit(table, outcome, seed=1)
     with pytest.raises(EncoderError, match="no folder of patch features"):
         build(ModelSettings(kind="attention_mil", name="s", modalities=("embedding",))).fit(
             table, outcome, seed=1
@@ -213,5 +230,7 @@ def test_columns_models_refuse_bags_and_networks_refuse_too_few_events(tmp_path)
         model.fit(table, outcome, seed=1)
     few = SurvivalOutcome(outcome.time_days, np.where(np.arange(60) < 5, 1, 0).astype(np.int8))
     with pytest.raises(FitError, match="too few for a network"):
-        build(ModelSettings(kind="attention_mil", name="s", modalities=("embedding",)),
-              ImageFolders(bags=BagFolder(tmp_path))).fit(table, few, seed=1)  # fmt: skip
+        build(
+            ModelSettings(kind="attention_mil", name="s", modalities=("embedding",)),
+            ImageFolders(bags=BagFolder(tmp_path)),
+        ).fit(table, few, seed=1)

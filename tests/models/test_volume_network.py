@@ -46,8 +46,13 @@ def take(table: FeatureTable, outcome: NodalOutcome, rows: slice):
 
 def settings(kind: str = "scan_network", **changes: object) -> ModelSettings:
     modalities = ("scan_network",) if kind == "scan_network" else ("clinical", "scan_network")
-    return ModelSettings(kind=kind, name="3-D", modalities=modalities, inner_folds=3,
-                         scan_network={**QUICK, **changes})  # fmt: skip
+    return ModelSettings(
+        kind=kind,
+        name="3-D",
+        modalities=modalities,
+        inner_folds=3,
+        scan_network={**QUICK, **changes},
+    )
 
 
 def auc(model, table: FeatureTable, outcome: NodalOutcome) -> float:
@@ -115,10 +120,22 @@ def test_what_is_learnt_does_not_depend_on_test_patients_or_threads(made, images
     table, outcome = made
     names = list(table.values.index)
     index = table.values.index
-    data = crossfit.Data(tuple(names), table, outcome, pd.Series("A", index=index),
-                         pd.Series("surgery", index=index), "nodal_stage")  # fmt: skip
-    split = Split(scheme="kfold", repeat=0, fold=0, train=tuple(names[:36]),
-                  test=tuple(names[36:]), held_out="")  # fmt: skip
+    data = crossfit.Data(
+        tuple(names),
+        table,
+        outcome,
+        pd.Series("A", index=index),
+        pd.Series("surgery", index=index),
+        "nodal_stage",
+    )
+    split = Split(
+        scheme="kfold",
+        repeat=0,
+        fold=0,
+        train=tuple(names[:36]),
+        test=tuple(names[36:]),
+        held_out="",
+    )
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     true, spoilt = crossfit.corrupt_test_rows_check(
@@ -172,8 +189,10 @@ build(settings(rounds=4), images).fit(*take(*cohort_of(folder), slice(0, 36)), s
 def test_a_killed_training_goes_on_to_the_same_bytes(made, images, folder, tmp_path):
     table, outcome = made
     here = str(Path(__file__).parents[1])
-    process = subprocess.Popen([sys.executable, "-c", GO, here, str(folder), str(tmp_path)],
-                               env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-c", GO, here, str(folder), str(tmp_path)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     end = time.monotonic() + 120
     while not list(tmp_path.glob("training-*.safetensors")):
         assert process.poll() is None
@@ -238,8 +257,10 @@ def test_a_small_trunk_begins_with_the_weights_given(made, images, tmp_path):
     part = take(*made, slice(0, 36))
     asked = with_weights("small", path, sha)
     begun = build(asked, given).fit(*part, seed=1).state
-    assert begun["reader"]["weights"] != build(settings(rounds=2), images).fit(*part, seed=1).state[
-        "reader"]["weights"]  # fmt: skip
+    assert (
+        begun["reader"]["weights"]
+        != build(settings(rounds=2), images).fit(*part, seed=1).state["reader"]["weights"]
+    )
     with pytest.raises(EncoderError, match="not given"):
         build(asked, images).fit(*part, seed=1)
     path.write_bytes(path.read_bytes()[:-1] + b"x")
@@ -293,16 +314,23 @@ def test_a_centre_that_scans_with_more_noise_is_told_from_crops(tmp_path):
     for i, name in enumerate(names):
         crop = crop_of(rng, 0.0, pet=False)
         noise = rng.normal(0, 60 * (i % 2), crop.ct_hu.shape)
-        write_crop(replace(crop, ct_hu=(crop.ct_hu + noise).astype(np.int16)),
-                   tmp_path / f"{name}.h5")  # fmt: skip
+        write_crop(
+            replace(crop, ct_hu=(crop.ct_hu + noise).astype(np.int16)), tmp_path / f"{name}.h5"
+        )
     index = pd.Index(names, name="patient")
     values = pd.DataFrame({"crops": pd.Series(names, index=index, dtype=object)})
     table = FeatureTable(values, (Feature(name="crops", kind=Kind.CROP, modality="scan_network"),))
     centre = pd.Series([f"C{i % 2}" for i in range(30)], index=index)
     outcome = NodalOutcome((np.arange(30) % 3).astype(np.int8))
     data = crossfit.Data(tuple(names), table, outcome, centre, centre, "nodal_stage")
-    split = Split(scheme="kfold", repeat=0, fold=0, train=tuple(names[:20]),
-                  test=tuple(names[20:]), held_out="")  # fmt: skip
+    split = Split(
+        scheme="kfold",
+        repeat=0,
+        fold=0,
+        train=tuple(names[:20]),
+        test=tuple(names[20:]),
+        held_out="",
+    )
     images = ImageFolders(crops=CropFolder(tmp_path))
     told = crossfit.predict_centre(data, [split], images)["C1"]
     assert binary_auc(told, (centre[told.index] == "C1").astype(int)).auc > 0.95

@@ -15,10 +15,14 @@ from metasight.models.volume_network_settings import VolumeNetworkSettings
 
 
 def test_a_gpu_is_used_in_bfloat16_where_there_is_one():
-    assert (compute_on(cuda=False, bfloat16=True).device, compute_on(
-        cuda=False, bfloat16=True).mixed) == ("cpu", False)  # fmt: skip
-    assert (compute_on(cuda=True, bfloat16=True).device, compute_on(
-        cuda=True, bfloat16=True).mixed) == ("cuda", True)  # fmt: skip
+    assert (
+        compute_on(cuda=False, bfloat16=True).device,
+        compute_on(cuda=False, bfloat16=True).mixed,
+    ) == ("cpu", False)
+    assert (
+        compute_on(cuda=True, bfloat16=True).device,
+        compute_on(cuda=True, bfloat16=True).mixed,
+    ) == ("cuda", True)
     assert not compute_on(cuda=True, bfloat16=False).mixed
 
 

@@ -89,8 +89,11 @@ def test_unknown_keeps_nobody_and_excludes_nobody():
 
 def test_the_value_is_shown_without_a_day():
     criterion = Criterion(
-        id="I3", kind="inclusion", text="x", evidence="table",
+        id="I3",
+        kind="inclusion",
+        text="x",
+        evidence="table",
         condition={"variable": "d", "at_least": dt.date(2015, 1, 1)},
-    )  # fmt: skip
+    )
     assert criterion.evaluate({"d": dt.date(2016, 7, 23)}) == (Verdict.MET, "d=2016-07")
     assert criterion.evaluate({}) == (Verdict.UNKNOWN, "d=missing")

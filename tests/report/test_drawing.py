@@ -9,7 +9,7 @@ import pytest
 
 from metasight.report import drawing
 from metasight.report.flow import branch, flow_figure
-from metasight.report.forest import Forest, Line, Mark, Panel, forest
+from metasight.report.forest_plot import Forest, Line, Mark, Panel, forest
 from metasight.report.view import View
 from metasight.validation.results import NotEstimable
 

@@ -66,8 +66,10 @@ def test_one_click_agrees_with_the_readers(nodule: Nodule) -> None:
 def test_one_box_agrees_with_the_readers(nodule: Nodule) -> None:
     scan, lungs, readers = nodule
     index = np.argwhere(np.any(readers, axis=0))
-    ends = [scan.grid.to_mm(v[::-1].astype(np.float64))
-            for v in (index.min(axis=0) - 1, index.max(axis=0) + 1)]  # fmt: skip
+    ends = [
+        scan.grid.to_mm(v[::-1].astype(np.float64))
+        for v in (index.min(axis=0) - 1, index.max(axis=0) + 1)
+    ]
     low, high = ((float(e[0]), float(e[1]), float(e[2])) for e in ends)
     agrees(lesion_from_box(scan, lungs, low, high), readers)
 
@@ -92,8 +94,9 @@ def phantom(
     settings = ThoraxSettings(nodule=nodule, vessel_ends=4000)
     scan = draw_phantom(settings, seed, crop_mm=nodule.diameter_mm + 50)
     z, y, x = scan.spacing_mm
-    volume = Volume.from_array(scan.ct_hu, unit="HU", spacing_mm=(x, y, z),
-                               origin_mm=scan.origin_mm)  # fmt: skip
+    volume = Volume.from_array(
+        scan.ct_hu, unit="HU", spacing_mm=(x, y, z), origin_mm=scan.origin_mm
+    )
     whole = Mask.from_array(scan.lungs, on=volume)
     air = Mask.from_array(scan.lungs & (scan.ct_hu < -400), on=volume)
     lungs = Lungs(right=air, left=air, right_whole=whole, left_whole=whole, airways=None)

@@ -81,8 +81,11 @@ def test_a_pixel_does_not_depend_on_the_region_that_it_was_read_with() -> None:
     left, right = covered(77, 41, scale)
     part = average_onto(
         source[top:bottom, left:right],
-        first=(top, left), scale=(scale, scale), start=(50, 77), shape=(30, 41),
-    )  # fmt: skip
+        first=(top, left),
+        scale=(scale, scale),
+        start=(50, 77),
+        shape=(30, 41),
+    )
     assert np.array_equal(part, whole[50:80, 77:118])
 
 

@@ -193,9 +193,14 @@ def test_implausible_mpp(tmp_path: Path, mpp: float, kind: str) -> None:
 def test_dots_per_inch_are_not_a_resolution(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(
-        path, tissue_like(512, 512), tile=(256, 256), photometric="rgb", resolution=(72, 72),
-        resolutionunit="INCH", metadata=None,
-    )  # fmt: skip
+        path,
+        tissue_like(512, 512),
+        tile=(256, 256),
+        photometric="rgb",
+        resolution=(72, 72),
+        resolutionunit="INCH",
+        metadata=None,
+    )
     with pytest.raises(SlideError, match="implausible"):
         open_slide(path)
 
@@ -203,9 +208,14 @@ def test_dots_per_inch_are_not_a_resolution(tmp_path: Path) -> None:
 def test_pixels_that_are_not_square(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(
-        path, tissue_like(512, 512), tile=(256, 256), photometric="rgb",
-        resolution=(20_000, 10_000), resolutionunit="CENTIMETER", metadata=None,
-    )  # fmt: skip
+        path,
+        tissue_like(512, 512),
+        tile=(256, 256),
+        photometric="rgb",
+        resolution=(20_000, 10_000),
+        resolutionunit="CENTIMETER",
+        metadata=None,
+    )
     with pytest.raises(SlideError, match="not square"):
         open_slide(path)
 
@@ -269,9 +279,14 @@ def test_more_pixels_than_the_file_can_hold(tmp_path: Path) -> None:
     with tifffile.TiffWriter(path) as out:
         out.write(
             (None if i else tile[0] for i in range(13 * 13)),
-            shape=(200_000, 200_000), dtype=np.uint8, tile=(16384, 16384), compression="deflate",
-            resolution=(20_000, 20_000), resolutionunit="CENTIMETER", metadata=None,
-        )  # fmt: skip
+            shape=(200_000, 200_000),
+            dtype=np.uint8,
+            tile=(16384, 16384),
+            compression="deflate",
+            resolution=(20_000, 20_000),
+            resolutionunit="CENTIMETER",
+            metadata=None,
+        )
     assert path.stat().st_size < 2_000_000
     with pytest.raises(SlideError, match=r"too small for the pixels|not tiled"):
         open_slide(path)
@@ -280,9 +295,13 @@ def test_more_pixels_than_the_file_can_hold(tmp_path: Path) -> None:
 def test_a_slide_in_one_piece_is_not_decoded_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(
-        path, np.zeros((9000, 9000), np.uint8), rowsperstrip=9000, metadata=None,
-        resolution=(20_000, 20_000), resolutionunit="CENTIMETER",
-    )  # fmt: skip
+        path,
+        np.zeros((9000, 9000), np.uint8),
+        rowsperstrip=9000,
+        metadata=None,
+        resolution=(20_000, 20_000),
+        resolutionunit="CENTIMETER",
+    )
     with pytest.raises(SlideError, match="not tiled"):
         open_slide(path)
 
@@ -290,9 +309,12 @@ def test_a_slide_in_one_piece_is_not_decoded_whole(tmp_path: Path) -> None:
 def test_a_stack_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(
-        path, np.zeros((3, 256, 256), np.uint8), tile=(128, 128), photometric="minisblack",
+        path,
+        np.zeros((3, 256, 256), np.uint8),
+        tile=(128, 128),
+        photometric="minisblack",
         metadata={"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5},
-    )  # fmt: skip
+    )
     with pytest.raises(SlideError, match=r"stack, not one plane.*Z = 3"):
         open_slide(path)
 
@@ -315,8 +337,10 @@ def test_one_reader_for_a_cohort(svs: Path, tmp_path: Path, shared: Path) -> Non
 # ------------------------------------------------------------------ ways to keep pixels
 
 AT_HALF_A_MICROMETRE = {
-    "resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER", "metadata": None,
-}  # fmt: skip
+    "resolution": (20_000, 20_000),
+    "resolutionunit": "CENTIMETER",
+    "metadata": None,
+}
 
 
 def means(image: np.ndarray, factor: int) -> np.ndarray:
@@ -355,9 +379,14 @@ def test_however_pixels_are_kept(tmp_path: Path, kept_as: str, tile: tuple[int, 
     image = tissue_like(311, 377)
     options = {"compressionargs": {"level": 95}} if "jpeg 4" in kept_as else {}
     tifffile.imwrite(
-        tmp_path / "a.tif", image, tile=tile, photometric="rgb",
-        **AT_HALF_A_MICROMETRE, **options, **KEPT_AS[kept_as],
-    )  # fmt: skip
+        tmp_path / "a.tif",
+        image,
+        tile=tile,
+        photometric="rgb",
+        **AT_HALF_A_MICROMETRE,
+        **options,
+        **KEPT_AS[kept_as],
+    )
     assert largest_difference(tmp_path / "a.tif", image) < 1.2
 
 
@@ -367,9 +396,14 @@ def test_strips(tmp_path: Path, rows: int, compression: str) -> None:
     """A strip of 377 pixels is no whole number of pixels at half its size."""
     image = tissue_like(311, 377)
     tifffile.imwrite(
-        tmp_path / "a.tif", image, rowsperstrip=rows, photometric="rgb", compression=compression,
-        compressionargs={"level": 95 if compression == "jpeg" else 6}, **AT_HALF_A_MICROMETRE,
-    )  # fmt: skip
+        tmp_path / "a.tif",
+        image,
+        rowsperstrip=rows,
+        photometric="rgb",
+        compression=compression,
+        compressionargs={"level": 95 if compression == "jpeg" else 6},
+        **AT_HALF_A_MICROMETRE,
+    )
     assert largest_difference(tmp_path / "a.tif", image) < 1.2
 
 
@@ -378,9 +412,15 @@ def test_colours_in_separate_planes(tmp_path: Path, compression: str) -> None:
     image = tissue_like(311, 377)
     options = {"compressionargs": {"level": 95}} if compression == "jpeg" else {}
     tifffile.imwrite(
-        tmp_path / "a.tif", np.moveaxis(image, 2, 0).copy(), tile=(64, 64), photometric="rgb",
-        planarconfig="separate", compression=compression, **AT_HALF_A_MICROMETRE, **options,
-    )  # fmt: skip
+        tmp_path / "a.tif",
+        np.moveaxis(image, 2, 0).copy(),
+        tile=(64, 64),
+        photometric="rgb",
+        planarconfig="separate",
+        compression=compression,
+        **AT_HALF_A_MICROMETRE,
+        **options,
+    )
     assert largest_difference(tmp_path / "a.tif", image) < 1.2
 
 
@@ -391,17 +431,25 @@ def test_aperio_jpeg_2000_in_luminance_and_chrominance(tmp_path: Path) -> None:
     tiles = (
         imagecodecs.jpeg2k_encode(
             np.ascontiguousarray(luminance[y : y + 128, x : x + 128]),
-            codecformat="J2K", mct=False, reversible=True, level=0,
+            codecformat="J2K",
+            mct=False,
+            reversible=True,
+            level=0,
         )
         for y in (0, 128)
         for x in (0, 128, 256)
-    )  # fmt: skip
+    )
     with tifffile.TiffWriter(tmp_path / "a.svs") as out:
         out.write(
-            tiles, shape=image.shape, dtype=np.uint8, tile=(128, 128), compression=33003,
-            photometric="rgb", metadata=None,
+            tiles,
+            shape=image.shape,
+            dtype=np.uint8,
+            tile=(128, 128),
+            compression=33003,
+            photometric="rgb",
+            metadata=None,
             description="Aperio Image Library v11.2.1 \n384x256 J2K|AppMag = 20|MPP = 0.5",
-        )  # fmt: skip
+        )
     assert reader_of(tmp_path / "a.svs") == "openslide"
     assert largest_difference(tmp_path / "a.svs", image) < 1.2
     with pytest.raises(SlideError, match="colours are kept in a way"):
@@ -413,18 +461,25 @@ def test_numbers_that_are_not_light_are_refused(tmp_path: Path, photometric: str
     image = tissue_like(256, 256)
     options = {"colormap": np.zeros((3, 256), np.uint16)} if photometric == "palette" else {}
     tifffile.imwrite(
-        tmp_path / "a.tif", image if photometric == "cielab" else image[..., 0].copy(),
-        tile=(128, 128), photometric=photometric, **AT_HALF_A_MICROMETRE, **options,
-    )  # fmt: skip
+        tmp_path / "a.tif",
+        image if photometric == "cielab" else image[..., 0].copy(),
+        tile=(128, 128),
+        photometric=photometric,
+        **AT_HALF_A_MICROMETRE,
+        **options,
+    )
     with pytest.raises(SlideError, match="colours are kept in a way"):
         open_slide(tmp_path / "a.tif")
 
 
 def test_two_colour_pictures_are_no_slide(tmp_path: Path) -> None:
     tifffile.imwrite(
-        tmp_path / "a.ome.tif", np.stack([tissue_like(256, 256)] * 2), tile=(128, 128),
-        photometric="rgb", metadata={"axes": "CYXS", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5},
-    )  # fmt: skip
+        tmp_path / "a.ome.tif",
+        np.stack([tissue_like(256, 256)] * 2),
+        tile=(128, 128),
+        photometric="rgb",
+        metadata={"axes": "CYXS", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5},
+    )
     with pytest.raises(SlideError, match="other channels than it says"):
         open_slide(tmp_path / "a.ome.tif")
 
@@ -439,9 +494,14 @@ def test_a_tile_smaller_than_it_is_said_to_be(tmp_path: Path) -> None:
     )
     with tifffile.TiffWriter(tmp_path / "a.tif") as out:
         out.write(
-            tiles, shape=image.shape, dtype=np.uint8, tile=(128, 128), compression="jpeg",
-            photometric="rgb", **AT_HALF_A_MICROMETRE,
-        )  # fmt: skip
+            tiles,
+            shape=image.shape,
+            dtype=np.uint8,
+            tile=(128, 128),
+            compression="jpeg",
+            photometric="rgb",
+            **AT_HALF_A_MICROMETRE,
+        )
     with open_slide(tmp_path / "a.tif") as slide, pytest.raises(SlideError, match="100 × 100"):
         slide.read(Region(x=0, y=0, width=200, height=200), 0.5)
 
@@ -452,9 +512,12 @@ def test_a_level_that_shows_something_else(tmp_path: Path, reader: str) -> None:
     with tifffile.TiffWriter(tmp_path / "a.svs") as out:
         for i, one in enumerate((image, image[::4, ::4].copy(), image[::4, ::2].copy())):
             out.write(
-                one, tile=None if i == 1 else (128, 128), photometric="rgb", metadata=None,
+                one,
+                tile=None if i == 1 else (128, 128),
+                photometric="rgb",
+                metadata=None,
                 description=f"Aperio Image Library v11 \n{one.shape}|AppMag = 20|MPP = 0.5",
-            )  # fmt: skip
+            )
     with pytest.raises(SlideError, match="does not show what its first one shows"):
         open_slide(tmp_path / "a.svs", reader=reader)
 
@@ -469,9 +532,13 @@ def test_a_long_thin_slide_does_not_drift(tmp_path: Path, reader: str) -> None:
     with tifffile.TiffWriter(tmp_path / "a.tif") as out:
         for i, one in enumerate((image, small)):
             out.write(
-                one, tile=(64, 64), photometric="rgb", compression="lzw", subfiletype=i,
+                one,
+                tile=(64, 64),
+                photometric="rgb",
+                compression="lzw",
+                subfiletype=i,
                 **AT_HALF_A_MICROMETRE,
-            )  # fmt: skip
+            )
     with open_slide(tmp_path / "a.tif", mpp=0.5, reader=reader) as slide:
         read = slide.read(Region(x=0, y=4, width=2000, height=10), 1.25)[..., 0]
     dark = np.flatnonzero(read.mean(axis=0) < 140)

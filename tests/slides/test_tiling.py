@@ -10,9 +10,13 @@ from metasight.slides.tiling import TileGrid, reading_order
 
 sizes = st.integers(1, 700)
 grids = st.builds(
-    TileGrid, width=sizes, height=sizes, mpp=st.sampled_from([0.25, 0.5, 1.0]),
-    tile_size=st.integers(8, 128), step=st.integers(1, 128),
-)  # fmt: skip
+    TileGrid,
+    width=sizes,
+    height=sizes,
+    mpp=st.sampled_from([0.25, 0.5, 1.0]),
+    tile_size=st.integers(8, 128),
+    step=st.integers(1, 128),
+)
 
 
 @given(grids)
@@ -32,9 +36,12 @@ def test_every_tile_lies_on_the_slide_and_no_more_would(grid: TileGrid) -> None:
 @settings(deadline=None)
 def test_tiles_a_step_apart_cover_each_pixel_once(grid: TileGrid) -> None:
     grid = TileGrid(
-        width=grid.width, height=grid.height, mpp=grid.mpp,
-        tile_size=grid.tile_size, step=grid.tile_size,
-    )  # fmt: skip
+        width=grid.width,
+        height=grid.height,
+        mpp=grid.mpp,
+        tile_size=grid.tile_size,
+        step=grid.tile_size,
+    )
     seen = np.zeros((grid.height, grid.width), int)
     for row in range(grid.rows):
         for column in range(grid.columns):

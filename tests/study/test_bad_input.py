@@ -8,8 +8,8 @@ import pytest
 from metasight.cli import main
 from metasight.engine.store import Store
 from metasight.ledger import Fate, Ledger
-from metasight.plan import plan_study
-from metasight.study import read_study
+from metasight.plan.study import plan_study
+from metasight.study.file import read_study
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 
 from metasight.cli import main
 from metasight.protocol.load import read_protocol
-from metasight.scaffold import study_toml
-from metasight.study import read_study
+from metasight.study.file import read_study
+from metasight.study.scaffold import study_toml
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -95,8 +95,14 @@ def test_the_scaffold_of_a_protocol_whose_texts_have_several_lines():
         for entry in content[part]:
             entry[text] = "first line\nsecond = line"
     several = type(protocol).model_validate(content)
-    text = study_toml(several, name="x.toml", salt="a salt for tests", table="patients.csv",
-                      id_column="id", header=["age_years"])  # fmt: skip
+    text = study_toml(
+        several,
+        name="x.toml",
+        salt="a salt for tests",
+        table="patients.csv",
+        id_column="id",
+        header=["age_years"],
+    )
     assert tomllib.loads(text)["columns"] == {"age_years": "age_years"}
 
 

@@ -9,10 +9,10 @@ import pytest
 from metasight import pipeline
 from metasight.engine.progress import Silent
 from metasight.errors import FitError, StudyError
-from metasight.plan import plan_study
+from metasight.plan.study import plan_study
 from metasight.predictions import Predictions
 from metasight.steps.files import read_json
-from metasight.study import read_study
+from metasight.study.file import read_study
 
 NO_SECONDARY = (
     '[[model]]\nkind = "cause_specific_cox"\nname = "cause-specific"\n'
@@ -151,8 +151,12 @@ def test_external_patients_are_not_dealt_into_folds(breast_study, breast_table):
     )
     run(folder)
     few = breast_table(n=60, seed=4)
-    few = pd.concat([few[few["dead"].eq("yes") | few["metastasis"].eq("yes")].head(4),
-                     few[few["dead"].eq("no") & few["metastasis"].eq("no")].head(4)])  # fmt: skip
+    few = pd.concat(
+        [
+            few[few["dead"].eq("yes") | few["metastasis"].eq("yes")].head(4),
+            few[few["dead"].eq("no") & few["metastasis"].eq("no")].head(4),
+        ]
+    )
     external = breast_study(few, [NO_SECONDARY, ("a salt", "another salt")], name="external")
     bundle = folder / "results" / "latest" / "bundle"
     results = pipeline.validate(bundle, read_study(external), scheduler="inline", progress=Silent())

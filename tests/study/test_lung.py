@@ -11,9 +11,9 @@ from metasight.engine.progress import Silent
 from metasight.errors import StudyError
 from metasight.ledger import Ledger
 from metasight.predictions import Predictions
+from metasight.steps.after.staging import staging_of
 from metasight.steps.files import read_json
-from metasight.steps.staging import staging_of
-from metasight.study import read_study
+from metasight.study.file import read_study
 
 STUDY = """
 protocol = "nsclc-occult-node"
@@ -147,18 +147,25 @@ def finished(tmp_path_factory):
     suvmax[[3, 300]] = 79.0  # like nobody else: one was operated on, one was not
     pd.DataFrame(
         {
-            "id": [f"L{i}" for i in range(n)], "centre": rng.choice(["East", "West"], n),
-            "arm": arm, "age": rng.normal(66, 8, n).round(), "female": rng.choice(["yes", "no"], n),
-            "size": size, "solid": (size * ctr).round(1), "ctr": ctr,
-            "suvmax": suvmax, "central": rng.choice(["yes", "no"], n),
+            "id": [f"L{i}" for i in range(n)],
+            "centre": rng.choice(["East", "West"], n),
+            "arm": arm,
+            "age": rng.normal(66, 8, n).round(),
+            "female": rng.choice(["yes", "no"], n),
+            "size": size,
+            "solid": (size * ctr).round(1),
+            "ctr": ctr,
+            "suvmax": suvmax,
+            "central": rng.choice(["yes", "no"], n),
             "adenocarcinoma": rng.choice(["yes", "no"], n, p=[0.7, 0.3]),
             "pn": np.where(arm == "surgery", stage, ""),
             "recurrence": np.where(had, "yes", "no"),
             "recurrence_days": np.where(had, recurrence.round() + 1, np.nan),
-            "dead": np.where(dead, "yes", "no"), "death_days": np.where(dead, last, np.nan),
+            "dead": np.where(dead, "yes", "no"),
+            "death_days": np.where(dead, last, np.nan),
             "days": last,
         }
-    ).to_csv(folder / "patients.csv", index=False)  # fmt: skip
+    ).to_csv(folder / "patients.csv", index=False)
     write_expression(folder, rng, lp)
     (folder / "study.toml").write_text(STUDY)
     results, _ = pipeline.run(read_study(folder), scheduler="inline", progress=Silent())

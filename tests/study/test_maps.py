@@ -15,12 +15,12 @@ from metasight.errors import LeakageError, StudyError
 from metasight.ledger import Fate
 from metasight.maps.generator import load_generator
 from metasight.pipeline import measure_images
-from metasight.plan import cohort_step
-from metasight.simulate.cohort import simulate_breast
-from metasight.simulate.settings import BreastSettings
-from metasight.slide_plan import slide_steps
-from metasight.steps.maps import paint_patient
-from metasight.study import read_study
+from metasight.plan.slides import slide_steps
+from metasight.plan.study import cohort_step
+from metasight.simulate.breast.cohort import simulate_breast
+from metasight.simulate.breast.settings import BreastSettings
+from metasight.steps.slides.maps import paint_patient
+from metasight.study.file import read_study
 
 MAPS = """
 [slides.maps]
@@ -30,8 +30,15 @@ width = 8
 draws = 2
 most_tiles = 9
 """
-SETTINGS = BreastSettings(tissue_mm=1.4, margin_mm=0.12, mpp=1.0, markers_mpp=1.0, patients=6,
-                          pair_fraction=0.8, defect_fraction=0.0)  # fmt: skip
+SETTINGS = BreastSettings(
+    tissue_mm=1.4,
+    margin_mm=0.12,
+    mpp=1.0,
+    markers_mpp=1.0,
+    patients=6,
+    pair_fraction=0.8,
+    defect_fraction=0.0,
+)
 
 
 def simulated(folder: Path, maps: str, settings: BreastSettings = SETTINGS) -> Path:
@@ -57,8 +64,9 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Store]:
 def steps(folder: Path, begins: str) -> dict:
     return {
         s.name.removeprefix(begins): s
-        for s in slide_steps(read_study(folder)) if s.name.startswith(begins)
-    }  # fmt: skip
+        for s in slide_steps(read_study(folder))
+        if s.name.startswith(begins)
+    }
 
 
 def test_every_map_comes_from_a_generator_that_did_not_see_the_patient(measured):

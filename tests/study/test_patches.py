@@ -21,8 +21,8 @@ from metasight.errors import EncoderError
 from metasight.features.bags import BagFolder
 from metasight.ledger import Ledger
 from metasight.pipeline import measure_images
-from metasight.slide_plan import slide_steps
-from metasight.study import read_study
+from metasight.plan.slides import slide_steps
+from metasight.study.file import read_study
 from slide_files import write_pyramid
 
 WITH_SLIDES = 60
@@ -125,8 +125,11 @@ def test_three_slides_are_one_bag_and_bad_files_are_ledger_rows(finished):
     bags = next(s for s in slide_steps(read_study(study)) if s.name == "bags")
     folder = store / bags.key[:2] / bags.key
     assert len(BagFolder(folder).read(patient(study, 0))) == 60
-    rows = [e for e in Ledger.from_parquet(results / "ledger.parquet").entries
-            if e.stage == "patch features"]  # fmt: skip
+    rows = [
+        e
+        for e in Ledger.from_parquet(results / "ledger.parquet").entries
+        if e.stage == "patch features"
+    ]
     by_patient = {e.patient: e for e in rows}
     assert "no number" in by_patient[patient(study, 5)].reason
     assert "cannot be read" in by_patient[patient(study, 6)].reason

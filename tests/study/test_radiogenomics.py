@@ -18,7 +18,7 @@ from metasight.engine.progress import Silent
 from metasight.ledger import Ledger
 from metasight.predictions import Predictions
 from metasight.steps.files import read_json
-from metasight.study import read_study
+from metasight.study.file import read_study
 
 AIM = "{gme://caCORE.caCORE/4.4/edu.northwestern.radiology.AIM}"
 ISO = "{uri:iso.org:21090}"

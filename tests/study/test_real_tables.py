@@ -28,8 +28,11 @@ def demonstration(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("demonstration") / "breast-dmfs"
     done = subprocess.run(
         [sys.executable, "-m", "metasight", "demo", str(folder)],
-        capture_output=True, text=True, timeout=400, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -101,9 +104,14 @@ def cross_validated(
         crossfit.fit_fold(model, data, s, horizons, seed=1).predictions for s in splits
     )
     plan = EvaluationPlan(
-        endpoint="e", horizons_days=(1826,), tau_days=1826, reference_model=settings.name,
-        headline_model=settings.name, n_bootstrap=50, n_curve_bootstrap=20,
-    )  # fmt: skip
+        endpoint="e",
+        horizons_days=(1826,),
+        tau_days=1826,
+        reference_model=settings.name,
+        headline_model=settings.name,
+        n_bootstrap=50,
+        n_curve_bootstrap=20,
+    )
     return evaluate(predictions, plan)
 
 
@@ -111,10 +119,15 @@ def test_gbsg2(shared):
     frame = pd.read_csv(shared / "reference" / "statistics" / "data" / "gbsg2.csv")
     frame["status"] = frame["event"]
     columns = {
-        "age": Kind.CONTINUOUS, "tsize": Kind.CONTINUOUS, "pnodes": Kind.CONTINUOUS,
-        "progrec": Kind.CONTINUOUS, "estrec": Kind.CONTINUOUS, "tgrade": Kind.ORDINAL,
-        "horTh": Kind.BINARY, "post": Kind.BINARY,
-    }  # fmt: skip
+        "age": Kind.CONTINUOUS,
+        "tsize": Kind.CONTINUOUS,
+        "pnodes": Kind.CONTINUOUS,
+        "progrec": Kind.CONTINUOUS,
+        "estrec": Kind.CONTINUOUS,
+        "tgrade": Kind.ORDINAL,
+        "horTh": Kind.BINARY,
+        "post": Kind.BINARY,
+    }
     settings = ModelSettings(kind="cox", name="cox", splines=True)
     found = cross_validated(frame, columns, settings, repeats=5).models["cox"]
     assert found.harrell_c.value >= 0.69
@@ -123,10 +136,17 @@ def test_gbsg2(shared):
 def test_rotterdam_competing_risks(shared):
     frame = pd.read_csv(shared / "reference" / "statistics" / "data" / "rotterdam.csv")
     columns = {
-        "age": Kind.CONTINUOUS, "nodes": Kind.CONTINUOUS, "pgr": Kind.CONTINUOUS,
-        "er": Kind.CONTINUOUS, "size2": Kind.BINARY, "size3": Kind.BINARY, "grade3": Kind.BINARY,
-        "meno": Kind.BINARY, "hormon": Kind.BINARY, "chemo": Kind.BINARY,
-    }  # fmt: skip
+        "age": Kind.CONTINUOUS,
+        "nodes": Kind.CONTINUOUS,
+        "pgr": Kind.CONTINUOUS,
+        "er": Kind.CONTINUOUS,
+        "size2": Kind.BINARY,
+        "size3": Kind.BINARY,
+        "grade3": Kind.BINARY,
+        "meno": Kind.BINARY,
+        "hormon": Kind.BINARY,
+        "chemo": Kind.BINARY,
+    }
     settings = ModelSettings(kind="fine_gray", name="fine-gray", splines=True)
     evaluation = cross_validated(frame, columns, settings, repeats=3)
     assert evaluation.kind == "competing"

@@ -18,7 +18,7 @@ from metasight.cli import main
 from metasight.engine.progress import Silent
 from metasight.ledger import Ledger
 from metasight.predictions import Predictions
-from metasight.study import read_study
+from metasight.study.file import read_study
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +45,15 @@ def build(folder: Path, made_up) -> None:
 def test_results_are_complete(finished):
     folder, results = finished
     assert (folder / "results" / "latest").resolve() == results.resolve()
-    for name in ("report.html", "report.pdf", "predictions.parquet", "ledger.parquet",
-                 "features.parquet", "manifest.json", "bundle/bundle.json"):  # fmt: skip
+    for name in (
+        "report.html",
+        "report.pdf",
+        "predictions.parquet",
+        "ledger.parquet",
+        "features.parquet",
+        "manifest.json",
+        "bundle/bundle.json",
+    ):
         assert (results / name).is_file(), name
     predictions = Predictions.from_parquet(results / "predictions.parquet")
     assert set(predictions.models) == {"clinical", "forest", "NPI", "cause-specific"}

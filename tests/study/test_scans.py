@@ -21,18 +21,24 @@ from metasight.features.columns import Kind
 from metasight.features.crops import CropFolder
 from metasight.ledger import Ledger
 from metasight.pipeline import measure_images
-from metasight.plan import EVERYBODY, Analysis, cohort_step, data_step, fit_step
-from metasight.scan_plan import scan_steps
+from metasight.plan.scans import scan_steps
+from metasight.plan.study import EVERYBODY, Analysis, cohort_step, data_step, fit_step
 from metasight.simulate.lung.cohort import simulate_lung
 from metasight.simulate.lung.settings import LungSettings
-from metasight.steps.data import build_features
+from metasight.steps.cohort.data import build_features
 from metasight.steps.files import read_json
-from metasight.steps.scans import CROPS, ScanArgument, against_table, measure_scans
-from metasight.study import Study, read_study
+from metasight.steps.scans.patient import CROPS, ScanArgument, against_table, measure_scans
+from metasight.study.file import Study, read_study
 from metasight.volumes.ct_limits import CtLimits, Limit
 
-SETTINGS = LungSettings(patients=3, pixel_mm=2.0, click_fraction=0.0, pet_fraction=1.0,
-                        ground_glass_fraction=0.0, ineligible_fraction=0.0)  # fmt: skip
+SETTINGS = LungSettings(
+    patients=3,
+    pixel_mm=2.0,
+    click_fraction=0.0,
+    pet_fraction=1.0,
+    ground_glass_fraction=0.0,
+    ineligible_fraction=0.0,
+)
 # two-millimetre pixels make a scan that is drawn and measured in seconds
 LIMITS = CtLimits(pixel_spacing_mm=Limit(high=3.0))
 
@@ -118,8 +124,13 @@ def test_fits_of_the_network_read_crops_go_on_if_killed_and_know_their_weights(
     cohort = cohort_step(study)
     data = data_step(study, cohort, "nodal_stage", "as_written")
     models = {m.name: m for m in study.settings.model}
-    analysis = Analysis(data=data, endpoint="nodal_stage", population="as_written",
-                        models=tuple(models.values()), headline=True)  # fmt: skip
+    analysis = Analysis(
+        data=data,
+        endpoint="nodal_stage",
+        population="as_written",
+        models=tuple(models.values()),
+        headline=True,
+    )
     step = fit_step(study, analysis, models["3-D network"], EVERYBODY, {})
     assert [s.name for s in step.needs] == [data.name, CROPS]
     assert step.resumes
@@ -131,10 +142,15 @@ def test_fits_of_the_network_read_crops_go_on_if_killed_and_know_their_weights(
 
 def test_the_table_of_scans_is_checked(study: Study, tmp_path: Path) -> None:
     rows = {
-        "no id": ",CT,a,,,,", "unknown kind": "P1,MRI,a,,,,", "second": "P1,CT,a,,,,\nP1,CT,b,,,,",
-        "no file": "P1,PET,,,,,", "both": "P1,mask,a,,1,2,3", "neither": "P1,mask,,,,,",
-        "part of a point": "P1,mask,,,1,,", "not a number": "P1,mask,,,1,2,x",
-    }  # fmt: skip
+        "no id": ",CT,a,,,,",
+        "unknown kind": "P1,MRI,a,,,,",
+        "second": "P1,CT,a,,,,\nP1,CT,b,,,,",
+        "no file": "P1,PET,,,,,",
+        "both": "P1,mask,a,,1,2,3",
+        "neither": "P1,mask,,,,,",
+        "part of a point": "P1,mask,,,1,,",
+        "not a number": "P1,mask,,,1,2,x",
+    }
     settings = study.settings
     for name, text in rows.items():
         (tmp_path / "scans.csv").write_text(f"patient,kind,path,roi,x_mm,y_mm,z_mm\n{text}\n")
@@ -159,8 +175,9 @@ def run(tmp_path: Path, **scans: object) -> dict:
     given = {"patient": "P0", "ct": None, "pet": None, "lesion": None} | scans
     argument = ScanArgument(
         scans=PatientScans(**given),  # type: ignore[arg-type]
-        settings=ScanSettings(path="scans.csv", id="patient"), limits=LIMITS,
-    )  # fmt: skip
+        settings=ScanSettings(path="scans.csv", id="patient"),
+        limits=LIMITS,
+    )
     out = tmp_path / "out"
     out.mkdir(exist_ok=True)
     measure_scans({}, out, argument)
@@ -216,9 +233,15 @@ def huge(files: list[Path]) -> None:
 
 @pytest.mark.parametrize(
     ("breaks", "said"),
-    [(one_file, "one"), (gap, "missing"), (twice, "twice"), (offset, "HU"), (cut_off, "pixel"),
-     (huge, "large")],
-)  # fmt: skip
+    [
+        (one_file, "one"),
+        (gap, "missing"),
+        (twice, "twice"),
+        (offset, "HU"),
+        (cut_off, "pixel"),
+        (huge, "large"),
+    ],
+)
 def test_a_broken_ct_is_a_row(folder: Path, tmp_path: Path, breaks, said: str) -> None:
     breaks(copied(folder, tmp_path))
     found = run(tmp_path, ct=tmp_path / "CT")
@@ -262,8 +285,9 @@ def test_a_pet_without_weight_is_a_row_and_the_lesion_is_measured(
         data = pydicom.dcmread(file)
         del data.PatientWeight
         data.save_as(file)
-    found = run(tmp_path, ct=whole["ct"], pet=tmp_path / "PT",
-                lesion=lesion(whole["mask"], "GTV-1"))  # fmt: skip
+    found = run(
+        tmp_path, ct=whole["ct"], pet=tmp_path / "PT", lesion=lesion(whole["mask"], "GTV-1")
+    )
     assert "weight" in failed(found, "PET")
     assert found["features"]["tumour_size_mm"] > 5
     assert found["evidence"]["pure_ground_glass"] is False
@@ -271,9 +295,13 @@ def test_a_pet_without_weight_is_a_row_and_the_lesion_is_measured(
 
 def test_scan_and_table_that_differ_are_told() -> None:
     table = pd.DataFrame(
-        {"tumour_size_mm": [20.0, 20.0, 28.0], "pet_ct": [True, True, False],
-         "invasive_staging": [False, False, False]}, index=["A", "B", "C"],
-    )  # fmt: skip
+        {
+            "tumour_size_mm": [20.0, 20.0, 28.0],
+            "pet_ct": [True, True, False],
+            "invasive_staging": [False, False, False],
+        },
+        index=["A", "B", "C"],
+    )
     evidence = {
         "A": {"tumour_size_mm": 21.0, "solid_size_mm": 15.0},
         "B": {"tumour_size_mm": 46.0, "solid_size_mm": 44.0},

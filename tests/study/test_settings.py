@@ -8,7 +8,7 @@ import pytest
 
 from metasight.errors import StudyError
 from metasight.models.settings import file_name
-from metasight.study import read_study
+from metasight.study.file import read_study
 
 GENES = '[modalities.genes]\npath = "genes.csv"\nid = "id"\n'
 
@@ -21,11 +21,14 @@ def modality(name: str = "genes", more: str = "") -> tuple[str, str]:
 def analysis(line: str) -> tuple[str, str]:
     """Replaces the line of that key, or adds one."""
     key = line.partition(" =")[0]
-    known = {"horizons_years": "horizons_years = [3]", "folds": "folds = 3",
-             "bootstrap": "bootstrap = 100",
-             "subgroups": 'subgroups = ["er_positive"]',
-             "reference_model": 'reference_model = "clinical"',
-             "headline_model": 'headline_model = "forest"'}  # fmt: skip
+    known = {
+        "horizons_years": "horizons_years = [3]",
+        "folds": "folds = 3",
+        "bootstrap": "bootstrap = 100",
+        "subgroups": 'subgroups = ["er_positive"]',
+        "reference_model": 'reference_model = "clinical"',
+        "headline_model": 'headline_model = "forest"',
+    }
     return (known[key], line) if key in known else ("[analysis]\n", f"[analysis]\n{line}\n")
 
 
@@ -96,9 +99,11 @@ def test_refused_by_the_file_itself(said, replace, parts):
     [
         (
             analysis('reference_model = "cause-specific"'),
-            ["analysis.reference_model is not fitted for the primary endpoint, dmfs",
-             "(value: cause-specific, endpoints distant_metastasis)",
-             "or name one of clinical, forest, NPI"],
+            [
+                "analysis.reference_model is not fitted for the primary endpoint, dmfs",
+                "(value: cause-specific, endpoints distant_metastasis)",
+                "or name one of clinical, forest, NPI",
+            ],
         ),
         (
             analysis('headline_model = "cause-specific"'),
@@ -106,8 +111,10 @@ def test_refused_by_the_file_itself(said, replace, parts):
         ),
         (
             forest('features = ["grade", "gradee"]'),
-            ["model 'forest': features names what it cannot read (value: gradee)",
-             "In clinical there are"],
+            [
+                "model 'forest': features names what it cannot read (value: gradee)",
+                "In clinical there are",
+            ],
         ),
         # A predictor, but of the modality that the model does not read.
         (forest('features = ["postmenopausal"]'), ["features names what it cannot read"]),
@@ -117,7 +124,7 @@ def test_refused_by_the_file_itself(said, replace, parts):
         (analysis('subgroups = ["pure_dcis"]'), ["pure_dcis is a criterion variable"]),
         (analysis('subgroups = ["gradee"]'), ["gradee is no variable", "Use some of centre,"]),
     ],
-)  # fmt: skip
+)
 def test_refused_by_the_protocol(said, replace, parts):
     text = said(replace)
     assert text.startswith("study.toml: ")
@@ -165,18 +172,27 @@ def test_several_mistakes_are_named_at_once(said):
         ('protocol = "breast-dmfs"', "", "  protocol: missing entry"),
         ('kind = "npi"', "", "[[model]] 3 (NPI) kind: missing entry"),
         ('name = "NPI"', "", "[[model]] 3 name: missing entry"),
-        ("n_trees = 20", "n_trees = 2", "[[model]] 2 (forest) n_trees: should be greater than or "
-         "equal to 10 (value: 2)"),
-        ('"age"', '{ column = "age", units = "y" }', "  columns.age_years.units: unknown entry; "
-         "did you mean 'unit'?"),
+        (
+            "n_trees = 20",
+            "n_trees = 2",
+            "[[model]] 2 (forest) n_trees: should be greater than or equal to 10 (value: 2)",
+        ),
+        (
+            '"age"',
+            '{ column = "age", units = "y" }',
+            "  columns.age_years.units: unknown entry; did you mean 'unit'?",
+        ),
         ('"age"', "3", "  columns.age_years: should be text in quotes or a table (value: 3)"),
         ('"age"', "{ }", "  columns.age_years.column: missing entry"),
-        ('reference_model = "clinical"', 'reference_model = "clin"',
-         "  analysis.reference_model = 'clin' is no [[model]]"),
+        (
+            'reference_model = "clinical"',
+            'reference_model = "clin"',
+            "  analysis.reference_model = 'clin' is no [[model]]",
+        ),
         ("[analysis]", "[[analysis]]", "should be one table: write [analysis] once"),
         ('salt = "a salt for tests"', 'salt = "short"', "  salt: should have at least 8 character"),
     ],
-)  # fmt: skip
+)
 def test_the_wording_of_a_refusal(breast_study, old, new, line):
     with pytest.raises(StudyError) as refusal:
         read_study(breast_study(replace=[(old, new)]))

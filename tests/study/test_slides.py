@@ -26,9 +26,9 @@ from metasight.engine.store import Store
 from metasight.errors import TableError
 from metasight.ledger import Ledger
 from metasight.pipeline import measure_images, unmeasured
-from metasight.plan import cohort_step
-from metasight.slide_plan import slide_steps
-from metasight.study import read_study
+from metasight.plan.slides import slide_steps
+from metasight.plan.study import cohort_step
+from metasight.study.file import read_study
 from slide_files import tissue_like, write_dicom, write_fluorescence, write_pyramid
 
 MARKERS = ("Pan-CK", "CD3", "CD20")
@@ -183,10 +183,12 @@ def settings(**slides: object) -> CohortSettings:
     table = {"path": "slides.csv", "id": "patient", **slides}
     return CohortSettings.model_validate(
         {
-            "salt": "a salt for tests", "patients": {"path": "p.csv", "id": "id"},
-            "columns": {}, "slides": table,
+            "salt": "a salt for tests",
+            "patients": {"path": "p.csv", "id": "id"},
+            "columns": {},
+            "slides": table,
         }
-    )  # fmt: skip
+    )
 
 
 def test_every_wrong_row_is_named(tmp_path: Path) -> None:
@@ -198,10 +200,13 @@ def test_every_wrong_row_is_named(tmp_path: Path) -> None:
         read_slide_table(tmp_path, settings())
     found = {(p.row, p.problem) for p in caught.value.problems}
     assert found == {
-        (2, "unknown stain"), (3, "an H&E section carries no marker"), (4, "IHC without a marker"),
-        (5, "several markers on one DAB section"), (6, "no patient id"),
+        (2, "unknown stain"),
+        (3, "an H&E section carries no marker"),
+        (4, "IHC without a marker"),
+        (5, "several markers on one DAB section"),
+        (6, "no patient id"),
         (7, "the same file as in row 3"),
-    }  # fmt: skip
+    }
 
 
 def test_resolution_of_single_files(tmp_path: Path) -> None:
@@ -319,9 +324,19 @@ def test_what_is_given_as_something_else(
 ) -> None:
     with pytest.raises(SystemExit) as stop:
         main(
-            ["slides", "map", "-i", str(slides / file), "--stain", stain, "--markers", markers,
-             "-o", str(tmp_path / "out")]
-        )  # fmt: skip
+            [
+                "slides",
+                "map",
+                "-i",
+                str(slides / file),
+                "--stain",
+                stain,
+                "--markers",
+                markers,
+                "-o",
+                str(tmp_path / "out"),
+            ]
+        )
     assert stop.value.code == 1
     (found,) = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
     assert message in found["failed"]
@@ -329,8 +344,18 @@ def test_what_is_given_as_something_else(
 
 def test_nuclei_of_an_h_and_e(slides: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as stop:
-        main(["slides", "map", "-i", str(slides / "he.svs"), "--stain", "H&E",
-              "-o", str(tmp_path / "out")])  # fmt: skip
+        main(
+            [
+                "slides",
+                "map",
+                "-i",
+                str(slides / "he.svs"),
+                "--stain",
+                "H&E",
+                "-o",
+                str(tmp_path / "out"),
+            ]
+        )
     assert stop.value.code == 0
     (found,) = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
     counts = {m["marker"]: m["per_mm2"] for m in found["markers"]}
@@ -348,8 +373,18 @@ def test_swapped_channels(slides: Path, tmp_path: Path) -> None:
         tmp_path / "s.ome.tif", planes, ["CD3", "Pan-CK", "DAPI", "CD20"], mpp=MPP
     )
     with pytest.raises(SystemExit) as stop:
-        main(["slides", "map", "-i", str(path), "--markers", ";".join(MARKERS),
-              "-o", str(tmp_path / "out")])  # fmt: skip
+        main(
+            [
+                "slides",
+                "map",
+                "-i",
+                str(path),
+                "--markers",
+                ";".join(MARKERS),
+                "-o",
+                str(tmp_path / "out"),
+            ]
+        )
     assert stop.value.code == 1
     (found,) = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
     assert "does not look nuclear" in found["failed"]

@@ -7,7 +7,7 @@ import pytest
 from metasight.cohort.outcome import NodalOutcome
 from metasight.features.columns import Feature, FeatureTable, Kind
 from metasight.models.crossfit import Data
-from metasight.steps.stability import stability_of
+from metasight.steps.after.stability import stability_of
 
 
 def test_both_shares_are_those_that_were_drawn():
@@ -18,21 +18,34 @@ def test_both_shares_are_those_that_were_drawn():
     of_centre = drawn[centre]
     values = pd.DataFrame(
         {
-            "stable": rng.normal(size=n), "stable_error": 0.1,
-            "loose": rng.normal(size=n), "loose_error": 0.8,
-            "local": rng.normal(size=n) + of_centre, "constant": 1.0,
+            "stable": rng.normal(size=n),
+            "stable_error": 0.1,
+            "loose": rng.normal(size=n),
+            "loose_error": 0.8,
+            "local": rng.normal(size=n) + of_centre,
+            "constant": 1.0,
         },
         index=[f"p{i}" for i in range(n)],
-    )  # fmt: skip
+    )
     values.iloc[:100, 0] = np.nan
     features = tuple(
-        Feature(name=c, kind=Kind.CONTINUOUS, modality="radiomics",
-                error_of=c.removesuffix("_error") if c.endswith("_error") else "")
+        Feature(
+            name=c,
+            kind=Kind.CONTINUOUS,
+            modality="radiomics",
+            error_of=c.removesuffix("_error") if c.endswith("_error") else "",
+        )
         for c in values
-    )  # fmt: skip
+    )
     names = pd.Series([f"C{c}" for c in centre], index=values.index)
-    data = Data(tuple(values.index), FeatureTable(values, features),
-                NodalOutcome(np.zeros(n, dtype=np.int8)), names, names, "nodal_stage")  # fmt: skip
+    data = Data(
+        tuple(values.index),
+        FeatureTable(values, features),
+        NodalOutcome(np.zeros(n, dtype=np.int8)),
+        names,
+        names,
+        "nodal_stage",
+    )
     found = stability_of(data)
     assert list(found.index) == ["stable", "loose", "local", "constant"]
     assert found.loc["stable", "reliability"] == pytest.approx(0.99, abs=0.002)

@@ -9,7 +9,7 @@ from metasight.features.columns import ERROR
 from metasight.features.radiomics.settings import RadiomicsSettings
 from metasight.protocol.load import read_protocol
 from metasight.segmentation.lung import Lungs
-from metasight.steps.texture import texture_of
+from metasight.steps.scans.texture import texture_of
 from metasight.volumes.volume import Mask, Volume
 
 EDGES = (0.0, 4.0, 8.0)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from metasight.validation.aligned import align
 from metasight.validation.bootstrap import draw
 from metasight.validation.brier import brier_score
 from metasight.validation.samples import concordance_samples, model_samples, target_samples
+from metasight.validation.table import align
 
 from .conftest import predictions
 from .test_evaluate import plan

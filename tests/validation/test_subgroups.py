@@ -1,6 +1,5 @@
 import pytest
 
-from metasight.validation.aligned import align
 from metasight.validation.bootstrap import draw
 from metasight.validation.results import Estimate, NotEstimable
 from metasight.validation.subgroups import (
@@ -10,6 +9,7 @@ from metasight.validation.subgroups import (
     refusal,
     target_events,
 )
+from metasight.validation.table import align
 
 from .conftest import predictions
 from .test_evaluate import plan

@@ -24,8 +24,9 @@ def scintigraphy() -> Verified:
     for level, (diseased, healthy, unknown) in ((0.8, POSITIVE), (0.2, NEGATIVE)):
         risk += [level] * (diseased + healthy + unknown)
         disease += [1.0] * diseased + [0.0] * healthy + [np.nan] * unknown
-    return Verified(risk=np.array(risk), disease=np.array(disease),
-                    covariates=np.zeros((len(risk), 0)))  # fmt: skip
+    return Verified(
+        risk=np.array(risk), disease=np.array(disease), covariates=np.zeros((len(risk), 0))
+    )
 
 
 def test_the_published_example():
@@ -78,10 +79,11 @@ def test_selection_is_undone_and_naive_is_not(method):
         data, disease = drawn(seed)
         positive = data.risk >= 0.2
         truth = {
-            "sensitivity": positive[disease].mean(), "specificity": (~positive)[~disease].mean(),
+            "sensitivity": positive[disease].mean(),
+            "specificity": (~positive)[~disease].mean(),
             "auc": binary_auc(data.risk, disease.astype(int)).auc,
             "prevalence": disease.mean(),
-        }  # fmt: skip
+        }
         for how, missed in errors.items():
             found = corrected_accuracy(data, 0.2, how, seed=seed, resamples=2, imputations=10)
             missed.append([getattr(found, m).value - truth[m] for m in truth])
@@ -93,8 +95,9 @@ def test_selection_is_undone_and_naive_is_not(method):
 
 def test_auc_with_everybody_examined_is_the_plain_one():
     data, disease = drawn(3)
-    whole = Verified(risk=np.round(data.risk, 2), disease=disease.astype(float),
-                     covariates=data.covariates)  # fmt: skip
+    whole = Verified(
+        risk=np.round(data.risk, 2), disease=disease.astype(float), covariates=data.covariates
+    )
     plain = binary_auc(whole.risk, disease.astype(int))
     for method in METHODS:
         if method == "inverse_probability":
@@ -138,8 +141,11 @@ def test_bytes_repeat():
 def test_what_cannot_be_corrected_is_refused():
     data, _ = drawn(2)
     with pytest.raises(EvaluationError, match="too few examined"):
-        Verified(risk=data.risk, disease=np.where(data.disease == 1, np.nan, data.disease),
-                 covariates=data.covariates)  # fmt: skip
+        Verified(
+            risk=data.risk,
+            disease=np.where(data.disease == 1, np.nan, data.disease),
+            covariates=data.covariates,
+        )
     with pytest.raises(EvaluationError, match="different patients"):
         Verified(risk=data.risk[1:], disease=data.disease, covariates=data.covariates)
     with pytest.raises(EvaluationError, match="complete"):
@@ -148,7 +154,10 @@ def test_what_cannot_be_corrected_is_refused():
         corrected_accuracy(data, 1.0, "naive", seed=1)
     with pytest.raises(EvaluationError, match="0 is among them"):
         tipping_curve(data, 0.2, (1.0, 2.0), seed=1)
-    never = Verified(risk=data.risk, covariates=data.covariates,
-                     disease=np.where(data.covariates[:, 0] > 0, np.nan, data.disease))  # fmt: skip
+    never = Verified(
+        risk=data.risk,
+        covariates=data.covariates,
+        disease=np.where(data.covariates[:, 0] > 0, np.nan, data.disease),
+    )
     with pytest.raises(EvaluationError, match="so unlikely to be examined"):
         corrected_accuracy(never, 0.2, "inverse_probability", seed=1)

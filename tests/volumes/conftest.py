@@ -72,9 +72,12 @@ def write(slices: list[Any], folder: Path, prefix: str = "a") -> Path:
     for k, data in enumerate(slices):
         syntax = data.file_meta.TransferSyntaxUID
         dcmwrite(
-            folder / f"{prefix}{k:03d}.dcm", data, implicit_vr=syntax.is_implicit_VR,
-            little_endian=syntax.is_little_endian, enforce_file_format=True,
-        )  # fmt: skip
+            folder / f"{prefix}{k:03d}.dcm",
+            data,
+            implicit_vr=syntax.is_implicit_VR,
+            little_endian=syntax.is_little_endian,
+            enforce_file_format=True,
+        )
     return folder
 
 

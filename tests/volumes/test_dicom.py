@@ -261,8 +261,14 @@ def multi_frame(slices: list[Any]) -> Dataset:
     data.NumberOfFrames = len(slices)
     data.PerFrameFunctionalGroupsSequence = Sequence(frames)
     data.SharedFunctionalGroupsSequence = Sequence([shared])
-    for tag in ("PixelSpacing", "SliceThickness", "ImageOrientationPatient",
-                "ImagePositionPatient", "RescaleSlope", "RescaleIntercept"):  # fmt: skip
+    for tag in (
+        "PixelSpacing",
+        "SliceThickness",
+        "ImageOrientationPatient",
+        "ImagePositionPatient",
+        "RescaleSlope",
+        "RescaleIntercept",
+    ):
         delattr(data, tag)
     return data
 

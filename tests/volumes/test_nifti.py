@@ -17,15 +17,24 @@ SROW = (-0.8, 0, 0, 10, 0, -0.9, 0, 20, 0, 0, 2, 30)  # x runs to the left, y to
 
 
 def nifti(
-    voxels: np.ndarray = VOXELS, *, sform: tuple[float, ...] | None = SROW,
-    qform: tuple[float, ...] | None = (0, 0, 1, 10, 20, 30), **over: Any,
-) -> bytes:  # fmt: skip
+    voxels: np.ndarray = VOXELS,
+    *,
+    sform: tuple[float, ...] | None = SROW,
+    qform: tuple[float, ...] | None = (0, 0, 1, 10, 20, 30),
+    **over: Any,
+) -> bytes:
     """A NIfTI-1 file; the default's two forms say the same: half a turn about z."""
     nz, ny, nx = voxels.shape
     fields = {
-        "dim": (3, nx, ny, nz, 1, 1, 1, 1), "kind": 16, "bits": 32, "units": 2, "slope": 1.0,
-        "pixdim": (1.0, 0.8, 0.9, 2.0, 0, 0, 0, 0), "intercept": 0.0, "magic": b"n+1\0",
-    } | over  # fmt: skip
+        "dim": (3, nx, ny, nz, 1, 1, 1, 1),
+        "kind": 16,
+        "bits": 32,
+        "units": 2,
+        "slope": 1.0,
+        "pixdim": (1.0, 0.8, 0.9, 2.0, 0, 0, 0, 0),
+        "intercept": 0.0,
+        "magic": b"n+1\0",
+    } | over
     head = bytearray(352)
     struct.pack_into("<i", head, 0, 348)
     struct.pack_into("<8h", head, 40, *fields["dim"])

@@ -77,9 +77,10 @@ def test_compressed_slices(
 
 
 @pytest.mark.parametrize(
-    "syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian],
+    "syntax",
+    [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian],
     ids=lambda s: s.name,
-)  # fmt: skip
+)
 def test_other_byte_orders_and_deflate(
     syntax: str, write_ct: Maker, ct_slices: Maker, chest_like: Maker
 ) -> None:

@@ -29,9 +29,19 @@ def test_shared_edges_share_no_pixel() -> None:
 
 def test_a_keyhole_is_a_ring() -> None:
     keyhole = np.array(
-        [[0.5, 0.5], [9.5, 0.5], [9.5, 9.5], [0.5, 9.5], [0.5, 0.5],
-         [3.5, 3.5], [3.5, 6.5], [6.5, 6.5], [6.5, 3.5], [3.5, 3.5]]
-    )  # fmt: skip
+        [
+            [0.5, 0.5],
+            [9.5, 0.5],
+            [9.5, 9.5],
+            [0.5, 9.5],
+            [0.5, 0.5],
+            [3.5, 3.5],
+            [3.5, 6.5],
+            [6.5, 6.5],
+            [6.5, 3.5],
+            [3.5, 3.5],
+        ]
+    )
     inside = fill(keyhole, SHAPE)
     assert inside.sum() == 81 - 9
     assert not inside[4:7, 4:7].any()

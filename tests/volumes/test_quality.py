@@ -39,8 +39,11 @@ def test_a_part_of_a_chest_fails_for_what_it_lacks_and_nothing_else(lidc: Volume
     quality = ct_quality(lidc)
     assert quality.verdict == "failed"
     assert failed(quality) == {
-        "lung_volume_ml", "lung_height_mm", "lung_first_slice_cm2", "lung_last_slice_cm2",
-    }  # fmt: skip
+        "lung_volume_ml",
+        "lung_height_mm",
+        "lung_first_slice_cm2",
+        "lung_last_slice_cm2",
+    }
     assert quality.kernel == "sharp"
 
 
@@ -56,9 +59,11 @@ def test_the_aorta_is_found_where_it_is(lung1: Volume) -> None:
 def chest_ct(lung1: Volume) -> Volume:
     """The chest of LUNG1-001 without arms, belly and couch: a third of the voxels."""
     return Volume.from_array(
-        lung1.array[18:115, 110:420, 50:460], unit="HU", spacing_mm=lung1.spacing_mm,
+        lung1.array[18:115, 110:420, 50:460],
+        unit="HU",
+        spacing_mm=lung1.spacing_mm,
         facts=lung1.facts,
-    )  # fmt: skip
+    )
 
 
 def test_noise_is_what_was_put_in() -> None:
@@ -117,9 +122,11 @@ def test_a_still_patient_has_narrow_edges_and_no_jump(chest_ct: Volume) -> None:
 def test_a_field_of_view_that_cuts_the_lung(chest_ct: Volume) -> None:
     columns = np.flatnonzero(find_chest(chest_ct).lungs.any(axis=(0, 1))) * 3
     cut = Volume.from_array(
-        chest_ct.array[:, :, columns[0] + 20 :], unit="HU", spacing_mm=chest_ct.spacing_mm,
+        chest_ct.array[:, :, columns[0] + 20 :],
+        unit="HU",
+        spacing_mm=chest_ct.spacing_mm,
         facts=chest_ct.facts,
-    )  # fmt: skip
+    )
     quality = ct_quality(cut)
     assert failed(quality) == {"lung_at_view_edge_cm2"}
     assert "lung_at_view_edge_cm2" in quality.reasons[0]
@@ -165,9 +172,13 @@ def test_an_offset_too_small_for_the_reader_is_found(chest_ct: Volume, offset: f
 
 def test_what_the_header_says_is_held_against_its_limits(chest_ct: Volume) -> None:
     facts = replace(
-        chest_ct.facts, slice_thickness_mm=1.5, kernel="", missing_slices_mm=(12.0, 90.0),
-        tilt_degrees=7.0, lossy=True,
-    )  # fmt: skip
+        chest_ct.facts,
+        slice_thickness_mm=1.5,
+        kernel="",
+        missing_slices_mm=(12.0, 90.0),
+        tilt_degrees=7.0,
+        lossy=True,
+    )
     quality = ct_quality(replace(chest_ct, facts=facts))
     assert failed(quality) == {"slice_gap_mm", "missing_slices", "tilt_degrees", "lossy"}
     assert quality.of("kernel_known").verdict == "unknown"
@@ -209,6 +220,11 @@ def test_limits_from_a_protocol() -> None:
         with pytest.raises(VolumeError, match=says):
             CtLimits.from_table(table)
     assert [Limit(low=1, high=2).verdict(v) for v in (0.9, 1, 2, 2.1, None, np.nan)] == [
-        "failed", "passed", "passed", "failed", "unknown", "unknown",
-    ]  # fmt: skip
+        "failed",
+        "passed",
+        "passed",
+        "failed",
+        "unknown",
+        "unknown",
+    ]
     assert [str(Limit(low=1)), str(Limit(high=2)), str(Limit())] == ["≥ 1", "≤ 2", "no limit"]

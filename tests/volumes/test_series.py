@@ -43,8 +43,14 @@ def test_the_wanted_kernel_of_the_axial_series_is_chosen(
     assert choice.chosen.first.kernel == name
     assert choice.reason == f"{kernel} kernel"
     left = "\n".join(choice.left)
-    for why in ("localizer", "image type mip", "not axial", "thicker than 3 mm",
-                f"kernel is not {kernel}", "1 file left: DICOM without an image (SR)"):  # fmt: skip
+    for why in (
+        "localizer",
+        "image type mip",
+        "not axial",
+        "thicker than 3 mm",
+        f"kernel is not {kernel}",
+        "1 file left: DICOM without an image (SR)",
+    ):
         assert why in left, why
     assert len(choice.left) == 6
 

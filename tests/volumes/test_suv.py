@@ -30,8 +30,12 @@ EXPECTED = {
     "CPS_AND_BQML_AC_DT_-_S_DT": 0.00026503312764157046,
     "RADIOPHARM_DATETIME_UNDEFINED": 0.0003721089202818729,
 }
-TRACER = ("RadionuclideTotalDose", "RadionuclideHalfLife", "RadiopharmaceuticalStartTime",
-          "RadiopharmaceuticalStartDateTime")  # fmt: skip
+TRACER = (
+    "RadionuclideTotalDose",
+    "RadionuclideHalfLife",
+    "RadiopharmaceuticalStartTime",
+    "RadiopharmaceuticalStartDateTime",
+)
 
 
 def data_set(entry: dict[str, Any]) -> Dataset:
@@ -63,26 +67,37 @@ def made(**over: Any) -> PetHeader:
     """The header of test/calculateSUVScalingFactors.test.ts."""
     at = datetime(2020, 10, 23, 9, 54, 17)
     header = PetHeader(
-        units="BQML", decay_correction="ADMIN", corrections=("ATTN", "DECY"), series_time=at,
-        acquisition_time=at, injection_time=at, half_life_s=10.0, dose_bq=100.0, weight_kg=75.0,
-        height_m=1.85, sex="M",
-    )  # fmt: skip
+        units="BQML",
+        decay_correction="ADMIN",
+        corrections=("ATTN", "DECY"),
+        series_time=at,
+        acquisition_time=at,
+        injection_time=at,
+        half_life_s=10.0,
+        dose_bq=100.0,
+        weight_kg=75.0,
+        height_m=1.85,
+        sex="M",
+    )
     return replace(header, **over)
 
 
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        ("SUVbw", 750.0), ("SUVbsa", 198.13758427117767), ("SUVlbm", 627.7757487216948),
+        ("SUVbw", 750.0),
+        ("SUVbsa", 198.13758427117767),
+        ("SUVlbm", 627.7757487216948),
         ("SUVlbmJanma", 609.1533588651974),
     ],
-)  # fmt: skip
+)
 def test_every_kind_of_suv(kind: Any, expected: float) -> None:
     assert suv_factors([made()], kind)[0] == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("SUVlbm", 559.2567567567568),
-                                                ("SUVlbmJanma", 492.1437996837613)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("SUVlbm", 559.2567567567568), ("SUVlbmJanma", 492.1437996837613)]
+)
 def test_lean_mass_of_women(kind: Any, expected: float) -> None:
     assert suv_factors([made(sex="F")], kind)[0] == pytest.approx(expected, rel=1e-12)
 
@@ -141,19 +156,28 @@ def test_images_of_two_scans_are_not_mixed() -> None:
 def test_an_injection_before_midnight() -> None:
     scan = datetime(2021, 3, 2, 0, 20)
     header = made(
-        decay_correction="START", series_time=scan, acquisition_time=scan, injection_time=None,
-        injection_clock=23.5 * 3600, half_life_s=3000.0, dose_bq=1e8,
-    )  # fmt: skip
+        decay_correction="START",
+        series_time=scan,
+        acquisition_time=scan,
+        injection_time=None,
+        injection_clock=23.5 * 3600,
+        half_life_s=3000.0,
+        dose_bq=1e8,
+    )
     assert suv_factors([header])[0] == pytest.approx(75_000 / (1e8 * 0.5))  # 50 min
 
 
 def test_a_series_written_later_uses_ge_s_own_start() -> None:
     began = datetime(2021, 3, 2, 10, 0)
     header = made(
-        decay_correction="START", series_time=began + timedelta(hours=3),
-        acquisition_time=began + timedelta(minutes=4), scan_time_ge=began,
-        injection_time=began - timedelta(seconds=3000), half_life_s=3000.0, dose_bq=1e8,
-    )  # fmt: skip
+        decay_correction="START",
+        series_time=began + timedelta(hours=3),
+        acquisition_time=began + timedelta(minutes=4),
+        scan_time_ge=began,
+        injection_time=began - timedelta(seconds=3000),
+        half_life_s=3000.0,
+        dose_bq=1e8,
+    )
     assert suv_factors([header])[0] == pytest.approx(75_000 / (1e8 * 0.5))
 
 
@@ -161,22 +185,29 @@ def test_without_decay_correction_each_frame_has_its_own_factor() -> None:
     began = datetime(2021, 3, 2, 10, 0)
     frames = [
         made(
-            decay_correction="NONE", corrections=("ATTN",), series_time=began,
-            acquisition_time=began + timedelta(seconds=3000 * k), frame_duration_ms=1.0,
-            injection_time=began, half_life_s=3000.0, dose_bq=1e8,
+            decay_correction="NONE",
+            corrections=("ATTN",),
+            series_time=began,
+            acquisition_time=began + timedelta(seconds=3000 * k),
+            frame_duration_ms=1.0,
+            injection_time=began,
+            half_life_s=3000.0,
+            dose_bq=1e8,
         )
         for k in range(3)
-    ]  # fmt: skip
+    ]
     np.testing.assert_allclose(suv_factors(frames), 75_000 / 1e8 * np.array([1, 2, 4]), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("tag", "value", "unit"),
     [
-        ("PatientWeight", "70000", "kg"), ("PatientSize", "163", "m"),
-        ("RadionuclideTotalDose", "350", "Bq"), ("RadionuclideHalfLife", "1.83", "s"),
+        ("PatientWeight", "70000", "kg"),
+        ("PatientSize", "163", "m"),
+        ("RadionuclideTotalDose", "350", "Bq"),
+        ("RadionuclideHalfLife", "1.83", "s"),
     ],
-)  # fmt: skip
+)
 def test_numbers_in_another_unit_are_refused(tag: str, value: str, unit: str) -> None:
     data = data_set({"Units": "BQML", tag: value})
     with pytest.raises(VolumeError, match=f"is not in {unit}"):

@@ -128,7 +128,9 @@ def test_a_mask_of_another_size_is_refused() -> None:
 def test_rounding_in_a_header_is_no_other_grid() -> None:
     ours = made().grid
     theirs = Grid(
-        size=ours.size, spacing_mm=(0.7, 0.80001, 2.0), origin_mm=(1.00001, 2.0, 3.0),
+        size=ours.size,
+        spacing_mm=(0.7, 0.80001, 2.0),
+        origin_mm=(1.00001, 2.0, 3.0),
         direction=ours.direction,
-    )  # fmt: skip
+    )
     assert ours.matches(theirs)

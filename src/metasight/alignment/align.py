@@ -229,12 +229,23 @@ def _nowhere(fixed: Section, pair: Pair) -> Alignment:
         accepted=False,
         reasons=("no placement has enough tissue in common. " + _REMEDY,),
         error=ErrorMap(
-            p50_um=float("inf"), p90_um=float("inf"), tile_p50_um=nothing, tile_p90_um=nothing,
-            tile_um=max(fixed.size_um), origin_um=(0.0, 0.0), in_place=0.0,
+            p50_um=float("inf"),
+            p90_um=float("inf"),
+            tile_p50_um=nothing,
+            tile_p90_um=nothing,
+            tile_um=max(fixed.size_um),
+            origin_um=(0.0, 0.0),
+            in_place=0.0,
         ),
-        models=(), why=(), overlap=0.0, runner_up=1.0, mirrored=False,
+        models=(),
+        why=(),
+        overlap=0.0,
+        runner_up=1.0,
+        mirrored=False,
         checked=Check(
-            points_um=np.zeros((0, 2)), distance_um=np.zeros(0), score=np.zeros(0),
+            points_um=np.zeros((0, 2)),
+            distance_um=np.zeros(0),
+            score=np.zeros(0),
             radius_um=max(pair.fixed.size_um) / 16,
         ),
-    )  # fmt: skip
+    )

@@ -130,9 +130,13 @@ def _all_angles(
                 to_fixed[:, 2] += dx, dy
                 matrix = _from_pixels(to_fixed, fixed, moving)
                 poses.append(
-                    Pose(matrix=matrix, mirrored=mirrored, angle_degrees=float(angle),
-                         correlation=value)
-                )  # fmt: skip
+                    Pose(
+                        matrix=matrix,
+                        mirrored=mirrored,
+                        angle_degrees=float(angle),
+                        correlation=value,
+                    )
+                )
     return poses
 
 
@@ -155,8 +159,9 @@ def _correlation(
     spectra = [
         fft.rfft2(x[::-1, ::-1], shape) for x in (masked, masked * image, mask)
     ]  # reversed: a product is a correlation
-    products = {(i, j): fixed[i] * spectra[j] for i, j in
-                ((2, 2), (0, 2), (2, 0), (0, 0), (1, 2), (2, 1))}  # fmt: skip
+    products = {
+        (i, j): fixed[i] * spectra[j] for i, j in ((2, 2), (0, 2), (2, 0), (0, 0), (1, 2), (2, 1))
+    }
     sums = {key: fft.irfft2(product, shape) for key, product in products.items()}
     n = np.maximum(np.round(sums[2, 2]), 1.0)
     spread_fixed = np.maximum(sums[1, 2] - sums[0, 2] ** 2 / n, 1e-4)

@@ -131,15 +131,16 @@ def _cell(x_um: Floats, spacing_um: float, n: int) -> tuple[NDArray[np.int64], F
 
 def _weights(t: Floats) -> Floats:
     """The four cubic B-splines at ``t`` within a cell, (n, 4); they sum to 1."""
-    return np.stack(
-        [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=-1
-    ) / 6  # fmt: skip
+    return (
+        np.stack(
+            [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=-1
+        )
+        / 6
+    )
 
 
 def _slopes(t: Floats) -> Floats:
-    return np.stack(
-        [-((1 - t) ** 2), 3 * t**2 - 4 * t, -3 * t**2 + 2 * t + 1, t**2], axis=-1
-    ) / 2  # fmt: skip
+    return np.stack([-((1 - t) ** 2), 3 * t**2 - 4 * t, -3 * t**2 + 2 * t + 1, t**2], axis=-1) / 2
 
 
 def _dense(x_um: Floats, spacing_um: float, n: int) -> Floats:

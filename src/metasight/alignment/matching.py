@@ -97,10 +97,12 @@ def warp(image: Image, moving: Evidence, fixed: Evidence, piece: Piece) -> Image
     if field is None:
         return np.asarray(
             cv2.warpAffine(
-                image, _pixels(matrix, fixed, moving), fixed.shape[::-1],
+                image,
+                _pixels(matrix, fixed, moving),
+                fixed.shape[::-1],
                 flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             )
-        )  # fmt: skip
+        )
     x, y = fixed.centres_um()
     dx, dy = field.on_grid(x, y)
     to_x = matrix[0, 0] * x[None, :] + matrix[0, 1] * y[:, None] + matrix[0, 2] + dx
@@ -199,10 +201,15 @@ def _corners(
     for row in range(0, rows - size + 1, blocks.step):
         for column in range(0, columns - size + 1, blocks.step):
             in_scan, in_tissue, in_both = (
-                (s[row + size, column + size] - s[row, column + size]
-                 - s[row + size, column] + s[row, column]) / size**2
+                (
+                    s[row + size, column + size]
+                    - s[row, column + size]
+                    - s[row + size, column]
+                    + s[row, column]
+                )
+                / size**2
                 for s in sums
-            )  # fmt: skip
+            )
             if in_scan < _LEAST_SCANNED or in_tissue < _LEAST_TISSUE:
                 continue
             if in_both < _LEAST_SHARED * in_tissue:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metasight.alignment import coarse
+from metasight.alignment.fits import after, rigid_step
 from metasight.alignment.matching import Pair, warp
-from metasight.alignment.models import after, rigid_step
 from metasight.alignment.placement import Labels, Piece
 from metasight.alignment.rigid import Candidate, grow, laid, precision_um, support
 from metasight.alignment.section import Image
@@ -123,9 +123,10 @@ def _body_in(pair: Pair, region: Image, found: list[Candidate], claimed: Image) 
         if len(matches) >= _FEWEST_BLOCKS:  # a small slip needs no new search
             slipped = after(body.matrix, rigid_step(matches, near))
             nearby.append(
-                coarse.Pose(matrix=slipped, mirrored=body.mirrored, angle_degrees=0.0,
-                            correlation=1.0)
-            )  # fmt: skip
+                coarse.Pose(
+                    matrix=slipped, mirrored=body.mirrored, angle_degrees=0.0, correlation=1.0
+                )
+            )
     poses = coarse.search_region(pair.fixed, pair.moving, region, mirrored=found[0].mirrored)
     for candidate in grow(pair, (*poses, *nearby), where=region):
         enough = candidate.blocks >= _FEWEST_BLOCKS

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from metasight.alignment.fits import affine_step, after, deform, folds, rigid_step
 from metasight.alignment.matching import Blocks, Matches, Pair
-from metasight.alignment.models import affine_step, after, deform, folds, rigid_step
 from metasight.alignment.placement import Labels, Piece
 from metasight.alignment.rigid import Candidate, plausible
 from metasight.alignment.section import Image
@@ -97,9 +97,10 @@ def refine(pair: Pair, body: Candidate, where: Image | None) -> Refined:
 
 def _blocks(longest: int, *, share: int, step: int, radius: int) -> Blocks:
     return Blocks(
-        size=max(24, longest // share), step=max(6, longest // step),
+        size=max(24, longest // share),
+        step=max(6, longest // step),
         radius=max(8, longest // radius),
-    )  # fmt: skip
+    )
 
 
 def _unproven(body: Candidate, why: str) -> Refined:
@@ -109,9 +110,13 @@ def _unproven(body: Candidate, why: str) -> Refined:
 
 def _deformed(pair: Pair, piece: Piece, matches: Matches, precision_um: float) -> Piece:
     return deform(
-        matches, piece, pair.fixed,
-        knot_um=max(pair.fixed.size_um) * _KNOT, stiffness=_STIFFNESS, precision_um=precision_um,
-    )  # fmt: skip
+        matches,
+        piece,
+        pair.fixed,
+        knot_um=max(pair.fixed.size_um) * _KNOT,
+        stiffness=_STIFFNESS,
+        precision_um=precision_um,
+    )
 
 
 def _rigid(body: Candidate, affine: Piece, matches: Matches, precision_um: float) -> Piece:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metasight.alignment.coarse import Pose
+from metasight.alignment.fits import affine_step, after, rigid_step
 from metasight.alignment.matching import Blocks, Matches, Pair
-from metasight.alignment.models import affine_step, after, rigid_step
 from metasight.alignment.placement import Piece
 from metasight.alignment.section import Evidence, Image
 

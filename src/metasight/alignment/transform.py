@@ -160,10 +160,14 @@ class Transform:
         to_y = ((down - top) / mpp - 0.5).astype(np.float32)
         return np.asarray(
             cv2.remap(
-                source, to_x, to_y, cv2.INTER_LINEAR,
-                borderMode=cv2.BORDER_CONSTANT, borderValue=(fill, fill, fill),
+                source,
+                to_x,
+                to_y,
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_CONSTANT,
+                borderValue=(fill, fill, fill),
             )
-        )  # fmt: skip
+        )
 
     def warp_tiles(
         self, read_moving: ReadMoving, size_um: tuple[float, float], mpp: float, tile_px: int = 512

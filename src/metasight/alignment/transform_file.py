@@ -34,9 +34,15 @@ from metasight.errors import AlignmentError
 FORMAT, VERSION = "metasight-transform", 1
 Arrays = dict[str, NDArray[Any]]
 _DAMAGE = (
-    OSError, EOFError, ValueError, KeyError, TypeError, AttributeError,
-    zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def save_transform(transform: Transform, path: Path) -> None:

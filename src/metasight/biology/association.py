@@ -114,8 +114,9 @@ def prepare(expression: pd.DataFrame, risk: pd.Series, covariates: pd.DataFrame)
     y = expression.to_numpy(dtype=np.float64)
     p = risk.to_numpy(dtype=np.float64)
     if not np.isfinite(y).all() or covariates.isna().to_numpy().any():
-        raise EvaluationError("an expression or a covariate is missing",
-                              remedy="Leave the gene or the patient out")  # fmt: skip
+        raise EvaluationError(
+            "an expression or a covariate is missing", remedy="Leave the gene or the patient out"
+        )
     if not ((p > 0) & (p < 1)).all():
         raise EvaluationError("a risk lies within (0, 1)")
     if not expression.columns.is_unique:
@@ -128,8 +129,10 @@ def prepare(expression: pd.DataFrame, risk: pd.Series, covariates: pd.DataFrame)
     basis = basis[:, used]
     freedom = len(p) - basis.shape[1] - 1
     if freedom < _FEWEST_FREEDOM:
-        raise EvaluationError("too few patients for the covariates",
-                              value=f"{len(p)} patients, {basis.shape[1]} terms")  # fmt: skip
+        raise EvaluationError(
+            "too few patients for the covariates",
+            value=f"{len(p)} patients, {basis.shape[1]} terms",
+        )
     x = logit(p)
     left = x - basis @ (basis.T @ x)
     if not (left**2).sum() > 1e-9 * max(((x - x.mean()) ** 2).sum(), 1e-12):
@@ -138,11 +141,14 @@ def prepare(expression: pd.DataFrame, risk: pd.Series, covariates: pd.DataFrame)
     varies = (residual**2).sum(axis=0) > 1e-12 * np.maximum((y**2).sum(axis=0), 1e-12)
     names = [str(g) for g in expression.columns]
     return Prepared(
-        expression=residual[:, varies], risk=left, basis=basis, freedom=freedom,
+        expression=residual[:, varies],
+        risk=left,
+        basis=basis,
+        freedom=freedom,
         genes=tuple(g for g, v in zip(names, varies, strict=True) if v),
         adjusted=tuple(str(c) for c in covariates.columns),
         constant=tuple(g for g, v in zip(names, varies, strict=True) if not v),
-    )  # fmt: skip
+    )
 
 
 def associate(prepared: Prepared) -> Associated:
@@ -155,6 +161,9 @@ def associate(prepared: Prepared) -> Associated:
         index=pd.Index(prepared.genes, name="gene"),
     )
     return Associated(
-        table=table, patients=len(prepared.risk), freedom=prepared.freedom,
-        adjusted=prepared.adjusted, constant=prepared.constant,
-    )  # fmt: skip
+        table=table,
+        patients=len(prepared.risk),
+        freedom=prepared.freedom,
+        adjusted=prepared.adjusted,
+        constant=prepared.constant,
+    )

@@ -170,16 +170,21 @@ def enrich(
     size = np.where(same, np.abs(null), 0).sum(axis=0) / np.maximum(same.sum(axis=0), 1)
     sets = pd.DataFrame(
         {
-            "size": [len(m) for m in members], "es": observed,
-            "nes": observed / np.maximum(size, 1e-12), "p": p, "fdr": false_discovery_control(p),
+            "size": [len(m) for m in members],
+            "es": observed,
+            "nes": observed / np.maximum(size, 1e-12),
+            "p": p,
+            "fdr": false_discovery_control(p),
             "leading_edge": [";".join(_leading(t, m, prepared.genes)) for m in members],
         },
         index=pd.Index(names, name="set"),
-    )  # fmt: skip
+    )
     return Enrichment(
-        genes=told, sets=sets.join(_by_genes(told, gene_sets, seed)),
-        null=_null_check(null, null_replicates), permutations=permutations,
-    )  # fmt: skip
+        genes=told,
+        sets=sets.join(_by_genes(told, gene_sets, seed)),
+        null=_null_check(null, null_replicates),
+        permutations=permutations,
+    )
 
 
 def tail(observed: Floats, null: Floats) -> Floats:
@@ -200,10 +205,12 @@ def _null_check(null: Floats, replicates: int) -> NullCheck:
     discovered = [bool((false_discovery_control(row) < 0.05).any()) for row in p]
     flat = p.ravel()
     return NullCheck(
-        replicates=replicates, p=flat, below_5_percent=float((flat < 0.05).mean()),
+        replicates=replicates,
+        p=flat,
+        below_5_percent=float((flat < 0.05).mean()),
         any_discovery=float(np.mean(discovered)),
         distance=float(kstest(flat, "uniform").statistic),
-    )  # fmt: skip
+    )
 
 
 def _leading(t: Floats, members: Ints, genes: tuple[str, ...]) -> list[str]:
@@ -222,10 +229,17 @@ def _by_genes(told: Associated, gene_sets: GeneSets, seed: int) -> pd.DataFrame:
     import gseapy
 
     result = gseapy.prerank(
-        rnk=told.table["t"], gene_sets={n: list(g) for n, g in gene_sets.items()}, outdir=None,
-        min_size=1, max_size=len(told.table), permutation_num=1000, seed=seed, threads=1,
-        no_plot=True, verbose=False,
-    ).res2d.set_index("Term")  # fmt: skip
+        rnk=told.table["t"],
+        gene_sets={n: list(g) for n, g in gene_sets.items()},
+        outdir=None,
+        min_size=1,
+        max_size=len(told.table),
+        permutation_num=1000,
+        seed=seed,
+        threads=1,
+        no_plot=True,
+        verbose=False,
+    ).res2d.set_index("Term")
     columns = {"NES": "gseapy_nes", "NOM p-val": "gseapy_p", "FDR q-val": "gseapy_fdr"}
     table: pd.DataFrame = result[list(columns)].rename(columns=columns).astype(float)
     return table
@@ -236,10 +250,16 @@ def single_sample(expression: pd.DataFrame, gene_sets: GeneSets, *, seed: int) -
     import gseapy
 
     result = gseapy.ssgsea(
-        data=expression.T, gene_sets={n: list(g) for n, g in gene_sets.items()}, outdir=None,
-        min_size=1, max_size=expression.shape[1], seed=seed, threads=1, no_plot=True,
+        data=expression.T,
+        gene_sets={n: list(g) for n, g in gene_sets.items()},
+        outdir=None,
+        min_size=1,
+        max_size=expression.shape[1],
+        seed=seed,
+        threads=1,
+        no_plot=True,
         verbose=False,
-    ).res2d  # fmt: skip
+    ).res2d
     wide = result.pivot(index="Name", columns="Term", values="NES").astype(float)  # noqa: PD010
     scores: pd.DataFrame = wide.loc[expression.index, list(gene_sets)]
     return scores

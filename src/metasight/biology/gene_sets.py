@@ -20,9 +20,10 @@ def require_gseapy() -> None:
     """
     if not find_spec("gseapy"):
         raise StudyError(
-            "gene sets need a package that is not installed", value="gseapy",
+            "gene sets need a package that is not installed",
+            value="gseapy",
             remedy="Install it: pip install 'metasight[biology]' -c constraints.txt",
-        )  # fmt: skip
+        )
 
 
 def read_gmt(path: Path) -> GeneSets:
@@ -52,8 +53,11 @@ def read_gmt(path: Path) -> GeneSets:
         fields = [f.strip() for f in line.split("\t")]
         genes = tuple(dict.fromkeys(f for f in fields[2:] if f))
         if len(fields) < 3 or not fields[0] or not genes:
-            raise StudyError("a line of a GMT file is a name, a description and genes",
-                             where=where, remedy="Separate them by tabs")  # fmt: skip
+            raise StudyError(
+                "a line of a GMT file is a name, a description and genes",
+                where=where,
+                remedy="Separate them by tabs",
+            )
         if fields[0] in found:
             raise StudyError("a gene set stands in the file twice", where=where, value=fields[0])
         found[fields[0]] = genes

@@ -210,10 +210,22 @@ def sum_pairs(
     by_block = np.zeros((n_blocks, len(kinds), n_bins))
     all_kinds = np.zeros((3, n_bins))
     _sum_pairs(
-        buckets.x_um, buckets.y_um, buckets.start, (buckets.n_rows, buckets.n_columns),
-        buckets.corner_um, buckets.side_um, reach_um, bin_um, kind, block, row_of,
-        table, window.spacing_um, by_block, all_kinds,
-    )  # fmt: skip
+        buckets.x_um,
+        buckets.y_um,
+        buckets.start,
+        (buckets.n_rows, buckets.n_columns),
+        buckets.corner_um,
+        buckets.side_um,
+        reach_um,
+        bin_um,
+        kind,
+        block,
+        row_of,
+        table,
+        window.spacing_um,
+        by_block,
+        all_kinds,
+    )
     return PairSums(
         radius_um=np.arange(1, n_bins + 1, dtype=np.float64) * bin_um,
         kinds=tuple(kinds),

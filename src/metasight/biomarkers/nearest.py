@@ -291,10 +291,25 @@ def count_nearest(
     events, censored = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
     by_block, edge_by_block = np.zeros(blocks, dtype=np.int64), np.zeros(blocks, dtype=np.int64)
     _count_nearest(
-        buckets.x_um, buckets.y_um, buckets.start, (buckets.n_rows, buckets.n_columns),
-        buckets.corner_um, buckets.side_um, reach_um, bin_um, edge_um, block, sources,
-        target_of, targets, flags, events, censored, by_block, edge_by_block,
-    )  # fmt: skip
+        buckets.x_um,
+        buckets.y_um,
+        buckets.start,
+        (buckets.n_rows, buckets.n_columns),
+        buckets.corner_um,
+        buckets.side_um,
+        reach_um,
+        bin_um,
+        edge_um,
+        block,
+        sources,
+        target_of,
+        targets,
+        flags,
+        events,
+        censored,
+        by_block,
+        edge_by_block,
+    )
     sizes = np.bincount(kind, minlength=n_kinds)
     in_block = [np.bincount(block[kind == a], minlength=n_blocks) for a, _ in kinds]
     return NearestCounts(

@@ -161,9 +161,14 @@ def touching_pairs(buckets: Buckets, contact_um: float) -> npt.NDArray[np.int32]
     if contact_um > buckets.side_um:
         raise ValueError("contact_um exceeds the buckets' side")
     place = (
-        buckets.x_um, buckets.y_um, buckets.start, (buckets.n_rows, buckets.n_columns),
-        buckets.corner_um, buckets.side_um, contact_um,
-    )  # fmt: skip
+        buckets.x_um,
+        buckets.y_um,
+        buckets.start,
+        (buckets.n_rows, buckets.n_columns),
+        buckets.corner_um,
+        buckets.side_um,
+        contact_um,
+    )
     # a planar graph has fewer than 3 n edges, and a Gabriel graph is planar but for ties
     pairs = np.empty((3 * len(buckets) + 16, 2), dtype=np.int32)
     n = _contacts(*place, pairs)
@@ -203,7 +208,14 @@ def neighbours_of_each_kind(
         raise ValueError("reach_um exceeds the buckets' side")
     counts = np.zeros((len(buckets), n_kinds), dtype=np.int32)
     _local_counts(
-        buckets.x_um, buckets.y_um, buckets.start, (buckets.n_rows, buckets.n_columns),
-        buckets.corner_um, buckets.side_um, reach_um, kind, counts,
-    )  # fmt: skip
+        buckets.x_um,
+        buckets.y_um,
+        buckets.start,
+        (buckets.n_rows, buckets.n_columns),
+        buckets.corner_um,
+        buckets.side_um,
+        reach_um,
+        kind,
+        counts,
+    )
     return counts

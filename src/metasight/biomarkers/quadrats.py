@@ -41,9 +41,10 @@ class Quadrats:
     def sums(self, image: Floats) -> Floats:
         """Sum of an image over each square, shape ``(rows, columns)``."""
         flat = np.bincount(
-            self.number.ravel(), weights=image.ravel().astype(np.float64),
+            self.number.ravel(),
+            weights=image.ravel().astype(np.float64),
             minlength=self.area_um2.size,
-        )  # fmt: skip
+        )
         return np.asarray(flat.reshape(self.area_um2.shape), dtype=np.float64)
 
     def on_pixels(self, flags: Mask) -> Mask:

@@ -79,11 +79,13 @@ def compartment_measures(section: Section) -> list[Measure]:
         _per_area(section, _TILS[2], t_cells, stroma, scale=1e6, whole=inside),
         _per_area(section, _TILS[3], t_cells, epithelium, scale=1e6, whole=inside),
         stated(
-            _TILS[4][0], "%", float(100 * epithelium.sum() / inside.sum()),
+            _TILS[4][0],
+            "%",
+            float(100 * epithelium.sum() / inside.sum()),
             interval=section.bootstrap.interval(share, lambda s: 100 * s[:, 0] / s[:, 1]),
             definition=_TILS[4][2],
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _per_area(
@@ -112,13 +114,16 @@ def _per_area(
         )
         null = (mean * scale / area_um2, deviation * scale / area_um2)
     return stated(
-        spec[0], spec[1], min(count * scale / area_um2, top) if area_um2 > 0 else math.nan,
+        spec[0],
+        spec[1],
+        min(count * scale / area_um2, top) if area_um2 > 0 else math.nan,
         interval=section.bootstrap.interval(
             by_block, lambda s: np.minimum(s[:, 0] * scale / s[:, 1], top)
         ),
-        null=null, definition=spec[2],
+        null=null,
+        definition=spec[2],
         undefined="the tumour region has no such compartment",
-    )  # fmt: skip
+    )
 
 
 def quadrat_measures(section: Section) -> list[Measure]:
@@ -140,20 +145,39 @@ def quadrat_measures(section: Section) -> list[Measure]:
     hot_by_block, kinds_by_block = _quadrats_by_block(section, quadrats, counts)
     interval = section.bootstrap.interval
     return [
-        stated("t_cell_hot_spot_percent", "%", hot_percent, null=null[0],
-               interval=interval(hot_by_block, lambda s: 100 * s[:, 0] / s[:, 1]),
-               definition="hot_spots"),
-        stated("t_cell_tumour_hot_spot_overlap_percent", "%", overlap, null=null[1],
-               interval=interval(hot_by_block, lambda s: 100 * s[:, 2] / s[:, 0]),
-               definition="hot_spots", undefined="there is no T-cell hot spot"),
-        stated("cell_type_entropy_bits", "bits",
-               float(entropy_bits(counts.sum(axis=0))) if counts.sum() else math.nan,
-               interval=interval(kinds_by_block, lambda s: entropy_bits(s[:, :N_KINDS])),
-               definition="spatial_entropy"),
-        stated("spatial_information_bits", "bits", information, null=null[2],
-               interval=interval(kinds_by_block, _resampled_information),
-               definition="spatial_entropy"),
-    ]  # fmt: skip
+        stated(
+            "t_cell_hot_spot_percent",
+            "%",
+            hot_percent,
+            null=null[0],
+            interval=interval(hot_by_block, lambda s: 100 * s[:, 0] / s[:, 1]),
+            definition="hot_spots",
+        ),
+        stated(
+            "t_cell_tumour_hot_spot_overlap_percent",
+            "%",
+            overlap,
+            null=null[1],
+            interval=interval(hot_by_block, lambda s: 100 * s[:, 2] / s[:, 0]),
+            definition="hot_spots",
+            undefined="there is no T-cell hot spot",
+        ),
+        stated(
+            "cell_type_entropy_bits",
+            "bits",
+            float(entropy_bits(counts.sum(axis=0))) if counts.sum() else math.nan,
+            interval=interval(kinds_by_block, lambda s: entropy_bits(s[:, :N_KINDS])),
+            definition="spatial_entropy",
+        ),
+        stated(
+            "spatial_information_bits",
+            "bits",
+            information,
+            null=null[2],
+            interval=interval(kinds_by_block, _resampled_information),
+            definition="spatial_entropy",
+        ),
+    ]
 
 
 def _hot_in(section: Section, quadrats: Quadrats, column: Floats) -> Mask:
@@ -212,10 +236,12 @@ def tls_measures(section: Section) -> tuple[list[Measure], tuple[Aggregate, ...]
     sizes = np.array([a.area_um2 for a in found])
     n_blocks = len(section.blocks)
     by_block = np.column_stack(
-        [np.bincount(home[kept], minlength=n_blocks),
-         np.bincount(home[kept], weights=sizes[kept], minlength=n_blocks),
-         section.blocks.area_um2]
-    )  # fmt: skip
+        [
+            np.bincount(home[kept], minlength=n_blocks),
+            np.bincount(home[kept], weights=sizes[kept], minlength=n_blocks),
+            section.blocks.area_um2,
+        ]
+    )
     interval = section.bootstrap.interval
     none = "no tertiary lymphoid structure was found"
     lymphocytes = sum(a.lymphocytes for a in found)
@@ -223,20 +249,51 @@ def tls_measures(section: Section) -> tuple[list[Measure], tuple[Aggregate, ...]
     away = [a.distance_to_tumour_um for a in found if math.isfinite(a.distance_to_tumour_um)]
     far = "there is no tumour epithelium" if found else none
     return [
-        stated("tls_count", "count", float(len(found)), null=null, definition="tls",
-               interval=interval(by_block, lambda s: s[:, 0] / s[:, 2] * area_mm2 * 1e6)),
-        stated("tls_density_per_mm2", "1/mm²", len(found) / area_mm2, definition="tls",
-               null=None if null is None else null / area_mm2,
-               interval=interval(by_block, lambda s: s[:, 0] / s[:, 2] * 1e6)),
-        stated("tls_area_percent", "%", float(100 * sizes.sum() / (area_mm2 * 1e6)),
-               definition="tls", interval=interval(by_block, lambda s: 100 * s[:, 1] / s[:, 2])),
-        stated("tls_largest_area_um2", "µm²", float(sizes.max()) if len(found) else math.nan,
-               definition="tls", undefined=none),
-        stated("tls_b_cell_percent", "%", 100 * b_cells / lymphocytes if found else math.nan,
-               definition="tls_composition", undefined=none),
-        stated("tls_distance_to_tumour_um", "µm", float(np.median(away)) if away else math.nan,
-               definition="tls", undefined=far),
-    ], found  # fmt: skip
+        stated(
+            "tls_count",
+            "count",
+            float(len(found)),
+            null=null,
+            definition="tls",
+            interval=interval(by_block, lambda s: s[:, 0] / s[:, 2] * area_mm2 * 1e6),
+        ),
+        stated(
+            "tls_density_per_mm2",
+            "1/mm²",
+            len(found) / area_mm2,
+            definition="tls",
+            null=None if null is None else null / area_mm2,
+            interval=interval(by_block, lambda s: s[:, 0] / s[:, 2] * 1e6),
+        ),
+        stated(
+            "tls_area_percent",
+            "%",
+            float(100 * sizes.sum() / (area_mm2 * 1e6)),
+            definition="tls",
+            interval=interval(by_block, lambda s: 100 * s[:, 1] / s[:, 2]),
+        ),
+        stated(
+            "tls_largest_area_um2",
+            "µm²",
+            float(sizes.max()) if len(found) else math.nan,
+            definition="tls",
+            undefined=none,
+        ),
+        stated(
+            "tls_b_cell_percent",
+            "%",
+            100 * b_cells / lymphocytes if found else math.nan,
+            definition="tls_composition",
+            undefined=none,
+        ),
+        stated(
+            "tls_distance_to_tumour_um",
+            "µm",
+            float(np.median(away)) if away else math.nan,
+            definition="tls",
+            undefined=far,
+        ),
+    ], found
 
 
 def _null_tls(section: Section, epithelium: Mask) -> Floats:

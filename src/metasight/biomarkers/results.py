@@ -148,9 +148,16 @@ def stated(
         return missing(name, unit, definition, undefined)
     mean, z, p = _against(value, null)
     return Measure(
-        name=name, unit=unit, value=float(value), lower=interval[0], upper=interval[1],
-        null_mean=mean, null_z=z, null_p=p, definition=definition,
-    )  # fmt: skip
+        name=name,
+        unit=unit,
+        value=float(value),
+        lower=interval[0],
+        upper=interval[1],
+        null_mean=mean,
+        null_z=z,
+        null_p=p,
+        definition=definition,
+    )
 
 
 def _against(value: float, null: tuple[float, float] | Floats | None) -> tuple[float, float, float]:

@@ -123,9 +123,15 @@ class _Reader:
     ) -> None:
         self.table_wide |= row is None
         self.problems.append(
-            Problem(table=self.raw.name, row=row, column=column, value=value,
-                    problem=problem, accepted=accepted)
-        )  # fmt: skip
+            Problem(
+                table=self.raw.name,
+                row=row,
+                column=column,
+                value=value,
+                problem=problem,
+                accepted=accepted,
+            )
+        )
 
     def _cell_problem(
         self, row: int, variable: str, value: str, problem: str, accepted: str
@@ -149,8 +155,13 @@ class _Reader:
         for name in self.protocol.variables:
             given = [f"[{p}]" for p in places if name in getattr(self.settings, p)]
             if len(given) > 1:
-                self._column_problem(name, name, "", "given in " + " and in ".join(given)
-                                     + " of study.toml", "one of them")  # fmt: skip
+                self._column_problem(
+                    name,
+                    name,
+                    "",
+                    "given in " + " and in ".join(given) + " of study.toml",
+                    "one of them",
+                )
 
     def _check_mapping_names(self) -> None:
         known = list(self.protocol.variables)
@@ -158,15 +169,21 @@ class _Reader:
             for name in getattr(self.settings, where):
                 if name not in known:
                     close = difflib.get_close_matches(name, known, n=3) or ["see `metasight init`"]
-                    self._problem(None, "", name, f"study.toml [{where}] names no variable of the "
-                                  "protocol", ", ".join(close))  # fmt: skip
+                    self._problem(
+                        None,
+                        "",
+                        name,
+                        f"study.toml [{where}] names no variable of the protocol",
+                        ", ".join(close),
+                    )
 
     def _constant(self, variable: Variable, value: object) -> Value | None:
         text = ("yes" if value else "no") if isinstance(value, bool) else str(value)
         parsed, problem = parse_cell(text, variable, ColumnMapping(column=variable.name), ".")
         if problem:
-            self._column_problem(variable.name, f"[constants] {variable.name}", text, problem,
-                                 variable.accepted)  # fmt: skip
+            self._column_problem(
+                variable.name, f"[constants] {variable.name}", text, problem, variable.accepted
+            )
         return parsed
 
     def _column(
@@ -181,8 +198,9 @@ class _Reader:
             if text not in missing:
                 value, problem = parse_cell(text, variable, mapping, self.settings.patients.decimal)
                 if problem:
-                    self._cell_problem(row, variable.name, text, problem,
-                                       _accepted(variable, mapping))  # fmt: skip
+                    self._cell_problem(
+                        row, variable.name, text, problem, _accepted(variable, mapping)
+                    )
             rows[row][variable.name] = value
         self._check_unit(variable, mapping, [r.get(variable.name) for r in rows.values()])
 
@@ -194,13 +212,19 @@ class _Reader:
             return False
 
         if mapping.column == self.settings.patients.id:
-            return problem("", f"the column of the patient id is mapped to {variable.name}",
-                           "another column; ids are never read as values")  # fmt: skip
+            return problem(
+                "",
+                f"the column of the patient id is mapped to {variable.name}",
+                "another column; ids are never read as values",
+            )
         if mapping.column not in self.raw.cells:
             close = difflib.get_close_matches(mapping.column, map(str, self.raw.cells.columns), n=3)
             hint = f"perhaps {' or '.join(repr(c) for c in close)}; " if close else ""
-            return problem("", f"missing column (for {variable.name})",
-                           hint + "a column of this name, or another mapping")  # fmt: skip
+            return problem(
+                "",
+                f"missing column (for {variable.name})",
+                hint + "a column of this name, or another mapping",
+            )
         if mapping.unit and conversion_factor(mapping.unit, variable.unit) is None:
             known = (variable.unit or "none", *units_like(variable.unit))
             return problem(mapping.unit, "unknown unit", " or ".join(known))
@@ -210,8 +234,11 @@ class _Reader:
             if parse_cell(code, variable, mapping, ".")[1]
         ]
         for code, target in wrong:
-            problem(str(target), f"study.toml gives the code {code!r} a meaning that "
-                    f"{variable.name} cannot have", variable.accepted)  # fmt: skip
+            problem(
+                str(target),
+                f"study.toml gives the code {code!r} a meaning that {variable.name} cannot have",
+                variable.accepted,
+            )
         return not wrong
 
     def _check_unit(
@@ -233,9 +260,13 @@ class _Reader:
             and low <= median / g * f <= high
         ]
         hint = f'; the values look like {fits[0]}: set unit = "{fits[0]}"' if fits else ""
-        self._column_problem(variable.name, mapping.column, f"median {median:g} {variable.unit}",
-                             "wrong unit", f"{variable.name} in {variable.unit}, median "
-                             f"{low:g} to {high:g}" + hint)  # fmt: skip
+        self._column_problem(
+            variable.name,
+            mapping.column,
+            f"median {median:g} {variable.unit}",
+            "wrong unit",
+            f"{variable.name} in {variable.unit}, median {low:g} to {high:g}" + hint,
+        )
 
     # ------------------------------------------------------------------ rows
 
@@ -308,10 +339,14 @@ class _Reader:
                     continue
                 days = (date - zero).days
                 if not window.from_days <= days <= window.to_days:
-                    self._problem(number, self._source(name), f"day {days}",
-                                  "measured outside its window",
-                                  f"day {window.from_days} to {window.to_days} from the "
-                                  f"{self.protocol.time_zero}")  # fmt: skip
+                    self._problem(
+                        number,
+                        self._source(name),
+                        f"day {days}",
+                        "measured outside its window",
+                        f"day {window.from_days} to {window.to_days} from the "
+                        f"{self.protocol.time_zero}",
+                    )
         return tuple(checked)
 
     def _check_rules(self, rows: dict[int, PatientRow]) -> None:
@@ -325,8 +360,9 @@ class _Reader:
                 if any(self._spoilt(name, number) for name in variables):
                     continue
                 value = visible(shown(row.get(rule.column)), self.ids)
-                self._problem(number, self._source(rule.column), value, f"rule {rule.id} broken",
-                              rule.text)  # fmt: skip
+                self._problem(
+                    number, self._source(rule.column), value, f"rule {rule.id} broken", rule.text
+                )
 
     def _spoilt(self, name: str, number: int) -> bool:
         """Whether a problem was found in what ``name`` of this row is read or counted from."""
@@ -347,8 +383,13 @@ class _Reader:
         for number, row in rows.items():
             centre = row.get("centre")
             if centre not in self.settings.centres:
-                self._cell_problem(number, "centre", shown(centre), "unknown centre",
-                                   "one of " + ", ".join(self.settings.centres))  # fmt: skip
+                self._cell_problem(
+                    number,
+                    "centre",
+                    shown(centre),
+                    "unknown centre",
+                    "one of " + ", ".join(self.settings.centres),
+                )
 
     def _by_pseudonym(self, rows: dict[int, PatientRow], checked: tuple[str, ...]) -> Canonical:
         id_column = self.settings.patients.id
@@ -356,8 +397,13 @@ class _Reader:
         source: dict[str, int] = {}
         if id_column not in self.raw.cells:
             close = difflib.get_close_matches(id_column, map(str, self.raw.cells.columns), n=3)
-            self._problem(None, id_column, "", "missing column (the patient id)",
-                          ", ".join(close) or "the id column's name in [patients]")  # fmt: skip
+            self._problem(
+                None,
+                id_column,
+                "",
+                "missing column (the patient id)",
+                ", ".join(close) or "the id column's name in [patients]",
+            )
         else:
             for number, row in rows.items():
                 text = str(self.raw.cells.at[number, id_column])
@@ -366,8 +412,13 @@ class _Reader:
                     continue
                 name = pseudonym(text, self.settings.salt)
                 if name in source:
-                    self._problem(number, id_column, "", f"duplicate patient, first in row "
-                                  f"{source[name]}", "one row a patient")  # fmt: skip
+                    self._problem(
+                        number,
+                        id_column,
+                        "",
+                        f"duplicate patient, first in row {source[name]}",
+                        "one row a patient",
+                    )
                     continue
                 by_name[name], source[name] = row, number
         bad = frozenset(p.row for p in self.problems if p.row is not None)

@@ -134,8 +134,14 @@ def _broken(name: str, row: int, error: csv.Error) -> Problem:
         what = f"a cell of more than {csv.field_size_limit()} characters; a quote may not be closed"
     else:
         what = "a quoted cell of this row ends in the middle of its text"
-    return Problem(table=name, row=row, column="", value="", problem=what,
-                   accepted='text in quotes, a quote inside it written twice ("")')  # fmt: skip
+    return Problem(
+        table=name,
+        row=row,
+        column="",
+        value="",
+        problem=what,
+        accepted='text in quotes, a quote inside it written twice ("")',
+    )
 
 
 def _refuse_swallowed_rows(name: str, rows: list[list[str]], delimiter: str, first: int) -> None:
@@ -145,14 +151,18 @@ def _refuse_swallowed_rows(name: str, rows: list[list[str]], delimiter: str, fir
     """
     width = len(rows[0])
     problems = [
-        Problem(table=name, row=first + offset, column=rows[0][i].strip() if i < width else "",
-                value=f"text of {len(cell)} characters",
-                problem="a quoted cell that runs over several lines and holds as many separators "
-                "as a row: a quote may stand where none belongs",
-                accepted="quotes in pairs, and no line breaks inside such a cell")
+        Problem(
+            table=name,
+            row=first + offset,
+            column=rows[0][i].strip() if i < width else "",
+            value=f"text of {len(cell)} characters",
+            problem="a quoted cell that runs over several lines and holds as many separators "
+            "as a row: a quote may stand where none belongs",
+            accepted="quotes in pairs, and no line breaks inside such a cell",
+        )
         for offset, row in enumerate(rows)
         for i, cell in enumerate(row)
         if width > 1 and ("\n" in cell or "\r" in cell) and cell.count(delimiter) >= width - 1
-    ]  # fmt: skip
+    ]
     if problems:
         raise TableError(problems)

@@ -139,10 +139,17 @@ def _one(
         if keeps is None and criterion.evidence != "table":
             reason += f" (no evidence from: {criterion.evidence})"
     return (
-        Entry(patient=patient, item="patient", stage=STAGE, verdict=fate,
-              criterion=criterion.id, value=value, reason=reason),
+        Entry(
+            patient=patient,
+            item="patient",
+            stage=STAGE,
+            verdict=fate,
+            criterion=criterion.id,
+            value=value,
+            reason=reason,
+        ),
         keeps,
-    )  # fmt: skip
+    )
 
 
 def _steps(

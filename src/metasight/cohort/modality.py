@@ -86,8 +86,9 @@ def read_modality(
         reader.ids |= frozenset(map(str, patient_table.cells[patient_id]))
     reader.check_columns()
     if reader.problems:
-        return Modality(values=pd.DataFrame(), problems=tuple(reader.problems), failed={},
-                        entries=())  # fmt: skip
+        return Modality(
+            values=pd.DataFrame(), problems=tuple(reader.problems), failed={}, entries=()
+        )
     return reader.read(name, salt, patients, patient_table.name)
 
 
@@ -146,9 +147,15 @@ class _Reader:
         if column in self.raw.cells and is_id(column, self.ids):  # a table turned on its side
             shown = f"number {list(self.raw.cells.columns).index(column) + 1}"
         self.problems.append(
-            Problem(table=self.raw.name, row=row, column=shown, value=value, problem=what,
-                    accepted=accepted)
-        )  # fmt: skip
+            Problem(
+                table=self.raw.name,
+                row=row,
+                column=shown,
+                value=value,
+                problem=what,
+                accepted=accepted,
+            )
+        )
 
     def check_columns(self) -> None:
         for column in [self.settings.id, *self.columns]:
@@ -162,8 +169,13 @@ class _Reader:
         }
         strangers = [n for n, p in of_row.items() if p and p not in patients]
         if not set(of_row.values()) & set(patients):
-            self._problem(None, self.settings.id, "", "no patient of the patient table is in this "
-                          "table", "the same patient ids in both")  # fmt: skip
+            self._problem(
+                None,
+                self.settings.id,
+                "",
+                "no patient of the patient table is in this table",
+                "the same patient ids in both",
+            )
         self._check_ids(of_row, set(strangers))
         ours = [n for n, p in of_row.items() if p in patients]
         numbers = self._numbers(self.raw.cells.loc[ours, list(self.columns)])
@@ -194,8 +206,13 @@ class _Reader:
             if not patient:
                 self._problem(number, self.settings.id, "", "no patient id", "an id in every row")
             elif number not in strangers and patient in first:
-                self._problem(number, self.settings.id, "", "duplicate patient, first in row "
-                              f"{first[patient]}", "one row a patient")  # fmt: skip
+                self._problem(
+                    number,
+                    self.settings.id,
+                    "",
+                    f"duplicate patient, first in row {first[patient]}",
+                    "one row a patient",
+                )
             first.setdefault(patient, number)
 
     def _numbers(self, cells: pd.DataFrame) -> pd.DataFrame:
@@ -220,9 +237,11 @@ class _Reader:
             what = 'a point, which may be decimal or group thousands, under decimal = ","'
         elif re.fullmatch(r"[+-]?\d+[.]?\d*([eE][+-]?\d+)?", text.replace(",", ".")):
             comma = self.settings.decimal == "." and "," in text
-            what = 'a decimal comma (set decimal = "," in study.toml)' if comma else (
-                f"no measurement is larger than {LARGEST:g}"
-            )  # fmt: skip
+            what = (
+                'a decimal comma (set decimal = "," in study.toml)'
+                if comma
+                else (f"no measurement is larger than {LARGEST:g}")
+            )
         else:
             what = "not a finite number"
         self._problem(row, column, f"text of {len(text)} characters", what, accepted)

@@ -160,9 +160,14 @@ def build_outcome(
             told = _first(row, events, endpoint.competing)
         if isinstance(told, str):
             entries.append(
-                Entry(patient=patient, item="patient", stage=f"outcome {endpoint.name}",
-                      verdict=Fate.EXCLUDED, reason=told)
-            )  # fmt: skip
+                Entry(
+                    patient=patient,
+                    item="patient",
+                    stage=f"outcome {endpoint.name}",
+                    verdict=Fate.EXCLUDED,
+                    reason=told,
+                )
+            )
             continue
         kept.append(patient)
         times.append(told[0])
@@ -170,8 +175,9 @@ def build_outcome(
     if not kept:
         raise StudyError(f"no patient has an outcome for endpoint {endpoint.name}")
     outcome = SurvivalOutcome(np.array(times, dtype=float), np.array(status, dtype=np.int8))
-    return EndpointData(patients=tuple(kept), outcome=outcome, deviations=tuple(deviations),
-                        entries=tuple(entries))  # fmt: skip
+    return EndpointData(
+        patients=tuple(kept), outcome=outcome, deviations=tuple(deviations), entries=tuple(entries)
+    )
 
 
 def _recorded_events(
@@ -243,11 +249,21 @@ def _nodal(endpoint: NodalEndpoint, table: pd.DataFrame, patients: Sequence[str]
     for code, label in enumerate(NODAL_LABELS):
         stage[(values == label).to_numpy() & in_arm] = code
     entries = [
-        Entry(patient=p, item="patient", stage=f"outcome {endpoint.name}", verdict=Fate.UNKNOWN,
-              reason="nodes not examined: unobserved, not N0")
-        for p, s in zip(rows.index, stage, strict=True) if s == UNOBSERVED
-    ]  # fmt: skip
+        Entry(
+            patient=p,
+            item="patient",
+            stage=f"outcome {endpoint.name}",
+            verdict=Fate.UNKNOWN,
+            reason="nodes not examined: unobserved, not N0",
+        )
+        for p, s in zip(rows.index, stage, strict=True)
+        if s == UNOBSERVED
+    ]
     if (stage == UNOBSERVED).all():
         raise StudyError(f"no patient has {endpoint.variable} for endpoint {endpoint.name}")
-    return EndpointData(patients=tuple(map(str, rows.index)), outcome=NodalOutcome(stage),
-                        deviations=(), entries=tuple(entries))  # fmt: skip
+    return EndpointData(
+        patients=tuple(map(str, rows.index)),
+        outcome=NodalOutcome(stage),
+        deviations=(),
+        entries=tuple(entries),
+    )

@@ -191,9 +191,14 @@ def _lengthened_entries(
             found, used = canonical.lengthened[row]
             last = "not given" if found is None else f"{found:g}"
             entries.append(
-                Entry(patient=patient, item=f"{name} row {row}", stage="derived times",
-                      verdict=Fate.KEPT, criterion="followup_days",
-                      value=f"{last} -> {used:g} days",
-                      reason="status is known until death, which is after the last visit")
-            )  # fmt: skip
+                Entry(
+                    patient=patient,
+                    item=f"{name} row {row}",
+                    stage="derived times",
+                    verdict=Fate.KEPT,
+                    criterion="followup_days",
+                    value=f"{last} -> {used:g} days",
+                    reason="status is known until death, which is after the last visit",
+                )
+            )
     return entries

@@ -175,11 +175,15 @@ def _decode(
         for row, code in cells[column].items():
             if code and code not in labels:
                 problems.append(
-                    Problem(table=name, row=int(str(row)), column=column,
-                            value=visible(code, ids),
-                            problem="a code that the dictionary does not list",
-                            accepted=", ".join(f"{k} ({v})" for k, v in labels.items()))
-                )  # fmt: skip
+                    Problem(
+                        table=name,
+                        row=int(str(row)),
+                        column=column,
+                        value=visible(code, ids),
+                        problem="a code that the dictionary does not list",
+                        accepted=", ".join(f"{k} ({v})" for k, v in labels.items()),
+                    )
+                )
         out[column] = [labels.get(code, code) for code in cells[column]]
     if problems:
         raise TableError(problems)
@@ -198,10 +202,16 @@ def _choices(text: str) -> dict[str, str]:
 
 def _merge_events(name: str, cells: pd.DataFrame, id_: str, ids: Collection[str]) -> pd.DataFrame:
     problems = [
-        Problem(table=name, row=int(str(row)), column=id_, value="", problem="no patient id",
-                accepted="an id in every row")
+        Problem(
+            table=name,
+            row=int(str(row)),
+            column=id_,
+            value="",
+            problem="no patient id",
+            accepted="an id in every row",
+        )
         for row in cells.index[cells[id_] == ""]
-    ]  # fmt: skip
+    ]
     merged: dict[int, dict[str, str]] = {}
     for _, rows in cells.drop(columns=EVENT).groupby(id_, sort=False):
         first = int(str(rows.index[0]))
@@ -210,11 +220,15 @@ def _merge_events(name: str, cells: pd.DataFrame, id_: str, ids: Collection[str]
             values = list(dict.fromkeys(v for v in rows[column] if v))
             if len(values) > 1:
                 problems.append(
-                    Problem(table=name, row=first, column=str(column),
-                            value=" / ".join(visible(v, ids) for v in values[:3]),
-                            problem="events of one record contradict each other",
-                            accepted="one value a record; export the event that counts")
-                )  # fmt: skip
+                    Problem(
+                        table=name,
+                        row=first,
+                        column=str(column),
+                        value=" / ".join(visible(v, ids) for v in values[:3]),
+                        problem="events of one record contradict each other",
+                        accepted="one value a record; export the event that counts",
+                    )
+                )
             record[str(column)] = values[0] if values else ""
         merged[first] = record
     if problems:

@@ -95,10 +95,17 @@ def read_scan_table(folder: Path, settings: CohortSettings) -> tuple[PatientScan
     raw = read_table(folder, scans)
     needed = (scans.id, scans.kind, scans.file)
     problems = [
-        Problem(table=raw.name, row=None, column=column, value="", problem="missing column",
-                accepted="a column of this name, or another named in study.toml [scans]")
-        for column in needed if column not in raw.cells
-    ]  # fmt: skip
+        Problem(
+            table=raw.name,
+            row=None,
+            column=column,
+            value="",
+            problem="missing column",
+            accepted="a column of this name, or another named in study.toml [scans]",
+        )
+        for column in needed
+        if column not in raw.cells
+    ]
     if problems:
         raise TableError(problems)
     told: dict[str, dict[str, Path | LesionRow | None]] = {}
@@ -111,9 +118,15 @@ def read_scan_table(folder: Path, settings: CohortSettings) -> tuple[PatientScan
         kind = text[scans.kind]
         if kind in own:
             found.append(
-                Problem(table=raw.name, row=row, column=scans.kind, value=kind,
-                        problem="the patient has one already", accepted="one a patient")
-            )  # fmt: skip
+                Problem(
+                    table=raw.name,
+                    row=row,
+                    column=scans.kind,
+                    value=kind,
+                    problem="the patient has one already",
+                    accepted="one a patient",
+                )
+            )
         problems += found
         if not found:
             path = folder / scans.folder / text[scans.file] if text[scans.file] else None
@@ -126,17 +139,20 @@ def read_scan_table(folder: Path, settings: CohortSettings) -> tuple[PatientScan
 def _of_patient(patient: str, own: dict[str, Path | LesionRow | None]) -> PatientScans:
     ct, pet, lesion = own.get("CT"), own.get("PET"), own.get("mask")
     return PatientScans(
-        patient=patient, ct=ct if isinstance(ct, Path) else None,
+        patient=patient,
+        ct=ct if isinstance(ct, Path) else None,
         pet=pet if isinstance(pet, Path) else None,
         lesion=lesion if isinstance(lesion, LesionRow) else None,
-    )  # fmt: skip
+    )
 
 
 def _lesion(scans: ScanSettings, text: dict[str, str], path: Path | None) -> LesionRow:
     return LesionRow(
-        path=path, region=text.get(scans.region, ""), point_mm=_point(text, _POINT),
+        path=path,
+        region=text.get(scans.region, ""),
+        point_mm=_point(text, _POINT),
         corner_mm=_point(text, _CORNER),
-    )  # fmt: skip
+    )
 
 
 def _point(text: dict[str, str], columns: tuple[str, ...]) -> Point | None:
@@ -153,8 +169,11 @@ def _problems_of(
     found: list[Problem] = []
 
     def problem(column: str, what: str, accepted: str, value: str = "") -> None:
-        found.append(Problem(table=raw.name, row=row, column=column, value=value, problem=what,
-                             accepted=accepted))  # fmt: skip
+        found.append(
+            Problem(
+                table=raw.name, row=row, column=column, value=value, problem=what, accepted=accepted
+            )
+        )
 
     if not text[scans.id]:
         problem(scans.id, "no patient id", "an id in every row")
@@ -167,8 +186,12 @@ def _problems_of(
         said = [c for c, v in given.items() if v]
         bad = [c for c in said if not _is_number(given[c])]
         for column in bad:
-            problem(column, "not a number", "millimetres in patient coordinates",
-                    printable(given[column]))  # fmt: skip
+            problem(
+                column,
+                "not a number",
+                "millimetres in patient coordinates",
+                printable(given[column]),
+            )
         if said and len(said) < len(columns):
             problem(columns[0], "part of a point", f"{', '.join(columns)} together or none")
     clicked = bool(text.get(_POINT[0], ""))

@@ -67,9 +67,11 @@ def is_id(text: str, ids: Collection[str]) -> bool:
     """Whether ``text``, or a word of it, is one of ``ids``; 7.0 is the id 7."""
     stripped = text.strip()
     whole = re.sub(r"[.,]0+$", "", stripped)
-    return stripped in ids or whole in ids or any(
-        word in ids for word in re.split(r"[\s,;:()]+", stripped) if len(word) > 3
-    )  # fmt: skip
+    return (
+        stripped in ids
+        or whole in ids
+        or any(word in ids for word in re.split(r"[\s,;:()]+", stripped) if len(word) > 3)
+    )
 
 
 def _month(text: str) -> str:

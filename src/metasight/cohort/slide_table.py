@@ -98,11 +98,15 @@ def read_slide_table(folder: Path, settings: CohortSettings) -> tuple[SlideRow, 
         given = slides.mpp_of.get(Path(text[slides.file]).name, slides.mpp)
         rows.append(
             SlideRow(
-                patient=patient, name=f"{patient}-{kind}-{numbers[patient, stain]}", row=row,
-                path=folder / slides.folder / text[slides.file], stain=stain, markers=markers,
+                patient=patient,
+                name=f"{patient}-{kind}-{numbers[patient, stain]}",
+                row=row,
+                path=folder / slides.folder / text[slides.file],
+                stain=stain,
+                markers=markers,
                 mpp=given,
             )
-        )  # fmt: skip
+        )
     if problems:
         raise TableError(problems)
     return tuple(rows)
@@ -110,11 +114,17 @@ def read_slide_table(folder: Path, settings: CohortSettings) -> tuple[SlideRow, 
 
 def _missing_columns(raw: RawTable, slides: SlideSettings) -> list[Problem]:
     return [
-        Problem(table=raw.name, row=None, column=column, value="", problem="missing column",
-                accepted="a column of this name, or another named in study.toml [slides]")
+        Problem(
+            table=raw.name,
+            row=None,
+            column=column,
+            value="",
+            problem="missing column",
+            accepted="a column of this name, or another named in study.toml [slides]",
+        )
         for column in (slides.id, slides.file, slides.stain)
         if column not in raw.cells
-    ]  # fmt: skip
+    ]
 
 
 def _problems_of(  # noqa: PLR0917
@@ -129,9 +139,10 @@ def _problems_of(  # noqa: PLR0917
 
     def problem(column: str, what: str, accepted: str, value: str = "") -> None:
         found.append(
-            Problem(table=table, row=row, column=column, value=value, problem=what,
-                    accepted=accepted)
-        )  # fmt: skip
+            Problem(
+                table=table, row=row, column=column, value=value, problem=what, accepted=accepted
+            )
+        )
 
     if not text[slides.id]:
         problem(slides.id, "no patient id", "an id in every row")
@@ -145,8 +156,12 @@ def _problems_of(  # noqa: PLR0917
     elif len(set(markers)) < len(markers):
         problem(slides.markers, "a marker is named twice", "each once", "; ".join(markers))
     elif stain == "IHC" and len(markers) > 1:
-        problem(slides.markers, "several markers on one DAB section", "one; or fluorescence",
-                "; ".join(markers))  # fmt: skip
+        problem(
+            slides.markers,
+            "several markers on one DAB section",
+            "one; or fluorescence",
+            "; ".join(markers),
+        )
     file = os.path.normpath(text[slides.file])
     if file in seen:
         problem(slides.file, f"the same file as in row {seen[file]}", "each file once")

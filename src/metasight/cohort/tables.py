@@ -74,15 +74,27 @@ def _frame(name: str, header: list[str], rows: list[list[str]], first_row: int) 
     while header and not header[-1]:  # Excel leaves empty columns behind the table
         header.pop()
     problems = [
-        Problem(table=name, row=1, column=printable(h), value="",
-                problem="the column name occurs twice", accepted="each name once")
+        Problem(
+            table=name,
+            row=1,
+            column=printable(h),
+            value="",
+            problem="the column name occurs twice",
+            accepted="each name once",
+        )
         for h in sorted({h for h in header if header.count(h) > 1 and h})
-    ]  # fmt: skip
+    ]
     if "" in header:
         problems.append(
-            Problem(table=name, row=1, column=f"number {header.index('') + 1}", value="",
-                    problem="a column without a name", accepted="a name for every column")
-        )  # fmt: skip
+            Problem(
+                table=name,
+                row=1,
+                column=f"number {header.index('') + 1}",
+                value="",
+                problem="a column without a name",
+                accepted="a name for every column",
+            )
+        )
     width = len(header)
     kept: dict[int, list[str]] = {}
     for offset, row in enumerate(rows):
@@ -92,19 +104,29 @@ def _frame(name: str, header: list[str], rows: list[list[str]], first_row: int) 
             continue
         if len(cells) < width or any(cells[width:]):
             problems.append(
-                Problem(table=name, row=number, column="", value=f"{len(cells)} cells",
-                        problem="the row is not as long as the header",
-                        accepted=f"{width} cells; quote text that holds the separator")
-            )  # fmt: skip
+                Problem(
+                    table=name,
+                    row=number,
+                    column="",
+                    value=f"{len(cells)} cells",
+                    problem="the row is not as long as the header",
+                    accepted=f"{width} cells; quote text that holds the separator",
+                )
+            )
             continue
         kept[number] = cells[:width]
         problems += [
-            Problem(table=name, row=number, column=printable(header[i]), value=c,
-                    problem="a spreadsheet error instead of a value",
-                    accepted="the value, or an empty cell")
+            Problem(
+                table=name,
+                row=number,
+                column=printable(header[i]),
+                value=c,
+                problem="a spreadsheet error instead of a value",
+                accepted="the value, or an empty cell",
+            )
             for i, c in enumerate(cells[:width])
             if c in EXCEL_ERRORS or (len(c) > 2 and set(c) == {"#"})
-        ]  # fmt: skip
+        ]
     if problems:
         raise TableError(problems)
     if not kept:

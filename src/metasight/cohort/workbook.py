@@ -37,9 +37,17 @@ def excel_rows(
     from openpyxl.utils.exceptions import InvalidFileException
 
     broken = (
-        InvalidFileException, zipfile.BadZipFile, zlib.error, SyntaxError,  # SyntaxError: bad XML
-        KeyError, ValueError, TypeError, AttributeError, OSError, EOFError,
-    )  # fmt: skip
+        InvalidFileException,
+        zipfile.BadZipFile,
+        zlib.error,
+        SyntaxError,  # SyntaxError: bad XML
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        OSError,
+        EOFError,
+    )
     try:
         book = load_workbook(path, read_only=True, data_only=True)
     except broken as error:
@@ -125,11 +133,17 @@ def _uncalculated(cell: Any) -> bool:
 def _refuse(name: str, header: list[str], strange: list[tuple[int, int, str]]) -> None:
     width = max((i + 1 for i, h in enumerate(header) if h.strip()), default=0)
     problems = [
-        Problem(table=name, row=row, column=header[column - 1].strip(), value="", problem=what,
-                accepted="the value itself, in every cell it belongs to")
+        Problem(
+            table=name,
+            row=row,
+            column=header[column - 1].strip(),
+            value="",
+            problem=what,
+            accepted="the value itself, in every cell it belongs to",
+        )
         for row, column, what in sorted(strange)
         if column <= width
-    ]  # fmt: skip
+    ]
     if problems:
         raise TableError(problems)
 

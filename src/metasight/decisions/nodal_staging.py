@@ -61,8 +61,10 @@ class StagingLimits:
         rising = all(a < b for a, b in zip(self.thresholds, self.thresholds[1:], strict=False))
         inside = all(0 < t < 1 for t in self.thresholds)
         if not (self.largest_peripheral_mm > 0 and rising and inside and self.thresholds):
-            raise EvaluationError("thresholds rise within (0, 1), and a size is above 0 mm",
-                                  value=str(self.thresholds))  # fmt: skip
+            raise EvaluationError(
+                "thresholds rise within (0, 1), and a size is above 0 mm",
+                value=str(self.thresholds),
+            )
 
     @classmethod
     def from_table(cls, table: Mapping[str, float], thresholds: tuple[float, ...]) -> StagingLimits:
@@ -74,16 +76,19 @@ class StagingLimits:
             An entry is missing or unknown.
         """
         names = {
-            "largest_peripheral_mm": "largest_peripheral_mm", "ebus_sensitivity": "sensitivity",
+            "largest_peripheral_mm": "largest_peripheral_mm",
+            "ebus_sensitivity": "sensitivity",
             "ebus_sensitivity_lower": "sensitivity_lower",
-            "ebus_sensitivity_upper": "sensitivity_upper", "ebus_specificity": "specificity",
-        }  # fmt: skip
+            "ebus_sensitivity_upper": "sensitivity_upper",
+            "ebus_specificity": "specificity",
+        }
         if set(table) != set(names):
             raise EvaluationError(
-                "entries are missing or unknown", where="protocol [nodal_staging]",
+                "entries are missing or unknown",
+                where="protocol [nodal_staging]",
                 value=", ".join(sorted(set(table) ^ set(names))),
                 remedy=f"It has {', '.join(names)}",
-            )  # fmt: skip
+            )
         given = {ours: float(table[theirs]) for theirs, ours in names.items()}
         return cls(thresholds=tuple(sorted(thresholds)), **given)
 
@@ -133,8 +138,11 @@ def guideline(
         against.append(f"the tumour measures {size_mm:.0f} mm, above {most:.0f} mm")
     if against:
         return GuidelineAnswer(verdict="indicated", reasons=tuple(against))
-    facts = {"the tumour's size": size_mm, "whether it is central": central,
-             "PET/CT of the nodes": pet_positive_node}  # fmt: skip
+    facts = {
+        "the tumour's size": size_mm,
+        "whether it is central": central,
+        "PET/CT of the nodes": pet_positive_node,
+    }
     missing = tuple(f"{name} is not known" for name, value in facts.items() if value is None)
     if missing:
         return GuidelineAnswer(verdict="unknown", reasons=missing)
@@ -154,8 +162,10 @@ class RiskInterval:
 
     def __post_init__(self) -> None:
         if not 0 <= self.lower <= self.value <= self.upper <= 1:
-            raise EvaluationError("a risk lies within its interval, and that within [0, 1]",
-                                  value=f"{self.lower}, {self.value}, {self.upper}")  # fmt: skip
+            raise EvaluationError(
+                "a risk lies within its interval, and that within [0, 1]",
+                value=f"{self.lower}, {self.value}, {self.upper}",
+            )
 
 
 def after_negative(risk: float, sensitivity: float, specificity: float) -> float:
@@ -247,8 +257,15 @@ def staging_view(
         raise EvaluationError("a risk is shown, or the reason why there is none")
     if risk is None:
         text = (_rule_text(rule), f"The model gives no risk: {abstains}.", NOT_A_DEVICE)
-        return StagingView(rule=rule, risk=None, abstains=abstains, above=(), after_ebus=None,
-                           agree=None, text=text)  # fmt: skip
+        return StagingView(
+            rule=rule,
+            risk=None,
+            abstains=abstains,
+            above=(),
+            after_ebus=None,
+            agree=None,
+            text=text,
+        )
     above = tuple(
         (t, risk.value >= t, (risk.lower >= t) or (risk.upper < t)) for t in limits.thresholds
     )
@@ -260,8 +277,15 @@ def staging_view(
     if agree is False:
         lines.append("Rule and risk do not agree; neither is known to be right for this patient.")
     lines += [f"The risk rests on {evidence}.", NOT_A_DEVICE]
-    return StagingView(rule=rule, risk=risk, abstains="", above=above, after_ebus=rest,
-                       agree=agree, text=tuple(lines))  # fmt: skip
+    return StagingView(
+        rule=rule,
+        risk=risk,
+        abstains="",
+        above=above,
+        after_ebus=rest,
+        agree=agree,
+        text=tuple(lines),
+    )
 
 
 def _percent(p: float) -> str:

@@ -58,19 +58,25 @@ class PatchFeatures:
         n = len(self.features)
         if self.features.ndim != 2 or self.coords.shape != (n, 2):
             raise EncoderError(
-                "features and coords do not belong together", where=self.where,
+                "features and coords do not belong together",
+                where=self.where,
                 value=f"{self.features.shape} and {self.coords.shape}",
                 remedy="Make the file again; both need one row a patch",
-            )  # fmt: skip
+            )
         if n == 0:
-            raise EncoderError("the slide has no patch", where=self.where,
-                               remedy="Check its tissue; it may be empty")  # fmt: skip
+            raise EncoderError(
+                "the slide has no patch",
+                where=self.where,
+                remedy="Check its tissue; it may be empty",
+            )
         wrong = int((~np.isfinite(self.features)).any(axis=1).sum())
         if wrong:
             raise EncoderError(
-                "patch features hold values that are no number", where=self.where,
-                value=f"{wrong} of {n} patches", remedy="Make the file again",
-            )  # fmt: skip
+                "patch features hold values that are no number",
+                where=self.where,
+                value=f"{wrong} of {n} patches",
+                remedy="Make the file again",
+            )
 
     def __len__(self) -> int:
         return len(self.features)
@@ -82,8 +88,12 @@ class PatchFeatures:
 
     def take(self, rows: npt.NDArray[np.intp]) -> PatchFeatures:
         """Some patches."""
-        return replace(self, features=self.features[rows], coords=self.coords[rows],
-                       slide=None if self.slide is None else self.slide[rows])  # fmt: skip
+        return replace(
+            self,
+            features=self.features[rows],
+            coords=self.coords[rows],
+            slide=None if self.slide is None else self.slide[rows],
+        )
 
 
 def write_patch_features(patches: PatchFeatures, path: Path) -> None:
@@ -111,9 +121,11 @@ def read_patch_features(path: Path, name: str) -> PatchFeatures:
             lacking = [k for k in ("features", "coords") if k not in file]
             if lacking:
                 raise EncoderError(
-                    "the file has no such array", where=name, value=", ".join(lacking),
+                    "the file has no such array",
+                    where=name,
+                    value=", ".join(lacking),
                     remedy="Give the HDF5 of features that TRIDENT or CLAM wrote",
-                )  # fmt: skip
+                )
             features = np.asarray(file["features"][()])
             coords = np.asarray(file["coords"][()])
             patch_px = int(file["coords"].attrs.get(PATCH_PX, 0))
@@ -121,15 +133,21 @@ def read_patch_features(path: Path, name: str) -> PatchFeatures:
             slide = np.asarray(file[SLIDE][()], dtype=np.int64) if SLIDE in file else None
     except OSError as error:
         raise EncoderError(
-            "the file of patch features cannot be read", where=name,
-            value=type(error).__name__, remedy="Make it again",
-        ) from error  # fmt: skip
+            "the file of patch features cannot be read",
+            where=name,
+            value=type(error).__name__,
+            remedy="Make it again",
+        ) from error
     if features.ndim == 3 and len(features) == 1:  # early versions wrote a batch of one slide
         features = features[0]
     return PatchFeatures(
-        features=features.astype(np.float32), coords=coords.astype(np.int64), patch_px=patch_px,
-        encoder=encoder, slide=slide, where=name,
-    )  # fmt: skip
+        features=features.astype(np.float32),
+        coords=coords.astype(np.int64),
+        patch_px=patch_px,
+        encoder=encoder,
+        slide=slide,
+        where=name,
+    )
 
 
 _KEPT_BYTES = 1 << 30
@@ -189,13 +207,16 @@ def join_bags(bags: list[PatchFeatures], name: str) -> PatchFeatures:
     encoders = {b.encoder for b in bags}
     if len(dimensions) > 1 or len(encoders) > 1:
         raise EncoderError(
-            "a patient's slides were read by different encoders", where=name,
+            "a patient's slides were read by different encoders",
+            where=name,
             value=", ".join(sorted(encoders)) or str(sorted(dimensions)),
             remedy="Make all features with one encoder",
-        )  # fmt: skip
+        )
     return PatchFeatures(
         features=np.concatenate([b.features for b in bags]),
         coords=np.concatenate([b.coords for b in bags]),
-        patch_px=bags[0].patch_px, encoder=bags[0].encoder, where=name,
+        patch_px=bags[0].patch_px,
+        encoder=bags[0].encoder,
+        where=name,
         slide=np.repeat(np.arange(len(bags)), [len(b) for b in bags]) if len(bags) > 1 else None,
-    )  # fmt: skip
+    )

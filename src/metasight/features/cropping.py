@@ -54,9 +54,11 @@ def crop_of(
     inside = sitk.GetArrayFromImage(share) >= 0.5
     if not inside.any():
         raise VolumeError(
-            "the lesion is smaller than a voxel of the crop", where="crop",
-            value=f"{lesion.volume_ml * 1000:.1f} mm³", remedy="Give [scans.crops] a finer spacing",
-        )  # fmt: skip
+            "the lesion is smaller than a voxel of the crop",
+            where="crop",
+            value=f"{lesion.volume_ml * 1000:.1f} mm³",
+            remedy="Give [scans.crops] a finer spacing",
+        )
     crop = Volume(image=cube, unit="HU", facts=ct.facts)
     suv = None
     if pet is not None:
@@ -64,11 +66,14 @@ def crop_of(
         suv = np.clip(onto(pet, crop).array, 0, None).astype(np.float16)
     hu = np.clip(np.round(crop.array), -1024, 3071).astype(np.int16)
     return LesionCrop(
-        ct_hu=hu, mask=inside, suv=suv, spacing_mm=settings.spacing_mm,
+        ct_hu=hu,
+        mask=inside,
+        suv=suv,
+        spacing_mm=settings.spacing_mm,
         attenuation=solidity.attenuation if solidity.attenuation in ATTENUATIONS else "",
         diameter_mm=solidity.whole.longest_mm,
         held_share=_share(lesion, grid),
-    )  # fmt: skip
+    )
 
 
 def _share(lesion: Mask, grid: sitk.Image) -> float:

@@ -93,8 +93,9 @@ def write_crop(crop: LesionCrop, path: Path) -> None:
             arrays["suv"] = crop.suv
         for name, values in arrays.items():
             # times of creation would make two files of the same crop differ
-            file.create_dataset(name, data=values, track_times=False, compression="gzip",
-                                shuffle=True)  # fmt: skip
+            file.create_dataset(
+                name, data=values, track_times=False, compression="gzip", shuffle=True
+            )
         for name in ("spacing_mm", "attenuation", "diameter_mm", "held_share"):
             file.attrs[name] = getattr(crop, name)
 
@@ -116,13 +117,16 @@ def read_crop(path: Path, name: str) -> LesionCrop:
                 spacing_mm=float(file.attrs["spacing_mm"]),
                 attenuation=str(file.attrs["attenuation"]),
                 diameter_mm=float(file.attrs["diameter_mm"]),
-                held_share=float(file.attrs["held_share"]), where=name,
-            )  # fmt: skip
+                held_share=float(file.attrs["held_share"]),
+                where=name,
+            )
     except (OSError, KeyError) as error:
         raise VolumeError(
-            "the crop of a lesion cannot be read", where=name, value=type(error).__name__,
+            "the crop of a lesion cannot be read",
+            where=name,
+            value=type(error).__name__,
             remedy="Make it again",
-        ) from error  # fmt: skip
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -168,5 +172,9 @@ class CropFolder:
         hu = self.read(key).ct_hu.astype(np.float64)
         low, middle, high = np.percentile(hu, (5, 50, 95))
         rough = np.median(np.abs(np.diff(hu, n=2, axis=2)))
-        return {"crop low_hu": float(low), "crop middle_hu": float(middle),
-                "crop high_hu": float(high), "crop noise_hu": float(rough)}  # fmt: skip
+        return {
+            "crop low_hu": float(low),
+            "crop middle_hu": float(middle),
+            "crop high_hu": float(high),
+            "crop noise_hu": float(rough),
+        }

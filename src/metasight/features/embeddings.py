@@ -55,20 +55,26 @@ def embed_slide(
     """
     card = encoder.card
     if slide.channels != RGB:
-        raise EncoderError("an encoder reads stained sections in brightfield", where=slide.name,
-                           remedy="Give its H&E slide")  # fmt: skip
+        raise EncoderError(
+            "an encoder reads stained sections in brightfield",
+            where=slide.name,
+            remedy="Give its H&E slide",
+        )
     if slide.mpp > 1.05 * card.mpp:
         raise EncoderError(
-            "the slide is coarser than the encoder reads", where=slide.name,
-            value=f"{slide.mpp:g} µm a pixel", remedy=f"{card.name} reads {card.mpp:g} or finer",
-        )  # fmt: skip
+            "the slide is coarser than the encoder reads",
+            where=slide.name,
+            value=f"{slide.mpp:g} µm a pixel",
+            remedy=f"{card.name} reads {card.mpp:g} or finer",
+        )
     mpp = max(card.mpp, slide.mpp)
     width, height = slide.size_at(mpp)
     grid = TileGrid(width=width, height=height, mpp=mpp, tile_size=card.tile_px, step=card.tile_px)
     tiles = grid.on_tissue(tissue, tissue_mpp, _LEAST_TISSUE)
     if not len(tiles):
-        raise EncoderError("no tile lies on tissue", where=slide.name,
-                           remedy="Check its quality sheet")  # fmt: skip
+        raise EncoderError(
+            "no tile lies on tissue", where=slide.name, remedy="Check its quality sheet"
+        )
     if most_patches is not None and len(tiles) > most_patches:
         tiles = tiles[np.linspace(0, len(tiles) - 1, most_patches).round().astype(int)]
     to_full = mpp / slide.mpp

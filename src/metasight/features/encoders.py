@@ -82,23 +82,49 @@ def cards() -> dict[str, EncoderCard]:
         norm: tuple[tuple[float, float, float], tuple[float, float, float]],
         shape: VitShape | None,
     ) -> EncoderCard:
-        return EncoderCard(name=name, licence=licence, gated=gated, mean=norm[0], sd=norm[1],
-                           shape=shape)  # fmt: skip
+        return EncoderCard(
+            name=name, licence=licence, gated=gated, mean=norm[0], sd=norm[1], shape=shape
+        )
 
     known = (
-        card(DEFAULT, "Apache-2.0; trained on ImageNet, not on tissue", False,
-             ((127 / 255,) * 3, (128 / 255,) * 3), None),
+        card(
+            DEFAULT,
+            "Apache-2.0; trained on ImageNet, not on tissue",
+            False,
+            ((127 / 255,) * 3, (128 / 255,) * 3),
+            None,
+        ),
         card("midnight", "MIT", False, _HALF, replace(giant, pooling=both)),
         card("h-optimus-0", "Apache-2.0", True, _HOPTIMUS, replace(giant, registers=4)),
-        card("h0-mini", non_commercial, True, _HOPTIMUS,
-             VitShape(width=768, layers=12, heads=12, swiglu=True, registers=4)),
-        card("virchow", "Apache-2.0", True, _IMAGENET,
-             VitShape(width=1280, layers=32, heads=16, swiglu=True, pooling=both)),
-        card("uni2-h", non_commercial, True, _IMAGENET,
-             VitShape(width=1536, layers=24, heads=24, swiglu=True, registers=8)),
-        card("phikon-v2", "Owkin non-commercial licence: no commercial use", False, _IMAGENET,
-             VitShape(width=1024, layers=24, heads=16, patch_px=16)),
-    )  # fmt: skip
+        card(
+            "h0-mini",
+            non_commercial,
+            True,
+            _HOPTIMUS,
+            VitShape(width=768, layers=12, heads=12, swiglu=True, registers=4),
+        ),
+        card(
+            "virchow",
+            "Apache-2.0",
+            True,
+            _IMAGENET,
+            VitShape(width=1280, layers=32, heads=16, swiglu=True, pooling=both),
+        ),
+        card(
+            "uni2-h",
+            non_commercial,
+            True,
+            _IMAGENET,
+            VitShape(width=1536, layers=24, heads=24, swiglu=True, registers=8),
+        ),
+        card(
+            "phikon-v2",
+            "Owkin non-commercial licence: no commercial use",
+            False,
+            _IMAGENET,
+            VitShape(width=1024, layers=24, heads=16, patch_px=16),
+        ),
+    )
     return {c.name: c for c in known}
 
 
@@ -146,9 +172,11 @@ class Encoder:
         side = self.card.tile_px
         if tiles.ndim != 4 or tiles.shape[1:] != (side, side, 3) or tiles.dtype != np.uint8:
             raise EncoderError(
-                "tiles are not what the encoder reads", where=self.card.name,
-                value=f"{tiles.shape} {tiles.dtype}", remedy=f"Give 8-bit RGB of {side} × {side}",
-            )  # fmt: skip
+                "tiles are not what the encoder reads",
+                where=self.card.name,
+                value=f"{tiles.shape} {tiles.dtype}",
+                remedy=f"Give 8-bit RGB of {side} × {side}",
+            )
         mean, sd = (np.array(v, dtype=np.float32) * 255 for v in (self.card.mean, self.card.sd))
         pixels = torch.from_numpy((tiles.astype(np.float32) - mean) / sd).permute(0, 3, 1, 2)
         pixels = pixels.to(self._device, memory_format=torch.channels_last)
@@ -159,8 +187,11 @@ class Encoder:
         ):
             found: Features = self._network(pixels).float().cpu().numpy()
         if not np.isfinite(found).all():
-            raise EncoderError("the encoder answers with no number", where=self.card.name,
-                               remedy="Check its weights against the authors' sha256")  # fmt: skip
+            raise EncoderError(
+                "the encoder answers with no number",
+                where=self.card.name,
+                remedy="Check its weights against the authors' sha256",
+            )
         return found
 
 
@@ -205,22 +236,28 @@ def load_encoder(
     if path is None:
         if card.shape is not None:
             raise EncoderError(
-                "the encoder's weights are not given", where=name,
+                "the encoder's weights are not given",
+                where=name,
                 remedy=f"Give their path and sha256; licence: {card.licence}",
-            )  # fmt: skip
+            )
         path, sha256 = _embedded(), _DEFAULT_SHA256
     if sha256 is None:
-        raise EncoderError("the sha256 of the weights is not given", where=name,
-                           remedy="State it in study.toml, as the authors do")  # fmt: skip
+        raise EncoderError(
+            "the sha256 of the weights is not given",
+            where=name,
+            remedy="State it in study.toml, as the authors do",
+        )
     weights = read_weights(path, sha256, name)
     network = _network(card)
     try:
         network.load_published(weights)
     except KeyError as error:
         raise EncoderError(
-            "the weights are not of this encoder", where=path.name, value=str(error.args[0]),
+            "the weights are not of this encoder",
+            where=path.name,
+            value=str(error.args[0]),
             remedy=f"Give the weights of {name}",
-        ) from error  # fmt: skip
+        ) from error
     return Encoder(card, network, sha256)
 
 
@@ -252,24 +289,30 @@ def read_weights(path: Path, sha256: str, name: str) -> dict[str, torch.Tensor]:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     if found != sha256.lower():
         raise EncoderError(
-            "the file of weights is not the one that the study names", where=path.name,
+            "the file of weights is not the one that the study names",
+            where=path.name,
             value=f"sha256 {found[:12]}…, not {sha256[:12]}…",
             remedy="Copy the file again, or correct its sha256",
-        )  # fmt: skip
+        )
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
         read = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
         raise EncoderError(
-            "the file of weights cannot be read as tensors", where=path.name,
-            value=type(error).__name__, remedy="Give .safetensors, or a PyTorch file of tensors",
-        ) from error  # fmt: skip
+            "the file of weights cannot be read as tensors",
+            where=path.name,
+            value=type(error).__name__,
+            remedy="Give .safetensors, or a PyTorch file of tensors",
+        ) from error
     if isinstance(read, dict) and isinstance(read.get("state_dict"), dict):
         read = read["state_dict"]
     if not isinstance(read, dict) or not all(isinstance(v, torch.Tensor) for v in read.values()):
-        raise EncoderError("the file of weights holds more than tensors", where=path.name,
-                           remedy="Save the state_dict alone")  # fmt: skip
+        raise EncoderError(
+            "the file of weights holds more than tensors",
+            where=path.name,
+            remedy="Save the state_dict alone",
+        )
     return {str(k): v for k, v in read.items()}
 
 
@@ -290,6 +333,7 @@ def require_deep(what: str) -> None:
     lacking = [m for m in ("torch", "monai", "safetensors", "transformers") if not find_spec(m)]
     if lacking:
         raise EncoderError(
-            f"{what} needs packages that are not installed", value=", ".join(lacking),
+            f"{what} needs packages that are not installed",
+            value=", ".join(lacking),
             remedy="Install them: pip install 'metasight[deep]' -c constraints.txt",
-        )  # fmt: skip
+        )

@@ -81,9 +81,12 @@ class Harmonisation:
             for name in ("grand_mean", "scale", "slopes", "shift", "spread")
         }
         return {
-            "features": list(self.features), "covariates": list(self.covariates),
-            "centres": list(self.centres), "untouched": dict(self.untouched), **numbers,
-        }  # fmt: skip
+            "features": list(self.features),
+            "covariates": list(self.covariates),
+            "centres": list(self.centres),
+            "untouched": dict(self.untouched),
+            **numbers,
+        }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Harmonisation:
@@ -96,9 +99,12 @@ class Harmonisation:
             len(state["covariates"]), len(state["features"])
         )
         return cls(
-            features=tuple(state["features"]), covariates=tuple(state["covariates"]),
-            centres=tuple(state["centres"]), untouched=dict(state["untouched"]), **numbers,
-        )  # fmt: skip
+            features=tuple(state["features"]),
+            covariates=tuple(state["covariates"]),
+            centres=tuple(state["centres"]),
+            untouched=dict(state["untouched"]),
+            **numbers,
+        )
 
     def apply(
         self,
@@ -135,9 +141,12 @@ class Harmonisation:
         centres = np.asarray([str(c) for c in centre])
         strange = sorted(set(centres.tolist()) - set(self.centres))
         if strange and unseen == "refuse":
-            raise FitError("a centre was not in the training data", where=_WHERE,
-                           value=f"{len(strange)} centres",
-                           remedy="Fit with it, or let its patients pass unchanged")  # fmt: skip
+            raise FitError(
+                "a centre was not in the training data",
+                where=_WHERE,
+                value=f"{len(strange)} centres",
+                remedy="Fit with it, or let its patients pass unchanged",
+            )
         values = table.to_numpy(dtype=np.float64, copy=True)
         known = np.array([f not in self.untouched for f in self.features])
         for k, name in enumerate(self.centres):
@@ -197,14 +206,18 @@ def fit(
     values = table.to_numpy(dtype=np.float64)
     labels = np.asarray([str(c) for c in centre])
     if len(labels) != len(values):
-        raise FitError("table and centres differ in length", where=_WHERE,
-                       value=f"{len(values)}, {len(labels)}")  # fmt: skip
+        raise FitError(
+            "table and centres differ in length",
+            where=_WHERE,
+            value=f"{len(values)}, {len(labels)}",
+        )
     design = _covariates(covariates, len(values))
     names, counts = np.unique(labels, return_counts=True)
     names = names[counts >= FEWEST_OF_A_CENTRE]
     if len(names) < 2:
-        raise FitError("harmonisation needs two centres of three patients", where=_WHERE,
-                       value=f"{len(names)}")  # fmt: skip
+        raise FitError(
+            "harmonisation needs two centres of three patients", where=_WHERE, value=f"{len(names)}"
+        )
     member = labels[:, None] == names[None, :]
     used = member.any(axis=1)
     values, design, member = values[used], design[used], member[used]
@@ -212,8 +225,11 @@ def fit(
     standard = _standardise(values, member, design, tuple(map(str, table.columns)))
     known = np.array([str(c) not in standard.untouched for c in table.columns])
     if not known.any():
-        raise FitError("no feature can be harmonised", where=_WHERE,
-                       value=next(iter(standard.untouched.values())))  # fmt: skip
+        raise FitError(
+            "no feature can be harmonised",
+            where=_WHERE,
+            value=next(iter(standard.untouched.values())),
+        )
     shift = np.zeros((len(names), len(known)))
     spread = np.ones((len(names), len(known)))
     for k in range(len(names)):
@@ -223,9 +239,14 @@ def fit(
     return Harmonisation(
         features=tuple(table.columns),
         covariates=() if covariates is None else tuple(map(str, covariates.columns)),
-        centres=tuple(map(str, names)), grand_mean=standard.grand_mean, scale=standard.scale,
-        slopes=standard.slopes, shift=shift, spread=spread, untouched=standard.untouched,
-    )  # fmt: skip
+        centres=tuple(map(str, names)),
+        grand_mean=standard.grand_mean,
+        scale=standard.scale,
+        slopes=standard.slopes,
+        shift=shift,
+        spread=spread,
+        untouched=standard.untouched,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -301,13 +322,19 @@ def _covariates(covariates: pd.DataFrame | None, n: int) -> Floats:
         return np.empty((n, 0))
     design = covariates.to_numpy(dtype=np.float64)
     if len(design) != n or not np.isfinite(design).all():
-        raise FitError("covariates must be finite, a row for each patient", where=_WHERE,
-                       value=f"{len(design)} rows, {n} patients")  # fmt: skip
+        raise FitError(
+            "covariates must be finite, a row for each patient",
+            where=_WHERE,
+            value=f"{len(design)} rows, {n} patients",
+        )
     return design
 
 
 def _check_rank(member: npt.NDArray[np.bool_], design: Floats) -> None:
     whole = np.column_stack([member.astype(np.float64), design])
     if np.linalg.matrix_rank(whole) < whole.shape[1]:
-        raise FitError("a covariate cannot be told from the centres", where=_WHERE,
-                       remedy="Leave it out: its effect and the centre's are one")  # fmt: skip
+        raise FitError(
+            "a covariate cannot be told from the centres",
+            where=_WHERE,
+            remedy="Leave it out: its effect and the centre's are one",
+        )

@@ -130,9 +130,12 @@ def _translated(weights: Mapping[str, torch.Tensor], shape: VitShape) -> dict[st
 
 
 _TIMM = {
-    "norm1": "norm1", "norm2": "norm2", "attn.proj": "attention.o_proj",
-    "ls1": "layer_scale1", "ls2": "layer_scale2",
-}  # fmt: skip
+    "norm1": "norm1",
+    "norm2": "norm2",
+    "attn.proj": "attention.o_proj",
+    "ls1": "layer_scale1",
+    "ls2": "layer_scale2",
+}
 
 
 def _from_timm(weights: Mapping[str, torch.Tensor], shape: VitShape) -> dict[str, torch.Tensor]:

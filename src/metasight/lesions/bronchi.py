@@ -83,9 +83,10 @@ def find_bronchi(lungs: Lungs) -> Bronchi | None:
         enough = own.sum() * np.prod(spacing) / 1000 >= _NEAREST_ML
         hila.append(place(np.argwhere(own)).mean(axis=0) if enough else None)
     return Bronchi(
-        carina_mm=place(np.array(carina)), proximal_mm=place(np.argwhere(kept)),
+        carina_mm=place(np.array(carina)),
+        proximal_mm=place(np.argwhere(kept)),
         hila_mm=(hila[0], hila[1]),
-    )  # fmt: skip
+    )
 
 
 def _coarser(airways: Mask) -> tuple[Booleans, Floats, Floats]:

@@ -32,13 +32,19 @@ class MeasureSettings:
 
     def __post_init__(self) -> None:
         if self.central not in DEFINITIONS:
-            raise VolumeError('no such definition of "central"', where="measurement",
-                              value=self.central,
-                              remedy=f"Use one of {', '.join(DEFINITIONS)}")  # fmt: skip
+            raise VolumeError(
+                'no such definition of "central"',
+                where="measurement",
+                value=self.central,
+                remedy=f"Use one of {', '.join(DEFINITIONS)}",
+            )
         first = self.solid_thresholds_hu[:1]
         if not first or not all(-800 <= hu <= 0 for hu in self.solid_thresholds_hu):
-            raise VolumeError("thresholds of the solid part must be −800 to 0 HU, at least one",
-                              where="measurement", value=str(self.solid_thresholds_hu))  # fmt: skip
+            raise VolumeError(
+                "thresholds of the solid part must be −800 to 0 HU, at least one",
+                where="measurement",
+                value=str(self.solid_thresholds_hu),
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,14 +109,18 @@ class LesionMeasured:
         if place is None:
             return {"central": None, "upper_lobe": None}
         row: dict[str, Cell] = {
-            "central": self.central, "side": place.side, "lobe": place.lobe.lobe,
-            "lobe_unsure": place.lobe.unsure, "upper_lobe": place.lobe.upper_lobe,
+            "central": self.central,
+            "side": place.side,
+            "lobe": place.lobe.lobe,
+            "lobe_unsure": place.lobe.unsure,
+            "upper_lobe": place.lobe.upper_lobe,
             "pleura_gap_mm": _known(place.pleura_gap_mm),
             "fissure_gap_mm": _known(place.lobe.fissure_gap_mm),
             "bronchi_gap_mm": _known(place.bronchi_gap_mm),
-            "centre_x_mm": place.centre_mm[0], "centre_y_mm": place.centre_mm[1],
+            "centre_x_mm": place.centre_mm[0],
+            "centre_y_mm": place.centre_mm[1],
             "centre_z_mm": place.centre_mm[2],
-        }  # fmt: skip
+        }
         for name, value in place.ratios.items():
             row[f"{name}_ratio"] = _known(value)
         for definition in DEFINITIONS:
@@ -122,12 +132,17 @@ class LesionMeasured:
         if found is None:
             return {"suvmax": None}
         return {
-            "suvmax": found.suvmax, "suvpeak": found.suvpeak, "suvmean": found.suvmean,
-            "suv_unit": found.unit, "metabolic_volume_41_ml": found.volume_41_ml,
-            "tlg_41_suv_ml": found.tlg_41, "metabolic_volume_suv_2_5_ml": found.volume_2_5_ml,
-            "tlg_suv_2_5_suv_ml": found.tlg_2_5, "metabolic_volume_suv_4_ml": found.volume_4_ml,
+            "suvmax": found.suvmax,
+            "suvpeak": found.suvpeak,
+            "suvmean": found.suvmean,
+            "suv_unit": found.unit,
+            "metabolic_volume_41_ml": found.volume_41_ml,
+            "tlg_41_suv_ml": found.tlg_41,
+            "metabolic_volume_suv_2_5_ml": found.volume_2_5_ml,
+            "tlg_suv_2_5_suv_ml": found.tlg_2_5,
+            "metabolic_volume_suv_4_ml": found.volume_4_ml,
             "tlg_suv_4_suv_ml": found.tlg_4,
-        }  # fmt: skip
+        }
 
 
 def measure(
@@ -163,10 +178,13 @@ def measure(
     if pet is None:
         why = (*why, "uptake: no PET is given")
     return LesionMeasured(
-        solidity=solidity, place=place, uptake=None if pet is None else uptake_of(pet, lesion),
+        solidity=solidity,
+        place=place,
+        uptake=None if pet is None else uptake_of(pet, lesion),
         central=None if place is None else place.central(asked.central),
-        definition=asked.central, not_measured=why,
-    )  # fmt: skip
+        definition=asked.central,
+        not_measured=why,
+    )
 
 
 def _known(value: float) -> float | None:

@@ -35,8 +35,10 @@ _SOLID = (230, 130, 30)
 _LINE = (120, 255, 120)
 _WHITE = (235, 235, 235)
 _AXES: dict[Plane, tuple[int, int, int]] = {
-    "axial": (0, 1, 2), "coronal": (1, 0, 2), "sagittal": (2, 0, 1),
-}  # fmt: skip
+    "axial": (0, 1, 2),
+    "coronal": (1, 0, 2),
+    "sagittal": (2, 0, 1),
+}
 
 
 _LEFT: dict[Plane, str] = {"axial": "R", "coronal": "R", "sagittal": "A"}
@@ -69,17 +71,24 @@ def picture_of(scan: Volume, lesion: Mask, found: LesionMeasured) -> bytes:
         (d.longest_mm for d in found.solidity.whole.by_plane.values()), default=10.0
     )
     windows: tuple[tuple[Plane, str, tuple[float, float]], ...] = (
-        ("axial", "lung window", LUNG_WINDOW_HU), ("coronal", "lung window", LUNG_WINDOW_HU),
+        ("axial", "lung window", LUNG_WINDOW_HU),
+        ("coronal", "lung window", LUNG_WINDOW_HU),
         ("sagittal", "lung window", LUNG_WINDOW_HU),
         ("axial", "mediastinal window", MEDIASTINAL_WINDOW_HU),
-    )  # fmt: skip
+    )
     panels = []
     for plane, title, window in windows:
         own = found.solidity.whole.by_plane.get(plane)
         panel = _panel(
-            scan, inside, found.solidity, centre=centre, plane=plane, own=own, side_mm=side_mm,
+            scan,
+            inside,
+            found.solidity,
+            centre=centre,
+            plane=plane,
+            own=own,
+            side_mm=side_mm,
             window_hu=window,
-        )  # fmt: skip
+        )
         panels.append(_lettered(panel, f"{plane}, {title}", (10, 24)))
     top = np.hstack(panels)
     ok, coded = cv2.imencode(".png", np.vstack([top, _numbers(found, top.shape[1])]))
@@ -89,9 +98,16 @@ def picture_of(scan: Volume, lesion: Mask, found: LesionMeasured) -> bytes:
 
 
 def _panel(
-    scan: Volume, inside: Booleans, solidity: Solidity, *, centre: list[float], plane: Plane,
-    own: Diameters | None, side_mm: float, window_hu: tuple[float, float],
-) -> Picture:  # fmt: skip
+    scan: Volume,
+    inside: Booleans,
+    solidity: Solidity,
+    *,
+    centre: list[float],
+    plane: Plane,
+    own: Diameters | None,
+    side_mm: float,
+    window_hu: tuple[float, float],
+) -> Picture:
     """One plane, heads up and the patient's right at the left, square, with what was drawn."""
     across, rows, columns = _AXES[plane]
     spacing = scan.spacing_zyx_mm
@@ -104,11 +120,17 @@ def _panel(
     warp = np.array([[step[0], 0, start[0]], [0, step[1], start[1]]])
 
     def drawn(values: npt.NDArray[np.float32], outside: float) -> npt.NDArray[np.float32]:
-        return np.asarray(cv2.warpAffine(
-            np.ascontiguousarray(values), warp, (_SIDE_PX, _SIDE_PX),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_CONSTANT,
-            borderValue=(outside,),
-        ), dtype=np.float32)  # fmt: skip
+        return np.asarray(
+            cv2.warpAffine(
+                np.ascontiguousarray(values),
+                warp,
+                (_SIDE_PX, _SIDE_PX),
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_CONSTANT,
+                borderValue=(outside,),
+            ),
+            dtype=np.float32,
+        )
 
     low, high = window_hu
     density = np.take(scan.array, number, axis=across)

@@ -28,11 +28,20 @@ from metasight.volumes.volume import Mask, Volume
 Booleans = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Definition = Literal[
-    "hilum_centre_third", "hilum_centre_two_thirds", "hilum_edge_third", "hilum_edge_two_thirds",
-    "axial_centre_third", "axial_centre_two_thirds", "axial_edge_third", "axial_edge_two_thirds",
-    "midline_centre_third", "midline_centre_two_thirds", "midline_edge_third",
-    "midline_edge_two_thirds", "bronchi_2cm",
-]  # fmt: skip
+    "hilum_centre_third",
+    "hilum_centre_two_thirds",
+    "hilum_edge_third",
+    "hilum_edge_two_thirds",
+    "axial_centre_third",
+    "axial_centre_two_thirds",
+    "axial_edge_third",
+    "axial_edge_two_thirds",
+    "midline_centre_third",
+    "midline_centre_two_thirds",
+    "midline_edge_third",
+    "midline_edge_two_thirds",
+    "bronchi_2cm",
+]
 DEFINITIONS: tuple[Definition, ...] = get_args(Definition)
 """Every definition of "central" that is measured."""
 
@@ -87,8 +96,12 @@ class Place:
         for share, limit in (("_two_thirds", 2 / 3), ("_third", 1 / 3)):
             if definition.endswith(share):
                 return self.ratios[definition.removesuffix(share)], limit
-        raise VolumeError('no such definition of "central"', where="lesion", value=definition,
-                          remedy=f"Use one of {', '.join(DEFINITIONS)}")  # fmt: skip
+        raise VolumeError(
+            'no such definition of "central"',
+            where="lesion",
+            value=definition,
+            remedy=f"Use one of {', '.join(DEFINITIONS)}",
+        )
 
 
 def place_of(scan: Volume, lesion: Mask, lungs: Lungs) -> Place:
@@ -130,17 +143,24 @@ def place_of(scan: Volume, lesion: Mask, lungs: Lungs) -> Place:
     lobe = find_lobe(scan, Mask.from_array(lung, on=scan), lesion, side)
     why = (*why, f"fissure: {lobe.why}") if lobe.why else why
     return Place(
-        side=side, lobe=lobe, centre_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
+        side=side,
+        lobe=lobe,
+        centre_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
         pleura_gap_mm=_pleura_gap(scan, own | _within(lungs, bronchi), border),
-        bronchi_gap_mm=gap, ratios=ratios, not_found=why,
-    )  # fmt: skip
+        bronchi_gap_mm=gap,
+        ratios=ratios,
+        not_found=why,
+    )
 
 
 def _side(inside: Booleans, lungs: Lungs) -> tuple[Side, Booleans]:
     own = [int((mask.array & inside).sum()) for mask in (lungs.right_whole, lungs.left_whole)]
     if max(own) < _LEAST_IN_LUNG * inside.sum():
-        raise VolumeError("the lesion lies in neither lung", where="lesion",
-                          remedy="Check that mask and scan belong together")  # fmt: skip
+        raise VolumeError(
+            "the lesion lies in neither lung",
+            where="lesion",
+            remedy="Check that mask and scan belong together",
+        )
     if own[0] >= own[1]:
         return "right", lungs.right_whole.array
     return "left", lungs.left_whole.array

@@ -27,8 +27,10 @@ Plane = Literal["axial", "coronal", "sagittal"]
 _STEP_VOXELS = 0.7
 PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
 _AXES: dict[Plane, tuple[int, int, int]] = {
-    "axial": (0, 1, 2), "coronal": (1, 0, 2), "sagittal": (2, 0, 1),
-}  # fmt: skip
+    "axial": (0, 1, 2),
+    "coronal": (1, 0, 2),
+    "sagittal": (2, 0, 1),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,8 +128,9 @@ def size_of_array(
     low = float(min(values.min(), level - 1.0))
     # a rim of outside, so that the outline closes at the field's edge
     padded = np.pad(cut, 1, constant_values=low if level != 0.5 else 0.0)
-    found = {p: _on_plane(padded, p, spacing_mm, level, [b.start - 1 for b in boxed])
-             for p in PLANES}  # fmt: skip
+    found = {
+        p: _on_plane(padded, p, spacing_mm, level, [b.start - 1 for b in boxed]) for p in PLANES
+    }
     by_plane: dict[Plane, Diameters] = {p: d for p, d in found.items() if d is not None}
     longest = max((d.longest_mm for d in by_plane.values()), default=0.0)
     return Size(volume_mm3=volume, longest_mm=longest, by_plane=by_plane)
@@ -157,9 +160,13 @@ def _on_plane(
         return None
     across_mm, across_ends = _across(outline, ends)
     return Diameters(
-        plane=plane, longest_mm=best, perpendicular_mm=across_mm,
-        slice_index=number + start[across], ends_mm=ends, across_ends_mm=across_ends,
-    )  # fmt: skip
+        plane=plane,
+        longest_mm=best,
+        perpendicular_mm=across_mm,
+        slice_index=number + start[across],
+        ends_mm=ends,
+        across_ends_mm=across_ends,
+    )
 
 
 def _hull(points: Floats) -> Floats:

@@ -174,8 +174,9 @@ def _finer(scan: Volume, mask: Mask, longest_mm: float) -> _Density:
     z, y, x = (s / t for s, t in zip(spacing, times, strict=True))
     return _Density(
         smooth=finer(ndimage.gaussian_filter(sharp, [_NOISE_MM / s for s in spacing])),
-        sharp=finer(sharp), spacing_mm=(z, y, x),
-    )  # fmt: skip
+        sharp=finer(sharp),
+        spacing_mm=(z, y, x),
+    )
 
 
 def _part(density: _Density, whole: Size, threshold_hu: float) -> SolidPart:
@@ -184,15 +185,24 @@ def _part(density: _Density, whole: Size, threshold_hu: float) -> SolidPart:
         bordered = _bordered(density, core)
         if bordered is None:
             return SolidPart(
-                threshold_hu=threshold_hu, longest_mm=whole.longest_mm,
-                perpendicular_mm=whole.longest.perpendicular_mm, volume_mm3=whole.volume_mm3,
-                ctr=1.0, ctr_volume=1.0,
-            )  # fmt: skip
+                threshold_hu=threshold_hu,
+                longest_mm=whole.longest_mm,
+                perpendicular_mm=whole.longest.perpendicular_mm,
+                volume_mm3=whole.volume_mm3,
+                ctr=1.0,
+                ctr_volume=1.0,
+            )
     else:
         bordered = _small_body(density, threshold_hu)
         if bordered is None:
-            return SolidPart(threshold_hu=threshold_hu, longest_mm=0.0, perpendicular_mm=0.0,
-                             volume_mm3=0.0, ctr=0.0, ctr_volume=0.0)  # fmt: skip
+            return SolidPart(
+                threshold_hu=threshold_hu,
+                longest_mm=0.0,
+                perpendicular_mm=0.0,
+                volume_mm3=0.0,
+                ctr=0.0,
+                ctr_volume=0.0,
+            )
     field, level = bordered
     found = size_of_array(field, density.spacing_mm, level=level)
     longest = found.longest
@@ -200,10 +210,13 @@ def _part(density: _Density, whole: Size, threshold_hu: float) -> SolidPart:
     longest_mm = min(longest.longest_mm, whole.longest_mm)
     volume_mm3 = min(found.volume_mm3, whole.volume_mm3)
     return SolidPart(
-        threshold_hu=threshold_hu, longest_mm=longest_mm,
-        perpendicular_mm=min(longest.perpendicular_mm, longest_mm), volume_mm3=volume_mm3,
-        ctr=longest_mm / whole.longest_mm, ctr_volume=volume_mm3 / whole.volume_mm3,
-    )  # fmt: skip
+        threshold_hu=threshold_hu,
+        longest_mm=longest_mm,
+        perpendicular_mm=min(longest.perpendicular_mm, longest_mm),
+        volume_mm3=volume_mm3,
+        ctr=longest_mm / whole.longest_mm,
+        ctr_volume=volume_mm3 / whole.volume_mm3,
+    )
 
 
 def _largest(region: Booleans) -> Booleans:

@@ -86,17 +86,23 @@ def uptake_of(pet: Volume, lesion: Mask) -> Uptake:
     voxel_ml = pet.grid.voxel_volume_mm3 / 1000
     hot = np.unravel_index(int(np.argmax(np.where(inside, suv, -np.inf))), suv.shape)
     volumes = {}
-    for name, above in (("41", SHARE_OF_MAXIMUM * largest), ("2_5", FIXED_SUV[0]),
-                        ("4", FIXED_SUV[1])):  # fmt: skip
+    for name, above in (
+        ("41", SHARE_OF_MAXIMUM * largest),
+        ("2_5", FIXED_SUV[0]),
+        ("4", FIXED_SUV[1]),
+    ):
         labels, _ = ndimage.label(inside & (suv >= above))
         own = labels == labels[hot] if labels[hot] else np.zeros_like(inside)
         ml = float(own.sum() * voxel_ml)
         volumes[f"volume_{name}_ml"] = ml
         volumes[f"tlg_{name}"] = ml * float(suv[own].mean(dtype=np.float64)) if ml else 0.0
     return Uptake(
-        unit=pet.unit, suvmax=largest, suvpeak=_peak(pet, inside),
-        suvmean=float(np.average(suv[share > 0], weights=share[share > 0])), **volumes,
-    )  # fmt: skip
+        unit=pet.unit,
+        suvmax=largest,
+        suvpeak=_peak(pet, inside),
+        suvmean=float(np.average(suv[share > 0], weights=share[share > 0])),
+        **volumes,
+    )
 
 
 def _share_on(pet: Volume, lesion: Mask) -> Floats:
@@ -113,9 +119,11 @@ def _share_on(pet: Volume, lesion: Mask) -> Floats:
     on = ((at >= 0) & (at < pet.array.shape)).all(axis=1)
     if on.mean() < _LEAST_COVERED:
         raise VolumeError(
-            "the PET does not cover the lesion", where="PET", value=f"{on.mean():.0%} of it",
+            "the PET does not cover the lesion",
+            where="PET",
+            value=f"{on.mean():.0%} of it",
             remedy="Check that PET and CT are of one examination, in the same coordinates",
-        )  # fmt: skip
+        )
     count = np.zeros(pet.array.shape)
     np.add.at(count, tuple(at[on].T), 1.0)
     each = lesion.grid.voxel_volume_mm3 / len(grid) / pet.grid.voxel_volume_mm3
@@ -130,10 +138,14 @@ def _peak(pet: Volume, inside: Booleans) -> float:
     ball = _ball(step, reach, radius)
     centres = np.argwhere(inside)
     low, high = centres.min(axis=0) - reach, centres.max(axis=0) + reach + 1
-    pad = [(max(0, -int(a)), max(0, int(b) - n))
-           for a, b, n in zip(low, high, inside.shape, strict=True)]  # fmt: skip
-    box = tuple(slice(max(int(a), 0), min(int(b), n))
-                for a, b, n in zip(low, high, inside.shape, strict=True))  # fmt: skip
+    pad = [
+        (max(0, -int(a)), max(0, int(b) - n))
+        for a, b, n in zip(low, high, inside.shape, strict=True)
+    ]
+    box = tuple(
+        slice(max(int(a), 0), min(int(b), n))
+        for a, b, n in zip(low, high, inside.shape, strict=True)
+    )
     # beyond the PET's edge nothing is known: such spheres take the nearest voxels
     suv = np.pad(pet.array[box].astype(np.float64), pad, mode="edge")
     image = sitk.GetImageFromArray(suv)

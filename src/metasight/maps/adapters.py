@@ -170,9 +170,11 @@ def read_label_types(path: Path, *, label: str = "label", name: str = "type") ->
     for column in (label, name):
         if column not in table.columns:
             raise MarkerError(
-                "a column is missing", where=path.name, value=column,
+                "a column is missing",
+                where=path.name,
+                value=column,
                 remedy=f"Columns: {', '.join(map(str, table.columns))}",
-            )  # fmt: skip
+            )
     numbers = _numbers(table[label], path)
     if (numbers != np.rint(numbers)).any() or len(np.unique(numbers)) != len(numbers):
         raise MarkerError("labels must be whole numbers, each once", where=path.name)
@@ -221,9 +223,12 @@ def cells_of_deepliif(
         (centre[:, 1] + 0.5) * mpp, (centre[:, 0] + 0.5) * mpp, names, ("other", marker)
     )
     cells = Cells(
-        x_um=found.x_um, y_um=found.y_um, type_code=found.type_code,
-        type_names=found.type_names, positive={marker: np.asarray(positive, dtype=np.bool_)},
-    )  # fmt: skip
+        x_um=found.x_um,
+        y_um=found.y_um,
+        type_code=found.type_code,
+        type_names=found.type_names,
+        positive={marker: np.asarray(positive, dtype=np.bool_)},
+    )
     return cells, labels.astype(np.int64)
 
 

@@ -138,17 +138,25 @@ def agree(
     prevalence = float(positive.mean())
     within = (np.abs(y - x) <= NORMAL_P95 * error).astype(np.float64)
     return Agreement(
-        marker=marker, region_um=told[0].region_um, patients=len(set(patient.tolist())),
-        regions=len(x), pearson=estimate(pearson), spearman=estimate(spearman),
-        concordance=estimate(concordance), slope=estimate(slope), intercept=estimate(intercept),
+        marker=marker,
+        region_um=told[0].region_um,
+        patients=len(set(patient.tolist())),
+        regions=len(x),
+        pearson=estimate(pearson),
+        spearman=estimate(spearman),
+        concordance=estimate(concordance),
+        slope=estimate(slope),
+        intercept=estimate(intercept),
         f1=estimate(lambda a, b: f1(a >= threshold_per_mm2, b >= threshold_per_mm2)),
-        threshold_per_mm2=threshold_per_mm2, prevalence=prevalence,
+        threshold_per_mm2=threshold_per_mm2,
+        prevalence=prevalence,
         f1_all_positive=2 * prevalence / (1 + prevalence),
         covered=estimate(lambda _, b: float(b.mean()), within),
-        pearson_shuffled=_shuffled(told, rng), pearson_swapped=_swapped(told, rng),
+        pearson_shuffled=_shuffled(told, rng),
+        pearson_swapped=_swapped(told, rng),
         pearson_nuclei=pearson(nuclei, y) if np.isfinite(nuclei).all() else float("nan"),
         ceiling=ceiling(told),
-    )  # fmt: skip
+    )
 
 
 def ceiling(slides: Sequence[Regions]) -> float:
@@ -169,10 +177,17 @@ def ceiling(slides: Sequence[Regions]) -> float:
     within = float(np.sum(weight * [s.measured.var() for s in slides]))
     noise = float(np.sum(weight * [s.noise_variance for s in slides]))
     # a slide too small to tell is taken to lose nothing by displacement
-    displaced = float(np.sum(weight * [
-        s.displaced_covariance if np.isfinite(s.displaced_covariance)
-        else s.measured.var() - s.noise_variance for s in slides
-    ]))  # fmt: skip
+    displaced = float(
+        np.sum(
+            weight
+            * [
+                s.displaced_covariance
+                if np.isfinite(s.displaced_covariance)
+                else s.measured.var() - s.noise_variance
+                for s in slides
+            ]
+        )
+    )
     own, seen = between + within - noise, between + within
     if not (own > 0 and displaced + between > 0):
         return float("nan")
@@ -326,8 +341,10 @@ def structure_hits(
         The masks differ in shape.
     """
     if generated.shape != measured.shape:
-        raise MarkerError("masks of different shape cannot be compared",
-                          value=f"{generated.shape} and {measured.shape}")  # fmt: skip
+        raise MarkerError(
+            "masks of different shape cannot be compared",
+            value=f"{generated.shape} and {measured.shape}",
+        )
     reach = round(tolerance_um / spacing_um)
 
     def wide(mask: Mask) -> Mask:
@@ -347,10 +364,12 @@ def structure_hits(
         by = tuple(int(rng.integers(s)) for s in generated.shape)
         chance.append(touched(labels, np.roll(near_generated, by, axis=(0, 1))) / n)
     return Hits(
-        measured=int(n), generated=int(m), hit=touched(labels, near_generated),
+        measured=int(n),
+        generated=int(m),
+        hit=touched(labels, near_generated),
         confirmed=touched(own, near_measured),
         expected_rate=float(np.mean(chance)) if chance else float("nan"),
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -401,12 +420,14 @@ def agree_on_cells(
     if not inside.any():
         raise MarkerError("no cell lies on the map's support", where=marker)
     row, column = generated.window.pixel(cells.x_um[inside], cells.y_um[inside])
-    share = generated.plane(marker)[row, column] >= least_share * generated.plane(nuclei)[
-        row, column
-    ]  # fmt: skip
+    share = (
+        generated.plane(marker)[row, column] >= least_share * generated.plane(nuclei)[row, column]
+    )
     truth = cells.positive[marker][inside]
     prevalence = float(truth.mean())
     return CellAgreement(
-        cells=int(inside.sum()), f1=f1(np.asarray(share), truth),
-        f1_all_positive=2 * prevalence / (1 + prevalence), prevalence=prevalence,
-    )  # fmt: skip
+        cells=int(inside.sum()),
+        f1=f1(np.asarray(share), truth),
+        f1_all_positive=2 * prevalence / (1 + prevalence),
+        prevalence=prevalence,
+    )

@@ -158,45 +158,55 @@ def load_generator(
     try:
         found = hash_file(folder / WEIGHTS)
     except OSError as error:
-        raise MarkerError("the generator has no weights", where=folder.name,
-                          remedy="Train it again") from error  # fmt: skip
+        raise MarkerError(
+            "the generator has no weights", where=folder.name, remedy="Train it again"
+        ) from error
     for wanted, by in ((card["weights_sha256"], "its card"), (sha256, "the study")):
         if wanted is not None and found != wanted:
             raise MarkerError(
-                f"the generator's weights are not those that {by} names", where=folder.name,
+                f"the generator's weights are not those that {by} names",
+                where=folder.name,
                 value=f"sha256 {found[:12]}… instead of {str(wanted)[:12]}…",
                 remedy="Copy the folder again, or train it again",
-            )  # fmt: skip
+            )
     try:
         with safe_open(folder / WEIGHTS, framework="numpy") as file:
             stated = (file.metadata() or {}).get("card_sha256")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise MarkerError("the generator's weights cannot be read", where=folder.name,
-                          value=type(error).__name__) from error  # fmt: skip
+        raise MarkerError(
+            "the generator's weights cannot be read", where=folder.name, value=type(error).__name__
+        ) from error
     if stated != hash_json({k: v for k, v in card.items() if k != "weights_sha256"}):
         raise MarkerError(
-            "the generator's card was changed after training", where=folder.name,
+            "the generator's card was changed after training",
+            where=folder.name,
             remedy="Copy the folder again: whom it saw is no longer certain",
-        )  # fmt: skip
+        )
     return NetworkGenerator.of(
-        tensors, markers=tuple(card["markers"]), identity=found,
+        tensors,
+        markers=tuple(card["markers"]),
+        identity=found,
         settings=replace(GeneratorSettings.from_json(card["settings"]), device=device),
         trained_on=frozenset(card["trained_on"]),
-    )  # fmt: skip
+    )
 
 
 def _read_card(folder: Path) -> dict[str, Any]:
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise MarkerError("the generator's card cannot be read", where=folder.name,
-                          value=type(error).__name__,
-                          remedy="Give a folder that metasight wrote") from error  # fmt: skip
+        raise MarkerError(
+            "the generator's card cannot be read",
+            where=folder.name,
+            value=type(error).__name__,
+            remedy="Give a folder that metasight wrote",
+        ) from error
     wanted = {"format", "markers", "settings", "trained_on", "story", "weights_sha256"}
     if not isinstance(card, dict) or card.get("format") != FORMAT or set(card) != wanted:
-        raise MarkerError("not a generator of metasight", where=folder.name,
-                          remedy=f"Expected {FORMAT}")  # fmt: skip
+        raise MarkerError(
+            "not a generator of metasight", where=folder.name, remedy=f"Expected {FORMAT}"
+        )
     return card
 
 

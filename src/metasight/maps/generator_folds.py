@@ -93,8 +93,9 @@ def survey(tiles: Mapping[str, Path], markers: Sequence[str] | None, mpp: float)
     if len(tiles) == 1:
         raise MarkerError(
             "one patient has pairs: a generator cannot be stopped or calibrated on others",
-            value="1 patient", remedy="It needs pairs of at least two patients",
-        )  # fmt: skip
+            value="1 patient",
+            remedy="It needs pairs of at least two patients",
+        )
     headers = {name: tiles_header(tiles[name]) for name in sorted(tiles)}
     sizes = {(h.tile_px, h.mpp, h.spacing_um) for h in headers.values()}
     if len(sizes) > 1 or next(iter(sizes))[1] != mpp:
@@ -118,9 +119,12 @@ def survey(tiles: Mapping[str, Path], markers: Sequence[str] | None, mpp: float)
         seen[name] = frozenset(there)
     _refuse_unseen(wanted, seen, total)
     return Material(
-        headers=headers, markers=wanted, groups=_groups(wanted, list(headers.values())), seen=seen,
+        headers=headers,
+        markers=wanted,
+        groups=_groups(wanted, list(headers.values())),
+        seen=seen,
         typical={m: total[m] / area[m] for m in wanted},
-    )  # fmt: skip
+    )
 
 
 def _refuse_unseen(
@@ -130,11 +134,13 @@ def _refuse_unseen(
         n = sum(marker in there for there in seen.values())
         if n < 2 or total[marker] == 0:
             raise MarkerError(
-                "a marker was looked at in fewer than two patients" if n < 2
+                "a marker was looked at in fewer than two patients"
+                if n < 2
                 else "a marker has no positive cell in any pair",
-                where=marker, value=f"{n} of {len(seen)} patients",
+                where=marker,
+                value=f"{n} of {len(seen)} patients",
                 remedy="Leave the marker out, or add pairs that show it",
-            )  # fmt: skip
+            )
 
 
 def _groups(markers: Sequence[str], headers: Sequence[TilesHeader]) -> tuple[tuple[int, ...], ...]:

@@ -45,8 +45,9 @@ class StainShift:
 
     def __post_init__(self) -> None:
         if not self.strength >= 1:
-            raise MarkerError("a stain's strength varies by a factor of at least 1",
-                              value=str(self.strength))  # fmt: skip
+            raise MarkerError(
+                "a stain's strength varies by a factor of at least 1", value=str(self.strength)
+            )
         rest = (self.colour, self.glass_od, self.blur_um, self.noise_od, self.resolution)
         if not (min(rest) >= 0 and max(rest) < np.inf and self.resolution <= 0.3):
             raise MarkerError("a stain shift is not negative, and of resolution at most 0.3")
@@ -115,16 +116,17 @@ class GeneratorSettings:
                 value=f"{self.spacing_um:g} µm at {self.mpp:g} µm a pixel",
             )
         whole = [abs(r / self.spacing_um - round(r / self.spacing_um)) for r in self.region_um]
-        if not self.region_um or max(whole) > 1e-9 or list(self.region_um) != sorted(
-            set(self.region_um)
-        ) or min(self.region_um) < self.spacing_um:  # fmt: skip
+        if (
+            not self.region_um
+            or max(whole) > 1e-9
+            or list(self.region_um) != sorted(set(self.region_um))
+            or min(self.region_um) < self.spacing_um
+        ):
             raise MarkerError(
                 "regions are multiples of the map's spacing, smallest first",
                 value=", ".join(f"{r:g}" for r in self.region_um),
             )
-        counts = (
-            self.width, self.members, self.steps, self.round_steps, self.patience, self.batch
-        )  # fmt: skip
+        counts = (self.width, self.members, self.steps, self.round_steps, self.patience, self.batch)
         if min(counts) < 1 or not 1 <= self.depth <= 4:
             raise MarkerError("width, depth (1 to 4), members, steps, patience and batch are ≥ 1")
         if not (self.learning_rate > 0 and self.weight_decay >= 0 and 0 < self.held_out < 1):

@@ -69,9 +69,15 @@ class DensityNetwork(nn.Module):
         self.stem = nn.Sequential(*layers)
         channels = [2 * w, 3 * w, 4 * w, 4 * w, 4 * w][: settings.depth + 1]
         self.around = UNet(
-            spatial_dims=2, in_channels=inside, out_channels=2 * w, channels=channels,
-            strides=(2,) * settings.depth, num_res_units=1, norm=_NORM, act=_ACT,
-        )  # fmt: skip
+            spatial_dims=2,
+            in_channels=inside,
+            out_channels=2 * w,
+            channels=channels,
+            strides=(2,) * settings.depth,
+            num_res_units=1,
+            norm=_NORM,
+            act=_ACT,
+        )
         self.features = inside
         self.head = nn.Conv2d(inside + 2 * w, 2 * n, kernel_size=1)
         # one dispersion a scale: the larger the region, the more of the errors within it cancel
@@ -117,9 +123,16 @@ class DensityNetwork(nn.Module):
 
 def _block(inside: int, outside: int, *, strides: int = 1, kernel: int = 3) -> nn.Module:
     return Convolution(
-        spatial_dims=2, in_channels=inside, out_channels=outside, strides=strides,
-        kernel_size=kernel, norm=_NORM, act=_ACT, adn_ordering="NA", bias=False,
-    )  # fmt: skip
+        spatial_dims=2,
+        in_channels=inside,
+        out_channels=outside,
+        strides=strides,
+        kernel_size=kernel,
+        norm=_NORM,
+        act=_ACT,
+        adn_ordering="NA",
+        bias=False,
+    )
 
 
 class NetworkGenerator:
@@ -190,21 +203,28 @@ class NetworkGenerator:
             except RuntimeError as error:
                 raise MarkerError(
                     "the generator's weights do not fit the network its card describes",
-                    value=f"member {number}", remedy="Train it again with this version",
-                ) from error  # fmt: skip
+                    value=f"member {number}",
+                    remedy="Train it again with this version",
+                ) from error
             members.append(network)
         try:
             outliers = OutlierModel(
-                centre=tensors["outlier.centre"], whitening=tensors["outlier.whitening"],
+                centre=tensors["outlier.centre"],
+                whitening=tensors["outlier.whitening"],
                 threshold=tensors["outlier.threshold"].item(),
-            )  # fmt: skip
+            )
             factor = tensors["error_factor"]
         except KeyError as error:
             raise MarkerError("the generator's file lacks a part", value=str(error)) from error
         return cls(
-            members, factor, outliers, markers=markers, settings=settings, identity=identity,
+            members,
+            factor,
+            outliers,
+            markers=markers,
+            settings=settings,
+            identity=identity,
             trained_on=trained_on,
-        )  # fmt: skip
+        )
 
     def paint_tile(self, rgb: npt.NDArray[np.uint8]) -> PaintedTile:
         """Paint (h, w, 3) pixels over white glass; sides multiples of ``step_px``.

@@ -59,9 +59,12 @@ def write_density_map(density_map: DensityMap, path: Path) -> None:
                 resolutionunit="CENTIMETER",
                 resolution=(1e4 / density_map.spacing_um / 2**number,) * 2,
                 software=False,
-                **({"metadata": metadata, "subifds": len(levels) - 1} if number == 0
-                   else {"subfiletype": 1, "metadata": None}),
-            )  # fmt: skip
+                **(
+                    {"metadata": metadata, "subifds": len(levels) - 1}
+                    if number == 0
+                    else {"subfiletype": 1, "metadata": None}
+                ),
+            )
 
 
 def _pyramid(base: Planes) -> list[Planes]:

@@ -79,20 +79,34 @@ def positive_cells(signal: Floats, noise: float, *, threshold: float | None = No
     if not noise > 0:
         raise MarkerError("a marker's noise must be above zero", value=str(noise))
     if threshold is not None:
-        return Positivity(positive=signal >= threshold, threshold=threshold,
-                          separation=float("nan"), noise=noise, rule="given")  # fmt: skip
+        return Positivity(
+            positive=signal >= threshold,
+            threshold=threshold,
+            separation=float("nan"),
+            noise=noise,
+            rule="given",
+        )
     separation = float("nan")
     if len(signal) >= _FEWEST_CELLS:
         cut, separation = max((_split_at(signal, noise * s) for s in _SCALES), key=lambda c: c[1])
         if separation >= APART:
             level = max(cut, _LEAST_NOISE_LEVELS * noise)
-            return Positivity(positive=signal >= level, threshold=level,
-                              separation=separation, noise=noise,
-                              rule="between two populations")  # fmt: skip
+            return Positivity(
+                positive=signal >= level,
+                threshold=level,
+                separation=separation,
+                noise=noise,
+                rule="between two populations",
+            )
     middle = float(np.median(signal)) if len(signal) else 0.0
     level = 0.0 if middle >= _ONE_POPULATION_NOISE_LEVELS * noise else float("inf")
-    return Positivity(positive=signal >= level, threshold=level, separation=separation,
-                      noise=noise, rule="one population")  # fmt: skip
+    return Positivity(
+        positive=signal >= level,
+        threshold=level,
+        separation=separation,
+        noise=noise,
+        rule="one population",
+    )
 
 
 def _split_at(signal: Floats, scale: float) -> tuple[float, float]:

@@ -83,8 +83,11 @@ def paint(
     """
     refuse_seen(generator, patients)
     if slide.channels != RGB:
-        raise MarkerError("a generator paints from brightfield H&E", where=slide.name,
-                          value=", ".join(slide.channels))  # fmt: skip
+        raise MarkerError(
+            "a generator paints from brightfield H&E",
+            where=slide.name,
+            value=", ".join(slide.channels),
+        )
     shape = _grid_shape(slide, generator)
     support = np.zeros(shape, dtype=np.bool_)
     if tissue.any():
@@ -113,9 +116,12 @@ def paint(
             progress(number + 1, len(cores))
     planes[:, :, ~support] = np.nan
     density_map = DensityMap(
-        density=planes[0], error=planes[1], support=support, markers=tuple(generator.markers),
+        density=planes[0],
+        error=planes[1],
+        support=support,
+        markers=tuple(generator.markers),
         spacing_um=generator.spacing_um,
-    )  # fmt: skip
+    )
     outlier = generator.outliers.score(np.concatenate(blocks)) if generator.outliers else None
     return GeneratedMap(map=density_map, outlier=outlier, generator=generator.identity)
 
@@ -152,7 +158,9 @@ def _read(
         for n, at in zip(shape, corner, strict=True)
     )
     region = Region(
-        x=(corner[1] - margin) * per, y=(corner[0] - margin) * per,
-        width=wide * per, height=high * per,
-    )  # fmt: skip
+        x=(corner[1] - margin) * per,
+        y=(corner[0] - margin) * per,
+        width=wide * per,
+        height=high * per,
+    )
     return margin, over_white(slide.read(region, generator.mpp), glass)

@@ -123,9 +123,10 @@ class PublishedGenerator:
             out = self.network((grey.float() / 255.0 - mean) / spread)
             if not isinstance(out, Tensor) or out.shape[1] != len(card.markers):
                 raise MarkerError(
-                    "the network's output is not what the sidecar names", where=card.name,
+                    "the network's output is not what the sidecar names",
+                    where=card.name,
                     value=f"{tuple(getattr(out, 'shape', ()))} for {len(card.markers)} channels",
-                )  # fmt: skip
+                )
             shown = _activated(out, card.activation)
             scale = round(self.spacing_um / self.mpp)
             pooled = functional.avg_pool2d(shown, scale)[0].cpu().numpy()
@@ -169,14 +170,19 @@ def load_published_generator(
     card = _card(sidecar)
     scale = spacing_um / card.mpp
     if abs(scale - round(scale)) > 1e-9:
-        raise MarkerError("the map's spacing is no multiple of the generator's resolution",
-                          where=card.name, value=f"{spacing_um:g} and {card.mpp:g} µm")  # fmt: skip
+        raise MarkerError(
+            "the map's spacing is no multiple of the generator's resolution",
+            where=card.name,
+            value=f"{spacing_um:g} and {card.mpp:g} µm",
+        )
     found = hash_file(checkpoint) if checkpoint.is_file() else ""
     if found != card.sha256:
         raise MarkerError(
-            "the checkpoint is missing or not the one that the sidecar names", where=card.name,
-            value=f"sha256 {found[:12] or 'of no file'}", remedy=f"Expected {card.sha256[:12]}…",
-        )  # fmt: skip
+            "the checkpoint is missing or not the one that the sidecar names",
+            where=card.name,
+            value=f"sha256 {found[:12] or 'of no file'}",
+            remedy=f"Expected {card.sha256[:12]}…",
+        )
     network = _built(card)
     state = _renamed(_tensors(checkpoint, card), card)
     own = network.state_dict()
@@ -185,18 +191,24 @@ def load_published_generator(
     ]
     if odd:
         raise MarkerError(
-            "the checkpoint does not fit the network that the sidecar names", where=card.name,
+            "the checkpoint does not fit the network that the sidecar names",
+            where=card.name,
             value=f"{len(odd)} tensors, first {odd[0]}",
             remedy="Check the network's arguments and the key map",
-        )  # fmt: skip
+        )
     network.load_state_dict(state, strict=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return PublishedGenerator(
-        card=card, network=network.to(device).eval(), spacing_um=spacing_um, device=device,
-        markers=tuple(m for m in card.markers if m is not None), mpp=card.mpp,
-        step_px=int(np.lcm(card.tile_multiple, round(scale))), identity=found,
+        card=card,
+        network=network.to(device).eval(),
+        spacing_um=spacing_um,
+        device=device,
+        markers=tuple(m for m in card.markers if m is not None),
+        mpp=card.mpp,
+        step_px=int(np.lcm(card.tile_multiple, round(scale))),
+        identity=found,
         trained_on=frozenset(card.trained_on),
-    )  # fmt: skip
+    )
 
 
 def _card(path: Path) -> PublishedCard:
@@ -205,16 +217,22 @@ def _card(path: Path) -> PublishedCard:
     except (OSError, ValueError, ValidationError) as error:
         detail = (
             "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3])
-            if isinstance(error, ValidationError) else type(error).__name__
-        )  # fmt: skip
-        raise MarkerError("the sidecar of a published generator is wrong", where=path.name,
-                          value=detail, remedy="See docs/generator.md") from error  # fmt: skip
+            if isinstance(error, ValidationError)
+            else type(error).__name__
+        )
+        raise MarkerError(
+            "the sidecar of a published generator is wrong",
+            where=path.name,
+            value=detail,
+            remedy="See docs/generator.md",
+        ) from error
     named = [m for m in card.markers if m is not None]
     if not named or len(set(named)) != len(named) or len(card.cells_per_mm2) != len(card.markers):
         raise MarkerError(
             "the sidecar names each marker once and gives a density for each channel",
-            where=path.name, value=f"{len(card.markers)} channels",
-        )  # fmt: skip
+            where=path.name,
+            value=f"{len(card.markers)} channels",
+        )
     return card
 
 
@@ -223,9 +241,11 @@ def _built(card: PublishedCard) -> nn.Module:
         network: nn.Module = getattr(nets, card.network)(**card.arguments)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise MarkerError(
-            "the network cannot be built from the sidecar's arguments", where=card.name,
-            value=card.network, remedy="Give MONAI's own arguments",
-        ) from error  # fmt: skip
+            "the network cannot be built from the sidecar's arguments",
+            where=card.name,
+            value=card.network,
+            remedy="Give MONAI's own arguments",
+        ) from error
     return network
 
 
@@ -238,13 +258,14 @@ def _tensors(path: Path, card: PublishedCard) -> dict[str, Tensor]:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, UnpicklingError, RuntimeError, OSError, EOFError) as error:
         raise MarkerError(
-            "the checkpoint cannot be read as plain tensors", where=card.name,
-            value=type(error).__name__, remedy="Save its state_dict as safetensors",
-        ) from error  # fmt: skip
+            "the checkpoint cannot be read as plain tensors",
+            where=card.name,
+            value=type(error).__name__,
+            remedy="Save its state_dict as safetensors",
+        ) from error
     held = held.get("state_dict", held) if isinstance(held, dict) else held
     if not isinstance(held, dict) or not all(isinstance(t, Tensor) for t in held.values()):
-        raise MarkerError("the checkpoint holds something else than named tensors",
-                          where=card.name)  # fmt: skip
+        raise MarkerError("the checkpoint holds something else than named tensors", where=card.name)
     return held
 
 

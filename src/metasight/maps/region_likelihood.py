@@ -98,9 +98,10 @@ def region_loss(
     losses, weights = [], []
     for members in groups:
         part = Targets(
-            density=targets.density[:, members], support=targets.support[:, members],
+            density=targets.density[:, members],
+            support=targets.support[:, members],
             p90_um=targets.p90_um[:, members],
-        )  # fmt: skip
+        )
         own = (painted[0][:, members], painted[1][:, members])
 
         def of_members(log: Tensor, scale: int, members: Sequence[int] = members) -> Tensor:

@@ -98,8 +98,10 @@ def regions_of(
     """
     side = region_um / generated.spacing_um
     if abs(side - round(side)) > 1e-9 or round(side) < 1:
-        raise MarkerError("a region is a multiple of the map's spacing",
-                          value=f"{region_um:g} µm at {generated.spacing_um:g} µm")  # fmt: skip
+        raise MarkerError(
+            "a region is a multiple of the map's spacing",
+            value=f"{region_um:g} µm at {generated.spacing_um:g} µm",
+        )
     if not (p90_um >= 0 and np.isfinite(p90_um)):
         raise MarkerError("the alignment's predicted error is missing", value=str(p90_um))
     other = on_grid_of(measured, generated)
@@ -122,12 +124,17 @@ def regions_of(
     counts = np.where(both, counted, 0.0).astype(np.float64) * generated.spacing_um**2 / 1e6
     seen = pooled(counted)
     return Regions(
-        patient=patient, generated=pooled(_plane(generated, marker)), measured=seen,
-        error=pooled(error.astype(np.float32)), baseline=haematoxylin, row=row, column=column,
+        patient=patient,
+        generated=pooled(_plane(generated, marker)),
+        measured=seen,
+        error=pooled(error.astype(np.float32)),
+        baseline=haematoxylin,
+        row=row,
+        column=column,
         noise_variance=float(seen.mean()) / (region_um**2 / 1e6) if len(seen) else float("nan"),
         displaced_covariance=_displaced(counts, both, k, p90_um, generated.spacing_um),
         region_um=region_um,
-    )  # fmt: skip
+    )
 
 
 def on_grid_of(moved: DensityMap, fixed: DensityMap) -> DensityMap:
@@ -152,16 +159,22 @@ def on_grid_of(moved: DensityMap, fixed: DensityMap) -> DensityMap:
     shape = fixed.support.shape
     density = np.full((len(moved.markers), *shape), np.nan, dtype=np.float32)
     error, support = density.copy(), np.zeros(shape, dtype=np.bool_)
-    to = [slice(max(d, 0), min(d + n, whole)) for d, n, whole in
-          zip((row, column), moved.support.shape, shape, strict=True)]  # fmt: skip
+    to = [
+        slice(max(d, 0), min(d + n, whole))
+        for d, n, whole in zip((row, column), moved.support.shape, shape, strict=True)
+    ]
     start = [slice(t.start - d, t.stop - d) for t, d in zip(to, (row, column), strict=True)]
     if all(t.start < t.stop for t in to):
         density[:, *to], error[:, *to] = moved.density[:, *start], moved.error[:, *start]
         support[*to] = moved.support[*start]
     return DensityMap(
-        density=density, error=error, support=support, markers=moved.markers,
-        spacing_um=fixed.spacing_um, origin_um=fixed.origin_um,
-    )  # fmt: skip
+        density=density,
+        error=error,
+        support=support,
+        markers=moved.markers,
+        spacing_um=fixed.spacing_um,
+        origin_um=fixed.origin_um,
+    )
 
 
 def _plane(density_map: DensityMap, marker: str) -> npt.NDArray[np.float32]:

@@ -118,11 +118,14 @@ def train_generator(
     }
     write_generator(
         Trained(
-            tensors=tensors, markers=material.markers, settings=replace(s, device="auto"),
-            trained_on=frozenset(tiles), story=told,
+            tensors=tensors,
+            markers=material.markers,
+            settings=replace(s, device="auto"),
+            trained_on=frozenset(tiles),
+            story=told,
         ),
         work,
-    )  # fmt: skip
+    )
     (work / NAME).unlink(missing_ok=True)
 
 
@@ -248,10 +251,14 @@ class _Rounds:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             density, log, _ = network(od)
         return region_loss(
-            (density, log), network.dispersion, targets, groups=self.material.groups,
+            (density, log),
+            network.dispersion,
+            targets,
+            groups=self.material.groups,
             importance=self.importance,
-            region_px=[round(r / s.spacing_um) for r in s.region_um], spacing_um=s.spacing_um,
-        )  # fmt: skip
+            region_px=[round(r / s.spacing_um) for r in s.region_um],
+            spacing_um=s.spacing_um,
+        )
 
     def _held_out_loss(self, network: DensityNetwork) -> float:
         network.eval()

@@ -53,9 +53,13 @@ class Progressed:
     def next_member(self) -> Progressed:
         """The next network, from its start."""
         return replace(
-            self, member=self.member + 1, round=0, best_round=0, best_loss=float("inf"),
+            self,
+            member=self.member + 1,
+            round=0,
+            best_round=0,
+            best_loss=float("inf"),
             best_rounds=(*self.best_rounds, self.best_round),
-        )  # fmt: skip
+        )
 
 
 def save_checkpoint(
@@ -115,19 +119,21 @@ def load_checkpoint(
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise MarkerError(
-            "the training's checkpoint cannot be read", where=path.name,
-            value=type(error).__name__, remedy="Delete it: training starts again",
-        ) from error  # fmt: skip
+            "the training's checkpoint cannot be read",
+            where=path.name,
+            value=type(error).__name__,
+            remedy="Delete it: training starts again",
+        ) from error
     if header["training"] != training:
         raise MarkerError(
-            "the checkpoint is of a training with other tiles, settings or seed", where=path.name,
+            "the checkpoint is of a training with other tiles, settings or seed",
+            where=path.name,
             remedy="Delete it, or train into another folder",
-        )  # fmt: skip
+        )
     progressed = Progressed(
-        **header | {
-            "best_loss": float(header["best_loss"]), "best_rounds": tuple(header["best_rounds"])
-        }
-    )  # fmt: skip
+        **header
+        | {"best_loss": float(header["best_loss"]), "best_rounds": tuple(header["best_rounds"])}
+    )
     kept = {n.removeprefix("kept."): t for n, t in tensors.items() if n.startswith("kept.")}
     rest = {n: t for n, t in tensors.items() if not n.startswith("kept.")}
     return progressed, rest, kept

@@ -70,8 +70,9 @@ class TilesSettings:
             if abs(whole - round(whole)) > 1e-9 or round(whole) < 1:
                 raise MarkerError(
                     "a tile is a multiple of the map's pixel, and that of the H&E's",
-                    where=name, value=f"{whole:g} times",
-                )  # fmt: skip
+                    where=name,
+                    value=f"{whole:g} times",
+                )
 
     @property
     def tile_px(self) -> int:
@@ -160,8 +161,10 @@ class Tiles:
             if found != wanted:
                 raise MarkerError("training tiles differ in shape", where=name, value=f"{found}")
         if len(set(self.markers)) != m or len(self.sections) != m or not m:
-            raise MarkerError("training tiles name each marker and its section once",
-                              value=", ".join(self.markers))  # fmt: skip
+            raise MarkerError(
+                "training tiles name each marker and its section once",
+                value=", ".join(self.markers),
+            )
         if not (np.isfinite(self.density).all() and (self.density >= 0).all()):
             raise MarkerError("a training tile's density is negative or missing")
         if not (np.isfinite(self.p90_um).all() and (self.p90_um >= 0).all()):
@@ -200,11 +203,17 @@ def collect_tiles(
     """
     s = settings or TilesSettings()
     if not targets:
-        raise MarkerError("there is nothing to learn from", where=slide.name,
-                          remedy="Give at least one marker of an accepted pair")  # fmt: skip
+        raise MarkerError(
+            "there is nothing to learn from",
+            where=slide.name,
+            remedy="Give at least one marker of an accepted pair",
+        )
     if slide.channels != RGB:
-        raise MarkerError("a generator paints from brightfield H&E", where=slide.name,
-                          value=", ".join(slide.channels))  # fmt: skip
+        raise MarkerError(
+            "a generator paints from brightfield H&E",
+            where=slide.name,
+            value=", ".join(slide.channels),
+        )
     grids = {m: _on_grid(m, t, slide, s) for m, t in targets.items()}
     corners = _corners(slide, tissue, tissue_mpp, [g[1] for g in grids.values()], s)
     k, n = s.grid_px, len(corners)
@@ -219,10 +228,16 @@ def collect_tiles(
             support[tile, plane] = seen[there]
             density[tile, plane] = counted[there] * seen[there]
     return Tiles(
-        rgb=_pixels(slide, corners, s), density=density, support=support, p90_um=p90,
-        corner_um=(corners * s.spacing_um).astype(np.float32), markers=tuple(grids),
-        sections=tuple(t.section for t in targets.values()), mpp=s.mpp, spacing_um=s.spacing_um,
-    )  # fmt: skip
+        rgb=_pixels(slide, corners, s),
+        density=density,
+        support=support,
+        p90_um=p90,
+        corner_um=(corners * s.spacing_um).astype(np.float32),
+        markers=tuple(grids),
+        sections=tuple(t.section for t in targets.values()),
+        mpp=s.mpp,
+        spacing_um=s.spacing_um,
+    )
 
 
 def _on_grid(
@@ -231,9 +246,11 @@ def _on_grid(
     """Density and support on the map's grid over the whole slide, from its corner."""
     if marker not in target.cells.positive:
         raise MarkerError(
-            "the cells do not say which are positive for the marker", where=slide.name,
-            value=marker, remedy=f"They say it for: {', '.join(target.cells.positive) or 'none'}",
-        )  # fmt: skip
+            "the cells do not say which are positive for the marker",
+            where=slide.name,
+            value=marker,
+            remedy=f"They say it for: {', '.join(target.cells.positive) or 'none'}",
+        )
     rows, columns = _grid_shape(slide, s)
     seen = on_grid(target.window, s.spacing_um, (rows, columns))
     grid = TissueWindow(mask=np.ones((rows, columns), dtype=np.bool_), spacing_um=s.spacing_um)
@@ -282,9 +299,10 @@ def _corners(
                 found.append((column, row))
     if not found:
         raise MarkerError(
-            "no tile of the slide shows tissue that another section shows", where=slide.name,
+            "no tile of the slide shows tissue that another section shows",
+            where=slide.name,
             remedy="Check the tissue mask, the alignment and the size of the tiles",
-        )  # fmt: skip
+        )
     if len(found) > s.most_tiles:
         rng = np.random.default_rng(s.seed)
         # one tile of each of so many stretches: even over the tissue, drawn within it
@@ -348,11 +366,13 @@ def save_tiles(tiles: Tiles, path: Path) -> None:
         for name in _ARRAYS:
             array = getattr(tiles, name)
             file.create_dataset(
-                name, data=array, track_times=False,
+                name,
+                data=array,
+                track_times=False,
                 chunks=(1, *array.shape[1:]) if array.ndim == 4 else None,
                 compression="gzip" if name in ("density", "support") else None,
                 compression_opts=4 if name in ("density", "support") else None,
-            )  # fmt: skip
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -378,9 +398,11 @@ def _opened(path: Path) -> Iterator[h5py.File]:
             yield file
     except OSError as error:
         raise MarkerError(
-            "the training tiles cannot be read", where=path.name, value=type(error).__name__,
+            "the training tiles cannot be read",
+            where=path.name,
+            value=type(error).__name__,
             remedy="Collect them again",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def tiles_header(path: Path) -> TilesHeader:
@@ -393,11 +415,13 @@ def tiles_header(path: Path) -> TilesHeader:
     """
     with _opened(path) as file:
         return TilesHeader(
-            n=int(file["rgb"].shape[0]), tile_px=int(file["rgb"].shape[1]),
+            n=int(file["rgb"].shape[0]),
+            tile_px=int(file["rgb"].shape[1]),
             markers=tuple(str(m) for m in file.attrs["markers"]),
             sections=tuple(str(m) for m in file.attrs["sections"]),
-            mpp=float(file.attrs["mpp"]), spacing_um=float(file.attrs["spacing_um"]),
-        )  # fmt: skip
+            mpp=float(file.attrs["mpp"]),
+            spacing_um=float(file.attrs["spacing_um"]),
+        )
 
 
 def load_tiles(path: Path, chosen: slice | None = None) -> Tiles:
@@ -413,6 +437,9 @@ def load_tiles(path: Path, chosen: slice | None = None) -> Tiles:
         part = slice(None) if chosen is None else chosen
         arrays: dict[str, Any] = {name: np.asarray(file[name][part]) for name in _ARRAYS}
     return Tiles(
-        **arrays, markers=header.markers, sections=header.sections, mpp=header.mpp,
+        **arrays,
+        markers=header.markers,
+        sections=header.sections,
+        mpp=header.mpp,
         spacing_um=header.spacing_um,
-    )  # fmt: skip
+    )

@@ -106,9 +106,11 @@ def cells_of_slide(
     s = settings or MarkerSettings()
     if slide.channels == RGB and len(markers) != 1:
         raise MarkerError(
-            "a DAB section carries one marker", where=slide.name, value=", ".join(markers),
+            "a DAB section carries one marker",
+            where=slide.name,
+            value=", ".join(markers),
             remedy="Give one marker for it in the slide table",
-        )  # fmt: skip
+        )
     if slide.channels != RGB:
         require_markers(slide.channels, [s.nuclear, *markers])
     mpp = max(WORKING_MPP, slide.mpp)
@@ -208,9 +210,10 @@ def _sample(
     tiles = np.argwhere(share >= min(0.5, float(share.max()) if share.size else 0.5))
     if not len(tiles) or not tissue.any():
         raise MarkerError(
-            "the slide has no tissue to read a marker in", where=slide.name,
+            "the slide has no tissue to read a marker in",
+            where=slide.name,
             remedy="Check its quality sheet",
-        )  # fmt: skip
+        )
     chosen = tiles[np.unique(np.linspace(0, len(tiles) - 1, _SAMPLES).astype(int))]
     parts = [slide.read(grid.region(r, c), mpp) for r, c in chosen.tolist()]
     return np.ascontiguousarray(np.concatenate(parts, axis=1))
@@ -220,10 +223,12 @@ def _joined(parts: list[Cells], markers: tuple[str, ...]) -> Cells:
     if not parts:
         nothing = np.zeros(0)
         return Cells(
-            x_um=nothing, y_um=nothing, type_code=np.zeros(0, dtype=np.int16),
+            x_um=nothing,
+            y_um=nothing,
+            type_code=np.zeros(0, dtype=np.int16),
             type_names=("other", *markers),
             positive={m: np.zeros(0, dtype=np.bool_) for m in markers},
-        )  # fmt: skip
+        )
     return replace(
         parts[0],
         x_um=np.concatenate([p.x_um for p in parts]),

@@ -199,8 +199,10 @@ class TissueWindow:
         column = np.floor((np.arange(nx * fine) + 0.5) * step / fine).astype(np.int64)
         wide = np.pad(
             self.mask,
-            ((0, max(0, row[-1] + 1 - self.mask.shape[0])),
-             (0, max(0, column[-1] + 1 - self.mask.shape[1]))),
-        )  # fmt: skip
+            (
+                (0, max(0, row[-1] + 1 - self.mask.shape[0])),
+                (0, max(0, column[-1] + 1 - self.mask.shape[1])),
+            ),
+        )
         share = wide[np.ix_(row, column)].reshape(ny, fine, nx, fine).mean(axis=(1, 3))
         return TissueWindow(mask=share >= 0.5, spacing_um=spacing_um, origin_um=self.origin_um)

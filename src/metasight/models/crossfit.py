@@ -154,8 +154,9 @@ def fit_fold(
         outcome,
         seed=fold_seed(seed, model.name, split.scheme, split.repeat, split.fold),
     )
-    predictions = predict(fitted, model.name, data, split.test, horizons_days,
-                          repeat=split.repeat, fold=split.fold)  # fmt: skip
+    predictions = predict(
+        fitted, model.name, data, split.test, horizons_days, repeat=split.repeat, fold=split.fold
+    )
     audit = Audit(
         model=model.name,
         scheme=split.scheme,
@@ -349,8 +350,11 @@ def predict_centre(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    numeric = [f.name for f in data.features.features
-               if f.kind is not Kind.CATEGORICAL and not f.kind.is_key]  # fmt: skip
+    numeric = [
+        f.name
+        for f in data.features.features
+        if f.kind is not Kind.CATEGORICAL and not f.kind.is_key
+    ]
     values = data.features.values[numeric].astype(float)
     read = images or ImageFolders()
     if read.bags is not None:
@@ -390,7 +394,8 @@ def _of_images(
     name = next(f.name for f in features.features if f.kind is kind)
     rows = {
         patient: described(key)
-        for patient, key in features.values[name].items() if isinstance(key, str)
-    }  # fmt: skip
+        for patient, key in features.values[name].items()
+        if isinstance(key, str)
+    }
     frame = pd.DataFrame.from_dict(rows, orient="index", dtype=float)
     return frame.reindex(features.values.index)

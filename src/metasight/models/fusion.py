@@ -270,9 +270,10 @@ def contributions(model: ReaderHeadModel, table: FeatureTable) -> dict[str, NDAr
     if not isinstance(reader, StackReader):
         raise FitError("only a stacked model has contributions by modality", where=model.name)
     weights = (
-        head.causes[0].coefficients if isinstance(head, HazardHead)
+        head.causes[0].coefficients
+        if isinstance(head, HazardHead)
         else np.asarray(getattr(head, "coefficients", np.zeros(len(reader.positions))))
-    )  # fmt: skip
+    )
     parts = reader.matrix(table) * weights
     return {
         name: parts[:, [c for c, (m, _) in enumerate(reader.positions) if m == number]].sum(axis=1)

@@ -89,8 +89,9 @@ def _power(column: Floats) -> float:
 
     if len(np.unique(column)) < _FEWEST_VALUES:  # a flag, or the same in all who are left
         return 1.0
-    found = minimize_scalar(lambda power: -yeojohnson_llf(power, column), bounds=(0.0, 2.0),
-                            method="bounded")  # fmt: skip
+    found = minimize_scalar(
+        lambda power: -yeojohnson_llf(power, column), bounds=(0.0, 2.0), method="bounded"
+    )
     return float(found.x)
 
 
@@ -127,10 +128,13 @@ class Likeness:
     def state(self) -> State:
         """Plain JSON."""
         return {
-            "features": list(self.features), "centre": self.shape.centre.tolist(),
-            "scale": self.shape.scale.tolist(), "power": self.shape.power.tolist(),
-            "covariance": self.shape.covariance.tolist(), "limit": self.limit,
-        }  # fmt: skip
+            "features": list(self.features),
+            "centre": self.shape.centre.tolist(),
+            "scale": self.shape.scale.tolist(),
+            "power": self.shape.power.tolist(),
+            "covariance": self.shape.covariance.tolist(),
+            "limit": self.limit,
+        }
 
     @classmethod
     def from_state(cls, state: State) -> Likeness:
@@ -170,9 +174,10 @@ class Likeness:
         if not names or len(values) < FEWEST:
             raise FitError(
                 f"likeness to training needs {FEWEST} patients with a measured value",
-                where=model, value=f"{len(values)} patients, {len(names)} columns",
+                where=model,
+                value=f"{len(values)} patients, {len(names)} columns",
                 remedy="Leave abstain_by out, or name other modalities",
-            )  # fmt: skip
+            )
         return cls(features=names, shape=Shape.of(values), limit=_limit(values))
 
     def distances(self, table: FeatureTable) -> Floats:

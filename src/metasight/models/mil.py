@@ -62,8 +62,9 @@ class Components:
         """From at most 200 patches of every bag, evenly spread; None without any bag."""
         drawn = [
             b[np.linspace(0, len(b) - 1, min(len(b), _PATCHES_FOR_COMPONENTS)).astype(int)]
-            for b in bags if b is not None
-        ]  # fmt: skip
+            for b in bags
+            if b is not None
+        ]
         if not drawn:
             return None
         patches = np.concatenate(drawn).astype(np.float64)
@@ -210,8 +211,11 @@ def read_bags(
         There is no folder, or a bag is of another encoder or dimension than the others.
     """
     if folder is None:
-        raise EncoderError("there is no folder of patch features", where=name,
-                           remedy="Give [slides.embeddings] in study.toml")  # fmt: skip
+        raise EncoderError(
+            "there is no folder of patch features",
+            where=name,
+            remedy="Give [slides.embeddings] in study.toml",
+        )
     dimension: int | None = None
     for key in table.values[name]:
         if not isinstance(key, str):
@@ -221,10 +225,11 @@ def read_bags(
         dimension = dimension or bag.features.shape[1]
         if (encoder and bag.encoder != encoder) or bag.features.shape[1] != dimension:
             raise EncoderError(
-                "patch features of another encoder", where=bag.where,
+                "patch features of another encoder",
+                where=bag.where,
                 value=f"{bag.encoder or 'unnamed'}, {bag.features.shape[1]} features",
                 remedy=f"Make all with one encoder: {encoder or f'{dimension} features'}",
-            )  # fmt: skip
+            )
         yield bag.features
 
 
@@ -270,9 +275,10 @@ class NetworkModel:
         n_folds = min(self.inner_folds, follow_up.n_events // 3)
         if follow_up.n_events < _FEWEST_EVENTS:
             raise FitError(
-                f"{follow_up.n_events} events are too few for a network", where=self.name,
+                f"{follow_up.n_events} events are too few for a network",
+                where=self.name,
                 remedy="Choose elastic_net_cox on columns",
-            )  # fmt: skip
+            )
         stratum = follow_up.status.astype(np.int64)
         fold = stratified_folds(stratum, n_folds, np.random.default_rng(seed), table.patient_number)
         return self.fit_in_folds(table, follow_up, fold, seed=seed)[0]
@@ -294,8 +300,9 @@ class NetworkModel:
             inner, held = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
             held_rows.append(held)
             part = (inputs.take(held), target.take(held))
-            courses.append(train(inputs.take(inner), target.take(inner), part, self.settings,
-                                 seed=seed + k))  # fmt: skip
+            courses.append(
+                train(inputs.take(inner), target.take(inner), part, self.settings, seed=seed + k)
+            )
         sizes = [max(int((target.cause[h] > 0).sum()), 1) for h in held_rows]
         best = int(np.average([c.losses for c in courses], axis=0, weights=sizes).argmin())
         networks = tuple(c.weights[best] for c in courses)
@@ -306,8 +313,9 @@ class NetworkModel:
         # At epoch 0 nothing was learnt that helps: scores are noise and shall weigh nothing.
         scale[scale < 1e-6] = 1.0
         mean = raw.mean(axis=0)
-        fitted = NetworkReader(**{**vars(reader), "networks": networks, "mean": mean,
-                                  "scale": scale})  # fmt: skip
+        fitted = NetworkReader(
+            **{**vars(reader), "networks": networks, "mean": mean, "scale": scale}
+        )
         unseen = (raw - mean) / scale * (best > 0)
         head = combined_hazards(unseen, follow_up, n_models=1)
         head.fit["epochs"] = best
@@ -335,10 +343,17 @@ class NetworkModel:
             for b, m in zip(self.blocks, self.modalities, strict=True)
         )
         return NetworkReader(
-            bag=bag, bags=self.bags, encoder=encoder, components=components, blocks=blocks,
-            modalities=self.modalities, networks=(), causes=2 if follow_up.competing else 1,
-            mean=np.zeros(1), scale=np.ones(1),
-        )  # fmt: skip
+            bag=bag,
+            bags=self.bags,
+            encoder=encoder,
+            components=components,
+            blocks=blocks,
+            modalities=self.modalities,
+            networks=(),
+            causes=2 if follow_up.competing else 1,
+            mean=np.zeros(1),
+            scale=np.ones(1),
+        )
 
 
 def present(table: FeatureTable, modality: str) -> FeatureTable:
@@ -357,9 +372,11 @@ def bag_feature(table: FeatureTable, modality: str, model: str) -> str:
     found = [f.name for f in table.features if f.modality == modality and f.kind is Kind.BAG]
     if len(found) != 1:
         raise FitError(
-            "the modality is not one bag of patch features", where=model, value=modality,
+            "the modality is not one bag of patch features",
+            where=model,
+            value=modality,
             remedy="Give [slides.embeddings] in study.toml, and the modality it makes",
-        )  # fmt: skip
+        )
     return found[0]
 
 

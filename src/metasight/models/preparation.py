@@ -104,14 +104,14 @@ class Preparation:
         if images:
             bag = images[0].kind is Kind.BAG
             what, network = (
-                ("patch features", "attention_mil") if bag
-                else ("crops of lesions", "scan_network")
-            )  # fmt: skip
+                ("patch features", "attention_mil") if bag else ("crops of lesions", "scan_network")
+            )
             raise FitError(
-                f"the model cannot read {what}", where="model features",
+                f"the model cannot read {what}",
+                where="model features",
                 value=", ".join(f.name for f in images),
                 remedy=f"Choose {network}, or stacked",
-            )  # fmt: skip
+            )
         if not kept:
             raise FitError(
                 "the model has no feature to read",
@@ -134,8 +134,10 @@ class Preparation:
         unreliable = shrinkage.below(self.least_reliability)
         if unreliable:
             own = _without(own, unreliable)
-            notes.append(f"{len(unreliable)} features left out: less than "
-                         f"{self.least_reliability:g} of their variance is not error")  # fmt: skip
+            notes.append(
+                f"{len(unreliable)} features left out: less than "
+                f"{self.least_reliability:g} of their variance is not error"
+            )
         imputer = self.imputer.fit(own)
         complete = imputer.transform(own)
         design = self.design.fit(complete, effective_n=effective_size(outcome))
@@ -163,8 +165,11 @@ def _without(table: FeatureTable, names: Sequence[str]) -> FeatureTable:
     """
     kept = tuple(f for f in table.features if f.name not in set(names))
     if not kept:
-        raise FitError("no feature is reliable enough", where="model features",
-                       remedy="Lower least_reliability, or leave the modality out")  # fmt: skip
+        raise FitError(
+            "no feature is reliable enough",
+            where="model features",
+            remedy="Lower least_reliability, or leave the modality out",
+        )
     return FeatureTable(table.values[[f.name for f in kept]], kept)
 
 
@@ -192,14 +197,16 @@ class CentreEffects:
             The table does not tell the centre.
         """
         names = [
-            f.name for f in own.features
-            if f.modality in modalities and f.kind is Kind.CONTINUOUS
-        ]  # fmt: skip
+            f.name for f in own.features if f.modality in modalities and f.kind is Kind.CONTINUOUS
+        ]
         if not names:
             return cls(), []
         if CENTRE not in table.values:
-            raise FitError("the features do not tell the centre, which harmonising needs",
-                           where="model features", remedy="Map centre in [columns]")  # fmt: skip
+            raise FitError(
+                "the features do not tell the centre, which harmonising needs",
+                where="model features",
+                remedy="Map centre in [columns]",
+            )
         centre = [str(c) for c in table.values[CENTRE]]
         enough = [c for c in set(centre) if centre.count(c) >= FEWEST_OF_A_CENTRE]
         if len(enough) < 2:

@@ -20,7 +20,6 @@ from metasight.models.competing import CauseSpecificCoxModel
 from metasight.models.cox import CoxModel
 from metasight.models.fine_gray import FineGrayModel
 from metasight.models.fitted import STATE_VERSION, AbstainingModel, Head, ReaderHeadModel
-from metasight.models.forest import ForestHead, ForestModel
 from metasight.models.fusion import Base, StackedModel, StackReader
 from metasight.models.hazards import HazardHead
 from metasight.models.likeness import Likeness
@@ -30,6 +29,7 @@ from metasight.models.ordinal import OrdinalHead, OrdinalModel
 from metasight.models.penalised_cox import ElasticNetCoxModel, Penalty
 from metasight.models.preparation import FittedPreparation, Preparation, Reader
 from metasight.models.published import SCORES, PublishedScoreModel, ScoreReader
+from metasight.models.random_forest import ForestHead, ForestModel
 from metasight.models.risk_network import NetworkSettings
 from metasight.models.settings import Kind, ModelSettings
 from metasight.models.volume_network import VolumeNetworkModel, VolumeNetworkReader
@@ -40,8 +40,9 @@ __all__ = ["KINDS", "ModelSettings", "build", "describe", "features_of", "load",
 KINDS: tuple[str, ...] = get_args(Kind)
 """Every kind of model."""
 
-_SURVIVAL_ONLY = frozenset({"cox", "elastic_net_cox", "cause_specific_cox", "fine_gray",
-                             "attention_mil", "fused_network"})  # fmt: skip
+_SURVIVAL_ONLY = frozenset(
+    {"cox", "elastic_net_cox", "cause_specific_cox", "fine_gray", "attention_mil", "fused_network"}
+)
 _NODAL_ONLY = frozenset({"logistic", "ordinal", "scan_network"})
 
 

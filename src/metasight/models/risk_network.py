@@ -121,13 +121,21 @@ class Target:
             causes = 2
         times = follow_up.time_days[cause > 0]
         at = np.linspace(0, 1, settings.intervals + 1)[1:]
-        return cls(time_days=follow_up.time_days, cause=cause, causes=causes,
-                   cuts_days=np.unique(np.quantile(times, at)))  # fmt: skip
+        return cls(
+            time_days=follow_up.time_days,
+            cause=cause,
+            causes=causes,
+            cuts_days=np.unique(np.quantile(times, at)),
+        )
 
     def take(self, rows: NDArray[np.intp]) -> Target:
         """Some patients; cuts stay."""
-        return Target(time_days=self.time_days[rows], cause=self.cause[rows], causes=self.causes,
-                      cuts_days=self.cuts_days)  # fmt: skip
+        return Target(
+            time_days=self.time_days[rows],
+            cause=self.cause[rows],
+            causes=self.causes,
+            cuts_days=self.cuts_days,
+        )
 
 
 @dataclass(frozen=True)
@@ -222,10 +230,12 @@ def train(
         decayed = [v for k, v in tensors.items() if k.endswith(".w")]
         free = [v for k, v in tensors.items() if not k.endswith(".w")]
         optimiser = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": settings.weight_decay},
-             {"params": free, "weight_decay": 0.0}],
+            [
+                {"params": decayed, "weight_decay": settings.weight_decay},
+                {"params": free, "weight_decay": 0.0},
+            ],
             lr=settings.learning_rate,
-        )  # fmt: skip
+        )
         course, losses = [weights], [_held_loss(weights, *held, settings)]
         for _ in range(settings.epochs):
             optimiser.zero_grad()
@@ -384,8 +394,9 @@ def _discrete_loss(out: torch.Tensor, target: Target) -> torch.Tensor:
     passed = torch.from_numpy(np.arange(width)[None, :] < ends[:, None]).to(out.device)
     total = -(logits[:, 0] * passed).sum()
     rows = np.flatnonzero(target.cause > 0)
-    picked = logits[torch.from_numpy(rows), torch.from_numpy(target.cause[rows]),
-                    torch.from_numpy(ends[rows])]  # fmt: skip
+    picked = logits[
+        torch.from_numpy(rows), torch.from_numpy(target.cause[rows]), torch.from_numpy(ends[rows])
+    ]
     return (total - picked.sum()) / n
 
 

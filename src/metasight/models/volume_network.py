@@ -120,8 +120,11 @@ class VolumeNetworkReader:
         """
         folder = self.images.crops
         if folder is None:
-            raise VolumeError("there is no folder of crops", where=self.crop,
-                              remedy="Give [scans.crops] in study.toml")  # fmt: skip
+            raise VolumeError(
+                "there is no folder of crops",
+                where=self.crop,
+                remedy="Give [scans.crops] in study.toml",
+            )
         for key in table.values[self.crop]:
             if not isinstance(key, str):
                 yield None
@@ -130,10 +133,11 @@ class VolumeNetworkReader:
             size = (crop.ct_hu.shape[0], crop.spacing_mm)
             if size != (self.edge_voxels, self.spacing_mm):
                 raise VolumeError(
-                    "a crop of another size than the network learnt from", where=crop.where,
+                    "a crop of another size than the network learnt from",
+                    where=crop.where,
                     value=f"{size[0]} voxels of {size[1]:g} mm",
                     remedy=f"Make crops of {self.edge_voxels} voxels of {self.spacing_mm:g} mm",
-                )  # fmt: skip
+                )
             yield crop
 
     def matrix(self, table: FeatureTable) -> NDArray[np.float64]:
@@ -202,12 +206,14 @@ class VolumeNetworkModel:
         rarer = effective_size(stage)
         if rarer < _FEWEST:
             raise FitError(
-                f"{rarer} patients in the rarer class are too few for a network", where=self.name,
+                f"{rarer} patients in the rarer class are too few for a network",
+                where=self.name,
                 remedy="Choose ordinal on measured features",
-            )  # fmt: skip
+            )
         n_folds = min(self.inner_folds, rarer // 3)
-        fold = stratified_folds(stage.stage.astype(np.int64), n_folds, np.random.default_rng(seed),
-                                table.patient_number)  # fmt: skip
+        fold = stratified_folds(
+            stage.stage.astype(np.int64), n_folds, np.random.default_rng(seed), table.patient_number
+        )
         return self.fit_in_folds(table, stage, fold, seed=seed)[0]
 
     def fit_in_folds(
@@ -249,40 +255,53 @@ class VolumeNetworkModel:
             raise FitError("no training patient has a crop", where=self.name)
         like = None if folder is None else folder.read(first)
         reader = VolumeNetworkReader(
-            crop=name, images=self.images, settings=self.settings,
+            crop=name,
+            images=self.images,
+            settings=self.settings,
             edge_voxels=0 if like is None else like.ct_hu.shape[0],
             spacing_mm=0.0 if like is None else like.spacing_mm,
-        )  # fmt: skip
+        )
         crops = [c for c in reader.crops(table) if c is not None]
         if len(crops) < len(table.values):
             raise FitError("a patient without a crop was given to the network", where=self.name)
         return reader, crops
 
     def _train(
-        self, reader: VolumeNetworkReader, crops: list[LesionCrop], stage: NodalOutcome,
-        fold: NDArray[np.int64], seed: int,
-    ) -> Trained:  # fmt: skip
+        self,
+        reader: VolumeNetworkReader,
+        crops: list[LesionCrop],
+        stage: NodalOutcome,
+        fold: NDArray[np.int64],
+        seed: int,
+    ) -> Trained:
         import torch
 
         from metasight.models.volume_network_checkpoint import checkpoint_path
         from metasight.models.volume_network_training import train_in_folds
 
         targets = Targets.of(crops, stage.stage.astype(np.int64))
-        training = hash_json([hash_of(crops, targets, fold), self.settings.as_json(), seed,
-                              torch.__version__])  # fmt: skip
+        training = hash_json(
+            [hash_of(crops, targets, fold), self.settings.as_json(), seed, torch.__version__]
+        )
         work = self.images.work
         trained = train_in_folds(
-            self._material(reader, crops, targets, fold), self.settings, seed=seed, work=work,
+            self._material(reader, crops, targets, fold),
+            self.settings,
+            seed=seed,
+            work=work,
             training=training,
-        )  # fmt: skip
+        )
         if work is not None:
             checkpoint_path(work, training).unlink(missing_ok=True)
         return trained
 
     def _material(
-        self, reader: VolumeNetworkReader, crops: list[LesionCrop], targets: Targets,
+        self,
+        reader: VolumeNetworkReader,
+        crops: list[LesionCrop],
+        targets: Targets,
         fold: NDArray[np.int64],
-    ) -> Material:  # fmt: skip
+    ) -> Material:
         from metasight.models.volume_network_backbone import trunk_weights
         from metasight.models.volume_network_training import Material
 
@@ -308,19 +327,23 @@ def crop_feature(table: FeatureTable, model: str) -> str:
     found = [f.name for f in table.features if f.modality == MODALITY and f.kind is Kind.CROP]
     if len(found) != 1:
         raise FitError(
-            "the modality is not one crop of the lesion", where=model, value=MODALITY,
+            "the modality is not one crop of the lesion",
+            where=model,
+            value=MODALITY,
             remedy="Give [scans.crops] in study.toml",
-        )  # fmt: skip
+        )
     return found[0]
 
 
 def weights_to_json(weights: Mapping[str, NDArray[np.float32]]) -> dict[str, Any]:
     """Plain data, exact: shape, and little-endian float32 in base64."""
     return {
-        name: {"shape": list(a.shape),
-               "float32": base64.b64encode(a.astype("<f4").tobytes()).decode("ascii")}
+        name: {
+            "shape": list(a.shape),
+            "float32": base64.b64encode(a.astype("<f4").tobytes()).decode("ascii"),
+        }
         for name, a in sorted(weights.items())
-    }  # fmt: skip
+    }
 
 
 def weights_from_json(state: Mapping[str, Any]) -> Weights:

@@ -108,10 +108,15 @@ def empty_resnet(name: Backbone) -> nn.Module:
 
     build = {"resnet10": resnet.resnet10, "resnet18": resnet.resnet18}[name]
     network: nn.Module = build(
-        pretrained=False, spatial_dims=3, n_input_channels=1, conv1_t_size=7, conv1_t_stride=2,
-        feed_forward=False, shortcut_type="A" if name == "resnet18" else "B",
+        pretrained=False,
+        spatial_dims=3,
+        n_input_channels=1,
+        conv1_t_size=7,
+        conv1_t_stride=2,
+        feed_forward=False,
+        shortcut_type="A" if name == "resnet18" else "B",
         bias_downsample=name == "resnet18",
-    )  # fmt: skip
+    )
     return network
 
 
@@ -119,10 +124,11 @@ def _path(settings: VolumeNetworkSettings, files: Mapping[str, Path]) -> Path:
     path = files.get(settings.sha256.lower())
     if path is None:
         raise EncoderError(
-            "the backbone's weights are not given", where=settings.backbone,
+            "the backbone's weights are not given",
+            where=settings.backbone,
             value=f"sha256 {settings.sha256[:12]}…" if settings.sha256 else "",
             remedy="Give path and sha256 in [model.scan_network.weights] of study.toml",
-        )  # fmt: skip
+        )
     return path
 
 
@@ -135,9 +141,10 @@ def _check(found: Mapping[str, Tensor], network: nn.Module, file: str, name: str
     ]
     if wrong:
         raise EncoderError(
-            "the weights are not of this backbone", where=file,
+            "the weights are not of this backbone",
+            where=file,
             value=", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""),
             remedy=f"Give the weights of {name}",
-        )  # fmt: skip
+        )
     if not all(bool(torch.isfinite(v).all()) for v in given.values()):
         raise EncoderError("the weights hold values that are no number", where=file)

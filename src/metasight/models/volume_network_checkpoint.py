@@ -53,8 +53,11 @@ def save_checkpoint(folder: Path, training: str, resumed: Resumed) -> None:
     path = checkpoint_path(folder, training)
     # copies: safetensors refuses tensors that share memory
     plain = {n: t.detach().cpu().clone().contiguous() for n, t in resumed.tensors.items()}
-    header = {"training": training, "losses": [repr(v) for v in resumed.losses],
-              "best": resumed.best}  # fmt: skip
+    header = {
+        "training": training,
+        "losses": [repr(v) for v in resumed.losses],
+        "best": resumed.best,
+    }
     beside = path.with_suffix(".new")
     save_file(plain, beside, metadata={"progressed": json.dumps(header)})
     with beside.open("rb") as file:
@@ -82,10 +85,15 @@ def load_checkpoint(folder: Path, training: str) -> Resumed | None:
         named = str(header["training"])
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise StoreError(
-            "the training's checkpoint cannot be read", where=path.name,
-            value=type(error).__name__, remedy="Delete it: training starts again",
-        ) from error  # fmt: skip
+            "the training's checkpoint cannot be read",
+            where=path.name,
+            value=type(error).__name__,
+            remedy="Delete it: training starts again",
+        ) from error
     if named != training:
-        raise StoreError("the checkpoint is of another training", where=path.name,
-                       remedy="Delete it: training starts again")  # fmt: skip
+        raise StoreError(
+            "the checkpoint is of another training",
+            where=path.name,
+            remedy="Delete it: training starts again",
+        )
     return resumed

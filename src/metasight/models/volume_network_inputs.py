@@ -52,8 +52,11 @@ class Targets:
 
     def take(self, rows: NDArray[np.intp]) -> Targets:
         """Some patients."""
-        return Targets(stage=self.stage[rows], attenuation=self.attenuation[rows],
-                       log_diameter=self.log_diameter[rows])  # fmt: skip
+        return Targets(
+            stage=self.stage[rows],
+            attenuation=self.attenuation[rows],
+            log_diameter=self.log_diameter[rows],
+        )
 
 
 def channels(crop: LesionCrop) -> Floats:

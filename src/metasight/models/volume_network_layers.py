@@ -58,11 +58,13 @@ class SmallTrunk(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         wide = (width, 2 * width, 4 * width)
-        self.stages = nn.ModuleList([
-            _block(CHANNELS, wide[0], stride=2),
-            nn.Sequential(_block(wide[0], wide[1], stride=2), _block(wide[1], wide[1])),
-            nn.Sequential(_block(wide[1], wide[2], stride=2), _block(wide[2], wide[2])),
-        ])  # fmt: skip
+        self.stages = nn.ModuleList(
+            [
+                _block(CHANNELS, wide[0], stride=2),
+                nn.Sequential(_block(wide[0], wide[1], stride=2), _block(wide[1], wide[1])),
+                nn.Sequential(_block(wide[1], wide[2], stride=2), _block(wide[2], wide[2])),
+            ]
+        )
         self.features = 3 * (sum(wide) + CHANNELS) + 1
 
     def forward(self, crops: Tensor) -> Tensor:

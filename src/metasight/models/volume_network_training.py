@@ -72,10 +72,19 @@ class Material:
         """Inputs of a step, each crop turned and mirrored anew."""
         if self.pooled is not None:
             return self.pooled[torch.from_numpy(rows)]
-        return aligned(np.stack([
-            altered(self.crops[i], rng, noise_hu=settings.noise_hu,
-                    pet_dropout=settings.pet_dropout) for i in rows
-        ]))  # fmt: skip
+        return aligned(
+            np.stack(
+                [
+                    altered(
+                        self.crops[i],
+                        rng,
+                        noise_hu=settings.noise_hu,
+                        pet_dropout=settings.pet_dropout,
+                    )
+                    for i in rows
+                ]
+            )
+        )
 
     def plain(
         self, rows: NDArray[np.intp], settings: VolumeNetworkSettings
@@ -173,8 +182,12 @@ def train_in_folds(
                 _keep(folds)
             if work is not None:
                 _save(work, training, folds, losses, best)
-    return Trained(folds=tuple(f.number for f in folds), networks=tuple(f.kept for f in folds),
-                   losses=tuple(losses), best=best)  # fmt: skip
+    return Trained(
+        folds=tuple(f.number for f in folds),
+        networks=tuple(f.kept for f in folds),
+        losses=tuple(losses),
+        best=best,
+    )
 
 
 def _start(
@@ -193,13 +206,21 @@ def _start(
     decayed = [p for p in network.parameters() if p.ndim > 1]
     free = [p for p in network.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": settings.weight_decay},
-         {"params": free, "weight_decay": 0.0}], lr=settings.learning_rate,
-    )  # fmt: skip
+        [
+            {"params": decayed, "weight_decay": settings.weight_decay},
+            {"params": free, "weight_decay": 0.0},
+        ],
+        lr=settings.learning_rate,
+    )
     return _Fold(
-        number=number, train=train, held=held, scale=Scale.of(material.targets.take(train)),
-        network=network, averaged=copy.deepcopy(network), optimiser=optimiser,
-    )  # fmt: skip
+        number=number,
+        train=train,
+        held=held,
+        scale=Scale.of(material.targets.take(train)),
+        network=network,
+        averaged=copy.deepcopy(network),
+        optimiser=optimiser,
+    )
 
 
 def _seed(*numbers: int) -> int:
@@ -207,9 +228,13 @@ def _seed(*numbers: int) -> int:
 
 
 def _round(  # noqa: PLR0917
-    material: Material, fold: _Fold, settings: VolumeNetworkSettings, seed: int, number: int,
+    material: Material,
+    fold: _Fold,
+    settings: VolumeNetworkSettings,
+    seed: int,
+    number: int,
     where: Compute,
-) -> None:  # fmt: skip
+) -> None:
     """All steps of one round of one network."""
     rng = np.random.default_rng([seed, 2, fold.number, number])
     torch.manual_seed(_seed(seed, 3, fold.number, number))

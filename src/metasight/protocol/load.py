@@ -42,9 +42,12 @@ def read_protocol(name: str, *, folder: Path | None = None) -> Protocol:
     try:
         text = path.read_text("utf-8-sig")  # Windows editors put a mark before the text
     except UnicodeDecodeError as error:
-        raise ProtocolError("the file is not UTF-8 text", where=path.name,
-                            value=f"byte 0x{error.object[error.start]:02x} at {error.start}",
-                            remedy="Save it as UTF-8") from error  # fmt: skip
+        raise ProtocolError(
+            "the file is not UTF-8 text",
+            where=path.name,
+            value=f"byte 0x{error.object[error.start]:02x} at {error.start}",
+            remedy="Save it as UTF-8",
+        ) from error
     return parse_protocol(text, where=path.name)
 
 
@@ -53,8 +56,9 @@ def parse_protocol(text: str, *, where: str) -> Protocol:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ProtocolError("not valid TOML", where=where, value=str(error),
-                            remedy="Correct the line named") from error  # fmt: skip
+        raise ProtocolError(
+            "not valid TOML", where=where, value=str(error), remedy="Correct the line named"
+        ) from error
     try:
         return Protocol.model_validate(data)
     except ValidationError as error:

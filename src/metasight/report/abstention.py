@@ -38,12 +38,17 @@ def section(view: View) -> list[Block]:
             "Patients about whom the model is silent, by centre.",
             (Column("Centre", weight=1.4), numeric("Patients"), numeric("Silent")),
             tuple(
-                Row((r["centre"], count(r["patients"]),
-                     f"{count(r['silent'])} ({percent(r['silent'] / max(r['patients'], 1))})"))
+                Row(
+                    (
+                        r["centre"],
+                        count(r["patients"]),
+                        f"{count(r['silent'])} ({percent(r['silent'] / max(r['patients'], 1))})",
+                    )
+                )
                 for r in found["centres"]
             ),
         ),
-    ]  # fmt: skip
+    ]
     speaking = found["speaking"]
     if speaking is None:
         return blocks
@@ -54,14 +59,17 @@ def section(view: View) -> list[Block]:
         DataTable(
             "abstention-measures",
             "The headline model in all patients, and in those about whom it speaks.",
-            (Column("Measure", weight=1.4), numeric(f"All ({count(found['all']['patients'])})"),
-             numeric(f"Spoken of ({count(speaking['patients'])})")),
+            (
+                Column("Measure", weight=1.4),
+                numeric(f"All ({count(found['all']['patients'])})"),
+                numeric(f"Spoken of ({count(speaking['patients'])})"),
+            ),
             tuple(
                 Row((n, _told(found["all"]["measures"][n]), _told(speaking["measures"][n])))
                 for n in both
             ),
         )
-    )  # fmt: skip
+    )
     return blocks
 
 

@@ -77,14 +77,20 @@ def _genes(found: Found) -> Iterator[Block]:
         "biology-genes-table",
         "Genes with the largest statistic; effect is log₂ expression per unit of the risk’s "
         "log-odds.",
-        (Column("Gene"), numeric("Effect"), numeric("t"), numeric("p"),
-         numeric("FDR")),
+        (Column("Gene"), numeric("Effect"), numeric("t"), numeric("p"), numeric("FDR")),
         tuple(
-            Row((g["gene"], number(g["effect"], 2, signed=True), number(g["t"], 1, signed=True),
-                 _p(g["p"]), _p(g["fdr"])))
+            Row(
+                (
+                    g["gene"],
+                    number(g["effect"], 2, signed=True),
+                    number(g["t"], 1, signed=True),
+                    _p(g["p"]),
+                    _p(g["fdr"]),
+                )
+            )
             for g in found["leading_genes"]
         ),
-    )  # fmt: skip
+    )
 
 
 def _p(value: float | None) -> str:
@@ -113,9 +119,16 @@ def _volcano(found: Found) -> Figure:
             ((fdr < _SIGNIFICANT) & (effect < 0), _LOWER, "Lower with the risk"),
         ):
             if keep.any():
-                axes.plot(effect[keep], strength[keep], ".", color=colour, markersize=4,
-                          label=f"{label} ({count(int(keep.sum()))})", linestyle="none",
-                          rasterized=False)  # fmt: skip
+                axes.plot(
+                    effect[keep],
+                    strength[keep],
+                    ".",
+                    color=colour,
+                    markersize=4,
+                    label=f"{label} ({count(int(keep.sum()))})",
+                    linestyle="none",
+                    rasterized=False,
+                )
         axes.axvline(0, color=SOFT, linewidth=0.6)
         axes.set_xlabel("Change of log₂ expression per unit of the risk’s log-odds")
         axes.set_ylabel("−log₁₀ p")
@@ -124,11 +137,13 @@ def _volcano(found: Found) -> Figure:
         svg = to_svg(figure, anchor, "Genes and the risk", alt)
     data = csv_text(
         ["effect", "p", "fdr"],
-        zip(found["volcano"]["effect"], found["volcano"]["p"], found["volcano"]["fdr"],
-            strict=True),
-    )  # fmt: skip
-    return Figure(anchor, svg, PAGE_PT, alt, "Genes and the risk; all of them are in genes.csv.",
-                  data)  # fmt: skip
+        zip(
+            found["volcano"]["effect"], found["volcano"]["p"], found["volcano"]["fdr"], strict=True
+        ),
+    )
+    return Figure(
+        anchor, svg, PAGE_PT, alt, "Genes and the risk; all of them are in genes.csv.", data
+    )
 
 
 # ------------------------------------------------------------------ sets
@@ -148,15 +163,32 @@ def _sets(found: Found) -> Iterator[Block]:
         "biology-sets-table",
         f"Sets with the smallest p value ({min(len(sets), _SHOWN_SETS)} of {count(len(sets))}; all "
         "are in gene_sets.csv).",
-        (Column("Set"), numeric("Genes"), numeric("NES"), numeric("p"),
-         numeric("FDR"), numeric("gseapy p"), numeric("ssGSEA t"), numeric("ssGSEA FDR")),
+        (
+            Column("Set"),
+            numeric("Genes"),
+            numeric("NES"),
+            numeric("p"),
+            numeric("FDR"),
+            numeric("gseapy p"),
+            numeric("ssGSEA t"),
+            numeric("ssGSEA FDR"),
+        ),
         tuple(
-            Row((s["set"].replace("_", " "), count(s["size"]), number(s["nes"], 2, signed=True),
-                 _p(s["p"]), _p(s["fdr"]), _p(s["gseapy_p"]),
-                 number(s["single_sample_t"], 1, signed=True), _p(s["single_sample_fdr"])))
+            Row(
+                (
+                    s["set"].replace("_", " "),
+                    count(s["size"]),
+                    number(s["nes"], 2, signed=True),
+                    _p(s["p"]),
+                    _p(s["fdr"]),
+                    _p(s["gseapy_p"]),
+                    number(s["single_sample_t"], 1, signed=True),
+                    _p(s["single_sample_fdr"]),
+                )
+            )
             for s in sets[:_SHOWN_SETS]
         ),
-    )  # fmt: skip
+    )
     if found["drawn"]:
         yield _running(found["drawn"], found["genes"])
 
@@ -181,8 +213,13 @@ def _running(drawn: Sequence[Found], genes: int) -> Figure:
             low, high = axes.get_ylim()
             axes.set_ylim(low - 0.18 * (high - low), high)
             base = low - 0.16 * (high - low)
-            axes.vlines([r + 1 for r in one["ranks"]], base, base + 0.1 * (high - low), color=INK,
-                        linewidth=0.6)  # fmt: skip
+            axes.vlines(
+                [r + 1 for r in one["ranks"]],
+                base,
+                base + 0.1 * (high - low),
+                color=INK,
+                linewidth=0.6,
+            )
             axes.set_title(one["set"].replace("_", " "))
             axes.set_xlim(1, genes)
             if k % 2 == 0:
@@ -192,8 +229,14 @@ def _running(drawn: Sequence[Found], genes: int) -> Figure:
         svg = to_svg(figure, anchor, "Running enrichment scores", alt)
     rows = ([d["set"], " ".join(str(r + 1) for r in d["ranks"])] for d in drawn)
     data = csv_text(["set", "ranks of its genes"], rows)
-    return Figure(anchor, svg, PAGE_PT, alt, "Running enrichment scores of the sets with the "
-                  "smallest p values.", data)  # fmt: skip
+    return Figure(
+        anchor,
+        svg,
+        PAGE_PT,
+        alt,
+        "Running enrichment scores of the sets with the smallest p values.",
+        data,
+    )
 
 
 # ------------------------------------------------------------------ the check on nothing
@@ -215,8 +258,15 @@ def _null(found: Found) -> Iterator[Block]:
     with canvas(PAGE_PT, 150) as figure:
         axes = place(figure, 46, 10, 260, 100)
         edges = np.linspace(0, 1, len(counts) + 1)
-        axes.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color="#9db3cc",
-                 edgecolor="white", linewidth=0.6)  # fmt: skip
+        axes.bar(
+            edges[:-1],
+            counts,
+            width=np.diff(edges),
+            align="edge",
+            color="#9db3cc",
+            edgecolor="white",
+            linewidth=0.6,
+        )
         axes.axhline(counts.mean(), color=INK, linewidth=0.8, dashes=(4, 2))
         axes.set_xlim(0, 1)
         axes.set_xlabel("p of a set, risk dealt out at random")
@@ -224,5 +274,11 @@ def _null(found: Found) -> Iterator[Block]:
         svg = to_svg(figure, anchor, "p values of nothing", alt)
     bars = ([float(e), int(c)] for e, c in zip(edges[:-1], counts, strict=True))
     data = csv_text(["from", "count"], bars)
-    yield Figure(anchor, svg, PAGE_PT, alt, "p values when the risk is dealt out at random; the "
-                 "line is what chance gives.", data)  # fmt: skip
+    yield Figure(
+        anchor,
+        svg,
+        PAGE_PT,
+        alt,
+        "p values when the risk is dealt out at random; the line is what chance gives.",
+        data,
+    )

@@ -220,7 +220,7 @@ class MapsResult:
         Structures on the sections (``measured``), of these ``hit`` by one on the map, and by
         chance; structures on the maps (``generated``), of these ``confirmed``.
     regions, biomarkers, labels
-        Rows as :mod:`metasight.steps.map_agreement` writes them.
+        Rows as :mod:`metasight.steps.slides.agreement` writes them.
     examples
         Worst, middle and best.
     """
@@ -297,15 +297,15 @@ class ReportContents:
     maps
         Painted maps and how they agree with sections; None without.
     verification
-        Of unexamined nodes, as :mod:`metasight.steps.verification` writes it; None without.
+        Of unexamined nodes, as :mod:`metasight.steps.after.verification` writes it; None without.
     staging
-        Rule and risk, as :mod:`metasight.steps.staging` writes it; None without.
+        Rule and risk, as :mod:`metasight.steps.after.staging` writes it; None without.
     abstention
-        Who is unlike training, as :mod:`metasight.steps.abstention` writes it; None without.
+        Who is unlike training, as :mod:`metasight.steps.risk.abstention` writes it; None without.
     biology
-        Genes and sets, as :mod:`metasight.steps.biology` writes it; None without.
+        Genes and sets, as :mod:`metasight.steps.after.biology` writes it; None without.
     stability
-        Of texture, as :mod:`metasight.steps.stability` writes it; None without.
+        Of texture, as :mod:`metasight.steps.after.stability` writes it; None without.
     contributions
         Of each modality, where the headline model is stacked.
     """

@@ -16,7 +16,7 @@ from metasight.report.blocks import (
     numeric,
 )
 from metasight.report.drawing import HEADLINE, REFERENCE, Look, looks
-from metasight.report.forest import Forest, Line, Mark, Panel, forest
+from metasight.report.forest_plot import Forest, Line, Mark, Panel, forest
 from metasight.report.view import (
     View,
     at_target,

@@ -80,8 +80,17 @@ def _regions(found: MapsResult) -> Iterator[Block]:
         yield Paragraph("No patient has both a map and sections: its agreement is not known.")
         return
     yield Heading(2, "Agreement with sections by region", "map-regions")
-    header = ("Marker, region", "Pearson (95 % interval)", "Nuclei alone", "Shuffled", "Ceiling",
-              "Concordance", "Slope", "F1 (all positive)", "90 % interval covers")  # fmt: skip
+    header = (
+        "Marker, region",
+        "Pearson (95 % interval)",
+        "Nuclei alone",
+        "Shuffled",
+        "Ceiling",
+        "Concordance",
+        "Slope",
+        "F1 (all positive)",
+        "90 % interval covers",
+    )
     yield DataTable(
         "map-regions-table",
         "Painted beside counted density in patients whom the generator did not see. Nuclei alone: "
@@ -146,10 +155,15 @@ def _example_figure(example: MapExample, position: int) -> Figure:
             for row, (name, values) in enumerate(zip(("painted", "counted"), pair, strict=True)):
                 axes = place(figure, 20 + column * wide, 18 + row * (high + 20), wide - 12, high)
                 shown = _smoothed(values) if name == "counted" else values
-                extent = (0.0, values.shape[1] * example.spacing_um / 1000,
-                          values.shape[0] * example.spacing_um / 1000, 0.0)  # fmt: skip
-                axes.imshow(shown, cmap="magma", vmin=0, vmax=top, extent=extent,
-                            interpolation="nearest")  # fmt: skip
+                extent = (
+                    0.0,
+                    values.shape[1] * example.spacing_um / 1000,
+                    values.shape[0] * example.spacing_um / 1000,
+                    0.0,
+                )
+                axes.imshow(
+                    shown, cmap="magma", vmin=0, vmax=top, extent=extent, interpolation="nearest"
+                )
                 axes.set_xticks([])
                 axes.set_yticks([])
                 for spine in axes.spines.values():
@@ -176,9 +190,11 @@ def _example_figure(example: MapExample, position: int) -> Figure:
     )
     data = csv_text(
         ["marker", "painted mean", "counted mean"],
-        ([m, float(np.nanmean(example.painted[m])), float(np.nanmean(example.measured[m]))]
-         for m in markers),
-    )  # fmt: skip
+        (
+            [m, float(np.nanmean(example.painted[m])), float(np.nanmean(example.measured[m]))]
+            for m in markers
+        ),
+    )
     return Figure(anchor, svg, PAGE_PT, alt, caption, data)
 
 
@@ -227,10 +243,15 @@ def _biomarkers(found: MapsResult) -> Iterator[Block]:
         "map-biomarkers-table",
         "Intraclass correlation (absolute agreement, single measurement) and Bland and Altman’s "
         "bias and 95 % limits, painted less measured, in the biomarker’s unit.",
-        (Column("Biomarker", weight=2.4), numeric("Patients"), numeric("ICC (95 % interval)"),
-         numeric("Bias"), numeric("Limits of agreement")),
+        (
+            Column("Biomarker", weight=2.4),
+            numeric("Patients"),
+            numeric("ICC (95 % interval)"),
+            numeric("Bias"),
+            numeric("Limits of agreement"),
+        ),
         tuple(_biomarker_row(b) for b in found.biomarkers),
-    )  # fmt: skip
+    )
     if found.labels:
         words = [
             f"{r['name'].replace('_', ' ')}: "
@@ -268,8 +289,11 @@ def _biomarker_row(b: Row_) -> Row:
 
 
 def _bland_altman(b: Row_) -> Figure:
-    pairs = [(m, p) for m, p in zip(b["measured"], b["painted"], strict=True)
-             if m is not None and p is not None]  # fmt: skip
+    pairs = [
+        (m, p)
+        for m, p in zip(b["measured"], b["painted"], strict=True)
+        if m is not None and p is not None
+    ]
     measured, painted = np.array(pairs, dtype=float).T
     mean, difference = (measured + painted) / 2, painted - measured
     name = b["name"].replace("_", " ")

@@ -17,7 +17,7 @@ from metasight.report.blocks import (
 )
 from metasight.report.curves import calibration_figure, decision_figure
 from metasight.report.drawing import Look, looks
-from metasight.report.forest import Forest, Line, Mark, Panel, forest
+from metasight.report.forest_plot import Forest, Line, Mark, Panel, forest
 from metasight.report.spread import d_calibration_figure
 from metasight.report.view import (
     View,
@@ -148,9 +148,10 @@ def _increment_table(view: View, compared: list[Comparison]) -> DataTable:
         ]
     delong = [
         f"{role(view, c.model)}, AUC {at_target(t)}: {_delong(t.delong)}"
-        for c in compared for t in c.targets
+        for c in compared
+        for t in c.targets
         if not isinstance(t.delong, NotEstimable)
-    ]  # fmt: skip
+    ]
     tested = "DeLong’s test, patients of one fold compared: " + "; ".join(delong) + "."
     return DataTable(
         "increment-table",

@@ -79,8 +79,12 @@ def write_sheet(sheet: Sheet, path: Path) -> None:
 def quality_part(found: Found, folder: Path) -> Part:
     """A slide's quality, with its overview and its defects."""
     if "failed" in found:
-        return Part(title=found["slide"], verdict="Could not be read", tone="bad",
-                    reasons=(found["failed"],))  # fmt: skip
+        return Part(
+            title=found["slide"],
+            verdict="Could not be read",
+            tone="bad",
+            reasons=(found["failed"],),
+        )
     words = {True: "Sufficient quality", False: "Refused", None: "Quality not known"}
     return Part(
         title=f"{found['slide']} ({found['stain']})",

@@ -43,13 +43,18 @@ def section(view: View) -> list[Block]:
     blocks.append(
         DataTable(
             "texture-stability-table",
-            "Features that depend least and most on the boundary" if drawn else
-            "Features that differ most between centres",
-            (Column("Feature"), numeric("Reliability"), numeric("Centres’ share"),
-             numeric("Patients")),
+            "Features that depend least and most on the boundary"
+            if drawn
+            else "Features that differ most between centres",
+            (
+                Column("Feature"),
+                numeric("Reliability"),
+                numeric("Centres’ share"),
+                numeric("Patients"),
+            ),
             tuple(_row(f) for f in _extremes(features, drawn)),
         )
-    )  # fmt: skip
+    )
     return blocks
 
 
@@ -87,8 +92,7 @@ def _extremes(features: Sequence[Found], drawn: Sequence[Found]) -> list[Found]:
 
 
 def _row(f: Found) -> Row:
-    return Row((f["feature"], _told(f["reliability"]), _told(f["centre_share"]),
-                count(f["n"])))  # fmt: skip
+    return Row((f["feature"], _told(f["reliability"]), _told(f["centre_share"]), count(f["n"])))
 
 
 def _told(value: float | None) -> str:
@@ -109,8 +113,15 @@ def _figure(features: Sequence[Found]) -> Iterator[Block]:
         for shell, colour, label in ((False, "#22456e", "Lesion"), (True, "#c25100", "Shells")):
             own = [f for f in both if str(f["feature"]).startswith("shell") is shell]
             if own:
-                axes.plot([f["reliability"] for f in own], [f["centre_share"] for f in own], ".",
-                          color=colour, markersize=5, linestyle="none", label=label)  # fmt: skip
+                axes.plot(
+                    [f["reliability"] for f in own],
+                    [f["centre_share"] for f in own],
+                    ".",
+                    color=colour,
+                    markersize=5,
+                    linestyle="none",
+                    label=label,
+                )
         top = max(float(np.max([f["centre_share"] for f in both])), _CENTRES) * 1.08
         axes.axvline(_GOOD, color="#888888", linewidth=0.6, dashes=(4, 2))
         axes.axhline(_CENTRES, color="#888888", linewidth=0.6, dashes=(4, 2))

@@ -22,8 +22,11 @@ from metasight.report.wording import count, number, percent, plural, span
 
 Found = Mapping[str, Any]
 
-_RULES = {"optional": "Staging may be left out", "indicated": "Staging is indicated",
-          "unknown": "Rule cannot be applied"}  # fmt: skip
+_RULES = {
+    "optional": "Staging may be left out",
+    "indicated": "Staging is indicated",
+    "unknown": "Rule cannot be applied",
+}
 
 
 def section(view: View) -> list[Block]:
@@ -69,10 +72,9 @@ def _cells(found: Found) -> Iterator[Block]:
         "staging-cells",
         f"The rule and the risk of any nodal metastasis by {found['model']}: patients, and how "
         "many of those examined had a positive node.",
-        (Column("Risk"), numeric("Patients"), numeric("Examined"),
-         numeric("Node-positive")),
+        (Column("Risk"), numeric("Patients"), numeric("Examined"), numeric("Node-positive")),
         tuple(rows),
-    )  # fmt: skip
+    )
 
 
 def _cell(c: Found) -> Row:
@@ -99,17 +101,25 @@ def _benefit(found: Found) -> Iterator[Block]:
         "staging-benefit-table",
         "Net benefit per 1,000 patients, and the difference with its 95 % interval (paired "
         "resampling of patients, no refitting).",
-        (Column("Threshold"), numeric("By risk"), numeric("By the rule"),
-         numeric("Everybody"), numeric("Risk minus rule")),
+        (
+            Column("Threshold"),
+            numeric("By risk"),
+            numeric("By the rule"),
+            numeric("Everybody"),
+            numeric("Risk minus rule"),
+        ),
         tuple(
-            Row((
-                percent(r["threshold"]), *(_per_1000(r[n]) for n in ("risk", "rule", "everybody")),
-                f"{_per_1000(r['gain'][0], signed=True)} "
-                f"({span(1000 * r['gain'][1], 1000 * r['gain'][2], 0, signed=True)})",
-            ))
+            Row(
+                (
+                    percent(r["threshold"]),
+                    *(_per_1000(r[n]) for n in ("risk", "rule", "everybody")),
+                    f"{_per_1000(r['gain'][0], signed=True)} "
+                    f"({span(1000 * r['gain'][1], 1000 * r['gain'][2], 0, signed=True)})",
+                )
+            )
             for r in told["rows"]
         ),
-    )  # fmt: skip
+    )
 
 
 def _per_1000(value: float, *, signed: bool = False) -> str:
@@ -129,17 +139,24 @@ def _ebus(found: Found) -> Iterator[Block]:
     yield DataTable(
         "staging-ebus-table",
         "Risk of nodal metastasis before and after a negative EBUS.",
-        (numeric("Before"), numeric("After"), numeric(f"If sensitivity is {low} or {high}"),
-         numeric(f"Sensitivity needed to reach {target}")),
+        (
+            numeric("Before"),
+            numeric("After"),
+            numeric(f"If sensitivity is {low} or {high}"),
+            numeric(f"Sensitivity needed to reach {target}"),
+        ),
         tuple(
-            Row((
-                percent(r["risk"]), percent(r["after"]["value"], 1),
-                f"{percent(r['after']['upper'], 1)} or {percent(r['after']['lower'], 1)}",
-                "–" if r["needed"] is None else percent(r["needed"]),
-            ))
+            Row(
+                (
+                    percent(r["risk"]),
+                    percent(r["after"]["value"], 1),
+                    f"{percent(r['after']['upper'], 1)} or {percent(r['after']['lower'], 1)}",
+                    "–" if r["needed"] is None else percent(r["needed"]),
+                )
+            )
             for r in found["ebus"]
         ),
-    )  # fmt: skip
+    )
 
 
 def _example(found: Found) -> Iterator[Block]:

@@ -28,8 +28,12 @@ _NAMES = {
     "inverse_probability": "Inverse probability weighting",
     "multiple_imputation": "Multiple imputation",
 }
-_SHOWN = {"sensitivity": "Sensitivity", "specificity": "Specificity",
-          "negative_value": "Negative predictive value", "auc": "AUC"}  # fmt: skip
+_SHOWN = {
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "negative_value": "Negative predictive value",
+    "auc": "AUC",
+}
 _COLOURS = ("#3b6fb5", "#c8741a", "#a3293d", "#4a7c45")
 _DAYS_A_YEAR = 365.25
 
@@ -99,9 +103,13 @@ def _tipping(found: Found) -> Iterator[Block]:
         for colour, (name, label) in zip(_COLOURS, _SHOWN.items(), strict=True):
             axes.plot(curve["delta"], curve["value"][name], color=colour, label=label)
             axes.fill_between(
-                curve["delta"], _floats(curve["lower"][name]), _floats(curve["upper"][name]),
-                color=colour, alpha=0.15, linewidth=0,
-            )  # fmt: skip
+                curve["delta"],
+                _floats(curve["lower"][name]),
+                _floats(curve["upper"][name]),
+                color=colour,
+                alpha=0.15,
+                linewidth=0,
+            )
         axes.axvline(0, color="#888888", linewidth=0.6)
         ticks = [-2, -1, 0, 1, 2]
         axes.set_xticks(ticks)
@@ -140,17 +148,24 @@ def _recurrence(told: Found) -> Iterator[Block]:
     yield DataTable(
         "verification-recurrence-table",
         f"{told['endpoint']} by risk group, with 95 % intervals.",
-        (Column("Risk of nodal metastasis", weight=1.6), numeric("Patients"), numeric("Events"),
-         *(numeric(f"By {round(y, 1):g} years") for y in years)),
+        (
+            Column("Risk of nodal metastasis", weight=1.6),
+            numeric("Patients"),
+            numeric("Events"),
+            *(numeric(f"By {round(y, 1):g} years") for y in years),
+        ),
         tuple(
-            Row((
-                f"{percent(g['from'])} to {percent(g['to'])}", count(g["patients"]),
-                count(g["events"]),
-                *(_at(a) for a in g.get("at", [None] * len(years))),
-            ))
+            Row(
+                (
+                    f"{percent(g['from'])} to {percent(g['to'])}",
+                    count(g["patients"]),
+                    count(g["events"]),
+                    *(_at(a) for a in g.get("at", [None] * len(years))),
+                )
+            )
             for g in told["groups"]
         ),
-    )  # fmt: skip
+    )
     yield _curves(told)
 
 
@@ -173,9 +188,12 @@ def _curves(told: Found) -> Figure:
             share = [0.0, *_floats(curve["incidence"])]
             highest = max(highest, *share)
             axes.step(
-                [d / _DAYS_A_YEAR for d in days], share, where="post", color=colour,
+                [d / _DAYS_A_YEAR for d in days],
+                share,
+                where="post",
+                color=colour,
                 label=f"{percent(group['from'])} to {percent(group['to'])}",
-            )  # fmt: skip
+            )
         axes.set_ylim(0, min(1.0, 1.15 * highest))
         axes.set_xlim(left=0)
         axes.set_xlabel("Years from treatment")
@@ -188,8 +206,9 @@ def _curves(told: Found) -> Figure:
         (
             [g["from"], d / _DAYS_A_YEAR, v]
             for g in drawn
-            for d, v in zip(_floats(g["curve"]["days"]), _floats(g["curve"]["incidence"]),
-                            strict=True)
+            for d, v in zip(
+                _floats(g["curve"]["days"]), _floats(g["curve"]["incidence"]), strict=True
+            )
         ),
-    )  # fmt: skip
+    )
     return Figure(anchor, svg, PAGE_PT, alt, f"{title}, death competing.", data)

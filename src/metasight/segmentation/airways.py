@@ -28,9 +28,13 @@ _jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
 def find_airways(
-    hu: Floats32, inside: Booleans, spacing_mm: tuple[float, float, float],
-    *, middle: float, width: float,
-) -> Booleans:  # fmt: skip
+    hu: Floats32,
+    inside: Booleans,
+    spacing_mm: tuple[float, float, float],
+    *,
+    middle: float,
+    width: float,
+) -> Booleans:
     """Trachea and bronchi; all False where no trachea is in the scan.
 
     Parameters
@@ -47,16 +51,27 @@ def find_airways(
         return np.zeros_like(inside)
     voxel_ml = math.prod(spacing_mm) / 1000
     limits = np.arange(_AIRWAY_HU[0], _AIRWAY_HU[1] + 1, _AIRWAY_HU[2])
-    found = _grown(hu, inside, np.array(seed), limits, _TRACHEA_ML / voxel_ml,
-                   _LEAK_ML / voxel_ml, _MOST_AIRWAY_ML / voxel_ml)  # fmt: skip
+    found = _grown(
+        hu,
+        inside,
+        np.array(seed),
+        limits,
+        _TRACHEA_ML / voxel_ml,
+        _LEAK_ML / voxel_ml,
+        _MOST_AIRWAY_ML / voxel_ml,
+    )
     # the wall's inner half is brighter than the lumen, and air all the same
     return np.asarray(ndimage.binary_dilation(found) & inside & (hu < _WALL_HU))
 
 
 def _trachea(
-    hu: Floats32, inside: Booleans, spacing_mm: tuple[float, float, float],
-    *, middle: float, width: float,
-) -> Index | None:  # fmt: skip
+    hu: Floats32,
+    inside: Booleans,
+    spacing_mm: tuple[float, float, float],
+    *,
+    middle: float,
+    width: float,
+) -> Index | None:
     """A voxel of the trachea: the topmost round dark spot in the middle that goes on for 2 cm."""
     pixel = spacing_mm[1] * spacing_mm[2]
     slices = round(20 / spacing_mm[0])

@@ -83,13 +83,17 @@ def lesion_from_click(scan: Volume, lungs: Lungs, point_mm: Point) -> LesionFoun
     """
     at = np.asarray(point_mm, dtype=np.float64)
     index = scan.grid.to_index(at)
-    if not (np.isfinite(at).all() and (index > -0.5).all()
-            and (index < np.array(scan.grid.size) - 0.5).all()):  # fmt: skip
+    if not (
+        np.isfinite(at).all()
+        and (index > -0.5).all()
+        and (index < np.array(scan.grid.size) - 0.5).all()
+    ):
         raise VolumeError(
-            "the point is outside the scan", where="lesion",
+            "the point is outside the scan",
+            where="lesion",
             value=", ".join(f"{v:.1f}" for v in at),
             remedy="Give x, y, z in mm in the scan's patient coordinates",
-        )  # fmt: skip
+        )
     return _largest_needed(scan, lungs, at, None)
 
 
@@ -110,8 +114,11 @@ def lesion_from_box(scan: Volume, lungs: Lungs, low_mm: Point, high_mm: Point) -
     inside = scan.grid.to_index(ends.mean(axis=0))
     size = np.array(scan.grid.size)
     if not (ends[1] > ends[0]).all() or not ((inside > -0.5) & (inside < size - 0.5)).all():
-        raise VolumeError("the box is empty, or outside the scan", where="lesion",
-                          remedy="Give two opposite corners in mm")  # fmt: skip
+        raise VolumeError(
+            "the box is empty, or outside the scan",
+            where="lesion",
+            remedy="Give two opposite corners in mm",
+        )
     return _largest_needed(scan, lungs, ends.mean(axis=0), ends)
 
 
@@ -132,9 +139,7 @@ def _largest_needed(
 
 
 def _touches(region: Booleans) -> bool:
-    return bool(
-        region[[0, -1]].any() or region[:, [0, -1]].any() or region[:, :, [0, -1]].any()
-    )  # fmt: skip
+    return bool(region[[0, -1]].any() or region[:, [0, -1]].any() or region[:, :, [0, -1]].any())
 
 
 # ------------------------------------------------------------------ the lesion in its field
@@ -168,8 +173,11 @@ def _segment(field: Field, at: Floats, box: Floats | None) -> tuple[Booleans, fl
         threshold = (GROUND_GLASS_HU + lung_hu) / 2
     found = _bordered(field, found, threshold, faint=faint or halo)
     if found.sum() * field.spacing_mm**3 < _SMALLEST_MM3:
-        raise VolumeError("nothing denser than lung is at the point", where="lesion",
-                          remedy="Click within the lesion")  # fmt: skip
+        raise VolumeError(
+            "nothing denser than lung is at the point",
+            where="lesion",
+            remedy="Click within the lesion",
+        )
     return found, float(threshold), float(lung_hu), halo
 
 
@@ -210,8 +218,12 @@ def _core(field: Field, seed: Index, lung_hu: float) -> tuple[Index, float]:
         seed = int(best[0]), int(best[1]), int(best[2])
         core = float(np.median(field.hu[field.near(seed, CORE_MM)]))
     if core - lung_hu < _LEAST_ABOVE_LUNG_HU:
-        raise VolumeError("nothing denser than lung is at the point", where="lesion",
-                          value=f"{core:.0f} HU", remedy="Click within the lesion")  # fmt: skip
+        raise VolumeError(
+            "nothing denser than lung is at the point",
+            where="lesion",
+            value=f"{core:.0f} HU",
+            remedy="Click within the lesion",
+        )
     return seed, core
 
 

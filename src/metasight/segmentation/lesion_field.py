@@ -157,8 +157,10 @@ class Field:
         size = self.image.GetSize()
         corners = [
             scan.grid.to_index(np.array(self.image.TransformIndexToPhysicalPoint((i, j, k))))
-            for i in (0, size[0] - 1) for j in (0, size[1] - 1) for k in (0, size[2] - 1)
-        ]  # fmt: skip
+            for i in (0, size[0] - 1)
+            for j in (0, size[1] - 1)
+            for k in (0, size[2] - 1)
+        ]
         low = np.maximum(np.floor(np.min(corners, axis=0)), 0).astype(int)
         high = np.minimum(np.ceil(np.max(corners, axis=0)) + 1, scan.grid.size).astype(int)
         part = scan.image[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))]

@@ -116,13 +116,15 @@ def find_lobe(scan: Volume, lung: Mask, lesion: Mask, side: Side) -> LobeFound:
     height, depth = high[2] - low[2], high[1] - low[1]
     slope = _OBLIQUE_BACK * height / depth
     oblique = near.moved(
-        _Fissure(height_mm=low[2] + slope * (centre[1] - low[1]), tilt_y=slope, tilt_x=0.0,
-                 seen=False)
-    )  # fmt: skip
+        _Fissure(
+            height_mm=low[2] + slope * (centre[1] - low[1]), tilt_y=slope, tilt_x=0.0, seen=False
+        )
+    )
     fissures = [oblique]
     if side == "right":
-        level = _Fissure(height_mm=low[2] + _HORIZONTAL * height, tilt_y=0.0, tilt_x=0.0,
-                         seen=False)  # fmt: skip
+        level = _Fissure(
+            height_mm=low[2] + _HORIZONTAL * height, tilt_y=0.0, tilt_x=0.0, seen=False
+        )
         fissures.append(near.moved(level))
     lobe, others = _named(side, fissures, centre)
     gaps = [float(np.abs(f.above(points, centre)).min()) for f in fissures if f.seen]
@@ -155,8 +157,10 @@ def _named(side: Side, fissures: list[_Fissure], centre: Floats) -> tuple[Lobe, 
 def _extent(lung: Mask) -> tuple[Floats, Floats]:
     """Lowest and highest x, y, z of the lung, mm."""
     box = box_of(lung.array)[::-1]
-    corners = [lung.grid.to_mm(np.array([float(v) for v in ends]))
-               for ends in ([b.start for b in box], [b.stop - 1 for b in box])]  # fmt: skip
+    corners = [
+        lung.grid.to_mm(np.array([float(v) for v in ends]))
+        for ends in ([b.start for b in box], [b.stop - 1 for b in box])
+    ]
     return np.minimum(*corners), np.maximum(*corners)
 
 
@@ -202,8 +206,10 @@ class _Near:
                 best = float(np.nanmax(score))
                 found = _Fissure(
                     height_mm=float(atlas.height_mm + heights[int(np.nanargmax(score))]),
-                    tilt_y=plane[0], tilt_x=plane[1], seen=True,
-                )  # fmt: skip
+                    tilt_y=plane[0],
+                    tilt_x=plane[1],
+                    seen=True,
+                )
         every = np.concatenate(scores)
         every = every[np.isfinite(every)]
         if len(every) < 50 or best < _LEAST_HU:

@@ -130,9 +130,12 @@ def find_lungs(scan: Volume) -> Lungs:
     masks = [_fine(scan, work, f, n, airy=True) for f, n in zip(found, names, strict=True)]
     wide = [_fine(scan, work, w, n, airy=False) for w, n in zip(whole, names, strict=True)]
     return Lungs(
-        right=masks[0], left=masks[1], right_whole=wide[0], left_whole=wide[1],
+        right=masks[0],
+        left=masks[1],
+        right_whole=wide[0],
+        left_whole=wide[1],
         airways=_fine(scan, work, airways, "airways", airy=True) if airways.any() else None,
-    )  # fmt: skip
+    )
 
 
 # ------------------------------------------------------------------ coarser and back
@@ -144,15 +147,22 @@ def _air(scan: Volume) -> tuple[_Work, Booleans, Booleans]:
     fz, fy, fx = (max(1, round(_WORK_MM / s)) for s in spacing)
     voxels = scan.array
     if min(n // k for n, k in zip(voxels.shape, (fz, fy, fx), strict=True)) < 8:
-        raise VolumeError("the scan has too few voxels for lungs", where="lungs",
-                          value=" × ".join(str(n) for n in voxels.shape))  # fmt: skip
+        raise VolumeError(
+            "the scan has too few voxels for lungs",
+            where="lungs",
+            value=" × ".join(str(n) for n in voxels.shape),
+        )
     hu = block_means(voxels, (fz, fy, fx))
     air = hu < AIR_BELOW_HU
     outside = _outside(air)
     inside = air & ~outside
     if not inside.any():
-        raise VolumeError("no lung was found", where="lungs", value="0 ml",
-                          remedy="Give a chest CT in HU, or a lung mask")  # fmt: skip
+        raise VolumeError(
+            "no lung was found",
+            where="lungs",
+            value="0 ml",
+            remedy="Give a chest CT in HU, or a lung mask",
+        )
     body = np.flatnonzero((hu > AIR_BELOW_HU).any(axis=(0, 1)))
     rows = np.flatnonzero(inside.any(axis=(0, 2)))
     columns = np.flatnonzero(inside.any(axis=(0, 1)))
@@ -160,10 +170,14 @@ def _air(scan: Volume) -> tuple[_Work, Booleans, Booleans]:
     row, column = (max(int(e[0]) - 1, 0) // 2 * 2 for e in (rows, columns))
     box = np.s_[:, row : int(rows[-1]) + 2, column : int(columns[-1]) + 2]
     work = _Work(
-        hu=np.ascontiguousarray(hu[box]), factor=(fz, fy, fx),
-        spacing_mm=(spacing[0] * fz, spacing[1] * fy, spacing[2] * fx), row=row, column=column,
-        middle=float(body.mean()) - column, width=float(np.ptp(body)),
-    )  # fmt: skip
+        hu=np.ascontiguousarray(hu[box]),
+        factor=(fz, fy, fx),
+        spacing_mm=(spacing[0] * fz, spacing[1] * fy, spacing[2] * fx),
+        row=row,
+        column=column,
+        middle=float(body.mean()) - column,
+        width=float(np.ptp(body)),
+    )
     return work, np.ascontiguousarray(inside[box]), np.ascontiguousarray(outside[box])
 
 
@@ -217,8 +231,12 @@ def _two_lungs(work: _Work, air: Booleans) -> tuple[Booleans, Booleans]:
     size[0] = 0.0
     order = np.argsort(-size)
     if not size[order[0]] >= _LEAST_LUNG_ML:
-        raise VolumeError("no lung was found", where="lungs", value=f"{size[order[0]]:.0f} ml",
-                          remedy="Give a chest CT in HU, or a lung mask")  # fmt: skip
+        raise VolumeError(
+            "no lung was found",
+            where="lungs",
+            value=f"{size[order[0]]:.0f} ml",
+            remedy="Give a chest CT in HU, or a lung mask",
+        )
     if n < 2 or size[order[1]] < _SHARE_OF_OTHER * size[order[0]]:
         first, second = _parted(work, labels == order[0])
     else:
@@ -259,9 +277,10 @@ def _parted(work: _Work, both: Booleans) -> tuple[Booleans, Booleans]:
             first = both & (near[0] <= near[1])
             return first, both & ~first
     raise VolumeError(
-        "only one lung was found", where="lungs",
+        "only one lung was found",
+        where="lungs",
         remedy="Give lung masks: after pneumonectomy, or with one lung collapsed, none is guessed",
-    )  # fmt: skip
+    )
 
 
 def _filled(region: Booleans) -> Booleans:

@@ -103,9 +103,12 @@ def folds(density: Floats32, tissue: Mask, mpp: float = OVERVIEW_MPP) -> Mask:
     colour, usual = (d / d.sum(axis=-1, keepdims=True) for d in (lightest, around))
     same = np.abs(colour - usual).max(axis=-1) < _SAME_COLOUR
     found = _ribbons(
-        denser & same & tissue, mpp=mpp, least_length_um=_FOLD_LENGTH_UM,
-        least_slenderness=_FOLD_SLENDERNESS, least_straightness=_FOLD_STRAIGHTNESS,
-    )  # fmt: skip
+        denser & same & tissue,
+        mpp=mpp,
+        least_length_um=_FOLD_LENGTH_UM,
+        least_slenderness=_FOLD_SLENDERNESS,
+        least_straightness=_FOLD_STRAIGHTNESS,
+    )
     # what erosion, blur and a threshold near the full height take off a ribbon's two sides
     return _grown(found, reach // 2 + 2)
 
@@ -184,9 +187,15 @@ def bubbles(density: Floats32, mpp: float = OVERVIEW_MPP) -> Mask:
     ring = (grey - usual > _RING_OD) & (grey > 1.5 * usual)
     low, high = (int(r / mpp) for r in _RADII_UM)
     found = cv2.HoughCircles(
-        cv2.GaussianBlur(ring.astype(np.uint8) * 255, (0, 0), 1.0), cv2.HOUGH_GRADIENT, dp=2,
-        minDist=low, param1=100, param2=max(20, low), minRadius=low, maxRadius=high,
-    )  # fmt: skip
+        cv2.GaussianBlur(ring.astype(np.uint8) * 255, (0, 0), 1.0),
+        cv2.HOUGH_GRADIENT,
+        dp=2,
+        minDist=low,
+        param1=100,
+        param2=max(20, low),
+        minRadius=low,
+        maxRadius=high,
+    )
     out = np.zeros(ring.shape, np.uint8)
     thick = np.asarray(cv2.dilate(ring.astype(np.uint8), np.ones((3, 3), np.uint8)), np.uint8)
     for x, y, radius in () if found is None else found.reshape(-1, 3):

@@ -82,26 +82,30 @@ def reader_of(path: Path, *, name: str | None = None) -> ReaderName:
         raise _unreadable(name, error) from error
     if not head.strip(b"\0"):
         raise SlideError(
-            "the file is empty", where=name, value=f"{path.stat().st_size:,} bytes",
+            "the file is empty",
+            where=name,
+            value=f"{path.stat().st_size:,} bytes",
             remedy=_COPY_AGAIN,
-        )  # fmt: skip
+        )
     if head[:4] in _TIFF and is_tiff_slide(path):
         return "tiff"
     if openslide.OpenSlide.detect_format(str(path)) is not None:
         return "openslide"
     if path.suffix.lower() == ".mrxs":  # itself a JPEG: the slide is in the folder beside it
         raise SlideError(
-            "the MRXS lacks its folder, or files in it", where=name,
+            "the MRXS lacks its folder, or files in it",
+            where=name,
             remedy="Copy its folder, with Slidedat.ini and all .dat files, beside it",
-        )  # fmt: skip
+        )
     for magic, suffixes in _PICTURES.items():
         if head.startswith(magic):
             return _picture(path, name, suffixes)
     raise SlideError(
-        "the file is not a slide, or lacks the files that belong to it", where=name,
+        "the file is not a slide, or lacks the files that belong to it",
+        where=name,
         value=f"begins with {head[:4]!r}",
         remedy="Give an SVS, NDPI, MRXS (with its folder), SCN, BIF, DICOM or pyramidal TIFF",
-    )  # fmt: skip
+    )
 
 
 def reader_of_all(paths: Sequence[Path], names: Sequence[str] | None = None) -> ReaderName:
@@ -149,14 +153,17 @@ def _of_series(folder: Path, name: str) -> Path:
     series = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".dcm")
     if not series:
         raise SlideError(
-            "the folder holds no DICOM file", where=name,
+            "the folder holds no DICOM file",
+            where=name,
             remedy="Give a slide's file, or the folder of one DICOM series",
-        )  # fmt: skip
+        )
     return series[0]
 
 
 def _unreadable(name: str, error: OSError) -> SlideError:
     return SlideError(
-        "the file cannot be read", where=name, value=errno.errorcode.get(error.errno or 0, ""),
+        "the file cannot be read",
+        where=name,
+        value=errno.errorcode.get(error.errno or 0, ""),
         remedy="Check that it may be read, and that its disk or network share is there",
-    )  # fmt: skip
+    )

@@ -67,15 +67,18 @@ def _decoded(path: Path, name: str) -> npt.NDArray[np.uint8]:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if fits else None
     except (OSError, cv2.error, struct.error, IndexError) as error:
         raise SlideError(
-            "the picture cannot be read", where=name, value=type(error).__name__,
+            "the picture cannot be read",
+            where=name,
+            value=type(error).__name__,
             remedy="Copy it again",
-        ) from error  # fmt: skip
+        ) from error
     if image is None:
         raise SlideError(
-            "the picture is damaged, or larger than a picture may be", where=name,
+            "the picture is damaged, or larger than a picture may be",
+            where=name,
             value=f"{width} × {height} pixels in {size:,} bytes",
             remedy="Export the section as a pyramidal TIFF",
-        )  # fmt: skip
+        )
     return np.asarray(image, dtype=np.uint8)
 
 

@@ -203,9 +203,10 @@ def judge(slide: SlideReader, stain: Stain, limits: Limits, *, nuclear: str = "D
     if bright != (stain != "fluorescence"):
         raise SlideError(
             f"the slide is {'brightfield' if bright else 'fluorescence'} and is given as {stain}",
-            where=slide.name, value=", ".join(slide.channels),
+            where=slide.name,
+            value=", ".join(slide.channels),
             remedy="Correct its stain in study.toml",
-        )  # fmt: skip
+        )
     look = _Brightfield(slide, stain) if bright else _Fluorescence(slide, nuclear)
     measurements = []
     for name, limit in limits.items():
@@ -386,9 +387,11 @@ class _Fluorescence(_Look):
         self.slide = slide
         if nuclear not in slide.channels:
             raise SlideError(
-                "the slide has no such nuclear channel", where=slide.name, value=nuclear,
+                "the slide has no such nuclear channel",
+                where=slide.name,
+                value=nuclear,
                 remedy=f"Name one of its channels: {', '.join(slide.channels)}",
-            )  # fmt: skip
+            )
         self.nuclear = slide.channels.index(nuclear)
         planes, self.mpp = _overview(slide)
         self.top = float(np.iinfo(slide.dtype).max)

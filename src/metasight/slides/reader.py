@@ -139,8 +139,10 @@ def checked_mpp(
         if not low <= override <= high:
             raise SlideError(
                 f"the resolution given is implausible; it must lie in {low:g}–{high:g} µm a pixel",
-                where=name, value=f"{override:g}", remedy=remedy,
-            )  # fmt: skip
+                where=name,
+                value=f"{override:g}",
+                remedy=remedy,
+            )
         return float(override), "settings"
     if x is None or y is None:
         raise SlideError(
@@ -151,8 +153,10 @@ def checked_mpp(
     if not (low <= x <= high and low <= y <= high):
         raise SlideError(
             f"the file's resolution is implausible; mpp must lie in {low:g}–{high:g} µm a pixel",
-            where=name, value=f"{x:g} × {y:g}", remedy=remedy,
-        )  # fmt: skip
+            where=name,
+            value=f"{x:g} × {y:g}",
+            remedy=remedy,
+        )
     if abs(x / y - 1) > _SAME_RATIO:
         raise SlideError(
             "the file's pixels are not square", where=name, value=f"{x:g} × {y:g} µm", remedy=remedy
@@ -264,29 +268,37 @@ class PyramidReader(ABC):
         scale = mpp / self.mpp
         if scale < _FINER_THAN_SCANNED:
             raise SlideError(
-                f"pixels of {mpp:g} µm are finer than the scan", where=self.name,
-                value=f"{self.mpp:.4g} µm", remedy="Ask for the scan's resolution or coarser",
-            )  # fmt: skip
+                f"pixels of {mpp:g} µm are finer than the scan",
+                where=self.name,
+                value=f"{self.mpp:.4g} µm",
+                remedy="Ask for the scan's resolution or coarser",
+            )
         enough = [
-            i for i, level in enumerate(self.levels)
+            i
+            for i, level in enumerate(self.levels)
             if level.downsample <= scale * (1 + _SAME_SCALE)
-        ] or [0]  # fmt: skip
+        ] or [0]
         level = max(enough, key=lambda i: self.levels[i].downsample)
         left = scale / self.levels[level].downsample
         # A reduced pixel that a new pixel's edge cuts is shared out as a whole: only where none is
         # cut, or where they are small beside the new pixel, is that as good as full resolution.
         reduction = max(
-            r for r in self._reductions
+            r
+            for r in self._reductions
             if r == 1 or abs(left / r - 1) < _SAME_SCALE or left / r >= _SMALL_BESIDE
-        )  # fmt: skip
+        )
         left /= reduction
         at = self.levels[level]
         width, height = self.size_at(mpp)
         return _Plan(
-            level=level, reduction=reduction, scale=1.0 if abs(left - 1) < _SAME_SCALE else left,
-            width=width, height=height,
-            fine_width=max(at.width // reduction, 1), fine_height=max(at.height // reduction, 1),
-        )  # fmt: skip
+            level=level,
+            reduction=reduction,
+            scale=1.0 if abs(left - 1) < _SAME_SCALE else left,
+            width=width,
+            height=height,
+            fine_width=max(at.width // reduction, 1),
+            fine_height=max(at.height // reduction, 1),
+        )
 
     def _averaged(self, plan: _Plan, region: Region) -> Pixels:
         """`region`, in bands that need a bounded number of the level's pixels each."""
@@ -297,9 +309,11 @@ class PyramidReader(ABC):
         out = np.empty((region.height, region.width, len(self.channels)), dtype=self.dtype)
         for first in range(0, region.height, rows):
             band = Region(
-                x=region.x, y=region.y + first,
-                width=region.width, height=min(rows, region.height - first),
-            )  # fmt: skip
+                x=region.x,
+                y=region.y + first,
+                width=region.width,
+                height=min(rows, region.height - first),
+            )
             out[first : first + band.height] = self._band(plan, band)
         return out
 
@@ -308,9 +322,11 @@ class PyramidReader(ABC):
         top, bottom = covered(band.y, band.height, scale)
         left, right = covered(band.x, band.width, scale)
         fine = Region(
-            x=left, y=top,
-            width=min(right, plan.fine_width) - left, height=min(bottom, plan.fine_height) - top,
-        )  # fmt: skip
+            x=left,
+            y=top,
+            width=min(right, plan.fine_width) - left,
+            height=min(bottom, plan.fine_height) - top,
+        )
         pixels = self._part(plan.level, fine, plan.reduction)
         if scale == 1.0:
             return pixels
@@ -320,17 +336,22 @@ class PyramidReader(ABC):
             small = cv2.resize(pixels, (band.width, band.height), interpolation=cv2.INTER_AREA)
             return small.reshape(band.height, band.width, -1)
         return average_onto(
-            pixels, first=(top, left), scale=(scale, scale),
-            start=(band.y, band.x), shape=(band.height, band.width),
-        )  # fmt: skip
+            pixels,
+            first=(top, left),
+            scale=(scale, scale),
+            start=(band.y, band.x),
+            shape=(band.height, band.width),
+        )
 
     def _part(self, level: int, region: Region, reduction: int) -> Pixels:
         pixels = self.read_level(level, region, reduction)
         if pixels.shape != (region.height, region.width, len(self.channels)):
             raise SlideError(
-                "the file gave pixels of another shape than it says it has", where=self.name,
-                value=f"{pixels.shape}", remedy="Export the slide again",
-            )  # fmt: skip
+                "the file gave pixels of another shape than it says it has",
+                where=self.name,
+                value=f"{pixels.shape}",
+                remedy="Export the slide again",
+            )
         return pixels
 
 
@@ -361,10 +382,11 @@ def level_downsamples(sizes: Sequence[tuple[int, int]], *, name: str) -> tuple[L
         )
         if not made_with_it and (not fits or ratio < 1):
             raise SlideError(
-                "a level of the slide does not show what its first one shows", where=name,
+                "a level of the slide does not show what its first one shows",
+                where=name,
                 value=f"{size[0]} × {size[1]} of {full[0]} × {full[1]} pixels",
                 remedy="Export the slide again; every level must show all of it",
-            )  # fmt: skip
+            )
         downsample = float(whole) if made_with_it else ratio
         out.append(Level(width=size[0], height=size[1], downsample=downsample))
     return tuple(out)
@@ -379,8 +401,9 @@ def _inside(region: Region, width: int, height: int, name: str) -> Region:
     right, bottom = min(right, width), min(bottom, height)
     if left >= right or top >= bottom:
         raise SlideError(
-            "the region lies outside the slide", where=name,
+            "the region lies outside the slide",
+            where=name,
             value=f"x {region.x}, y {region.y} of {width} × {height} pixels",
             remedy="Give x and y in pixels of the resolution asked for",
-        )  # fmt: skip
+        )
     return Region(x=left, y=top, width=right - left, height=bottom - top)

@@ -95,9 +95,11 @@ class TiffReader(PyramidReader):
         except DAMAGED as error:
             self.close()
             raise SlideError(
-                "the file's index is damaged", where=name, value=type(error).__name__,
+                "the file's index is damaged",
+                where=name,
+                value=type(error).__name__,
                 remedy=EXPORT_AGAIN,
-            ) from error  # fmt: skip
+            ) from error
 
     def _read_index(self, name: str, mpp: float | None) -> None:
         check_chain(self._file, name)
@@ -200,9 +202,11 @@ class TiffReader(PyramidReader):
 
     def _damaged(self, level: int, tile: int, value: str) -> SlideError:
         return SlideError(
-            f"tile {tile} of level {level} cannot be decoded", where=self.name, value=value,
+            f"tile {tile} of level {level} cannot be decoded",
+            where=self.name,
+            value=value,
             remedy=EXPORT_AGAIN,
-        )  # fmt: skip
+        )
 
 
 def _is_colour_jpeg(page: Any, samples: int) -> bool:
@@ -214,9 +218,10 @@ def _reductions(levels: Sequence[Tiles]) -> tuple[int, ...]:
     if not all(_is_colour_jpeg(p.page, p.samples) for t in levels for p in t.planes):
         return (1,)
     return tuple(
-        r for r in (1, *_REDUCED)
+        r
+        for r in (1, *_REDUCED)
         if all(t.tile_width % r == 0 and t.tile_height % r == 0 for t in levels)
-    )  # fmt: skip
+    )
 
 
 def _jpeg(keyframe: Any, data: bytes, reduction: int) -> npt.NDArray[np.uint8]:

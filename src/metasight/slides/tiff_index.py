@@ -22,9 +22,18 @@ from metasight.slides.reader import RGB, stated_number
 
 # What tifffile, and a look at what it read, raise on an index with wrong bytes in it.
 DAMAGED = (
-    tifffile.TiffFileError, OSError, ArithmeticError, AttributeError, LookupError, MemoryError,
-    RuntimeError, TypeError, ValueError, ET.ParseError, struct.error,
-)  # fmt: skip
+    tifffile.TiffFileError,
+    OSError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    ET.ParseError,
+    struct.error,
+)
 EXPORT_AGAIN = "Copy the file again, or export it again from the scanner"
 
 _LARGEST_STRIP_PIXELS = 64_000_000
@@ -96,9 +105,11 @@ def opened(path: Path, name: str) -> Any:
         raise SlideError("the file is not there", where=name, remedy="Check its path") from error
     except DAMAGED as error:
         raise SlideError(
-            "the file is not a TIFF slide, or is cut off before its index", where=name,
-            value=type(error).__name__, remedy=EXPORT_AGAIN,
-        ) from error  # fmt: skip
+            "the file is not a TIFF slide, or is cut off before its index",
+            where=name,
+            value=type(error).__name__,
+            remedy=EXPORT_AGAIN,
+        ) from error
 
 
 def check_chain(file: Any, name: str) -> None:
@@ -107,9 +118,11 @@ def check_chain(file: Any, name: str) -> None:
     file.filehandle.seek(file.pages.next_page_offset)
     if any(file.filehandle.read(file.tiff.offsetsize)):
         raise SlideError(
-            "the file is cut off: a level or picture that it speaks of is not in it", where=name,
-            value=f"{file.filehandle.size:,} bytes", remedy=EXPORT_AGAIN,
-        )  # fmt: skip
+            "the file is cut off: a level or picture that it speaks of is not in it",
+            where=name,
+            value=f"{file.filehandle.size:,} bytes",
+            remedy=EXPORT_AGAIN,
+        )
 
 
 def series_of(file: Any, name: str) -> Any:
@@ -119,15 +132,19 @@ def series_of(file: Any, name: str) -> Any:
         axes, shape = series.axes, series.shape
     except DAMAGED as error:
         raise SlideError(
-            "the file's index is damaged", where=name, value=type(error).__name__,
+            "the file's index is damaged",
+            where=name,
+            value=type(error).__name__,
             remedy=EXPORT_AGAIN,
-        ) from error  # fmt: skip
+        ) from error
     stacked = [f"{a} = {n}" for a, n in zip(axes, shape, strict=True) if a not in "YXSC" and n > 1]
     if stacked or "Y" not in axes or "X" not in axes:
         raise SlideError(
-            "the file is a stack, not one plane", where=name, value=", ".join(stacked) or axes,
+            "the file is a stack, not one plane",
+            where=name,
+            value=", ".join(stacked) or axes,
             remedy="Export one focal plane and one time point",
-        )  # fmt: skip
+        )
     return series
 
 
@@ -141,10 +158,11 @@ def pages_of(level: Any, name: str) -> list[Any]:
         ) from error
     if not pages or any(page is None for page in pages):
         raise SlideError(
-            "a part of the slide is missing", where=name,
+            "a part of the slide is missing",
+            where=name,
             value=f"{sum(page is not None for page in pages)} of {len(pages)} planes",
             remedy="Copy all files of the slide into one folder",
-        )  # fmt: skip
+        )
     return pages
 
 
@@ -162,30 +180,39 @@ def tiles_of(pages: Sequence[Any], name: str) -> Tiles:
         )
     if tile_width < 1 or tile_height < 1 or tile_width * tile_height > _LARGEST_STRIP_PIXELS:
         raise SlideError(
-            "the slide is not tiled: it would have to be decoded as a whole", where=name,
+            "the slide is not tiled: it would have to be decoded as a whole",
+            where=name,
             value=f"pieces of {tile_width} × {tile_height} pixels",
             remedy="Export it as a tiled pyramid",
-        )  # fmt: skip
+        )
     separate = keyframe.planarconfig == 2
     tiles = Tiles(
-        width=keyframe.imagewidth, height=keyframe.imagelength,
-        tile_width=tile_width, tile_height=tile_height, planes=(),
-    )  # fmt: skip
+        width=keyframe.imagewidth,
+        height=keyframe.imagelength,
+        tile_width=tile_width,
+        tile_height=tile_height,
+        planes=(),
+    )
     count = tiles.across * tiles.down
     planes = [
         Plane(
-            page=page, handle=page.parent.filehandle.fileno(), first=sample * count,
+            page=page,
+            handle=page.parent.filehandle.fileno(),
+            first=sample * count,
             samples=1 if separate else keyframe.samplesperpixel,
         )
         for page in pages
         for sample in range(keyframe.samplesperpixel if separate else 1)
-    ]  # fmt: skip
+    ]
     for page in pages:
         _check_index(page, count * (keyframe.samplesperpixel if separate else 1), tiles, name)
     return Tiles(
-        width=tiles.width, height=tiles.height, tile_width=tile_width, tile_height=tile_height,
+        width=tiles.width,
+        height=tiles.height,
+        tile_width=tile_width,
+        tile_height=tile_height,
         planes=tuple(planes),
-    )  # fmt: skip
+    )
 
 
 def _check_index(page: Any, count: int, tiles: Tiles, name: str) -> None:
@@ -195,17 +222,20 @@ def _check_index(page: Any, count: int, tiles: Tiles, name: str) -> None:
     size = page.parent.filehandle.size
     if len(offsets) != count or len(counts) != count:
         raise SlideError(
-            "the tile table does not fit the image", where=name,
+            "the tile table does not fit the image",
+            where=name,
             value=f"{len(offsets)} tiles for {tiles.width} × {tiles.height} pixels, not {count}",
             remedy=EXPORT_AGAIN,
-        )  # fmt: skip
+        )
     held = counts > 0
     beyond = held & ((offsets + counts > size) | (offsets <= 0))
     if beyond.any():
         raise SlideError(
             "the file is cut off, or its tile table is wrong: tiles lie beyond its end",
-            where=name, value=f"{int(beyond.sum())} of {count} tiles", remedy=EXPORT_AGAIN,
-        )  # fmt: skip
+            where=name,
+            value=f"{int(beyond.sum())} of {count} tiles",
+            remedy=EXPORT_AGAIN,
+        )
     start = np.sort(offsets[held])
     length = counts[held][np.argsort(offsets[held], kind="stable")]
     if (np.diff(start) < length[:-1]).any():
@@ -214,10 +244,11 @@ def _check_index(page: Any, count: int, tiles: Tiles, name: str) -> None:
         )
     if not held.any() or tiles.width * tiles.height > _MOST_PIXELS_A_BYTE * size:
         raise SlideError(
-            "the file is too small for the pixels that it claims", where=name,
+            "the file is too small for the pixels that it claims",
+            where=name,
             value=f"{tiles.width} × {tiles.height} pixels in {size:,} bytes",
             remedy=EXPORT_AGAIN,
-        )  # fmt: skip
+        )
 
 
 def channels_of(file: Any, series: Any, keyframe: Any, name: str) -> tuple[str, ...]:
@@ -225,16 +256,19 @@ def channels_of(file: Any, series: Any, keyframe: Any, name: str) -> tuple[str, 
     dtype = np.dtype(keyframe.dtype) if keyframe.dtype is not None else None
     if dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
         raise SlideError(
-            "pixels must have 8 or 16 bits", where=name, value=str(dtype),
+            "pixels must have 8 or 16 bits",
+            where=name,
+            value=str(dtype),
             remedy="Export the slide with 8 or 16 bits a channel",
-        )  # fmt: skip
+        )
     if series.axes.endswith("S") or keyframe.samplesperpixel == 3:
         if keyframe.samplesperpixel != 3 or dtype != np.uint8:
             raise SlideError(
-                "a colour slide must have red, green and blue of 8 bits", where=name,
+                "a colour slide must have red, green and blue of 8 bits",
+                where=name,
                 value=f"{keyframe.samplesperpixel} samples of {dtype}",
                 remedy="Export it as 8-bit RGB without a transparency channel",
-            )  # fmt: skip
+            )
         return RGB
     count = dict(zip(series.axes, series.shape, strict=True)).get("C", 1)
     names = _ome_channels(file) if file.is_ome else []
@@ -251,10 +285,11 @@ def check_levels(levels: Sequence[Sequence[Any]], channels: Sequence[str], name:
         samples = len(pages) * keyframe.samplesperpixel
         if np.dtype(keyframe.dtype) != np.dtype(first.dtype) or samples != len(channels):
             raise SlideError(
-                "a level of the slide has other channels than it says it has", where=name,
+                "a level of the slide has other channels than it says it has",
+                where=name,
                 value=f"{samples} of {keyframe.dtype}, not {len(channels)} of {first.dtype}",
                 remedy="Export one colour picture, or one plane for each channel",
-            )  # fmt: skip
+            )
         said = int(keyframe.tags.valueof(262, _RGB if channels == RGB else _BLACK_IS_ZERO))
         compression = int(keyframe.compression)
         known = {_RGB, _BLACK_IS_ZERO}
@@ -262,10 +297,11 @@ def check_levels(levels: Sequence[Sequence[Any]], channels: Sequence[str], name:
             known.add(_YCBCR)
         if said not in known or compression == _APERIO_YCBCR:
             raise SlideError(
-                "the slide's colours are kept in a way that is not read here", where=name,
+                "the slide's colours are kept in a way that is not read here",
+                where=name,
                 value=f"photometric interpretation {said}, compression {compression}",
                 remedy="Read it with OpenSlide (reader openslide), or export it as 8-bit RGB",
-            )  # fmt: skip
+            )
 
 
 def _ome(file: Any) -> Any:

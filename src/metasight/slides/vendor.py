@@ -49,16 +49,19 @@ class OpenSlideReader(PyramidReader):
             ) from error
         except (openslide.OpenSlideError, OSError) as error:
             raise SlideError(
-                "the slide, or a file that belongs to it, is missing or damaged", where=name,
-                value=type(error).__name__, remedy=_EXPORT_AGAIN,
-            ) from error  # fmt: skip
+                "the slide, or a file that belongs to it, is missing or damaged",
+                where=name,
+                value=type(error).__name__,
+                remedy=_EXPORT_AGAIN,
+            ) from error
         properties = self._slide.properties
         try:
             levels = level_downsamples(self._slide.level_dimensions, name=name)
             resolution = checked_mpp(
                 *(stated_number(properties.get(f"openslide.mpp-{axis}")) for axis in "xy"),
-                name=name, override=mpp,
-            )  # fmt: skip
+                name=name,
+                override=mpp,
+            )
         except SlideError:
             self._slide.close()
             raise
@@ -89,9 +92,11 @@ class OpenSlideReader(PyramidReader):
             image = self._slide.read_region(corner, level, (region.width, region.height))
         except openslide.OpenSlideError as error:
             raise SlideError(
-                f"a tile of level {level} cannot be decoded", where=self.name,
-                value=type(error).__name__, remedy=_EXPORT_AGAIN,
-            ) from error  # fmt: skip
+                f"a tile of level {level} cannot be decoded",
+                where=self.name,
+                value=type(error).__name__,
+                remedy=_EXPORT_AGAIN,
+            ) from error
         rgba = np.asarray(image)
         rgb = rgba[..., :3]
         if (rgba[..., 3] == _OPAQUE).all():

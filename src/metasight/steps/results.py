@@ -32,14 +32,14 @@ from metasight.report.contents import (
     SlideStage,
 )
 from metasight.report.document import write_report
-from metasight.steps.biology import BIOLOGY
-from metasight.steps.data import load_data
+from metasight.steps.after.biology import BIOLOGY
+from metasight.steps.after.stability import STABILITY
+from metasight.steps.after.staging import STAGING
+from metasight.steps.after.verification import VERIFICATION
+from metasight.steps.cohort.data import load_data
 from metasight.steps.files import Inputs, read_json, write_json
-from metasight.steps.map_agreement import AGREEMENT
-from metasight.steps.stability import STABILITY
-from metasight.steps.staging import STAGING
-from metasight.steps.verification import VERIFICATION
-from metasight.study import StudySettings
+from metasight.steps.slides.agreement import AGREEMENT
+from metasight.study.file import StudySettings
 from metasight.validation.json_tree import from_jsonable
 from metasight.validation.results import CentreEvaluation, CentreGap, Estimate, Evaluation
 
@@ -110,10 +110,14 @@ def collect(inputs: Inputs, out: Path, argument: ResultsArgument) -> None:
     for analysis in told:
         judged = inputs[analysis.judged]
         if analysis.population != headline.population:
-            shutil.copyfile(judged / "predictions.parquet",
-                            out / f"predictions_{analysis.population}.parquet")  # fmt: skip
-        for name in ("predictions_centres.parquet", "predictions_temporal.parquet",
-                     "contributions.parquet"):  # fmt: skip
+            shutil.copyfile(
+                judged / "predictions.parquet", out / f"predictions_{analysis.population}.parquet"
+            )
+        for name in (
+            "predictions_centres.parquet",
+            "predictions_temporal.parquet",
+            "contributions.parquet",
+        ):
             if (judged / name).is_file():
                 shutil.copy(judged / name, out)
     shutil.copy(inputs[headline.data] / "features.parquet", out)
@@ -140,11 +144,16 @@ def _ledger(inputs: Inputs, argument: ResultsArgument) -> Ledger:
         ledger.extend(Ledger.from_parquet(inputs[analysis.data] / "ledger.parquet").entries)
         splits = [] if argument.external else load_data(inputs[analysis.data])[1]
         ledger.extend(
-            Entry(patient="", item=f"{s.scheme} repeat {s.repeat} fold {s.fold}",
-                  stage=f"split {analysis.endpoint} {analysis.population}", verdict=Fate.KEPT,
-                  value=f"{len(s.train)} train, {len(s.test)} test", reason=s.held_out)
+            Entry(
+                patient="",
+                item=f"{s.scheme} repeat {s.repeat} fold {s.fold}",
+                stage=f"split {analysis.endpoint} {analysis.population}",
+                verdict=Fate.KEPT,
+                value=f"{len(s.train)} train, {len(s.test)} test",
+                reason=s.held_out,
+            )
             for s in splits
-        )  # fmt: skip
+        )
         for name in ("failures.json", "ledger.json"):
             path = inputs[analysis.judged] / name
             for row in read_json(path) if path.is_file() else []:
@@ -218,8 +227,15 @@ def report(inputs: Inputs, out: Path, argument: ResultsArgument) -> None:
     write_report(contents(inputs, argument), out)
 
 
-_SLIDE_STAGES = ("slide quality", "markers", "alignment", "tissue maps", "biomarkers",
-                 "generated map", "patch features")  # fmt: skip
+_SLIDE_STAGES = (
+    "slide quality",
+    "markers",
+    "alignment",
+    "tissue maps",
+    "biomarkers",
+    "generated map",
+    "patch features",
+)
 
 
 def _slide_stages(cohort: Path) -> tuple[SlideStage, ...]:
@@ -231,10 +247,13 @@ def _slide_stages(cohort: Path) -> tuple[SlideStage, ...]:
         if counts:
             stages.append(
                 SlideStage(
-                    stage=stage, kept=counts[Fate.KEPT], excluded=counts[Fate.EXCLUDED],
-                    failed=counts[Fate.FAILED], unknown=counts[Fate.UNKNOWN],
+                    stage=stage,
+                    kept=counts[Fate.KEPT],
+                    excluded=counts[Fate.EXCLUDED],
+                    failed=counts[Fate.FAILED],
+                    unknown=counts[Fate.UNKNOWN],
                 )
-            )  # fmt: skip
+            )
     return tuple(stages)
 
 
@@ -249,11 +268,14 @@ def _maps(folder: Path) -> MapsResult:
                 kinds[kind][marker] = arrays[name]
         examples.append(
             MapExample(
-                patient=about["patient"], pearson=about["pearson"], spacing_um=about["spacing_um"],
-                painted=kinds["generated"], measured=kinds["measured"],
+                patient=about["patient"],
+                pearson=about["pearson"],
+                spacing_um=about["spacing_um"],
+                painted=kinds["generated"],
+                measured=kinds["measured"],
                 outlines_um=tuple(tuple((x, y) for x, y in ring) for ring in about["outlines"]),
             )
-        )  # fmt: skip
+        )
     result: MapsResult = _as(MapsResult, {**told, "examples": examples})
     return result
 
@@ -329,8 +351,9 @@ def _told(inputs: Inputs, step: str, file: str) -> Any:
 def _as(kind: type[Any], data: Mapping[str, Any]) -> Any:
     """Dataclass from JSON whose lists were tuples."""
     known = {f.name for f in fields(kind)}
-    return kind(**{k: tuple(v) if isinstance(v, list) else v
-                   for k, v in data.items() if k in known})  # fmt: skip
+    return kind(
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known}
+    )
 
 
 def _analyses(inputs: Inputs, argument: ResultsArgument) -> tuple[AnalysisResult, ...]:

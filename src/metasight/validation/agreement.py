@@ -64,14 +64,24 @@ def agreement(first: npt.ArrayLike, second: npt.ArrayLike) -> Agreement:
     both = np.isfinite(a) & np.isfinite(b)
     a, b = a[both], b[both]
     if len(a) < _FEWEST:
-        raise EvaluationError("too few patients have both measurements", value=str(len(a)),
-                              remedy=f"Agreement needs {_FEWEST}")  # fmt: skip
+        raise EvaluationError(
+            "too few patients have both measurements",
+            value=str(len(a)),
+            remedy=f"Agreement needs {_FEWEST}",
+        )
     difference = b - a
     half = 1.96 * float(difference.std(ddof=1))
     icc, lower, upper = _icc(np.stack([a, b], axis=1))
     bias = float(difference.mean())
-    return Agreement(n=len(a), icc=icc, icc_lower=lower, icc_upper=upper, bias=bias,
-                     limit_lower=bias - half, limit_upper=bias + half)  # fmt: skip
+    return Agreement(
+        n=len(a),
+        icc=icc,
+        icc_lower=lower,
+        icc_upper=upper,
+        bias=bias,
+        limit_lower=bias - half,
+        limit_upper=bias + half,
+    )
 
 
 def _icc(x: npt.NDArray[np.float64]) -> tuple[float, float, float]:
@@ -140,8 +150,9 @@ def kappa(first: list[str | None], second: list[str | None]) -> Kappa:
     rows, columns = share.sum(axis=1), share.sum(axis=0)
     chance = float(rows @ columns)
     if chance >= 1 - 1e-12:
-        return Kappa(n=len(pairs), kappa=math.nan, lower=math.nan, upper=math.nan,
-                     observed=observed)  # fmt: skip
+        return Kappa(
+            n=len(pairs), kappa=math.nan, lower=math.nan, upper=math.nan, observed=observed
+        )
     value = (observed - chance) / (1 - chance)
     # Fleiss, Cohen and Everitt, Psychol Bull 1969;72:323
     both = rows[None, :] + columns[:, None]
@@ -151,5 +162,10 @@ def kappa(first: list[str | None], second: list[str | None]) -> Kappa:
     off = (share * both**2).sum() - sum(share[i, i] * both[i, i] ** 2 for i in range(len(names)))
     variance = diagonal + (1 - value) ** 2 * off - (value - chance * (1 - value)) ** 2
     error = math.sqrt(max(float(variance), 0.0) / len(pairs)) / (1 - chance)
-    return Kappa(n=len(pairs), kappa=value, lower=max(value - 1.96 * error, -1.0),
-                 upper=min(value + 1.96 * error, 1.0), observed=observed)  # fmt: skip
+    return Kappa(
+        n=len(pairs),
+        kappa=value,
+        lower=max(value - 1.96 * error, -1.0),
+        upper=min(value + 1.96 * error, 1.0),
+        observed=observed,
+    )

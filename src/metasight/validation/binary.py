@@ -149,9 +149,13 @@ def delong_test(
 
 
 def delong_within(
-    first: Floats, second: Floats, y: npt.ArrayLike, strata: npt.ArrayLike, *,
+    first: Floats,
+    second: Floats,
+    y: npt.ArrayLike,
+    strata: npt.ArrayLike,
+    *,
     confidence: float = 0.95,
-) -> PairedTest:  # fmt: skip
+) -> PairedTest:
     """Difference in AUC of two risks, patients compared within a stratum only.
 
     Risks of two folds come from two fitted models, so their patients are not compared (ADR 1). A

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from metasight.errors import EvaluationError
-from metasight.validation.aligned import Target
 from metasight.validation.bootstrap import Draws, to_metric
 from metasight.validation.calibration_bootstrap import (
     CurveSamples,
@@ -16,6 +15,7 @@ from metasight.validation.ordering import Floats
 from metasight.validation.recalibration import to_cloglog, to_logit
 from metasight.validation.results import CalibrationCurve, Metric, NotEstimable
 from metasight.validation.smoothing import spline_basis, spline_knots
+from metasight.validation.table import Target
 
 N_GRID = 50
 N_KNOTS = 3

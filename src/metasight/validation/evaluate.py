@@ -18,7 +18,6 @@ import numpy as np
 
 from metasight.errors import EvaluationError
 from metasight.predictions import NODAL_LABELS, Predictions
-from metasight.validation.aligned import Aligned, ModelRisks, Target, align
 from metasight.validation.binary import delong_within
 from metasight.validation.bootstrap import Draws, draw, to_metric
 from metasight.validation.calibration import d_calibration, risk_groups
@@ -61,6 +60,7 @@ from metasight.validation.subgroups import (
     headline_target,
     target_events,
 )
+from metasight.validation.table import Aligned, ModelRisks, Target, align
 
 NO_PAIR = "no pair of patients of one fold can be compared"
 NO_FIT = "the calibration model has no maximum: constant risks or complete separation"
@@ -371,8 +371,9 @@ def _delong(aligned: Aligned, k: int, name: str, plan: EvaluationPlan) -> DeLong
         return NotEstimable(not_estimable="the models were fitted in other folds")
     above = (aligned.stage >= k + 1).astype(np.int64)
     try:
-        test = delong_within(a.risk[:, k], b.risk[:, k], above, a.strata,
-                             confidence=plan.confidence)  # fmt: skip
+        test = delong_within(
+            a.risk[:, k], b.risk[:, k], above, a.strata, confidence=plan.confidence
+        )
     except EvaluationError as error:
         return NotEstimable(not_estimable=error.problem)
     return DeLong(difference=test.difference, lower=test.lower, upper=test.upper, p=test.p)

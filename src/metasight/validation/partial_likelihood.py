@@ -314,9 +314,18 @@ def fit_hazard(
     efron = efron and not as_crr
     loose = 1e-6 if as_crr else 0.0
     done, null, best, baseline = maximise(
-        data.time, data.status, ordered, w, before, fine_gray, efron, float(horizon), loose,
-        beta, information,
-    )  # fmt: skip
+        data.time,
+        data.status,
+        ordered,
+        w,
+        before,
+        fine_gray,
+        efron,
+        float(horizon),
+        loose,
+        beta,
+        information,
+    )
     if not done:
         raise EvaluationError(
             "the calibration model has no maximum",

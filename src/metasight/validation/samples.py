@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metasight.validation.aligned import Aligned, ModelRisks, Target
 from metasight.validation.bootstrap import (
     Draws,
     HorizonSamples,
@@ -19,6 +18,7 @@ from metasight.validation.calibration_bootstrap import resampled_hazard, resampl
 from metasight.validation.discrimination import pair_order
 from metasight.validation.ordering import Floats, Ints
 from metasight.validation.recalibration import to_cloglog, to_logit
+from metasight.validation.table import Aligned, ModelRisks, Target
 
 N_GROUPS = 5
 

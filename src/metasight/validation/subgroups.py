@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from metasight.errors import EvaluationError
-from metasight.validation.aligned import Aligned, ModelRisks, Target
 from metasight.validation.bootstrap import Draws, to_metric
 from metasight.validation.centres import pool_centres
 from metasight.validation.ipcw import require_horizon
@@ -26,6 +25,7 @@ from metasight.validation.results import (
     SubgroupEvaluation,
 )
 from metasight.validation.samples import concordance_samples, target_samples
+from metasight.validation.table import Aligned, ModelRisks, Target
 
 
 def headline_target(aligned: Aligned) -> Target:

@@ -38,8 +38,11 @@ from metasight.validation.recalibration import to_logit
 
 Method = Literal["naive", "begg_greenes", "inverse_probability", "multiple_imputation"]
 METHODS: tuple[Method, ...] = (
-    "naive", "begg_greenes", "inverse_probability", "multiple_imputation",
-)  # fmt: skip
+    "naive",
+    "begg_greenes",
+    "inverse_probability",
+    "multiple_imputation",
+)
 
 _FEWEST = 5
 _RIDGE = 0.05  # of standardised coefficients: a resample that separates still has a fit
@@ -133,8 +136,13 @@ class Accuracy:
 
 
 MEASURES = (
-    "prevalence", "sensitivity", "specificity", "positive_value", "negative_value", "auc",
-)  # fmt: skip
+    "prevalence",
+    "sensitivity",
+    "specificity",
+    "positive_value",
+    "negative_value",
+    "auc",
+)
 
 
 def corrected_accuracy(
@@ -198,24 +206,34 @@ def _stated(
         name: Interval(value=float(value[k]), lower=float(lower[k]), upper=float(upper[k]))
         for k, name in enumerate(MEASURES)
     }
-    return Accuracy(method=method, threshold=threshold, verified=int(data.verified.sum()),
-                    n=len(data.risk), effective=effective, **found)  # fmt: skip
+    return Accuracy(
+        method=method,
+        threshold=threshold,
+        verified=int(data.verified.sum()),
+        n=len(data.risk),
+        effective=effective,
+        **found,
+    )
 
 
 def _with_exact_ends(
-    found: Accuracy, positive: npt.NDArray[np.bool_], dealt: tuple[Floats, Floats],
+    found: Accuracy,
+    positive: npt.NDArray[np.bool_],
+    dealt: tuple[Floats, Floats],
     confidence: float,
-) -> Accuracy:  # fmt: skip
+) -> Accuracy:
     """Exact one-sided ends (Clopper and Pearson) where a share is 0 or 1.
 
     A bootstrap of nothing but successes knows no failure, and its interval has no width.
     """
     cases, controls = dealt
     counts = {
-        "prevalence": cases.sum() + controls.sum(), "sensitivity": cases.sum(),
-        "specificity": controls.sum(), "positive_value": (cases + controls)[positive].sum(),
+        "prevalence": cases.sum() + controls.sum(),
+        "sensitivity": cases.sum(),
+        "specificity": controls.sum(),
+        "positive_value": (cases + controls)[positive].sum(),
         "negative_value": (cases + controls)[~positive].sum(),
-    }  # fmt: skip
+    }
     changed: dict[str, Any] = {}
     for name, count in counts.items():
         own: Interval = getattr(found, name)
@@ -225,9 +243,10 @@ def _with_exact_ends(
             continue
         reach = 1 - ((1 - confidence) / 2) ** (1 / n)
         changed[name] = (
-            Interval(value=0.0, lower=0.0, upper=reach) if own.value < _EXACT
+            Interval(value=0.0, lower=0.0, upper=reach)
+            if own.value < _EXACT
             else Interval(value=1.0, lower=1 - reach, upper=1.0)
-        )  # fmt: skip
+        )
     return replace(found, **changed)
 
 
@@ -321,10 +340,14 @@ def _measures(risk: Floats, threshold: float, cases: Floats, controls: Floats) -
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.stack(
             [
-                n_cases / (n_cases + n_controls), hit / n_cases, right / n_controls,
-                hit / (hit + false), right / (right + missed), _auc(risk, cases, controls),
+                n_cases / (n_cases + n_controls),
+                hit / n_cases,
+                right / n_controls,
+                hit / (hit + false),
+                right / (right + missed),
+                _auc(risk, cases, controls),
             ]
-        )  # fmt: skip
+        )
 
 
 def _auc(risk: Floats, cases: Floats, controls: Floats) -> Floats:
@@ -383,8 +406,13 @@ def _complete_variance(risk: Floats, threshold: float, cases: Floats) -> Floats:
     hit, false = cases[:, positive].sum(axis=1), controls[:, positive].sum(axis=1)
     right, missed = n_controls - false, n_cases - hit
     n = np.full(len(cases), float(len(risk)))
-    rows = [(n_cases, n), (hit, n_cases), (right, n_controls), (hit, hit + false),
-            (right, right + missed)]  # fmt: skip
+    rows = [
+        (n_cases, n),
+        (hit, n_cases),
+        (right, n_controls),
+        (hit, hit + false),
+        (right, right + missed),
+    ]
     found = [1 / (a + 0.5) + 1 / (b - a + 0.5) for a, b in rows]
     auc = _auc(risk, cases, controls)
     parts = [_delong_variance(risk, row > 0) for row in cases]
@@ -474,11 +502,12 @@ def tipping_curve(
         value[:, k] = found[:, 0]
         half[:, k] = z * _spread(found[:, 1:])
     return TippingCurve(
-        delta=delta, threshold=threshold,
+        delta=delta,
+        threshold=threshold,
         value={m: value[k] for k, m in enumerate(MEASURES)},
         lower={m: expit(_held(value[k]) - half[k]) for k, m in enumerate(MEASURES)},
         upper={m: expit(_held(value[k]) + half[k]) for k, m in enumerate(MEASURES)},
-    )  # fmt: skip
+    )
 
 
 def begg_greenes_table(
@@ -499,9 +528,11 @@ def begg_greenes_table(
     for diseased, healthy, unknown in (positive, negative):
         examined = diseased + healthy
         if min(diseased, healthy, unknown) < 0 or examined == 0:
-            raise EvaluationError("each test result needs examined patients",
-                                  value=f"{positive}, {negative}")  # fmt: skip
-        told.append(((examined + unknown) * diseased / examined,
-                     (examined + unknown) * healthy / examined))  # fmt: skip
+            raise EvaluationError(
+                "each test result needs examined patients", value=f"{positive}, {negative}"
+            )
+        told.append(
+            ((examined + unknown) * diseased / examined, (examined + unknown) * healthy / examined)
+        )
     (a, b), (c, d) = told
     return a / (a + c), d / (b + d)

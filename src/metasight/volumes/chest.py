@@ -117,9 +117,15 @@ def find_chest(volume: Volume) -> Chest:
     lungs = np.isin(pieces, lung)
     outside = np.isin(pieces, _reaching_edge(pieces, air, view))
     return Chest(
-        blocks=blocks, factor=(fz, fy, fx), block_mm=block_mm, view=view, body=body,
-        within=enclosed, lungs=lungs, outside_air=outside,
-    )  # fmt: skip
+        blocks=blocks,
+        factor=(fz, fy, fx),
+        block_mm=block_mm,
+        view=view,
+        body=body,
+        within=enclosed,
+        lungs=lungs,
+        outside_air=outside,
+    )
 
 
 def _usual_inside(
@@ -239,10 +245,11 @@ def find_aorta(volume: Volume, chest: Chest) -> Aorta | None:
     centres = centres[near]
     values = [_disc_values(volume, centre) for centre in centres]
     return Aorta(
-        centres=centres, radius_mm=_DISC_MM,
+        centres=centres,
+        radius_mm=_DISC_MM,
         hu=float(np.median([v.mean() for v in values])),
         noise_hu=float(np.median([robust_sd(v) for v in values])),
-    )  # fmt: skip
+    )
 
 
 def at_noise_resolution(volume: Volume, z: int) -> Floats32:

@@ -32,9 +32,10 @@ class Limit:
     def __post_init__(self) -> None:
         if self.low is not None and self.high is not None and self.low > self.high:
             raise VolumeError(
-                "a limit's low is above its high", where="CT quality",
+                "a limit's low is above its high",
+                where="CT quality",
                 value=f"{self.low:g}, {self.high:g}",
-            )  # fmt: skip
+            )
 
     def verdict(self, value: float | None) -> Verdict:
         """Whether a value is within; ``unknown`` if there is none."""
@@ -142,9 +143,11 @@ class CtLimits:
         for name, entry in table.items():
             if name not in names:
                 raise VolumeError(
-                    "there is no such value of CT quality", where="CT quality", value=name,
+                    "there is no such value of CT quality",
+                    where="CT quality",
+                    value=name,
                     remedy=f"Known are {', '.join(sorted(names))}",
-                )  # fmt: skip
+                )
             limits[name] = _limit(name, entry)
         return cls(**limits)
 
@@ -162,6 +165,7 @@ def _limit(name: str, entry: Mapping[str, object]) -> Limit:
     if wrong or not isinstance(required, bool):
         raise VolumeError(
             "a limit is low and high (numbers) and required (true or false)",
-            where=f"CT quality, {name}", value=", ".join(sorted(wrong)) or str(required),
-        )  # fmt: skip
+            where=f"CT quality, {name}",
+            value=", ".join(sorted(wrong)) or str(required),
+        )
     return Limit(low=sides["low"], high=sides["high"], required=required)

@@ -112,9 +112,10 @@ def load_series(
     series = choice.chosen
     where = f"series {series.number}"
     check_size(
-        (len(series.headers), series.first.rows, series.first.columns), where,
+        (len(series.headers), series.first.rows, series.first.columns),
+        where,
         max_voxels=chosen.max_voxels,
-    )  # fmt: skip
+    )
     try:
         layout = stack(series.headers)
     except VolumeError as error:
@@ -137,11 +138,12 @@ def _check_missing(layout: Stack, settings: ReadSettings, where: str) -> None:
     missing = layout.missing
     if len(missing) > settings.max_missing_slices:
         raise VolumeError(
-            "slices are missing", where=where,
+            "slices are missing",
+            where=where,
             value=f"{len(missing)} of {layout.n_places}, the first at "
             f"{missing[0] * layout.step_mm:.1f} mm",
             remedy="Fetch the whole series again from the archive",
-        )  # fmt: skip
+        )
 
 
 def header_unit(series: Series) -> Unit:
@@ -162,9 +164,11 @@ def header_unit(series: Series) -> Unit:
     if units == {"GML"}:
         return "SUVbw"
     raise VolumeError(
-        "the unit of a PET series is not one that is read", where=f"series {series.number}",
-        value=", ".join(sorted(units)) or "not said", remedy="Export it in BQML, CNTS or GML",
-    )  # fmt: skip
+        "the unit of a PET series is not one that is read",
+        where=f"series {series.number}",
+        value=", ".join(sorted(units)) or "not said",
+        remedy="Export it in BQML, CNTS or GML",
+    )
 
 
 def _fill(
@@ -207,14 +211,16 @@ def _rescaled(data: Dataset, header: SliceHeader, unit: Unit) -> tuple[Voxels, i
     where = str(header.item)
     if header.slope is None or header.intercept is None:
         raise VolumeError(
-            "a slice does not say how stored values become " + unit, where=where,
+            "a slice does not say how stored values become " + unit,
+            where=where,
             remedy="Export the series with rescale slope and intercept",
-        )  # fmt: skip
+        )
     if not np.isfinite(header.slope) or header.slope <= 0 or not np.isfinite(header.intercept):
         raise VolumeError(
-            "rescale slope and intercept are impossible", where=where,
+            "rescale slope and intercept are impossible",
+            where=where,
             value=f"{header.slope:g}, {header.intercept:g}",
-        )  # fmt: skip
+        )
     stored = stored_pixels(data, header)
     plane = (stored * header.slope + header.intercept).astype(np.float32)
     if unit != "HU":
@@ -242,9 +248,12 @@ def _shifted(
         return plane
     down, right = header.spacing_mm
     moved: Voxels = ndimage.shift(
-        plane, (shift_mm[1] / down, shift_mm[0] / right), order=1,
-        mode="constant", cval=AIR_HU if unit == "HU" else 0.0,
-    )  # fmt: skip
+        plane,
+        (shift_mm[1] / down, shift_mm[0] / right),
+        order=1,
+        mode="constant",
+        cval=AIR_HU if unit == "HU" else 0.0,
+    )
     return moved
 
 
@@ -256,15 +265,18 @@ def _check_copies(
     differing = sum(not same for same in identical.values())
     if differing:
         raise VolumeError(
-            "several different slices lie at one position", where=where,
+            "several different slices lie at one position",
+            where=where,
             value=f"{differing} positions",
             remedy="Two scans are mixed: give each series a folder of its own",
-        )  # fmt: skip
+        )
     if not settings.allow_identical_copies:
         raise VolumeError(
-            "slices are there twice", where=where, value=f"{len(identical)} copies",
+            "slices are there twice",
+            where=where,
+            value=f"{len(identical)} copies",
             remedy="Remove the copies, or allow identical copies in the protocol",
-        )  # fmt: skip
+        )
 
 
 def _interpolate_missing(voxels: Voxels, layout: Stack) -> None:
@@ -293,12 +305,18 @@ def _facts(choice: SeriesChoice, layout: Stack, padded: float, n_copies: int) ->
     first = headers[0]
     thickness = {h.thickness_mm for h in headers}
     return ScanFacts(
-        modality=first.modality, manufacturer=first.manufacturer, model=first.model,
+        modality=first.modality,
+        manufacturer=first.manufacturer,
+        model=first.model,
         kernel=first.kernel,
         slice_thickness_mm=max((t for t in thickness if t is not None), default=None),
-        tube_voltage_kv=first.kilovolts, contrast_agent=first.contrast,
+        tube_voltage_kv=first.kilovolts,
+        contrast_agent=first.contrast,
         missing_slices_mm=tuple(round(p * layout.step_mm, 3) for p in layout.missing),
-        identical_copies=n_copies, tilt_degrees=round(layout.tilt_degrees, 3),
-        lossy=any(h.lossy for h in headers), padded_share=padded,
-        frame_of_reference=first.frame_of_reference, choice=choice.lines,
-    )  # fmt: skip
+        identical_copies=n_copies,
+        tilt_degrees=round(layout.tilt_degrees, 3),
+        lossy=any(h.lossy for h in headers),
+        padded_share=padded,
+        frame_of_reference=first.frame_of_reference,
+        choice=choice.lines,
+    )

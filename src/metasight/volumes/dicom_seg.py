@@ -70,8 +70,9 @@ def read_segment(data: Dataset, number: int, volume: Volume) -> Mask:
     if ours and theirs and ours != theirs:
         raise VolumeError(
             "the segmentation belongs to another scan (its frame of reference differs)",
-            where=where, remedy="Give the segmentation of this series",
-        )  # fmt: skip
+            where=where,
+            remedy="Give the segmentation of this series",
+        )
     n_frames = int(data.get("NumberOfFrames") or 1)
     check_size((n_frames, int(data.Rows), int(data.Columns)), where)
     inside = np.zeros(volume.array.shape, dtype=np.uint8)
@@ -126,17 +127,19 @@ def _place(
     unit_steps = np.abs(row).sum() == 1 and np.abs(column).sum() == 1 and row @ column == 0
     if not unit_steps or turned > _OFF_AXIS or off_mm > _OFF_GRID_MM:
         raise VolumeError(
-            "the segmentation is not on the scan's grid", where=where,
+            "the segmentation is not on the scan's grid",
+            where=where,
             value=f"first voxel {off_mm:.2f} mm off, pixels {right:g} × {down:g} mm",
             remedy="Export it on the grid of the series that is measured",
-        )  # fmt: skip
+        )
     r, c = np.nonzero(marked)
     index = (start + np.outer(c, row) + np.outer(r, column)).astype(np.int64)
     if np.any(index < 0) or np.any(index >= np.array(grid.size)):
         raise VolumeError(
-            "the region reaches beyond the scan", where=where,
+            "the region reaches beyond the scan",
+            where=where,
             remedy="Give the series that it was drawn on, uncropped",
-        )  # fmt: skip
+        )
     inside[index[:, 2], index[:, 1], index[:, 0]] = 1
 
 

@@ -103,10 +103,11 @@ def check_grid(grid: Grid | None, where: str) -> None:
     low, high = SPACING_RANGE_MM
     if not all(np.isfinite(s) and low <= s <= high for s in grid.spacing_mm):
         raise VolumeError(
-            f"voxel spacing must be {low:g} to {high:g} mm", where=where,
+            f"voxel spacing must be {low:g} to {high:g} mm",
+            where=where,
             value=" × ".join(f"{s:g}" for s in grid.spacing_mm),
             remedy="Export the scan again with its true spacing",
-        )  # fmt: skip
+        )
     if not np.all(np.isfinite(grid.origin_mm)):
         raise VolumeError("the image's position is not a number", where=where)
     axes = np.reshape(grid.direction, (3, 3))
@@ -119,9 +120,10 @@ def check_grid(grid: Grid | None, where: str) -> None:
         or np.linalg.det(axes) < 0
     ):
         raise VolumeError(
-            "the image's axes do not run to the patient's left, back and head", where=where,
+            "the image's axes do not run to the patient's left, back and head",
+            where=where,
             remedy="Read it with metasight's readers, which orient it",
-        )  # fmt: skip
+        )
 
 
 def check_size(size: tuple[int, ...], where: str, *, max_voxels: int = MAX_VOXELS) -> None:
@@ -133,10 +135,11 @@ def check_size(size: tuple[int, ...], where: str, *, max_voxels: int = MAX_VOXEL
         raise VolumeError("the image has no voxels", where=where, value=_by(size))
     if n > max_voxels:
         raise VolumeError(
-            f"the image claims more than {max_voxels:,} voxels", where=where,
+            f"the image claims more than {max_voxels:,} voxels",
+            where=where,
             value=f"{_by(size)} = {n:,}, {n * 4 / 2**30:.1f} GB",
             remedy="Check the header; crop the scan to the chest if it is as large as that",
-        )  # fmt: skip
+        )
 
 
 def directions(orientation: Sequence[float]) -> npt.NDArray[np.float64]:
@@ -152,8 +155,9 @@ def directions(orientation: Sequence[float]) -> npt.NDArray[np.float64]:
     if not np.allclose(lengths, 1.0, atol=1e-3) or abs(float(row @ column)) > 1e-3:
         raise VolumeError(
             "a slice's row and column are not unit vectors at right angles",
-            value=" ".join(f"{v:g}" for v in orientation), remedy="Export the series again",
-        )  # fmt: skip
+            value=" ".join(f"{v:g}" for v in orientation),
+            remedy="Export the series again",
+        )
     # headers round the cosines: made exactly orthonormal, half of the error to each
     u, _, vt = np.linalg.svd(np.column_stack([row, column]), full_matrices=False)
     row, column = (u @ vt).T

@@ -26,20 +26,59 @@ from metasight.volumes.grid import directions
 from metasight.volumes.sources import Item
 
 _TAGS = [
-    "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "ImageType", "Rows",
-    "Columns", "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient",
-    "SliceThickness", "ConvolutionKernel", "AcquisitionNumber", "RescaleSlope",
-    "RescaleIntercept", "RescaleType", "PixelPaddingValue", "PixelPaddingRangeLimit",
-    "Manufacturer", "ManufacturerModelName", "KVP", "ContrastBolusAgent", "BitsAllocated",
-    "BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel", "NumberOfFrames",
-    "FrameOfReferenceUID", "LossyImageCompression", "CorrectedImage", "Units", "SeriesNumber",
-    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
-]  # fmt: skip
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "Modality",
+    "ImageType",
+    "Rows",
+    "Columns",
+    "PixelSpacing",
+    "ImageOrientationPatient",
+    "ImagePositionPatient",
+    "SliceThickness",
+    "ConvolutionKernel",
+    "AcquisitionNumber",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "RescaleType",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "Manufacturer",
+    "ManufacturerModelName",
+    "KVP",
+    "ContrastBolusAgent",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "SamplesPerPixel",
+    "NumberOfFrames",
+    "FrameOfReferenceUID",
+    "LossyImageCompression",
+    "CorrectedImage",
+    "Units",
+    "SeriesNumber",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+]
 
 
-DAMAGE = (EOFError, ValueError, KeyError, OSError, AttributeError, NotImplementedError,
-          TypeError, IndexError, RecursionError, BytesLengthException, struct.error,
-          zipfile.BadZipFile, zlib.error)  # fmt: skip
+DAMAGE = (
+    EOFError,
+    ValueError,
+    KeyError,
+    OSError,
+    AttributeError,
+    NotImplementedError,
+    TypeError,
+    IndexError,
+    RecursionError,
+    BytesLengthException,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 """What pydicom and zipfile raise on bytes that make no sense, some only when a value is looked at.
 Their texts may quote a file's name or a value, so no message of ours does."""
 
@@ -152,9 +191,11 @@ def read_headers(item: Item) -> tuple[SliceHeader, ...] | NotASlice:
             if modality not in ("CT", "PT", ""):  # of another kind, and nobody asked to read it
                 return NotASlice(item=item, reason=f"image of another kind ({modality})")
             raise VolumeError(
-                "the DICOM header cannot be understood", where=str(item),
-                value=type(error).__name__, remedy="Export the series again",
-            ) from error  # fmt: skip
+                "the DICOM header cannot be understood",
+                where=str(item),
+                value=type(error).__name__,
+                remedy="Export the series again",
+            ) from error
 
 
 def read_dataset(
@@ -183,9 +224,11 @@ def read_dataset(
         return NotASlice(item=item, reason="not DICOM")
     except DAMAGE as error:
         raise VolumeError(
-            "a DICOM file is damaged", where=str(item), value=type(error).__name__,
+            "a DICOM file is damaged",
+            where=str(item),
+            value=type(error).__name__,
             remedy="Copy or export it again, or take it out of the folder",
-        ) from error  # fmt: skip
+        ) from error
 
 
 class _NoPlaceError(Exception):
@@ -206,26 +249,32 @@ def _header(data: Dataset, item: Item, frame: int) -> SliceHeader:
     rows, columns = int(data.Rows), int(data.Columns)
     contrast = data.get("ContrastBolusAgent")
     return SliceHeader(
-        item=item, frame=frame,
+        item=item,
+        frame=frame,
         series_uid=_text(data, "SeriesInstanceUID"),
         series_number=_text(data, "SeriesNumber"),
-        sop_class=_text(data, "SOPClassUID"), sop_uid=_text(data, "SOPInstanceUID"),
+        sop_class=_text(data, "SOPClassUID"),
+        sop_uid=_text(data, "SOPInstanceUID"),
         modality=_text(data, "Modality"),
         image_type=tuple(str(v).upper() for v in _values(data.get("ImageType"))),
         acquisition=_text(data, "AcquisitionNumber"),
-        rows=rows, columns=columns,
-        spacing_mm=(spacing[0], spacing[1]), orientation=orientation,
+        rows=rows,
+        columns=columns,
+        spacing_mm=(spacing[0], spacing[1]),
+        orientation=orientation,
         position_mm=(position[0], position[1], position[2]),
         thickness_mm=_positive(_first(groups, "SliceThickness")),
         kernel="/".join(str(v) for v in _values(_first(groups, "ConvolutionKernel"))).strip(),
         kilovolts=_positive(_first(groups, "KVP")),
         contrast=None if contrast is None else bool(str(contrast).strip()),
-        manufacturer=_text(data, "Manufacturer"), model=_text(data, "ManufacturerModelName"),
+        manufacturer=_text(data, "Manufacturer"),
+        model=_text(data, "ManufacturerModelName"),
         frame_of_reference=_text(data, "FrameOfReferenceUID"),
         slope=_number(_first(groups, "RescaleSlope")),
         intercept=_number(_first(groups, "RescaleIntercept")),
         padding=_padding(data),
-        bits_allocated=int(data.BitsAllocated), bits_stored=int(data.BitsStored),
+        bits_allocated=int(data.BitsAllocated),
+        bits_stored=int(data.BitsStored),
         high_bit=int(data.get("HighBit", int(data.BitsStored) - 1)),
         signed=int(data.PixelRepresentation) == 1,
         samples=int(data.get("SamplesPerPixel", 1)),
@@ -233,7 +282,7 @@ def _header(data: Dataset, item: Item, frame: int) -> SliceHeader:
         lossy=_text(data, "LossyImageCompression") == "01",
         corrections=tuple(str(v) for v in _values(data.get("CorrectedImage"))),
         units=_text(data, "Units"),
-    )  # fmt: skip
+    )
 
 
 def _functional_groups(data: Dataset, frame: int) -> list[Dataset]:

@@ -34,7 +34,8 @@ def check_hounsfield(voxels: npt.NDArray[np.float32], where: str) -> None:
     low, high = (float(v) for v in np.percentile(sample, [1, 99]))
     if low > _LUNG_OR_AIR_HU or high < _TISSUE_HU:
         raise VolumeError(
-            "CT numbers are not Hounsfield units of a chest", where=where,
+            "CT numbers are not Hounsfield units of a chest",
+            where=where,
             value=f"{low:.0f} HU in the darkest hundredth, {high:.0f} HU in the brightest",
             remedy="Air must read −1000 and water 0: check the rescale slope and intercept",
-        )  # fmt: skip
+        )

@@ -98,16 +98,18 @@ def read_mask(
     where = f"mask {mask.name}".strip()
     if n < min_voxels:
         raise VolumeError(
-            f"the mask has fewer than {min_voxels} voxels", where=where,
+            f"the mask has fewer than {min_voxels} voxels",
+            where=where,
             value=f"{n} voxel{'s' * (n > 1)}",
             remedy="Draw the whole region; a point can be given as a coordinate in the table",
-        )  # fmt: skip
+        )
     if one_component and (shape := mask_shape(mask)).n_components > 1:
         raise VolumeError(
-            "the mask is in several parts", where=where,
+            "the mask is in several parts",
+            where=where,
             value=f"{shape.n_components} parts, {shape.largest_share:.0%} in the largest",
             remedy="Draw one lesion a region",
-        )  # fmt: skip
+        )
     return mask
 
 
@@ -134,9 +136,12 @@ def mask_shape(mask: Mask) -> MaskShape:
     sizes = np.bincount(labels.ravel())[1:]
     edges = [inside.take(i, axis=a).any() for a in range(3) for i in (0, -1)]
     return MaskShape(
-        n_voxels=mask.n_voxels, volume_ml=mask.volume_ml, n_components=int(n),
-        largest_share=float(sizes.max() / sizes.sum()), touches_edge=bool(any(edges)),
-    )  # fmt: skip
+        n_voxels=mask.n_voxels,
+        volume_ml=mask.volume_ml,
+        n_components=int(n),
+        largest_share=float(sizes.max() / sizes.sum()),
+        touches_edge=bool(any(edges)),
+    )
 
 
 def _file(path: Path) -> Path:
@@ -144,9 +149,11 @@ def _file(path: Path) -> Path:
         files = sorted(f for f in path.rglob("*") if f.is_file() and not f.name.startswith("."))
         if len(files) != 1:
             raise VolumeError(
-                "a folder of masks must hold one file", where="mask", value=f"{len(files)} files",
+                "a folder of masks must hold one file",
+                where="mask",
+                value=f"{len(files)} files",
                 remedy="Give the path of the file",
-            )  # fmt: skip
+            )
         return files[0]
     if not path.is_file():
         raise VolumeError("there is no such file", where="mask", remedy="Check the path")
@@ -162,17 +169,20 @@ def _dicom(path: Path) -> Dataset:
     data = read_dataset(item, pixels=True)
     if isinstance(data, NotASlice):
         raise VolumeError(
-            "the file is no mask that is read", where="mask", value=data.reason,
+            "the file is no mask that is read",
+            where="mask",
+            value=data.reason,
             remedy="Give an RT structure set, a DICOM SEG or a NIfTI file",
-        )  # fmt: skip
+        )
     with _understood():
         modality = str(data.get("Modality", "not said"))
     if modality not in ("RTSTRUCT", "SEG"):
         raise VolumeError(
-            "the file is no mask that is read", where="mask",
+            "the file is no mask that is read",
+            where="mask",
             value=f"DICOM of modality {modality}",
             remedy="Give an RT structure set, a DICOM SEG or a NIfTI file",
-        )  # fmt: skip
+        )
     return data
 
 
@@ -185,9 +195,11 @@ def _understood() -> Iterator[None]:
             yield
         except (*DAMAGE, OverflowError) as error:
             raise VolumeError(
-                "the mask file is damaged or contradicts itself", where="mask",
-                value=type(error).__name__, remedy="Copy or export it again",
-            ) from error  # fmt: skip
+                "the mask file is damaged or contradicts itself",
+                where="mask",
+                value=type(error).__name__,
+                remedy="Copy or export it again",
+            ) from error
 
 
 def _regions(data: Dataset) -> tuple[Region, ...]:
@@ -215,15 +227,18 @@ def _choose(found: Sequence[Region], region: str | int | None) -> Region:
             return found[0]
         raise VolumeError(
             "the file holds several regions and none is named" if found else "no region in it",
-            where="mask", value=names, remedy="Name the region that is meant",
-        )  # fmt: skip
+            where="mask",
+            value=names,
+            remedy="Name the region that is meant",
+        )
     fit = [r for r in found if (r.number if isinstance(region, int) else r.name) == region]
     if len(fit) != 1:
         raise VolumeError(
             "there is no such region" if not fit else "several regions have this name",
-            where="mask", value=f"{region}; there are {names or 'none'}",
+            where="mask",
+            value=f"{region}; there are {names or 'none'}",
             remedy="Give the name or number of one region",
-        )  # fmt: skip
+        )
     return fit[0]
 
 
@@ -231,18 +246,22 @@ def _labels(image: sitk.Image) -> tuple[int, ...]:
     values = np.unique(sitk.GetArrayFromImage(image))
     if not np.all(np.isfinite(values)) or np.any(values != np.rint(values)) or values.min() < 0:
         raise VolumeError(
-            "a mask must hold whole numbers from 0", where="NIfTI mask",
-            value=f"{values.min():g} to {values.max():g}", remedy="Threshold probabilities first",
-        )  # fmt: skip
+            "a mask must hold whole numbers from 0",
+            where="NIfTI mask",
+            value=f"{values.min():g} to {values.max():g}",
+            remedy="Threshold probabilities first",
+        )
     return tuple(int(v) for v in values if v != 0)
 
 
 def _read_nifti(path: Path, region: str | int | None) -> Mask:
     if isinstance(region, str):
         raise VolumeError(
-            "a NIfTI mask has numbers, no names", where="NIfTI mask", value=region,
+            "a NIfTI mask has numbers, no names",
+            where="NIfTI mask",
+            value=region,
             remedy="Give the number of the region",
-        )  # fmt: skip
+        )
     image = read_nifti_image(path)
     labels = _labels(image)
     if not labels:

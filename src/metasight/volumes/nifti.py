@@ -27,8 +27,18 @@ from metasight.volumes.volume import Unit, Volume
 
 Floats = npt.NDArray[np.float64]
 
-_KINDS = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4",
-          1024: "i8", 1280: "u8"}  # fmt: skip
+_KINDS = {
+    2: "u1",
+    4: "i2",
+    8: "i4",
+    16: "f4",
+    64: "f8",
+    256: "i1",
+    512: "u2",
+    768: "u4",
+    1024: "i8",
+    1280: "u8",
+}
 _TO_LPS = np.diag([-1.0, -1.0, 1.0])
 _UNIT_TO_MM = {0: 1.0, 2: 1.0}  # not said, millimetres; metres and micrometres are refused
 _AGREE_MM = 0.05  # sform and qform are float32: 1e-4 mm at 1 m; programs round to 0.01
@@ -94,9 +104,11 @@ def read_nifti_image(path: Path, *, max_voxels: int = MAX_VOXELS) -> sitk.Image:
             voxels = _read_voxels(file, header)
     except (EOFError, zlib.error, gzip.BadGzipFile, OSError) as error:
         raise VolumeError(
-            "the file cannot be read", where=_WHERE, value=type(error).__name__,
+            "the file cannot be read",
+            where=_WHERE,
+            value=type(error).__name__,
             remedy="Copy or export it again",
-        ) from error  # fmt: skip
+        ) from error
     image = sitk.GetImageFromArray(voxels)
     matrix = _TO_LPS @ header.affine[:, :3]
     spacing = np.linalg.norm(matrix, axis=0)
@@ -152,11 +164,19 @@ def _fields_1(head: bytes, order: str) -> _Fields:
         return struct.unpack_from(order + form, head, offset)
 
     return _Fields(
-        magic=head[344:347], dim=at("8h", 40), datatype=at("h", 70)[0], pixdim=at("8f", 76),
-        offset=at("f", 108)[0], slope=at("f", 112)[0], intercept=at("f", 116)[0],
-        units=head[123], qform_code=at("h", 252)[0], sform_code=at("h", 254)[0],
-        quatern=at("6f", 256), srow=at("12f", 280),
-    )  # fmt: skip
+        magic=head[344:347],
+        dim=at("8h", 40),
+        datatype=at("h", 70)[0],
+        pixdim=at("8f", 76),
+        offset=at("f", 108)[0],
+        slope=at("f", 112)[0],
+        intercept=at("f", 116)[0],
+        units=head[123],
+        qform_code=at("h", 252)[0],
+        sform_code=at("h", 254)[0],
+        quatern=at("6f", 256),
+        srow=at("12f", 280),
+    )
 
 
 def _fields_2(head: bytes, order: str) -> _Fields:
@@ -164,23 +184,33 @@ def _fields_2(head: bytes, order: str) -> _Fields:
         return struct.unpack_from(order + form, head, offset)
 
     return _Fields(
-        magic=head[4:7], dim=at("8q", 16), datatype=at("h", 12)[0], pixdim=at("8d", 104),
-        offset=float(at("q", 168)[0]), slope=at("d", 176)[0], intercept=at("d", 184)[0],
-        units=at("i", 500)[0], qform_code=at("i", 344)[0], sform_code=at("i", 348)[0],
-        quatern=at("6d", 352), srow=at("12d", 400),
-    )  # fmt: skip
+        magic=head[4:7],
+        dim=at("8q", 16),
+        datatype=at("h", 12)[0],
+        pixdim=at("8d", 104),
+        offset=float(at("q", 168)[0]),
+        slope=at("d", 176)[0],
+        intercept=at("d", 184)[0],
+        units=at("i", 500)[0],
+        qform_code=at("i", 344)[0],
+        sform_code=at("i", 348)[0],
+        quatern=at("6d", 352),
+        srow=at("12d", 400),
+    )
 
 
 def _checked(fields: _Fields, order: str, max_voxels: int) -> NiftiHeader:
     if fields.magic not in (b"n+1", b"n+2"):
-        raise VolumeError("the file is not single-file NIfTI", where=_WHERE,
-                          remedy="Export it as .nii or .nii.gz")  # fmt: skip
+        raise VolumeError(
+            "the file is not single-file NIfTI", where=_WHERE, remedy="Export it as .nii or .nii.gz"
+        )
     n_dim = fields.dim[0]
     if not 3 <= n_dim <= 7 or any(d > 1 for d in fields.dim[4 : n_dim + 1]):
         raise VolumeError(
-            "the image is not three-dimensional", where=_WHERE,
+            "the image is not three-dimensional",
+            where=_WHERE,
             value=" × ".join(str(d) for d in fields.dim[1 : max(n_dim, 0) + 1]),
-        )  # fmt: skip
+        )
     size = (int(fields.dim[1]), int(fields.dim[2]), int(fields.dim[3]))
     check_size(size, _WHERE, max_voxels=max_voxels)
     if fields.datatype not in _KINDS:
@@ -189,19 +219,24 @@ def _checked(fields: _Fields, order: str, max_voxels: int) -> NiftiHeader:
         )
     if fields.units & 7 not in _UNIT_TO_MM:
         raise VolumeError(
-            "the file is not in millimetres", where=_WHERE, value=f"unit code {fields.units & 7}",
+            "the file is not in millimetres",
+            where=_WHERE,
+            value=f"unit code {fields.units & 7}",
             remedy="Convert it to millimetres",
-        )  # fmt: skip
+        )
     if not np.isfinite(fields.offset) or not 348 <= fields.offset < 2**31:
         raise VolumeError("the header says no place for the voxels", where=_WHERE)
     scaled = fields.slope != 0 and np.isfinite(fields.slope)
     if not np.isfinite(fields.slope) or (scaled and not np.isfinite(fields.intercept)):
         raise VolumeError("the header's scaling is not a number", where=_WHERE)
     return NiftiHeader(
-        size=size, kind=np.dtype(order + _KINDS[fields.datatype]), offset=int(fields.offset),
-        slope=fields.slope if scaled else 1.0, intercept=fields.intercept if scaled else 0.0,
+        size=size,
+        kind=np.dtype(order + _KINDS[fields.datatype]),
+        offset=int(fields.offset),
+        slope=fields.slope if scaled else 1.0,
+        intercept=fields.intercept if scaled else 0.0,
         affine=_affine(fields, size),
-    )  # fmt: skip
+    )
 
 
 def _affine(fields: _Fields, size: tuple[int, int, int]) -> Floats:
@@ -211,9 +246,10 @@ def _affine(fields: _Fields, size: tuple[int, int, int]) -> Floats:
     makers += [_qform] if fields.qform_code > 0 else []
     if not makers:
         raise VolumeError(
-            "the file does not say where the image lies (no sform and no qform)", where=_WHERE,
+            "the file does not say where the image lies (no sform and no qform)",
+            where=_WHERE,
             remedy="Convert it again from DICOM with a tool that writes both",
-        )  # fmt: skip
+        )
     affines = [make(fields) for make in makers]
     for affine in affines:
         _check_affine(affine)
@@ -223,10 +259,11 @@ def _affine(fields: _Fields, size: tuple[int, int, int]) -> Floats:
         apart = float(np.abs(ends @ (affines[0] - affines[1]).T).max())
         if apart > _AGREE_MM:
             raise VolumeError(
-                "sform and qform put the image at different places", where=_WHERE,
+                "sform and qform put the image at different places",
+                where=_WHERE,
                 value=f"up to {apart:.2f} mm apart",
                 remedy="Convert it again from DICOM; programs differ in which of the two they use",
-            )  # fmt: skip
+            )
     return affines[0]
 
 
@@ -254,23 +291,29 @@ def _qform(fields: _Fields) -> Floats:
 
 def _check_affine(affine: Floats) -> None:
     if not np.all(np.isfinite(affine)):
-        raise VolumeError("the image's position is not a number", where=_WHERE,
-                          remedy="Convert it again from DICOM")  # fmt: skip
+        raise VolumeError(
+            "the image's position is not a number",
+            where=_WHERE,
+            remedy="Convert it again from DICOM",
+        )
     spacing = np.linalg.norm(affine[:, :3], axis=0)
     low, high = SPACING_RANGE_MM
     if not np.all((spacing >= low) & (spacing <= high)):
         raise VolumeError(
-            f"voxel spacing must be {low:g} to {high:g} mm", where=_WHERE,
-            value=" × ".join(f"{s:g}" for s in spacing), remedy="Convert it again from DICOM",
-        )  # fmt: skip
+            f"voxel spacing must be {low:g} to {high:g} mm",
+            where=_WHERE,
+            value=" × ".join(f"{s:g}" for s in spacing),
+            remedy="Convert it again from DICOM",
+        )
     axes = affine[:, :3] / spacing
     skew = float(np.abs(axes.T @ axes - np.eye(3)).max())
     if skew > _SHEAR:
         raise VolumeError(
-            "the image's axes are not at right angles (shear)", where=_WHERE,
+            "the image's axes are not at right angles (shear)",
+            where=_WHERE,
             value=f"{np.degrees(np.arcsin(min(skew, 1.0))):.2f}°",
             remedy="Undo the gantry tilt or resample it when converting from DICOM",
-        )  # fmt: skip
+        )
 
 
 def _read_voxels(file: IO[bytes], header: NiftiHeader) -> npt.NDArray[np.generic]:
@@ -279,9 +322,11 @@ def _read_voxels(file: IO[bytes], header: NiftiHeader) -> npt.NDArray[np.generic
     raw = file.read(n_bytes)
     if len(raw) < n_bytes:
         raise VolumeError(
-            "voxels are truncated", where=_WHERE, value=f"{len(raw):,} of {n_bytes:,} bytes",
+            "voxels are truncated",
+            where=_WHERE,
+            value=f"{len(raw):,} of {n_bytes:,} bytes",
             remedy="Copy or export it again",
-        )  # fmt: skip
+        )
     stored = np.frombuffer(raw, dtype=header.kind).reshape(header.size[::-1])
     if header.slope == 1.0 and header.intercept == 0.0:
         return stored.astype(header.kind.newbyteorder("="))

@@ -78,9 +78,11 @@ def pet_header(data: Dataset) -> PetHeader:
             return _header(data)
         except (*DAMAGE, OverflowError) as error:
             raise VolumeError(
-                "a value that SUV depends on cannot be read", where="PET header",
-                value=type(error).__name__, remedy="Export the series again",
-            ) from error  # fmt: skip
+                "a value that SUV depends on cannot be read",
+                where="PET header",
+                value=type(error).__name__,
+                remedy="Export the series again",
+            ) from error
 
 
 def _header(data: Dataset) -> PetHeader:
@@ -191,7 +193,9 @@ def _within(value: Any, limits: tuple[float, float], name: str, unit: str) -> fl
     low, high = limits
     if not low <= number <= high:
         raise VolumeError(
-            f"the {name} is not in {unit}", where="PET header",
-            value=f"{number:g}, expected {low:g} to {high:g}", remedy="Correct the header",
-        )  # fmt: skip
+            f"the {name} is not in {unit}",
+            where="PET header",
+            value=f"{number:g}, expected {low:g} to {high:g}",
+            remedy="Correct the header",
+        )
     return number

@@ -68,15 +68,17 @@ def stored_pixels(data: Dataset, header: SliceHeader) -> npt.NDArray[np.int32]:
         raw = _compressed(data, header, where)
     else:
         raise VolumeError(
-            "pixel data of this encoding are not read", where=where,
+            "pixel data of this encoding are not read",
+            where=where,
             value=f"transfer syntax {syntax or 'not said'}",
             remedy="Export the series uncompressed or with lossless JPEG, JPEG-LS or JPEG 2000",
-        )  # fmt: skip
+        )
     if raw.shape != (header.rows, header.columns):
         raise VolumeError(
-            "pixel data have another size than the header says", where=where,
+            "pixel data have another size than the header says",
+            where=where,
             value=f"{raw.shape}, not {(header.rows, header.columns)}",
-        )  # fmt: skip
+        )
     return _with_sign(raw, header)
 
 
@@ -85,9 +87,11 @@ def _check_there(data: Dataset, where: str) -> None:
         there = isinstance(data.get("PixelData"), bytes)
     except DAMAGE as error:
         raise VolumeError(
-            "pixel data are truncated or damaged", where=where, value=type(error).__name__,
+            "pixel data are truncated or damaged",
+            where=where,
+            value=type(error).__name__,
             remedy="Copy or export the series again",
-        ) from error  # fmt: skip
+        ) from error
     if not there:
         raise VolumeError("the image has no pixel data", where=where)
 
@@ -108,10 +112,11 @@ def _check_layout(header: SliceHeader, where: str) -> None:
         )
     if header.high_bit != header.bits_stored - 1:
         raise VolumeError(
-            "pixel values are not in the lowest bits", where=where,
+            "pixel values are not in the lowest bits",
+            where=where,
             value=f"high bit {header.high_bit}, {header.bits_stored} bits",
             remedy="Export the series again as DICOM of today",
-        )  # fmt: skip
+        )
 
 
 def _native(data: Dataset, header: SliceHeader, where: str) -> npt.NDArray[np.int64]:
@@ -121,10 +126,11 @@ def _native(data: Dataset, header: SliceHeader, where: str) -> npt.NDArray[np.in
     pixels = data.PixelData
     if len(pixels) < start + n_bytes:
         raise VolumeError(
-            "pixel data are truncated", where=where,
+            "pixel data are truncated",
+            where=where,
             value=f"{len(pixels):,} of {start + n_bytes:,} bytes",
             remedy="Copy or export the series again",
-        )  # fmt: skip
+        )
     flat = np.frombuffer(pixels, dtype=kind, count=header.rows * header.columns, offset=start)
     return flat.reshape(header.rows, header.columns).astype(np.int64)
 
@@ -140,9 +146,11 @@ def _compressed(data: Dataset, header: SliceHeader, where: str) -> npt.NDArray[n
             return np.asarray(_DECODERS[header.transfer_syntax](code)).astype(np.int64)
     except (*DAMAGE, RuntimeError, UserWarning) as error:
         raise VolumeError(
-            "compressed pixel data are truncated or damaged", where=where,
-            value=type(error).__name__, remedy="Copy or export the series again",
-        ) from error  # fmt: skip
+            "compressed pixel data are truncated or damaged",
+            where=where,
+            value=type(error).__name__,
+            remedy="Copy or export the series again",
+        ) from error
 
 
 def _with_sign(raw: npt.NDArray[np.int64], header: SliceHeader) -> npt.NDArray[np.int32]:

@@ -129,23 +129,30 @@ def ct_quality(volume: Volume, limits: CtLimits | None = None) -> CtQuality:
         *_of_hounsfield(chest),
         *_of_coverage(chest),
         *_of_motion(volume, chest),
-        _Value(name="streak_share", value=streak_share(volume, chest),
-               said="tissue round metal changed by 150 HU or more, worst slice"),
+        _Value(
+            name="streak_share",
+            value=streak_share(volume, chest),
+            said="tissue round metal changed by 150 HU or more, worst slice",
+        ),
         _Value(name="metal_ml", value=metal_ml(volume, chest), said="at or above 2500 HU"),
         _Value(name="contrast_hu", value=aorta_hu, said=_contrast_words(aorta_hu)),
-    ]  # fmt: skip
+    ]
     findings = tuple(
         Finding(
-            name=v.name, value=v.value, limit=(limit := getattr(allowed, v.name)),
-            verdict=limit.verdict(v.value), said=v.said,
+            name=v.name,
+            value=v.value,
+            limit=(limit := getattr(allowed, v.name)),
+            verdict=limit.verdict(v.value),
+            said=v.said,
         )
         for v in values
-    )  # fmt: skip
+    )
     facts = volume.facts
     return CtQuality(
-        findings=findings, contrast=_contrast(aorta_hu),
+        findings=findings,
+        contrast=_contrast(aorta_hu),
         kernel=sharpness(facts.kernel, facts.manufacturer),
-    )  # fmt: skip
+    )
 
 
 def _of_header(volume: Volume) -> Iterator[_Value]:
@@ -160,78 +167,96 @@ def _of_header(volume: Volume) -> Iterator[_Value]:
     missing = facts.missing_slices_mm
     where = ", ".join(f"{p:g}" for p in missing[:10])
     yield _Value(
-        name="missing_slices", value=float(len(missing)),
+        name="missing_slices",
+        value=float(len(missing)),
         said=f"interpolated at {where} mm of the stack" if missing else "none is missing",
-    )  # fmt: skip
+    )
     yield _Value(name="tilt_degrees", value=facts.tilt_degrees, said="from the slices' positions")
     yield _Value(name="lossy", value=float(facts.lossy), said="by the header")
     sharp = sharpness(facts.kernel, facts.manufacturer)
     yield _Value(
-        name="kernel_known", value=None if sharp == "unknown" else 1.0,
+        name="kernel_known",
+        value=None if sharp == "unknown" else 1.0,
         said=f"{facts.kernel or 'kernel not said'}, {sharp}",
-    )  # fmt: skip
+    )
 
 
 def _of_noise(volume: Volume, chest: Chest, in_aorta: float | None) -> Iterator[_Value]:
     lung = noise_in_lung(volume, chest)
     yield _Value(
-        name="noise_lung_hu", value=lung,
+        name="noise_lung_hu",
+        value=lung,
         said="too little lung" if lung is None else "commonest deviation in windows of 7 mm",
-    )  # fmt: skip
+    )
     tissue = noise_in_tissue(volume, chest)
     yield _Value(
-        name="noise_tissue_hu", value=tissue,
+        name="noise_tissue_hu",
+        value=tissue,
         said="too little tissue" if tissue is None else "commonest deviation in windows of 7 mm",
-    )  # fmt: skip
+    )
     yield _Value(
-        name="noise_aorta_hu", value=in_aorta,
+        name="noise_aorta_hu",
+        value=in_aorta,
         said="aorta not found" if in_aorta is None else "in discs of the descending aorta",
-    )  # fmt: skip
+    )
     air = noise_in_air(volume, chest)
     yield _Value(
-        name="noise_air_hu", value=air,
+        name="noise_air_hu",
+        value=air,
         said="too little air, or the scanner cut it off" if air is None else "round the body",
-    )  # fmt: skip
+    )
 
 
 def _of_hounsfield(chest: Chest) -> Iterator[_Value]:
     air = float(np.median(chest.blocks[chest.outside_air])) if chest.outside_air.any() else None
     yield _Value(
-        name="air_hu", value=air,
+        name="air_hu",
+        value=air,
         said="no air round the body in the field" if air is None else "median round the body",
-    )  # fmt: skip
+    )
     tissue = chest.blocks[chest.body]
-    yield _Value(name="muscle_hu", value=_peak(tissue, -40.0, 200.0),
-                 said="commonest value of solid tissue above fat")  # fmt: skip
+    yield _Value(
+        name="muscle_hu",
+        value=_peak(tissue, -40.0, 200.0),
+        said="commonest value of solid tissue above fat",
+    )
     yield _Value(name="fat_hu", value=_peak(tissue, -200.0, -45.0), said="commonest value of fat")
 
 
 def _of_coverage(chest: Chest) -> Iterator[_Value]:
     z, y, x = chest.block_mm
     area = chest.lungs.sum(axis=(1, 2)) * y * x / 100.0
-    yield _Value(name="lung_volume_ml", value=float(chest.lungs.sum()) * chest.block_ml,
-                 said="gas denser than air, airways too")  # fmt: skip
+    yield _Value(
+        name="lung_volume_ml",
+        value=float(chest.lungs.sum()) * chest.block_ml,
+        said="gas denser than air, airways too",
+    )
     planes = chest.lung_planes
     height = 0.0 if planes is None else (planes[1] - planes[0] + 1) * z
     yield _Value(name="lung_height_mm", value=height, said="slices with 10 cm² of lung")
     yield _Value(name="lung_first_slice_cm2", value=float(area[0]), said="at the lower end")
     yield _Value(name="lung_last_slice_cm2", value=float(area[-1]), said="at the upper end")
     at_edge = int(np.count_nonzero(chest.lungs & edge_of_view(chest.view)))
-    yield _Value(name="lung_at_view_edge_cm2", value=at_edge * z * (y + x) / 2 / 100.0,
-                 said="lung on the rim of the field of view")  # fmt: skip
+    yield _Value(
+        name="lung_at_view_edge_cm2",
+        value=at_edge * z * (y + x) / 2 / 100.0,
+        said="lung on the rim of the field of view",
+    )
 
 
 def _of_motion(volume: Volume, chest: Chest) -> Iterator[_Value]:
     jump = largest_jump_mm(volume, chest)
     yield _Value(
-        name="slice_jump_mm", value=jump,
+        name="slice_jump_mm",
+        value=jump,
         said="too few slices of lung" if jump is None else "largest between two slices",
-    )  # fmt: skip
+    )
     width = widest_edge_mm(volume, chest)
     yield _Value(
-        name="edge_width_mm", value=width,
+        name="edge_width_mm",
+        value=width,
         said="too few edges of lung" if width is None else "widest over three planes",
-    )  # fmt: skip
+    )
 
 
 def _peak(values: npt.NDArray[np.float32], low: float, high: float) -> float | None:

@@ -32,9 +32,10 @@ def onto(volume: Volume, target: Volume) -> Volume:
     ours, theirs = volume.facts.frame_of_reference, target.facts.frame_of_reference
     if ours and theirs and ours != theirs:
         raise VolumeError(
-            "two scans are not in one frame of reference", where="resampling",
+            "two scans are not in one frame of reference",
+            where="resampling",
             remedy="PET and CT must come from one examination, or be registered first",
-        )  # fmt: skip
+        )
     if covered_share(volume, target) == 0.0:
         raise VolumeError("two scans do not overlap", where="resampling")
     image = sitk.Resample(

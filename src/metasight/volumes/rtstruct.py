@@ -93,8 +93,9 @@ def fill_contours(contours: Contours, volume: Volume) -> Mask:
     ):
         raise VolumeError(
             "the contours were drawn on another scan (its frame of reference differs)",
-            where=where, remedy="Give the structure set of this series",
-        )  # fmt: skip
+            where=where,
+            remedy="Give the structure set of this series",
+        )
     areas = [p for p in contours.points_mm if len(p) >= 3]  # one or two corners have no area
     if not areas:
         raise VolumeError(
@@ -111,9 +112,11 @@ def fill_contours(contours: Contours, volume: Volume) -> Mask:
         inside[place] = fill_all(polygons, (grid.size[1], grid.size[0]))
     if not inside.any():
         raise VolumeError(
-            "the mask is empty", where=where, value=f"{len(areas)} contours around no voxel centre",
+            "the mask is empty",
+            where=where,
+            value=f"{len(areas)} contours around no voxel centre",
             remedy="Draw the region again",
-        )  # fmt: skip
+        )
     return Mask.from_array(inside, on=volume, name=contours.name)
 
 
@@ -121,9 +124,10 @@ def _points(contour: Dataset, number: int) -> Floats:
     numbers = np.asarray([float(v) for v in contour.get("ContourData") or []], dtype=np.float64)
     if numbers.size == 0 or numbers.size % 3 or not np.all(np.isfinite(numbers)):
         raise VolumeError(
-            "a contour's coordinates are not triples of numbers", where=f"{_WHERE}, {number}",
+            "a contour's coordinates are not triples of numbers",
+            where=f"{_WHERE}, {number}",
             value=f"{numbers.size} numbers",
-        )  # fmt: skip
+        )
     return numbers.reshape(-1, 3)
 
 
@@ -134,24 +138,28 @@ def _on_slice(points_mm: Floats, grid: Grid, where: str) -> tuple[int, Floats]:
     step = grid.spacing_mm[2]
     if float(np.ptp(height)) > _OFF_SLICE:
         raise VolumeError(
-            "a contour does not lie within one slice", where=where,
+            "a contour does not lie within one slice",
+            where=where,
             value=f"{float(np.ptp(height)) * step:.2f} mm from end to end",
             remedy="Export contours drawn on the slices of the series that is measured",
-        )  # fmt: skip
+        )
     place = int(np.rint(height.mean()))
     off = float(np.abs(height - place).max())
     if off > _OFF_SLICE:
         raise VolumeError(
-            "a contour lies between slices", where=where, value=f"{off * step:.2f} mm off",
+            "a contour lies between slices",
+            where=where,
+            value=f"{off * step:.2f} mm off",
             remedy="Export contours drawn on the slices of the series that is measured",
-        )  # fmt: skip
+        )
     low, high = index[:, :2].min(axis=0), index[:, :2].max(axis=0)
     last = np.array(grid.size[:2]) - 0.5
     if not 0 <= place < grid.size[2] or np.any(low < -0.5) or np.any(high > last):
         raise VolumeError(
-            "the region reaches beyond the scan", where=where,
+            "the region reaches beyond the scan",
+            where=where,
             remedy="Give the series that it was drawn on, uncropped",
-        )  # fmt: skip
+        )
     return place, index[:, :2]
 
 
@@ -161,7 +169,8 @@ def _check_gaps(places: list[int], where: str) -> None:
     skipped = int(np.count_nonzero(gaps > 1))
     if len(gaps) >= 2 and skipped > len(gaps) / 2:
         raise VolumeError(
-            "the contours skip slices", where=where,
+            "the contours skip slices",
+            where=where,
             value=f"{skipped} of {len(gaps)} steps from contour to contour",
             remedy="Interpolate the contours before export; a mask with gaps has half the volume",
-        )  # fmt: skip
+        )

@@ -26,8 +26,21 @@ from metasight.volumes.stack import SAME_POSITION_MM, extent_mm
 
 Kernel = Literal["any", "smooth", "sharp"]
 
-_DERIVED = {"LOCALIZER", "MIP", "MINIP", "MPR", "REFORMATTED", "SECONDARY", "DOSE", "SCREEN SAVE",
-            "CSA MPR", "PROJECTION IMAGE", "MAX_IP", "MIN_IP", "VOLUME RENDERING"}  # fmt: skip
+_DERIVED = {
+    "LOCALIZER",
+    "MIP",
+    "MINIP",
+    "MPR",
+    "REFORMATTED",
+    "SECONDARY",
+    "DOSE",
+    "SCREEN SAVE",
+    "CSA MPR",
+    "PROJECTION IMAGE",
+    "MAX_IP",
+    "MIN_IP",
+    "VOLUME RENDERING",
+}
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 # Coverages that differ less are alike: a few slices more at the belly do not make a better scan.
 _ALIKE_MM = 15.0
@@ -196,11 +209,17 @@ def choose_series(found: Found, rule: SeriesRule) -> SeriesChoice:
 
 def _key(header: SliceHeader) -> tuple[object, ...]:
     return (
-        header.series_uid, header.modality, header.sop_class, header.rows, header.columns,
+        header.series_uid,
+        header.modality,
+        header.sop_class,
+        header.rows,
+        header.columns,
         tuple(round(v, 4) for v in header.spacing_mm),
         tuple(round(v, 3) + 0.0 for v in header.orientation),
-        header.kernel, header.image_type, header.frame_of_reference,
-    )  # fmt: skip
+        header.kernel,
+        header.image_type,
+        header.frame_of_reference,
+    )
 
 
 def _by(

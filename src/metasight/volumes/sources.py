@@ -54,9 +54,11 @@ class Item:
             return archive.open(self.member)
         except (RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
             raise VolumeError(
-                "an archive's member cannot be opened", where=str(self), value=type(error).__name__,
+                "an archive's member cannot be opened",
+                where=str(self),
+                value=type(error).__name__,
                 remedy="Give a zip archive without a password",
-            ) from error  # fmt: skip
+            ) from error
 
     def read(self) -> io.BytesIO:
         """The whole file in memory.

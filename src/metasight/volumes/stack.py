@@ -93,9 +93,10 @@ def stack(headers: Sequence[SliceHeader]) -> Stack:
     """
     if len(headers) < 2:
         raise VolumeError(
-            "one slice is not a scan", value="1 slice",
+            "one slice is not a scan",
+            value="1 slice",
             remedy="Give the folder or archive with the whole series",
-        )  # fmt: skip
+        )
     axes = directions(headers[0].orientation)
     positions = np.array([h.position_mm for h in headers], dtype=np.float64)
     along = positions @ axes[:, 2]
@@ -104,17 +105,23 @@ def stack(headers: Sequence[SliceHeader]) -> Stack:
     kept, copies = _without_copies(sorted_order, along)
     if len(kept) < 2:
         raise VolumeError(
-            "all slices lie at one position", value=f"{len(headers)} slices",
+            "all slices lie at one position",
+            value=f"{len(headers)} slices",
             remedy="Give a series of slices, not a time series of one",
-        )  # fmt: skip
+        )
     places, step = _places(along[kept])
     shift, tilt = _shifts(positions[kept], axes)
     first = positions[kept[0]]
     return Stack(
-        order=tuple(int(k) for k in kept), places=places, step_mm=step, copies=copies,
-        shift_mm=shift, tilt_degrees=tilt, direction=axes,
+        order=tuple(int(k) for k in kept),
+        places=places,
+        step_mm=step,
+        copies=copies,
+        shift_mm=shift,
+        tilt_degrees=tilt,
+        direction=axes,
         origin_mm=(float(first[0]), float(first[1]), float(first[2])),
-    )  # fmt: skip
+    )
 
 
 def _without_copies(
@@ -141,10 +148,11 @@ def _places(along: Floats) -> tuple[tuple[int, ...], float]:
     worst = int(np.argmax(np.abs(gaps - count * step)))
     if count.min() < 1 or abs(gaps[worst] - count[worst] * step) > UNEVEN_SHARE * step:
         raise VolumeError(
-            "slices are unevenly spaced", where=f"{along[worst] - along[0]:.1f} mm into the stack",
+            "slices are unevenly spaced",
+            where=f"{along[worst] - along[0]:.1f} mm into the stack",
             value=f"{gaps.min():.2f} to {gaps.max():.2f} mm, usual {np.median(gaps):.2f} mm",
             remedy="Give a reconstruction with one slice distance",
-        )  # fmt: skip
+        )
     places = np.concatenate([[0], np.cumsum(count)]).astype(int)
     return tuple(int(p) for p in places), step
 
@@ -160,7 +168,8 @@ def _shifts(positions: Floats, axes: Floats) -> tuple[Floats, float]:
     tilt = float(np.degrees(np.arctan(np.linalg.norm(slope))))
     if residual > 2 * _SHIFT_MM or tilt > _LARGEST_TILT_DEGREES:
         raise VolumeError(
-            "slices are not stacked along a line", value=f"off by {residual:.1f} mm, {tilt:.0f}°",
+            "slices are not stacked along a line",
+            value=f"off by {residual:.1f} mm, {tilt:.0f}°",
             remedy="Give a series of parallel slices from one acquisition",
-        )  # fmt: skip
+        )
     return along[:, None] * slope, tilt

@@ -108,25 +108,29 @@ def suv_factors(headers: Sequence[PetHeader], kind: SuvKind = "SUVbw") -> Floats
         return np.full(len(headers), _from_suv(first, kind))
     if "ATTN" not in first.corrections:
         raise VolumeError(
-            "PET is not corrected for attenuation", where=_WHERE,
+            "PET is not corrected for attenuation",
+            where=_WHERE,
             value=", ".join(first.corrections) or "no corrections",
             remedy="Give the attenuation-corrected series",
-        )  # fmt: skip
+        )
     if first.units == "CNTS":
         if first.philips_suv:
             share = body_mass_g(first, kind) / body_mass_g(first, "SUVbw") if kind != "SUVbw" else 1
             return np.full(len(headers), first.philips_suv * share)
         if not first.philips_bqml:
             raise VolumeError(
-                "PET in counts has no factor to activity (Philips’ private fields)", where=_WHERE,
+                "PET in counts has no factor to activity (Philips’ private fields)",
+                where=_WHERE,
                 remedy="Export the series with its private fields, or in BQML",
-            )  # fmt: skip
+            )
         return first.philips_bqml * _per_bqml(headers, kind)
     if first.units != "BQML":
         raise VolumeError(
-            "PET in this unit is not read", where=_WHERE, value=first.units or "not said",
+            "PET in this unit is not read",
+            where=_WHERE,
+            value=first.units or "not said",
             remedy="Export the series in BQML",
-        )  # fmt: skip
+        )
     return _per_bqml(headers, kind)
 
 
@@ -150,9 +154,11 @@ def body_mass_g(header: PetHeader, kind: SuvKind) -> float:
         return float(0.007184 * weight**0.425 * (height * 100.0) ** 0.725 * 1e4)
     if header.sex not in ("M", "F"):
         raise VolumeError(
-            "the patient’s sex, on which lean mass depends, is not M or F", where=_WHERE,
-            value=header.sex or "not said", remedy="Ask for SUVbw, or complete the header",
-        )  # fmt: skip
+            "the patient’s sex, on which lean mass depends, is not M or F",
+            where=_WHERE,
+            value=header.sex or "not said",
+            remedy="Ask for SUVbw, or complete the header",
+        )
     male = header.sex == "M"
     if kind == "SUVlbm":
         ratio = weight / (height * 100.0)
@@ -167,15 +173,29 @@ def body_mass_g(header: PetHeader, kind: SuvKind) -> float:
 
 def _alike(headers: Sequence[PetHeader]) -> PetHeader:
     """The first header, if the series' own values are the same in all."""
-    fields = ("units", "suv_type", "decay_correction", "half_life_s", "dose_bq", "weight_kg",
-              "height_m", "sex", "injection_time", "injection_clock", "series_time",
-              "philips_suv", "philips_bqml")  # fmt: skip
+    fields = (
+        "units",
+        "suv_type",
+        "decay_correction",
+        "half_life_s",
+        "dose_bq",
+        "weight_kg",
+        "height_m",
+        "sex",
+        "injection_time",
+        "injection_clock",
+        "series_time",
+        "philips_suv",
+        "philips_bqml",
+    )
     for field in fields:
         if len({getattr(h, field) for h in headers}) > 1:
             raise VolumeError(
-                "images of one PET series differ in what holds for the series", where=_WHERE,
-                value=field, remedy="Two scans are mixed: give each a folder of its own",
-            )  # fmt: skip
+                "images of one PET series differ in what holds for the series",
+                where=_WHERE,
+                value=field,
+                remedy="Two scans are mixed: give each a folder of its own",
+            )
     for correction in ("ATTN", "DECY"):
         if len({correction in h.corrections for h in headers}) > 1:
             raise VolumeError(
@@ -187,9 +207,11 @@ def _alike(headers: Sequence[PetHeader]) -> PetHeader:
 def _from_suv(header: PetHeader, kind: SuvKind) -> float:
     if header.suv_type not in ("", "BW"):
         raise VolumeError(
-            "PET is already in another SUV", where=_WHERE, value=header.suv_type,
+            "PET is already in another SUV",
+            where=_WHERE,
+            value=header.suv_type,
             remedy="Export the series in BQML",
-        )  # fmt: skip
+        )
     return 1.0 if kind == "SUVbw" else body_mass_g(header, kind) / body_mass_g(header, "SUVbw")
 
 
@@ -202,14 +224,17 @@ def _per_bqml(headers: Sequence[PetHeader], kind: SuvKind) -> Floats:
     decay = first.decay_correction
     if decay not in get_args(Decay):
         raise VolumeError(
-            "the kind of decay correction is not one that is read", where=_WHERE,
-            value=decay or "not said", remedy="It must be START, ADMIN or NONE",
-        )  # fmt: skip
+            "the kind of decay correction is not one that is read",
+            where=_WHERE,
+            value=decay or "not said",
+            remedy="It must be START, ADMIN or NONE",
+        )
     if ("DECY" in first.corrections) != (decay != "NONE"):
         raise VolumeError(
-            "the header contradicts itself on decay correction", where=_WHERE,
+            "the header contradicts itself on decay correction",
+            where=_WHERE,
             value=f"{decay}, {', '.join(first.corrections)}",
-        )  # fmt: skip
+        )
     if decay == "ADMIN":
         elapsed = np.zeros(len(headers))
     elif decay == "START":
@@ -231,9 +256,10 @@ def _scan_times(headers: Sequence[PetHeader]) -> list[datetime]:
     known = [t for t in acquired if t is not None]
     if len(known) < len(headers) or first.series_time is None:
         raise VolumeError(
-            "the header does not say when the scan began", where=_WHERE,
+            "the header does not say when the scan began",
+            where=_WHERE,
             remedy="Series and acquisition date and time are needed",
-        )  # fmt: skip
+        )
     if first.series_time <= min(known) + _SAME_TIME:
         return [first.series_time] * len(headers)
     if first.scan_time_ge is not None:
@@ -280,18 +306,20 @@ def _elapsed_s(header: PetHeader, times: Sequence[datetime]) -> Floats:
     uptake = start - injected
     if uptake < timedelta(0) or uptake > _LONGEST_UPTAKE:
         raise VolumeError(
-            "the time from injection to scan is impossible", where=_WHERE,
+            "the time from injection to scan is impossible",
+            where=_WHERE,
             value=f"{uptake.total_seconds() / 60:.0f} min",
             remedy="Check the dates: de-identification may have shifted only some of them",
-        )  # fmt: skip
+        )
     return np.array([(t - injected).total_seconds() for t in times])
 
 
 def _needed(value: float | None, name: str) -> float:
     if value is None or not np.isfinite(value) or value <= 0:
         raise VolumeError(
-            f"the {name} is missing", where=_WHERE,
+            f"the {name} is missing",
+            where=_WHERE,
             value="" if value is None else f"{value:g}",
             remedy="SUV cannot be computed without it; complete the header or leave PET out",
-        )  # fmt: skip
+        )
     return float(value)

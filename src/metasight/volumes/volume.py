@@ -170,9 +170,10 @@ class Volume:
         """Return itself if its unit is one of ``units``; refuse it otherwise."""
         if self.unit not in units:
             raise VolumeError(
-                "a volume of another unit is needed", where="volume",
+                "a volume of another unit is needed",
+                where="volume",
                 value=f"{self.unit}, not {' or '.join(units)}",
-            )  # fmt: skip
+            )
         return self
 
 
@@ -210,9 +211,11 @@ class Mask:
             )
         if largest > 1:
             raise VolumeError(
-                "the mask has other values than 0 and 1", where=where, value=str(largest),
+                "the mask has other values than 0 and 1",
+                where=where,
+                value=str(largest),
                 remedy="Say which label is meant",
-            )  # fmt: skip
+            )
 
     @classmethod
     def from_array(
@@ -224,9 +227,10 @@ class Mask:
         image = sitk.GetImageFromArray(np.ascontiguousarray(array != 0, dtype=np.uint8))
         if image.GetSize() != on.image.GetSize():
             raise VolumeError(
-                "an array does not have the volume's shape", where="mask",
+                "an array does not have the volume's shape",
+                where="mask",
                 value=f"{array.shape}, not {on.array.shape}",
-            )  # fmt: skip
+            )
         image.CopyInformation(on.image)
         return cls(image=image, name=name)
 
@@ -268,10 +272,11 @@ class Mask:
         ours, theirs = self.grid, volume.grid
         if not ours.matches(theirs):
             raise VolumeError(
-                "the mask is not on the scan's grid", where=f"mask {self.name}".strip(),
+                "the mask is not on the scan's grid",
+                where=f"mask {self.name}".strip(),
                 value=ours.difference(theirs),
                 remedy="Export the mask on the grid of the series that is measured",
-            )  # fmt: skip
+            )
         return self
 
 
@@ -282,9 +287,11 @@ def check_finite(voxels: npt.NDArray[np.generic], where: str) -> None:
     if not finite:
         n = sum(int(np.count_nonzero(~np.isfinite(plane))) for plane in voxels)
         raise VolumeError(
-            "voxels are not numbers (NaN or infinity)", where=where, value=f"{n} voxels",
+            "voxels are not numbers (NaN or infinity)",
+            where=where,
+            value=f"{n} voxels",
             remedy="Export the scan again; background must be air or 0, not NaN",
-        )  # fmt: skip
+        )
 
 
 def _check_axes(array: npt.NDArray[np.generic], where: str) -> None:

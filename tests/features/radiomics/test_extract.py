@@ -17,10 +17,16 @@ from metasight.features.radiomics.definitions import DIRECTIONAL, FAMILIES
 from metasight.volumes.volume import Mask, Volume
 
 EVERYTHING: dict = {
-    "families": FAMILIES, "aggregations": DIRECTIONAL, "interpolation": "none", "rounding": True,
-    "intensity_range": None, "outlier_sigma": None, "bin_size": 25.0, "bin_start": "multiple",
+    "families": FAMILIES,
+    "aggregations": DIRECTIONAL,
+    "interpolation": "none",
+    "rounding": True,
+    "intensity_range": None,
+    "outlier_sigma": None,
+    "bin_size": 25.0,
+    "bin_start": "multiple",
     "ivh_step": 1.0,
-}  # fmt: skip
+}
 RESAMPLED = EVERYTHING | {"interpolation": "cubic", "spacing_zyx_mm": (1.0, 1.0, 1.0)}
 
 
@@ -73,8 +79,9 @@ def test_what_lies_far_away_changes_nothing(over: dict) -> None:
 @pytest.mark.parametrize("over", [{}, RESAMPLED])
 def test_the_edge_of_the_image_is_no_obstacle(over: dict) -> None:
     volume, _ = made()
-    whole = measure(volume, Mask.from_array(np.ones(volume.array.shape), on=volume),
-                    settings(**over))  # fmt: skip
+    whole = measure(
+        volume, Mask.from_array(np.ones(volume.array.shape), on=volume), settings(**over)
+    )
     expected = 9 * 30 * 28 if not over else 18 * 24 * 23
     assert whole.n_voxels == expected
     assert whole.values["morphology:volume (voxel counting)"] == pytest.approx(
@@ -90,8 +97,9 @@ def test_same_inputs_same_values() -> None:
 
 def test_turning_the_region_about_its_axis_keeps_what_has_no_direction() -> None:
     volume, inside = made()
-    turned = Volume.from_array(volume.array.transpose(0, 2, 1)[:, ::-1], unit="HU",
-                               spacing_mm=(0.8, 0.8, 2.0))  # fmt: skip
+    turned = Volume.from_array(
+        volume.array.transpose(0, 2, 1)[:, ::-1], unit="HU", spacing_mm=(0.8, 0.8, 2.0)
+    )
     first = extract(volume, Mask.from_array(inside, on=volume), settings())
     second = extract(
         turned, Mask.from_array(inside.transpose(0, 2, 1)[:, ::-1], on=turned), settings()
@@ -122,8 +130,13 @@ def test_one_grey_level_is_undefined_not_invented() -> None:
     volume, inside = made()
     flat = volume.of_array(np.full(volume.array.shape, 40.0))
     found = measure(flat, Mask.from_array(inside, on=flat), settings())
-    for name in ("statistics:skewness", "3D:mrg:GLCM:correlation", "2D:NGTDM:coarseness",
-                 "morphology:Moran's I index", "histogram:maximum gradient"):  # fmt: skip
+    for name in (
+        "statistics:skewness",
+        "3D:mrg:GLCM:correlation",
+        "2D:NGTDM:coarseness",
+        "morphology:Moran's I index",
+        "histogram:maximum gradient",
+    ):
         assert np.isnan(found.values[name])
         assert found.undefined[name] == "all intensities are equal"
     assert found.values["3D:mrg:GLCM:joint entropy"] == 0.0
@@ -132,8 +145,9 @@ def test_one_grey_level_is_undefined_not_invented() -> None:
 
 def test_nothing_left_after_resegmentation_is_said() -> None:
     volume, inside = made()
-    found = measure(volume, Mask.from_array(inside, on=volume),
-                    settings(intensity_range=(2000.0, 3000.0)))  # fmt: skip
+    found = measure(
+        volume, Mask.from_array(inside, on=volume), settings(intensity_range=(2000.0, 3000.0))
+    )
     assert found.n_intensity_voxels == 0 < found.n_voxels
     assert np.isfinite(found.values["morphology:volume (mesh)"])
     assert found.undefined["statistics:mean"].startswith("no voxel is left")
@@ -223,10 +237,15 @@ def test_settings_that_contradict_themselves_are_refused(over: dict) -> None:
 
 def test_settings_from_a_protocols_table() -> None:
     table = {
-        "families": ["GLCM"], "aggregations": ["2D:avg"], "interpolation": "linear",
-        "spacing_zyx_mm": [0, 2.0, 2.0], "rounding": True, "intensity_range": [-500, 400],
-        "bin_number": 32, "bin_start": "range",
-    }  # fmt: skip
+        "families": ["GLCM"],
+        "aggregations": ["2D:avg"],
+        "interpolation": "linear",
+        "spacing_zyx_mm": [0, 2.0, 2.0],
+        "rounding": True,
+        "intensity_range": [-500, 400],
+        "bin_number": 32,
+        "bin_start": "range",
+    }
     found = RadiomicsSettings.from_toml(table)
     assert found.spacing_zyx_mm == (None, 2.0, 2.0)
     assert found.dimensions == ("2D",)

@@ -13,10 +13,16 @@ VALUES = np.array([1.0, 2.0, 2.0, 3.0, 12.0])
 
 def settings(**over: object) -> RadiomicsSettings:
     given: dict = {
-        "families": ("IVH",), "aggregations": (), "interpolation": "none", "rounding": False,
-        "intensity_range": None, "outlier_sigma": None, "bin_size": 1.0, "bin_start": "minimum",
+        "families": ("IVH",),
+        "aggregations": (),
+        "interpolation": "none",
+        "rounding": False,
+        "intensity_range": None,
+        "outlier_sigma": None,
+        "bin_size": 1.0,
+        "bin_start": "minimum",
         "ivh_step": 1.0,
-    }  # fmt: skip
+    }
     return RadiomicsSettings(**(given | over))
 
 
@@ -57,8 +63,9 @@ def test_the_intensity_volume_histogram_by_hand() -> None:
     assert found["intensity at 10 % volume"] == 10.0
     assert found["intensity at 90 % volume"] == 2.0
     # SUV, a range open above: the region's own maximum bounds it
-    suv = intensity_volume(values / 10, settings(intensity_range=(0.0, np.inf), ivh_step=None,
-                                                 ivh_bin_size=0.1))  # fmt: skip
+    suv = intensity_volume(
+        values / 10, settings(intensity_range=(0.0, np.inf), ivh_step=None, ivh_bin_size=0.1)
+    )
     assert np.isfinite(list(suv.values())).all()
 
 

@@ -18,27 +18,56 @@ COMMON: dict = {"families": FAMILIES, "outlier_sigma": None, "rounding": True}
 FLAT = tuple(a for a in DIRECTIONAL if not a.startswith("3D"))
 DEEP = ("3D:avg", "3D:mrg")
 BREADTH = {
-    "2D:avg": "2D_avg", "2D:smrg": "2D_comb", "2.5D:dmrg": "2_5D_avg", "2.5D:vmrg": "2_5D_comb",
-    "3D:avg": "3D_avg", "3D:mrg": "3D_comb", "2D": "2D", "2.5D": "2_5D", "3D": "3D",
-}  # fmt: skip
+    "2D:avg": "2D_avg",
+    "2D:smrg": "2D_comb",
+    "2.5D:dmrg": "2_5D_avg",
+    "2.5D:vmrg": "2_5D_comb",
+    "3D:avg": "3D_avg",
+    "3D:mrg": "3D_comb",
+    "2D": "2D",
+    "2.5D": "2_5D",
+    "3D": "3D",
+}
 DIGITAL = radiomics.RadiomicsSettings(
-    **COMMON, aggregations=DIRECTIONAL, interpolation="none", intensity_range=None, bin_size=1.0,
-    bin_start="minimum", ivh_step=1.0,
-)  # fmt: skip
+    **COMMON,
+    aggregations=DIRECTIONAL,
+    interpolation="none",
+    intensity_range=None,
+    bin_size=1.0,
+    bin_start="minimum",
+    ivh_step=1.0,
+)
 CONFIGURATIONS = {
     "a": radiomics.RadiomicsSettings(
-        **COMMON, aggregations=FLAT, interpolation="none", intensity_range=(-500, 400),
-        bin_size=25.0, bin_start="range", ivh_step=1.0,
+        **COMMON,
+        aggregations=FLAT,
+        interpolation="none",
+        intensity_range=(-500, 400),
+        bin_size=25.0,
+        bin_start="range",
+        ivh_step=1.0,
     ),
     "b": radiomics.RadiomicsSettings(
-        **COMMON, aggregations=FLAT, interpolation="linear", spacing_zyx_mm=(None, 2.0, 2.0),
-        intensity_range=(-500, 400), bin_number=32, bin_start="range", ivh_step=1.0,
+        **COMMON,
+        aggregations=FLAT,
+        interpolation="linear",
+        spacing_zyx_mm=(None, 2.0, 2.0),
+        intensity_range=(-500, 400),
+        bin_number=32,
+        bin_start="range",
+        ivh_step=1.0,
     ),
     "c": radiomics.RadiomicsSettings(
-        **COMMON, aggregations=DEEP, interpolation="linear", spacing_zyx_mm=(2.0, 2.0, 2.0),
-        intensity_range=(-1000, 400), bin_size=25.0, bin_start="range", ivh_bin_size=2.5,
+        **COMMON,
+        aggregations=DEEP,
+        interpolation="linear",
+        spacing_zyx_mm=(2.0, 2.0, 2.0),
+        intensity_range=(-1000, 400),
+        bin_size=25.0,
+        bin_start="range",
+        ivh_bin_size=2.5,
     ),
-}  # fmt: skip
+}
 
 
 def phantom(folder: Path) -> tuple[Volume, Mask]:

@@ -11,9 +11,15 @@ from metasight.features.radiomics.morphology import _ellipsoid_area
 from metasight.volumes.volume import Mask, Volume
 
 SETTINGS = RadiomicsSettings(
-    families=("morphology",), aggregations=(), interpolation="none", rounding=False,
-    intensity_range=None, outlier_sigma=None, bin_size=25.0, bin_start="minimum",
-)  # fmt: skip
+    families=("morphology",),
+    aggregations=(),
+    interpolation="none",
+    rounding=False,
+    intensity_range=None,
+    outlier_sigma=None,
+    bin_size=25.0,
+    bin_start="minimum",
+)
 
 
 def shape(inside: np.ndarray, spacing: tuple[float, float, float], **kw: object) -> dict:

@@ -26,18 +26,25 @@ UNDEFINED_WHEN_FLAT = {
 # the default baselines add 2000 HU before they square; "_resegmentation" compares these two
 SHIFTED = {"statistics:energy", "statistics:root mean square"}
 BASE: dict = {
-    "aggregations": ("3D:avg",), "interpolation": "none", "intensity_range": None,
-    "outlier_sigma": None, "rounding": False, "bin_start": "multiple",
-}  # fmt: skip
+    "aggregations": ("3D:avg",),
+    "interpolation": "none",
+    "intensity_range": None,
+    "outlier_sigma": None,
+    "rounding": False,
+    "bin_start": "multiple",
+}
 SETTINGS: dict[str, dict] = {
     "": {"families": ("morphology", "statistics", "histogram", *TEXTURE), "bin_size": 25.0},
     "_FBN": {"families": TEXTURE, "bin_number": 64},
     "_2d": {"families": TEXTURE, "bin_size": 25.0, "aggregations": ("2.5D:dmrg",)},
     "_combined": {"families": ("GLCM", "GLRLM"), "bin_size": 25.0, "aggregations": ("3D:mrg",)},
     "_flatRegion": {"families": TEXTURE, "bin_size": 5000.0, "intensity_range": (0.0, INFINITE)},
-    "_resegmentation": {"families": ("statistics", "histogram", *TEXTURE), "bin_size": 25.0,
-                        "outlier_sigma": 3.0},
-}  # fmt: skip
+    "_resegmentation": {
+        "families": ("statistics", "histogram", *TEXTURE),
+        "bin_size": 25.0,
+        "outlier_sigma": 3.0,
+    },
+}
 
 
 def scan(folder: Path, name: str) -> tuple[Volume, Mask]:

@@ -9,9 +9,15 @@ from metasight.features.radiomics.stability import icc, jittered, stability
 from metasight.volumes.volume import Mask, Volume
 
 SETTINGS = RadiomicsSettings(
-    families=("morphology", "statistics", "GLCM"), aggregations=("3D:avg",), interpolation="none",
-    intensity_range=None, outlier_sigma=None, rounding=False, bin_size=25.0, bin_start="multiple",
-)  # fmt: skip
+    families=("morphology", "statistics", "GLCM"),
+    aggregations=("3D:avg",),
+    interpolation="none",
+    intensity_range=None,
+    outlier_sigma=None,
+    rounding=False,
+    bin_size=25.0,
+    bin_start="multiple",
+)
 
 # six subjects, four judges: Shrout and Fleiss, Psychol Bull 1979;86:420, table 2
 JUDGES = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
@@ -59,10 +65,14 @@ def test_the_boundary_moves_by_the_stated_sd() -> None:
         _, mask = ball_in_noise(radius_mm=11.5, spacing=(1.0, 1.0, 1.5))
         array = jittered(mask, sd_mm=1.0, correlation_mm=4.0, seed=seed).array
         centre = np.array(array.shape) // 2
-        moved.append([np.count_nonzero(array[centre[0], centre[1], centre[2] :]) - 0.5,
-                 np.count_nonzero(array[centre[0], centre[1] :, centre[2]]) - 0.5,
-                 np.count_nonzero(array[centre[0], centre[1], : centre[2] + 1]) - 0.5,
-                 np.count_nonzero(array[centre[0], : centre[1] + 1, centre[2]]) - 0.5])  # fmt: skip
+        moved.append(
+            [
+                np.count_nonzero(array[centre[0], centre[1], centre[2] :]) - 0.5,
+                np.count_nonzero(array[centre[0], centre[1] :, centre[2]]) - 0.5,
+                np.count_nonzero(array[centre[0], centre[1], : centre[2] + 1]) - 0.5,
+                np.count_nonzero(array[centre[0], : centre[1] + 1, centre[2]]) - 0.5,
+            ]
+        )
     radii = np.array(moved)
     assert radii.mean() == pytest.approx(11.5, abs=0.3)
     assert 0.6 < radii.std() < 1.4
@@ -87,8 +97,10 @@ def test_a_jitter_that_leaves_nothing_is_refused() -> None:
 
 
 def test_more_jitter_less_stability_and_size_is_stable() -> None:
-    cases = [ball_in_noise(radius_mm=r, spacing=(1.0, 1.0, 1.5), seed=i)
-             for i, r in enumerate((6.0, 8.0, 10.0, 12.0, 14.0))]  # fmt: skip
+    cases = [
+        ball_in_noise(radius_mm=r, spacing=(1.0, 1.0, 1.5), seed=i)
+        for i, r in enumerate((6.0, 8.0, 10.0, 12.0, 14.0))
+    ]
     little, much = (
         stability(cases, SETTINGS, sd_mm=sd, correlation_mm=4.0, replicates=2, seed=0)
         for sd in (0.5, 2.0)

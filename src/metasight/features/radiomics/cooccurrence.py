@@ -112,18 +112,32 @@ def features(counts: Floats) -> Floats:
         correlation = np.where(variance > 0, (auto - mean**2) / variance, np.nan)
         information = np.where(entropy_x > 0, (entropy - 2 * entropy_x) / entropy_x, np.nan)
     columns = (
-        p.max(axis=(1, 2)), mean, variance, entropy,
-        mean_apart, (p_apart * (apart - mean_apart[:, None]) ** 2).sum(axis=1), _entropy(p_apart),
-        p_together @ together, (p_together * (together - 2 * mean[:, None]) ** 2).sum(axis=1),
+        p.max(axis=(1, 2)),
+        mean,
+        variance,
+        entropy,
+        mean_apart,
+        (p_apart * (apart - mean_apart[:, None]) ** 2).sum(axis=1),
+        _entropy(p_apart),
+        p_together @ together,
+        (p_together * (together - 2 * mean[:, None]) ** 2).sum(axis=1),
         _entropy(p_together),
-        (p**2).sum(axis=(1, 2)), p_apart @ apart.astype(np.float64) ** 2, mean_apart,
-        p_apart @ (1 / (1.0 + apart)), p_apart @ (1 / (1 + ratio)),
-        p_apart @ (1 / (1.0 + apart.astype(np.float64) ** 2)), p_apart @ (1 / (1 + ratio**2)),
-        beyond, correlation, auto,
-        (p_together * centred**2).sum(axis=1), (p_together * centred**3).sum(axis=1),
+        (p**2).sum(axis=(1, 2)),
+        p_apart @ apart.astype(np.float64) ** 2,
+        mean_apart,
+        p_apart @ (1 / (1.0 + apart)),
+        p_apart @ (1 / (1 + ratio)),
+        p_apart @ (1 / (1.0 + apart.astype(np.float64) ** 2)),
+        p_apart @ (1 / (1 + ratio**2)),
+        beyond,
+        correlation,
+        auto,
+        (p_together * centred**2).sum(axis=1),
+        (p_together * centred**3).sum(axis=1),
         (p_together * centred**4).sum(axis=1),
-        information, np.sqrt(1 - np.exp(-2 * shared)),
-    )  # fmt: skip
+        information,
+        np.sqrt(1 - np.exp(-2 * shared)),
+    )
     return np.stack(columns, axis=1)
 
 

@@ -288,10 +288,14 @@ def definitions() -> tuple[Definition, ...]:
             code, tag = short.split()
             found.append(
                 Definition(
-                    code=code, name=name, family=family, aggregations=aggregations,
-                    tag=tag_head + tag, pyradiomics=their_head + theirs if theirs else None,
+                    code=code,
+                    name=name,
+                    family=family,
+                    aggregations=aggregations,
+                    tag=tag_head + tag,
+                    pyradiomics=their_head + theirs if theirs else None,
                 )
-            )  # fmt: skip
+            )
     return tuple(found)
 
 

@@ -94,10 +94,11 @@ def measure(volume: Volume, mask: Mask, settings: RadiomicsSettings) -> Radiomic
                 values[key] = float("nan")
                 undefined[key] = _reason(definition, region, n_grey_levels)
     return Radiomics(
-        values=values, undefined=undefined,
+        values=values,
+        undefined=undefined,
         n_voxels=int(np.count_nonzero(region.morphological)),
         n_intensity_voxels=int(np.count_nonzero(region.inside)),
-    )  # fmt: skip
+    )
 
 
 def _wanted(definition: Definition, settings: RadiomicsSettings) -> tuple[str, ...]:

@@ -130,9 +130,10 @@ def _ellipsoid_area(a: float, b: float, c: float) -> float:
         terms = comb(2 * order, order) / 2.0**order * ((alpha**2 + beta**2) / 2) ** order
     else:
         x = (alpha**2 + beta**2) / (2 * alpha * beta)
-        terms = np.array(
-            [np.polynomial.legendre.legval(x, np.eye(21)[v]) for v in order]
-        ) * (alpha * beta) ** order  # fmt: skip
+        terms = (
+            np.array([np.polynomial.legendre.legval(x, np.eye(21)[v]) for v in order])
+            * (alpha * beta) ** order
+        )
     return float(4 * np.pi * a * b * (terms / (1 - 4.0 * order**2)).sum())
 
 

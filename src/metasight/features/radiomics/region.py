@@ -98,9 +98,11 @@ def tight(region: Region) -> Region:
     box = _box(region.morphological)
     cut = tuple(slice(a, b) for a, b in zip(*box, strict=True))
     return Region(
-        intensities=region.intensities[cut], morphological=region.morphological[cut],
-        inside=region.inside[cut], spacing_zyx_mm=region.spacing_zyx_mm,
-    )  # fmt: skip
+        intensities=region.intensities[cut],
+        morphological=region.morphological[cut],
+        inside=region.inside[cut],
+        spacing_zyx_mm=region.spacing_zyx_mm,
+    )
 
 
 def discretise(region: Region, settings: RadiomicsSettings) -> tuple[Levels, int]:
@@ -126,9 +128,11 @@ def discretise(region: Region, settings: RadiomicsSettings) -> tuple[Levels, int
         n = int(found.max())
     if n > MOST_LEVELS:
         raise VolumeError(
-            "the bin size gives too many grey levels", where="radiomics", value=str(n),
+            "the bin size gives too many grey levels",
+            where="radiomics",
+            value=str(n),
             remedy=f"At most {MOST_LEVELS}; is it in the scan's unit?",
-        )  # fmt: skip
+        )
     levels = np.zeros(region.inside.shape, dtype=np.int32)
     levels[region.inside] = found.astype(np.int32)
     return levels, n
@@ -177,8 +181,9 @@ def _interpolated(
     begin, end = np.where(low == 0, 0, begin), np.where(high == whole, n_new, end)
     size = end - begin
     if float(np.prod(size.astype(np.float64))) > _MOST_VOXELS:
-        raise VolumeError("the new grid is too large", where="radiomics",
-                          value=" × ".join(map(str, size)))  # fmt: skip
+        raise VolumeError(
+            "the new grid is too large", where="radiomics", value=" × ".join(map(str, size))
+        )
     places = [np.arange(a, b) for a, b in zip(begin, end, strict=True)]
     old_index = [f + k * p for f, k, p in zip(first, step, places, strict=True)]
     method: Literal["linear", "cubic"] = "cubic" if settings.interpolation == "cubic" else "linear"
@@ -188,9 +193,11 @@ def _interpolated(
     region = share >= settings.region_share - 1e-9
     if not region.any():
         raise VolumeError(
-            "nothing of the region is left on the new grid", where="radiomics",
-            value=f"{int(inside.sum())} voxels", remedy="The spacing is too coarse for it",
-        )  # fmt: skip
+            "nothing of the region is left on the new grid",
+            where="radiomics",
+            value=f"{int(inside.sum())} voxels",
+            remedy="The spacing is too coarse for it",
+        )
     return (np.rint(intensities) if settings.rounding else intensities), region
 
 

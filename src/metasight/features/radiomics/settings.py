@@ -99,13 +99,17 @@ class RadiomicsSettings:
         if len(self.spacing_zyx_mm) != 3 or not all(0 < s < float("inf") for s in given):
             raise _wrong("spacing_zyx_mm must be three distances above 0", str(given))
         if (self.interpolation == "none") != (not given):
-            raise _wrong("interpolation and spacing_zyx_mm must be given together",
-                         f"{self.interpolation}, {self.spacing_zyx_mm}")  # fmt: skip
+            raise _wrong(
+                "interpolation and spacing_zyx_mm must be given together",
+                f"{self.interpolation}, {self.spacing_zyx_mm}",
+            )
 
     def _check_bins(self) -> None:
         if (self.bin_number is None) == (self.bin_size is None):
-            raise _wrong("exactly one of bin_number and bin_size is needed",
-                         f"{self.bin_number}, {self.bin_size}")  # fmt: skip
+            raise _wrong(
+                "exactly one of bin_number and bin_size is needed",
+                f"{self.bin_number}, {self.bin_size}",
+            )
         if self.bin_number is not None and not 1 <= self.bin_number <= MOST_LEVELS:
             raise _wrong(f"bin_number is 1 to {MOST_LEVELS}", str(self.bin_number))
         for name in ("bin_size", "ivh_bin_size", "ivh_step"):
@@ -115,8 +119,10 @@ class RadiomicsSettings:
         if self.bin_start not in ("range", "minimum", "multiple"):
             raise _wrong("bin_start is range, minimum or multiple", str(self.bin_start))
         if "IVH" in self.families and (self.ivh_bin_size is None) == (self.ivh_step is None):
-            raise _wrong("IVH needs exactly one of ivh_bin_size and ivh_step",
-                         f"{self.ivh_bin_size}, {self.ivh_step}")  # fmt: skip
+            raise _wrong(
+                "IVH needs exactly one of ivh_bin_size and ivh_step",
+                f"{self.ivh_bin_size}, {self.ivh_step}",
+            )
         bounds = self.intensity_range
         if bounds is not None and not bounds[0] < bounds[1]:
             raise _wrong("intensity_range needs low < high", str(bounds))
@@ -160,8 +166,12 @@ MOST_LEVELS = 1024
 def _check_names(given: tuple[str, ...], known: tuple[str, ...], what: str) -> None:
     strange = [g for g in given if g not in known]
     if strange:
-        raise VolumeError(f"no such {what}", where=_WHERE, value=", ".join(map(str, strange)),
-                          remedy=f"One of: {', '.join(known)}")  # fmt: skip
+        raise VolumeError(
+            f"no such {what}",
+            where=_WHERE,
+            value=", ".join(map(str, strange)),
+            remedy=f"One of: {', '.join(known)}",
+        )
     if len(set(given)) != len(given):
         raise _wrong(f"a {what} is named twice", ", ".join(given))
 

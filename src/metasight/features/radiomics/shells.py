@@ -59,11 +59,15 @@ def shells(
     """
     edges = [float(e) for e in edges_mm]
     if len(edges) < 2 or edges[0] < 0 or any(b <= a for a, b in pairwise(edges)):
-        raise VolumeError("edges must be two or more rising distances from 0", where=_WHERE,
-                          value=", ".join(f"{e:g}" for e in edges))  # fmt: skip
+        raise VolumeError(
+            "edges must be two or more rising distances from 0",
+            where=_WHERE,
+            value=", ".join(f"{e:g}" for e in edges),
+        )
     if within is not None and not within.grid.matches(lesion.grid):
-        raise VolumeError("two masks are not on one grid", where=_WHERE,
-                          value=within.grid.difference(lesion.grid))  # fmt: skip
+        raise VolumeError(
+            "two masks are not on one grid", where=_WHERE, value=within.grid.difference(lesion.grid)
+        )
     inside = lesion.array
     cut = around(inside, edges[-1], lesion.spacing_zyx_mm)
     distance = distance_outside(inside[cut], lesion.spacing_zyx_mm)

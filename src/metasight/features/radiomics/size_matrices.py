@@ -47,17 +47,24 @@ class SizeMatrix:
     def of_dense(cls, counts: npt.NDArray[np.generic], n_voxels: int) -> SizeMatrix:
         """From counts of shape (levels, sizes); both begin at 1."""
         level, size = np.nonzero(counts)
-        return cls(level=(level + 1).astype(np.float64), size=(size + 1).astype(np.float64),
-                   count=counts[level, size].astype(np.float64), n_voxels=n_voxels)  # fmt: skip
+        return cls(
+            level=(level + 1).astype(np.float64),
+            size=(size + 1).astype(np.float64),
+            count=counts[level, size].astype(np.float64),
+            n_voxels=n_voxels,
+        )
 
     @classmethod
     def of_pairs(cls, level: Levels, size: Levels, n_voxels: int) -> SizeMatrix:
         """From zones, one a row: their level and their size."""
         widest = int(size.max()) + 1
         pairs, count = np.unique(level.astype(np.int64) * widest + size, return_counts=True)
-        return cls(level=(pairs // widest).astype(np.float64),
-                   size=(pairs % widest).astype(np.float64),
-                   count=count.astype(np.float64), n_voxels=n_voxels)  # fmt: skip
+        return cls(
+            level=(pairs // widest).astype(np.float64),
+            size=(pairs % widest).astype(np.float64),
+            count=count.astype(np.float64),
+            n_voxels=n_voxels,
+        )
 
     def features(self) -> Floats:
         """The sixteen features in the order of IBSI's tables, shape (1, 16)."""
@@ -71,12 +78,23 @@ class SizeMatrix:
         sizes2 = float((np.bincount(by_size, n) ** 2).sum())
         mean_i, mean_j = float(p @ i), float(p @ j)
         row = (
-            p @ (1 / j2), p @ j2, p @ (1 / i2), p @ i2,
-            p @ (1 / (i2 * j2)), p @ (i2 / j2), p @ (j2 / i2), p @ (i2 * j2),
-            levels2 / total, levels2 / total**2, sizes2 / total, sizes2 / total**2,
+            p @ (1 / j2),
+            p @ j2,
+            p @ (1 / i2),
+            p @ i2,
+            p @ (1 / (i2 * j2)),
+            p @ (i2 / j2),
+            p @ (j2 / i2),
+            p @ (i2 * j2),
+            levels2 / total,
+            levels2 / total**2,
+            sizes2 / total,
+            sizes2 / total**2,
             total / self.n_voxels,
-            p @ (i - mean_i) ** 2, p @ (j - mean_j) ** 2, -(p @ np.log2(p)) + 0.0,
-        )  # fmt: skip
+            p @ (i - mean_i) ** 2,
+            p @ (j - mean_j) ** 2,
+            -(p @ np.log2(p)) + 0.0,
+        )
         return np.array([row])
 
     def energy(self) -> float:
@@ -150,8 +168,11 @@ def zones(
         for family, column in columns:
             found[family]["3D"] = _of_zones(family, [(rows, int(rows[:, 1].sum()))], column)
     if any(d != "3D" for d in dimensions):
-        every = [_slice_zones(levels[k], region[k], "GLDZM" in families)
-                 for k in range(len(levels)) if levels[k].any()]  # fmt: skip
+        every = [
+            _slice_zones(levels[k], region[k], "GLDZM" in families)
+            for k in range(len(levels))
+            if levels[k].any()
+        ]
         one = np.concatenate(every)
         for family, column in columns:
             if "2D" in dimensions:

@@ -47,8 +47,11 @@ def jittered(mask: Mask, *, sd_mm: float, correlation_mm: float, seed: int) -> M
         An SD or a length that is not above 0, or nothing of the region is left.
     """
     if not (0 < sd_mm < float("inf") and 0 < correlation_mm < float("inf")):
-        raise VolumeError("sd_mm and correlation_mm must be above 0", where=_WHERE,
-                          value=f"{sd_mm}, {correlation_mm}")  # fmt: skip
+        raise VolumeError(
+            "sd_mm and correlation_mm must be above 0",
+            where=_WHERE,
+            value=f"{sd_mm}, {correlation_mm}",
+        )
     inside = mask.array
     spacing = mask.spacing_zyx_mm
     place = around(inside, 5 * sd_mm, spacing)
@@ -59,9 +62,12 @@ def jittered(mask: Mask, *, sd_mm: float, correlation_mm: float, seed: int) -> M
     parts, _ = ndimage.label(moved, structure=np.ones((3, 3, 3)))
     moved &= np.isin(parts, np.unique(parts[part & moved]))
     if not moved.any():
-        raise VolumeError("nothing of the region is left", where=_WHERE,
-                          value=f"{mask.n_voxels} voxels, SD {sd_mm:g} mm",
-                          remedy="The region is too small for this jitter")  # fmt: skip
+        raise VolumeError(
+            "nothing of the region is left",
+            where=_WHERE,
+            value=f"{mask.n_voxels} voxels, SD {sd_mm:g} mm",
+            remedy="The region is too small for this jitter",
+        )
     whole = np.zeros(inside.shape, dtype=np.bool_)
     whole[place] = moved
     return Mask.from_array(whole, on=mask, name=mask.name)
@@ -104,8 +110,11 @@ def icc(values: npt.ArrayLike) -> tuple[float, float]:
     """
     x = np.asarray(values, dtype=np.float64)
     if x.ndim != 2 or x.shape[0] < _FEWEST_PATIENTS or x.shape[1] < 2 or not np.isfinite(x).all():
-        raise VolumeError("an ICC needs three patients with two finite measurements",
-                          where="stability", value=f"shape {x.shape}")  # fmt: skip
+        raise VolumeError(
+            "an ICC needs three patients with two finite measurements",
+            where="stability",
+            value=f"shape {x.shape}",
+        )
     n, k = x.shape
     x = x - x.mean()
     rows, columns = x.mean(axis=1), x.mean(axis=0)
@@ -157,8 +166,11 @@ def stability(
         :func:`~metasight.features.radiomics.extract.extract`.
     """
     if len(cases) < _FEWEST_PATIENTS or replicates < 1:
-        raise VolumeError("stability needs three patients and one replicate", where="stability",
-                          value=f"{len(cases)} patients, {replicates} replicates")  # fmt: skip
+        raise VolumeError(
+            "stability needs three patients and one replicate",
+            where="stability",
+            value=f"{len(cases)} patients, {replicates} replicates",
+        )
     seeds = np.random.SeedSequence(seed).generate_state(len(cases) * replicates)
     table: list[list[dict[str, float]]] = []
     for i, (volume, mask) in enumerate(cases):

@@ -79,8 +79,9 @@ class Tubes:
         return len(self.ends)
 
     def __add__(self, other: Tubes) -> Tubes:
-        return Tubes(ends=np.vstack([self.ends, other.ends]),
-                     radii=np.vstack([self.radii, other.radii]))  # fmt: skip
+        return Tubes(
+            ends=np.vstack([self.ends, other.ends]), radii=np.vstack([self.radii, other.radii])
+        )
 
     def widened(self, by_mm: float, factor: float = 1.0) -> Tubes:
         """The same tubes with other radii: ``factor`` × radius + ``by_mm``."""
@@ -90,8 +91,9 @@ class Tubes:
 def polyline(*points: tuple[float, float, float, float]) -> Tubes:
     """Tubes through points given as (x, y, z, radius)."""
     p = np.array(points, dtype=np.float64)
-    return Tubes(ends=np.hstack([p[:-1, :3], p[1:, :3]]),
-                 radii=np.column_stack([p[:-1, 3], p[1:, 3]]))  # fmt: skip
+    return Tubes(
+        ends=np.hstack([p[:-1, :3], p[1:, :3]]), radii=np.column_stack([p[:-1, 3], p[1:, 3]])
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,24 +162,44 @@ def draw_anatomy(rng: np.random.Generator, *, female: bool, contrast: bool) -> A
 
     height = near(204, 0.03) * scale
     form = Form(
-        height=height, half_width=near(124, 0.03) * scale, half_depth=near(94, 0.04) * scale,
-        boxiness=float(rng.uniform(0.2, 0.5)), fat=float(np.clip(rng.lognormal(2.4, 0.4), 4, 26)),
+        height=height,
+        half_width=near(124, 0.03) * scale,
+        half_depth=near(94, 0.04) * scale,
+        boxiness=float(rng.uniform(0.2, 0.5)),
+        fat=float(np.clip(rng.lognormal(2.4, 0.4), 4, 26)),
         breast=float(rng.uniform(12, 30)) if female else float(rng.uniform(0, 4)),
-        wall=near(11, 0.06), spine_back=near(11, 0.12), septum=near(3.0, 0.15),
-        heart_x=near(20, 0.2), heart_y=near(-28, 0.15), heart_z=near(0.27, 0.08) * height,
-        heart_a=near(61, 0.06) * scale, heart_b=near(43, 0.06) * scale,
-        heart_c=near(50, 0.06) * scale, heart_turn=float(rng.uniform(0.45, 0.75)),
-        dome_right=near(66, 0.1), dome_left=near(52, 0.12), recess_slope=near(0.32, 0.15),
-        oblique_right=near(0.41, 0.05) * height, oblique_left=near(0.40, 0.05) * height,
-        oblique_tilt=near(0.92, 0.08), horizontal=near(0.50, 0.05) * height,
-        wave=float(rng.uniform(2, 6)), wave_phase=float(rng.uniform(0, 6.28)),
-        rib_pitch=near(24, 0.04) * scale, rib_slope=near(66, 0.08),
-        rib_phase=float(rng.uniform(0, 24)), vertebra=near(17, 0.05) * scale,
-        lung_hu=float(np.clip(rng.normal(-872, 12), -900, -840)), gravity_hu=near(42, 0.25),
-        texture_hu=near(24, 0.15), grain_hu=near(75, 0.1),
+        wall=near(11, 0.06),
+        spine_back=near(11, 0.12),
+        septum=near(3.0, 0.15),
+        heart_x=near(20, 0.2),
+        heart_y=near(-28, 0.15),
+        heart_z=near(0.27, 0.08) * height,
+        heart_a=near(61, 0.06) * scale,
+        heart_b=near(43, 0.06) * scale,
+        heart_c=near(50, 0.06) * scale,
+        heart_turn=float(rng.uniform(0.45, 0.75)),
+        dome_right=near(66, 0.1),
+        dome_left=near(52, 0.12),
+        recess_slope=near(0.32, 0.15),
+        oblique_right=near(0.41, 0.05) * height,
+        oblique_left=near(0.40, 0.05) * height,
+        oblique_tilt=near(0.92, 0.08),
+        horizontal=near(0.50, 0.05) * height,
+        wave=float(rng.uniform(2, 6)),
+        wave_phase=float(rng.uniform(0, 6.28)),
+        rib_pitch=near(24, 0.04) * scale,
+        rib_slope=near(66, 0.08),
+        rib_phase=float(rng.uniform(0, 24)),
+        vertebra=near(17, 0.05) * scale,
+        lung_hu=float(np.clip(rng.normal(-872, 12), -900, -840)),
+        gravity_hu=near(42, 0.25),
+        texture_hu=near(24, 0.15),
+        grain_hu=near(75, 0.1),
         blood_hu=float(rng.uniform(150, 220)) if contrast else float(rng.uniform(38, 48)),
-        muscle_hu=near(54, 0.06), liver_hu=near(60, 0.08), fissure_mm=near(0.7, 0.1),
-    )  # fmt: skip
+        muscle_hu=near(54, 0.06),
+        liver_hu=near(60, 0.08),
+        fissure_mm=near(0.7, 0.1),
+    )
     return _with_tubes(form, scale, near(1, 0.05))
 
 
@@ -208,35 +230,50 @@ def _with_tubes(form: Form, scale: float, aorta: float) -> Anatomy:
     descend = spine_front - 4 * s
     r = 12.5 * aorta
     return Anatomy(
-        form=form, bronchi=bronchi,
-        trachea=polyline((0.0, y_t - 22 * s, 1.16 * h, 8.5 * s),
-                         (1.0 * s, y_t, 0.64 * h + 20, 8.5 * s)),
-        aorta=polyline(p(-2, y_t - 42, 0.36, r * 1.1), p(-12, y_t - 44, 0.50, r * 1.1),
-                       p(-9, y_t - 40, 0.66, r), p(3, y_t - 26, 0.735, r), p(19, y_t - 4, 0.735, r),
-                       (27 * s, descend - 6 * s, 0.67 * h, 0.98 * r * s),
-                       (26 * s, descend, 0.52 * h, 0.93 * r * s),
-                       (18 * s, descend, 0.28 * h, 0.9 * r * s),
-                       (8 * s, descend + 2, -0.12 * h, 0.85 * r * s)),
-        cava=polyline(p(-26, y_t - 32, 0.38, 10), p(-27, y_t - 30, 0.58, 9),
-                      p(-25, y_t - 32, 0.86, 8))
+        form=form,
+        bronchi=bronchi,
+        trachea=polyline(
+            (0.0, y_t - 22 * s, 1.16 * h, 8.5 * s), (1.0 * s, y_t, 0.64 * h + 20, 8.5 * s)
+        ),
+        aorta=polyline(
+            p(-2, y_t - 42, 0.36, r * 1.1),
+            p(-12, y_t - 44, 0.50, r * 1.1),
+            p(-9, y_t - 40, 0.66, r),
+            p(3, y_t - 26, 0.735, r),
+            p(19, y_t - 4, 0.735, r),
+            (27 * s, descend - 6 * s, 0.67 * h, 0.98 * r * s),
+            (26 * s, descend, 0.52 * h, 0.93 * r * s),
+            (18 * s, descend, 0.28 * h, 0.9 * r * s),
+            (8 * s, descend + 2, -0.12 * h, 0.85 * r * s),
+        ),
+        cava=polyline(
+            p(-26, y_t - 32, 0.38, 10), p(-27, y_t - 30, 0.58, 9), p(-25, y_t - 32, 0.86, 8)
+        )
         + polyline(p(-25, y_t - 32, 0.84, 7), p(22, y_t - 46, 0.92, 6))
         + polyline(p(-22, y_t - 5, 0.18, 11), p(-20, y_t + 2, -0.1, 11))
         + polyline(p(15, y_t - 22, 0.80, 4.5), p(22, y_t - 14, 1.05, 4))
         + polyline(p(2, y_t - 26, 0.80, 5.5), p(-18, y_t - 14, 1.05, 4.5)),
-        pulmonary=polyline(p(20, y_t - 50, 0.42, 13), p(18, y_t - 36, 0.565, 12.5),
-                           p(36, y_t - 6, 0.60, 10.5), p(46, y_t + 8, 0.56, 9))
-        + polyline(p(16, y_t - 30, 0.56, 11), p(-20, y_t - 22, 0.55, 10.5),
-                   p(-38, y_t - 8, 0.535, 8.5))
+        pulmonary=polyline(
+            p(20, y_t - 50, 0.42, 13),
+            p(18, y_t - 36, 0.565, 12.5),
+            p(36, y_t - 6, 0.60, 10.5),
+            p(46, y_t + 8, 0.56, 9),
+        )
+        + polyline(
+            p(16, y_t - 30, 0.56, 11), p(-20, y_t - 22, 0.55, 10.5), p(-38, y_t - 8, 0.535, 8.5)
+        )
         + polyline(p(-10, y_t - 8, 0.45, 13), p(-40, y_t - 10, 0.43, 6))
         + polyline(p(12, y_t - 8, 0.45, 13), p(42, y_t - 6, 0.45, 6)),
-        oesophagus=polyline((2.0, y_t + 4 * s, 1.1 * h, 6.5),
-                            (5.0 * s, y_t + 15 * s, 0.66 * h, 7.0),
-                            (4.0 * s, y_t + 16 * s, 0.4 * h, 7.5),
-                            (10.0 * s, y_t + 4 * s, 0.0, 8.0)),
+        oesophagus=polyline(
+            (2.0, y_t + 4 * s, 1.1 * h, 6.5),
+            (5.0 * s, y_t + 15 * s, 0.66 * h, 7.0),
+            (4.0 * s, y_t + 16 * s, 0.4 * h, 7.5),
+            (10.0 * s, y_t + 4 * s, 0.0, 8.0),
+        ),
         lobar_roots=np.array([bronchi[name].ends[-1, 3:] for name in ends]),
         hila=np.array([p(-38, y_t - 5, 0.53, 0)[:3], p(44, y_t, 0.54, 0)[:3]]),
         atrium=np.array([p(-36, y_t - 10, 0.43, 0)[:3], p(38, y_t - 6, 0.45, 0)[:3]]),
-    )  # fmt: skip
+    )
 
 
 def spine_y(form: Form, t: float) -> float:

@@ -12,15 +12,37 @@ from metasight.simulate.lung.settings import LungSettings, ScanSettings
 
 _NAMES = ("North", "South", "East", "West")
 _MACHINES: tuple[tuple[Machine, KernelKind, float, float], ...] = (
-    (Machine(manufacturer="SIEMENS", model="SOMATOM simulated", kernel="B30f", kvp=120, mas=110),
-     "soft", 1.5, 1.3),
-    (Machine(manufacturer="Philips", model="Brilliance simulated", kernel="D", kvp=120, mas=150),
-     "standard", 1.25, 1.0),
-    (Machine(manufacturer="GE MEDICAL SYSTEMS", model="LightSpeed simulated", kernel="STANDARD",
-             kvp=120, mas=200), "standard", 2.0, 0.85),
-    (Machine(manufacturer="SIEMENS", model="SOMATOM simulated", kernel="B60f", kvp=120, mas=140),
-     "sharp", 1.5, 0.8),
-)  # fmt: skip
+    (
+        Machine(manufacturer="SIEMENS", model="SOMATOM simulated", kernel="B30f", kvp=120, mas=110),
+        "soft",
+        1.5,
+        1.3,
+    ),
+    (
+        Machine(manufacturer="Philips", model="Brilliance simulated", kernel="D", kvp=120, mas=150),
+        "standard",
+        1.25,
+        1.0,
+    ),
+    (
+        Machine(
+            manufacturer="GE MEDICAL SYSTEMS",
+            model="LightSpeed simulated",
+            kernel="STANDARD",
+            kvp=120,
+            mas=200,
+        ),
+        "standard",
+        2.0,
+        0.85,
+    ),
+    (
+        Machine(manufacturer="SIEMENS", model="SOMATOM simulated", kernel="B60f", kvp=120, mas=140),
+        "sharp",
+        1.5,
+        0.8,
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +71,13 @@ class Centre:
     def scan(self, settings: LungSettings, *, contrast: bool) -> ScanSettings:
         """Its protocol."""
         return ScanSettings(
-            pixel_mm=settings.pixel_mm, interval_mm=self.interval_mm,
-            thickness_mm=self.interval_mm, kernel=self.kernel, noise=self.noise,
+            pixel_mm=settings.pixel_mm,
+            interval_mm=self.interval_mm,
+            thickness_mm=self.interval_mm,
+            kernel=self.kernel,
+            noise=self.noise,
             contrast=contrast,
-        )  # fmt: skip
+        )
 
 
 def centre_of(settings: LungSettings, seed: int, number: int) -> Centre:
@@ -62,6 +87,11 @@ def centre_of(settings: LungSettings, seed: int, number: int) -> Centre:
     machine, kernel, interval, noise = _MACHINES[k]
     rng = np.random.default_rng([seed, 3, number])
     spread = 0.12 * settings.centre_shift
-    return Centre(name=name, machine=machine, kernel=kernel, interval_mm=interval,
-                  noise=noise * float(np.exp(spread * rng.standard_normal())),
-                  contrast_share=(0.1, 0.3, 0.5, 0.2)[k])  # fmt: skip
+    return Centre(
+        name=name,
+        machine=machine,
+        kernel=kernel,
+        interval_mm=interval,
+        noise=noise * float(np.exp(spread * rng.standard_normal())),
+        contrast_share=(0.1, 0.3, 0.5, 0.2)[k],
+    )

@@ -18,6 +18,7 @@ import pandas as pd
 from metasight.engine.progress import Progress
 from metasight.engine.store import Step
 from metasight.errors import StudyError
+from metasight.simulate.breast.settings import STAMP
 from metasight.simulate.lung.centres import centre_of
 from metasight.simulate.lung.expression import write_expression
 from metasight.simulate.lung.outcome import Outcome
@@ -38,7 +39,6 @@ from metasight.simulate.lung.table import (
     read_by_radiologist,
     simulate_nodal_table,
 )
-from metasight.simulate.settings import STAMP
 
 SCAN_COLUMNS = ("patient", "kind", "path", "roi", "x_mm", "y_mm", "z_mm")
 """Of ``scans.csv``: a row a series or mask; a mask without a path is a coordinate (LPS, mm)."""
@@ -95,20 +95,23 @@ def _nothing(*_: Any) -> None:
 def _claim(folder: Path, settings: LungSettings, seed: int) -> None:
     """Take the folder for this cohort, or see that it already is."""
     said = {
-        "simulated": STAMP, "version": VERSION, "seed": seed, "key": settings.key(seed),
+        "simulated": STAMP,
+        "version": VERSION,
+        "seed": seed,
+        "key": settings.key(seed),
         "settings": settings.model_dump(mode="json"),
-    }  # fmt: skip
+    }
     path = folder / "truth" / _SETTINGS
     if path.is_file():
         if json.loads(path.read_text("utf-8")).get("key") != said["key"]:
             raise StudyError(
-                "the folder holds a cohort of other settings or another seed", where=folder.name,
+                "the folder holds a cohort of other settings or another seed",
+                where=folder.name,
                 remedy="Give another folder, or the same settings and seed",
-            )  # fmt: skip
+            )
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise StudyError("the folder is not empty", where=folder.name,
-                         remedy="Give a new folder")  # fmt: skip
+        raise StudyError("the folder is not empty", where=folder.name, remedy="Give a new folder")
     path.parent.mkdir(parents=True)
     _write_json(path, said)
 
@@ -171,8 +174,9 @@ def _write_tables(folder: Path, settings: LungSettings, seed: int) -> None:
     centres = [centre_of(settings, seed, c).name for c in range(settings.centres)]
     table = clinical_table(settings, seed, people, course, reading, names, centres)
     table.to_csv(folder / "patients.csv", index=False, lineterminator="\n")
-    rows = [{"patient": n, **row} for n, said in zip(names, told, strict=True)
-            for row in said["rows"]]  # fmt: skip
+    rows = [
+        {"patient": n, **row} for n, said in zip(names, told, strict=True) for row in said["rows"]
+    ]
     for row in rows:
         if row["path"]:
             row["path"] = f"{row['patient']}/{row['path']}"
@@ -180,8 +184,9 @@ def _write_tables(folder: Path, settings: LungSettings, seed: int) -> None:
     scans.to_csv(folder / "scans.csv", index=False, lineterminator="\n")
     _write_json(folder / "truth" / "truth.json", _truth(settings, seed, people, course, told))
     if settings.genes:
-        write_expression(folder, people, names, genes=settings.genes,
-                         share=settings.expression_share, seed=seed)  # fmt: skip
+        write_expression(
+            folder, people, names, genes=settings.genes, share=settings.expression_share, seed=seed
+        )
     (folder / "study.toml").write_text(study_toml(settings, seed), "utf-8")
 
 
@@ -195,10 +200,11 @@ def _reading(
         for part in ("whole", "solid")
     )
     shown = Reading(
-        size_mm=size, solid_mm=solid,
+        size_mm=size,
+        solid_mm=solid,
         suvmax=np.array([said["suvmax_in_pet"] or np.nan for said in told]),
         upper_lobe=np.array([said["lesion"]["place"]["lobe"] in {1, 4} for said in told]),
-    )  # fmt: skip
+    )
     return read_by_radiologist(settings, shown, course.pet, np.random.default_rng([seed, 20]))
 
 
@@ -213,22 +219,26 @@ def _truth(
     surgery = 1 - sbrt_probability(settings, people, course.stage)
     patients = {
         name_of(i): {
-            "n_stage": int(course.stage[i]), "sbrt": bool(course.sbrt[i]),
+            "n_stage": int(course.stage[i]),
+            "sbrt": bool(course.sbrt[i]),
             "probability": [float(v) for v in full[i]],
             "clinical_probability": [float(v) for v in clinical[i]],
-            "surgery_probability": float(surgery[i]), "defect": told[i]["defect"],
+            "surgery_probability": float(surgery[i]),
+            "defect": told[i]["defect"],
         }
         for i in range(settings.patients)
-    }  # fmt: skip
+    }
     return {
-        "simulated": STAMP, "seed": seed, "settings": settings.model_dump(mode="json"),
+        "simulated": STAMP,
+        "seed": seed,
+        "settings": settings.model_dump(mode="json"),
         "endpoint": "nodal_stage",
         "oracle_auc": {
             "cohort": {"clinical": _number(here.clinical), "full": _number(here.full)},
             "expected": {"clinical": expected.clinical, "full": expected.full},
         },
         "patients": patients,
-    }  # fmt: skip
+    }
 
 
 def _number(value: float) -> float | None:

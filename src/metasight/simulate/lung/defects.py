@@ -17,8 +17,17 @@ from metasight.simulate.lung.settings import ScanSettings
 
 Hu = npt.NDArray[np.int16]
 
-UNUSABLE = ("slice missing", "duplicate slice", "thick slices", "lung cut", "motion", "metal",
-            "excessive noise", "wrong offset", "truncated file")  # fmt: skip
+UNUSABLE = (
+    "slice missing",
+    "duplicate slice",
+    "thick slices",
+    "lung cut",
+    "motion",
+    "metal",
+    "excessive noise",
+    "wrong offset",
+    "truncated file",
+)
 """A scan with one of these must be refused or mended by name."""
 
 HARMLESS = ("localizer in folder", "second reconstruction")
@@ -64,13 +73,19 @@ def _cut(scan: SimulatedScan) -> SimulatedScan:
     last = scan.grid.shape[2] if left else int(columns[-1]) + 1 - n
     keep = np.s_[:, :, first:last]
     x, y, z = scan.grid.origin_mm
-    grid = Grid(shape=(*scan.grid.shape[:2], last - first), spacing_mm=scan.spacing_mm,
-                origin_mm=(x + first * step, y, z))  # fmt: skip
+    grid = Grid(
+        shape=(*scan.grid.shape[:2], last - first),
+        spacing_mm=scan.spacing_mm,
+        origin_mm=(x + first * step, y, z),
+    )
     return replace(
-        scan, grid=grid, ct_hu=np.ascontiguousarray(scan.ct_hu[keep]),
-        labels=np.ascontiguousarray(scan.labels[keep]), lesion_mask=scan.lesion_mask[keep].copy(),
+        scan,
+        grid=grid,
+        ct_hu=np.ascontiguousarray(scan.ct_hu[keep]),
+        labels=np.ascontiguousarray(scan.labels[keep]),
+        lesion_mask=scan.lesion_mask[keep].copy(),
         solid_mask=scan.solid_mask[keep].copy(),
-    )  # fmt: skip
+    )
 
 
 def _moved(hu: Hu, grid: Grid, lungs: npt.NDArray[np.bool_], rng: np.random.Generator) -> Hu:
@@ -123,9 +138,13 @@ class Written:
 
 
 def write_with(  # noqa: PLR0917
-    defect: str, folder: Path, study: Study, series: CtSeries, scan: SimulatedScan,
+    defect: str,
+    folder: Path,
+    study: Study,
+    series: CtSeries,
+    scan: SimulatedScan,
     rng: np.random.Generator,
-) -> Written:  # fmt: skip
+) -> Written:
     """Write a CT series with what a defect does to its files (``""`` for none)."""
     hu, grid = scan.ct_hu, scan.grid
     slices = write_ct(folder, study, series, hu, grid)
@@ -149,12 +168,19 @@ def write_with(  # noqa: PLR0917
     elif defect == "localizer in folder":
         _write_localizer(folder, study, series, scan)
     elif defect == "second reconstruction":
-        other = replace(series, name="second", number=series.number + 1, machine=replace(
-            series.machine, kernel="B80f"))  # fmt: skip
+        other = replace(
+            series,
+            name="second",
+            number=series.number + 1,
+            machine=replace(series.machine, kernel="B80f"),
+        )
         rough = hu + np.round(rng.normal(0, 60, hu.shape)).astype(np.int16)
         # a sharper kernel, on every second slice: the worse choice for measuring
-        wide = Grid(shape=(-(-grid.shape[0] // 2), *grid.shape[1:]), origin_mm=grid.origin_mm,
-                    spacing_mm=(2 * grid.spacing_mm[0], *grid.spacing_mm[1:]))  # fmt: skip
+        wide = Grid(
+            shape=(-(-grid.shape[0] // 2), *grid.shape[1:]),
+            origin_mm=grid.origin_mm,
+            spacing_mm=(2 * grid.spacing_mm[0], *grid.spacing_mm[1:]),
+        )
         write_ct(folder, study, other, np.clip(rough[::2], -1024, 3071).astype(np.int16), wide)
     return Written(slices=slices, series_uid=str(slices[0].SeriesInstanceUID))
 

@@ -17,9 +17,9 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from metasight.simulate.breast.settings import STAMP
 from metasight.simulate.lung.pet import SimulatedPet
 from metasight.simulate.lung.raster import Grid
-from metasight.simulate.settings import STAMP
 
 INTERCEPT_HU = -1024
 HALF_LIFE_S = 6586.2
@@ -74,8 +74,9 @@ class Study:
 
     def uid(self, *parts: object) -> UID:
         """A unique identifier that depends on seed, patient and ``parts`` alone."""
-        return generate_uid(entropy_srcs=[f"metasight {self.seed} {self.patient}",
-                                          *map(str, parts)])  # fmt: skip
+        return generate_uid(
+            entropy_srcs=[f"metasight {self.seed} {self.patient}", *map(str, parts)]
+        )
 
     @property
     def study_uid(self) -> str:

@@ -15,8 +15,11 @@ from metasight.simulate.lung.patients import Patients
 
 GENES_A_SET = 20
 PURITY = "purity"
-LINKED = {"SIM_INVASION": "spiculation", "SIM_CLONALITY": "heterogeneity",
-          "SIM_GLYCOLYSIS": "uptake"}  # fmt: skip
+LINKED = {
+    "SIM_INVASION": "spiculation",
+    "SIM_CLONALITY": "heterogeneity",
+    "SIM_GLYCOLYSIS": "uptake",
+}
 """Sets that go with a latent of the image."""
 OF_PURITY = "SIM_STROMA"
 

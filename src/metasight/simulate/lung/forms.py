@@ -209,8 +209,11 @@ def mediastinum_grid(anatomy: Anatomy) -> Image:
     out = np.empty(COARSE_SHAPE, dtype=np.float32)
     inner: Tubes = anatomy.aorta.widened(2.0) + anatomy.cava.widened(1.5)
     inner = inner + anatomy.pulmonary.widened(1.0) + anatomy.trachea.widened(5.0)
-    central = [v for k, v in anatomy.bronchi.items() if k in {"trachea", "right main", "left main",
-                                                              "intermediate"}]  # fmt: skip
+    central = [
+        v
+        for k, v in anatomy.bronchi.items()
+        if k in {"trachea", "right main", "left main", "intermediate"}
+    ]
     for part in central:
         inner = inner + part.widened(4.0)
     inner = inner + anatomy.oesophagus.widened(1.5)

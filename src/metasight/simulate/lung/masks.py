@@ -51,9 +51,13 @@ def outlines(shape: Shape, grid: Grid) -> list[tuple[int, Floats]]:
 
 
 def write_rtstruct(  # noqa: PLR0917
-    path: Path, study: Study, series_uid: str, slices: dict[int, FileDataset],
-    shape: Shape, grid: Grid
-) -> None:  # fmt: skip
+    path: Path,
+    study: Study,
+    series_uid: str,
+    slices: dict[int, FileDataset],
+    shape: Shape,
+    grid: Grid,
+) -> None:
     """Write a shape's outlines on the slices of a CT series, given by their place in ``grid``."""
     ds = new_file(study, RTStructureSetStorage, study.uid("rtstruct"))
     ds.SeriesInstanceUID = study.uid("rtstruct series")
@@ -127,23 +131,34 @@ def write_seg(
     """Write a mask as a DICOM segmentation of the slices it touches."""
     used = np.flatnonzero(mask.any(axis=(1, 2)))
     described = SegmentDescription(
-        segment_number=1, segment_label=ROI,
+        segment_number=1,
+        segment_label=ROI,
         algorithm_type=SegmentAlgorithmTypeValues.SEMIAUTOMATIC,
-        segmented_property_category=CodedConcept("49755003", "SCT",
-                                                 "Morphologically Abnormal Structure"),
+        segmented_property_category=CodedConcept(
+            "49755003", "SCT", "Morphologically Abnormal Structure"
+        ),
         segmented_property_type=CodedConcept("108369006", "SCT", "Neoplasm"),
         algorithm_identification=AlgorithmIdentificationSequence(
-            name="metasight simulate lung", version="1",
-            family=CodedConcept("123109", "DCM", "Manual Processing")),
-    )  # fmt: skip
+            name="metasight simulate lung",
+            version="1",
+            family=CodedConcept("123109", "DCM", "Manual Processing"),
+        ),
+    )
     seg = Segmentation(
-        source_images=[slices[k] for k in used], pixel_array=mask[used].astype(np.uint8),
-        segmentation_type=SegmentationTypeValues.BINARY, segment_descriptions=[described],
-        series_instance_uid=study.uid("seg series"), series_number=31,
-        sop_instance_uid=study.uid("seg"), instance_number=1, manufacturer="metasight",
-        manufacturer_model_name="simulator", software_versions="1", device_serial_number="0",
+        source_images=[slices[k] for k in used],
+        pixel_array=mask[used].astype(np.uint8),
+        segmentation_type=SegmentationTypeValues.BINARY,
+        segment_descriptions=[described],
+        series_instance_uid=study.uid("seg series"),
+        series_number=31,
+        sop_instance_uid=study.uid("seg"),
+        instance_number=1,
+        manufacturer="metasight",
+        manufacturer_model_name="simulator",
+        software_versions="1",
+        device_serial_number="0",
         series_description="SIMULATED segmentation",
-    )  # fmt: skip
+    )
     # the library writes the time of day and new identifiers of its own
     seg.ContentDate = seg.SeriesDate = seg.InstanceCreationDate = DA(study.date)
     seg.ContentTime = seg.SeriesTime = seg.InstanceCreationTime = TM("110000")

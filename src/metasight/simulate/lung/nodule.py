@@ -187,9 +187,10 @@ class Nodule:
         if (self.attenuation == "ground-glass") != (self.solid is None):
             raise VolumeError(
                 "a ground-glass lesion has no solid part and every other has one",
-                where="simulated nodule", value=self.attenuation,
+                where="simulated nodule",
+                value=self.attenuation,
                 remedy="Give solid_diameter_mm 0 for pure ground glass",
-            )  # fmt: skip
+            )
 
     @property
     def ctr_1d(self) -> float:
@@ -218,8 +219,12 @@ def draw_shape(
     centre = tuple(float(v) for v in centre_mm)
     shape = Shape(centre_mm=centre, half_axes_mm=(1.0, second, third), turn=q, bumps=bumps)  # type: ignore[arg-type]
     scale = longest_mm / shape.longest_mm
-    return Shape(centre_mm=shape.centre_mm, half_axes_mm=(scale, scale * second, scale * third),
-                 turn=q, bumps=bumps)  # fmt: skip
+    return Shape(
+        centre_mm=shape.centre_mm,
+        half_axes_mm=(scale, scale * second, scale * third),
+        turn=q,
+        bumps=bumps,
+    )
 
 
 def solid_within(rng: np.random.Generator, whole: Shape, diameter_mm: float) -> Shape:
@@ -235,9 +240,12 @@ def solid_within(rng: np.random.Generator, whole: Shape, diameter_mm: float) -> 
     """
     ratio = diameter_mm / whole.longest_mm
     if not 0 < ratio <= 1 + 1e-6:
-        raise VolumeError("the solid part must be smaller than the lesion",
-                          where="simulated nodule", value=f"{diameter_mm:.1f} mm",
-                          remedy=f"Give at most {whole.longest_mm:.1f} mm")  # fmt: skip
+        raise VolumeError(
+            "the solid part must be smaller than the lesion",
+            where="simulated nodule",
+            value=f"{diameter_mm:.1f} mm",
+            remedy=f"Give at most {whole.longest_mm:.1f} mm",
+        )
     if ratio > 0.999:
         return whole
     a, b, c = whole.half_axes_mm
@@ -247,17 +255,27 @@ def solid_within(rng: np.random.Generator, whole: Shape, diameter_mm: float) -> 
     shift = 0.5 * (1 - ratio) * rng.random() * c * toward
     small = Shape(
         centre_mm=tuple(float(v) for v in np.array(whole.centre_mm) + shift),  # type: ignore[arg-type]
-        half_axes_mm=(ratio * a, ratio * b, ratio * c * flat), turn=whole.turn, bumps=whole.bumps,
-    )  # fmt: skip
+        half_axes_mm=(ratio * a, ratio * b, ratio * c * flat),
+        turn=whole.turn,
+        bumps=whole.bumps,
+    )
     grow = diameter_mm / small.longest_mm
-    return Shape(centre_mm=small.centre_mm, turn=whole.turn, bumps=whole.bumps,
-                 half_axes_mm=tuple(float(v * grow) for v in small.half_axes_mm))  # type: ignore[arg-type] # fmt: skip
+    return Shape(
+        centre_mm=small.centre_mm,
+        turn=whole.turn,
+        bumps=whole.bumps,
+        half_axes_mm=tuple(float(v * grow) for v in small.half_axes_mm),
+    )  # type: ignore[arg-type]
 
 
 def draw_spicules(
-    rng: np.random.Generator, whole: Shape, *, spiculated: bool, pleura_mm: Floats | None,
+    rng: np.random.Generator,
+    whole: Shape,
+    *,
+    spiculated: bool,
+    pleura_mm: Floats | None,
     vessel_mm: Floats | None,
-) -> Tubes:  # fmt: skip
+) -> Tubes:
     """Strands that leave a body.
 
     Parameters
@@ -282,8 +300,9 @@ def draw_spicules(
         bend = toward + 0.15 * rng.standard_normal(toward.shape)
         start = centre + toward * (0.9 * r)[:, None]
         ends.append(np.hstack([start, start + bend * (length + 0.1 * r)[:, None]]))
-        radii.append(np.column_stack([rng.uniform(1.1, 1.7, len(toward)),
-                                      np.full(len(toward), 0.55)]))  # fmt: skip
+        radii.append(
+            np.column_stack([rng.uniform(1.1, 1.7, len(toward)), np.full(len(toward), 0.55)])
+        )
     for end, width in ((pleura_mm, 0.5), (vessel_mm, 1.1)):
         if end is None:
             continue

@@ -40,14 +40,15 @@ class Outcome:
     treatment_day: Ints
 
 
-def draw_outcome(
-    rng: np.random.Generator, people: Patients, stage: Ints, sbrt: Flags
-) -> Outcome:  # fmt: skip
+def draw_outcome(rng: np.random.Generator, people: Patients, stage: Ints, sbrt: Flags) -> Outcome:
     """Times in whole days from 1; death competes with recurrence."""
     n = len(people)
     drawn = rng.exponential(size=(3, n))
-    rate = np.where(sbrt, np.array(_REGIONAL_PER_YEAR["sbrt"])[stage],
-                    np.array(_REGIONAL_PER_YEAR["surgery"])[stage])  # fmt: skip
+    rate = np.where(
+        sbrt,
+        np.array(_REGIONAL_PER_YEAR["sbrt"])[stage],
+        np.array(_REGIONAL_PER_YEAR["surgery"])[stage],
+    )
     death_rate = _DEATH_PER_YEAR * np.exp(_DEATH_OF_AGE * (people.age_years - 66.0))
     death_rate *= np.array(_DEATH_OF_STAGE)[stage] * np.where(sbrt, _DEATH_OF_SBRT, 1.0)
     regional = np.ceil(drawn[0] / rate * _YEAR)
@@ -57,6 +58,7 @@ def draw_outcome(
     followup = np.minimum(death, lost)
     return Outcome(
         regional_days=np.where(regional <= followup, regional, np.nan),
-        death_days=np.where(death <= lost, death, np.nan), followup_days=followup,
+        death_days=np.where(death <= lost, death, np.nan),
+        followup_days=followup,
         treatment_day=np.floor((7.5 - lock) * _YEAR).astype(np.int64),
-    )  # fmt: skip
+    )

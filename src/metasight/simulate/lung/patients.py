@@ -88,10 +88,13 @@ class Patients:
     def clinical_part(self, effects: NodalEffects) -> Floats:
         """Log odds that the table tells of: clinical and shared."""
         return np.asarray(
-            effects.size * np.log2(self.size_mm / 20) + effects.central * self.central
-            + effects.age * (self.age_years - 66) / 10 + effects.female * self.female
-            + effects.smoker * self.smoker + effects.adenocarcinoma * self.adenocarcinoma
-        )  # fmt: skip
+            effects.size * np.log2(self.size_mm / 20)
+            + effects.central * self.central
+            + effects.age * (self.age_years - 66) / 10
+            + effects.female * self.female
+            + effects.smoker * self.smoker
+            + effects.adenocarcinoma * self.adenocarcinoma
+        )
 
 
 def spread_over_centres(settings: LungSettings, n: int) -> Ints:
@@ -113,16 +116,20 @@ def draw_patients(rng: np.random.Generator, settings: LungSettings, centre: Ints
     share = np.maximum(share, 4.5 / np.clip(size, _SMALLEST_MM, _LARGEST_MM))
     return Patients(
         age_years=np.clip(np.round(rng.normal(66, 9, n)), 35, 90).astype(np.int64),
-        female=female, smoker=smoker,
+        female=female,
+        smoker=smoker,
         adenocarcinoma=rng.random(n) < np.where(smoker, 0.58, 0.85),
         kps=np.clip(np.round(rng.normal(86, 8, n) / 10) * 10, 70, 100).astype(np.int64),
         size_mm=np.clip(size, _SMALLEST_MM, _LARGEST_MM),
         ctr=np.where(glass, 0.0, np.where(part, np.minimum(share, 0.92), 1.0)),
-        spiculation=rng.standard_normal(n), heterogeneity=rng.standard_normal(n),
-        uptake=rng.standard_normal(n), central=rng.random(n) < 0.2,
-        lobe=rng.choice(5, n, p=(0.32, 0.05, 0.20, 0.26, 0.17)) + 1, centre=np.asarray(centre),
+        spiculation=rng.standard_normal(n),
+        heterogeneity=rng.standard_normal(n),
+        uptake=rng.standard_normal(n),
+        central=rng.random(n) < 0.2,
+        lobe=rng.choice(5, n, p=(0.32, 0.05, 0.20, 0.26, 0.17)) + 1,
+        centre=np.asarray(centre),
         chance=rng.random((n, 4)),
-    )  # fmt: skip
+    )
 
 
 # ------------------------------------------------------------------ nodal stage
@@ -155,8 +162,9 @@ def _cut(linear: Floats, share: float) -> float:
 
 
 def _cuts(settings: LungSettings) -> tuple[float, float]:
-    return thresholds(settings.effects, settings.n1_share, settings.n2_share,
-                      settings.ground_glass_fraction)  # fmt: skip
+    return thresholds(
+        settings.effects, settings.n1_share, settings.n2_share, settings.ground_glass_fraction
+    )
 
 
 def stage_probabilities(settings: LungSettings, people: Patients) -> Floats:
@@ -217,7 +225,8 @@ def draw_sbrt(settings: LungSettings, people: Patients, stage: Ints) -> Flags:
 def draw_pet_and_staging(settings: LungSettings, people: Patients) -> tuple[Flags, Flags]:
     """Who has a PET and who invasive staging; a tumour ≥ 3 cm or central has one at least (I6)."""
     needs = (people.size_mm >= 28) | people.central
-    pet = people.chance[:, 2] < np.where(needs, max(0.9, settings.pet_fraction),
-                                         settings.pet_fraction)  # fmt: skip
+    pet = people.chance[:, 2] < np.where(
+        needs, max(0.9, settings.pet_fraction), settings.pet_fraction
+    )
     staged = people.chance[:, 3] < settings.invasive_fraction
     return pet, staged | (needs & ~pet)

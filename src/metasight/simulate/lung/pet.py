@@ -27,8 +27,19 @@ from metasight.simulate.lung.thorax import Thorax
 
 Image = npt.NDArray[np.float32]
 
-_SUV = {AIR: 0.0, AIRWAY: 0.1, LIVER: 2.2, ABDOMEN: 1.6, HEART: 2.4, AORTA: 1.6, VESSEL: 1.6,
-        MEDIASTINUM: 1.0, FAT: 0.3, MUSCLE: 0.7, BONE: 1.1}  # fmt: skip
+_SUV = {
+    AIR: 0.0,
+    AIRWAY: 0.1,
+    LIVER: 2.2,
+    ABDOMEN: 1.6,
+    HEART: 2.4,
+    AORTA: 1.6,
+    VESSEL: 1.6,
+    MEDIASTINUM: 1.0,
+    FAT: 0.3,
+    MUSCLE: 0.7,
+    BONE: 1.1,
+}
 _LUNG_SUV = 0.45
 _OTHER_SUV = 0.9
 """Mean uptake an hour after injection (Wang et al., Ann Nucl Med 2007, and similar)."""

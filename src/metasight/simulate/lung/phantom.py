@@ -140,9 +140,12 @@ def draw_phantom(
 
 
 def scan_of(
-    thorax: Thorax, settings: ThoraxSettings, rng: np.random.Generator, *,
+    thorax: Thorax,
+    settings: ThoraxSettings,
+    rng: np.random.Generator,
+    *,
     crop_mm: float | None = None,
-) -> SimulatedScan:  # fmt: skip
+) -> SimulatedScan:
     """Scan a thorax that is drawn already; ``rng`` is the noise's."""
     grid = thorax.field(settings.scan)
     if crop_mm is not None:
@@ -151,8 +154,11 @@ def scan_of(
     empty = np.zeros(grid.shape, dtype=bool)
     has = thorax.nodule is not None
     return SimulatedScan(
-        ct_hu=np.round(np.clip(hu, -1024, 3071)).astype(np.int16), grid=grid, labels=labels,
+        ct_hu=np.round(np.clip(hu, -1024, 3071)).astype(np.int16),
+        grid=grid,
+        labels=labels,
         lesion_mask=thorax.lesion_mask(grid) if has else empty,
         solid_mask=thorax.lesion_mask(grid, solid=True) if has else empty,
-        lesion=lesion_truth(thorax) if has else None, thorax=thorax,
-    )  # fmt: skip
+        lesion=lesion_truth(thorax) if has else None,
+        thorax=thorax,
+    )

@@ -102,10 +102,18 @@ def _spine(form, noise, x, dy, z, voxel):  # type: ignore[no-untyped-def]
         return (32.0 if canal < 5.5 else -60.0), -1.0
     arch = abs(phase - 0.55 * pitch)
     ring = abs(canal - 11.0) - 2.7 + 0.10 * max(0.0, arch - 6.0) * 2.0
-    process = max(abs(x) - 2.6, 1.5 * r + 4.0 - dy, dy - 2.45 * r,
-                  abs(phase - 0.35 * pitch + 0.25 * (dy - 2 * r)) - 7.0)  # fmt: skip
-    side = max(abs(dy - 1.2 * r + 0.10 * abs(x)) - 4.6, abs(x) - 2.0 * r, 10.0 - abs(x),
-               abs(phase - 0.62 * pitch) - 5.5)  # fmt: skip
+    process = max(
+        abs(x) - 2.6,
+        1.5 * r + 4.0 - dy,
+        dy - 2.45 * r,
+        abs(phase - 0.35 * pitch + 0.25 * (dy - 2 * r)) - 7.0,
+    )
+    side = max(
+        abs(dy - 1.2 * r + 0.10 * abs(x)) - 4.6,
+        abs(x) - 2.0 * r,
+        10.0 - abs(x),
+        abs(phase - 0.62 * pitch) - 5.5,
+    )
     level = min(ring, process, side)
     if level < 1.0:
         return 260.0 + 240.0 * share_inside(-level - 1.4, voxel), share_inside(level, voxel)
@@ -137,8 +145,11 @@ def _sternum(form, x, y, z, front, voxel):  # type: ignore[no-untyped-def]
     if t < 0.30 or t > 0.88:
         return 0.0, 0.0
     width = 15.0 + (10.0 if t > 0.70 else 0.0)
-    level = max(math.sqrt((x / width) ** 2 + ((y - front) / 6.0) ** 2) * 6.0 - 6.0,
-                (0.30 - t) * 200, (t - 0.88) * 200)  # fmt: skip
+    level = max(
+        math.sqrt((x / width) ** 2 + ((y - front) / 6.0) ** 2) * 6.0 - 6.0,
+        (0.30 - t) * 200,
+        (t - 0.88) * 200,
+    )
     if level > 1.0:
         return 0.0, 0.0
     shell = share_inside(-level - 1.2, max(voxel, 0.7))
@@ -174,8 +185,13 @@ def _muscle_depth(form, x, y, z):  # type: ignore[no-untyped-def]
     before = min(max(-y / form.half_depth, 0.0), 1.0)
     side = min(abs(x) / form.half_width, 1.0)
     spinal = math.exp(-(((abs(x) - 30.0) / 22.0) ** 2)) * back
-    return (3.0 + 5.0 * side + 15.0 * high * back * side + 9.0 * high * before * side
-            + 22.0 * spinal * back)  # fmt: skip
+    return (
+        3.0
+        + 5.0 * side
+        + 15.0 * high * back * side
+        + 9.0 * high * before * side
+        + 22.0 * spinal * back
+    )
 
 
 @_jit
@@ -285,8 +301,12 @@ def _tissue(form, noise, smooth, inner, wall, x, y, z, a, b, middle, voxel):  # 
 def _lung_hu(form, coarse, fine, x, y, z):  # type: ignore[no-untyped-def]
     """CT number of lung between its visible vessels, in HU."""
     down = (y / form.half_depth) * 0.5 + 0.2
-    return (form.lung_hu + form.gravity_hu * down + form.texture_hu * fine
-            + 0.5 * form.texture_hu * coarse)  # fmt: skip
+    return (
+        form.lung_hu
+        + form.gravity_hu * down
+        + form.texture_hu * fine
+        + 0.5 * form.texture_hu * coarse
+    )
 
 
 @_jit
@@ -312,8 +332,10 @@ def paint_tissue(form, mediastinum, coarse, fine, grain, zs, ys, xs, voxel, hu, 
                 value = 0.0
                 label = AIR
                 if part > 0:
-                    value = part * (_lung_hu(form, smooth, ripple, x, y, z)
-                                    + form.grain_hu * tiled(grain, x, y, z))  # fmt: skip
+                    value = part * (
+                        _lung_hu(form, smooth, ripple, x, y, z)
+                        + form.grain_hu * tiled(grain, x, y, z)
+                    )
                     label = beyond_fissures(form, x, y, z)
                     if label < 0:
                         gap = fissure_level(form, x, y, z) - 0.5 * form.fissure_mm
@@ -321,8 +343,9 @@ def paint_tissue(form, mediastinum, coarse, fine, grain, zs, ys, xs, voxel, hu, 
                         value += part * 560.0 * max(line, 0.0)
                         label = lobe_at(form, x, y, z)
                 if part < 1:
-                    other, kind = _tissue(form, 40.0 * ripple, smooth, inner, wall, x, y, z, a, b,
-                                          middle, voxel)  # fmt: skip
+                    other, kind = _tissue(
+                        form, 40.0 * ripple, smooth, inner, wall, x, y, z, a, b, middle, voxel
+                    )
                     value += (1 - part) * other
                     if part < 0.5:
                         label = kind

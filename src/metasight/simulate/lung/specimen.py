@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from metasight.errors import VolumeError
+from metasight.simulate.breast.settings import STAMP
 from metasight.simulate.lung.centres import Centre, centre_of
 from metasight.simulate.lung.defects import DEFECTS, scan_with, spoilt, write_with
 from metasight.simulate.lung.dicom import CtSeries, Study, write_pet
@@ -21,7 +22,6 @@ from metasight.simulate.lung.phantom import SimulatedScan, scan_of
 from metasight.simulate.lung.settings import LungSettings, NoduleSettings, ThoraxSettings
 from metasight.simulate.lung.table import Course, draw_course
 from metasight.simulate.lung.thorax import Thorax, draw_thorax
-from metasight.simulate.settings import STAMP
 
 _DOSE_MBQ = 290.0
 
@@ -66,11 +66,13 @@ def plan_of(settings: LungSettings, seed: int, number: int) -> Plan:
     chance = np.random.default_rng([seed, 12, number]).random(3)
     spoiled = chance[0] < settings.defect_fraction
     return Plan(
-        patients=people, course=course, centre=centre,
+        patients=people,
+        course=course,
+        centre=centre,
         defect=DEFECTS[number % len(DEFECTS)] if spoiled else "",
         click=bool(chance[1] < settings.click_fraction),
         contrast=bool(chance[2] < centre.contrast_share),
-    )  # fmt: skip
+    )
 
 
 def nodule_of(people: Patients) -> NoduleSettings:
@@ -84,12 +86,18 @@ def nodule_of(people: Patients) -> NoduleSettings:
     size = float(people.size_mm[0])
     solid = size if people.ctr[0] == 1 else float(people.solid_mm[0])
     return NoduleSettings(
-        diameter_mm=size, solid_diameter_mm=solid, margin=margin, lobe=int(people.lobe[0]),
-        central=bool(people.central[0]), vessel=spiculation > 1.0,
+        diameter_mm=size,
+        solid_diameter_mm=solid,
+        margin=margin,
+        lobe=int(people.lobe[0]),
+        central=bool(people.central[0]),
+        vessel=spiculation > 1.0,
         pleura="tag" if spiculation > 0.9 and not people.central[0] else "free",
         texture_hu=float(np.clip(12 * np.exp(0.45 * people.heterogeneity[0]), 2, 60)),
-        ground_glass_hu=-600.0, solid_hu=32.0, suv=float(people.suv[0]),
-    )  # fmt: skip
+        ground_glass_hu=-600.0,
+        solid_hu=32.0,
+        suv=float(people.suv[0]),
+    )
 
 
 def drawn(settings: ThoraxSettings, seed: tuple[int, ...]) -> Thorax:
@@ -114,33 +122,39 @@ def drawn(settings: ThoraxSettings, seed: tuple[int, ...]) -> Thorax:
     for k, change in enumerate(tries):
         nodule = None if wanted is None else wanted.model_copy(update=change)
         try:
-            return draw_thorax(settings.model_copy(update={"nodule": nodule}),
-                               np.random.default_rng([*seed, k]))  # fmt: skip
+            return draw_thorax(
+                settings.model_copy(update={"nodule": nodule}), np.random.default_rng([*seed, k])
+            )
         except VolumeError:
             if k == len(tries) - 1:
                 raise
     raise AssertionError  # pragma: no cover
 
 
-def make_patient(
-    settings: LungSettings, seed: int, number: int, scans: Path, truth: Path
-) -> None:  # fmt: skip
+def make_patient(settings: LungSettings, seed: int, number: int, scans: Path, truth: Path) -> None:
     """Write CT, PET and mask of one patient into ``scans`` and what is true into ``truth``."""
     plan = plan_of(settings, seed, number)
     people = plan.patients
     thorax_settings = ThoraxSettings(
-        female=bool(people.female[0]), nodule=nodule_of(people),
+        female=bool(people.female[0]),
+        nodule=nodule_of(people),
         scan=scan_with(plan.defect, plan.centre.scan(settings, contrast=plan.contrast)),
-    )  # fmt: skip
+    )
     thorax = drawn(thorax_settings, (seed, 13, number))
     scan = scan_of(thorax, thorax_settings, np.random.default_rng([seed, 14, number]))
     scan = spoilt(plan.defect, scan, np.random.default_rng([seed, 15, number]))
     study = _study_of(plan, seed, number)
     thickness = thorax_settings.scan.thickness_mm
-    series = CtSeries(name="ct", number=2, machine=plan.centre.machine, thickness_mm=thickness,
-                      contrast=plan.contrast)  # fmt: skip
-    written = write_with(plan.defect, scans / "CT", study, series, scan,
-                         np.random.default_rng([seed, 16, number]))  # fmt: skip
+    series = CtSeries(
+        name="ct",
+        number=2,
+        machine=plan.centre.machine,
+        thickness_mm=thickness,
+        contrast=plan.contrast,
+    )
+    written = write_with(
+        plan.defect, scans / "CT", study, series, scan, np.random.default_rng([seed, 16, number])
+    )
     rows: list[dict[str, Any]] = [{"kind": "CT", "path": "CT"}]
     suvmax = 0.0
     if plan.course.pet[0]:
@@ -163,24 +177,39 @@ def _study_of(plan: Plan, seed: int, number: int) -> Study:
     height = float(rng.normal(1.63 if female else 1.75, 0.06))
     day = np.datetime64("2018-01-01") + int(plan.course.outcome.treatment_day[0]) - 14
     return Study(
-        patient=name_of(number), date=str(day).replace("-", ""), female=female,
-        age_years=int(p.age_years[0]), weight_kg=float(height**2 * rng.uniform(19, 31)),
-        height_m=height, centre=plan.centre.name, seed=seed,
-    )  # fmt: skip
+        patient=name_of(number),
+        date=str(day).replace("-", ""),
+        female=female,
+        age_years=int(p.age_years[0]),
+        weight_kg=float(height**2 * rng.uniform(19, 31)),
+        height_m=height,
+        centre=plan.centre.name,
+        seed=seed,
+    )
 
 
 def _lesion_row(  # noqa: PLR0917
-    settings: LungSettings, plan: Plan, scans: Path, study: Study, scan: SimulatedScan,
+    settings: LungSettings,
+    plan: Plan,
+    scans: Path,
+    study: Study,
+    scan: SimulatedScan,
     slices: list[Any],
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Write the lesion's mask, or give a click within 2 mm of its centre."""
     lesion = scan.thorax.lesion
     if plan.click:
         rng = np.random.default_rng([study.seed, 19, int(study.patient[4:])])
         inner = lesion.whole if lesion.solid is None else lesion.solid
         x, y, z = np.array(inner.centre_mm) + rng.uniform(-1, 1, 3)
-        return {"kind": "mask", "path": "", "roi": "", "x_mm": round(float(x), 1),
-                "y_mm": round(float(y), 1), "z_mm": round(float(z), 1)}  # fmt: skip
+        return {
+            "kind": "mask",
+            "path": "",
+            "roi": "",
+            "x_mm": round(float(x), 1),
+            "y_mm": round(float(y), 1),
+            "z_mm": round(float(z), 1),
+        }
     if settings.mask_kind == "nifti":
         write_nifti(scans / "lesion.nii.gz", scan.lesion_mask, scan.grid)
         return {"kind": "mask", "path": "lesion.nii.gz", "roi": ""}
@@ -194,8 +223,9 @@ def _lesion_row(  # noqa: PLR0917
         write_seg(scans / "lesion.dcm", study, slices, scan.lesion_mask[whole])
     else:
         by_slice = dict(zip(whole, slices, strict=True))
-        write_rtstruct(scans / "lesion.dcm", study, study.uid("ct"), by_slice, lesion.whole,
-                       scan.grid)  # fmt: skip
+        write_rtstruct(
+            scans / "lesion.dcm", study, study.uid("ct"), by_slice, lesion.whole, scan.grid
+        )
     return {"kind": "mask", "path": "lesion.dcm", "roi": ROI}
 
 
@@ -215,15 +245,23 @@ def _write_patient(
     p, course = plan.patients, plan.course
     lesion = scan.lesion
     said = {
-        "simulated": STAMP, "centre": plan.centre.name, "defect": plan.defect,
-        "contrast": plan.contrast, "rows": rows, "suvmax_in_pet": suvmax or None,
+        "simulated": STAMP,
+        "centre": plan.centre.name,
+        "defect": plan.defect,
+        "contrast": plan.contrast,
+        "rows": rows,
+        "suvmax_in_pet": suvmax or None,
         "lesion": None if lesion is None else lesion.to_json(),
         "latents": {
-            "ctr": float(p.ctr[0]), "spiculation": float(p.spiculation[0]),
-            "heterogeneity": float(p.heterogeneity[0]), "uptake": float(p.uptake[0]),
+            "ctr": float(p.ctr[0]),
+            "spiculation": float(p.spiculation[0]),
+            "heterogeneity": float(p.heterogeneity[0]),
+            "uptake": float(p.uptake[0]),
             "central": bool(p.central[0]),
         },
-        "n_stage": int(course.stage[0]), "sbrt": bool(course.sbrt[0]),
-        "kernel": plan.centre.kernel, "spacing_mm": list(scan.spacing_mm),
-    }  # fmt: skip
+        "n_stage": int(course.stage[0]),
+        "sbrt": bool(course.sbrt[0]),
+        "kernel": plan.centre.kernel,
+        "spacing_mm": list(scan.spacing_mm),
+    }
     path.write_text(json.dumps(said, indent=1, sort_keys=True) + "\n", "utf-8")

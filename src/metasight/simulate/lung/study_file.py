@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from metasight.simulate.breast.settings import STAMP
 from metasight.simulate.lung.settings import LungSettings
 from metasight.simulate.lung.table import CLINICAL_COLUMNS
-from metasight.simulate.settings import STAMP
 
 _OF_SCANS = ("solid_size_mm", "ctr", "suvmax", "pure_ground_glass")
 """Columns that a radiologist read; the study takes what it measures itself."""
@@ -113,8 +113,9 @@ def study_toml(settings: LungSettings, seed: int) -> str:
     ]
     single = '\nsingle_centre_reason = "one centre was simulated"\n' * (settings.centres == 1)
     few = settings.patients < 100
-    analysis = _ANALYSIS.format(repeats=1 if few else 3, bootstrap=100 if few else 300,
-                                resamples=25, single=single)  # fmt: skip
+    analysis = _ANALYSIS.format(
+        repeats=1 if few else 3, bootstrap=100 if few else 300, resamples=25, single=single
+    )
     models = (_FEW if few else _MANY).format(
         abstain=_ABSTAIN * (settings.patients >= _FEWEST_TO_ABSTAIN)
     )

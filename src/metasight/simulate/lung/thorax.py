@@ -95,9 +95,10 @@ class Thorax:
         nz = round((self.height_mm + 32) / scan.interval_mm)
         ny, nx = round(scan.depth_mm / scan.pixel_mm), round(scan.width_mm / scan.pixel_mm)
         return Grid(
-            shape=(nz, ny, nx), spacing_mm=(scan.interval_mm, scan.pixel_mm, scan.pixel_mm),
+            shape=(nz, ny, nx),
+            spacing_mm=(scan.interval_mm, scan.pixel_mm, scan.pixel_mm),
             origin_mm=(-(nx - 1) / 2 * scan.pixel_mm, 4 - (ny - 1) / 2 * scan.pixel_mm, -20.0),
-        )  # fmt: skip
+        )
 
     def crop(self, scan: ScanSettings, side_mm: float) -> Grid:
         """Voxels of the same grid within a cube round the lesion.
@@ -115,8 +116,11 @@ class Thorax:
         high = np.minimum((centre + side_mm / 2 - first) / step, np.array(whole.shape) - 1)
         shape = high.astype(int) - low + 1
         origin = first + low * step
-        return Grid(shape=tuple(int(n) for n in shape), spacing_mm=whole.spacing_mm,  # type: ignore[arg-type]
-                    origin_mm=tuple(float(v) for v in origin[::-1]))  # type: ignore[arg-type] # fmt: skip
+        return Grid(
+            shape=tuple(int(n) for n in shape),
+            spacing_mm=whole.spacing_mm,  # type: ignore[arg-type]
+            origin_mm=tuple(float(v) for v in origin[::-1]),
+        )  # type: ignore[arg-type]
 
     @property
     def lesion(self) -> Nodule:
@@ -128,8 +132,11 @@ class Thorax:
             There is none.
         """
         if self.nodule is None:
-            raise VolumeError("the simulated thorax has no lesion", where="simulated thorax",
-                              remedy="Give `nodule` in its settings")  # fmt: skip
+            raise VolumeError(
+                "the simulated thorax has no lesion",
+                where="simulated thorax",
+                remedy="Give `nodule` in its settings",
+            )
         return self.nodule
 
     def painted(self, grid: Grid) -> tuple[Image, Labels]:
@@ -142,8 +149,9 @@ class Thorax:
         paint_tubes(self.vessels, grid, hu, labels, value_hu=a.form.blood_hu, over=False)
         paint_tubes(self.airways.widened(0.35, 1.15), grid, hu, labels, value_hu=-40.0, over=False)
         central = self.proximal + a.trachea
-        paint_tubes(central.widened(1.3), grid, hu, labels, value_hu=25.0, over=True,
-                    label=AIRWAY_WALL)  # fmt: skip
+        paint_tubes(
+            central.widened(1.3), grid, hu, labels, value_hu=25.0, over=True, label=AIRWAY_WALL
+        )
         paint_tubes(self.airways, grid, hu, labels, value_hu=-960.0, over=True)
         paint_tubes(central, grid, hu, labels, value_hu=-985.0, over=True, label=AIRWAY)
         if self.nodule is not None:
@@ -175,8 +183,9 @@ class Thorax:
     ) -> tuple[Image, Labels]:
         """CT numbers as a scanner gives them, on the whole field or on ``grid``, and labels."""
         grid = self.field(settings) if grid is None else grid
-        scanner = Scanner(kernel=settings.kernel, slice_thickness_mm=settings.thickness_mm,
-                          noise=settings.noise)  # fmt: skip
+        scanner = Scanner(
+            kernel=settings.kernel, slice_thickness_mm=settings.thickness_mm, noise=settings.noise
+        )
         fine, times = finer(grid, scanner)
         hu, labels = self.painted(fine)
         seen = np.maximum(scanned(hu, grid, times, scanner, rng), np.float32(-1024))
@@ -221,8 +230,9 @@ def draw_thorax(settings: ThoraxSettings, rng: np.random.Generator) -> Thorax:
     """
     anatomy = draw_anatomy(rng, female=settings.female, contrast=settings.scan.contrast)
     mediastinum = mediastinum_grid(anatomy)
-    vessels, airways = grow(anatomy, mediastinum, rng, ends=settings.vessel_ends,
-                            leaf_radius_mm=settings.vessel_leaf_mm)  # fmt: skip
+    vessels, airways = grow(
+        anatomy, mediastinum, rng, ends=settings.vessel_ends, leaf_radius_mm=settings.vessel_leaf_mm
+    )
     coarse, fine, small = unevenness(rng, 9.0), unevenness(rng, 2.6), grain(rng)
     nodule = None
     if settings.nodule is not None:
@@ -230,8 +240,16 @@ def draw_thorax(settings: ThoraxSettings, rng: np.random.Generator) -> Thorax:
         if settings.nodule.clearance_mm > 0:
             gap = settings.nodule.clearance_mm
             vessels, airways = (_clear(t, nodule.whole, gap) for t in (vessels, airways))
-    return Thorax(anatomy=anatomy, mediastinum=mediastinum, vessels=vessels, airways=airways,
-                  coarse=coarse, fine=fine, grain=small, nodule=nodule)  # fmt: skip
+    return Thorax(
+        anatomy=anatomy,
+        mediastinum=mediastinum,
+        vessels=vessels,
+        airways=airways,
+        coarse=coarse,
+        fine=fine,
+        grain=small,
+        nodule=nodule,
+    )
 
 
 def _clear(tubes: Tubes, shape: Shape, gap_mm: float) -> Tubes:
@@ -247,17 +265,28 @@ def _clear(tubes: Tubes, shape: Shape, gap_mm: float) -> Tubes:
 
 
 def _placed(
-    wanted: NoduleSettings, anatomy: Anatomy, mediastinum: Image, vessels: Tubes,
+    wanted: NoduleSettings,
+    anatomy: Anatomy,
+    mediastinum: Image,
+    vessels: Tubes,
     rng: np.random.Generator,
-) -> Nodule:  # fmt: skip
-    whole = draw_shape(rng, centre_mm=np.zeros(3), longest_mm=wanted.diameter_mm,
-                       lobulated=wanted.margin == "lobulated")  # fmt: skip
+) -> Nodule:
+    whole = draw_shape(
+        rng,
+        centre_mm=np.zeros(3),
+        longest_mm=wanted.diameter_mm,
+        lobulated=wanted.margin == "lobulated",
+    )
     reach = float(np.linalg.norm(whole.surface, axis=1).max())
     centre = _place(wanted, reach, anatomy, mediastinum, rng)
     if wanted.pleura == "attached":
         centre = _pushed(whole, centre, anatomy, mediastinum)
-    whole = Shape(centre_mm=tuple(float(v) for v in centre), half_axes_mm=whole.half_axes_mm,  # type: ignore[arg-type]
-                  turn=whole.turn, bumps=whole.bumps)  # fmt: skip
+    whole = Shape(
+        centre_mm=tuple(float(v) for v in centre),
+        half_axes_mm=whole.half_axes_mm,  # type: ignore[arg-type]
+        turn=whole.turn,
+        bumps=whole.bumps,
+    )
     solid = None
     if wanted.attenuation != "ground-glass":
         solid = solid_within(rng, whole, wanted.solid_diameter_mm)
@@ -270,18 +299,27 @@ def _placed(
         away = np.linalg.norm(vessels.ends[wide, 3:] - centre, axis=1)
         vessel = vessels.ends[wide[int(np.where(away < reach + 2, np.inf, away).argmin())], 3:]
     return Nodule(
-        whole=whole, solid=solid, attenuation=wanted.attenuation, margin=wanted.margin,
-        ground_glass_hu=wanted.ground_glass_hu, solid_hu=wanted.solid_hu,
+        whole=whole,
+        solid=solid,
+        attenuation=wanted.attenuation,
+        margin=wanted.margin,
+        ground_glass_hu=wanted.ground_glass_hu,
+        solid_hu=wanted.solid_hu,
         texture_hu=wanted.texture_hu,
-        spicules=draw_spicules(rng, whole, spiculated=wanted.margin == "spiculated",
-                               pleura_mm=pleura, vessel_mm=vessel), suv=wanted.suv,
-    )  # fmt: skip
+        spicules=draw_spicules(
+            rng, whole, spiculated=wanted.margin == "spiculated", pleura_mm=pleura, vessel_mm=vessel
+        ),
+        suv=wanted.suv,
+    )
 
 
 def _place(
-    wanted: NoduleSettings, reach: float, anatomy: Anatomy, mediastinum: Image,
+    wanted: NoduleSettings,
+    reach: float,
+    anatomy: Anatomy,
+    mediastinum: Image,
     rng: np.random.Generator,
-) -> Floats:  # fmt: skip
+) -> Floats:
     """A centre for a lesion that reaches ``reach`` mm from it at most."""
     points, lobe = points_in_lungs(anatomy, mediastinum, _TRIED, rng)
     found = levels_at(anatomy.form, mediastinum, points)
@@ -303,10 +341,11 @@ def _place(
     chosen = _first(wanted.central, points[good], anatomy, mediastinum)
     if chosen is None:
         raise VolumeError(
-            "the lesion fits nowhere in that lobe and region", where="simulated thorax",
+            "the lesion fits nowhere in that lobe and region",
+            where="simulated thorax",
             value=f"{wanted.diameter_mm:g} mm, lobe {wanted.lobe}, central {wanted.central}",
             remedy="Give a smaller lesion, another lobe, or leave lobe or region open",
-        )  # fmt: skip
+        )
     return chosen
 
 
@@ -362,9 +401,7 @@ def nearest_exit(centre: Floats, anatomy: Anatomy, mediastinum: Image) -> Floats
     return np.asarray(centre + length[k] * toward[k])
 
 
-def ray_lengths(
-    centre: Floats, toward: Floats, anatomy: Anatomy, mediastinum: Image
-) -> Floats:  # fmt: skip
+def ray_lengths(centre: Floats, toward: Floats, anatomy: Anatomy, mediastinum: Image) -> Floats:
     """How far each ray goes before it leaves the lungs.
 
     200 mm for rays more than 30 % longer than the shortest: the nearest surface is asked for.

@@ -100,8 +100,9 @@ def _grown(
     root: Floats, ends: Floats, leaf_radius: float, rng: np.random.Generator
 ) -> tuple[Tubes, npt.NDArray[np.int64]]:
     shares = rng.uniform(0.40, 0.72, 2 * len(ends) + 1)
-    tubes, radii, served = _branch(np.asarray(root, dtype=np.float64), ends, leaf_radius, MURRAY,
-                                   shares)  # fmt: skip
+    tubes, radii, served = _branch(
+        np.asarray(root, dtype=np.float64), ends, leaf_radius, MURRAY, shares
+    )
     return Tubes(ends=tubes, radii=radii), served
 
 

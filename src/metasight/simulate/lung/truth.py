@@ -53,11 +53,16 @@ def size_of(shape: Shape | None) -> Size:
         return NOTHING
     longest, perpendicular, area, position = shape.largest_section(2)
     return Size(
-        longest_mm=shape.longest_mm, axial_mm=shape.longest_in_plane(2),
-        coronal_mm=shape.longest_in_plane(1), sagittal_mm=shape.longest_in_plane(0),
-        section_longest_mm=longest, section_perpendicular_mm=perpendicular,
-        section_area_mm2=area, section_z_mm=position, volume_mm3=shape.volume_mm3,
-    )  # fmt: skip
+        longest_mm=shape.longest_mm,
+        axial_mm=shape.longest_in_plane(2),
+        coronal_mm=shape.longest_in_plane(1),
+        sagittal_mm=shape.longest_in_plane(0),
+        section_longest_mm=longest,
+        section_perpendicular_mm=perpendicular,
+        section_area_mm2=area,
+        section_z_mm=position,
+        volume_mm3=shape.volume_mm3,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,10 +152,17 @@ def lesion_truth(thorax: Thorax) -> LesionTruth:
     lesion = thorax.lesion
     whole, solid = size_of(lesion.whole), size_of(lesion.solid)
     return LesionTruth(
-        whole=whole, solid=solid, place=_place(thorax), centre_mm=lesion.whole.centre_mm,
-        attenuation=lesion.attenuation, margin=lesion.margin, ctr_1d=lesion.ctr_1d,
-        ctr_axial=solid.axial_mm / whole.axial_mm, ctr_3d=lesion.ctr_3d, suv=lesion.suv,
-    )  # fmt: skip
+        whole=whole,
+        solid=solid,
+        place=_place(thorax),
+        centre_mm=lesion.whole.centre_mm,
+        attenuation=lesion.attenuation,
+        margin=lesion.margin,
+        ctr_1d=lesion.ctr_1d,
+        ctr_axial=solid.axial_mm / whole.axial_mm,
+        ctr_3d=lesion.ctr_3d,
+        suv=lesion.suv,
+    )
 
 
 def _place(thorax: Thorax) -> Place:
@@ -164,13 +176,19 @@ def _place(thorax: Thorax) -> Place:
     midline = np.array([0.0, centre[1], centre[2]])
     ratios = [_ratios(thorax, start, centre) for start in (hilum, level, midline)]
     return Place(
-        lobe=int(here[2]), pleura_gap_mm=_pleura_gap(thorax, centre, surface),
+        lobe=int(here[2]),
+        pleura_gap_mm=_pleura_gap(thorax, centre, surface),
         fissure_gap_mm=float(thorax.levels(surface)[:, 1].min()),
-        bronchi_gap_mm=float(bronchi[1:].min()), bronchi_centre_mm=float(bronchi[0]),
-        hilum_ratio=ratios[0][0], hilum_ratio_medial=ratios[0][1], axial_ratio=ratios[1][0],
-        axial_ratio_medial=ratios[1][1], midline_ratio=ratios[2][0],
-        midline_ratio_medial=ratios[2][1], central_2cm=bool(bronchi[1:].min() <= CENTRAL_MM),
-    )  # fmt: skip
+        bronchi_gap_mm=float(bronchi[1:].min()),
+        bronchi_centre_mm=float(bronchi[0]),
+        hilum_ratio=ratios[0][0],
+        hilum_ratio_medial=ratios[0][1],
+        axial_ratio=ratios[1][0],
+        axial_ratio_medial=ratios[1][1],
+        midline_ratio=ratios[2][0],
+        midline_ratio_medial=ratios[2][1],
+        central_2cm=bool(bronchi[1:].min() <= CENTRAL_MM),
+    )
 
 
 def _pleura_gap(thorax: Thorax, centre: Floats, surface: Floats) -> float:

@@ -56,9 +56,15 @@ def _paint_tubes(ends, radii, zs, ys, xs, steps, value, mode, label, hu, labels)
 
 
 def paint_tubes(
-    tubes: Tubes, grid: Grid, hu: Image, labels: Labels, *, value_hu: float, over: bool,
+    tubes: Tubes,
+    grid: Grid,
+    hu: Image,
+    labels: Labels,
+    *,
+    value_hu: float,
+    over: bool,
     label: int = 0,
-) -> None:  # fmt: skip
+) -> None:
     """Lay tubes over a picture, in place.
 
     Parameters
@@ -75,5 +81,6 @@ def paint_tubes(
         Written where a tube fills most of a voxel, if not 0 and ``over``.
     """
     zs, ys, xs = grid.axes()
-    _paint_tubes(tubes.ends, tubes.radii, zs, ys, xs, grid.spacing_mm, value_hu, int(over), label,
-                 hu, labels)  # fmt: skip
+    _paint_tubes(
+        tubes.ends, tubes.radii, zs, ys, xs, grid.spacing_mm, value_hu, int(over), label, hu, labels
+    )

@@ -1,0 +1,1 @@
+"""What there is to do: every step of a study, planned from what the part before it found."""

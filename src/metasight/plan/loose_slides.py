@@ -1,0 +1,257 @@
+"""Slides without a study: a batch of files checked, aligned, mapped or measured into a folder.
+
+The same steps as in a study, kept in the same kind of store under the output folder: a batch that
+was killed goes on where it was, and one bad slide does not stop the others. Results are numbered
+in the order of the files, for a file's name may hold a patient's.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metasight.cohort.slide_table import SlideRow, StainName
+from metasight.engine.progress import Progress
+from metasight.engine.run import execute
+from metasight.engine.store import LISTING, Step, Store
+from metasight.errors import StudyError
+from metasight.plan.slides import slide_code, slide_step
+from metasight.protocol.load import read_protocol
+from metasight.protocol.study import Protocol
+from metasight.provenance import hash_json
+from metasight.slides.opening import ReaderName, open_slide, reader_of_all
+from metasight.steps.files import read_json, write_json
+from metasight.steps.slides import patient as slides
+from metasight.steps.slides.sections import align_slides
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Files and how they are read.
+
+    Attributes
+    ----------
+    files
+        In the order in which results are numbered.
+    stain, markers
+        What they show.
+    mpp
+        Micrometres a pixel, one for all or one for each file; empty where the files say it.
+    reader
+        One for all; None chooses.
+    nuclear
+        Nuclear channel of fluorescence.
+    seed
+        Of nulls and intervals.
+    """
+
+    files: tuple[Path, ...]
+    stain: StainName = "H&E"
+    markers: tuple[str, ...] = ()
+    mpp: tuple[float, ...] = ()
+    reader: ReaderName | None = None
+    nuclear: str = "DAPI"
+    protocol: str = "breast-dmfs"
+    seed: int = 20250101
+
+    def __post_init__(self) -> None:
+        if len(self.mpp) not in {0, 1, len(self.files)}:
+            raise StudyError(
+                "give --mpp once for all files, or once for each",
+                value=f"{len(self.mpp)} given",
+                remedy=f"There are {len(self.files)} files",
+            )
+        if not all(math.isfinite(m) and m > 0 for m in self.mpp):
+            raise StudyError(
+                "micrometres a pixel are above 0",
+                value=", ".join(map(str, self.mpp)),
+                remedy="Ask the scanner's operator",
+            )
+        if len({f.resolve() for f in self.files}) < len(self.files):
+            raise StudyError("a slide is given twice", remedy="Give each file once")
+        if len(set(self.markers)) < len(self.markers):
+            raise StudyError("a marker is named twice", value="; ".join(self.markers))
+        if self.markers and self.stain == "H&E":
+            raise StudyError(
+                "an H&E section carries no marker",
+                value=", ".join(self.markers),
+                remedy="Give --stain IHC or fluorescence",
+            )
+
+    def arguments(self, protocol: Protocol) -> tuple[slides.SlideArgument, ...]:
+        """One a file, named ``slide-001`` and so on."""
+        reader = self.reader or reader_of_all(self.files)
+        given = self.mpp * len(self.files) if len(self.mpp) == 1 else self.mpp
+        return tuple(
+            slides.SlideArgument(
+                slide=SlideRow(
+                    patient="",
+                    name=f"slide-{n:03d}",
+                    row=n,
+                    path=path.resolve(),
+                    stain=self.stain,
+                    markers=self.markers,
+                    mpp=given[n - 1] if given else None,
+                ),
+                reader="tiff" if self.stain == "fluorescence" else reader,
+                protocol=protocol,
+                nuclear=self.nuclear,
+            )
+            for n, path in enumerate(self.files, start=1)
+        )
+
+
+def check(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> list[dict[str, Any]]:
+    """Judge every file; one result each, those that could not be read among them."""
+    arguments = batch.arguments(read_protocol(batch.protocol))
+    steps = [_checking(a) for a in arguments]
+    _make_room(batch, out)
+    return _carried_out(
+        steps, steps, out, result="quality.json", scheduler=scheduler, progress=progress
+    )
+
+
+def map_markers(
+    batch: Batch, out: Path, *, scheduler: str, progress: Progress
+) -> list[dict[str, Any]]:
+    """Marker density of every file; of H&E the density of nuclei."""
+    if not batch.markers and batch.stain != "H&E":
+        raise StudyError("no marker was named", remedy="Give --markers, with ; between them")
+    arguments = batch.arguments(read_protocol(batch.protocol))
+    checks = [_checking(a) for a in arguments]
+    marks = [_marking(a, c) for a, c in zip(arguments, checks, strict=True)]
+    _make_room(batch, out)
+    return _carried_out(
+        [*checks, *marks], marks, out, result="markers.json", scheduler=scheduler, progress=progress
+    )
+
+
+def measure(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> list[dict[str, Any]]:
+    """Biomarkers and sheet of every file."""
+    protocol = read_protocol(batch.protocol)
+    _make_room(batch, out)
+    steps: list[Step] = []
+    told: list[Step] = []
+    for a in batch.arguments(protocol):
+        own = [_checking(a)]
+        if a.slide.stain != "H&E":
+            own.append(_marking(a, own[0]))
+        steps += own
+        told.append(_measuring(a.slide.name, (a,), protocol, batch, tuple(own)))
+    return _carried_out(
+        [*steps, *told], told, out, result="patient.json", scheduler=scheduler, progress=progress
+    )
+
+
+def align(
+    fixed: Path, moving: Path, out: Path, *, mpp: Sequence[float], nuclear: str, protocol: str
+) -> dict[str, Any]:
+    """Align two files; the transform, a checkerboard and the predicted error go into ``out``.
+
+    Raises
+    ------
+    SlideError
+        A file cannot be read.
+    AlignmentError
+        A file shows next to no tissue.
+    """
+    if fixed.resolve() == moving.resolve():
+        raise StudyError("a slide cannot be aligned to itself", remedy="Give two files")
+    given = tuple(mpp) * 2 if len(mpp) == 1 else tuple(mpp) or (None, None)
+    if len(given) != 2:
+        raise StudyError("give --mpp once or twice", value=str(len(mpp)))
+    out.mkdir(parents=True, exist_ok=True)
+    with (
+        open_slide(fixed, name="fixed slide", mpp=given[0]) as still,
+        open_slide(moving, name="moving slide", mpp=given[1]) as other,
+    ):
+        return align_slides(still, other, read_protocol(protocol), out, nuclear=nuclear).found
+
+
+def _checking(a: slides.SlideArgument) -> Step:
+    return slide_step(slides.checking(a.slide), "slides", slides.check_slide, a)
+
+
+def _marking(a: slides.SlideArgument, checked: Step) -> Step:
+    return slide_step(slides.marking(a.slide), "markers", slides.read_markers, a, (checked,))
+
+
+def _measuring(
+    name: str,
+    arguments: tuple[slides.SlideArgument, ...],
+    protocol: Protocol,
+    batch: Batch,
+    needs: tuple[Step, ...],
+) -> Step:
+    return Step(
+        name=f"{slides.PATIENT}{name}",
+        stage="measures",
+        function=slides.measure_patient,
+        argument=slides.PatientArgument(
+            patient=name,
+            slides=arguments,
+            protocol=protocol,
+            required=batch.markers,
+            seed=batch.seed,
+        ),
+        ingredients={
+            "seed": batch.seed,
+            "protocol": hash_json(protocol.model_dump(mode="json", by_alias=True)),
+            "code of slides": slide_code(),
+        },
+        needs=needs,
+    )
+
+
+def _carried_out(
+    steps: Sequence[Step],
+    told: Sequence[Step],
+    out: Path,
+    *,
+    result: str,
+    scheduler: str,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    """Make what is missing, put the results into numbered folders, and return them."""
+    store = Store(out / ".metasight" / "store")
+    store.sweep()
+    missing = [s for s in steps if not store.has(s.key)]
+    if missing:
+        execute(missing, store, scheduler=scheduler, progress=progress)
+    found = []
+    for number, step in enumerate(told, start=1):
+        name = f"slide-{number:03d}"
+        scratch = out / f".{name}-{os.getpid()}"
+        shutil.copytree(store.path(step.key), scratch, ignore=shutil.ignore_patterns(LISTING))
+        (scratch / _MARK).write_text("made by metasight; replaced by its next run\n", "utf-8")
+        found.append(read_json(scratch / result))
+        shutil.rmtree(out / name, ignore_errors=True)
+        scratch.rename(out / name)
+    for stale in _numbered(out)[len(told) :]:
+        shutil.rmtree(stale)
+    write_json(out / "results.json", found)
+    return found
+
+
+_MARK = ".metasight-result"
+
+
+def _numbered(out: Path) -> list[Path]:
+    return sorted(p for p in out.glob("slide-[0-9][0-9][0-9]*") if p.is_dir())
+
+
+def _make_room(batch: Batch, out: Path) -> None:
+    """Refuse to replace a folder that metasight did not make, or one that holds a slide."""
+    for folder in _numbered(out):
+        inside = any(folder.resolve() in f.resolve().parents for f in batch.files)
+        if inside or not (folder / _MARK).is_file():
+            raise StudyError(
+                "a folder of a result's name is there and is not metasight's to replace",
+                where=folder.name,
+                remedy="Give another output folder",
+            )

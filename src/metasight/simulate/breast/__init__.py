@@ -1,0 +1,1 @@
+"""Simulated breast cancer: tissue, slides, tables and outcomes whose truth is known."""

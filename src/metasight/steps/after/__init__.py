@@ -1,0 +1,1 @@
+"""Steps on what follows from a risk: unexamined nodes, staging, biology, stability."""

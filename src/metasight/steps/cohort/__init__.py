@@ -1,0 +1,1 @@
+"""Steps from tables to the data that models read."""

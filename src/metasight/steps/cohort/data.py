@@ -1,0 +1,416 @@
+"""Cohort and analysis data: who is in, what happened to them, what models may read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metasight.cohort.describe import follow_up, missingness, table1
+from metasight.cohort.outcome import (
+    EndpointData,
+    NodalOutcome,
+    Outcome,
+    SurvivalOutcome,
+    build_outcome,
+)
+from metasight.cohort.read import read_cohort
+from metasight.cohort.settings import CohortSettings
+from metasight.cohort.splits import Split, leave_one_centre_out, repeated_kfold, temporal
+from metasight.errors import EvaluationError, StudyError
+from metasight.features.bags import MODALITY as EMBEDDING_MODALITY
+from metasight.features.columns import CENTRE, ERROR, Feature, FeatureTable, Kind
+from metasight.features.crops import MODALITY as CROP_MODALITY
+from metasight.features.from_protocol import clinical_features
+from metasight.ledger import Entry, Ledger
+from metasight.models import crossfit
+from metasight.protocol.study import Protocol
+from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.scans.patient import CROPS, against_table, crop_keys, scanned
+from metasight.steps.slides.maps import generated
+from metasight.steps.slides.patches import BAGS, bag_keys
+from metasight.steps.slides.patient import gathered
+from metasight.study.file import (
+    ACQUISITION_MODALITY,
+    GENERATED_MODALITY,
+    RADIOMICS_MODALITY,
+    SCAN_MODALITY,
+    SLIDE_MODALITY,
+)
+from metasight.units import Days, years_to_days
+from metasight.validation.ipcw import require_horizon
+
+
+@dataclass(frozen=True, kw_only=True)
+class CohortArgument:
+    """Where the study's tables are and how to read them."""
+
+    folder: Path
+    settings: CohortSettings
+    protocol: Protocol
+
+
+def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
+    """Tables → canonical values, eligibility, ledger."""
+    maps = generated(inputs)
+    evidence, told, features = gathered(inputs, maps.tumour_percent)
+    scans = scanned(inputs)
+    for patient, own in scans.evidence.items():
+        evidence.setdefault(patient, {}).update(own)
+    given = {
+        patient: {
+            k: v for k, v in values.items() if v is not None and not argument.settings.gives(k)
+        }
+        for patient, values in evidence.items()
+    }
+    read = read_cohort(argument.folder, argument.settings, argument.protocol, evidence=given)
+    read.ledger.extend(told)
+    if features:
+        read.modalities[SLIDE_MODALITY] = pd.DataFrame.from_dict(
+            features, orient="index", dtype=float
+        ).reindex(read.table.index)
+    read.ledger.extend(maps.entries)
+    read.ledger.extend(scans.entries)
+    read.ledger.extend(against_table(read.table, scans.evidence))
+    for name, found in (
+        (SCAN_MODALITY, scans.features),
+        (RADIOMICS_MODALITY, scans.radiomics),
+        (ACQUISITION_MODALITY, scans.acquisition),
+    ):
+        if found:
+            read.modalities[name] = pd.DataFrame.from_dict(
+                found, orient="index", dtype=float
+            ).reindex(read.table.index)
+    if maps.features:
+        read.modalities[GENERATED_MODALITY] = pd.DataFrame.from_dict(
+            maps.features, orient="index", dtype=float
+        ).reindex(read.table.index)
+    if BAGS in inputs:
+        keys, rows = bag_keys(inputs[BAGS])
+        read.ledger.extend(rows)
+        column = [keys.get(str(patient)) for patient in read.table.index]
+        read.modalities[EMBEDDING_MODALITY] = pd.DataFrame(
+            {BAGS: pd.Series(column, index=read.table.index, dtype=object)}
+        )
+    if CROPS in inputs:
+        of_patient = crop_keys(inputs[CROPS])
+        column = [of_patient.get(str(patient)) for patient in read.table.index]
+        read.modalities[CROP_MODALITY] = pd.DataFrame(
+            {CROPS: pd.Series(column, index=read.table.index, dtype=object)}
+        )
+    read.table.to_parquet(out / "table.parquet")
+    for name, table in read.modalities.items():
+        table.to_parquet(out / f"modality_{name}.parquet")
+    read.ledger.to_parquet(out / "ledger.parquet")
+    write_json(
+        out / "cohort.json",
+        {
+            "screened": read.screened,
+            "failed": read.failed,
+            "steps": [asdict(s) for s in read.eligibility.steps],
+            "verdicts": _own_verdicts(read.eligibility.entries),
+            "as_written": read.eligibility.as_written,
+            "all_eligible": read.eligibility.all_eligible,
+            "modalities": sorted(read.modalities),
+            "windows_checked": read.windows_checked,
+            "accrual": read.accrual,
+        },
+    )
+
+
+def _own_verdicts(entries: Sequence[Entry]) -> dict[str, dict[str, int]]:
+    """Patients by verdict of each criterion taken alone, whatever the others say."""
+    counts: dict[str, Counter[str]] = {}
+    for entry in entries:
+        counts.setdefault(entry.criterion, Counter())[str(entry.verdict)] += 1
+    return {criterion: dict(sorted(c.items())) for criterion, c in counts.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataArgument:
+    """One endpoint in one population, and how it is split.
+
+    Attributes
+    ----------
+    endpoint, population
+        Names.
+    protocol
+        Of the study.
+    not_recorded
+        As in ``study.toml``.
+    horizons_days
+        Asked for in ``study.toml``; without, the protocol's.
+    folds, repeats, seed
+        Of the cross-validation; no folds for external patients.
+    leads
+        Whether this is the headline analysis. Another one whose follow-up supports no horizon
+        is skipped with the reason.
+    lenient
+        Whether horizons asked for may be left out with a note (external patients).
+    set_aside
+        Modalities that no model may read.
+    with_centre
+        Whether a model takes differences between centres out, and has to know them.
+    centres_out
+        Whether leave-one-centre-out is wanted.
+    first_test_year
+        Of a temporal split, if one is wanted.
+    """
+
+    endpoint: str
+    population: str
+    protocol: Protocol
+    not_recorded: dict[str, str]
+    horizons_days: tuple[int, ...] | None
+    folds: int
+    repeats: int
+    seed: int
+    centres_out: bool
+    first_test_year: int | None
+    leads: bool
+    lenient: bool = False
+    set_aside: tuple[str, ...] = ()
+    with_centre: bool = False
+
+
+def analysis_data(inputs: Inputs, out: Path, argument: DataArgument) -> None:
+    """Cohort → outcome, features, horizons and splits of one endpoint in one population."""
+    folder = inputs["cohort"]
+    info = read_json(folder / "cohort.json")
+    table = pd.read_parquet(folder / "table.parquet")
+    endpoint = next(e for e in argument.protocol.endpoint if e.name == argument.endpoint)
+    told = build_outcome(endpoint, table, info[argument.population], argument.not_recorded)
+    read = [m for m in info["modalities"] if m not in argument.set_aside]
+    features = build_features(folder, read, argument.protocol, told.patients)
+    if argument.with_centre:
+        features = _with_centre(features, table)
+    features.values.to_parquet(out / "features.parquet")
+    write_json(out / "features.json", [asdict(f) for f in features.features])
+    _outcome_table(told, table).to_parquet(out / "outcome.parquet")
+    try:
+        horizons = _horizons(endpoint, told.outcome, argument)
+    except EvaluationError as error:
+        if argument.leads:
+            raise
+        write_json(out / "data.json", {"skipped": f"{endpoint.label}: {error}"})
+        return
+    splits, notes = _splits(told, table, argument)
+    write_json(out / "splits.json", [asdict(s) for s in splits])
+    Ledger(told.entries).to_parquet(out / "ledger.parquet")
+    described = None
+    if isinstance(told.outcome, SurvivalOutcome):
+        described = asdict(follow_up(told.outcome))
+    groups = {
+        str(g): list(rows.index)
+        for column in ("centre", "arm")
+        if column in table
+        for g, rows in table.loc[list(told.patients)].groupby(column)
+        if table[column].nunique() > 1
+    }
+    population = table.loc[list(told.patients)]
+    write_json(
+        out / "data.json",
+        {
+            "endpoint": argument.endpoint,
+            "population": argument.population,
+            "n": len(told.patients),
+            "events": told.outcome.n_events,
+            "deviations": [*told.deviations, *notes, *_left_out(told)],
+            "follow_up": described,
+            "table1": asdict(table1(population, argument.protocol, groups=groups)),
+            "missing": missingness(
+                features.values, [f.name for f in features.features if not f.error_of]
+            ),
+            **horizons,
+        },
+    )
+
+
+def _left_out(told: EndpointData) -> list[str]:
+    """Eligible patients without an outcome, by reason; the nodal outcome keeps them unobserved."""
+    if not isinstance(told.outcome, SurvivalOutcome):
+        return []
+    counts = Counter(e.reason for e in told.entries)
+    return [f"{n} eligible patients left out: {reason}." for reason, n in sorted(counts.items())]
+
+
+def build_features(
+    cohort_folder: Path, modalities: Sequence[str], protocol: Protocol, patients: Sequence[str]
+) -> FeatureTable:
+    """Clinical features and those of further modalities for some patients; nothing is fitted."""
+    table = pd.read_parquet(cohort_folder / "table.parquet").loc[list(patients)]
+    clinical = clinical_features(table, protocol)
+    values, features = [clinical.values], list(clinical.features)
+    for name in modalities:
+        part = pd.read_parquet(cohort_folder / f"modality_{name}.parquet").loc[list(patients)]
+        clash = sorted(set(part.columns) & {f.name for f in features})
+        if clash:
+            raise StudyError(
+                f"columns of modality {name} have the names of other features",
+                value=", ".join(clash),
+                remedy="Rename them in the table",
+            )
+        values.append(part)
+        features += [_feature(str(c), name) for c in part.columns]
+    return FeatureTable(pd.concat(values, axis=1), tuple(features))
+
+
+def _with_centre(features: FeatureTable, table: pd.DataFrame) -> FeatureTable:
+    """The features, and which hospital each patient is of.
+
+    Raises
+    ------
+    StudyError
+        No centre is mapped, or a feature has that name.
+    """
+    if CENTRE not in table or CENTRE in features.values:
+        raise StudyError(
+            "harmonising needs the centre",
+            where="study.toml",
+            remedy="Map centre in [columns]; no feature has that name",
+        )
+    centre = table.loc[features.values.index, CENTRE].astype(object)
+    levels = tuple(sorted({str(c) for c in table[CENTRE].dropna()}))
+    if len(levels) < 2:
+        raise StudyError(
+            "there is one centre and nothing to harmonise",
+            where="study.toml",
+            remedy="Leave harmonise out",
+        )
+    about = Feature(name=CENTRE, kind=Kind.CATEGORICAL, modality=CENTRE, levels=levels)
+    return FeatureTable(features.values.assign(**{CENTRE: centre}), (*features.features, about))
+
+
+def _feature(column: str, modality: str) -> Feature:
+    if modality == EMBEDDING_MODALITY:
+        return Feature(name=column, kind=Kind.BAG, modality=modality)
+    if modality == CROP_MODALITY:
+        return Feature(name=column, kind=Kind.CROP, modality=modality)
+    of = column.removesuffix(ERROR)
+    error = modality in {GENERATED_MODALITY, RADIOMICS_MODALITY} and of != column
+    return Feature(
+        name=column, kind=Kind.CONTINUOUS, modality=modality, error_of=of if error else ""
+    )
+
+
+def _outcome_table(told: EndpointData, table: pd.DataFrame) -> pd.DataFrame:
+    frame = pd.DataFrame(index=pd.Index(told.patients, name="patient"))
+    if isinstance(told.outcome, SurvivalOutcome):
+        frame["time_days"], frame["status"] = told.outcome.time_days, told.outcome.status
+    else:
+        frame["stage"] = told.outcome.stage
+    rows = table.loc[list(told.patients)]
+    for column in ("centre", "arm"):
+        frame[column] = rows[column].astype("string") if column in rows else "all"
+    frame["year"] = rows.get("year", np.nan)
+    return frame
+
+
+def _horizons(endpoint: Any, outcome: Outcome, argument: DataArgument) -> dict[str, Any]:
+    """Horizons these data can speak about; one asked for in study.toml must be among them."""
+    if not isinstance(outcome, SurvivalOutcome):
+        return {"horizons_days": [], "grid_days": [], "tau_days": None, "refused": []}
+    asked = argument.horizons_days
+    wanted = [Days(h) for h in asked] if asked else list(endpoint.horizons_days)
+    floor = next(
+        (d.value for d in argument.protocol.definition if d.name == "censoring_survival_floor"), 0.1
+    )
+    kept: list[Days] = []
+    refused: list[str] = []
+    for horizon in sorted(wanted):
+        try:
+            require_horizon(
+                outcome.time_days, outcome.status, horizon, min_censoring_survival=float(str(floor))
+            )
+        except EvaluationError as error:
+            if (asked and not argument.lenient) or (horizon == max(wanted) and not kept):
+                raise
+            refused.append(str(error))
+        else:
+            kept.append(horizon)
+    last = min(kept[-1], endpoint.tau_days)
+    grid = sorted({*kept, *(years_to_days(y / 2) for y in range(1, 61) if y / 2 * 365.25 < last)})
+    return {"horizons_days": kept, "grid_days": grid, "tau_days": last, "refused": refused}
+
+
+def _splits(
+    told: EndpointData, table: pd.DataFrame, argument: DataArgument
+) -> tuple[list[Split], list[str]]:
+    outcome = told.outcome
+    strata = outcome.status if isinstance(outcome, SurvivalOutcome) else outcome.stage
+    splits: list[Split] = []
+    if argument.folds:
+        splits += repeated_kfold(
+            told.patients,
+            strata,
+            folds=argument.folds,
+            repeats=argument.repeats,
+            seed=argument.seed,
+        )
+    notes: list[str] = []
+    rows = table.loc[list(told.patients)]
+    if argument.centres_out:
+        if "centre" not in rows:
+            raise StudyError(
+                "no centre is mapped",
+                where="study.toml",
+                remedy="Map centre in [columns], or give it as a constant with its reason",
+            )
+        for split in leave_one_centre_out(rows["centre"]):
+            trained = outcome.take(pd.Index(told.patients).get_indexer(pd.Index(split.train)))
+            if trained.n_events == 0:
+                notes.append(f"Centre {split.held_out} holds every event and cannot be left out.")
+            else:
+                splits.append(split)
+    if argument.first_test_year is not None:
+        if "year" not in rows:
+            raise StudyError(
+                "a temporal split needs the date of time zero",
+                where="study.toml [analysis]",
+                remedy=f"Map {argument.protocol.time_zero_date}",
+            )
+        splits += temporal(rows["year"], first_test_year=argument.first_test_year)
+    return splits, notes
+
+
+@lru_cache(maxsize=2)
+def load_data(folder: Path) -> tuple[crossfit.Data, list[Split], NDArray[np.int64]]:
+    """Analysis data as crossfit takes them, their splits, and the horizons to predict.
+
+    Kept for the next step of the same process: a result's folder never changes. Nobody writes to
+    what is returned.
+    """
+    info = read_json(folder / "data.json")
+    features = tuple(
+        Feature(**{**f, "kind": Kind(f["kind"]), "levels": tuple(f["levels"])})
+        for f in read_json(folder / "features.json")
+    )
+    values = pd.read_parquet(folder / "features.parquet")
+    table = pd.read_parquet(folder / "outcome.parquet")
+    outcome: Outcome
+    if "stage" in table:
+        outcome = NodalOutcome(table["stage"].to_numpy(dtype=np.int8))
+    else:
+        outcome = SurvivalOutcome(
+            table["time_days"].to_numpy(dtype=float), table["status"].to_numpy(dtype=np.int8)
+        )
+    data = crossfit.Data(
+        tuple(map(str, values.index)),
+        FeatureTable(values, features),
+        outcome,
+        table["centre"],
+        table["arm"],
+        info["endpoint"],
+    )
+    splits = [
+        Split(**{**s, "train": tuple(s["train"]), "test": tuple(s["test"])})
+        for s in read_json(folder / "splits.json")
+    ]
+    return data, splits, np.asarray(info["grid_days"], dtype=np.int64)

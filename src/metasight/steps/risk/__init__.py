@@ -1,0 +1,1 @@
+"""Steps that fit models and judge their predictions."""

@@ -1,0 +1,113 @@
+"""Locked models on patients that no fold was drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from metasight import bundle
+from metasight.errors import StudyError
+from metasight.ledger import Entry, Fate
+from metasight.models import crossfit
+from metasight.models.fitted import ReaderHeadModel
+from metasight.models.registry import describe, features_of
+from metasight.predictions import Predictions
+from metasight.steps.cohort.data import load_data
+from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.risk.abstention import judge_abstention
+from metasight.steps.risk.fitting import images_of, likeness_table
+from metasight.validation.evaluate import evaluate
+from metasight.validation.results import EvaluationPlan
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalArgument:
+    """What is tried and on whom.
+
+    Attributes
+    ----------
+    bundle
+        Folder of the locked models.
+    data
+        Name of the external analysis-data step.
+    thresholds, bootstrap, seed
+        As in the evaluation plan.
+    opening
+        How many times these patients have been looked at with one model or another, this time
+        included.
+    weights
+        sha256 → file of a pretrained backbone.
+    """
+
+    bundle: Path
+    data: str
+    thresholds: tuple[float, ...]
+    bootstrap: int
+    seed: int
+    opening: int
+    weights: Mapping[str, Path] = field(default_factory=dict)
+
+
+def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> None:
+    """Predict with every model of the bundle and judge the predictions.
+
+    Raises
+    ------
+    StudyError
+        The external table lacks a feature that the models read.
+    """
+    locked = bundle.read(argument.bundle)
+    data, _, _ = load_data(inputs[argument.data])
+    info = read_json(inputs[argument.data] / "data.json")
+    read = frozenset().union(*(features_of(dict(s)) for s in locked.states.values()))
+    missing = sorted(read - set(data.features.values.columns))
+    if missing:
+        raise StudyError(
+            "the external table lacks features that the models read",
+            value=", ".join(missing[:8]) + (f" and {len(missing) - 8} more" * (len(missing) > 8)),
+            remedy="Map them in its study.toml; single missing values are imputed as in training",
+        )
+    grid = np.asarray(
+        [g for g in locked.grid_days if g <= max(info["grid_days"], default=0)], dtype=np.int64
+    )
+    images = images_of(inputs, argument.weights)
+    models = {name: locked.model(name, images) for name in locked.states}
+    predictions = Predictions.concat(
+        crossfit.predict(model, name, data, data.patients, grid) for name, model in models.items()
+    )
+    plan = EvaluationPlan(
+        endpoint=locked.endpoint,
+        horizons_days=tuple(info["horizons_days"]),
+        tau_days=info["tau_days"],
+        reference_model=locked.reference_model,
+        headline_model=locked.headline_model,
+        thresholds=argument.thresholds,
+        n_bootstrap=argument.bootstrap,
+        seed=argument.seed,
+    )
+    predictions.to_parquet(out / "predictions.parquet")
+    write_json(out / "evaluation.json", evaluate(predictions, plan).to_json())
+    opening = Entry(
+        patient="",
+        item="external table",
+        stage="locked test set",
+        verdict=Fate.KEPT,
+        value=f"opening {argument.opening}",
+        reason=f"looked at with the models of a {locked.protocol} bundle",
+    )
+    leading = models[locked.headline_model]
+    told = None
+    if isinstance(leading, ReaderHeadModel):
+        told = likeness_table(leading, data.features)
+    silent = judge_abstention(told, out, predictions, plan)
+    rows = [{k: str(v) for k, v in asdict(opening).items()}, *silent]
+    write_json(out / "ledger.json", rows)
+    write_json(out / "failures.json", [])
+    for number, (name, state) in enumerate(locked.states.items()):
+        folder = out / "models" / str(number)
+        folder.mkdir(parents=True)
+        write_json(folder / "state.json", dict(state))
+        write_json(folder / "model.json", {"name": name, **describe(dict(state))})

@@ -1,0 +1,238 @@
+"""One fit a step: in a fold, on noise, with spoilt test rows, on a resample, on everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metasight.cohort.splits import Split
+from metasight.errors import FitError
+from metasight.features.bags import BagFolder
+from metasight.features.columns import FeatureTable
+from metasight.features.crops import CropFolder
+from metasight.features.images import ImageFolders
+from metasight.ledger import Entry, Fate
+from metasight.models import crossfit
+from metasight.models.base import RiskModel
+from metasight.models.fitted import ReaderHeadModel
+from metasight.models.fusion import StackReader, contributions
+from metasight.models.mil import network_of
+from metasight.models.registry import build, describe
+from metasight.models.settings import ModelSettings
+from metasight.predictions import Predictions
+from metasight.steps.cohort.data import load_data
+from metasight.steps.files import Inputs, write_json
+from metasight.steps.scans.patient import CROPS
+from metasight.steps.slides.patches import BAGS
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitArgument:
+    """One fit.
+
+    Attributes
+    ----------
+    data
+        Name of the analysis-data step among the inputs.
+    model
+        Settings of the model.
+    seed
+        Of the study.
+    scheme, repeat, fold
+        Which split; unused by fits that have none.
+    number
+        Of a noise replicate or bootstrap resample.
+    weights
+        sha256 → file of a pretrained backbone.
+    """
+
+    data: str
+    model: ModelSettings
+    seed: int
+    scheme: str = "kfold"
+    repeat: int = 0
+    fold: int = 0
+    number: int = 0
+    weights: Mapping[str, Path] = field(default_factory=dict)
+
+
+def _split(splits: Sequence[Split], argument: FitArgument) -> Split:
+    wanted = (argument.scheme, argument.repeat, argument.fold)
+    return next(s for s in splits if (s.scheme, s.repeat, s.fold) == wanted)
+
+
+def _model(inputs: Inputs, out: Path, argument: FitArgument) -> RiskModel:
+    """The model, over the images that it reads; an interrupted training goes on in ``out``."""
+    return build(argument.model, images_of(inputs, argument.weights, work=out / "training"))
+
+
+def images_of(
+    inputs: Inputs, weights: Mapping[str, Path], *, work: Path | None = None
+) -> ImageFolders:
+    """Where patch features and crops lie among a step's inputs."""
+    return ImageFolders(
+        bags=BagFolder(inputs[BAGS]) if BAGS in inputs else None,
+        crops=CropFolder(inputs[CROPS]) if CROPS in inputs else None,
+        weights=weights,
+        work=work,
+    )
+
+
+def fit(inputs: Inputs, out: Path, argument: FitArgument) -> None:
+    """One model in one fold; a model that these rows cannot support is recorded, not raised."""
+    data, splits, horizons = load_data(inputs[argument.data])
+    split = _split(splits, argument)
+    try:
+        fold = crossfit.fit_fold(
+            _model(inputs, out, argument), data, split, horizons, seed=argument.seed
+        )
+    except FitError as error:
+        write_json(out / "failure.json", _failure("fit", argument, error))
+        return
+    fold.predictions.to_parquet(out / "predictions.parquet")
+    write_json(out / "audit.json", fold.audit.to_json())
+    if isinstance(fold.fitted, ReaderHeadModel):
+        test = data.features.rows(split.test)
+        _write_contributions(fold.fitted, test, out)
+        _write_attention(fold.fitted, test, out)
+        _write_likeness(fold.fitted, test, out)
+
+
+def _write_contributions(fitted: ReaderHeadModel, test: FeatureTable, out: Path) -> None:
+    """What each modality adds to the log hazard of patients whom the fit did not see."""
+    if isinstance(fitted.reader, StackReader):
+        frame = pd.DataFrame(contributions(fitted, test), index=test.values.index)
+        frame.to_parquet(out / "contributions.parquet")
+
+
+def _write_attention(fitted: ReaderHeadModel, test: FeatureTable, out: Path) -> None:
+    """Where the network looks on slides of patients whom it did not see."""
+    network = network_of(fitted)
+    if network is None:
+        return
+    parts = []
+    for patient, key in test.values[network.bag].items():
+        if isinstance(key, str):
+            bag, share = network.attention(key)
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "patient": patient,
+                        "slide": bag.slides,
+                        "x": bag.coords[:, 0],
+                        "y": bag.coords[:, 1],
+                        "patch_px": bag.patch_px,
+                        "share": share,
+                    }
+                )
+            )
+    if parts:
+        pd.concat(parts, ignore_index=True).to_parquet(out / "attention.parquet")
+
+
+def _write_likeness(fitted: ReaderHeadModel, test: FeatureTable, out: Path) -> None:
+    """How far patients whom the fit did not see are from those it learnt from, and in what."""
+    told = likeness_table(fitted, test)
+    if told is not None:
+        told.to_parquet(out / "likeness.parquet")
+
+
+def likeness_table(fitted: ReaderHeadModel, patients: FeatureTable) -> pd.DataFrame | None:
+    """``distance`` (above 1 is unlike) and ``furthest`` features by patient; None if not judged."""
+    likeness = fitted.likeness
+    if likeness is None:
+        return None
+    return pd.DataFrame(
+        {
+            "distance": likeness.distances(patients),
+            "furthest": [", ".join(names) for names in likeness.furthest(patients)],
+        },
+        index=patients.values.index,
+    )
+
+
+def _failure(what: str, argument: FitArgument, error: FitError) -> dict[str, Any]:
+    entry = Entry(
+        patient="",
+        item=f"{argument.scheme} repeat {argument.repeat} fold {argument.fold}",
+        stage=f"{what} {argument.data}",
+        verdict=Fate.FAILED,
+        criterion=argument.model.name,
+        value=error.value,
+        reason=str(error).rstrip("."),
+    )
+    return {k: str(v) for k, v in asdict(entry).items()}
+
+
+def noise(inputs: Inputs, out: Path, argument: FitArgument) -> None:
+    """The same procedure on noise: one replicate, every fold of the first repeat."""
+    data, splits, horizons = load_data(inputs[argument.data])
+    blank = crossfit.on_noise(data, seed=crossfit.fold_seed(argument.seed, argument.number))
+    model = _model(inputs, out, argument)
+    folds = [s for s in splits if s.scheme == "kfold" and s.repeat == 0]
+    parts = []
+    for split in folds:
+        try:
+            fold = crossfit.fit_fold(model, blank, split, horizons[-1:], seed=argument.seed)
+        except FitError as error:
+            write_json(out / "failure.json", _failure("noise replay", argument, error))
+            return
+        parts.append(fold.predictions)
+    Predictions.concat(parts).to_parquet(out / "predictions.parquet")
+
+
+def corrupted(inputs: Inputs, out: Path, argument: FitArgument) -> None:
+    """What is learnt with true and with spoilt test rows."""
+    data, splits, _ = load_data(inputs[argument.data])
+    try:
+        hashes = crossfit.corrupt_test_rows_check(
+            _model(inputs, out, argument), data, _split(splits, argument), seed=argument.seed
+        )
+    except FitError as error:
+        write_json(out / "failure.json", _failure("spoilt rows", argument, error))
+        return
+    write_json(out / "hashes.json", {"model": argument.model.name, "hashes": hashes})
+
+
+def resample(inputs: Inputs, out: Path, argument: FitArgument) -> None:
+    """The model refitted to one bootstrap resample."""
+    data, _, horizons = load_data(inputs[argument.data])
+    try:
+        model = _model(inputs, out, argument)
+        drawn = crossfit.fit_resample(
+            model, data, horizons, seed=argument.seed, number=argument.number
+        )
+    except FitError as error:
+        write_json(out / "failure.json", _failure("resample", argument, error))
+        return
+    np.save(out / "index.npy", drawn.index)
+    np.save(out / "risk.npy", drawn.risk)
+
+
+def everybody(inputs: Inputs, out: Path, argument: FitArgument) -> None:
+    """The model fitted to all patients, and its apparent predictions."""
+    data, _, horizons = load_data(inputs[argument.data])
+    try:
+        fitted = crossfit.fit_everybody(_model(inputs, out, argument), data, seed=argument.seed)
+    except FitError as error:
+        write_json(out / "failure.json", _failure("final model", argument, error))
+        return
+    write_json(out / "state.json", fitted.state)
+    write_json(out / "model.json", {"name": argument.model.name, **describe(fitted.state)})
+    np.save(out / "risk.npy", fitted.predict(data.features, horizons))
+
+
+def centre_probabilities(inputs: Inputs, out: Path, argument: FitArgument) -> None:
+    """Centre told from the features that the model reads, out of fold."""
+    data, splits, _ = load_data(inputs[argument.data])
+    read = data.features.of_modality(argument.model.modalities)
+    data = replace(data, features=read)
+    folds = [s for s in splits if s.scheme == "kfold" and s.repeat == 0]
+    images = images_of(inputs, argument.weights)
+    probabilities = crossfit.predict_centre(data, folds, images)
+    probabilities.to_parquet(out / "probabilities.parquet")

@@ -1,0 +1,489 @@
+"""Leakage checks and evaluation, from predictions alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from metasight import leakage
+from metasight.cohort.outcome import Outcome, SurvivalOutcome
+from metasight.errors import EvaluationError, FitError
+from metasight.features.from_protocol import CLINICAL
+from metasight.models.crossfit import Data
+from metasight.predictions import Predictions
+from metasight.protocol.study import Protocol
+from metasight.steps.cohort.data import load_data
+from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.risk.abstention import judge_abstention, unseen_distances
+from metasight.units import DAYS_PER_YEAR
+from metasight.validation.discrimination import harrell_c
+from metasight.validation.evaluate import centre_gap, evaluate, evaluate_centres
+from metasight.validation.instability import Optimism, instability, optimism
+from metasight.validation.ipcw import require_horizon
+from metasight.validation.json_tree import to_jsonable
+from metasight.validation.results import EvaluationPlan
+from metasight.validation.sample_size import (
+    development_binary,
+    development_survival,
+    largest_r2_binary,
+    largest_r2_survival,
+)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeakageArgument:
+    """Which analysis is checked.
+
+    Attributes
+    ----------
+    data
+        Name of the analysis-data step.
+    protocol
+        For windows.
+    model
+        Headline model, replayed on noise.
+    windows_checked
+        Predictors whose date was checked.
+    """
+
+    data: str
+    protocol: Protocol
+    model: str
+    windows_checked: tuple[str, ...]
+
+
+def check_leakage(inputs: Inputs, out: Path, argument: LeakageArgument) -> None:
+    """Run every check of :mod:`metasight.leakage` and write what each found."""
+    data, splits, _ = load_data(inputs[argument.data])
+    others = {n: f for n, f in inputs.items() if n != argument.data}
+    fits = {n: f for n, f in others.items() if n.startswith("fit ")}
+    audits = [read_json(f / "audit.json") for f in fits.values() if (f / "audit.json").is_file()]
+    parts = _parts(fits, "kfold")
+    if not parts:
+        raise first_failure(failures_of(inputs), argument.model)
+    predictions = Predictions.concat(parts)
+    noise = [
+        Predictions.from_parquet(f / "predictions.parquet")
+        for n, f in others.items()
+        if n.startswith("noise ") and (f / "predictions.parquet").is_file()
+    ]
+    spoilt = [
+        read_json(f / "hashes.json") for f in others.values() if (f / "hashes.json").is_file()
+    ]
+    probabilities = next(
+        (
+            pd.read_parquet(f / "probabilities.parquet")
+            for f in others.values()
+            if (f / "probabilities.parquet").is_file()
+        ),
+        None,
+    )
+    declared = [
+        f.name
+        for f in data.features.features
+        if f.name in argument.protocol.variables and f.name not in argument.windows_checked
+    ]
+    checks = [
+        leakage.folds_disjoint(splits, audits, predictions),
+        leakage.corrupted_rows({s["model"]: tuple(s["hashes"]) for s in spoilt}),
+        leakage.noise_replay(noise, argument.model),
+        leakage.duplicates(data.features),
+        leakage.single_features(data.features, data.outcome),
+        leakage.centre_shortcut(probabilities, data.centre),
+        leakage.windows(argument.windows_checked, declared),
+    ]
+    write_json(out / "checks.json", [c.to_json() for c in checks])
+
+
+def _parts(fits: Mapping[str, Path], scheme: str) -> list[Predictions]:
+    """Predictions of one scheme, from every fit that succeeded."""
+    return [
+        Predictions.from_parquet(folder / "predictions.parquet")
+        for folder in fits.values()
+        if (folder / "audit.json").is_file()
+        and read_json(folder / "audit.json")["scheme"] == scheme
+    ]
+
+
+# --------------------------------------------------------------------------------- evaluation
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateArgument:
+    """What is judged and how; see :class:`metasight.validation.results.EvaluationPlan`.
+
+    Attributes
+    ----------
+    data
+        Name of the analysis-data step.
+    endpoint, reference_model, headline_model, models, thresholds, bootstrap, seed
+        As in the plan; ``models`` in the order of ``study.toml``.
+    subgroups
+        Canonical variables.
+    leads
+        Whether this is the headline analysis, without which there is no report.
+    """
+
+    data: str
+    endpoint: str
+    reference_model: str
+    headline_model: str
+    models: tuple[str, ...]
+    thresholds: tuple[float, ...]
+    bootstrap: int
+    seed: int
+    subgroups: tuple[str, ...]
+    leads: bool
+
+
+def judge(inputs: Inputs, out: Path, argument: EvaluateArgument) -> None:
+    """Evaluate one analysis: cross-fitted, centre by centre, over time, and under refitting.
+
+    A model that failed in some fold is judged by none of that scheme, so that all are judged on
+    the same patients; its failures are in the ledger. An analysis that is not the headline and
+    cannot be judged leaves ``skipped.json`` with the reason, and the study goes on.
+
+    Raises
+    ------
+    FitError, EvaluationError
+        The headline analysis cannot be judged.
+    """
+    failures = failures_of(inputs)
+    write_json(out / "failures.json", failures)
+    try:
+        _judge(inputs, out, argument, failures)
+    except (FitError, EvaluationError) as error:
+        if argument.leads:
+            raise
+        write_json(out / "skipped.json", str(error))
+
+
+def failures_of(inputs: Inputs) -> list[dict[str, str]]:
+    """Ledger rows of the fits that failed."""
+    return [
+        read_json(f / "failure.json") for f in inputs.values() if (f / "failure.json").is_file()
+    ]
+
+
+def _judge(
+    inputs: Inputs, out: Path, argument: EvaluateArgument, failures: Sequence[Mapping[str, str]]
+) -> None:
+    folder = inputs[argument.data]
+    data, _, _ = load_data(folder)
+    info = read_json(folder / "data.json")
+    fits = {n: f for n, f in inputs.items() if n.startswith("fit ")}
+    reference, headline = _leading(argument, failures)
+    plan = EvaluationPlan(
+        endpoint=argument.endpoint,
+        horizons_days=tuple(info["horizons_days"]),
+        tau_days=info["tau_days"],
+        reference_model=reference,
+        headline_model=headline,
+        thresholds=argument.thresholds,
+        n_bootstrap=argument.bootstrap,
+        seed=argument.seed,
+        subgroups={v: subgroup_levels(data, v) for v in argument.subgroups},
+    )
+    cross = _of_scheme(fits, "kfold", failures)
+    write_json(out / "evaluation.json", evaluate(cross, plan).to_json())
+    cross.to_parquet(out / "predictions.parquet")
+    notes = [
+        *(f"No patient has a level of subgroup {n}." for n, v in plan.subgroups.items() if not v),
+        *_judge_centres(fits, out, cross, plan, failures),
+        *_judge_later(fits, out, plan, failures),
+    ]
+    write_json(out / "notes.json", notes)
+    _gather_contributions(fits, out, headline)
+    if argument.leads:
+        silent = judge_abstention(unseen_distances(fits, headline), out, cross, plan)
+        write_json(out / "ledger.json", silent)
+    _judge_resamples(inputs, out, data, info, headline)
+    write_json(out / "sample_size.json", _sample_size(data, info, reference))
+
+
+def _gather_contributions(fits: Mapping[str, Path], out: Path, headline: str) -> None:
+    """What each modality adds for patients left out, averaged over repeats; if stacked."""
+    parts = []
+    for folder in fits.values():
+        told = folder / "contributions.parquet"
+        if told.is_file():
+            audit = read_json(folder / "audit.json")
+            if (audit["model"], audit["scheme"]) == (headline, "kfold"):
+                parts.append(pd.read_parquet(told))
+    if parts:
+        joined = pd.concat(parts)
+        joined.groupby(level=0).mean().to_parquet(out / "contributions.parquet")
+
+
+def _leading(argument: EvaluateArgument, failures: Sequence[Mapping[str, str]]) -> tuple[str, str]:
+    """Reference and headline model; beside the headline analysis others stand in for failed ones.
+
+    Raises
+    ------
+    FitError
+        One of them failed, or every model did.
+    """
+    failed = _failed(failures, "kfold")
+    left = [m for m in argument.models if m not in failed]
+    for name in (argument.reference_model, argument.headline_model):
+        if name in failed and (argument.leads or not left):
+            raise first_failure(failures, name)
+    return (
+        argument.reference_model if argument.reference_model in left else left[0],
+        argument.headline_model if argument.headline_model in left else left[-1],
+    )
+
+
+def first_failure(failures: Sequence[Mapping[str, str]], model: str) -> FitError:
+    """Why a model could not be fitted, as the error that it was."""
+    first = next(x for x in failures if x["criterion"] == model)
+    return FitError(first["reason"], where=first["item"])
+
+
+def _failed(failures: Sequence[Mapping[str, str]], scheme: str) -> set[str]:
+    return {
+        x["criterion"]
+        for x in failures
+        if x["stage"].startswith("fit ") and x["item"].startswith(f"{scheme} ")
+    }
+
+
+def _of_scheme(
+    fits: Mapping[str, Path], scheme: str, failures: Sequence[Mapping[str, str]]
+) -> Predictions:
+    failed = _failed(failures, scheme)
+    kept = [p for p in _parts(fits, scheme) if p.models[0] not in failed]
+    if not kept:
+        raise EvaluationError("no model could be fitted", remedy="See the failures in the ledger")
+    return Predictions.concat(kept)
+
+
+def _judge_centres(
+    fits: Mapping[str, Path],
+    out: Path,
+    cross: Predictions,
+    plan: EvaluationPlan,
+    failures: Sequence[Mapping[str, str]],
+) -> list[str]:
+    """Leave-one-centre-out; what cannot be judged is a note, not the end of the study."""
+    if not _parts(fits, "centre"):
+        return []
+    try:
+        left_out = _of_scheme(fits, "centre", failures)
+        left_out.to_parquet(out / "predictions_centres.parquet")
+        centres = evaluate_centres(left_out, plan).to_json()
+        gaps = [to_jsonable(g) for g in centre_gap(cross, left_out, plan)]
+    except EvaluationError as error:
+        return [f"Leave-one-centre-out could not be judged: {error}"]
+    write_json(out / "centres.json", centres)
+    write_json(out / "gaps.json", gaps)
+    return []
+
+
+def _judge_later(
+    fits: Mapping[str, Path],
+    out: Path,
+    plan: EvaluationPlan,
+    failures: Sequence[Mapping[str, str]],
+) -> list[str]:
+    """Temporal split, at the horizons that the later patients' shorter follow-up supports."""
+    if not _parts(fits, "temporal"):
+        return []
+    try:
+        later = _of_scheme(fits, "temporal", failures)
+        later.to_parquet(out / "predictions_temporal.parquet")
+        fitting, notes = supported_plan(plan, later, "The later patients")
+        write_json(out / "temporal.json", evaluate(later, fitting).to_json())
+    except EvaluationError as error:
+        return [f"The temporal split could not be judged: {error}"]
+    return notes
+
+
+def supported_plan(
+    plan: EvaluationPlan, predictions: Predictions, who: str
+) -> tuple[EvaluationPlan, list[str]]:
+    """``plan`` at the horizons that these patients' follow-up supports, and notes on the others.
+
+    Raises
+    ------
+    EvaluationError
+        None is supported.
+    """
+    if not plan.horizons_days:
+        return plan, []
+    rows = predictions.table.drop_duplicates("patient")
+    time, status = rows["time_days"].to_numpy(float), rows["status"].to_numpy(int)
+    kept: list[int] = []
+    notes: list[str] = []
+    for horizon in plan.horizons_days:
+        try:
+            require_horizon(time, status, horizon)
+        except EvaluationError as error:
+            notes.append(f"{who} cannot be judged at {horizon} days: {error}")
+        else:
+            kept.append(horizon)
+    if not kept:
+        raise EvaluationError(" ".join(notes))
+    return replace(
+        plan, horizons_days=tuple(kept), tau_days=min(plan.tau_days or 0, kept[-1])
+    ), notes
+
+
+def subgroup_levels(data: Data, variable: str) -> dict[str, str]:
+    """Level of a variable for every patient who has one; a continuous one is cut at its median.
+
+    The median is of the whole population and serves description only: no model reads it.
+    """
+    if variable in {"centre", "arm"}:
+        values = data.centre if variable == "centre" else data.arm
+        return {str(p): str(v) for p, v in values.dropna().items()}
+    if variable not in data.features.values:
+        return {}
+    values = data.features.values[variable].dropna()
+    kind = next(f.kind for f in data.features.features if f.name == variable)
+    if kind == "continuous":
+        cut = float(np.median(values.to_numpy(dtype=float)))
+        return {str(p): f"> {cut:g}" if float(v) > cut else f"≤ {cut:g}" for p, v in values.items()}
+    if kind == "binary":
+        return {str(p): "yes" if v else "no" for p, v in values.items()}
+    return {str(p): f"{v:g}" if isinstance(v, float) else str(v) for p, v in values.items()}
+
+
+def _judge_resamples(
+    inputs: Inputs, out: Path, data: Data, info: Mapping[str, Any], headline: str
+) -> None:
+    """Optimism and instability of the headline model, if it was refitted to resamples."""
+    folders = [
+        f for n, f in inputs.items() if n.startswith("resample ") and (f / "risk.npy").is_file()
+    ]
+    models = {
+        read_json(f / "model.json")["name"]: f
+        for f in inputs.values()
+        if (f / "model.json").is_file()
+    }
+    everybody = models.get(headline)
+    if not folders or everybody is None:
+        return
+    survival = isinstance(data.outcome, SurvivalOutcome)
+    column = list(info["grid_days"]).index(info["horizons_days"][0]) if survival else None
+    index = np.stack([np.load(f / "index.npy") for f in folders])
+    risk = np.stack([_one_risk(np.load(f / "risk.npy"), column) for f in folders])
+    own = _one_risk(np.load(everybody / "risk.npy"), column)
+    found = _optimism(data.outcome, own, risk, index)
+    spread = instability(own, risk)
+    order = np.argsort(own, kind="stable")
+    write_json(
+        out / "optimism.json",
+        {
+            "model": headline,
+            "resamples": len(folders),
+            "apparent_c": found.apparent,
+            "optimism": found.optimism,
+            "corrected_c": found.corrected,
+            "mape": float(spread.mape.mean()),
+            "patients": [
+                {
+                    "risk": float(own[i]),
+                    "lower": float(spread.lower[i]),
+                    "upper": float(spread.upper[i]),
+                }
+                for i in order
+            ],
+            "horizon": f"{info['horizons_days'][0]} days" if survival else "any positive node",
+        },
+    )
+
+
+def _optimism(outcome: Outcome, own: Floats, risk: Floats, index: NDArray[np.intp]) -> Optimism:
+    """Harrell's optimism of C (of AUC for any positive node, where nodes were examined)."""
+    if isinstance(outcome, SurvivalOutcome):
+        time, status = outcome.time_days, outcome.status.astype(np.int64)
+        seen = np.ones(len(own), dtype=bool)
+    else:
+        time, status = leakage.as_times(outcome.stage > 0)
+        seen = outcome.observed
+
+    def c(rows: NDArray[np.intp], scores: Floats) -> float:
+        rows = rows[seen[rows]]
+        return harrell_c(time[rows], status[rows], scores[rows]).c
+
+    everyone = np.arange(len(own))
+    return optimism(
+        c(everyone, own),
+        [c(rows, scores) for rows, scores in zip(index, risk, strict=True)],
+        [c(everyone, scores) for scores in risk],
+    )
+
+
+def _one_risk(risk: Floats, column: int | None) -> Floats:
+    return np.asarray(risk[:, column] if column is not None else 1.0 - risk[:, 0])
+
+
+R2_SHARE = 0.15
+"""Share of the largest possible Cox–Snell R² that a model is expected to reach when nothing is
+known beforehand (Riley et al., BMJ 2020;368:m441)."""
+
+
+def _sample_size(data: Data, info: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """Riley's criteria for a model with the clinical predictors, from this study's event rate."""
+    clinical = data.features.of_modality([CLINICAL])
+    parameters = sum(
+        max(len(f.levels) - 1, 1)
+        for f in clinical.features
+        if clinical.values[f.name].nunique() > 1
+    )
+    about = {
+        "model": model,
+        "parameters": parameters,
+        "available_n": info["n"],
+        "available_events": info["events"],
+    }
+    try:
+        if isinstance(data.outcome, SurvivalOutcome):
+            years = data.outcome.time_days / DAYS_PER_YEAR
+            rate = data.outcome.n_events / float(years.sum())
+            horizon = info["horizons_days"][0] / DAYS_PER_YEAR
+            r2 = R2_SHARE * largest_r2_survival(rate, float(years.mean()))
+            size = development_survival(
+                r2_cox_snell=r2,
+                parameters=parameters,
+                rate=rate,
+                timepoint=horizon,
+                mean_follow_up=float(years.mean()),
+            )
+            basis = (
+                f"{rate:.3f} events a year, mean follow-up {years.mean():.1f} years, "
+                f"horizon {horizon:.3g} years"
+            )
+        else:
+            prevalence = data.outcome.n_events / int(data.outcome.observed.sum())
+            r2 = R2_SHARE * largest_r2_binary(prevalence)
+            size = development_binary(r2_cox_snell=r2, parameters=parameters, prevalence=prevalence)
+            basis = f"prevalence {prevalence:.2f}"
+    except EvaluationError as error:
+        return {
+            **about,
+            "required_n": None,
+            "required_events": None,
+            "criteria": {},
+            "assumptions": str(error),
+        }
+    return {
+        **about,
+        "required_n": size.n,
+        "required_events": size.events,
+        "criteria": {
+            "shrinkage of at most 10 %": size.shrinkage_n,
+            "optimism in R² of at most 0.05": size.optimism_n,
+            "overall risk within ± 0.05": size.precision_n,
+        },
+        "assumptions": f"R² at {R2_SHARE:.0%} of its largest possible value ({r2:.3f}); {basis}",
+    }

@@ -1,0 +1,1 @@
+"""Steps on scans: read, judged, the lesion found and measured."""

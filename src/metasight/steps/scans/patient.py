@@ -1,0 +1,443 @@
+"""Scans of a study: each patient's CT read and judged, the lesion found and measured, the PET read.
+
+A scan that cannot be used becomes a ledger row with the reason and the others go on. What criteria
+ask of scans (E1, E2, and what I2 and I6 are checked against) comes out as evidence, what models may
+read as feature columns.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from metasight.cohort.scan_table import LesionRow, PatientScans
+from metasight.cohort.settings import ScanSettings
+from metasight.errors import VolumeError
+from metasight.features.cropping import crop_of
+from metasight.features.crops import write_crop
+from metasight.features.radiomics.settings import RadiomicsSettings
+from metasight.ledger import Entry, Fate
+from metasight.lesions.measured import LesionMeasured, measure
+from metasight.lesions.picture import picture_of
+from metasight.lesions.uptake import uptake_of
+from metasight.segmentation.lesion import lesion_from_box, lesion_from_click
+from metasight.segmentation.lung import Lungs, find_lungs
+from metasight.steps.files import Inputs, number, read_json, write_json
+from metasight.steps.scans.texture import texture_of
+from metasight.volumes.ct_limits import CtLimits
+from metasight.volumes.dicom import ReadSettings, read_series
+from metasight.volumes.masks import read_mask
+from metasight.volumes.nifti import read_nifti
+from metasight.volumes.pet import read_pet
+from metasight.volumes.quality import CtQuality, ct_quality
+from metasight.volumes.series import SeriesRule
+from metasight.volumes.volume import Mask, Volume
+
+Found = dict[str, Any]
+T = TypeVar("T")
+
+SCANS = "scans of "
+CROPS = "crops"
+"""Name of the step that holds all crops in one folder, and of the feature that names them."""
+STAGE = "scans"
+_LARGEST_STAGE_I_MM = 40.0
+_LARGE_MM = 30.0
+_APART_MM, _APART_SHARE = 3.0, 0.15
+FEATURES = (
+    "tumour_size_mm",
+    "tumour_perpendicular_mm",
+    "tumour_volume_mm3",
+    "solid_size_mm",
+    "solid_volume_mm3",
+    "ctr",
+    "ctr_volume",
+    "pleura_gap_mm",
+    "bronchi_gap_mm",
+    "suvmax",
+    "suvpeak",
+    "tlg_41_suv_ml",
+)
+"""Measurements that models may read; all are kept in ``scan.json``."""
+_EVIDENCE = (
+    "tumour_size_mm",
+    "solid_size_mm",
+    "ctr",
+    "pure_ground_glass",
+    "central",
+    "upper_lobe",
+    "suvmax",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanArgument:
+    """One patient's scans and how they are read.
+
+    Attributes
+    ----------
+    scans
+        Of the patient.
+    settings
+        ``[scans]`` of the study.
+    limits
+        Of CT quality, from the protocol.
+    radiomics
+        How texture is measured; None where the study does not ask for it.
+    """
+
+    scans: PatientScans
+    settings: ScanSettings
+    limits: CtLimits
+    radiomics: RadiomicsSettings | None = None
+
+
+class _Patient:
+    """What is found of one patient, with a ledger row for whatever could not be."""
+
+    def __init__(self, argument: ScanArgument) -> None:
+        self.argument = argument
+        self.rows: list[Entry] = []
+        self.evidence: Found = {}
+        self.measures: Found = {}
+        self.measured: Found = {}
+        self.radiomics: Found = {}
+
+    def note(self, item: str, verdict: Fate, value: str, reason: str, criterion: str = "") -> None:
+        self.rows.append(
+            Entry(
+                patient=self.argument.scans.patient,
+                item=item,
+                stage=STAGE,
+                verdict=verdict,
+                criterion=criterion,
+                value=value,
+                reason=reason,
+            )
+        )
+
+    def attempt(self, item: str, work: Callable[[], T]) -> T | None:
+        """The work's result, or None and a ledger row."""
+        try:
+            return work()
+        except VolumeError as error:
+            self.note(item, Fate.FAILED, error.value, str(error))
+            return None
+
+
+def measure_scans(inputs: Inputs, out: Path, argument: ScanArgument) -> None:
+    """Read, judge and measure one patient; writes ``scan.json``, ``lesion.png``, ``crop.h5``."""
+    del inputs
+    patient = _Patient(argument)
+    quality = None
+    scans = argument.scans
+    if scans.ct is None:
+        patient.note("CT", Fate.FAILED, "", "the table of scans has no CT of the patient")
+    else:
+        path = scans.ct
+        ct = patient.attempt("CT", lambda: read_ct(path, argument.settings))
+        if ct is not None:
+            quality = patient.attempt("CT", lambda: ct_quality(ct, argument.limits))
+        if ct is not None and quality is not None:
+            _judged(patient, ct, quality)
+            if quality.verdict != "failed":
+                _lesion(patient, ct, out)
+    write_json(
+        out / "scan.json",
+        {
+            "patient": scans.patient,
+            "quality": None if quality is None else _quality_json(quality),
+            "evidence": patient.evidence,
+            "measured": patient.measured,
+            "features": patient.measures,
+            "radiomics": patient.radiomics,
+            "ledger": [asdict(e) for e in patient.rows],
+        },
+    )
+
+
+def read_ct(path: Path, settings: ScanSettings) -> Volume:
+    """A CT as the study wants it read: DICOM, or NIfTI in HU."""
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        return read_nifti(path, unit="HU")
+    return read_series(
+        path,
+        rule=SeriesRule(kernel=settings.kernel),
+        settings=ReadSettings(
+            max_missing_slices=settings.max_missing_slices,
+            allow_identical_copies=settings.allow_identical_copies,
+        ),
+    )
+
+
+def _judged(patient: _Patient, ct: Volume, quality: CtQuality) -> None:
+    verdict = quality.verdict
+    fate = {"passed": Fate.KEPT, "failed": Fate.EXCLUDED, "unknown": Fate.UNKNOWN}[verdict]
+    spacing = " × ".join(f"{s:.2f}" for s in ct.spacing_mm)
+    patient.note(
+        "CT",
+        fate,
+        f"{spacing} mm, contrast {quality.contrast}",
+        "; ".join(quality.reasons) or "; ".join(ct.facts.choice),
+    )
+    patient.evidence["ct_quality_poor"] = {"passed": False, "failed": True}.get(verdict)
+
+
+def _quality_json(quality: CtQuality) -> Found:
+    return {
+        "verdict": quality.verdict,
+        "contrast": quality.contrast,
+        "kernel": quality.kernel,
+        "findings": [
+            {
+                "name": f.name,
+                "value": number(f.value),
+                "limit": str(f.limit),
+                "verdict": f.verdict,
+                "said": f.said,
+            }
+            for f in quality.findings
+        ],
+    }
+
+
+def _lesion(patient: _Patient, ct: Volume, out: Path) -> None:
+    """Find and measure the lesion; without one criteria stay unknown."""
+    told = patient.argument.scans.lesion
+    if told is None:
+        patient.note("lesion", Fate.FAILED, "", "the table of scans tells no lesion")
+        return
+    lungs = patient.attempt("lungs", lambda: find_lungs(ct))
+    mask = patient.attempt("lesion", lambda: lesion_of(told, ct, lungs))
+    if mask is None:
+        return
+    found = patient.attempt("lesion", lambda: measure(ct, mask, lungs=lungs))
+    if found is None and lungs is not None:  # it lies in no lung: its size is known all the same
+        found = patient.attempt("lesion", lambda: measure(ct, mask))
+    if found is None:
+        return
+    pet = _pet(patient)
+    if pet is not None:
+        uptake = patient.attempt("PET", lambda: uptake_of(pet, mask))
+        found = replace(found, uptake=uptake)
+    _told(patient, found)
+    (out / "lesion.png").write_bytes(picture_of(ct, mask, found))
+    if patient.argument.radiomics is not None:
+        _texture(patient, ct, mask, lungs)
+    _crop(patient, (ct, mask, pet), found, out)
+
+
+def _texture(patient: _Patient, ct: Volume, lesion: Mask, lungs: Lungs | None) -> None:
+    """Texture of lesion and shells, with its error, as the study asks."""
+    asked, settings = patient.argument.radiomics, patient.argument.settings
+    if asked is None:
+        return
+    found = patient.attempt(
+        "radiomics",
+        lambda: texture_of(
+            ct,
+            lesion,
+            lungs,
+            asked,
+            shell_edges_mm=settings.shell_edges_mm,
+            jitter=settings.jitter,
+            name=patient.argument.scans.patient,
+        ),
+    )
+    if found is None:
+        return
+    values, failed = found
+    patient.radiomics = {k: number(v) for k, v in values.items()}
+    for why in failed:
+        patient.note("radiomics", Fate.FAILED, "", why)
+
+
+def _crop(
+    patient: _Patient, scan: tuple[Volume, Mask, Volume | None], found: LesionMeasured, out: Path
+) -> None:
+    """The cube that a network sees, where the study asks for it."""
+    asked = patient.argument.settings.crops
+    if asked is None:
+        return
+    ct, mask, pet = scan
+    crop = patient.attempt("crop", lambda: crop_of(ct, mask, pet, found.solidity, asked))
+    if crop is None and pet is not None:  # PET and CT do not belong together: CT alone
+        crop = patient.attempt("crop", lambda: crop_of(ct, mask, None, found.solidity, asked))
+    if crop is None:
+        return
+    write_crop(crop, out / "crop.h5")
+    if crop.held_share < 1:
+        patient.note(
+            "crop",
+            Fate.KEPT,
+            f"{100 * crop.held_share:.0f} %",
+            "the lesion is larger than its crop and is cut",
+        )
+
+
+def _told(patient: _Patient, found: LesionMeasured) -> None:
+    """The measurements as evidence, features and a ledger row."""
+    row = {k: number(v) if isinstance(v, float) else v for k, v in found.as_row().items()}
+    patient.measured = row
+    patient.measures = {k: _as_number(row[k]) for k in FEATURES if row.get(k) is not None}
+    patient.evidence |= {k: row.get(k) for k in _EVIDENCE}
+    patient.note(
+        "lesion",
+        Fate.KEPT,
+        f"{row['tumour_size_mm']:.1f} mm, CTR {row['ctr']:.2f}, {row['attenuation']}",
+        "; ".join(found.not_measured),
+    )
+
+
+def _as_number(value: Any) -> float:
+    return float(value)
+
+
+def lesion_of(told: LesionRow, ct: Volume, lungs: Lungs | None) -> Mask:
+    """The lesion's mask on the CT's grid, from a file, a box or a click.
+
+    Raises
+    ------
+    VolumeError
+        It cannot be read or found, or it is told by a point and no lung was found.
+    """
+    if told.path is not None:
+        return read_mask(told.path, ct, region=told.region or None)
+    if told.point_mm is None:
+        raise VolumeError("a lesion is told by a file or by a point", where="lesion")
+    if lungs is None:
+        raise VolumeError(
+            "a lesion cannot be found from a point without lungs",
+            where="lesion",
+            remedy="Give a mask of the lesion",
+        )
+    if told.corner_mm is not None:
+        return lesion_from_box(ct, lungs, told.point_mm, told.corner_mm).mask
+    return lesion_from_click(ct, lungs, told.point_mm).mask
+
+
+def _pet(patient: _Patient) -> Volume | None:
+    """The patient's PET on its own grid."""
+    path = patient.argument.scans.pet
+    if path is None:
+        return None
+    return patient.attempt("PET", lambda: read_pet(path, kind=patient.argument.settings.suv))
+
+
+# ------------------------------------------------------------------ the cohort
+
+
+def gather_crops(inputs: Inputs, out: Path, argument: None) -> None:
+    """All crops as ``<pseudonym>.h5`` in one folder."""
+    del argument
+    for name, folder in sorted(inputs.items()):
+        crop = folder / "crop.h5"
+        if name.startswith(SCANS) and crop.is_file():
+            _link(crop, out / f"{name.removeprefix(SCANS)}.h5")
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under another name where the disk can; else a copy."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def crop_keys(folder: Path) -> dict[str, str]:
+    """Pseudonym → key of the crop."""
+    return {p.stem: p.stem for p in sorted(folder.glob("*.h5"))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scanned:
+    """What scans tell of a cohort, by pseudonym."""
+
+    evidence: dict[str, Found]
+    features: dict[str, Found]
+    radiomics: dict[str, Found]
+    acquisition: dict[str, Found]
+    entries: list[Entry]
+
+
+def scanned(inputs: Inputs) -> Scanned:
+    """What all patients' scans tell."""
+    evidence: dict[str, Found] = {}
+    features: dict[str, Found] = {}
+    radiomics: dict[str, Found] = {}
+    acquisition: dict[str, Found] = {}
+    entries: list[Entry] = []
+    for name, folder in inputs.items():
+        if not name.startswith(SCANS):
+            continue
+        found = read_json(folder / "scan.json")
+        evidence[found["patient"]] = found["evidence"]
+        features[found["patient"]] = {f"ct_{k}": v for k, v in found["features"].items()}
+        radiomics[found["patient"]] = found["radiomics"]
+        if found["quality"] is not None:
+            acquisition[found["patient"]] = {
+                f"acquired_{f['name']}": f["value"] for f in found["quality"]["findings"]
+            }
+        entries += [Entry(**{**e, "verdict": Fate(e["verdict"])}) for e in found["ledger"]]
+    texture = radiomics if any(radiomics.values()) else {}
+    return Scanned(
+        evidence=evidence,
+        features=features,
+        radiomics=texture,
+        acquisition=acquisition,
+        entries=entries,
+    )
+
+
+def against_table(table: pd.DataFrame, evidence: Mapping[str, Found]) -> list[Entry]:
+    """Ledger rows where the scan and the table do not agree on what I2 and I6 rest on.
+
+    Nothing is overruled: the table's value counts, and the row says that somebody should look.
+    """
+    rows: list[Entry] = []
+    for patient, found in evidence.items():
+        size = found.get("tumour_size_mm")
+        if size is None or patient not in table.index:
+            continue
+        told = table.loc[patient]
+        for criterion, said in _differences(told, found, float(size)):
+            rows.append(
+                Entry(
+                    patient=patient,
+                    item="lesion",
+                    stage=STAGE,
+                    verdict=Fate.KEPT,
+                    criterion=criterion,
+                    value=f"{size:.1f} mm",
+                    reason=said,
+                )
+            )
+    return rows
+
+
+def _differences(told: Any, found: Found, size_mm: float) -> list[tuple[str, str]]:
+    out = []
+    given = told.get("tumour_size_mm")
+    if pd.notna(given) and abs(size_mm - given) > max(_APART_MM, _APART_SHARE * given):
+        out.append(("I2", f"the table says {given:.0f} mm, the scan {size_mm:.0f} mm"))
+    solid = found.get("solid_size_mm")
+    # T category goes by the solid part (AJCC 8)
+    if solid is not None and solid > _LARGEST_STAGE_I_MM:
+        out.append(("I2", f"the solid part measures {solid:.0f} mm: above stage I on the scan"))
+    done = [told.get(name) for name in ("pet_ct", "invasive_staging")]
+    staged = any(pd.notna(d) and bool(d) for d in done)
+    looks_large = size_mm >= _LARGE_MM or found.get("central") is True
+    if looks_large and not staged:
+        out.append(
+            (
+                "I6",
+                "30 mm or more, or central, on the scan, and no PET/CT or invasive "
+                "staging in the table",
+            )
+        )
+    return out

@@ -1,0 +1,1 @@
+"""Steps on slides: checked, read, aligned, measured, painted, embedded."""

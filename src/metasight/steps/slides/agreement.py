@@ -1,0 +1,214 @@
+"""All painted maps held against the sections that their generators did not see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metasight.errors import EvaluationError
+from metasight.maps.agreement import agree
+from metasight.maps.ome import read_density_map
+from metasight.maps.regions import Regions
+from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.slides.maps import MAP, REGION_COLUMNS, REGIONS_UM
+from metasight.steps.slides.sections import ROLES
+from metasight.validation.agreement import agreement, kappa
+
+AGREEMENT = "agreement of maps"
+_EXAMPLES = 3
+_LARGEST = 160
+
+Found = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgreementArgument:
+    """How maps are compared.
+
+    Attributes
+    ----------
+    thresholds
+        Marker → cells/mm² from which a region counts as positive.
+    seed
+        Of shuffles and resamples.
+    """
+
+    thresholds: Mapping[str, float]
+    seed: int
+
+
+def judge_maps(inputs: Inputs, out: Path, argument: AgreementArgument) -> None:
+    """Regions, biomarkers and phenotypes over all patients who have sections; example maps."""
+    folders = {n.removeprefix(MAP): f for n, f in inputs.items() if n.startswith(MAP)}
+    told = {p: read_json(f / "map.json") for p, f in sorted(folders.items())}
+    compared = {p: t for p, t in told.items() if "reference" in t}
+    write_json(
+        out / "agreement.json",
+        {
+            "patients": len(told),
+            "painted": sum("generator" in t for t in told.values()),
+            "unlike": sum(bool((t.get("outlier") or {}).get("flagged")) for t in told.values()),
+            "failed": sum("generator" not in t for t in told.values()),
+            "compared": len(compared),
+            "regions": _regions(folders, compared, argument),
+            "biomarkers": _biomarkers(list(compared.values())),
+            "labels": _labels(list(compared.values())),
+            "tls": _structures(list(compared.values())),
+            "examples": _examples(folders, compared, out),
+        },
+    )
+
+
+def _regions(
+    folders: Mapping[str, Path], compared: Mapping[str, Found], argument: AgreementArgument
+) -> list[Found]:
+    if not compared:
+        return []
+    tables = {p: pd.read_parquet(folders[p] / "regions.parquet") for p in compared}
+    rows = []
+    for marker in ROLES.values():
+        for region_um in REGIONS_UM:
+            slides = [_regions_of(p, tables[p], t, marker, region_um) for p, t in compared.items()]
+            slides = [s for s in slides if len(s)]
+            if not slides:
+                continue
+            found = agree(
+                marker, slides, threshold_per_mm2=argument.thresholds[marker], seed=argument.seed
+            )
+            rows.append({**_plain(asdict(found)), "of_ceiling": _plain(found.of_ceiling)})
+    return rows
+
+
+def _regions_of(
+    patient: str, table: pd.DataFrame, told: Found, marker: str, region_um: float
+) -> Regions:
+    own = table[(table["marker"] == marker) & (table["region_um"] == region_um)]
+    about = next(r for r in told["regions"] if (r["marker"], r["region_um"]) == (marker, region_um))
+
+    def known(name: str) -> float:
+        return float("nan") if about[name] is None else float(about[name])
+
+    columns = {c: own[c].to_numpy() for c in REGION_COLUMNS}
+    return Regions(
+        patient=patient,
+        region_um=region_um,
+        noise_variance=known("noise_variance"),
+        displaced_covariance=known("displaced_covariance"),
+        **columns,
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Plain JSON, None for what is no number."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value
+
+
+def _biomarkers(compared: Sequence[Found]) -> list[Found]:
+    """Agreement of each biomarker between map and sections."""
+    names = list(compared[0]["reference"]["values"]) if compared else []
+    rows = []
+    for name in names:
+        pair = [
+            (t["reference"]["values"].get(name), t["measures"].get(name, {}).get("value"))
+            for t in compared
+        ]
+        measured, painted = np.array(pair, dtype=np.float64).T
+        try:
+            found = agreement(measured, painted)
+        except EvaluationError:
+            continue  # position-based measures need cells, which a map has not
+        rows.append(
+            {
+                "name": name,
+                **_plain(asdict(found)),
+                "measured": _listed(measured),
+                "painted": _listed(painted),
+            }
+        )
+    return rows
+
+
+def _listed(values: np.ndarray[Any, np.dtype[np.float64]]) -> list[float | None]:
+    return [float(v) if np.isfinite(v) else None for v in values]
+
+
+def _labels(compared: Sequence[Found]) -> list[Found]:
+    names = list(compared[0]["reference"]["labels"]) if compared else []
+    rows = []
+    for name in names:
+        measured = [t["reference"]["labels"].get(name) or None for t in compared]
+        painted = [t["labels"].get(name) or None for t in compared]
+        try:
+            found = kappa(measured, painted)
+        except EvaluationError:
+            continue
+        rows.append({"name": name, **_plain(asdict(found))})
+    return rows
+
+
+def _structures(compared: Sequence[Found]) -> Found:
+    """Tertiary lymphoid structures over all patients: found, confirmed, and by chance."""
+    names = ("measured", "generated", "hit", "confirmed")
+    total: Found = {name: sum(t["tls"][name] for t in compared) for name in names}
+    chance = [
+        t["tls"]["measured"] * t["tls"]["expected_rate"]
+        for t in compared
+        if t["tls"]["expected_rate"] is not None
+    ]
+    return {**total, "by_chance": float(sum(chance))}
+
+
+def _examples(folders: Mapping[str, Path], compared: Mapping[str, Found], out: Path) -> list[Found]:
+    """Maps of the patients at the worst, the middle and the best agreement of CD3."""
+    marker = ROLES["t_cell"]
+    ranked: list[tuple[float, str]] = []
+    for patient in compared:
+        table = pd.read_parquet(folders[patient] / "regions.parquet")
+        own = table[(table["marker"] == marker) & (table["region_um"] == REGIONS_UM[-1])]
+        if len(own) > 2 and own["generated"].std() > 0 and own["measured"].std() > 0:
+            r = float(np.corrcoef(own["generated"], own["measured"])[0, 1])
+            ranked.append((r, patient))
+    ranked.sort()
+    places = np.unique(np.linspace(0, len(ranked) - 1, _EXAMPLES).round().astype(int))
+    told = []
+    for number, (r, patient) in enumerate(ranked[int(i)] for i in places if ranked):
+        arrays: dict[str, Any] = {}
+        spacing = 0.0
+        for kind in ("generated", "measured"):
+            read = read_density_map(folders[patient] / f"{kind}.ome.tif")
+            step = max(1, -(-max(read.support.shape) // _LARGEST))
+            spacing = read.spacing_um * step
+            for m in ROLES.values():
+                arrays[f"{kind} {m}"] = read.plane(m)[::step, ::step]
+        with (out / f"example{number}.npz").open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        told.append(
+            {
+                "patient": patient,
+                "pearson": r,
+                "spacing_um": spacing,
+                "outlines": _outlines(folders[patient]),
+            }
+        )
+    return told
+
+
+def _outlines(folder: Path) -> list[list[list[float]]]:
+    """Outer rings of the TLS of a map, µm."""
+    read = read_json(folder / "structures.geojson")
+    mpp = read_json(folder / "map.json")["mpp"]
+    rings = []
+    for feature in read["features"]:
+        shape = feature["geometry"]
+        polygons = [shape["coordinates"]] if shape["type"] == "Polygon" else shape["coordinates"]
+        rings += [[[x * mpp, y * mpp] for x, y in p[0]] for p in polygons]
+    return rings

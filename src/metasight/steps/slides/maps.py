@@ -1,0 +1,451 @@
+"""Maps painted on H&E: tiles of each pair, a generator for each fold, a map for each patient.
+
+A patient's map comes from the generator of the fold that leaves him out; the generator's own list
+of whom it saw proves it, and a generator that saw him is refused. What biomarkers say on the map
+goes to the models with an error, drawn from the map's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import ndimage
+
+from metasight.biomarkers.measure import measure
+from metasight.biomarkers.tls import Aggregate
+from metasight.cohort.settings import MapSettings
+from metasight.engine.threads import one_torch_thread
+from metasight.errors import MarkerError, SlideError
+from metasight.features.columns import ERROR
+from metasight.ledger import Entry, Fate
+from metasight.maps.agreement import structure_hits
+from metasight.maps.density import DensityMap
+from metasight.maps.generator import load_generator
+from metasight.maps.generator_settings import GeneratorSettings
+from metasight.maps.ome import read_density_map, write_density_map
+from metasight.maps.regions import regions_of
+from metasight.maps.training_tiles import MarkedSection, TilesSettings, collect_tiles, save_tiles
+from metasight.maps.tumour import tumour_from_marker
+from metasight.protocol.study import Protocol
+from metasight.steps.files import Inputs, number, read_json, write_json
+from metasight.steps.slides.pairs import (
+    Pair,
+    density_together,
+    error_of,
+    he_window,
+    pairs_of,
+    shown,
+)
+from metasight.steps.slides.patient import PATIENT, SlideArgument, checking, marking, opened
+from metasight.steps.slides.sections import (
+    REGION_UM,
+    ROLES,
+    Measured,
+    definitions,
+    measure_section,
+    read_cells,
+    read_tissue,
+)
+
+MAP = "map of "
+TILES = "training tiles of "
+GENERATOR = "generator "
+STAGE = "generated map"
+NUCLEI = "nuclei"
+REGIONS_UM = (64.0, 128.0)
+SPREAD_UM = REGION_UM / math.sqrt(12)
+"""Standard deviation of a region of 64 µm: what cells of a section are spread by to be compared."""
+REGION_COLUMNS = ("generated", "measured", "error", "baseline", "row", "column")
+
+Found = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapArgument:
+    """A patient's slides, and how maps are made.
+
+    Attributes
+    ----------
+    patient
+        Pseudonym.
+    slides
+        All of them.
+    protocol
+        For definitions.
+    settings
+        Of the study.
+    fold
+        The patient's; the generator of that number has not seen him.
+    generator
+        Folder of a generator trained elsewhere, instead.
+    seed
+        Of the study.
+    """
+
+    patient: str
+    slides: tuple[SlideArgument, ...]
+    protocol: Protocol
+    settings: MapSettings
+    fold: int
+    generator: Path | None
+    seed: int
+
+
+def h_and_e(inputs: Inputs, slides: Sequence[SlideArgument]) -> SlideArgument | None:
+    """The first H&E that may be used: the one that other sections are aligned to."""
+    for a in slides:
+        if a.slide.stain == "H&E":
+            found = read_json(inputs[checking(a.slide)] / "quality.json")
+            if found["sufficient"] is not False:
+                return a
+    return None
+
+
+def _pairs(inputs: Inputs, argument: MapArgument) -> list[Pair]:
+    sections = {a.slide.name: a.slide.markers for a in argument.slides if a.slide.stain != "H&E"}
+    return pairs_of(inputs[f"{PATIENT}{argument.patient}"], sections)
+
+
+# ------------------------------------------------------------------ training
+
+
+def collect(inputs: Inputs, out: Path, argument: MapArgument) -> None:
+    """Training tiles of one patient's accepted pairs, or why there are none."""
+    he = h_and_e(inputs, argument.slides)
+    pairs = _pairs(inputs, argument) if he is not None else []
+    if he is None or not pairs:
+        write_json(out / "tiles.json", {"none": "no accepted pair"})
+        return
+    checked = inputs[checking(he.slide)]
+    shared = he_window(checked)
+    folder = inputs[f"{PATIENT}{argument.patient}"]
+    targets: dict[str, MarkedSection] = {}
+    for pair in pairs:
+        there = shown(inputs, pair, shared)
+        if there is None:
+            continue
+        for marker in pair.markers:
+            targets[marker] = MarkedSection(
+                cells=there.cells,
+                window=there.window,
+                error_um=error_of(folder, pair.section),
+                section=pair.section,
+            )
+    nuclei = inputs[marking(he.slide)] / "cells.parquet"
+    if nuclei.is_file():
+        targets[NUCLEI] = MarkedSection(
+            cells=read_cells(nuclei, (NUCLEI,)),
+            window=shared,
+            section=he.slide.name,
+            error_um=lambda x, _: np.zeros(len(x)),
+        )
+    tissue, mpp = read_tissue(checked / "tissue.npz")
+    settings = TilesSettings(most_tiles=argument.settings.most_tiles, seed=argument.seed)
+    try:
+        with opened(he) as slide:
+            tiles = collect_tiles(slide, tissue, mpp, targets, settings)
+    except (MarkerError, SlideError) as error:
+        write_json(out / "tiles.json", {"none": str(error)})
+        return
+    save_tiles(tiles, out / "tiles.h5")
+    write_json(out / "tiles.json", {"tiles": len(tiles), "markers": list(tiles.markers)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorArgument:
+    """Whom a generator may learn from.
+
+    Attributes
+    ----------
+    fold
+        The fold that is left out.
+    patients
+        Pseudonyms of all other folds.
+    settings, seed
+        Of the study.
+    """
+
+    fold: int
+    patients: tuple[str, ...]
+    settings: MapSettings
+    seed: int
+
+
+def train(inputs: Inputs, out: Path, argument: GeneratorArgument) -> None:
+    """The generator of one fold, or why it cannot be trained."""
+    from metasight.maps.train import train_generator
+
+    tiles = {}
+    for patient in argument.patients:
+        file = inputs[f"{TILES}{patient}"] / "tiles.h5"
+        if file.is_file():
+            tiles[patient] = file
+    asked = argument.settings
+    settings = GeneratorSettings(steps=asked.steps, width=asked.width, members=asked.members)
+    try:
+        with one_torch_thread():
+            train_generator(tiles, settings, seed=argument.seed + argument.fold, work=out)
+    except MarkerError as error:
+        write_json(out / "failed.json", {"failed": str(error)})
+
+
+# ------------------------------------------------------------------ painting
+
+
+def paint_patient(inputs: Inputs, out: Path, argument: MapArgument) -> None:
+    """Paint a patient's H&E, measure the map, and hold it against the sections where there are any.
+
+    Writes ``map.json`` with the ledger rows, features and their errors.
+    """
+    try:
+        told = _painted(inputs, out, argument)
+    except (MarkerError, SlideError) as error:
+        told = {"features": {}, "ledger": [_row(argument, Fate.FAILED, "", str(error))]}
+    write_json(out / "map.json", {"patient": argument.patient, "fold": argument.fold, **told})
+
+
+def _row(argument: MapArgument, verdict: Fate, value: str, reason: str) -> Found:
+    entry = Entry(
+        patient=argument.patient,
+        item="H&E",
+        stage=STAGE,
+        verdict=verdict,
+        criterion="",
+        value=value,
+        reason=reason,
+    )
+    return asdict(entry)
+
+
+def _painted(inputs: Inputs, out: Path, argument: MapArgument) -> Found:
+    from metasight.maps.predict import paint
+
+    he = h_and_e(inputs, argument.slides)
+    if he is None:
+        raise MarkerError(
+            "there is no H&E slide that can be painted on",
+            where="patient",
+            remedy="See the slides' quality in the ledger",
+        )
+    folder = argument.generator or inputs[f"{GENERATOR}{argument.fold}"]
+    if (folder / "failed.json").is_file():
+        raise MarkerError(
+            "the generator could not be trained",
+            where=STAGE,
+            value=str(read_json(folder / "failed.json")["failed"]),
+        )
+    generator = load_generator(folder, sha256=argument.settings.sha256)
+    checked = inputs[checking(he.slide)]
+    tissue, mpp = read_tissue(checked / "tissue.npz")
+    with opened(he) as slide, one_torch_thread():
+        painted = paint(slide, tissue, mpp, generator, patients=(argument.patient,))
+    write_density_map(painted.map, out / "generated.ome.tif")
+    unlike = painted.outlier is not None and painted.outlier.flagged
+    told: Found = {
+        "generator": painted.generator,
+        "generator_saw": len(generator.trained_on),
+        "markers": list(painted.map.markers),
+        "mpp": read_json(checked / "quality.json")["mpp"],
+        "outlier": None
+        if painted.outlier is None
+        else {
+            "score": number(painted.outlier.score),
+            "threshold": number(painted.outlier.threshold),
+            "flagged": unlike,
+        },
+    }
+    section = _section(painted.map, argument, out, checked)
+    told["measures"] = measured = _with_errors(section, painted.map, argument)
+    told["labels"] = dict(section.biomarkers.labels)
+    told["tumour_percent"] = section.tumour.percent
+    told |= _compared(inputs, out, argument, section, he)
+    text = f"tumour area {told['tumour_percent']:.1f} %"
+    if painted.outlier is not None:
+        text += f", unlike training by {painted.outlier.score:.2f}"
+    if unlike:
+        reason = "the slide is unlike those that the generator learnt from; its map is not used"
+        told |= {"features": {}, "ledger": [_row(argument, Fate.EXCLUDED, text, reason)]}
+    else:
+        told |= {"features": measured, "ledger": [_row(argument, Fate.KEPT, text, "")]}
+    return told
+
+
+def _section(painted: DensityMap, argument: MapArgument, out: Path, checked: Path) -> Measured:
+    """The map measured as a section is."""
+    quality = read_json(checked / "quality.json")
+    scanned = quality["width"] * quality["height"] * quality["mpp"] ** 2
+    return measure_section(
+        painted,
+        painted.window,
+        argument.protocol,
+        out,
+        scanned_area_um2=scanned,
+        mpp=quality["mpp"],
+        seed=argument.seed,
+    )
+
+
+def _with_errors(section: Measured, painted: DensityMap, argument: MapArgument) -> Found:
+    """Biomarkers, each with its error: the spread over maps drawn from the map's own."""
+    values = {m["name"]: m["value"] for m in section.found["measures"]}
+    drawn: dict[str, list[float]] = {name: [] for name in values}
+    asked = definitions(argument.protocol)
+    for draw in range(argument.settings.draws):
+        other = drawn_map(painted, seed=argument.seed, draw=draw)
+        told = measure(other, painted.window, section.tumour.region, asked, seed=argument.seed)
+        for m in told.measures:
+            drawn[m.name].append(m.value)
+    found: Found = {}
+    for name, value in values.items():
+        spread = np.array(drawn[name])
+        spread = spread[np.isfinite(spread)]
+        error = float(spread.std(ddof=1)) if len(spread) > 1 else math.nan
+        found[name] = {"value": value, "error": number(error) if value is not None else None}
+    return found
+
+
+def drawn_map(painted: DensityMap, *, seed: int, draw: int) -> DensityMap:
+    """A map that the painted one's error allows.
+
+    The error is that of 128 µm regions, so it is drawn as a smooth field of that reach; it acts
+    as a factor (log-normal), for a density is not negative.
+    """
+    rng = np.random.default_rng([seed, draw, 0x6D6170])
+    reach = 128.0 / painted.spacing_um / 2
+    out = painted.density.copy()
+    for plane in range(len(out)):
+        noise = ndimage.gaussian_filter(rng.standard_normal(painted.support.shape), reach)
+        noise /= max(float(noise.std()), 1e-12)
+        relative = np.log1p(painted.error[plane] / np.maximum(painted.density[plane], 1.0))
+        relative = np.minimum(np.nan_to_num(relative), 2.0)
+        out[plane] = out[plane] * np.exp(relative * noise - relative**2 / 2)
+    return replace(painted, density=out.astype(np.float32))
+
+
+def _compared(
+    inputs: Inputs, out: Path, argument: MapArgument, section: Measured, he: SlideArgument
+) -> Found:
+    """Regions and biomarkers of the map beside what the patient's sections show; empty without any.
+
+    Biomarkers of the sections are measured as the map's are: on densities, brought onto the H&E.
+    """
+    painted, pairs = section.density, _pairs(inputs, argument)
+    shared, markers = he_window(inputs[checking(he.slide)]), tuple(ROLES.values())
+    counted = density_together(inputs, pairs, shared, markers, bandwidth_um=0.0)
+    smooth = density_together(inputs, pairs, shared, markers, bandwidth_um=SPREAD_UM)
+    if counted is None or smooth is None:
+        return {}
+    write_density_map(counted, out / "measured.ome.tif")
+    folder = inputs[f"{PATIENT}{argument.patient}"]
+    p90 = {m: error_of(folder, p.section).p90_um for p in pairs for m in p.markers}
+    own = inputs[marking(he.slide)] / "density.ome.tif"
+    nuclei = read_density_map(own) if own.is_file() else None
+    told, frames = [], []
+    for region_um in REGIONS_UM:
+        for marker in markers:
+            regions = regions_of(
+                argument.patient,
+                painted,
+                counted,
+                marker,
+                region_um=region_um,
+                p90_um=p90[marker],
+                nuclei=nuclei,
+            )
+            columns = {c: getattr(regions, c) for c in REGION_COLUMNS}
+            frames.append(pd.DataFrame({"marker": marker, "region_um": region_um, **columns}))
+            told.append(
+                {
+                    "marker": marker,
+                    "region_um": region_um,
+                    "noise_variance": number(regions.noise_variance),
+                    "displaced_covariance": number(regions.displaced_covariance),
+                }
+            )
+    pd.concat(frames, ignore_index=True).to_parquet(out / "regions.parquet")
+    tumour = tumour_from_marker(smooth, ROLES["tumour"], scanned_area_um2=smooth.window.area_um2)
+    reference = measure(
+        smooth, smooth.window, tumour.region, definitions(argument.protocol), seed=argument.seed
+    )
+    hits = structure_hits(
+        mask_of(section.biomarkers.aggregates, painted),
+        mask_of(reference.aggregates, painted),
+        spacing_um=painted.spacing_um,
+        tolerance_um=max(p90.values()),
+        seed=argument.seed,
+    )
+    return {
+        "regions": told,
+        "reference": {
+            "values": {m.name: number(m.value) for m in reference.measures},
+            "labels": dict(reference.labels),
+        },
+        "tls": {
+            "measured": hits.measured,
+            "generated": hits.generated,
+            "hit": hits.hit,
+            "confirmed": hits.confirmed,
+            "expected_rate": number(hits.expected_rate),
+        },
+    }
+
+
+def mask_of(aggregates: Sequence[Aggregate], on: DensityMap) -> npt.NDArray[np.bool_]:
+    """Pixels of a map's grid within the outlines of structures."""
+    mask = np.zeros(on.support.shape, dtype=np.uint8)
+    for found in aggregates:
+        parts = getattr(found.outline, "geoms", (found.outline,))
+        for part in parts:
+            ring = (np.asarray(part.exterior.coords) - on.origin_um) / on.spacing_um - 0.5
+            cv2.fillPoly(mask, [np.rint(ring).astype(np.int32)], 1)
+    return np.asarray(mask > 0, dtype=np.bool_)
+
+
+# ------------------------------------------------------------------ the cohort
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generated:
+    """What painted maps tell of a cohort, by pseudonym.
+
+    Attributes
+    ----------
+    features
+        Biomarkers, with a column of error each.
+    tumour_percent
+        Tumour's share of the scanned field.
+    entries
+        Ledger rows.
+    """
+
+    features: dict[str, dict[str, Any]]
+    tumour_percent: dict[str, float]
+    entries: list[Entry]
+
+
+def generated(inputs: Inputs) -> Generated:
+    """What all painted maps tell; a map that is not used tells nothing."""
+    features: dict[str, dict[str, Any]] = {}
+    tumour: dict[str, float] = {}
+    entries: list[Entry] = []
+    for name, folder in inputs.items():
+        if not name.startswith(MAP):
+            continue
+        found = read_json(folder / "map.json")
+        entries += [Entry(**{**e, "verdict": Fate(e["verdict"])}) for e in found["ledger"]]
+        row: dict[str, Any] = {}
+        for measure_name, told in found["features"].items():
+            row[f"generated_{measure_name}"] = told["value"]
+            row[f"generated_{measure_name}{ERROR}"] = told["error"]
+        features[found["patient"]] = row
+        if row:
+            tumour[found["patient"]] = float(found["tumour_percent"])
+    return Generated(features=features, tumour_percent=tumour, entries=entries)

@@ -1,0 +1,166 @@
+"""Tiles of H&E as features: a bag for each patient, all bags in one folder for the models."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from metasight.cohort.settings import EmbeddingSettings
+from metasight.engine.threads import one_torch_thread
+from metasight.errors import EncoderError, SlideError
+from metasight.features.bags import (
+    PatchFeatures,
+    join_bags,
+    read_patch_features,
+    write_patch_features,
+)
+from metasight.features.embeddings import embed_slide
+from metasight.features.encoders import Encoder, load_encoder
+from metasight.ledger import Entry, Fate
+from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.slides.patient import SlideArgument, checking, opened
+from metasight.steps.slides.sections import read_tissue
+
+PATCHES = "patches of "
+BAGS = "bags"
+STAGE = "patch features"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchesArgument:
+    """A patient's H&E slides and the encoder.
+
+    Attributes
+    ----------
+    patient
+        Pseudonym.
+    slides
+        H&E only.
+    settings
+        Of the study.
+    weights
+        File of the encoder's weights; None for the embedded one.
+    features
+        Folder of features that were made elsewhere; None to make them.
+    """
+
+    patient: str
+    slides: tuple[SlideArgument, ...]
+    settings: EmbeddingSettings
+    weights: Path | None
+    features: Path | None
+
+
+def embed_patient(inputs: Inputs, out: Path, argument: PatchesArgument) -> None:
+    """One bag of all the patient's H&E slides that are good enough; ledger rows."""
+    rows: list[dict[str, Any]] = []
+    bags: list[PatchFeatures] = []
+    joined: list[str] = []
+    encoder: Encoder | None = None
+    for a in argument.slides:
+        quality = read_json(inputs[checking(a.slide)] / "quality.json")
+        if quality["sufficient"] is False:
+            continue
+        try:
+            if argument.features is not None:
+                file = argument.features / f"{a.slide.path.stem}.h5"
+                bag = read_patch_features(file, a.slide.name)
+            else:
+                if encoder is None:
+                    s = argument.settings
+                    encoder = load_encoder(s.encoder, argument.weights, s.sha256)
+                tissue, mpp = read_tissue(inputs[checking(a.slide)] / "tissue.npz")
+                with opened(a) as slide, one_torch_thread():
+                    bag = embed_slide(
+                        slide, tissue, mpp, encoder, most_patches=argument.settings.most_patches
+                    )
+        except (EncoderError, SlideError) as error:
+            if isinstance(error, EncoderError) and encoder is None and argument.features is None:
+                raise  # the encoder itself: every patient would fail alike
+            rows.append(_row(argument.patient, a, Fate.FAILED, "", str(error)))
+            continue
+        bags.append(bag)
+        joined.append(checking(a.slide))
+        rows.append(_row(argument.patient, a, Fate.KEPT, f"{len(bag)} patches", ""))
+    if bags:
+        write_patch_features(join_bags(bags, argument.patient), out / "bag.h5")
+    write_json(
+        out / "patches.json",
+        {
+            "patient": argument.patient,
+            "checks": joined,
+            "ledger": rows,
+        },
+    )
+
+
+def _row(patient: str, a: SlideArgument, verdict: Fate, value: str, reason: str) -> dict[str, Any]:
+    entry = Entry(
+        patient=patient,
+        item=a.slide.name,
+        stage=STAGE,
+        verdict=verdict,
+        criterion="",
+        value=value,
+        reason=reason,
+    )
+    return asdict(entry)
+
+
+def gather_bags(inputs: Inputs, out: Path, argument: None) -> None:
+    """All bags as ``<pseudonym>.h5`` in one folder, and their ledger rows.
+
+    Raises
+    ------
+    EncoderError
+        Two patients' bags are of different encoders.
+    """
+    del argument
+    rows: list[dict[str, Any]] = []
+    first: tuple[str, int] | None = None
+    checks: dict[str, list[str]] = {}
+    for name, folder in sorted(inputs.items()):
+        if not name.startswith(PATCHES):
+            continue
+        found = read_json(folder / "patches.json")
+        rows += found["ledger"]
+        bag = folder / "bag.h5"
+        if not bag.is_file():
+            continue
+        read = read_patch_features(bag, found["patient"])
+        own = (read.encoder, read.features.shape[1])
+        first = first or own
+        if own != first:
+            raise EncoderError(
+                "patch features of two encoders",
+                where=found["patient"],
+                value=f"{own[0] or 'unnamed'} ({own[1]}), others {first[0] or 'unnamed'} "
+                f"({first[1]})",
+                remedy="Make all features with one encoder",
+            )
+        checks[found["patient"]] = found["checks"]
+        _link(bag, out / f"{found['patient']}.h5")
+    write_json(out / "bags.json", {"checks": checks, "ledger": rows})
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under another name where the disk can, for bags are large; else a copy."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def checks_of_bags(folder: Path) -> dict[str, list[str]]:
+    """Pseudonym → names of the steps that checked the slides of the bag, in the bag's order."""
+    return {str(p): list(names) for p, names in read_json(folder / "bags.json")["checks"].items()}
+
+
+def bag_keys(folder: Path) -> tuple[dict[str, str], list[Entry]]:
+    """Pseudonym → key of the bag, and ledger rows."""
+    rows = read_json(folder / "bags.json")["ledger"]
+    keys = {p.stem: p.stem for p in sorted(folder.glob("*.h5"))}
+    return keys, [Entry(**{**e, "verdict": Fate(e["verdict"])}) for e in rows]

@@ -1,0 +1,421 @@
+"""What is done to a slide: check, align, map, measure. Steps and command line call the same.
+
+Each function reads open slides, writes its pictures and results into a folder, and returns what
+it found as plain data. Nothing it writes holds a path or a patient's identifier.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from metasight.alignment.align import Alignment, AlignmentSettings, align
+from metasight.alignment.section import Section
+from metasight.alignment.transform_file import save_transform
+from metasight.biomarkers.definitions import BiomarkerDefinitions, definitions_from_protocol
+from metasight.biomarkers.geojson import tls_annotations, write_geojson
+from metasight.biomarkers.measure import measure
+from metasight.biomarkers.results import Biomarkers
+from metasight.errors import SlideError
+from metasight.maps.cells import Cells
+from metasight.maps.density import DensityMap, density_from_cells
+from metasight.maps.markers import MarkerSettings
+from metasight.maps.ome import write_density_map
+from metasight.maps.tumour import TumourArea, tumour_from_marker
+from metasight.maps.whole_slide import WORKING_MPP, Progress, SlideMarkers, cells_of_slide
+from metasight.maps.window import TissueWindow
+from metasight.protocol.study import Protocol
+from metasight.segmentation.slide_nuclei import nuclei_on_slide
+from metasight.slides.quality import Quality, Stain, judge, limits_of, overlay
+from metasight.slides.reader import RGB, PyramidReader, Region
+from metasight.steps.files import number, write_json
+
+ROLES = {"tumour": "Pan-CK", "t_cell": "CD3", "b_cell": "CD20"}
+"""Which marker tells which cells, in the studies that metasight is for."""
+
+# Sections share regions, not cells: a marker from another section is spread over this (DESIGN §5).
+REGION_UM = 64.0
+_ALIGNING_PX = 2048
+_ALIGNING_MPP = 4.0
+_DENSITY_UM = 16.0
+
+Mask = npt.NDArray[np.bool_]
+Found = dict[str, Any]
+
+
+# ------------------------------------------------------------------ check
+
+
+def check(
+    slide: PyramidReader, stain: Stain, protocol: Protocol, out: Path, *, nuclear: str
+) -> Found:
+    """Judge a slide; write ``overview.png``, ``defects.png`` and ``tissue.npz``.
+
+    Raises
+    ------
+    SlideError
+        The slide cannot be decoded, or is of another kind of light than ``stain``.
+    """
+    quality = judge(slide, stain, limits_of(protocol.definition, stain), nuclear=nuclear)
+    _write_png(out / "overview.png", quality.overview)
+    _write_png(out / "defects.png", overlay(quality))
+    write_tissue(out / "tissue.npz", quality)
+    found = {
+        "slide": slide.name,
+        "stain": stain,
+        "sufficient": quality.sufficient,
+        "reasons": list(quality.reasons),
+        "measurements": [
+            {
+                "name": m.name,
+                "text": m.limit.text,
+                "value": number(m.value),
+                "unit": m.limit.unit,
+                "limit": str(m.limit),
+                "holds": m.holds,
+                "why_not": m.why_not,
+            }
+            for m in quality.measurements
+        ],
+        **described(slide),
+    }
+    write_json(out / "quality.json", found)
+    return found
+
+
+def described(slide: PyramidReader) -> Found:
+    """Reader, resolution and size of a slide."""
+    full = slide.levels[0]
+    return {
+        "reader": slide.software,
+        "mpp": slide.mpp,
+        "mpp_source": slide.mpp_source,
+        "channels": list(slide.channels),
+        "width": full.width,
+        "height": full.height,
+        "properties": slide.properties,
+    }
+
+
+def write_tissue(path: Path, quality: Quality) -> None:
+    """A mask and its resolution, readable without pickle; the same mask gives the same bytes."""
+    with path.open("wb") as file:
+        np.savez_compressed(file, tissue=quality.tissue, mpp=np.array(quality.mpp))
+
+
+def read_tissue(path: Path) -> tuple[Mask, float]:
+    """The mask of `write_tissue` and its micrometres a pixel."""
+    with np.load(path, allow_pickle=False) as archive:
+        return archive["tissue"], float(archive["mpp"])
+
+
+# ------------------------------------------------------------------ align
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """An alignment and what is told of it."""
+
+    alignment: Alignment
+    found: Found
+
+
+def align_slides(
+    fixed: PyramidReader, moving: PyramidReader, protocol: Protocol, out: Path, *, nuclear: str
+) -> Pair:
+    """Align one slide to another; write ``transform.npz`` and ``checkerboard.png``.
+
+    Raises
+    ------
+    AlignmentError
+        A slide shows next to no tissue. A pair that does not fit is no error: it is refused.
+    """
+    still, other = section_of(fixed, nuclear), section_of(moving, nuclear)
+    gate = next((d.value for d in protocol.definition if d.name == "alignment_error_gate_um"), None)
+    settings = AlignmentSettings(gate_um=float(gate)) if isinstance(gate, float) else None
+    alignment = align(still, other, settings)
+    save_transform(alignment.transform, out / "transform.npz")
+    _write_png(out / "checkerboard.png", checkerboard(still, other, alignment))
+    found = {
+        "fixed": fixed.name,
+        "moving": moving.name,
+        "accepted": alignment.accepted,
+        "reasons": list(alignment.reasons),
+        "error_p50_um": number(alignment.error.p50_um),
+        "error_p90_um": number(alignment.error.p90_um),
+        "gate_um": (settings or AlignmentSettings()).gate_um,
+        "overlap": number(alignment.overlap),
+        "mirrored": bool(alignment.mirrored),
+        "models": [str(getattr(m, "value", m)) for m in alignment.models],
+        "why": list(alignment.why),
+        "tiles": {
+            "size_um": alignment.error.tile_um,
+            "p50_um": _numbers(alignment.error.tile_p50_um),
+            "p90_um": _numbers(alignment.error.tile_p90_um),
+        },
+    }
+    write_json(out / "alignment.json", found)
+    return Pair(alignment=alignment, found=found)
+
+
+def section_of(slide: PyramidReader, nuclear: str) -> Section:
+    """The slide at the resolution of alignment; fluorescence turned into absorption."""
+    full = slide.levels[0]
+    longest = max(full.width, full.height) * slide.mpp
+    mpp = max(_ALIGNING_MPP, slide.mpp, longest / _ALIGNING_PX)
+    width, height = slide.size_at(mpp)
+    pixels = slide.read(Region(x=0, y=0, width=width, height=height), mpp)
+    if slide.channels != RGB:
+        if nuclear not in slide.channels:
+            raise SlideError(
+                "the slide has no such nuclear channel",
+                where=slide.name,
+                value=nuclear,
+                remedy=f"Name one of its channels: {', '.join(slide.channels)}",
+            )
+        at = slide.channels.index(nuclear)
+        light = pixels[..., at].astype(np.float32)
+        dark, bright = np.percentile(light, [2, 99.5])
+        absorbed = np.clip((light - dark) / max(float(bright - dark), 1e-6), 0, 1)
+        pixels = np.repeat((245 - 200 * absorbed).astype(np.uint8)[..., None], 3, axis=2)
+    return Section(rgb=np.ascontiguousarray(pixels), mpp=mpp, name=slide.name)
+
+
+def checkerboard(fixed: Section, moving: Section, alignment: Alignment) -> npt.NDArray[np.uint8]:
+    """Squares of the two sections by turns, half a millimetre and more a side."""
+    height, width = fixed.rgb.shape[:2]
+
+    def read(box: tuple[float, float, float, float], mpp: float) -> npt.NDArray[np.uint8]:
+        left, top, wide, high = box
+        scale = mpp / moving.mpp
+        size = (max(1, round(wide / mpp)), max(1, round(high / mpp)))
+        matrix = np.array([[scale, 0, left / moving.mpp], [0, scale, top / moving.mpp]])
+        return np.asarray(
+            cv2.warpAffine(
+                moving.rgb,
+                matrix,
+                size,
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_CONSTANT,
+                borderValue=(255, 255, 255),
+            ),
+            dtype=np.uint8,
+        )
+
+    out = fixed.rgb.copy()
+    warped = np.full_like(out, 255)
+    for column, row, tile in alignment.transform.warp_tiles(read, fixed.size_um, fixed.mpp):
+        part = warped[row : row + tile.shape[0], column : column + tile.shape[1]]
+        part[:] = tile[: part.shape[0], : part.shape[1]]
+    side = max(24, round(500.0 / fixed.mpp), max(height, width) // 16)
+    odd = (np.arange(height)[:, None] // side + np.arange(width)[None, :] // side) % 2 == 1
+    out[odd] = warped[odd]
+    return out
+
+
+# ------------------------------------------------------------------ map
+
+
+def marker_settings(nuclear: str, thresholds: dict[str, float]) -> MarkerSettings:
+    """The study's nuclear channel and its laboratory's thresholds."""
+    return MarkerSettings(nuclear=nuclear, thresholds=dict(thresholds))
+
+
+def map_markers(
+    slide: PyramidReader,
+    tissue: Mask,
+    tissue_mpp: float,
+    out: Path,
+    *,
+    markers: tuple[str, ...],
+    settings: MarkerSettings,
+    progress: Progress | None = None,
+) -> tuple[SlideMarkers, Found]:
+    """Cells of a slide and their density; write ``cells.parquet`` and ``density.ome.tif``."""
+    read = cells_of_slide(slide, tissue, tissue_mpp, markers, settings, progress=progress)
+    write_cells(out / "cells.parquet", read.cells)
+    window = TissueWindow(mask=tissue, spacing_um=tissue_mpp)
+    density = density_from_cells(read.cells, window, spacing_um=_DENSITY_UM)
+    write_density_map(density, out / "density.ome.tif")
+    found = {
+        "slide": slide.name,
+        "cells": len(read.cells),
+        "mpp": read.mpp,
+        "markers": [
+            {
+                "marker": m,
+                "positive": int(read.cells.positive[m].sum()),
+                "per_mm2": float(read.cells.positive[m].sum()) / window.area_mm2,
+                "threshold": number(read.thresholds[m]),
+                "rule": read.rules[m],
+            }
+            for m in markers
+        ],
+        "tissue_mm2": window.area_mm2,
+    }
+    write_json(out / "markers.json", found)
+    return read, found
+
+
+def map_nuclei(slide: PyramidReader, tissue: Mask, tissue_mpp: float, out: Path) -> Found:
+    """Nuclei of an H&E and their density, all and those like a lymphocyte's.
+
+    An H&E carries no marker: what looks like a lymphocyte is not known to be a T or a B cell.
+    """
+    mpp = max(WORKING_MPP, slide.mpp)
+    table = nuclei_on_slide(slide, tissue, tissue_mpp, mpp=mpp)
+    cells = Cells(
+        x_um=table.x_um,
+        y_um=table.y_um,
+        type_code=table.lymphocyte_like.astype(np.int16),
+        type_names=("other", "lymphocyte_like"),
+        positive={
+            "nuclei": np.ones(len(table), dtype=np.bool_),
+            "lymphocyte_like": table.lymphocyte_like,
+        },
+    )
+    write_cells(out / "cells.parquet", cells)
+    window = TissueWindow(mask=tissue, spacing_um=tissue_mpp)
+    write_density_map(
+        density_from_cells(cells, window, spacing_um=_DENSITY_UM), out / "density.ome.tif"
+    )
+    found = {
+        "slide": slide.name,
+        "cells": len(cells),
+        "mpp": mpp,
+        "markers": [
+            {
+                "marker": name,
+                "positive": int(flags.sum()),
+                "per_mm2": float(flags.sum()) / window.area_mm2,
+                "threshold": None,
+                "rule": "shape and darkness",
+            }
+            for name, flags in cells.positive.items()
+        ],
+        "tissue_mm2": window.area_mm2,
+    }
+    write_json(out / "markers.json", found)
+    return found
+
+
+def write_cells(path: Path, cells: Cells) -> None:
+    """One row a cell: position, type and each marker's positivity."""
+    frame = pd.DataFrame(
+        {"x_um": cells.x_um, "y_um": cells.y_um, "type": cells.type_code}
+        | {f"positive {m}": flags for m, flags in cells.positive.items()}
+    )
+    frame.attrs = {}
+    frame.to_parquet(path, compression="zstd", index=False)
+
+
+def read_cells(path: Path, markers: tuple[str, ...]) -> Cells:
+    """The cells of `write_cells`."""
+    frame = pd.read_parquet(path)
+    return Cells(
+        x_um=frame["x_um"].to_numpy(dtype=np.float64),
+        y_um=frame["y_um"].to_numpy(dtype=np.float64),
+        type_code=frame["type"].to_numpy(dtype=np.int16),
+        type_names=("other", *markers),
+        positive={m: frame[f"positive {m}"].to_numpy(dtype=np.bool_) for m in markers},
+    )
+
+
+# ------------------------------------------------------------------ measure
+
+
+def definitions(protocol: Protocol) -> BiomarkerDefinitions:
+    """The protocol's definitions over the markers of this study."""
+    return definitions_from_protocol(
+        protocol,
+        BiomarkerDefinitions(
+            tumour_types=(ROLES["tumour"],),
+            t_cell_types=(ROLES["t_cell"],),
+            b_cell_types=(ROLES["b_cell"],),
+        ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Biomarkers of a section, its tumour, and what is told of them."""
+
+    biomarkers: Biomarkers
+    tumour: TumourArea
+    density: DensityMap
+    found: Found
+
+
+def measure_section(
+    data: Cells | DensityMap,
+    window: TissueWindow,
+    protocol: Protocol,
+    out: Path,
+    *,
+    scanned_area_um2: float,
+    mpp: float,
+    seed: int,
+) -> Measured:
+    """Measure a section; write ``biomarkers.json`` and ``structures.geojson``.
+
+    Parameters
+    ----------
+    data
+        Cells of one section, or the density of markers brought together from several.
+    window
+        Its tissue.
+    scanned_area_um2
+        Of the scanned field, of which criterion E6 asks the tumour's share.
+    mpp
+        Of the slide that the GeoJSON is laid over.
+    seed
+        Of nulls and intervals.
+    """
+    if isinstance(data, Cells):
+        density = density_from_cells(data, window, spacing_um=_DENSITY_UM)
+    else:
+        density = data
+    tumour = tumour_from_marker(density, ROLES["tumour"], scanned_area_um2=scanned_area_um2)
+    found = measure(data, window, tumour.region, definitions(protocol), seed=seed)
+    write_geojson(tls_annotations(found.aggregates, mpp), out / "structures.geojson")
+    told = {
+        "from": "cells of one section" if isinstance(data, Cells) else "densities of sections",
+        "tumour_area_percent": tumour.percent,
+        "tumour_area_interval": [tumour.lower, tumour.upper],
+        "tumour_area_basis": tumour.basis,
+        "window_mm2": found.window_area_mm2,
+        "cells": found.n_cells,
+        "labels": dict(found.labels),
+        "measures": [
+            {
+                "name": m.name,
+                "unit": m.unit,
+                "value": number(m.value),
+                "interval": [number(m.lower), number(m.upper)],
+                "null_z": number(m.null_z),
+                "null_p": number(m.null_p),
+                "definition": m.definition,
+                "reason": m.reason,
+            }
+            for m in found.measures
+        ],
+    }
+    write_json(out / "biomarkers.json", told)
+    return Measured(biomarkers=found, tumour=tumour, density=density, found=told)
+
+
+def _numbers(values: npt.NDArray[np.float64]) -> list[list[float | None]]:
+    return [[number(round(float(v), 1)) for v in row] for row in values]
+
+
+def _write_png(path: Path, rgb: npt.NDArray[np.uint8]) -> None:
+    done, data = cv2.imencode(".png", np.ascontiguousarray(rgb[..., ::-1]))
+    if not done:
+        raise ValueError("a picture could not be encoded")
+    path.write_bytes(data.tobytes())

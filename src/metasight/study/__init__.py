@@ -1,0 +1,1 @@
+"""A study: its folder, its study.toml, and what was decided beforehand."""

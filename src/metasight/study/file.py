@@ -1,0 +1,547 @@
+"""A study: its folder, its ``study.toml``, and what both say."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from metasight.cohort.settings import CohortSettings, ModalityTable
+from metasight.errors import StudyError
+from metasight.features.bags import MODALITY as EMBEDDING_MODALITY
+from metasight.features.crops import MODALITY as CROP_MODALITY
+from metasight.models.registry import KINDS, outcomes_of
+from metasight.models.settings import ModelSettings, file_name
+from metasight.protocol.load import read_protocol, validation_lines
+from metasight.protocol.study import Protocol, Variable
+from metasight.provenance import hash_file
+from metasight.units import years_to_days
+
+PROTOCOL_MODALITIES = ("clinical", "additional")
+"""Modalities that hold a protocol's predictors; tables of the study have other names."""
+
+SLIDE_MODALITY = "spatial"
+"""Biomarkers measured on slides."""
+GENERATED_MODALITY = "generated"
+"""Biomarkers measured on maps that a generator painted on H&E."""
+SCAN_MODALITY = "scan"
+"""What is measured of the lesion on CT and PET."""
+RADIOMICS_MODALITY = "radiomics"
+"""IBSI features of the lesion on CT."""
+ACQUISITION_MODALITY = "acquisition"
+"""How a CT was taken: slices, noise, contrast; for telling scans unlike those of training."""
+_OF_IMAGES = (
+    SCAN_MODALITY,
+    RADIOMICS_MODALITY,
+    ACQUISITION_MODALITY,
+    SLIDE_MODALITY,
+    GENERATED_MODALITY,
+    EMBEDDING_MODALITY,
+    CROP_MODALITY,
+)
+
+SHORTEST_REASON = 10
+"""Characters; the report prints reasons."""
+
+Horizon = Annotated[float, Field(gt=0, le=100, strict=True, allow_inf_nan=False)]
+
+
+class StudyModel(ModelSettings):
+    """A model of the study and the endpoints it is fitted for.
+
+    Attributes
+    ----------
+    name
+        At most 80 characters: it is printed in tables and names a file of the bundle.
+    endpoints
+        Endpoint names; empty means the primary endpoint.
+    """
+
+    name: str = Field(min_length=1, max_length=80)
+    features: tuple[str, ...] | None = Field(default=None, min_length=1)
+    endpoints: tuple[str, ...] = ()
+
+    @field_validator("endpoints")
+    @classmethod
+    def _each_once(cls, endpoints: tuple[str, ...]) -> tuple[str, ...]:
+        _refuse_twice(endpoints)
+        return endpoints
+
+
+class BiologySettings(BaseModel):
+    """What a risk is related to: expression of genes, and sets of them.
+
+    Attributes
+    ----------
+    expression
+        Name of the table in ``[modalities]``: a column a gene. Models do not read it.
+    gene_sets
+        GMT file, relative to the study folder; its genes are named as in the table.
+    log_scale
+        Must be said: whether values are logarithms. Others are taken as log₂(value + 1).
+    model
+        Whose risk; the headline model's without.
+    adjust
+        Variables of the protocol, or ``centre``, that are taken out first.
+    purity
+        Column of the table with the sample's purity, taken out as well; none without.
+    permutations, null_replicates
+        Shuffled risks behind p values, and how many of these judge the procedure.
+    smallest, largest
+        Measured genes of a set that is tested.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    expression: str
+    gene_sets: str
+    log_scale: bool = Field(strict=True)
+    model: str | None = None
+    adjust: tuple[str, ...]
+    purity: str | None = None
+    permutations: int = Field(default=2000, ge=200, le=100_000, strict=True)
+    null_replicates: int = Field(default=100, ge=20, le=1000, strict=True)
+    smallest: int = Field(default=10, ge=2)
+    largest: int = Field(default=500, ge=2)
+
+    @model_validator(mode="after")
+    def _enough(self) -> BiologySettings:
+        if self.null_replicates > self.permutations // 2:
+            raise ValueError("null_replicates is at most half of permutations")
+        return self
+
+
+class AnalysisSettings(BaseModel):
+    """How models are fitted and judged.
+
+    Attributes
+    ----------
+    seed
+        Of everything random in the study.
+    folds, repeats
+        Of the outer cross-validation.
+    bootstrap
+        Resamples of patients for intervals.
+    instability_resamples
+        Refits of the headline model for optimism and instability; 0 leaves them out.
+    noise_replicates
+        Replays of the headline procedure on noise.
+    horizons_years
+        Overrides the protocol's horizons of the primary endpoint; each a day or more, none twice.
+    reference_model, headline_model
+        Names in ``[[model]]``: the clinical model, and the one whose increment is the headline.
+    subgroups
+        Predictors of the protocol (continuous ones are cut at the population's median, which is
+        reported as such), ``centre`` or ``arm``.
+    single_centre_reason
+        Why leave-one-centre-out is not done; required when there is one centre.
+    first_test_year
+        Year from which a temporal split tests; none without.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(default=20250101, ge=0, lt=2**32, strict=True)
+    folds: int = Field(default=5, ge=2, le=20, strict=True)
+    repeats: int = Field(default=5, ge=1, le=100, strict=True)
+    bootstrap: int = Field(default=500, ge=100, le=20000, strict=True)
+    instability_resamples: int = Field(default=50, ge=0, le=2000, strict=True)
+    noise_replicates: int = Field(default=4, ge=1, le=100, strict=True)
+    horizons_years: tuple[Horizon, ...] | None = Field(default=None, min_length=1)
+    reference_model: str
+    headline_model: str
+    subgroups: tuple[str, ...] = ()
+    single_centre_reason: str | None = Field(default=None, min_length=10)
+    first_test_year: int | None = Field(default=None, strict=True)
+
+    @field_validator("horizons_years")
+    @classmethod
+    def _days_apart(cls, years: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        given = years or ()
+        days = [years_to_days(y) for y in given]
+        if 0 in days:
+            raise ValueError(f"a horizon is a day or more; {min(given):g} years is less")
+        if len(set(days)) < len(days):
+            raise ValueError(f"a horizon is listed twice: {', '.join(f'{y:g}' for y in given)}")
+        return years
+
+    @field_validator("subgroups")
+    @classmethod
+    def _each_once(cls, subgroups: tuple[str, ...]) -> tuple[str, ...]:
+        _refuse_twice(subgroups)
+        return subgroups
+
+
+class StudySettings(CohortSettings):
+    """Everything in ``study.toml``.
+
+    Attributes
+    ----------
+    protocol
+        Built-in name, or path of a protocol file relative to the study folder.
+    title
+        Of the report; the protocol's title without.
+    demonstration
+        Set when the study is a demonstration on public data: what it is; the report says so.
+    analysis
+        How models are fitted and judged.
+    model
+        At least one.
+    biology
+        What the risk has to do with gene expression; not asked without.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    protocol: str
+    title: str = ""
+    demonstration: str = ""
+    analysis: AnalysisSettings
+    model: tuple[StudyModel, ...] = Field(min_length=1)
+    biology: BiologySettings | None = None
+
+    @field_validator("modalities")
+    @classmethod
+    def _feature_tables(cls, modalities: dict[str, ModalityTable]) -> dict[str, ModalityTable]:
+        problems = [p for name, table in modalities.items() for p in _of_modality(name, table)]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return modalities
+
+    @field_validator("not_recorded", "waive")
+    @classmethod
+    def _reasons(cls, reasons: dict[str, str]) -> dict[str, str]:
+        short = [
+            f"{n} = {why!r}" for n, why in reasons.items() if len(why.strip()) < SHORTEST_REASON
+        ]
+        if short:
+            raise ValueError(
+                f"{', '.join(short)} gives no reason; write the one that the report shall print, "
+                f"{SHORTEST_REASON} characters or more"
+            )
+        return reasons
+
+    @field_validator("model")
+    @classmethod
+    def _told_apart(cls, models: tuple[StudyModel, ...]) -> tuple[StudyModel, ...]:
+        names = [m.name for m in models]
+        _refuse_twice(names)
+        files: dict[str, str] = {}
+        for name in names:
+            other = files.setdefault(file_name(name), name)
+            if other != name:
+                raise ValueError(
+                    f"{other!r} and {name!r} differ only in characters that a file name cannot "
+                    "hold (letters a–z and digits count, capitals do not); rename one"
+                )
+        return models
+
+    @model_validator(mode="after")
+    def _names(self) -> StudySettings:
+        names = [m.name for m in self.model]
+        for role in ("reference_model", "headline_model"):
+            name = getattr(self.analysis, role)
+            if name not in names:
+                raise ValueError(
+                    f"analysis.{role} = {name!r} is no [[model]]; there are {', '.join(names)}"
+                )
+        known = {*PROTOCOL_MODALITIES, *self.modalities}
+        if self.slides is not None:
+            known.add(SLIDE_MODALITY)
+            if self.slides.maps is not None:
+                known.add(GENERATED_MODALITY)
+            if self.slides.embeddings is not None:
+                known.add(EMBEDDING_MODALITY)
+        if self.scans is not None:
+            known |= {SCAN_MODALITY, ACQUISITION_MODALITY}
+            if self.scans.radiomics:
+                known.add(RADIOMICS_MODALITY)
+            if self.scans.crops is not None:
+                known.add(CROP_MODALITY)
+        if self.biology is not None:
+            self._biology(names)
+            known.discard(self.biology.expression)
+        for model in self.model:
+            unknown = sorted({*model.modalities, *model.abstain_by} - known)
+            if unknown:
+                raise ValueError(
+                    f"model {model.name!r} reads unknown modalities {', '.join(unknown)}; "
+                    f"there are {', '.join(sorted(known))}"
+                )
+        return self
+
+    def _biology(self, models: list[str]) -> None:
+        asked = self.biology
+        if asked is None:
+            return
+        if asked.expression not in self.modalities:
+            raise ValueError(
+                f"biology.expression = {asked.expression!r} is no table of [modalities]; "
+                f"there are {', '.join(self.modalities) or 'none'}"
+            )
+        if asked.model is not None and asked.model not in models:
+            raise ValueError(f"biology.model = {asked.model!r} is no [[model]]")
+
+    def cohort_json(self) -> dict[str, Any]:
+        """The part that says who the patients are, as plain data."""
+        mine = set(CohortSettings.model_fields)
+        return {k: v for k, v in self.model_dump(mode="json").items() if k in mine}
+
+
+def _refuse_twice(names: Iterable[str]) -> None:
+    names = list(names)
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise ValueError(f"listed twice: {', '.join(twice)}; list it once")
+
+
+def _of_modality(name: str, table: ModalityTable) -> list[str]:
+    problems = []
+    if name in PROTOCOL_MODALITIES:
+        problems.append(f"the name {name!r} stands for the protocol's own predictors; rename it")
+    elif name in _OF_IMAGES:
+        problems.append(f"the name {name!r} stands for what images tell; rename it")
+    elif not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,30}", name):
+        problems.append(
+            f"the name {name!r} is not a letter followed by at most 30 letters, digits, - or _; "
+            "rename it"
+        )
+    if table.columns is not None:
+        twice = sorted({c for c in table.columns if table.columns.count(c) > 1})
+        if twice:
+            problems.append(f"{name}.columns lists {', '.join(twice)} twice; list it once")
+        if not table.columns:
+            problems.append(f"{name}.columns is empty; name columns, or leave it out to read all")
+    return problems
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study folder, read and valid.
+
+    Attributes
+    ----------
+    folder
+        Absolute.
+    settings
+        ``study.toml``.
+    protocol
+        The protocol it names.
+    """
+
+    folder: Path
+    settings: StudySettings
+    protocol: Protocol
+
+    @property
+    def store(self) -> Path:
+        """Where step results are kept."""
+        return self.folder / ".metasight" / "store"
+
+    @property
+    def memory(self) -> Path:
+        """What the last run's steps were made from."""
+        return self.folder / ".metasight" / "last_run.json"
+
+    @property
+    def results(self) -> Path:
+        """One folder a run, and ``latest``."""
+        return self.folder / "results"
+
+    def input_hashes(self) -> dict[str, str]:
+        """sha256 of every table the study reads, by file name.
+
+        Raises
+        ------
+        StudyError
+            A table is not there.
+        """
+        tables = [self.settings.patients, *self.settings.modalities.values()]
+        if self.settings.slides is not None:
+            tables.append(self.settings.slides)
+        if self.settings.scans is not None:
+            tables.append(self.settings.scans)
+        paths = [t.path for t in tables] + [t.dictionary for t in tables if t.dictionary]
+        if self.settings.biology is not None:
+            paths.append(self.settings.biology.gene_sets)
+        hashes = {}
+        for relative in paths:
+            path = self.folder / relative
+            if not path.is_file():
+                raise StudyError(
+                    "there is no such file",
+                    where=f"study.toml: {relative}",
+                    remedy=f"Paths are relative to the study folder ({self.folder.name})",
+                )
+            hashes[relative] = hash_file(path)
+        return hashes
+
+
+def read_study(folder: Path) -> Study:
+    """Read ``study.toml`` of a folder and the protocol it names.
+
+    Raises
+    ------
+    StudyError
+        The file is missing, not TOML, or an entry is wrong; every wrong entry is named.
+    ProtocolError
+        The protocol cannot be read.
+    """
+    path = folder / "study.toml"
+    if not path.is_file():
+        raise StudyError(
+            "there is no study.toml",
+            where=str(folder),
+            remedy="Make one with `metasight init FOLDER`, or give the study's folder",
+        )
+    data = _read_toml(path)
+    try:
+        settings = StudySettings.model_validate(data)
+    except ValidationError as error:
+        raise StudyError(
+            "entries are wrong or missing:\n" + validation_lines(error, StudySettings, data) + "\n",
+            where="study.toml",
+            remedy="Correct the entries named; `metasight init` writes a commented example",
+        ) from error
+    protocol = read_protocol(settings.protocol, folder=folder)
+    for model in settings.model:
+        _check_endpoints(model, protocol)
+        _check_kinds(model, protocol)
+        _check_features(model, protocol)
+    _check_roles(settings, protocol)
+    _check_subgroups(settings.analysis.subgroups, protocol)
+    return Study(folder.resolve(), settings, protocol)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8-sig"))  # Notepad puts a mark before the text
+    except UnicodeDecodeError as error:
+        raise StudyError(
+            "the file is not UTF-8 text",
+            where=path.name,
+            value=f"byte 0x{error.object[error.start]:02x} at {error.start}",
+            remedy="Save it as UTF-8",
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(
+            "not valid TOML",
+            where=path.name,
+            value=str(error),
+            remedy="Correct the line named; text stands in quotes, and each [section] "
+            "has one header",
+        ) from error
+
+
+def _check_endpoints(model: StudyModel, protocol: Protocol) -> None:
+    known = [e.name for e in protocol.endpoint]
+    for name in model.endpoints:
+        if name not in known:
+            raise StudyError(
+                f"model {model.name!r} names no endpoint of the protocol",
+                where="study.toml",
+                value=name,
+                remedy=f"Endpoints: {', '.join(known)}",
+            )
+
+
+def _check_features(model: StudyModel, protocol: Protocol) -> None:
+    """Features of a model that reads the protocol's predictors only must be among them.
+
+    What columns the tables of other modalities hold is not known before they are read.
+    """
+    if model.features is None or not set(model.modalities) <= set(PROTOCOL_MODALITIES):
+        return
+    readable = [
+        v.name
+        for v in protocol.variable
+        if v.role == "predictor"
+        and ("clinical" if v.name in protocol.clinical_predictors else "additional")
+        in model.modalities
+    ]
+    unknown = [f for f in model.features if f not in readable]
+    if unknown:
+        raise StudyError(
+            f"model {model.name!r}: features names what it cannot read",
+            where="study.toml",
+            value=", ".join(unknown),
+            remedy=f"In {' and '.join(model.modalities)} there are {', '.join(readable)}",
+        )
+
+
+def _check_roles(settings: StudySettings, protocol: Protocol) -> None:
+    """Both models of the headline comparison are fitted for the primary endpoint."""
+    primary = protocol.primary.name
+    endpoints = {m.name: m.endpoints or (primary,) for m in settings.model}
+    fitted = [name for name, own in endpoints.items() if primary in own]
+    for role in ("reference_model", "headline_model"):
+        name = getattr(settings.analysis, role)
+        if name not in fitted:
+            raise StudyError(
+                f"analysis.{role} is not fitted for the primary endpoint, {primary}",
+                where="study.toml",
+                value=f"{name}, endpoints {', '.join(endpoints[name])}",
+                remedy=f"Add {primary} to its endpoints"
+                + (f", or name one of {', '.join(fitted)}" if fitted else ""),
+            )
+
+
+def _check_subgroups(subgroups: tuple[str, ...], protocol: Protocol) -> None:
+    allowed = [
+        v.name
+        for v in protocol.variable
+        if (v.role == "predictor" and v.type not in {"date", "text"}) or v.name in {"centre", "arm"}
+    ]
+    for name in subgroups:
+        if name not in allowed:
+            what = _kind_of(protocol.variables.get(name))
+            raise StudyError(
+                f"analysis.subgroups: {name} is {what} of the protocol and makes no subgroups",
+                where="study.toml",
+                value=name,
+                remedy=f"Use some of {', '.join(allowed)}",
+            )
+
+
+def _kind_of(variable: Variable | None) -> str:
+    if variable is None:
+        return "no variable"
+    article = "an" if variable.role[0] in "aeiou" else "a"
+    return f"{article} {variable.role} variable ({variable.type})"
+
+
+def _check_kinds(model: StudyModel, protocol: Protocol) -> None:
+    for endpoint in protocol.endpoint:
+        if endpoint.name not in (model.endpoints or (protocol.primary.name,)):
+            continue
+        if endpoint.type == "nodal_stage":
+            wanted = "nodal"
+        else:
+            wanted = "competing" if endpoint.competing else "survival"
+        if model.kind == "stacked" and CROP_MODALITY in model.modalities and wanted != "nodal":
+            raise StudyError(
+                f"model {model.name!r} stacks crops of lesions, whose network learns nodal stage",
+                where="study.toml",
+                value=f"{endpoint.name} is a {wanted} endpoint",
+                remedy=f"Leave {CROP_MODALITY} out of its modalities, or name other endpoints",
+            )
+        if wanted not in outcomes_of(model.kind):
+            fitting = ", ".join(k for k in KINDS if wanted in outcomes_of(k))
+            raise StudyError(
+                f"model {model.name!r} of kind {model.kind} cannot predict {endpoint.name}",
+                where="study.toml",
+                value=f"{endpoint.name} is a {wanted} endpoint",
+                remedy=f"Use one of {fitting}, or name other endpoints for it",
+            )
