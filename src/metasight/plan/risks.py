@@ -162,7 +162,9 @@ def _biology(study: Study, data: Step, judged: Sequence[Step]) -> Step:
             "model": model,
             "gene sets": hash_file(gene_sets),
             "seed": seed,
-            "code of biology": hash_code("biology", "steps/after/biology.py", "steps/after/verification.py"),
+            "code of biology": hash_code(
+                "biology", "steps/after/biology.py", "steps/after/verification.py"
+            ),
         },
         needs=(_cohort(data), *_crossfitted(judged, model)),
     )

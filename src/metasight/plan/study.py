@@ -38,7 +38,13 @@ POPULATIONS = ("as_written", "all_eligible")
 # What a step's result rests on, besides its settings and inputs.
 _READING = ("protocol", "cohort", "errors.py", "units.py", "ledger.py")
 _FITTING = ("models", "features", "predictions.py", "steps/risk/fitting.py")
-_JUDGING = ("validation", "leakage.py", "predictions.py", "steps/risk/judging.py", "steps/risk/abstention.py")
+_JUDGING = (
+    "validation",
+    "leakage.py",
+    "predictions.py",
+    "steps/risk/judging.py",
+    "steps/risk/abstention.py",
+)
 _REPORTING = ("report", "bundle.py", "steps/results.py")
 
 

@@ -264,8 +264,8 @@ def solid_within(rng: np.random.Generator, whole: Shape, diameter_mm: float) -> 
         centre_mm=small.centre_mm,
         turn=whole.turn,
         bumps=whole.bumps,
-        half_axes_mm=tuple(float(v * grow) for v in small.half_axes_mm),
-    )  # type: ignore[arg-type]
+        half_axes_mm=tuple(float(v * grow) for v in small.half_axes_mm),  # type: ignore[arg-type]
+    )
 
 
 def draw_spicules(

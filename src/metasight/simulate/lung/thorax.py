@@ -117,10 +117,10 @@ class Thorax:
         shape = high.astype(int) - low + 1
         origin = first + low * step
         return Grid(
-            shape=tuple(int(n) for n in shape),
-            spacing_mm=whole.spacing_mm,  # type: ignore[arg-type]
-            origin_mm=tuple(float(v) for v in origin[::-1]),
-        )  # type: ignore[arg-type]
+            shape=tuple(int(n) for n in shape),  # type: ignore[arg-type]
+            spacing_mm=whole.spacing_mm,
+            origin_mm=tuple(float(v) for v in origin[::-1]),  # type: ignore[arg-type]
+        )
 
     @property
     def lesion(self) -> Nodule:
@@ -282,8 +282,8 @@ def _placed(
     if wanted.pleura == "attached":
         centre = _pushed(whole, centre, anatomy, mediastinum)
     whole = Shape(
-        centre_mm=tuple(float(v) for v in centre),
-        half_axes_mm=whole.half_axes_mm,  # type: ignore[arg-type]
+        centre_mm=tuple(float(v) for v in centre),  # type: ignore[arg-type]
+        half_axes_mm=whole.half_axes_mm,
         turn=whole.turn,
         bumps=whole.bumps,
     )
