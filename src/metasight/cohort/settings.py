@@ -46,6 +46,11 @@ class TableSettings(_Part):
     sheet: str | None = None
     missing: tuple[str, ...] = ("NA",)
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The table, and its dictionary if it has one."""
+        return (self.path,) if self.dictionary is None else (self.path, self.dictionary)
+
 
 class ModalityTable(TableSettings):
     """A table whose columns (all, or ``columns``) are numeric features of one modality."""
@@ -311,7 +316,7 @@ class CohortSettings(_Part):
         problems of a whole table or column stop all the same.
     """
 
-    salt: str = Field(min_length=8)
+    salt: str = Field(min_length=8, repr=False)
     patients: TableSettings
     modalities: dict[str, ModalityTable] = {}
     slides: SlideSettings | None = None

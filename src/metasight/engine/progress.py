@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
-from metasight.engine.store import Step
+from metasight.engine.step import Step
 
 
 class Progress(Protocol):
@@ -30,6 +30,9 @@ class Progress(Protocol):
     def finished(self, step: Step) -> None:
         """One step has its result."""
 
+    def say(self, text: str) -> None:
+        """Something that the reader should know."""
+
 
 class Silent:
     """Tells nothing; for tests and library use."""
@@ -38,6 +41,9 @@ class Silent:
         """Do nothing."""
 
     def finished(self, step: Step) -> None:
+        """Do nothing."""
+
+    def say(self, text: str) -> None:
         """Do nothing."""
 
 
@@ -77,15 +83,19 @@ class Bars:
 
     def start(self, steps: Sequence[Step]) -> None:
         """Open a bar for every stage."""
-        self._total = Counter(s.stage for s in steps)
+        self._total = Counter(s.label for s in steps)
         self._left = Counter(self._total)
         for stage, n in self._total.items():
             self._tasks[stage] = self._bars.add_task(stage, total=n)
 
     def finished(self, step: Step) -> None:
         """Advance the step's stage."""
-        self._bars.advance(self._tasks[step.stage])
-        self._left[step.stage] -= 1
-        if self._left[step.stage] == 0 and not self._console.is_terminal:
-            n, seconds = self._total[step.stage], time.monotonic() - self._begun
-            self._console.print(f"{step.stage}: {n} of {n} done, {seconds:.0f} s since the start")
+        self._bars.advance(self._tasks[step.label])
+        self._left[step.label] -= 1
+        if self._left[step.label] == 0 and not self._console.is_terminal:
+            n, seconds = self._total[step.label], time.monotonic() - self._begun
+            self._console.print(f"{step.label}: {n} of {n} done, {seconds:.0f} s since the start")
+
+    def say(self, text: str) -> None:
+        """Print a line above the bars."""
+        self._bars.console.print(text, soft_wrap=True, markup=False)

@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from metasight.cohort.slide_table import SlideRow, StainName
+from metasight.engine.contents import Contents
 from metasight.engine.progress import Progress
-from metasight.engine.run import execute
-from metasight.engine.store import LISTING, Step, Store
+from metasight.engine.run import Work
+from metasight.engine.step import Step
+from metasight.engine.store import Store
 from metasight.errors import StudyError
-from metasight.plan.slides import slide_code, slide_step
+from metasight.plan.slides import check_step, marker_step, measure_step
 from metasight.protocol.load import read_protocol
 from metasight.protocol.study import Protocol
-from metasight.provenance import hash_json
 from metasight.slides.opening import ReaderName, open_slide, reader_of_all
 from metasight.steps.files import read_json, write_json
 from metasight.steps.slides import patient as slides
@@ -92,7 +93,6 @@ class Batch:
                 slide=SlideRow(
                     patient="",
                     name=f"slide-{n:03d}",
-                    row=n,
                     path=path.resolve(),
                     stain=self.stain,
                     markers=self.markers,
@@ -108,12 +108,11 @@ class Batch:
 
 def check(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> list[dict[str, Any]]:
     """Judge every file; one result each, those that could not be read among them."""
-    arguments = batch.arguments(read_protocol(batch.protocol))
-    steps = [_checking(a) for a in arguments]
+    contents = _contents(out)
+    steps = [check_step(a, contents) for a in batch.arguments(read_protocol(batch.protocol))]
     _make_room(batch, out)
-    return _carried_out(
-        steps, steps, out, result="quality.json", scheduler=scheduler, progress=progress
-    )
+    with _work(out, contents, scheduler, progress) as work:
+        return _set_out(steps, out, work, result="quality.json")
 
 
 def map_markers(
@@ -122,30 +121,36 @@ def map_markers(
     """Marker density of every file; of H&E the density of nuclei."""
     if not batch.markers and batch.stain != "H&E":
         raise StudyError("no marker was named", remedy="Give --markers, with ; between them")
-    arguments = batch.arguments(read_protocol(batch.protocol))
-    checks = [_checking(a) for a in arguments]
-    marks = [_marking(a, c) for a, c in zip(arguments, checks, strict=True)]
+    contents = _contents(out)
+    steps = [
+        marker_step(a, check_step(a, contents), contents)
+        for a in batch.arguments(read_protocol(batch.protocol))
+    ]
     _make_room(batch, out)
-    return _carried_out(
-        [*checks, *marks], marks, out, result="markers.json", scheduler=scheduler, progress=progress
-    )
+    with _work(out, contents, scheduler, progress) as work:
+        return _set_out(steps, out, work, result="markers.json")
 
 
 def measure(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> list[dict[str, Any]]:
     """Biomarkers and sheet of every file."""
     protocol = read_protocol(batch.protocol)
+    contents = _contents(out)
     _make_room(batch, out)
     steps: list[Step] = []
-    told: list[Step] = []
     for a in batch.arguments(protocol):
-        own = [_checking(a)]
+        own = [check_step(a, contents)]
         if a.slide.stain != "H&E":
-            own.append(_marking(a, own[0]))
-        steps += own
-        told.append(_measuring(a.slide.name, (a,), protocol, batch, tuple(own)))
-    return _carried_out(
-        [*steps, *told], told, out, result="patient.json", scheduler=scheduler, progress=progress
-    )
+            own.append(marker_step(a, own[0], contents))
+        argument = slides.PatientArgument(
+            patient=a.slide.name,
+            slides=(a,),
+            protocol=protocol,
+            required=batch.markers,
+            seed=batch.seed,
+        )
+        steps.append(measure_step(argument, tuple(own), contents))
+    with _work(out, contents, scheduler, progress) as work:
+        return _set_out(steps, out, work, result="patient.json")
 
 
 def align(
@@ -173,61 +178,28 @@ def align(
         return align_slides(still, other, read_protocol(protocol), out, nuclear=nuclear).found
 
 
-def _checking(a: slides.SlideArgument) -> Step:
-    return slide_step(slides.checking(a.slide), "slides", slides.check_slide, a)
+def _contents(out: Path) -> Contents:
+    return Contents(out / ".metasight" / "contents.json")
 
 
-def _marking(a: slides.SlideArgument, checked: Step) -> Step:
-    return slide_step(slides.marking(a.slide), "markers", slides.read_markers, a, (checked,))
-
-
-def _measuring(
-    name: str,
-    arguments: tuple[slides.SlideArgument, ...],
-    protocol: Protocol,
-    batch: Batch,
-    needs: tuple[Step, ...],
-) -> Step:
-    return Step(
-        name=f"{slides.PATIENT}{name}",
-        stage="measures",
-        function=slides.measure_patient,
-        argument=slides.PatientArgument(
-            patient=name,
-            slides=arguments,
-            protocol=protocol,
-            required=batch.markers,
-            seed=batch.seed,
-        ),
-        ingredients={
-            "seed": batch.seed,
-            "protocol": hash_json(protocol.model_dump(mode="json", by_alias=True)),
-            "code of slides": slide_code(),
-        },
-        needs=needs,
+def _work(out: Path, contents: Contents, scheduler: str, progress: Progress) -> Work:
+    return Work(
+        Store(out / ".metasight" / "store", contents),
+        contents,
+        out / ".metasight" / "last_run.json",
+        scheduler=scheduler,
+        progress=progress,
     )
 
 
-def _carried_out(
-    steps: Sequence[Step],
-    told: Sequence[Step],
-    out: Path,
-    *,
-    result: str,
-    scheduler: str,
-    progress: Progress,
-) -> list[dict[str, Any]]:
+def _set_out(told: Sequence[Step], out: Path, work: Work, *, result: str) -> list[dict[str, Any]]:
     """Make what is missing, put the results into numbered folders, and return them."""
-    store = Store(out / ".metasight" / "store")
-    store.sweep()
-    missing = [s for s in steps if not store.has(s.key)]
-    if missing:
-        execute(missing, store, scheduler=scheduler, progress=progress)
+    work.make(told)
     found = []
     for number, step in enumerate(told, start=1):
         name = f"slide-{number:03d}"
         scratch = out / f".{name}-{os.getpid()}"
-        shutil.copytree(store.path(step.key), scratch, ignore=shutil.ignore_patterns(LISTING))
+        work.copy(step, scratch)
         (scratch / _MARK).write_text("made by metasight; replaced by its next run\n", "utf-8")
         found.append(read_json(scratch / result))
         shutil.rmtree(out / name, ignore_errors=True)

@@ -5,15 +5,14 @@ They come before the cohort, for who is eligible rests on slides and models read
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 from metasight.cohort.settings import EmbeddingSettings, MapSettings
 from metasight.cohort.slide_table import SlideRow, read_slide_table
-from metasight.engine.store import Step, StepFunction
+from metasight.engine.contents import Contents
+from metasight.engine.step import Step, StepFunction, StepKind
 from metasight.errors import StudyError
 from metasight.maps.generator_folds import generator_folds
-from metasight.provenance import hash_code, hash_files, hash_json
 from metasight.slides.opening import ReaderName, reader_of_all
 from metasight.steps.slides import agreement as map_agreement
 from metasight.steps.slides import maps, patches
@@ -23,31 +22,12 @@ from metasight.study.file import Study
 REQUIRED_MARKERS = ("Pan-CK", "CD3", "CD20")
 """Of the consecutive sections that criterion I6 asks for."""
 
-AGREEMENT = map_agreement.AGREEMENT
-BAGS = patches.BAGS
-READ_BY_COHORT = (slides.PATIENT, maps.MAP, BAGS)
-"""How the names begin of steps whose results the cohort reads."""
 
-_SLIDES = (
-    "slides",
-    "segmentation",
-    "alignment",
-    "maps",
-    "biomarkers",
-    "report/slide_sheet.py",
-    "report/slide_sheet.html.j2",
-    "steps/slides/patient.py",
-    "steps/slides/sections.py",
-    "steps/slides/pairs.py",
-    "errors.py",
-)
 _POSITIVE_PER_MM2 = {"Pan-CK": 500.0, "CD3": 500.0, "CD20": 250.0}
 """Cells/mm² from which a region counts as positive, when maps are compared."""
-_MAPS = (*_SLIDES, "steps/slides/maps.py")
-_PATCHES = ("slides", "features", "steps/slides/patches.py", "errors.py")
 
 
-def slide_steps(study: Study) -> tuple[Step, ...]:
+def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
     """Every slide checked, its markers read, and every patient's slides aligned and measured.
 
     Empty where ``study.toml`` names no slides. The table of slides is read here.
@@ -71,18 +51,21 @@ def slide_steps(study: Study) -> tuple[Step, ...]:
             for row in rows
             if row.patient == patient
         )
-        made = {s.name: s for s in _patient_steps(study, patient, arguments)}
+        made = {s.name: s for s in _patient_steps(study, patient, arguments, contents)}
         own[patient] = (arguments, made)
         steps += made.values()
     if settings.maps is not None:
-        steps += _map_steps(study, settings.maps, own)
+        steps += _map_steps(study, settings.maps, own, contents)
     if settings.embeddings is not None:
-        steps += _patch_steps(study, settings.embeddings, own)
+        steps += _patch_steps(study, settings.embeddings, own, contents)
     return tuple(steps)
 
 
 def _patient_steps(
-    study: Study, patient: str, arguments: tuple[slides.SlideArgument, ...]
+    study: Study,
+    patient: str,
+    arguments: tuple[slides.SlideArgument, ...],
+    contents: Contents,
 ) -> list[Step]:
     """Each slide of a patient checked and its markers read, and the patient measured."""
     settings = study.settings.slides
@@ -92,33 +75,22 @@ def _patient_steps(
     nuclei: list[Step] = []
     for argument in arguments:
         row = argument.slide
-        checked = slide_step(slides.checking(row), "slides", slides.check_slide, argument)
+        checked = check_step(argument, contents)
         own.append(checked)
         if row.stain != "H&E" or paired:
-            read = slide_step(
-                slides.marking(row), "markers", slides.read_markers, argument, (checked,)
-            )
+            read = marker_step(argument, checked, contents)
             # nuclei of an H&E are for the generator; the patient's measures do not rest on them
             (own if row.stain != "H&E" else nuclei).append(read)
-    required = REQUIRED_MARKERS
-    measuring = Step(
-        name=f"{slides.PATIENT}{patient}",
-        stage="patients",
-        function=slides.measure_patient,
-        argument=slides.PatientArgument(
+    measuring = measure_step(
+        slides.PatientArgument(
             patient=patient,
             slides=arguments,
             protocol=study.protocol,
-            required=required,
+            required=REQUIRED_MARKERS,
             seed=study.settings.analysis.seed,
         ),
-        ingredients={
-            "seed": study.settings.analysis.seed,
-            "required markers": list(required),
-            "protocol": hash_json(study.protocol.model_dump(mode="json", by_alias=True)),
-            "code of slides": slide_code(),
-        },
-        needs=tuple(own),
+        tuple(own),
+        contents,
     )
     return [*own, *nuclei, measuring]
 
@@ -126,7 +98,7 @@ def _patient_steps(
 _Own = dict[str, tuple[tuple[slides.SlideArgument, ...], dict[str, Step]]]
 
 
-def _map_steps(study: Study, settings: MapSettings, own: _Own) -> list[Step]:
+def _map_steps(study: Study, settings: MapSettings, own: _Own, contents: Contents) -> list[Step]:
     """Tiles of every patient, a generator for each fold, and every patient's map.
 
     Raises
@@ -137,12 +109,6 @@ def _map_steps(study: Study, settings: MapSettings, own: _Own) -> list[Step]:
     seed = study.settings.analysis.seed
     given = study.folder / settings.generator if settings.generator is not None else None
     fold = _folds(own, settings.folds, seed) if given is None else {}
-    ingredients = {
-        "maps": settings.model_dump(mode="json"),
-        "seed": seed,
-        "protocol": hash_json(study.protocol.model_dump(mode="json", by_alias=True)),
-        "code of maps": hash_code(*_MAPS),
-    }
     arguments = {
         patient: maps.MapArgument(
             patient=patient,
@@ -158,53 +124,65 @@ def _map_steps(study: Study, settings: MapSettings, own: _Own) -> list[Step]:
     tiles: dict[str, Step] = {}
     generators: dict[int, Step] = {}
     if given is None:
-        tiles = {
-            p: Step(
-                name=f"{maps.TILES}{p}",
-                stage="training tiles",
-                function=maps.collect,
-                argument=arguments[p],
-                ingredients=ingredients,
-                needs=tuple(made.values()),
-            )
-            for p, (_, made) in own.items()
-        }
+        tiles = {p: _tiles_step(arguments[p], own[p][1], contents) for p in own}
         for number in range(settings.folds):
-            seen = tuple(p for p in own if fold[p] != number)
-            generators[number] = Step(
-                name=f"{maps.GENERATOR}{number}",
-                stage="generators",
-                function=maps.train,
-                argument=maps.GeneratorArgument(
-                    fold=number, patients=seen, settings=settings, seed=seed
-                ),
-                ingredients={**ingredients, "patients": list(seen)},
-                needs=tuple(tiles[p] for p in seen),
-                resumes=True,
-            )
+            seen = {p: tiles[p] for p in own if fold[p] != number}
+            generators[number] = _generator_step(number, seen, settings, seed, contents)
     painted = [
         Step(
             name=f"{maps.MAP}{p}",
-            stage="maps",
+            kind=StepKind.PAINT_MAP,
+            subject=p,
+            label="maps",
             function=maps.paint_patient,
             argument=arguments[p],
-            ingredients={**ingredients, "fold": fold.get(p, -1)},
             needs=(*own[p][1].values(), *([generators[fold[p]]] if given is None else [])),
+            contents=contents,
         )
         for p in own
     ]
     judged = Step(
-        name=AGREEMENT,
-        stage="maps",
+        name=map_agreement.AGREEMENT,
+        kind=StepKind.COMPARE_MAPS,
+        label="maps",
         function=map_agreement.judge_maps,
         argument=map_agreement.AgreementArgument(thresholds=dict(_POSITIVE_PER_MM2), seed=seed),
-        ingredients={
-            **ingredients,
-            "code of agreement": hash_code("steps/slides/agreement.py", "validation/agreement.py"),
-        },
         needs=tuple(painted),
+        contents=contents,
     )
     return [*tiles.values(), *generators.values(), *painted, judged]
+
+
+def _tiles_step(argument: maps.MapArgument, made: Mapping[str, Step], contents: Contents) -> Step:
+    return Step(
+        name=f"{maps.TILES}{argument.patient}",
+        kind=StepKind.COLLECT_TILES,
+        subject=argument.patient,
+        label="training tiles",
+        function=maps.collect,
+        argument=argument,
+        needs=tuple(made.values()),
+        contents=contents,
+    )
+
+
+def _generator_step(
+    number: int, tiles: Mapping[str, Step], settings: MapSettings, seed: int, contents: Contents
+) -> Step:
+    """The generator that learns from some patients' tiles."""
+    return Step(
+        name=f"{maps.GENERATOR}{number}",
+        kind=StepKind.TRAIN_GENERATOR,
+        subject=str(number),
+        label="generators",
+        function=maps.train,
+        argument=maps.GeneratorArgument(
+            fold=number, patients=tuple(tiles), settings=settings, seed=seed
+        ),
+        needs=tuple(tiles.values()),
+        resumes=True,
+        contents=contents,
+    )
 
 
 def _folds(own: _Own, folds: int, seed: int) -> dict[str, int]:
@@ -230,7 +208,9 @@ def _folds(own: _Own, folds: int, seed: int) -> dict[str, int]:
     return dealt | generator_folds(list(marked), folds, seed)
 
 
-def _patch_steps(study: Study, settings: EmbeddingSettings, own: _Own) -> list[Step]:
+def _patch_steps(
+    study: Study, settings: EmbeddingSettings, own: _Own, contents: Contents
+) -> list[Step]:
     """Patch features of every patient, and all of them in one folder."""
     weights = study.folder / settings.weights if settings.weights is not None else None
     features = study.folder / settings.features if settings.features is not None else None
@@ -244,33 +224,33 @@ def _patch_steps(study: Study, settings: EmbeddingSettings, own: _Own) -> list[S
     steps: list[Step] = []
     for patient, (arguments, made) in own.items():
         stained = tuple(a for a in arguments if a.slide.stain == "H&E")
-        files = [features / f"{a.slide.path.stem}.h5" for a in stained] if features else []
         steps.append(
             Step(
                 name=f"{patches.PATCHES}{patient}",
-                stage="patch features",
+                kind=StepKind.EMBED_PATCHES,
+                subject=patient,
+                label="patch features",
                 function=patches.embed_patient,
                 argument=patches.PatchesArgument(
                     patient=patient,
                     slides=stained,
                     settings=settings,
                     weights=weights,
-                    features=features,
+                    features={a.slide.name: features / f"{a.slide.path.stem}.h5" for a in stained}
+                    if features is not None
+                    else None,
                 ),
-                ingredients={
-                    "embeddings": settings.model_dump(mode="json"),
-                    "files": [_hash_slide(f) for f in files],
-                    "code of patches": hash_code(*_PATCHES),
-                },
                 needs=tuple(made[slides.checking(a.slide)] for a in stained),
+                contents=contents,
             )
         )
     gathered = Step(
-        name=BAGS,
-        stage="patch features",
+        name=patches.BAGS,
+        kind=StepKind.GATHER_BAGS,
+        label="patch features",
         function=patches.gather_bags,
-        ingredients={"code of patches": hash_code(*_PATCHES)},
         needs=tuple(steps),
+        contents=contents,
     )
     return [*steps, gathered]
 
@@ -285,45 +265,47 @@ def _readers(rows: Sequence[SlideRow], asked: ReaderName | None) -> dict[bool, R
     return chosen
 
 
-def _hash_slide(path: Path) -> list[list[str]]:
-    """Names and hashes of the files that make up a slide: a DICOM folder, an MRXS's folder."""
-    beside = path.with_suffix("") if path.suffix.lower() == ".mrxs" else None
-    return hash_files(path) + (hash_files(beside) if beside is not None else [])
+def check_step(argument: slides.SlideArgument, contents: Contents) -> Step:
+    """Quality of one slide."""
+    return _slide_step(StepKind.CHECK_SLIDE, slides.check_slide, argument, (), contents)
 
 
-def slide_code() -> str:
-    """Hash of the code that what is told of slides rests on."""
-    return hash_code(*_SLIDES)
+def marker_step(argument: slides.SlideArgument, checked: Step, contents: Contents) -> Step:
+    """Marked cells of one slide."""
+    return _slide_step(StepKind.READ_MARKERS, slides.read_markers, argument, (checked,), contents)
 
 
-def slide_step(
-    name: str,
-    stage: str,
+def _slide_step(
+    kind: StepKind,
     function: StepFunction,
     argument: slides.SlideArgument,
-    needs: tuple[Step, ...] = (),
+    needs: tuple[Step, ...],
+    contents: Contents,
 ) -> Step:
-    """A step on one slide; the file's content, not its place, is what it is made from."""
-    row = argument.slide
+    checking = kind is StepKind.CHECK_SLIDE
     return Step(
-        name=name,
-        stage=stage,
+        name=slides.checking(argument.slide) if checking else slides.marking(argument.slide),
+        kind=kind,
+        subject=argument.slide.name,
+        label="slides" if checking else "markers",
         function=function,
         argument=argument,
-        ingredients={
-            "file": _hash_slide(row.path),
-            "read as": [
-                row.stain,
-                list(row.markers),
-                row.mpp,
-                argument.reader,
-                argument.nuclear,
-                dict(argument.thresholds),
-            ],
-            "protocol": hash_json(
-                [d.model_dump(mode="json") for d in argument.protocol.definition]
-            ),
-            "code of slides": slide_code(),
-        },
         needs=needs,
+        contents=contents,
+    )
+
+
+def measure_step(
+    argument: slides.PatientArgument, needs: tuple[Step, ...], contents: Contents
+) -> Step:
+    """One patient's slides aligned and measured."""
+    return Step(
+        name=f"{slides.PATIENT}{argument.patient}",
+        kind=StepKind.MEASURE_SLIDES,
+        subject=argument.patient,
+        label="patients",
+        function=slides.measure_patient,
+        argument=argument,
+        needs=needs,
+        contents=contents,
     )

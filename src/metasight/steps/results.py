@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ import pandas as pd
 from metasight import bundle
 from metasight.cohort.describe import FollowUp, Table1, Table1Row
 from metasight.cohort.eligibility import FlowStep
+from metasight.engine.step import Inputs
 from metasight.leakage import Check
 from metasight.ledger import Entry, Fate, Ledger
 from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
+from metasight.provenance import hash_json
 from metasight.report.contents import (
     AnalysisResult,
     ContributionsResult,
@@ -37,7 +39,7 @@ from metasight.steps.after.stability import STABILITY
 from metasight.steps.after.staging import STAGING
 from metasight.steps.after.verification import VERIFICATION
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.files import read_json, write_json
 from metasight.steps.slides.agreement import AGREEMENT
 from metasight.study.file import StudySettings
 from metasight.validation.json_tree import from_jsonable
@@ -64,6 +66,35 @@ class AnalysisNames:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Where the results come from.
+
+    Attributes
+    ----------
+    run
+        Name of the run.
+    tables
+        Table → sha256.
+    versions
+        Package → version that made the results; several, with commas, where they were made by
+        several.
+    several
+        Packages of which several versions made the results.
+    code
+        Hash of all code that the results rest on, wording left out.
+    bundle
+        Hash of the bundle that was tried; empty where models were fitted.
+    """
+
+    run: str
+    tables: Mapping[str, str]
+    versions: Mapping[str, str]
+    several: tuple[str, ...]
+    code: str
+    bundle: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ResultsArgument:
     """What the results are of.
 
@@ -74,7 +105,7 @@ class ResultsArgument:
     analyses
         Headline first.
     provenance
-        Input hashes, versions, code hash, name of the run.
+        Where the results come from.
     external
         Whether locked models were tried on these patients; nothing was fitted then.
     skipped
@@ -84,7 +115,7 @@ class ResultsArgument:
     settings: StudySettings
     protocol: Protocol
     analyses: tuple[AnalysisNames, ...]
-    provenance: Mapping[str, Any]
+    provenance: Provenance
     external: bool = False
     skipped: tuple[str, ...] = ()
 
@@ -129,7 +160,21 @@ def collect(inputs: Inputs, out: Path, argument: ResultsArgument) -> None:
     ledger.to_parquet(out / "ledger.parquet")
     if not argument.external:
         bundle.save(_bundle(inputs, argument, ledger), out / "bundle")
-    write_json(out / "manifest.json", dict(argument.provenance))
+    write_json(out / "manifest.json", _manifest(argument))
+
+
+def _manifest(argument: ResultsArgument) -> dict[str, Any]:
+    """Hashes of inputs and code, settings, and the versions that made the results."""
+    protocol = argument.protocol
+    return {
+        **{k: v for k, v in asdict(argument.provenance).items() if v or k != "bundle"},
+        "settings": argument.settings.model_dump(mode="json", exclude={"salt"}),
+        "protocol": {
+            "id": protocol.id,
+            "version": protocol.version,
+            "hash": hash_json(protocol.model_dump(mode="json", by_alias=True)),
+        },
+    }
 
 
 def _skipped(inputs: Inputs, names: AnalysisNames) -> str:
@@ -192,7 +237,7 @@ def _bundle(inputs: Inputs, argument: ResultsArgument, ledger: Ledger) -> bundle
         training={
             "patients": info["n"],
             "events": info["events"],
-            "patient table": argument.provenance["tables"][argument.settings.patients.path],
+            "patient table": argument.provenance.tables[argument.settings.patients.path],
             "centres": sorted(str(c) for c in data.centre.unique()),
             "ledger rows": dict(sorted(counts.items())),
         },
@@ -306,7 +351,7 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
     return ReportContents(
         title=settings.title or protocol.title,
         protocol=protocol,
-        run=str(argument.provenance["run"]),
+        run=argument.provenance.run,
         flow=FlowCounts(
             screened=info["screened"],
             failed=info["failed"],
@@ -327,7 +372,7 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         headline_model=leading[1],
         single_centre_reason=settings.analysis.single_centre_reason,
         settings=settings.model_dump(mode="json", exclude={"salt"}),
-        inputs=argument.provenance["tables"],
+        inputs=argument.provenance.tables,
         slides=_slide_stages(inputs["cohort"]),
         maps=_maps(inputs[AGREEMENT]) if AGREEMENT in inputs else None,
         verification=_told(inputs, VERIFICATION, "verification.json"),
@@ -336,8 +381,8 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         stability=_told(inputs, STABILITY, "stability.json"),
         abstention=_told(inputs, headline.judged, "abstention.json"),
         contributions=_contributions(judged, leading[1]),
-        versions=argument.provenance["versions"],
-        code=argument.provenance["code"],
+        versions=argument.provenance.versions,
+        code=argument.provenance.code,
         demonstration=settings.demonstration,
     )
 

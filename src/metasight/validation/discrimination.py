@@ -17,8 +17,8 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from metasight.engine.kernels import njit
 from metasight.errors import EvaluationError
 from metasight.validation.curves import censoring_before_and_at
 from metasight.validation.ipcw import require_tau

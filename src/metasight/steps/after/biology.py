@@ -12,9 +12,10 @@ import pandas as pd
 from metasight.biology.association import Associated, associate, prepare
 from metasight.biology.enrichment import Enrichment, enrich, running_score, single_sample
 from metasight.biology.gene_sets import GeneSets, read_gmt, within
+from metasight.engine.step import Inputs
 from metasight.errors import EvaluationError, StudyError
 from metasight.steps.after.verification import out_of_fold_risks
-from metasight.steps.files import Inputs, number, write_json
+from metasight.steps.files import number, write_json
 from metasight.study.file import BiologySettings
 
 Found = dict[str, Any]

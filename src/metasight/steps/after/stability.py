@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from metasight.engine.step import Inputs
 from metasight.models.crossfit import Data
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import Inputs, number, write_json
+from metasight.steps.files import number, write_json
 from metasight.study.file import RADIOMICS_MODALITY
 
 STABILITY = "stability of texture"

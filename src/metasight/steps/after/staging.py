@@ -23,10 +23,11 @@ from metasight.decisions.nodal_staging import (
     guideline,
     staging_view,
 )
+from metasight.engine.step import Inputs
 from metasight.errors import StudyError
 from metasight.steps.after.verification import out_of_fold_risks
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import Inputs, number, read_json, write_json
+from metasight.steps.files import number, read_json, write_json
 from metasight.validation.decision_curve import net_benefit_class
 
 Found = dict[str, Any]

@@ -20,11 +20,12 @@ import pandas as pd
 from scipy.stats import norm
 
 from metasight.cohort.outcome import NodalOutcome, SurvivalOutcome, build_outcome
+from metasight.engine.step import Inputs
 from metasight.errors import EvaluationError, StudyError
 from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import Inputs, number, read_json, write_json
+from metasight.steps.files import number, read_json, write_json
 from metasight.units import years_to_days
 from metasight.validation.curves import aalen_johansen
 from metasight.validation.verification import (

@@ -24,6 +24,8 @@ from metasight.cohort.outcome import (
 from metasight.cohort.read import read_cohort
 from metasight.cohort.settings import CohortSettings
 from metasight.cohort.splits import Split, leave_one_centre_out, repeated_kfold, temporal
+from metasight.engine.contents import Folder
+from metasight.engine.step import Inputs
 from metasight.errors import EvaluationError, StudyError
 from metasight.features.bags import MODALITY as EMBEDDING_MODALITY
 from metasight.features.columns import CENTRE, ERROR, Feature, FeatureTable, Kind
@@ -32,7 +34,7 @@ from metasight.features.from_protocol import clinical_features
 from metasight.ledger import Entry, Ledger
 from metasight.models import crossfit
 from metasight.protocol.study import Protocol
-from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.files import read_json, write_json
 from metasight.steps.scans.patient import CROPS, against_table, crop_keys, scanned
 from metasight.steps.slides.maps import generated
 from metasight.steps.slides.patches import BAGS, bag_keys
@@ -52,7 +54,7 @@ from metasight.validation.ipcw import require_horizon
 class CohortArgument:
     """Where the study's tables are and how to read them."""
 
-    folder: Path
+    folder: Folder
     settings: CohortSettings
     protocol: Protocol
 
@@ -70,7 +72,7 @@ def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
         }
         for patient, values in evidence.items()
     }
-    read = read_cohort(argument.folder, argument.settings, argument.protocol, evidence=given)
+    read = read_cohort(argument.folder.root, argument.settings, argument.protocol, evidence=given)
     read.ledger.extend(told)
     if features:
         read.modalities[SLIDE_MODALITY] = pd.DataFrame.from_dict(

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from metasight.steps.files import Inputs, read_json
+from metasight.engine.step import Inputs
+from metasight.steps.files import read_json
 from metasight.steps.slides.patches import BAGS, checks_of_bags
 from metasight.steps.slides.sections import read_tissue
 

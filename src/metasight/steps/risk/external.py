@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from metasight import bundle
+from metasight.engine.step import Inputs
 from metasight.errors import StudyError
 from metasight.ledger import Entry, Fate
 from metasight.models import crossfit
@@ -16,7 +17,7 @@ from metasight.models.fitted import ReaderHeadModel
 from metasight.models.registry import describe, features_of
 from metasight.predictions import Predictions
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.files import read_json, write_json
 from metasight.steps.risk.abstention import judge_abstention
 from metasight.steps.risk.fitting import images_of, likeness_table
 from metasight.validation.evaluate import evaluate

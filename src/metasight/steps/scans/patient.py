@@ -18,6 +18,7 @@ import pandas as pd
 
 from metasight.cohort.scan_table import LesionRow, PatientScans
 from metasight.cohort.settings import ScanSettings
+from metasight.engine.step import Inputs
 from metasight.errors import VolumeError
 from metasight.features.cropping import crop_of
 from metasight.features.crops import write_crop
@@ -28,7 +29,7 @@ from metasight.lesions.picture import picture_of
 from metasight.lesions.uptake import uptake_of
 from metasight.segmentation.lesion import lesion_from_box, lesion_from_click
 from metasight.segmentation.lung import Lungs, find_lungs
-from metasight.steps.files import Inputs, number, read_json, write_json
+from metasight.steps.files import number, read_json, write_json
 from metasight.steps.scans.texture import texture_of
 from metasight.volumes.ct_limits import CtLimits
 from metasight.volumes.dicom import ReadSettings, read_series

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from metasight.engine.step import Inputs
 from metasight.errors import EvaluationError
 from metasight.maps.agreement import agree
 from metasight.maps.ome import read_density_map
 from metasight.maps.regions import Regions
-from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.files import read_json, write_json
 from metasight.steps.slides.maps import MAP, REGION_COLUMNS, REGIONS_UM
 from metasight.steps.slides.sections import ROLES
 from metasight.validation.agreement import agreement, kappa

@@ -22,6 +22,7 @@ from scipy import ndimage
 from metasight.biomarkers.measure import measure
 from metasight.biomarkers.tls import Aggregate
 from metasight.cohort.settings import MapSettings
+from metasight.engine.step import Inputs
 from metasight.engine.threads import one_torch_thread
 from metasight.errors import MarkerError, SlideError
 from metasight.features.columns import ERROR
@@ -35,7 +36,7 @@ from metasight.maps.regions import regions_of
 from metasight.maps.training_tiles import MarkedSection, TilesSettings, collect_tiles, save_tiles
 from metasight.maps.tumour import tumour_from_marker
 from metasight.protocol.study import Protocol
-from metasight.steps.files import Inputs, number, read_json, write_json
+from metasight.steps.files import number, read_json, write_json
 from metasight.steps.slides.pairs import (
     Pair,
     density_together,

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from metasight.cohort.slide_table import SlideRow
+from metasight.engine.step import Inputs
 from metasight.errors import AlignmentError, MarkerError, MetasightError, SlideError
 from metasight.ledger import Entry, Fate
 from metasight.maps.cells import Cells
@@ -35,7 +36,7 @@ from metasight.segmentation.nucleus import Nuclei, detect_in_he
 from metasight.slides.opening import ReaderName, open_slide
 from metasight.slides.reader import PyramidReader
 from metasight.slides.tiling import TileGrid
-from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.files import read_json, write_json
 from metasight.steps.slides.pairs import Pair, density_together, he_window
 from metasight.steps.slides.sections import (
     REGION_UM,
