@@ -13,6 +13,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from metasight.errors import StudyError
 from metasight.provenance import hash_file, hash_json
@@ -49,6 +50,13 @@ class Contents:
     memory
         File that keeps them from run to run; None keeps them for this object's life. It holds no
         path: a path may hold a patient's name.
+
+    Attributes
+    ----------
+    read_files
+        How many were read, rather than remembered.
+    told
+        What :mod:`metasight.engine.argument` found of settings that many steps share, by identity.
     """
 
     def __init__(self, memory: Path | None = None) -> None:
@@ -56,6 +64,7 @@ class Contents:
         self._known: dict[str, tuple[int, int, int, str]] = _recalled(memory)
         self._grown = False
         self.read_files = 0
+        self.told: dict[int, tuple[object, Any]] = {}
 
     def file(self, path: Path) -> str:
         """sha256 of a file's bytes, as hex, or the kind of error that reading it raises.

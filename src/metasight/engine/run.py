@@ -207,6 +207,8 @@ class Work:
 
     def remember(self) -> None:
         """Note what every step was made from, for the next run's explanations."""
+        if not self.pending and self._memory.is_file():
+            return
         record = {
             **self._before,
             **{s.name: _record(s) for s in self.steps.values()},

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from metasight.engine.argument import Plain, classes_of, plain
+from metasight.engine.argument import Plain, tell
 from metasight.engine.code import Reached, code_of
 from metasight.engine.contents import Contents
 from metasight.provenance import hash_json
@@ -147,6 +146,8 @@ class Step:
         Tells what the paths of the argument hold.
     told
         The argument as plain data.
+    code
+        The code that the result rests on.
     key
         Hash of all that can change the result.
     """
@@ -161,24 +162,21 @@ class Step:
     resumes: bool = False
     contents: Contents = field(default_factory=Contents, repr=False, compare=False)
     told: Plain = field(init=False, repr=False)
+    code: Reached = field(init=False, repr=False, compare=False)
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
-        told = plain(self.argument, self.contents)
-        object.__setattr__(self, "told", told)
+        told = tell(self.argument, self.contents)
+        object.__setattr__(self, "told", told.plain)
+        object.__setattr__(self, "code", code_of(self.function, told.classes))
         content = {
             "name": self.name,
             "function": self.function.__name__,
-            "argument": told,
+            "argument": told.plain,
             "code": self.code.digest,
             "needs": {s.name: s.key for s in self.needs},
         }
         object.__setattr__(self, "key", hash_json(content))
-
-    @cached_property
-    def code(self) -> Reached:
-        """The code that the result rests on."""
-        return code_of(self.function, classes_of(self.argument))
 
     @property
     def task(self) -> Task:

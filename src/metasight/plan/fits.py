@@ -52,12 +52,17 @@ def fit_steps(
         Scheme, repeat and fold of each split of its data.
     """
     settings = study.settings.analysis
+    # Which endpoints a model serves decides which fits there are, not what a fit is.
+    own = {
+        m.name: ModelSettings.model_validate(m.model_dump(exclude={"endpoints"}))
+        for m in analysis.models
+    }
 
     def fits(
         models: Sequence[StudyModel], what: Fitting, which: Sequence[dict[str, Any]]
     ) -> list[Step]:
         return [
-            _fit_step(study, analysis, contents, model=m, what=what, which=w)
+            _fit_step(study, analysis, contents, model=own[m.name], what=what, which=w)
             for m in models
             for w in which
         ]
@@ -137,13 +142,11 @@ def _fit_step(
     analysis: Analysis,
     contents: Contents,
     *,
-    model: StudyModel,
+    model: ModelSettings,
     what: Fitting,
     which: dict[str, Any],
 ) -> Step:
     """One fit of one model."""
-    # Which endpoints a model serves decides which fits there are, not what a fit is.
-    own = ModelSettings.model_validate(model.model_dump(exclude={"endpoints"}))
     place = " ".join(str(v) for v in which.values())
     cohort = analysis.data.needs[0]
     parts = [what.name, f"{analysis.endpoint} {analysis.population}", model.name, place]
@@ -155,13 +158,13 @@ def _fit_step(
         function=what.function,
         argument=fitting.FitArgument(
             data=analysis.data.name,
-            model=own,
+            model=model,
             seed=study.settings.analysis.seed,
-            weights=backbones(study.folder, [own]),
+            weights=backbones(study.folder, [model]),
             **which,
         ),
-        needs=(analysis.data, *image_folders(cohort, own.modalities)),
-        resumes=CROP_MODALITY in own.modalities,
+        needs=(analysis.data, *image_folders(cohort, model.modalities)),
+        resumes=CROP_MODALITY in model.modalities,
         contents=contents,
     )
 
