@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean fresh-kernels
+.PHONY: demo test explore lint bench clean fresh-kernels
 
 demo: $(VENV)/.demo fresh-kernels
 	$(BIN)/metasight demo demo/breast-dmfs
@@ -12,6 +12,10 @@ demo: $(VENV)/.demo fresh-kernels
 
 test: $(VENV)/.dev lint fresh-kernels
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+# Property tests with other examples on every run; `make test` has the same ones each time.
+explore: $(VENV)/.dev fresh-kernels
+	$(BIN)/python -m pytest --hypothesis-profile=explore $$(grep -rl 'import given' tests)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
