@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test explore lint bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/metasight demo demo/breast-dmfs
@@ -12,6 +12,10 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev lint
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+# Property tests with other examples on every run; `make test` has the same ones each time.
+explore: $(VENV)/.dev
+	$(BIN)/python -m pytest --hypothesis-profile=explore $$(grep -rl 'import given' tests)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -139,10 +139,17 @@ def _resampled_concordance(
             for i in range(n):
                 drawn[i] = draws[b, by_time[i]]
             censoring_before_and_at(sorted_time, sorted_status, drawn, before, at)
+            infinite = False
             for i in range(n):
-                if drawn[i] > 0 and sorted_status[i] != 0:
+                if drawn[i] > 0 and sorted_status[i] != 0 and sorted_time[i] <= tau:
                     early_by[by_time[i]] = 1.0 / before[i]
-                    late_by[by_time[i]] = 1.0 / (before[i] * (at[i] if competing else before[i]))
+                    if sorted_status[i] == 1:
+                        second = at[i] if competing else before[i]
+                        infinite |= second <= 0
+                        late_by[by_time[i]] = 1.0 / (before[i] * second) if second > 0 else 0.0
+            if infinite:
+                out[b] = np.nan
+                continue
             for i in range(n):
                 later[i] = late_by[row[i]]
                 earlier[i] = early_by[row[i]]
@@ -173,7 +180,8 @@ def resampled_concordance(
     Returns
     -------
     ndarray of shape (m,)
-        NaN where no pair was usable.
+        NaN where no pair was usable, or where a resample's G is 0 at an event by ``tau``
+        (:func:`metasight.validation.discrimination.uno_weights`).
     """
     return np.asarray(
         _resampled_concordance(

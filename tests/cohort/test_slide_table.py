@@ -1,0 +1,108 @@
+"""One row a slide: names without the patient's id, markers, resolutions, and refusals by row."""
+
+from __future__ import annotations
+
+import pytest
+
+from metasight.cohort.canonical import pseudonym
+from metasight.cohort.settings import CohortSettings
+from metasight.cohort.slide_table import read_slide_table
+from metasight.errors import TableError
+
+HEAD = "case,file,stain,markers\n"
+
+
+@pytest.fixture
+def read(tmp_path):
+    def of(text, **slides):
+        (tmp_path / "slides.csv").write_text(HEAD + text if "case" not in text else text)
+        settings = CohortSettings(
+            salt="a salt for tests",
+            patients={"path": "patients.csv", "id": "id"},
+            columns={},
+            slides={"path": "slides.csv", "id": "case", **slides},
+        )
+        return read_slide_table(tmp_path, settings)
+
+    return of
+
+
+def problems(read, text):
+    with pytest.raises(TableError) as error:
+        read(text)
+    return [(p.row, p.column, p.problem) for p in error.value.problems]
+
+
+def test_rows_become_slides_with_names_that_hold_no_id(read, tmp_path):
+    told = read("MRN1,a/x.svs,H&E,\nMRN1,y.tif,IHC,CD3\nMRN1,z.svs,H&E,\nMRN2,w.svs,H&E,\n")
+    one, two = pseudonym("MRN1", "a salt for tests"), pseudonym("MRN2", "a salt for tests")
+    assert [s.name for s in told] == [f"{one}-HE-1", f"{one}-IHC-1", f"{one}-HE-2", f"{two}-HE-1"]
+    assert [s.row for s in told] == [2, 3, 4, 5]
+    assert told[0].path == tmp_path / "a" / "x.svs"
+    assert [s.markers for s in told] == [(), ("CD3",), (), ()]
+
+
+def test_markers_keep_their_order_and_lose_their_blanks(read):
+    (slide,) = read("MRN1,x.tif,fluorescence, Pan-CK ;CD3;; CD20\n")
+    assert slide.markers == ("Pan-CK", "CD3", "CD20")
+
+
+def test_the_resolution_of_a_file_goes_before_that_of_all(read):
+    rows = "MRN1,a/x.svs,H&E,\nMRN1,y.svs,H&E,\n"
+    assert [s.mpp for s in read(rows, mpp=0.5, mpp_of={"x.svs": 0.25})] == [0.25, 0.5]
+    assert [s.mpp for s in read(rows)] == [None, None]
+
+
+def test_slides_lie_in_their_folder(read, tmp_path):
+    (slide,) = read("MRN1,x.svs,H&E,\n", folder="scanned")
+    assert slide.path == tmp_path / "scanned" / "x.svs"
+
+
+def test_a_row_without_a_file_is_a_slide_that_was_not_made(read):
+    told = read("MRN1,,H&E,\nMRN1,x.svs,H&E,\n")
+    assert [s.row for s in told] == [3]
+    assert told[0].name.endswith("-HE-1")
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "problem"),
+    [
+        (",x.svs,H&E,", "case", "no patient id"),
+        ("M,x.svs,HE,", "stain", "unknown stain"),
+        ("M,x.svs,H&E,CD3", "markers", "an H&E section carries no marker"),
+        ("M,x.svs,IHC,", "markers", "IHC without a marker"),
+        ("M,x.svs,fluorescence, ; ", "markers", "fluorescence without a marker"),
+        ("M,x.svs,IHC,CD3;CD20", "markers", "several markers on one DAB section"),
+        ("M,x.svs,fluorescence,CD3;CD3", "markers", "a marker is named twice"),
+    ],
+)
+def test_what_a_slide_cannot_be(read, row, column, problem):
+    assert problems(read, row + "\n") == [(2, column, problem)]
+
+
+def test_one_file_under_two_spellings_is_one_file(read):
+    rows = "MRN1,a/x.svs,H&E,\nMRN2,a/../a/x.svs,H&E,\n"
+    assert problems(read, rows) == [(3, "file", "the same file as in row 2")]
+
+
+def test_all_problems_are_told_at_once(read):
+    rows = ",x.svs,H&E,\nM,y.svs,pink,\nM,x.svs,H&E,\n"
+    assert problems(read, rows) == [
+        (2, "case", "no patient id"),
+        (3, "stain", "unknown stain"),
+        (4, "file", "the same file as in row 2"),
+    ]
+
+
+def test_columns_that_are_not_there(read):
+    assert problems(read, "case,slide\nM,x\n") == [
+        (None, "file", "missing column"),
+        (None, "stain", "missing column"),
+    ]
+
+
+def test_no_slides_in_the_study(tmp_path):
+    settings = CohortSettings(
+        salt="a salt for tests", patients={"path": "p.csv", "id": "id"}, columns={}
+    )
+    assert read_slide_table(tmp_path, settings) == ()
