@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from metasight.estimate import Estimate
 from metasight.report import wording
-from metasight.validation.results import Contrast, Estimate, NotEstimable
+from metasight.validation.results import Contrast, NotEstimable
 
 NONE = NotEstimable(not_estimable="2 events by 3652 days")
 

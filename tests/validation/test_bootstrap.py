@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from metasight.errors import EvaluationError
+from metasight.estimate import Estimate
 from metasight.validation.bootstrap import (
     draw,
     resampled_concordance,
@@ -15,7 +16,7 @@ from metasight.validation.decision_curve import net_benefit
 from metasight.validation.discrimination import harrell_c, pair_order, uno_c
 from metasight.validation.dynamic_auc import cumulative_dynamic_auc
 from metasight.validation.ordering import follow_up
-from metasight.validation.results import Estimate, NotEstimable
+from metasight.validation.results import NotEstimable
 
 from .conftest import make
 

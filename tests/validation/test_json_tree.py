@@ -4,8 +4,9 @@ from dataclasses import dataclass
 import pytest
 
 from metasight.errors import EvaluationError
+from metasight.estimate import Estimate
 from metasight.validation.json_tree import from_jsonable, to_jsonable
-from metasight.validation.results import Estimate, NotEstimable
+from metasight.validation.results import NotEstimable
 
 
 @dataclass(frozen=True, kw_only=True)

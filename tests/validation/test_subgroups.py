@@ -1,7 +1,8 @@
 import pytest
 
+from metasight.estimate import Estimate
 from metasight.validation.bootstrap import draw
-from metasight.validation.results import Estimate, NotEstimable
+from metasight.validation.results import NotEstimable
 from metasight.validation.subgroups import (
     evaluate_by_centre,
     evaluate_subgroups,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from metasight.estimate import Estimate
 from metasight.report.blocks import Figure, csv_text
 from metasight.report.drawing import (
     FILL,
@@ -25,7 +26,6 @@ from metasight.report.view import View, at_target
 from metasight.report.wording import metric, number, percent
 from metasight.validation.results import (
     CalibrationCurve,
-    Estimate,
     Metric,
     NotEstimable,
     TargetEvaluation,

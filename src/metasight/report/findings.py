@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from metasight.estimate import Estimate
 from metasight.report.blocks import Strong, Text
 from metasight.report.view import (
     View,
@@ -23,7 +24,6 @@ from metasight.report.wording import (
 from metasight.validation.results import (
     Comparison,
     Contrast,
-    Estimate,
     NotEstimable,
     TargetEvaluation,
 )

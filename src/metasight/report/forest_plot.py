@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from metasight.estimate import Estimate
 from metasight.report.blocks import Figure, csv_text
 from metasight.report.drawing import (
     FILL,
@@ -25,7 +26,6 @@ from metasight.report.wording import number
 from metasight.validation.results import (
     Contrast,
     ContrastMetric,
-    Estimate,
     Metric,
     NotEstimable,
     Pooled,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from metasight.estimate import Estimate
 from metasight.report.blocks import Block, BulletList, Callout, Heading, Paragraph, Strong, Text
 from metasight.report.conduct import size_words
 from metasight.report.view import (
@@ -24,7 +25,7 @@ from metasight.report.wording import (
     sentence,
     stopped,
 )
-from metasight.validation.results import Contrast, Estimate
+from metasight.validation.results import Contrast
 
 WIDE_INTERVAL = 0.15
 """An interval of C wider than this says little: it spans poor and good."""

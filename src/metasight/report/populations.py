@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from metasight.estimate import Estimate
 from metasight.report.blocks import Block, Column, DataTable, Heading, Paragraph, Row, numeric
 from metasight.report.contents import AnalysisResult
 from metasight.report.view import (
@@ -17,7 +18,7 @@ from metasight.report.view import (
     target_name,
 )
 from metasight.report.wording import Footnotes, count, number, percent
-from metasight.validation.results import Estimate, Metric
+from metasight.validation.results import Metric
 
 
 def section(view: View) -> list[Block]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from metasight.estimate import Estimate
 from metasight.report.blocks import (
     Block,
     Callout,
@@ -43,7 +44,6 @@ from metasight.validation.results import (
     Comparison,
     Contrast,
     ContrastMetric,
-    Estimate,
     Metric,
 )
 

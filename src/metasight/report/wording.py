@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from metasight.estimate import Estimate
 from metasight.units import DAYS_PER_YEAR
 from metasight.validation.results import (
     Contrast,
     ContrastMetric,
-    Estimate,
     Metric,
     NotEstimable,
     Pooled,

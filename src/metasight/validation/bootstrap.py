@@ -18,12 +18,13 @@ import numpy.typing as npt
 
 from metasight.engine.kernels import njit
 from metasight.errors import EvaluationError
+from metasight.estimate import Estimate
 from metasight.validation.curves import censoring_before_and_at
 from metasight.validation.discrimination import PairOrder, concordance_counts
 from metasight.validation.dynamic_auc import ordered_pairs, risk_order
 from metasight.validation.ipcw import horizon_weights_sorted
 from metasight.validation.ordering import Floats, FollowUp, Ints
-from metasight.validation.results import Estimate, Metric, NotEstimable
+from metasight.validation.results import Metric, NotEstimable
 
 Draws = npt.NDArray[np.int32]
 MAX_LOST_SHARE = 0.1

@@ -17,7 +17,8 @@ Every number stands beside its interval, or a stated reason why there is none::
     │   └── subgroups: (SubgroupEvaluation, …)
     └── comparisons: (Comparison, …)        every model against the reference model
 
-A metric is an :class:`Estimate` or a :class:`NotEstimable`; a NaN never stands for a number.
+A metric is a :class:`metasight.estimate.Estimate` or a :class:`NotEstimable`; a NaN never stands
+for a number.
 ``to_json`` and ``from_json`` are inverse (:mod:`metasight.validation.json_tree`).
 """
 
@@ -28,6 +29,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from metasight.errors import EvaluationError
+from metasight.estimate import Estimate
 from metasight.validation.json_tree import from_jsonable, to_jsonable
 
 Kind = Literal["survival", "competing", "nodal"]
@@ -143,26 +145,6 @@ class EvaluationSettings:
     subgroups: tuple[str, ...]
     min_group_events: int
     min_censoring_survival: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A number and its interval.
-
-    Attributes
-    ----------
-    value
-        The point estimate: averaged over repeats, on the patients as they are.
-    lower, upper
-        Interval at the plan's level; ``None`` where the method gives none.
-    se
-        Standard error; of the bootstrap unless the field says otherwise.
-    """
-
-    value: float
-    lower: float | None = None
-    upper: float | None = None
-    se: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

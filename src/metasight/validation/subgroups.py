@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metasight.errors import EvaluationError
+from metasight.estimate import Estimate
 from metasight.validation.bootstrap import Draws, to_metric
 from metasight.validation.centres import pool_centres
 from metasight.validation.ipcw import require_horizon
@@ -17,7 +18,6 @@ from metasight.validation.ordering import EVENT
 from metasight.validation.results import (
     CentreEstimate,
     CentreSummary,
-    Estimate,
     EvaluationPlan,
     Metric,
     NotEstimable,

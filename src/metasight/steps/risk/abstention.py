@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from metasight.errors import EvaluationError
+from metasight.estimate import Estimate
 from metasight.ledger import Entry, Fate
 from metasight.predictions import Predictions
 from metasight.steps.files import number, read_json, write_json
 from metasight.validation.evaluate import evaluate
-from metasight.validation.results import Estimate, EvaluationPlan, Metric
+from metasight.validation.results import EvaluationPlan, Metric
 
 Found = dict[str, Any]
 STAGE = "likeness to training"
