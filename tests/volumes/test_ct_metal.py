@@ -9,7 +9,6 @@ from metasight.volumes.chest import find_chest
 from metasight.volumes.ct_metal import METAL_HU, metal_ml, streak_share
 from metasight.volumes.volume import Volume
 
-
 RIM = 0.02
 """What the blurred rim of a clip of 4 mm itself takes of the tissue round it."""
 
