@@ -26,6 +26,7 @@ from metasight.steps.risk.attention import ATTENTION
 from metasight.steps.scans.patient import SCANS
 from metasight.steps.slides.maps import MAP
 from metasight.steps.slides.patient import PATIENT
+from metasight.steps.slides.sheet import SHEET
 from metasight.study.file import Study
 
 
@@ -131,7 +132,12 @@ def count_opening(study: Study, identity: str) -> int:
     return int(openings.index(identity)) + 1
 
 
-_PLACES = ((PATIENT, "slides/{}/"), (MAP, "slides/{}/map/"), (SCANS, "scans/{}/"))
+_PLACES = (
+    (PATIENT, "slides/{}/"),
+    (SHEET, "slides/{}/"),
+    (MAP, "slides/{}/map/"),
+    (SCANS, "scans/{}/"),
+)
 """Where in the results a patient's steps go, by how their names begin."""
 
 

@@ -20,8 +20,9 @@ from metasight.engine.progress import Progress
 from metasight.engine.run import execute
 from metasight.engine.store import LISTING, Step, Store
 from metasight.errors import StudyError
-from metasight.plan.slides import slide_code, slide_step
+from metasight.plan.slides import sheet_step, slide_code, slide_step
 from metasight.protocol.load import read_protocol
+from metasight.protocol.markers import study_names
 from metasight.protocol.study import Protocol
 from metasight.provenance import hash_json
 from metasight.slides.opening import ReaderName, open_slide, reader_of_all
@@ -86,6 +87,7 @@ class Batch:
     def arguments(self, protocol: Protocol) -> tuple[slides.SlideArgument, ...]:
         """One a file, named ``slide-001`` and so on."""
         reader = self.reader or reader_of_all(self.files)
+        markers = study_names(self.markers, protocol.marker, where="--markers")
         given = self.mpp * len(self.files) if len(self.mpp) == 1 else self.mpp
         return tuple(
             slides.SlideArgument(
@@ -95,7 +97,7 @@ class Batch:
                     row=n,
                     path=path.resolve(),
                     stain=self.stain,
-                    markers=self.markers,
+                    markers=markers,
                     mpp=given[n - 1] if given else None,
                 ),
                 reader="tiff" if self.stain == "fluorescence" else reader,
@@ -137,14 +139,22 @@ def measure(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> l
     _make_room(batch, out)
     steps: list[Step] = []
     told: list[Step] = []
+    sheets: list[Step] = []
     for a in batch.arguments(protocol):
         own = [_checking(a)]
         if a.slide.stain != "H&E":
             own.append(_marking(a, own[0]))
         steps += own
         told.append(_measuring(a.slide.name, (a,), protocol, batch, tuple(own)))
+        sheets.append(sheet_step(told[-1], protocol))
     return _carried_out(
-        [*steps, *told], told, out, result="patient.json", scheduler=scheduler, progress=progress
+        [*steps, *told, *sheets],
+        told,
+        out,
+        result="patient.json",
+        sheets=sheets,
+        scheduler=scheduler,
+        progress=progress,
     )
 
 
@@ -196,7 +206,7 @@ def _measuring(
             patient=name,
             slides=arguments,
             protocol=protocol,
-            required=batch.markers,
+            required=study_names(batch.markers, protocol.marker, where="--markers"),
             seed=batch.seed,
         ),
         ingredients={
@@ -214,10 +224,14 @@ def _carried_out(
     out: Path,
     *,
     result: str,
+    sheets: Sequence[Step] = (),
     scheduler: str,
     progress: Progress,
 ) -> list[dict[str, Any]]:
-    """Make what is missing, put the results into numbered folders, and return them."""
+    """Make what is missing, put the results into numbered folders, and return them.
+
+    ``sheets`` are as many as ``told``, where there are any, and lie beside them.
+    """
     store = Store(out / ".metasight" / "store")
     store.sweep()
     missing = [s for s in steps if not store.has(s.key)]
@@ -229,6 +243,8 @@ def _carried_out(
         scratch = out / f".{name}-{os.getpid()}"
         shutil.copytree(store.path(step.key), scratch, ignore=shutil.ignore_patterns(LISTING))
         (scratch / _MARK).write_text("made by metasight; replaced by its next run\n", "utf-8")
+        if sheets:
+            shutil.copy(store.path(sheets[number - 1].key) / "sheet.html", scratch)
         found.append(read_json(scratch / result))
         shutil.rmtree(out / name, ignore_errors=True)
         scratch.rename(out / name)

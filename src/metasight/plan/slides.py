@@ -13,15 +13,13 @@ from metasight.cohort.slide_table import SlideRow, read_slide_table
 from metasight.engine.store import Step, StepFunction
 from metasight.errors import StudyError
 from metasight.maps.generator_folds import generator_folds
+from metasight.protocol.study import Protocol, require_roles
 from metasight.provenance import hash_code, hash_files, hash_json
 from metasight.slides.opening import ReaderName, reader_of_all
 from metasight.steps.slides import agreement as map_agreement
-from metasight.steps.slides import maps, patches
+from metasight.steps.slides import maps, patches, sheet
 from metasight.steps.slides import patient as slides
 from metasight.study.file import Study
-
-REQUIRED_MARKERS = ("Pan-CK", "CD3", "CD20")
-"""Of the consecutive sections that criterion I6 asks for."""
 
 AGREEMENT = map_agreement.AGREEMENT
 BAGS = patches.BAGS
@@ -34,15 +32,14 @@ _SLIDES = (
     "alignment",
     "maps",
     "biomarkers",
-    "report/slide_sheet.py",
-    "report/slide_sheet.html.j2",
+    "protocol",
+    "estimate.py",
     "steps/slides/patient.py",
     "steps/slides/sections.py",
     "steps/slides/pairs.py",
     "errors.py",
 )
-_POSITIVE_PER_MM2 = {"Pan-CK": 500.0, "CD3": 500.0, "CD20": 250.0}
-"""Cells/mm² from which a region counts as positive, when maps are compared."""
+_SHEETS = ("report/slide_sheet.py", "report/slide_sheet.html.j2", "steps/slides/sheet.py")
 _MAPS = (*_SLIDES, "steps/slides/maps.py")
 _PATCHES = ("slides", "features", "steps/slides/patches.py", "errors.py")
 
@@ -55,7 +52,7 @@ def slide_steps(study: Study) -> tuple[Step, ...]:
     settings = study.settings.slides
     if settings is None:
         return ()
-    rows = read_slide_table(study.folder, study.settings)
+    rows = read_slide_table(study.folder, study.settings, study.protocol.marker)
     readers = _readers(rows, settings.reader)
     steps: list[Step] = []
     own: dict[str, tuple[tuple[slides.SlideArgument, ...], dict[str, Step]]] = {}
@@ -73,7 +70,7 @@ def slide_steps(study: Study) -> tuple[Step, ...]:
         )
         made = {s.name: s for s in _patient_steps(study, patient, arguments)}
         own[patient] = (arguments, made)
-        steps += made.values()
+        steps += [*made.values(), sheet_step(made[f"{slides.PATIENT}{patient}"], study.protocol)]
     if settings.maps is not None:
         steps += _map_steps(study, settings.maps, own)
     if settings.embeddings is not None:
@@ -100,7 +97,7 @@ def _patient_steps(
             )
             # nuclei of an H&E are for the generator; the patient's measures do not rest on them
             (own if row.stain != "H&E" else nuclei).append(read)
-    required = REQUIRED_MARKERS
+    required = study.protocol.required_markers
     measuring = Step(
         name=f"{slides.PATIENT}{patient}",
         stage="patients",
@@ -123,6 +120,29 @@ def _patient_steps(
     return [*own, *nuclei, measuring]
 
 
+def sheet_step(measured: Step, protocol: Protocol) -> Step:
+    """The sheet of one patient, from what measuring rests on and what it found.
+
+    Nothing is measured anew where only the sheet looks different.
+    """
+    return Step(
+        name=f"{sheet.SHEET}{measured.argument.patient}",
+        stage="sheets",
+        function=sheet.draw_sheet,
+        argument=measured.argument,
+        ingredients={
+            "protocol": [protocol.id, protocol.version],
+            "code of sheets": hash_code(*_SHEETS),
+        },
+        needs=(*measured.needs, measured),
+    )
+
+
+def sheets_of(steps: Sequence[Step], protocol: Protocol) -> tuple[Step, ...]:
+    """The sheet of every patient whose slides are measured by one of ``steps``."""
+    return tuple(sheet_step(s, protocol) for s in steps if s.name.startswith(slides.PATIENT))
+
+
 _Own = dict[str, tuple[tuple[slides.SlideArgument, ...], dict[str, Step]]]
 
 
@@ -133,7 +153,10 @@ def _map_steps(study: Study, settings: MapSettings, own: _Own) -> list[Step]:
     ------
     StudyError
         There are fewer patients with slides than folds.
+    ProtocolError
+        The protocol names no markers to paint.
     """
+    require_roles(study.protocol, where="study.toml [slides.maps]")
     seed = study.settings.analysis.seed
     given = study.folder / settings.generator if settings.generator is not None else None
     fold = _folds(own, settings.folds, seed) if given is None else {}
@@ -197,7 +220,7 @@ def _map_steps(study: Study, settings: MapSettings, own: _Own) -> list[Step]:
         name=AGREEMENT,
         stage="maps",
         function=map_agreement.judge_maps,
-        argument=map_agreement.AgreementArgument(thresholds=dict(_POSITIVE_PER_MM2), seed=seed),
+        argument=map_agreement.AgreementArgument(protocol=study.protocol, seed=seed),
         ingredients={
             **ingredients,
             "code of agreement": hash_code("steps/slides/agreement.py", "validation/agreement.py"),
@@ -321,7 +344,10 @@ def slide_step(
                 dict(argument.thresholds),
             ],
             "protocol": hash_json(
-                [d.model_dump(mode="json") for d in argument.protocol.definition]
+                [
+                    part.model_dump(mode="json")
+                    for part in (*argument.protocol.definition, *argument.protocol.marker)
+                ]
             ),
             "code of slides": slide_code(),
         },

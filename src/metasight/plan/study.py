@@ -22,7 +22,7 @@ from metasight.models.settings import ModelSettings
 from metasight.plan.risks import steps_on_risks
 from metasight.plan.scans import READ_BY_COHORT as SCANS_READ
 from metasight.plan.scans import scan_steps
-from metasight.plan.slides import AGREEMENT, BAGS, READ_BY_COHORT, slide_steps
+from metasight.plan.slides import AGREEMENT, BAGS, READ_BY_COHORT, sheets_of, slide_steps
 from metasight.provenance import hash_code, hash_file, hash_json, versions
 from metasight.steps import results
 from metasight.steps.cohort import data
@@ -139,7 +139,7 @@ def plan_study(study: Study) -> Plan:
         report=report,
         analyses=analyses,
         skipped=tuple(skipped),
-        slides=(*cohort.needs, *looked),
+        slides=(*cohort.needs, *looked, *sheets_of(cohort.needs, study.protocol)),
         pending=(*waiting, *pending(planned, store, study.memory)),
     )
 
@@ -198,7 +198,7 @@ def plan_validation(
         collected=collected,
         report=written,
         analyses=(analysis,),
-        slides=cohort.needs,
+        slides=(*cohort.needs, *sheets_of(cohort.needs, study.protocol)),
         pending=(),
     )
 
