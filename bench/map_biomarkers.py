@@ -21,10 +21,11 @@ from metasight.maps.predict import paint
 from metasight.maps.regions import on_grid_of
 from metasight.maps.tumour import tumour_from_marker
 from metasight.protocol.load import read_protocol
+from metasight.protocol.study import require_roles
 from metasight.slides.opening import open_slide
 from metasight.slides.reader import Region
 from metasight.slides.tissue import tissue_mask
-from metasight.steps.slides.sections import ROLES, definitions
+from metasight.steps.slides.sections import definitions
 from metasight.validation.agreement import agreement, kappa
 
 TISSUE_MPP = 4.0
@@ -40,6 +41,7 @@ def main() -> None:
     asked = parser.parse_args()
     generator = load_generator(asked.generator)
     protocol = read_protocol("breast-dmfs")
+    roles = require_roles(protocol, where="breast-dmfs")
     values: dict[str, list[tuple[float, float]]] = {}
     labels: dict[str, list[tuple[str | None, str | None]]] = {}
     told = sorted((asked.study / "truth").glob("*/density-HE.ome.tif"))
@@ -56,7 +58,7 @@ def main() -> None:
         found = []
         for density in (truth, painted):
             tumour = tumour_from_marker(
-                density, ROLES["tumour"], scanned_area_um2=density.window.area_um2
+                density, roles.tumour, scanned_area_um2=density.window.area_um2
             )
             found.append(
                 measure(density, density.window, tumour.region, definitions(protocol), seed=1)

@@ -3,7 +3,7 @@ import json
 import pytest
 from shapely.geometry import Polygon, box, shape
 
-from metasight.biomarkers.geojson import annotation, tls_annotations, write_geojson
+from metasight.biomarkers.geojson import annotation, read_outlines, tls_annotations, write_geojson
 from metasight.biomarkers.tls import Aggregate
 from metasight.errors import SlideError
 
@@ -34,6 +34,15 @@ def test_what_qupath_reads(tmp_path):
     assert outline.bounds == (400, 400, 800, 1200)
     assert len(outline.interiors) == 1
     assert feature["properties"]["measurements"]["Lymphocytes"] == 60
+
+
+def test_outlines_come_back_in_micrometres(tmp_path):
+    write_geojson(tls_annotations([aggregate(), aggregate()], mpp=0.25), tmp_path / "tls.geojson")
+    first, second = read_outlines(tmp_path / "tls.geojson", 0.25)
+    assert first.equals_exact(RING, 1e-9)
+    assert second.bounds == pytest.approx((100, 100, 200, 300))
+    write_geojson([], tmp_path / "none.geojson")
+    assert read_outlines(tmp_path / "none.geojson", 0.25) == []
 
 
 def test_no_guessed_scale():

@@ -102,8 +102,10 @@ def test_nuclear_name_swapped_with_a_marker(section, other):
 def test_tumour_marker_swapped_with_a_lymphocyte_marker(section, other):
     *_, counts = section
     names = [{"Pan-CK": other, other: "Pan-CK"}.get(n, n) for n in CHANNELS]
+    swapped = Channels(counts=counts, names=tuple(names), mpp=MPP)
+    roles = MarkerSettings(tumour_marker="Pan-CK", lymphocyte_markers=("CD3", "CD20"))
     with pytest.raises(MarkerError, match="swapped"):
-        fluorescence_cells(Channels(counts=counts, names=tuple(names), mpp=MPP), MARKERS)
+        fluorescence_cells(swapped, MARKERS, roles)
 
 
 def test_he_given_as_mihc(shared):

@@ -97,3 +97,31 @@ def test_the_value_is_shown_without_a_day():
     )
     assert criterion.evaluate({"d": dt.date(2016, 7, 23)}) == (Verdict.MET, "d=2016-07")
     assert criterion.evaluate({}) == (Verdict.UNKNOWN, "d=missing")
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "undecided"),
+    [(2, 9, False), (10, 30, False), (9.9, 10, True), (2, 30, True), (10, 10, False)],
+)
+def test_an_interval_across_the_limit_decides_nothing(lower, upper, undecided):
+    criterion = Criterion(
+        id="E6",
+        kind="exclusion",
+        text="Area < 10 %",
+        evidence="tissue maps",
+        condition={"variable": "area", "below": 10},
+    )
+    assert criterion.undecided_by("area", (lower, upper)) is undecided
+
+
+def test_what_other_variables_decide_is_not_undecided_by_this_one():
+    criterion = Criterion(
+        id="E6",
+        kind="exclusion",
+        text="x",
+        evidence="tissue maps",
+        condition={"all": [{"variable": "imaged", "is": True}, {"variable": "a", "below": 10}]},
+    )
+    # without knowing whether there are images, below 10 is unknown and above is not met
+    assert criterion.undecided_by("a", (2, 30))
+    assert not criterion.undecided_by("a", (2, 9))

@@ -23,6 +23,8 @@ from metasight.features.crops import CropFolder
 from metasight.ledger import Ledger
 from metasight.pipeline import measure_images
 from metasight.plan.scans import scan_steps
+from metasight.plan.study import EVERYBODY, Analysis, cohort_step, data_step, fit_step
+from metasight.protocol.load import read_protocol
 from metasight.simulate.lung.cohort import simulate_lung
 from metasight.simulate.lung.settings import LungSettings
 from metasight.steps.cohort.data import build_features
@@ -308,5 +310,8 @@ def test_scan_and_table_that_differ_are_told() -> None:
         "C": {"tumour_size_mm": 31.0, "solid_size_mm": 12.0},
         "not in the table": {"tumour_size_mm": 31.0},
     }
-    rows = [(e.patient, e.criterion) for e in against_table(table, evidence)]
+    rows = [
+        (e.patient, e.criterion)
+        for e in against_table(table, evidence, read_protocol("nsclc-occult-node"))
+    ]
     assert rows == [("B", "I2"), ("B", "I2"), ("C", "I6")]

@@ -197,7 +197,7 @@ def test_every_wrong_row_is_named(tmp_path: Path) -> None:
         "A,d.svs,IHC,CD3;CD20\n,e.svs,H&E,\nA,b.svs,H&E,\nA,,H&E,\n"
     )
     with pytest.raises(TableError) as caught:
-        read_slide_table(tmp_path, settings())
+        read_slide_table(tmp_path, settings(), ())
     found = {(p.row, p.problem) for p in caught.value.problems}
     assert found == {
         (2, "unknown stain"),
@@ -211,7 +211,7 @@ def test_every_wrong_row_is_named(tmp_path: Path) -> None:
 
 def test_resolution_of_single_files(tmp_path: Path) -> None:
     (tmp_path / "slides.csv").write_text("patient,file,stain\nA,a.svs,H&E\nA,b.svs,H&E\n")
-    rows = read_slide_table(tmp_path, settings(mpp=0.5, mpp_of={"b.svs": 0.25}))
+    rows = read_slide_table(tmp_path, settings(mpp=0.5, mpp_of={"b.svs": 0.25}), ())
     assert [r.mpp for r in rows] == [0.5, 0.25]
     assert [r.name[-4:] for r in rows] == ["HE-1", "HE-2"]
 

@@ -24,7 +24,7 @@ class BiomarkerDefinitions:
     tls_minimum_lymphocytes, tls_minimum_area_um2, tls_density_ratio
         An aggregate of T and B cells is a TLS from these on (PMC8460026).
     tls_minimum_b_percent
-        Share of B cells from which an aggregate is CD20+/CD3+ rather than a T-cell infiltrate.
+        Share of B cells from which an aggregate is one of both rather than a T-cell infiltrate.
     tls_ring_um
         Width of the surroundings that an aggregate is compared with.
     tls_permutations

@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from shapely import affinity
-from shapely.geometry import MultiPolygon, Polygon, mapping
+from shapely.geometry import MultiPolygon, Polygon, mapping, shape
 
 from metasight.biomarkers.tls import Aggregate
 from metasight.errors import SlideError
 
 TLS_COLOUR = (128, 0, 200)
+Outline: TypeAlias = Polygon | MultiPolygon
+
 TUMOUR_COLOUR = (200, 0, 0)
 TISSUE_COLOUR = (0, 160, 80)
 
@@ -80,6 +83,23 @@ def tls_annotations(aggregates: Sequence[Aggregate], mpp: float) -> list[dict[st
             },
         )
         for number, found in enumerate(aggregates, start=1)
+    ]
+
+
+def read_outlines(path: Path, mpp: float) -> list[Outline]:
+    """Outlines in µm of the annotations that `write_geojson` wrote.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    mpp
+        µm per level-0 pixel of the slide that the annotations are laid over.
+    """
+    collection = json.loads(path.read_text("utf-8"))
+    return [
+        affinity.scale(shape(f["geometry"]), xfact=mpp, yfact=mpp, origin=(0, 0))
+        for f in collection["features"]
     ]
 
 

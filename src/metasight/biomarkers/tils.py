@@ -3,7 +3,7 @@
 The international TIL working group scores the share of the stroma's area, within the tumour's
 borders, that mononuclear cells cover (Salgado et al., Ann Oncol 2015;26:259). Cells are points
 here, so the share is their number times the area of one lymphocyte. Plasma cells, which the
-score includes, are CD3- and CD20-negative: from mIHC the percentage is a lower bound.
+score includes, carry neither lymphocyte marker: from mIHC the percentage is a lower bound.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ Mpp = Annotated[
     typer.Option("--mpp", help="Micrometres a pixel over what the file says; once, or one a file."),
 ]
 StainOption = Annotated[str, typer.Option(help="H&E, IHC (DAB) or fluorescence.")]
-Markers = Annotated[str, typer.Option(help="Markers, with ; between them: Pan-CK;CD3;CD20.")]
+Markers = Annotated[str, typer.Option(help="Markers to read, with ; between them.")]
 Nuclear = Annotated[str, typer.Option(help="Name of the nuclear channel of fluorescence.")]
 ReaderOption = Annotated[str | None, typer.Option(help="tiff or openslide; chosen without it.")]
 

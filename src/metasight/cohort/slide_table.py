@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,7 @@ from metasight.cohort.settings import CohortSettings, SlideSettings
 from metasight.cohort.showing import printable
 from metasight.cohort.tables import RawTable, read_table
 from metasight.errors import Problem, TableError
+from metasight.protocol.markers import Marker, study_name
 
 StainName = Literal["H&E", "IHC", "fluorescence"]
 STAINS: tuple[StainName, ...] = ("H&E", "IHC", "fluorescence")
@@ -32,7 +34,8 @@ class SlideRow:
     path
         The file; it need not exist, and is then a failed slide.
     stain, markers
-        What it shows; no markers for H&E.
+        What it shows, markers by their names in the protocol; none for H&E. A marker that the
+        protocol does not know keeps the table's name.
     mpp
         Given in ``study.toml``; None where the file is to say it.
     """
@@ -45,7 +48,9 @@ class SlideRow:
     mpp: float | None
 
 
-def read_slide_table(folder: Path, settings: CohortSettings) -> tuple[SlideRow, ...]:
+def read_slide_table(
+    folder: Path, settings: CohortSettings, markers: Sequence[Marker]
+) -> tuple[SlideRow, ...]:
     """Read the table of slides that ``settings.slides`` names.
 
     Parameters
@@ -54,6 +59,8 @@ def read_slide_table(folder: Path, settings: CohortSettings) -> tuple[SlideRow, 
         Study folder.
     settings
         With ``slides``; the salt makes the pseudonyms.
+    markers
+        Of the protocol: the table may spell them in any of their spellings.
 
     Returns
     -------
@@ -81,10 +88,10 @@ def read_slide_table(folder: Path, settings: CohortSettings) -> tuple[SlideRow, 
         row = int(str(number))
         text = {c: str(cells[c]).strip() for c in (slides.id, slides.file, slides.stain)}
         marked = str(cells[slides.markers]) if slides.markers in raw.cells else ""
-        markers = tuple(m.strip() for m in marked.split(";") if m.strip())
+        shown = tuple(study_name(m.strip(), markers) for m in marked.split(";") if m.strip())
         if not text[slides.file]:
             continue
-        found = _problems_of(raw.name, row, slides, text, markers, seen)
+        found = _problems_of(raw.name, row, slides, text, shown, seen)
         if found:
             problems += found
             continue
@@ -99,7 +106,7 @@ def read_slide_table(folder: Path, settings: CohortSettings) -> tuple[SlideRow, 
                 name=f"{patient}-{kind}-{numbers[patient, stain]}",
                 path=folder / slides.folder / text[slides.file],
                 stain=stain,
-                markers=markers,
+                markers=shown,
                 mpp=given,
             )
         )

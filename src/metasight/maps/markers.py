@@ -64,7 +64,7 @@ class MarkerSettings:
     thresholds
         Marker → the laboratory's own threshold; the stated rule decides for the others.
     tumour_marker, lymphocyte_markers
-        For the check of swapped names.
+        For the check of swapped names; without them nothing is checked.
     cell_margin_um
         A cell reaches this far beyond its nucleus.
     nucleus
@@ -75,8 +75,8 @@ class MarkerSettings:
     autofluorescence: str | None = None
     spill_over: tuple[tuple[float, ...], ...] | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    tumour_marker: str = "Pan-CK"
-    lymphocyte_markers: tuple[str, ...] = ("CD3", "CD20")
+    tumour_marker: str = ""
+    lymphocyte_markers: tuple[str, ...] = ()
     cell_margin_um: float = 3.0
     nucleus: NucleusSettings = field(default_factory=NucleusSettings)
 

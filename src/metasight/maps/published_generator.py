@@ -9,7 +9,7 @@ The sidecar::
 
     {"format": "metasight-published-generator-1", "name": "…", "licence": "…", "sha256": "…",
      "network": "UNet" | "BasicUNet" | "FlexibleUNet" | "SwinUNETR", "arguments": {…},
-     "keys": {"model.": ""}, "markers": ["Pan-CK", null, …], "mpp": 0.5, "tile_multiple": 32,
+     "keys": {"model.": ""}, "markers": ["CK", null, …], "mpp": 0.5, "tile_multiple": 32,
      "mean": [0.485, …], "spread": [0.229, …], "activation": "none" | "relu" | "sigmoid",
      "cells_per_mm2": [6000, …]}
 

@@ -196,7 +196,7 @@ def _of_scale(
         # The mean by least squares of square roots, and the dispersion under the mean as it is:
         # fitted together, what is hard at first is called unknowable and never learnt (Seitzer
         # et al., ICLR 2022); a negative binomial with a stated dispersion forgives large errors
-        # of large counts, and CD3 and CD20 stayed near their mean.
+        # of large counts, and lymphocyte markers stayed near their mean.
         own = importance[None, :, None, None]
         nll = own * _PRECISION * (stabilised(count) - stabilised(expected)) ** 2
         nll = nll + negative_binomial_nll(count, expected.detach(), spread)

@@ -1,16 +1,15 @@
-"""How much of the scanned field is tumour (criterion E6), and how sure that is.
+"""How much of the scanned field is tumour, and how sure that is.
 
-From Pan-CK the tumour is where tumour cells are dense; without it, where large nuclei other than
-lymphocytes' are dense in H&E, which reactive epithelium and histiocytes can imitate. Both give a
-region and an interval: the area at limits of density that a reader could as well have chosen,
-1.5 times lower and higher with Pan-CK, twice with H&E. The density's random error averages out
-over a region and is not added. The intervals have not been checked against readers.
+From a tumour marker the tumour is where tumour cells are dense; without it, where large nuclei
+other than lymphocytes' are dense in H&E, which reactive epithelium and histiocytes can imitate.
+Both give a region and an interval: the area at limits of density that a reader could as well have
+chosen, 1.5 times lower and higher with a marker, twice with H&E. The density's random error
+averages out over a region and is not added. The intervals have not been checked against readers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +23,6 @@ from metasight.segmentation.nucleus import Nuclei
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-Basis = Literal["Pan-CK", "H&E"]
 
 EPITHELIUM_PER_MM2 = 1250.0
 """Tumour cells per mm² from which a place is tumour: half of the sparsest nests."""
@@ -34,7 +32,7 @@ _GAP_UM = 100.0
 _SMALLEST_UM2 = 10_000.0
 _LARGE_NUCLEUS_UM2 = 45.0
 _ROUND_NUCLEUS = 2.5
-_FACTOR: dict[Basis, float] = {"Pan-CK": 1.5, "H&E": 2.0}
+_FACTOR_WITH_MARKER, _FACTOR_ON_HE = 1.5, 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +50,7 @@ class TumourArea:
     region
         The tumour region, stroma inside it included; None where there is no tumour.
     basis
-        ``Pan-CK`` or ``H&E``.
+        The marker's name, or ``H&E``.
     """
 
     percent: float
@@ -60,7 +58,7 @@ class TumourArea:
     upper: float
     epithelium_percent: float
     region: TissueWindow | None
-    basis: Basis
+    basis: str
 
 
 def tumour_from_marker(density: DensityMap, marker: str, *, scanned_area_um2: float) -> TumourArea:
@@ -81,7 +79,7 @@ def tumour_from_marker(density: DensityMap, marker: str, *, scanned_area_um2: fl
         The marker is missing, or the field is smaller than the tissue.
     """
     plane = np.nan_to_num(density.plane(marker)).astype(np.float64)
-    return _area(plane, density.window, "Pan-CK", scanned_area_um2)
+    return _area(plane, density.window, marker, _FACTOR_WITH_MARKER, scanned_area_um2)
 
 
 def tumour_from_nuclei(
@@ -99,10 +97,12 @@ def tumour_from_nuclei(
     )
     density = density_from_cells(cells, window, spacing_um=DEFAULT_SPACING_UM)
     plane = np.nan_to_num(density.density[0]).astype(np.float64)
-    return _area(plane, density.window, "H&E", scanned_area_um2)
+    return _area(plane, density.window, "H&E", _FACTOR_ON_HE, scanned_area_um2)
 
 
-def _area(plane: Floats, window: TissueWindow, basis: Basis, scanned_area_um2: float) -> TumourArea:
+def _area(
+    plane: Floats, window: TissueWindow, basis: str, factor: float, scanned_area_um2: float
+) -> TumourArea:
     if not scanned_area_um2 >= window.area_um2 * (1 - 1e-6):
         raise MarkerError(
             "the scanned field is smaller than the tissue in it",
@@ -116,8 +116,8 @@ def _area(plane: Floats, window: TissueWindow, basis: Basis, scanned_area_um2: f
 
     epithelium = window.mask & (smooth >= EPITHELIUM_PER_MM2)
     region = _region(epithelium, window)
-    strict = window.mask & (smooth >= EPITHELIUM_PER_MM2 * _FACTOR[basis])
-    generous = window.mask & (smooth >= EPITHELIUM_PER_MM2 / _FACTOR[basis])
+    strict = window.mask & (smooth >= EPITHELIUM_PER_MM2 * factor)
+    generous = window.mask & (smooth >= EPITHELIUM_PER_MM2 / factor)
     return TumourArea(
         percent=percent(region),
         # closing gaps can undo what a stricter limit took away; the ends enclose the middle

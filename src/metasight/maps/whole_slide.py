@@ -80,6 +80,7 @@ def cells_of_slide(
     markers: tuple[str, ...],
     settings: MarkerSettings | None = None,
     *,
+    channels: tuple[str, ...] | None = None,
     progress: Progress | None = None,
 ) -> SlideMarkers:
     """Read every marked cell of a slide.
@@ -94,6 +95,9 @@ def cells_of_slide(
         One for DAB, one or more for fluorescence.
     settings
         Nuclear channel, spill-over, the laboratory's thresholds.
+    channels
+        Names of the slide's channels as the study calls them, in their order; those of the file
+        unless given.
     progress
         Told of blocks done and all blocks.
 
@@ -111,14 +115,15 @@ def cells_of_slide(
             value=", ".join(markers),
             remedy="Give one marker for it in the slide table",
         )
+    names = channels or slide.channels
     if slide.channels != RGB:
-        require_markers(slide.channels, [s.nuclear, *markers])
+        require_markers(names, [s.nuclear, *markers])
     mpp = max(WORKING_MPP, slide.mpp)
     sample = _sample(slide, tissue, tissue_mpp, mpp)
     if slide.channels == RGB:
         reader: _Chromogenic | _Fluorescent = _Chromogenic(sample, mpp, markers[0], s)
     else:
-        reader = _Fluorescent(sample, mpp, slide.channels, markers, s)
+        reader = _Fluorescent(sample, mpp, names, markers, s)
     blocks = list(tissue_blocks(slide, tissue, tissue_mpp, mpp=mpp, margin_um=_MARGIN_UM))
     parts = []
     for number, block in enumerate(blocks, start=1):

@@ -22,8 +22,9 @@ from metasight.engine.run import Work
 from metasight.engine.step import Step
 from metasight.engine.store import Store
 from metasight.errors import StudyError
-from metasight.plan.slides import check_step, marker_step, measure_step
+from metasight.plan.slides import check_step, marker_step, measure_step, sheet_step
 from metasight.protocol.load import read_protocol
+from metasight.protocol.markers import study_names
 from metasight.protocol.study import Protocol
 from metasight.slides.opening import ReaderName, open_slide, reader_of_all
 from metasight.steps.files import read_json, write_json
@@ -87,6 +88,7 @@ class Batch:
     def arguments(self, protocol: Protocol) -> tuple[slides.SlideArgument, ...]:
         """One a file, named ``slide-001`` and so on."""
         reader = self.reader or reader_of_all(self.files)
+        markers = study_names(self.markers, protocol.marker, where="--markers")
         given = self.mpp * len(self.files) if len(self.mpp) == 1 else self.mpp
         return tuple(
             slides.SlideArgument(
@@ -95,7 +97,7 @@ class Batch:
                     name=f"slide-{n:03d}",
                     path=path.resolve(),
                     stain=self.stain,
-                    markers=self.markers,
+                    markers=markers,
                     mpp=given[n - 1] if given else None,
                 ),
                 reader="tiff" if self.stain == "fluorescence" else reader,
@@ -145,12 +147,13 @@ def measure(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> l
             patient=a.slide.name,
             slides=(a,),
             protocol=protocol,
-            required=batch.markers,
+            required=study_names(batch.markers, protocol.marker, where="--markers"),
             seed=batch.seed,
         )
         steps.append(measure_step(argument, tuple(own), contents))
+    sheets = [sheet_step(s, contents) for s in steps]
     with _work(out, contents, scheduler, progress) as work:
-        return _set_out(steps, out, work, result="patient.json")
+        return _set_out(steps, out, work, result="patient.json", sheets=sheets)
 
 
 def align(
@@ -192,14 +195,21 @@ def _work(out: Path, contents: Contents, scheduler: str, progress: Progress) -> 
     )
 
 
-def _set_out(told: Sequence[Step], out: Path, work: Work, *, result: str) -> list[dict[str, Any]]:
-    """Make what is missing, put the results into numbered folders, and return them."""
-    work.make(told)
+def _set_out(
+    told: Sequence[Step], out: Path, work: Work, *, result: str, sheets: Sequence[Step] = ()
+) -> list[dict[str, Any]]:
+    """Make what is missing, put the results into numbered folders, and return them.
+
+    ``sheets`` are as many as ``told``, where there are any, and lie beside them.
+    """
+    work.make([*told, *sheets])
     found = []
     for number, step in enumerate(told, start=1):
         name = f"slide-{number:03d}"
         scratch = out / f".{name}-{os.getpid()}"
         work.copy(step, scratch)
+        if sheets:
+            work.copy(sheets[number - 1], scratch)
         (scratch / _MARK).write_text("made by metasight; replaced by its next run\n", "utf-8")
         found.append(read_json(scratch / result))
         shutil.rmtree(out / name, ignore_errors=True)

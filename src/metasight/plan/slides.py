@@ -13,18 +13,12 @@ from metasight.engine.contents import Contents
 from metasight.engine.step import Step, StepFunction, StepKind
 from metasight.errors import StudyError
 from metasight.maps.generator_folds import generator_folds
+from metasight.protocol.study import require_roles
 from metasight.slides.opening import ReaderName, reader_of_all
 from metasight.steps.slides import agreement as map_agreement
-from metasight.steps.slides import maps, patches
+from metasight.steps.slides import maps, patches, sheet
 from metasight.steps.slides import patient as slides
 from metasight.study.file import Study
-
-REQUIRED_MARKERS = ("Pan-CK", "CD3", "CD20")
-"""Of the consecutive sections that criterion I6 asks for."""
-
-
-_POSITIVE_PER_MM2 = {"Pan-CK": 500.0, "CD3": 500.0, "CD20": 250.0}
-"""Cells/mm² from which a region counts as positive, when maps are compared."""
 
 
 def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
@@ -35,7 +29,7 @@ def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
     settings = study.settings.slides
     if settings is None:
         return ()
-    rows = read_slide_table(study.folder, study.settings)
+    rows = read_slide_table(study.folder, study.settings, study.protocol.marker)
     readers = _readers(rows, settings.reader)
     steps: list[Step] = []
     own: dict[str, tuple[tuple[slides.SlideArgument, ...], dict[str, Step]]] = {}
@@ -53,7 +47,8 @@ def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
         )
         made = {s.name: s for s in _patient_steps(study, patient, arguments, contents)}
         own[patient] = (arguments, made)
-        steps += made.values()
+        measured = made[f"{slides.PATIENT}{patient}"]
+        steps += [*made.values(), sheet_step(measured, contents)]
     if settings.maps is not None:
         steps += _map_steps(study, settings.maps, own, contents)
     if settings.embeddings is not None:
@@ -86,7 +81,7 @@ def _patient_steps(
             patient=patient,
             slides=arguments,
             protocol=study.protocol,
-            required=REQUIRED_MARKERS,
+            required=study.protocol.required_markers,
             seed=study.settings.analysis.seed,
         ),
         tuple(own),
@@ -105,7 +100,10 @@ def _map_steps(study: Study, settings: MapSettings, own: _Own, contents: Content
     ------
     StudyError
         There are fewer patients with slides than folds.
+    ProtocolError
+        The protocol names no markers to paint.
     """
+    require_roles(study.protocol, where="study.toml [slides.maps]")
     seed = study.settings.analysis.seed
     given = study.folder / settings.generator if settings.generator is not None else None
     fold = _folds(own, settings.folds, seed) if given is None else {}
@@ -146,7 +144,7 @@ def _map_steps(study: Study, settings: MapSettings, own: _Own, contents: Content
         kind=StepKind.COMPARE_MAPS,
         label="maps",
         function=map_agreement.judge_maps,
-        argument=map_agreement.AgreementArgument(thresholds=dict(_POSITIVE_PER_MM2), seed=seed),
+        argument=map_agreement.AgreementArgument(protocol=study.protocol, seed=seed),
         needs=tuple(painted),
         contents=contents,
     )
@@ -291,6 +289,23 @@ def _slide_step(
         function=function,
         argument=argument,
         needs=needs,
+        contents=contents,
+    )
+
+
+def sheet_step(measured: Step, contents: Contents) -> Step:
+    """The sheet of one patient, from what measuring rests on and what it found.
+
+    Nothing is measured anew where only the sheet looks different.
+    """
+    return Step(
+        name=f"{sheet.SHEET}{measured.subject}",
+        kind=StepKind.DRAW_SHEET,
+        subject=measured.subject,
+        label="sheets",
+        function=sheet.draw_sheet,
+        argument=measured.argument,
+        needs=(*measured.needs, measured),
         contents=contents,
     )
 

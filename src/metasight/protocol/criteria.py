@@ -15,7 +15,7 @@ condition that a missing value decides: it asks whether the value is there.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -207,6 +207,13 @@ class Criterion(_Condition):
         names = dict.fromkeys(self.condition.variables())
         shown = "; ".join(f"{n}={_text(row.get(n))}" for n in names)
         return verdict, shown
+
+    def undecided_by(self, variable: str, values: Iterable[float]) -> bool:
+        """Whether values of ``variable`` that are all possible lead to different verdicts.
+
+        Nothing else is taken to be known of the patient.
+        """
+        return len({self.condition.evaluate({variable: v}) for v in values}) > 1
 
     def keeps(self, verdict: Verdict) -> bool | None:
         """Whether a patient with ``verdict`` stays; None when that is unknown."""

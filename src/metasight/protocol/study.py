@@ -6,8 +6,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from metasight.errors import ProtocolError
 from metasight.protocol.criteria import Condition, Criterion
 from metasight.protocol.endpoint import Endpoint
+from metasight.protocol.evidence import problem_of_evidence
+from metasight.protocol.markers import Marker, MarkerRoles, problem_of_markers
 
 VariableType = Literal["number", "integer", "boolean", "category", "date", "text"]
 Role = Literal["predictor", "criterion", "outcome", "treatment", "design"]
@@ -53,6 +56,8 @@ class Variable(_Part):
         Date variable that tells when it was measured; without one the window is declared only.
     spline
         Whether a regression may bend it.
+    evidence
+        ``table``, or the stage that supplies it; see `metasight.protocol.evidence`.
     source
         Where the definition comes from.
     """
@@ -79,6 +84,9 @@ class Variable(_Part):
             raise ValueError(f"category {self.name!r} needs at least two values")
         if self.role == "predictor" and (self.window is None or not self.measured):
             raise ValueError(f"predictor {self.name!r} needs a window and when it is measured")
+        problem = problem_of_evidence(self.name, self.evidence)
+        if problem:
+            raise ValueError(problem)
         return self
 
     @property
@@ -129,6 +137,62 @@ class Definition(_Part):
     source: str
 
 
+class Apart(_Part):
+    """How far a scan's measurement may lie from the table's value.
+
+    Attributes
+    ----------
+    variable
+        Number that the table gives and the scan measures.
+    more_than, more_than_share
+        They differ when they lie further apart than both of these allow: an amount in the
+        variable's unit, and a share of the table's value.
+    """
+
+    variable: str
+    more_than: float = Field(ge=0, allow_inf_nan=False)
+    more_than_share: float = Field(ge=0, allow_inf_nan=False)
+
+
+class ScanCheck(_Part):
+    """Where a scan gives reason to look at a patient's row of the table again.
+
+    Nothing is overruled: the table's value counts, and a ledger row under ``criterion`` says that
+    somebody should look. Exactly one of ``apart`` and ``condition`` is given.
+
+    Attributes
+    ----------
+    criterion
+        Id of the criterion that would be affected.
+    apart
+        A measurement that does not agree with the table.
+    condition
+        State that is not to be expected, tested on the patient's row with what the scan measured
+        in place of the table's values; a row is written where it is met.
+    text
+        What ``condition`` found, in words.
+    """
+
+    criterion: str
+    apart: Apart | None = None
+    condition: Condition | None = None
+    text: str = ""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> ScanCheck:
+        if (self.apart is None) == (self.condition is None):
+            raise ValueError("a scan check has either apart or condition")
+        if self.condition is not None and not self.text:
+            raise ValueError("a scan check with a condition says in text what it found")
+        return self
+
+    def variables(self) -> list[str]:
+        """Names of the variables read."""
+        if self.condition is not None:
+            return list(self.condition.variables())
+        return [self.apart.variable] if self.apart is not None else []
+
+
 class Protocol(_Part):
     """A study's protocol, valid on construction.
 
@@ -144,6 +208,10 @@ class Protocol(_Part):
         Variables of the clinical reference model, in order.
     unknown_eligibility
         ``hold``: a patient whose eligibility is unknown is not analysed and is counted apart.
+    marker
+        Markers of the study's sections; see `metasight.protocol.markers`. Empty where it has none.
+    scan_check
+        Where a scan gives reason to look at a patient's row of the table again.
     ct_quality
         Value of CT quality → ``low``, ``high``, ``required``; see `metasight.volumes.ct_limits`.
     radiomics
@@ -168,6 +236,8 @@ class Protocol(_Part):
     endpoint: tuple[Endpoint, ...]
     rule: tuple[Rule, ...] = ()
     definition: tuple[Definition, ...] = ()
+    marker: tuple[Marker, ...] = ()
+    scan_check: tuple[ScanCheck, ...] = ()
     ct_quality: dict[str, dict[str, float | bool]] = {}
     radiomics: dict[str, Any] = {}
     nodal_staging: dict[str, float] = {}
@@ -178,6 +248,12 @@ class Protocol(_Part):
         _no_duplicates(names, "variable")
         _no_duplicates([c.id for c in self.criterion], "criterion")
         _no_duplicates([e.name for e in self.endpoint], "endpoint")
+        problem = problem_of_markers(self.marker)
+        if problem:
+            raise ValueError(problem)
+        for check in self.scan_check:
+            if check.criterion not in self.criteria:
+                raise ValueError(f"a scan check names no criterion: {check.criterion}")
         known = set(names)
         for what, used in self._uses():
             unknown = sorted(set(used) - known)
@@ -190,6 +266,7 @@ class Protocol(_Part):
     def _uses(self) -> list[tuple[str, list[str]]]:
         uses = [(f"criterion {c.id}", list(c.condition.variables())) for c in self.criterion]
         uses += [(f"rule {r.id}", [*r.holds.variables(), r.column]) for r in self.rule]
+        uses += [(f"a scan check of {c.criterion}", c.variables()) for c in self.scan_check]
         uses += [("clinical_predictors", list(self.clinical_predictors))]
         uses += [(f"variable {v.name}", [v.measured_on]) for v in self.variable if v.measured_on]
         for e in self.endpoint:
@@ -210,10 +287,48 @@ class Protocol(_Part):
         """Criteria by id."""
         return {c.id: c for c in self.criterion}
 
+    def criteria_on(self, variable: str) -> tuple[Criterion, ...]:
+        """Criteria whose condition reads ``variable``, in the protocol's order.
+
+        This is how a stage that supplies a variable finds what the protocol asks of it. Empty
+        where no criterion does, or where the protocol has no such variable.
+        """
+        return tuple(c for c in self.criterion if variable in set(c.condition.variables()))
+
+    @property
+    def marker_roles(self) -> MarkerRoles | None:
+        """Markers of tumour, T and B cells; None where the protocol names no marker."""
+        named = {m.role: m.name for m in self.marker if m.role is not None}
+        return MarkerRoles.model_validate(named) if named else None
+
+    @property
+    def required_markers(self) -> tuple[str, ...]:
+        """Markers that a patient's sections must show, in the protocol's order."""
+        return tuple(m.name for m in self.marker if m.required)
+
     @property
     def primary(self) -> Endpoint:
         """The primary endpoint."""
         return next(e for e in self.endpoint if e.primary)
+
+
+def require_roles(protocol: Protocol, *, where: str) -> MarkerRoles:
+    """Markers of tumour, T and B cells of a protocol that must name them.
+
+    Raises
+    ------
+    ProtocolError
+        It names no marker.
+    """
+    roles = protocol.marker_roles
+    if roles is None:
+        raise ProtocolError(
+            "the protocol names no markers of tumour, T and B cells",
+            where=where,
+            value=protocol.id,
+            remedy="Add [[marker]] entries to the protocol, one for each role",
+        )
+    return roles
 
 
 def _no_duplicates(names: list[str], what: str) -> None:

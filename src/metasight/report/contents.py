@@ -190,7 +190,7 @@ class MapExample:
     patient
         Pseudonym.
     pearson
-        Of CD3 in regions of 128 µm.
+        Of the T-cell marker in regions of 128 µm.
     spacing_um
         Of the arrays.
     painted, measured

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metasight.protocol.study import require_roles
 from metasight.report.blocks import (
     Block,
     Callout,
@@ -37,17 +38,19 @@ def section(view: View) -> list[Block]:
     found = view.contents.maps
     if found is None:
         return []
+    roles = require_roles(view.contents.protocol, where="generated maps")
+    *others, last = roles.names
     return [
         Heading(1, "Generated maps", "maps"),
         Paragraph(
-            "Densities of Pan-CK, CD3 and CD20 were painted on H&E by a generator that learnt from "
-            "this study’s aligned sections. Patients were dealt into folds; each patient’s map is "
-            "painted by the generator that was trained without his fold, and a generator that had "
-            "seen him would have been refused."
+            f"Densities of {', '.join(others)} and {last} were painted on H&E by a generator that "
+            "learnt from this study’s aligned sections. Patients were dealt into folds; each "
+            "patient’s map is painted by the generator that was trained without his fold, and a "
+            "generator that had seen him would have been refused."
         ),
         _counts(found),
         *_regions(found),
-        *_examples(found),
+        *_examples(found, roles.t_cell),
         *_biomarkers(found),
         Callout(
             "warning",
@@ -129,19 +132,19 @@ def _region_row(r: Row_) -> Row:
 # ------------------------------------------------------------------ pictures
 
 
-def _examples(found: MapsResult) -> Iterator[Block]:
+def _examples(found: MapsResult, t_cells: str) -> Iterator[Block]:
     if not found.examples:
         return
     yield Heading(2, "Examples", "map-examples")
     yield Paragraph(
-        "The patients at the worst, the middle and the best agreement of CD3, so that the figures "
-        "are not chosen."
+        f"The patients at the worst, the middle and the best agreement of {t_cells}, so that the "
+        "figures are not chosen."
     )
     for position, example in enumerate(found.examples, start=1):
-        yield _example_figure(example, position)
+        yield _example_figure(example, position, t_cells)
 
 
-def _example_figure(example: MapExample, position: int) -> Figure:
+def _example_figure(example: MapExample, position: int, t_cells: str) -> Figure:
     markers = list(example.painted)
     anchor = f"map-example-{position}"
     title = f"Maps of {example.patient}"
@@ -177,16 +180,16 @@ def _example_figure(example: MapExample, position: int) -> Figure:
                 axes.set_ylim(extent[2], extent[3])
         alt = (
             f"Densities of {', '.join(markers)} of patient {example.patient}, painted on H&E "
-            "above, counted on the next section below; Pearson of CD3 "
+            f"above, counted on the next section below; Pearson of {t_cells} "
             f"{number(example.pearson, 2)}."
         )
         svg = to_svg(figure, anchor, title, alt)
     side = max(shape) * example.spacing_um / 1000
     caption = (
         f"Patient {example.patient}: painted on H&E (above) and counted on the next section, "
-        f"averaged over 64 µm (below), {number(side, 1)} mm across. Pearson of CD3 in regions of "
-        f"128 µm: {number(example.pearson, 2)}. Outlined: tertiary lymphoid structures that the "
-        "protocol’s definition finds on the painted map."
+        f"averaged over 64 µm (below), {number(side, 1)} mm across. Pearson of {t_cells} in "
+        f"regions of 128 µm: {number(example.pearson, 2)}. Outlined: tertiary lymphoid "
+        "structures that the protocol’s definition finds on the painted map."
     )
     data = csv_text(
         ["marker", "painted mean", "counted mean"],

@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from metasight import __version__
-from metasight.biomarkers.tls import Aggregate
+from metasight.biomarkers.geojson import Outline
 from metasight.maps.density import DensityMap
 
 Found = dict[str, Any]
@@ -118,6 +118,11 @@ def quality_part(found: Found, folder: Path) -> Part:
     )
 
 
+def markers_part(slide: str, failed: str) -> Part:
+    """A marker section whose markers could not be read, and why."""
+    return Part(title=f"Markers of {slide}", verdict="Not read", tone="bad", reasons=(failed,))
+
+
 def alignment_part(found: Found, folder: Path) -> Part:
     """Two sections as a checkerboard, with the predicted error."""
     accepted = found["accepted"]
@@ -152,8 +157,18 @@ def alignment_part(found: Found, folder: Path) -> Part:
     )
 
 
-def biomarker_part(found: Found, density: DensityMap, aggregates: Sequence[Aggregate]) -> Part:
-    """Density maps and biomarkers with their intervals."""
+def biomarker_part(found: Found, density: DensityMap, outlines: Sequence[Outline]) -> Part:
+    """Density maps and biomarkers with their intervals.
+
+    Parameters
+    ----------
+    found
+        As the measuring step writes ``biomarkers.json``.
+    density
+        The map that is drawn.
+    outlines
+        Of the tertiary lymphoid structures, in µm.
+    """
     low, high = found["tumour_area_interval"]
     words = [f"{k.replace('_', ' ')}: {v}" for k, v in found["labels"].items() if v]
     return Part(
@@ -163,7 +178,7 @@ def biomarker_part(found: Found, density: DensityMap, aggregates: Sequence[Aggre
         f"({low:.1f} to {high:.1f})",
         tone="good",
         reasons=tuple(words),
-        pictures=(density_picture(density, aggregates),),
+        pictures=(density_picture(density, outlines),),
         tables=(
             Table(
                 caption="Intervals by resampling blocks of tissue; z against random labelling",
@@ -188,7 +203,7 @@ def png_picture(path: Path, caption: str) -> Picture:
     return Picture(data=base64.b64encode(path.read_bytes()).decode(), caption=caption)
 
 
-def density_picture(density: DensityMap, aggregates: Sequence[Aggregate] = ()) -> Picture:
+def density_picture(density: DensityMap, outlines: Sequence[Outline]) -> Picture:
     """Cells per mm² of every marker, each on its own scale, with a bar of a millimetre."""
     count = len(density.markers)
     height, width = density.support.shape
@@ -201,9 +216,9 @@ def density_picture(density: DensityMap, aggregates: Sequence[Aggregate] = ()) -
             image = axes.imshow(plane, cmap="viridis", vmin=0, vmax=max(most, 1.0))
             axes.set_title(f"{marker}, cells/mm²", fontsize=10)
             axes.set_axis_off()
-            for found in aggregates:
-                for outline in getattr(found.outline, "geoms", [found.outline]):
-                    corners = np.asarray(outline.exterior.coords) - density.origin_um
+            for outline in outlines:
+                for ring in getattr(outline, "geoms", [outline]):
+                    corners = np.asarray(ring.exterior.coords) - density.origin_um
                     axes.plot(*(corners / density.spacing_um - 0.5).T, color="red", lw=1.2)
             bar = min(1000.0, width * density.spacing_um / 3)
             axes.plot([2, 2 + bar / density.spacing_um], [height - 3] * 2, color="black", lw=3)
@@ -215,7 +230,7 @@ def density_picture(density: DensityMap, aggregates: Sequence[Aggregate] = ()) -
     return Picture(
         data=base64.b64encode(stream.getvalue()).decode(),
         caption=f"Density on a grid of {density.spacing_um:g} µm; white is outside the tissue"
-        + ("; tertiary lymphoid structures outlined in red" if aggregates else ""),
+        + ("; tertiary lymphoid structures outlined in red" if outlines else ""),
         wide=True,
     )
 

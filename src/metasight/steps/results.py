@@ -16,6 +16,7 @@ from metasight import bundle
 from metasight.cohort.describe import FollowUp, Table1, Table1Row
 from metasight.cohort.eligibility import FlowStep
 from metasight.engine.step import Inputs
+from metasight.estimate import Estimate
 from metasight.leakage import Check
 from metasight.ledger import Entry, Fate, Ledger
 from metasight.predictions import Predictions
@@ -43,7 +44,7 @@ from metasight.steps.files import read_json, write_json
 from metasight.steps.slides.agreement import AGREEMENT
 from metasight.study.file import StudySettings
 from metasight.validation.json_tree import from_jsonable
-from metasight.validation.results import CentreEvaluation, CentreGap, Estimate, Evaluation
+from metasight.validation.results import CentreEvaluation, CentreGap, Evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,7 +289,9 @@ def _slide_stages(cohort: Path) -> tuple[SlideStage, ...]:
     entries = Ledger.from_parquet(cohort / "ledger.parquet").entries
     stages = []
     for stage in _SLIDE_STAGES:
-        counts = Counter(e.verdict for e in entries if e.stage == stage)
+        # several criteria may ask for one thing, and it then has a row for each
+        items = {(e.patient, e.item, e.verdict) for e in entries if e.stage == stage}
+        counts = Counter(verdict for _, _, verdict in items)
         if counts:
             stages.append(
                 SlideStage(

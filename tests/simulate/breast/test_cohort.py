@@ -45,7 +45,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory, small: BreastSettings) -> P
 
 def test_it_is_a_study(cohort: Path) -> None:
     study = read_study(cohort)
-    slides = read_slide_table(study.folder, study.settings)
+    slides = read_slide_table(study.folder, study.settings, study.protocol.marker)
     assert [s.stain for s in slides] == ["H&E", "fluorescence"] * 3
     for row in slides:
         with open_slide(row.path, name=row.name) as slide:

@@ -80,7 +80,7 @@ def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
         ).reindex(read.table.index)
     read.ledger.extend(maps.entries)
     read.ledger.extend(scans.entries)
-    read.ledger.extend(against_table(read.table, scans.evidence))
+    read.ledger.extend(against_table(read.table, scans.evidence, argument.protocol))
     for name, found in (
         (SCAN_MODALITY, scans.features),
         (RADIOMICS_MODALITY, scans.radiomics),

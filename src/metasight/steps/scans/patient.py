@@ -1,8 +1,7 @@
 """Scans of a study: each patient's CT read and judged, the lesion found and measured, the PET read.
 
 A scan that cannot be used becomes a ledger row with the reason and the others go on. What criteria
-ask of scans (E1, E2, and what I2 and I6 are checked against) comes out as evidence, what models may
-read as feature columns.
+ask of scans comes out as evidence, what models may read as feature columns.
 """
 
 from __future__ import annotations
@@ -24,9 +23,12 @@ from metasight.features.cropping import crop_of
 from metasight.features.crops import write_crop
 from metasight.features.radiomics.settings import RadiomicsSettings
 from metasight.ledger import Entry, Fate
+from metasight.lesions.against_table import disagreements
 from metasight.lesions.measured import LesionMeasured, measure
 from metasight.lesions.picture import picture_of
 from metasight.lesions.uptake import uptake_of
+from metasight.protocol.evidence import CT_QUALITY_POOR, MEASURED_ON_CT
+from metasight.protocol.study import Protocol
 from metasight.segmentation.lesion import lesion_from_box, lesion_from_click
 from metasight.segmentation.lung import Lungs, find_lungs
 from metasight.steps.files import number, read_json, write_json
@@ -47,9 +49,6 @@ SCANS = "scans of "
 CROPS = "crops"
 """Name of the step that holds all crops in one folder, and of the feature that names them."""
 STAGE = "scans"
-_LARGEST_STAGE_I_MM = 40.0
-_LARGE_MM = 30.0
-_APART_MM, _APART_SHARE = 3.0, 0.15
 FEATURES = (
     "tumour_size_mm",
     "tumour_perpendicular_mm",
@@ -65,15 +64,6 @@ FEATURES = (
     "tlg_41_suv_ml",
 )
 """Measurements that models may read; all are kept in ``scan.json``."""
-_EVIDENCE = (
-    "tumour_size_mm",
-    "solid_size_mm",
-    "ctr",
-    "pure_ground_glass",
-    "central",
-    "upper_lobe",
-    "suvmax",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +176,7 @@ def _judged(patient: _Patient, ct: Volume, quality: CtQuality) -> None:
         f"{spacing} mm, contrast {quality.contrast}",
         "; ".join(quality.reasons) or "; ".join(ct.facts.choice),
     )
-    patient.evidence["ct_quality_poor"] = {"passed": False, "failed": True}.get(verdict)
+    patient.evidence[CT_QUALITY_POOR] = {"passed": False, "failed": True}.get(verdict)
 
 
 def _quality_json(quality: CtQuality) -> Found:
@@ -286,7 +276,7 @@ def _told(patient: _Patient, found: LesionMeasured) -> None:
     row = {k: number(v) if isinstance(v, float) else v for k, v in found.as_row().items()}
     patient.measured = row
     patient.measures = {k: _as_number(row[k]) for k in FEATURES if row.get(k) is not None}
-    patient.evidence |= {k: row.get(k) for k in _EVIDENCE}
+    patient.evidence |= {k: row.get(k) for k in MEASURED_ON_CT}
     patient.note(
         "lesion",
         Fate.KEPT,
@@ -395,50 +385,28 @@ def scanned(inputs: Inputs) -> Scanned:
     )
 
 
-def against_table(table: pd.DataFrame, evidence: Mapping[str, Found]) -> list[Entry]:
-    """Ledger rows where the scan and the table do not agree on what I2 and I6 rest on.
+def against_table(
+    table: pd.DataFrame, evidence: Mapping[str, Found], protocol: Protocol
+) -> list[Entry]:
+    """Ledger rows where a patient's scan gives reason to look at the table again.
 
     Nothing is overruled: the table's value counts, and the row says that somebody should look.
     """
     rows: list[Entry] = []
     for patient, found in evidence.items():
-        size = found.get("tumour_size_mm")
-        if size is None or patient not in table.index:
-            continue
-        told = table.loc[patient]
-        for criterion, said in _differences(told, found, float(size)):
-            rows.append(
-                Entry(
-                    patient=patient,
-                    item="lesion",
-                    stage=STAGE,
-                    verdict=Fate.KEPT,
-                    criterion=criterion,
-                    value=f"{size:.1f} mm",
-                    reason=said,
-                )
+        if found.get("tumour_size_mm") is None or patient not in table.index:
+            continue  # no lesion was measured, or nobody of the table has this scan
+        row = {str(k): None if pd.isna(v) else v for k, v in table.loc[patient].items()}
+        rows += [
+            Entry(
+                patient=patient,
+                item="lesion",
+                stage=STAGE,
+                verdict=Fate.KEPT,
+                criterion=d.criterion,
+                value=d.value,
+                reason=d.said,
             )
+            for d in disagreements(row, found, protocol)
+        ]
     return rows
-
-
-def _differences(told: Any, found: Found, size_mm: float) -> list[tuple[str, str]]:
-    out = []
-    given = told.get("tumour_size_mm")
-    if pd.notna(given) and abs(size_mm - given) > max(_APART_MM, _APART_SHARE * given):
-        out.append(("I2", f"the table says {given:.0f} mm, the scan {size_mm:.0f} mm"))
-    solid = found.get("solid_size_mm")
-    # T category goes by the solid part (AJCC 8)
-    if solid is not None and solid > _LARGEST_STAGE_I_MM:
-        out.append(("I2", f"the solid part measures {solid:.0f} mm: above stage I on the scan"))
-    done = [told.get(name) for name in ("pet_ct", "invasive_staging")]
-    staged = any(pd.notna(d) and bool(d) for d in done)
-    looks_large = size_mm >= _LARGE_MM or found.get("central") is True
-    if looks_large and not staged:
-        out.append(
-            (
-                "I6",
-                "30 mm or more, or central, on the scan, and no PET/CT or invasive "
-                "staging in the table",
-            )
-        )
-    return out

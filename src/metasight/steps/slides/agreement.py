@@ -15,9 +15,10 @@ from metasight.errors import EvaluationError
 from metasight.maps.agreement import agree
 from metasight.maps.ome import read_density_map
 from metasight.maps.regions import Regions
+from metasight.protocol.markers import MarkerRoles
+from metasight.protocol.study import Protocol, require_roles
 from metasight.steps.files import read_json, write_json
 from metasight.steps.slides.maps import MAP, REGION_COLUMNS, REGIONS_UM
-from metasight.steps.slides.sections import ROLES
 from metasight.validation.agreement import agreement, kappa
 
 AGREEMENT = "agreement of maps"
@@ -33,13 +34,13 @@ class AgreementArgument:
 
     Attributes
     ----------
-    thresholds
-        Marker → cells/mm² from which a region counts as positive.
+    protocol
+        Names the markers, and from which density a region counts as positive.
     seed
         Of shuffles and resamples.
     """
 
-    thresholds: Mapping[str, float]
+    protocol: Protocol
     seed: int
 
 
@@ -48,6 +49,7 @@ def judge_maps(inputs: Inputs, out: Path, argument: AgreementArgument) -> None:
     folders = {n.removeprefix(MAP): f for n, f in inputs.items() if n.startswith(MAP)}
     told = {p: read_json(f / "map.json") for p, f in sorted(folders.items())}
     compared = {p: t for p, t in told.items() if "reference" in t}
+    roles = require_roles(argument.protocol, where=AGREEMENT)
     write_json(
         out / "agreement.json",
         {
@@ -60,7 +62,7 @@ def judge_maps(inputs: Inputs, out: Path, argument: AgreementArgument) -> None:
             "biomarkers": _biomarkers(list(compared.values())),
             "labels": _labels(list(compared.values())),
             "tls": _structures(list(compared.values())),
-            "examples": _examples(folders, compared, out),
+            "examples": _examples(folders, compared, roles, out),
         },
     )
 
@@ -72,15 +74,14 @@ def _regions(
         return []
     tables = {p: pd.read_parquet(folders[p] / "regions.parquet") for p in compared}
     rows = []
-    for marker in ROLES.values():
+    positive = {m.name: m.positive_per_mm2 for m in argument.protocol.marker}
+    for marker in require_roles(argument.protocol, where=AGREEMENT).names:
         for region_um in REGIONS_UM:
             slides = [_regions_of(p, tables[p], t, marker, region_um) for p, t in compared.items()]
             slides = [s for s in slides if len(s)]
             if not slides:
                 continue
-            found = agree(
-                marker, slides, threshold_per_mm2=argument.thresholds[marker], seed=argument.seed
-            )
+            found = agree(marker, slides, threshold_per_mm2=positive[marker], seed=argument.seed)
             rows.append({**_plain(asdict(found)), "of_ceiling": _plain(found.of_ceiling)})
     return rows
 
@@ -168,9 +169,11 @@ def _structures(compared: Sequence[Found]) -> Found:
     return {**total, "by_chance": float(sum(chance))}
 
 
-def _examples(folders: Mapping[str, Path], compared: Mapping[str, Found], out: Path) -> list[Found]:
-    """Maps of the patients at the worst, the middle and the best agreement of CD3."""
-    marker = ROLES["t_cell"]
+def _examples(
+    folders: Mapping[str, Path], compared: Mapping[str, Found], roles: MarkerRoles, out: Path
+) -> list[Found]:
+    """Maps of the patients at the worst, the middle and the best agreement of T cells."""
+    marker = roles.t_cell
     ranked: list[tuple[float, str]] = []
     for patient in compared:
         table = pd.read_parquet(folders[patient] / "regions.parquet")
@@ -188,7 +191,7 @@ def _examples(folders: Mapping[str, Path], compared: Mapping[str, Found], out: P
             read = read_density_map(folders[patient] / f"{kind}.ome.tif")
             step = max(1, -(-max(read.support.shape) // _LARGEST))
             spacing = read.spacing_um * step
-            for m in ROLES.values():
+            for m in roles.names:
                 arrays[f"{kind} {m}"] = read.plane(m)[::step, ::step]
         with (out / f"example{number}.npz").open("wb") as file:
             np.savez_compressed(file, **arrays)

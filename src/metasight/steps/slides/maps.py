@@ -35,7 +35,7 @@ from metasight.maps.ome import read_density_map, write_density_map
 from metasight.maps.regions import regions_of
 from metasight.maps.training_tiles import MarkedSection, TilesSettings, collect_tiles, save_tiles
 from metasight.maps.tumour import tumour_from_marker
-from metasight.protocol.study import Protocol
+from metasight.protocol.study import Protocol, require_roles
 from metasight.steps.files import number, read_json, write_json
 from metasight.steps.slides.pairs import (
     Pair,
@@ -48,7 +48,6 @@ from metasight.steps.slides.pairs import (
 from metasight.steps.slides.patient import PATIENT, SlideArgument, checking, marking, opened
 from metasight.steps.slides.sections import (
     REGION_UM,
-    ROLES,
     Measured,
     definitions,
     measure_section,
@@ -339,7 +338,8 @@ def _compared(
     Biomarkers of the sections are measured as the map's are: on densities, brought onto the H&E.
     """
     painted, pairs = section.density, _pairs(inputs, argument)
-    shared, markers = he_window(inputs[checking(he.slide)]), tuple(ROLES.values())
+    roles = require_roles(argument.protocol, where=STAGE)
+    shared, markers = he_window(inputs[checking(he.slide)]), roles.names
     counted = density_together(inputs, pairs, shared, markers, bandwidth_um=0.0)
     smooth = density_together(inputs, pairs, shared, markers, bandwidth_um=SPREAD_UM)
     if counted is None or smooth is None:
@@ -372,7 +372,7 @@ def _compared(
                 }
             )
     pd.concat(frames, ignore_index=True).to_parquet(out / "regions.parquet")
-    tumour = tumour_from_marker(smooth, ROLES["tumour"], scanned_area_um2=smooth.window.area_um2)
+    tumour = tumour_from_marker(smooth, roles.tumour, scanned_area_um2=smooth.window.area_um2)
     reference = measure(
         smooth, smooth.window, tumour.region, definitions(argument.protocol), seed=argument.seed
     )

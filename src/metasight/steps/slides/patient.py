@@ -1,8 +1,9 @@
 """Slides of a study, step by step: check each, read its markers, align and measure each patient.
 
 A slide that cannot be used becomes a ledger row with the reason and the others go on. What
-criteria ask of slides (I5, I6, E5, E6, E7) comes out as evidence per patient, what models may
-read as feature columns.
+criteria ask of slides comes out as evidence per patient, what models may read as feature columns.
+A ledger row stands under the criterion that reads the evidence; where several do, each has a row,
+and where none does the row has no criterion.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from metasight.cohort.slide_table import SlideRow
 from metasight.engine.step import Inputs
 from metasight.errors import AlignmentError, MarkerError, MetasightError, SlideError
@@ -21,26 +20,24 @@ from metasight.ledger import Entry, Fate
 from metasight.maps.cells import Cells
 from metasight.maps.density import DensityMap
 from metasight.maps.ome import write_density_map
-from metasight.maps.tumour import tumour_from_nuclei
+from metasight.maps.tumour_on_he import tumour_share_on_he
 from metasight.maps.window import TissueWindow
-from metasight.protocol.study import Protocol
-from metasight.report.slide_sheet import (
-    Part,
-    Sheet,
-    alignment_part,
-    biomarker_part,
-    quality_part,
-    write_sheet,
+from metasight.protocol.criteria import Criterion
+from metasight.protocol.evidence import (
+    HE_QUALITY_SUFFICIENT,
+    MIHC_SECTIONS,
+    SECTIONS_ALIGNABLE,
+    SLIDE_ARTEFACTS,
+    TUMOUR_AREA_PERCENT,
 )
-from metasight.segmentation.nucleus import Nuclei, detect_in_he
+from metasight.protocol.markers import study_name
+from metasight.protocol.study import Protocol, require_roles
 from metasight.slides.opening import ReaderName, open_slide
 from metasight.slides.reader import PyramidReader
-from metasight.slides.tiling import TileGrid
 from metasight.steps.files import read_json, write_json
 from metasight.steps.slides.pairs import Pair, density_together, he_window
 from metasight.steps.slides.sections import (
     REGION_UM,
-    ROLES,
     align_slides,
     check,
     map_markers,
@@ -52,6 +49,10 @@ from metasight.steps.slides.sections import (
 )
 
 Found = dict[str, Any]
+
+SLIDE_QUALITY, MARKERS, ALIGNMENT = "slide quality", "markers", "alignment"
+TISSUE_MAPS, BIOMARKERS = "tissue maps", "biomarkers"
+"""Stages of a slide's ledger rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +103,8 @@ def read_markers(inputs: Inputs, out: Path, argument: SlideArgument) -> None:
                 mpp,
                 out,
                 markers=row.markers,
-                settings=marker_settings(argument.nuclear, argument.thresholds),
+                channels=tuple(study_name(c, argument.protocol.marker) for c in slide.channels),
+                settings=marker_settings(argument.protocol, argument.nuclear, argument.thresholds),
             )
     except (MarkerError, SlideError) as error:
         write_json(out / "markers.json", _failed(row, error))
@@ -144,13 +146,29 @@ class _Patient:
     inputs: Inputs
     out: Path
     entries: list[Entry] = field(default_factory=list)
-    parts: list[Part] = field(default_factory=list)
     evidence: dict[str, bool | float | None] = field(default_factory=dict)
     features: dict[str, float | None] = field(default_factory=dict)
     tumour_from: str = ""
 
+    def criteria_on(self, variable: str) -> tuple[Criterion | None, ...]:
+        """Criteria whose condition reads the variable; None alone where there is none."""
+        return self.argument.protocol.criteria_on(variable) or (None,)
+
+    def note_on(  # noqa: PLR0917
+        self, variable: str, item: str, stage: str, verdict: Fate, value: str, reason: str
+    ) -> None:
+        """A row for each criterion that reads ``variable``, all with one verdict."""
+        for criterion in self.criteria_on(variable):
+            self.note(item, stage, verdict, criterion, value, reason)
+
     def note(  # noqa: PLR0917
-        self, item: str, stage: str, verdict: Fate, criterion: str, value: str, reason: str
+        self,
+        item: str,
+        stage: str,
+        verdict: Fate,
+        criterion: Criterion | None,
+        value: str,
+        reason: str,
     ) -> None:
         self.entries.append(
             Entry(
@@ -158,7 +176,7 @@ class _Patient:
                 item=item,
                 stage=stage,
                 verdict=verdict,
-                criterion=criterion,
+                criterion=criterion.id if criterion is not None else "",
                 value=value,
                 reason=reason,
             )
@@ -166,16 +184,16 @@ class _Patient:
 
 
 def measure_patient(inputs: Inputs, out: Path, argument: PatientArgument) -> None:
-    """Align, map and measure one patient; evidence, features, ledger rows and the sheet."""
+    """Align, map and measure one patient; evidence, features and ledger rows."""
     patient = _Patient(argument=argument, inputs=inputs, out=out)
     good = _judge_slides(patient)
     he = next((a for a in good if a.slide.stain == "H&E"), None)
     marked = [a for a in good if a.slide.stain != "H&E" and _has_markers(patient, a)]
     aligned = _align(patient, he, marked) if he is not None else {}
     found = {m for a in marked for m in a.slide.markers}
-    patient.evidence["mihc_sections"] = set(argument.required) <= found
+    patient.evidence[MIHC_SECTIONS] = set(argument.required) <= found
     usable = {m for a in marked if a.slide.name in aligned for m in a.slide.markers}
-    patient.evidence["sections_alignable"] = set(argument.required) <= usable
+    patient.evidence[SECTIONS_ALIGNABLE] = set(argument.required) <= usable
     _measure(patient, he, marked, aligned)
     write_json(
         out / "patient.json",
@@ -187,24 +205,20 @@ def measure_patient(inputs: Inputs, out: Path, argument: PatientArgument) -> Non
             "ledger": [asdict(e) for e in patient.entries],
         },
     )
-    write_sheet(
-        Sheet(
-            title=argument.patient,
-            about=f"Protocol {argument.protocol.id}, version {argument.protocol.version}.",
-            sections=tuple(patient.parts),
-        ),
-        out / "sheet.html",
-    )
 
 
 def _judge_slides(patient: _Patient) -> list[SlideArgument]:
-    """Slides that may be used; I5 and E5."""
+    """Slides that may be used.
+
+    An H&E stands under what is asked of the H&E, where anything is, and else, like a marker
+    section, under what is asked of all slides.
+    """
+    protocol = patient.argument.protocol
     good: list[SlideArgument] = []
     by_stain: dict[bool, list[bool | None]] = {True: [], False: []}
     for a in patient.argument.slides:
         folder = patient.inputs[checking(a.slide)]
         found = read_json(folder / "quality.json")
-        patient.parts.append(quality_part(found, folder))
         is_he = a.slide.stain == "H&E"
         by_stain[is_he].append(found["sufficient"])
         if "failed" in found:
@@ -212,12 +226,15 @@ def _judge_slides(patient: _Patient) -> list[SlideArgument]:
         else:
             fate = {True: Fate.KEPT, False: Fate.EXCLUDED, None: Fate.UNKNOWN}[found["sufficient"]]
             why = "; ".join(found["reasons"])
-        patient.note(a.slide.name, "slide quality", fate, "I5" if is_he else "E5", "", why)
+        asked = SLIDE_ARTEFACTS
+        if is_he and protocol.criteria_on(HE_QUALITY_SUFFICIENT):
+            asked = HE_QUALITY_SUFFICIENT
+        patient.note_on(asked, a.slide.name, SLIDE_QUALITY, fate, "", why)
         if found["sufficient"] is not False:
             good.append(a)
-    patient.evidence["he_quality_sufficient"] = _any(by_stain[True])
+    patient.evidence[HE_QUALITY_SUFFICIENT] = _any(by_stain[True])
     sufficient = _all([*by_stain[True], *by_stain[False]])
-    patient.evidence["slide_artefacts"] = None if sufficient is None else not sufficient
+    patient.evidence[SLIDE_ARTEFACTS] = None if sufficient is None else not sufficient
     return good
 
 
@@ -236,18 +253,10 @@ def _all(values: Sequence[bool | None]) -> bool | None:
 def _has_markers(patient: _Patient, a: SlideArgument) -> bool:
     found = read_json(patient.inputs[marking(a.slide)] / "markers.json")
     if "failed" in found:
-        patient.note(a.slide.name, "markers", Fate.FAILED, "I6", "", found["failed"])
-        patient.parts.append(
-            Part(
-                title=f"Markers of {a.slide.name}",
-                verdict="Not read",
-                tone="bad",
-                reasons=(found["failed"],),
-            )
-        )
+        patient.note_on(MIHC_SECTIONS, a.slide.name, MARKERS, Fate.FAILED, "", found["failed"])
         return False
     counts = ", ".join(f"{m['marker']} {m['per_mm2']:.0f}/mm²" for m in found["markers"])
-    patient.note(a.slide.name, "markers", Fate.KEPT, "I6", counts, "")
+    patient.note_on(MIHC_SECTIONS, a.slide.name, MARKERS, Fate.KEPT, counts, "")
     return True
 
 
@@ -264,14 +273,15 @@ def _align(patient: _Patient, he: SlideArgument, marked: Sequence[SlideArgument]
                         fixed, moving, patient.argument.protocol, folder, nuclear=a.nuclear
                     )
             except (AlignmentError, SlideError) as error:
-                patient.note(a.slide.name, "alignment", Fate.FAILED, "E7", "", str(error))
+                patient.note_on(
+                    SECTIONS_ALIGNABLE, a.slide.name, ALIGNMENT, Fate.FAILED, "", str(error)
+                )
                 continue
-            patient.parts.append(alignment_part(pair.found, folder))
             p90 = pair.found["error_p90_um"]
             value = "" if p90 is None else f"predicted p90 {p90:.0f} µm"
             fate = Fate.KEPT if pair.found["accepted"] else Fate.EXCLUDED
             why = "; ".join(pair.found["reasons"])
-            patient.note(a.slide.name, "alignment", fate, "E7", value, why)
+            patient.note_on(SECTIONS_ALIGNABLE, a.slide.name, ALIGNMENT, fate, value, why)
             if pair.found["accepted"]:
                 accepted[a.slide.name] = pair.alignment.transform
     return accepted
@@ -283,19 +293,19 @@ def _measure(
     marked: Sequence[SlideArgument],
     aligned: dict[str, Any],
 ) -> None:
-    """Tumour area (E6), density map and biomarkers, from the best that there is."""
-    wanted = set(ROLES.values())
+    """Tumour area, density map and biomarkers, from the best that there is."""
+    roles = patient.argument.protocol.marker_roles
+    wanted = set(roles.names) if roles is not None else set()
     whole = next((a for a in marked if wanted <= set(a.slide.markers)), None)
-    if whole is not None:
+    together = {m for a in marked if a.slide.name in aligned for m in a.slide.markers}
+    if wanted and whole is not None:
         _measure_one(patient, whole)
-    elif he is not None and wanted <= {
-        m for a in marked if a.slide.name in aligned for m in a.slide.markers
-    }:
+    elif wanted and he is not None and wanted <= together:
         _measure_together(patient, he, [a for a in marked if a.slide.name in aligned], aligned)
     elif he is not None:
         _tumour_from_he(patient, he)
     else:
-        patient.evidence["tumour_area_percent"] = None
+        patient.evidence[TUMOUR_AREA_PERCENT] = None
 
 
 def _measure_one(patient: _Patient, a: SlideArgument) -> None:
@@ -321,11 +331,11 @@ def _measure_together(
         patient.inputs,
         pairs,
         he_window(patient.inputs[checking(he.slide)]),
-        tuple(ROLES.values()),
+        require_roles(patient.argument.protocol, where=BIOMARKERS).names,
         bandwidth_um=REGION_UM,
     )
     if density is None:
-        patient.note("patient", "biomarkers", Fate.FAILED, "", "", "the sections share no tissue")
+        patient.note("patient", BIOMARKERS, Fate.FAILED, None, "", "the sections share no tissue")
         return
     _conclude(patient, he, density, density.window)
 
@@ -346,82 +356,62 @@ def _conclude(
             seed=patient.argument.seed,
         )
     except MarkerError as error:
-        patient.note(a.slide.name, "biomarkers", Fate.FAILED, "", "", str(error))
+        patient.note(a.slide.name, BIOMARKERS, Fate.FAILED, None, "", str(error))
         return
     write_density_map(measured.density, patient.out / "density.ome.tif")
-    patient.parts.append(
-        biomarker_part(measured.found, measured.density, measured.biomarkers.aggregates)
-    )
-    patient.evidence["tumour_area_percent"] = measured.tumour.percent
+    patient.evidence[TUMOUR_AREA_PERCENT] = measured.tumour.percent
     patient.tumour_from = MARKED
     patient.features = {m["name"]: m["value"] for m in measured.found["measures"]}
     _note_tumour(patient, a, measured.tumour.percent, measured.tumour.basis)
 
 
 def _note_tumour(patient: _Patient, a: SlideArgument, percent: float, basis: str) -> None:
-    least = _least_tumour(patient.argument.protocol)
-    fate = Fate.KEPT if percent >= least else Fate.EXCLUDED
-    patient.note(a.slide.name, "tissue maps", fate, "E6", f"{percent:.1f} %", f"from {basis}")
+    for criterion in patient.criteria_on(TUMOUR_AREA_PERCENT):
+        fate = _fate(criterion, percent)
+        patient.note(
+            a.slide.name, TISSUE_MAPS, fate, criterion, f"{percent:.1f} %", f"from {basis}"
+        )
 
 
-def _least_tumour(protocol: Protocol) -> float:
-    named = (d.value for d in protocol.definition if d.name == "minimum_tumour_area_percent")
-    value = next(named, None)
-    return float(value) if isinstance(value, float) else 0.0
-
-
-_HE_TILE = 512
-_HE_TILES = 60
+def _fate(criterion: Criterion | None, percent: float) -> Fate:
+    """What a criterion makes of a tumour area; kept where none asks for it."""
+    if criterion is None:
+        return Fate.KEPT
+    verdict, _ = criterion.evaluate({TUMOUR_AREA_PERCENT: percent})
+    return {True: Fate.KEPT, False: Fate.EXCLUDED, None: Fate.UNKNOWN}[criterion.keeps(verdict)]
 
 
 def _tumour_from_he(patient: _Patient, he: SlideArgument) -> None:
-    """Tumour area from nuclei of the H&E, on tiles spread over its tissue; the interval decides.
+    """Tumour area from nuclei of the H&E; its interval decides what a criterion makes of it.
 
-    Unknown where the interval of the estimate holds the limit: an H&E alone cannot say.
+    Unknown where the ends of the interval lead to different verdicts: an H&E alone cannot say.
     """
+    criteria = patient.criteria_on(TUMOUR_AREA_PERCENT)
     tissue, mpp = read_tissue(patient.inputs[checking(he.slide)] / "tissue.npz")
-    shares: list[tuple[float, float, float]] = []
-    with opened(he) as slide:
-        if slide.mpp > 1.0:
-            patient.evidence["tumour_area_percent"] = None
-            patient.note(
-                he.slide.name,
-                "tissue maps",
-                Fate.UNKNOWN,
-                "E6",
-                "",
-                f"{slide.mpp:g} µm a pixel are too coarse to tell nuclei",
-            )
-            return
-        at = max(0.5, slide.mpp)
-        width, height = slide.size_at(at)
-        grid = TileGrid(width=width, height=height, mpp=at, tile_size=_HE_TILE, step=_HE_TILE)
-        tiles = grid.on_tissue(tissue, mpp, 0.5)
-        chosen = np.unique(np.linspace(0, max(len(tiles) - 1, 0), _HE_TILES).astype(int))
-        for row, column in tiles[chosen].tolist() if len(tiles) else []:
-            nuclei: Nuclei = detect_in_he(slide.read(grid.region(row, column), at), at)
-            window = TissueWindow.rectangle(_HE_TILE * at, _HE_TILE * at, spacing_um=at * 16)
-            area = tumour_from_nuclei(nuclei, window, scanned_area_um2=window.area_um2)
-            shares.append((area.percent, area.lower, area.upper))
-        full = slide.size_at(slide.mpp)
-    if not shares:
-        patient.evidence["tumour_area_percent"] = None
-        patient.note(he.slide.name, "tissue maps", Fate.UNKNOWN, "E6", "", "too little tissue")
+    try:
+        with opened(he) as slide:
+            found = tumour_share_on_he(slide, tissue, mpp)
+    except MarkerError as error:
+        patient.evidence[TUMOUR_AREA_PERCENT] = None
+        for criterion in criteria:
+            patient.note(he.slide.name, TISSUE_MAPS, Fate.UNKNOWN, criterion, "", error.problem)
         return
-    of_field = float(tissue.sum()) * mpp**2 / (full[0] * full[1] * slide.mpp**2)
-    percent, low, high = (float(v) * of_field for v in np.mean(shares, axis=0))
-    least = _least_tumour(patient.argument.protocol)
-    known = not low < least <= high
-    patient.evidence["tumour_area_percent"] = percent if known else None
-    fate = Fate.UNKNOWN if not known else Fate.KEPT if percent >= least else Fate.EXCLUDED
-    patient.note(
-        he.slide.name,
-        "tissue maps",
-        fate,
-        "E6",
-        f"{percent:.0f} %",
-        f"from nuclei of the H&E, between {low:.0f} and {high:.0f} %",
-    )
+    low, high = found.ends
+    known = True
+    for criterion in criteria:
+        undecided = criterion is not None and criterion.undecided_by(
+            TUMOUR_AREA_PERCENT, (low, high)
+        )
+        known = known and not undecided
+        patient.note(
+            he.slide.name,
+            TISSUE_MAPS,
+            Fate.UNKNOWN if undecided else _fate(criterion, found.value),
+            criterion,
+            f"{found.value:.0f} %",
+            f"from nuclei of the H&E, between {low:.0f} and {high:.0f} %",
+        )
+    patient.evidence[TUMOUR_AREA_PERCENT] = found.value if known else None
 
 
 # ------------------------------------------------------------------ the cohort
@@ -444,7 +434,7 @@ def gathered(
         found = read_json(folder / "patient.json")
         evidence[found["patient"]] = found["evidence"]
         if found["tumour_from"] != MARKED and found["patient"] in painted:
-            found["evidence"]["tumour_area_percent"] = painted[found["patient"]]
+            found["evidence"][TUMOUR_AREA_PERCENT] = painted[found["patient"]]
         entries += [Entry(**{**e, "verdict": Fate(e["verdict"])}) for e in found["ledger"]]
         features[found["patient"]] = found["features"]
     return evidence, entries, features

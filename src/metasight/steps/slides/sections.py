@@ -6,6 +6,7 @@ it found as plain data. Nothing it writes holds a path or a patient's identifier
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,12 @@ from metasight.maps.ome import write_density_map
 from metasight.maps.tumour import TumourArea, tumour_from_marker
 from metasight.maps.whole_slide import WORKING_MPP, Progress, SlideMarkers, cells_of_slide
 from metasight.maps.window import TissueWindow
-from metasight.protocol.study import Protocol
+from metasight.protocol.markers import study_name
+from metasight.protocol.study import Protocol, require_roles
 from metasight.segmentation.slide_nuclei import nuclei_on_slide
 from metasight.slides.quality import Quality, Stain, judge, limits_of, overlay
 from metasight.slides.reader import RGB, PyramidReader, Region
 from metasight.steps.files import number, write_json
-
-ROLES = {"tumour": "Pan-CK", "t_cell": "CD3", "b_cell": "CD20"}
-"""Which marker tells which cells, in the studies that metasight is for."""
 
 # Sections share regions, not cells: a marker from another section is spread over this (DESIGN §5).
 REGION_UM = 64.0
@@ -222,9 +221,20 @@ def checkerboard(fixed: Section, moving: Section, alignment: Alignment) -> npt.N
 # ------------------------------------------------------------------ map
 
 
-def marker_settings(nuclear: str, thresholds: dict[str, float]) -> MarkerSettings:
-    """The study's nuclear channel and its laboratory's thresholds."""
-    return MarkerSettings(nuclear=nuclear, thresholds=dict(thresholds))
+def marker_settings(
+    protocol: Protocol, nuclear: str, thresholds: Mapping[str, float]
+) -> MarkerSettings:
+    """The study's nuclear channel, its laboratory's thresholds and what its markers stain."""
+    of_marker = {study_name(m, protocol.marker): value for m, value in thresholds.items()}
+    roles = protocol.marker_roles
+    if roles is None:
+        return MarkerSettings(nuclear=nuclear, thresholds=of_marker)
+    return MarkerSettings(
+        nuclear=nuclear,
+        thresholds=of_marker,
+        tumour_marker=roles.tumour,
+        lymphocyte_markers=roles.lymphocytes,
+    )
 
 
 def map_markers(
@@ -234,11 +244,14 @@ def map_markers(
     out: Path,
     *,
     markers: tuple[str, ...],
+    channels: tuple[str, ...],
     settings: MarkerSettings,
     progress: Progress | None = None,
 ) -> tuple[SlideMarkers, Found]:
     """Cells of a slide and their density; write ``cells.parquet`` and ``density.ome.tif``."""
-    read = cells_of_slide(slide, tissue, tissue_mpp, markers, settings, progress=progress)
+    read = cells_of_slide(
+        slide, tissue, tissue_mpp, markers, settings, channels=channels, progress=progress
+    )
     write_cells(out / "cells.parquet", read.cells)
     window = TissueWindow(mask=tissue, spacing_um=tissue_mpp)
     density = density_from_cells(read.cells, window, spacing_um=_DENSITY_UM)
@@ -331,13 +344,20 @@ def read_cells(path: Path, markers: tuple[str, ...]) -> Cells:
 
 
 def definitions(protocol: Protocol) -> BiomarkerDefinitions:
-    """The protocol's definitions over the markers of this study."""
+    """The protocol's definitions over the markers of this study.
+
+    Raises
+    ------
+    ProtocolError
+        The protocol names no markers.
+    """
+    roles = require_roles(protocol, where="biomarkers")
     return definitions_from_protocol(
         protocol,
         BiomarkerDefinitions(
-            tumour_types=(ROLES["tumour"],),
-            t_cell_types=(ROLES["t_cell"],),
-            b_cell_types=(ROLES["b_cell"],),
+            tumour_types=(roles.tumour,),
+            t_cell_types=(roles.t_cell,),
+            b_cell_types=(roles.b_cell,),
         ),
     )
 
@@ -371,7 +391,7 @@ def measure_section(
     window
         Its tissue.
     scanned_area_um2
-        Of the scanned field, of which criterion E6 asks the tumour's share.
+        Of the scanned field, of which a criterion may ask the tumour's share.
     mpp
         Of the slide that the GeoJSON is laid over.
     seed
@@ -381,7 +401,8 @@ def measure_section(
         density = density_from_cells(data, window, spacing_um=_DENSITY_UM)
     else:
         density = data
-    tumour = tumour_from_marker(density, ROLES["tumour"], scanned_area_um2=scanned_area_um2)
+    roles = require_roles(protocol, where="biomarkers")
+    tumour = tumour_from_marker(density, roles.tumour, scanned_area_um2=scanned_area_um2)
     found = measure(data, window, tumour.region, definitions(protocol), seed=seed)
     write_geojson(tls_annotations(found.aggregates, mpp), out / "structures.geojson")
     told = {
@@ -390,6 +411,7 @@ def measure_section(
         "tumour_area_interval": [tumour.lower, tumour.upper],
         "tumour_area_basis": tumour.basis,
         "window_mm2": found.window_area_mm2,
+        "mpp": mpp,
         "cells": found.n_cells,
         "labels": dict(found.labels),
         "measures": [

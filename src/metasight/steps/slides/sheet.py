@@ -1,0 +1,71 @@
+"""The sheet of a patient's slides, drawn from what checking and measuring them has saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from metasight.biomarkers.geojson import read_outlines
+from metasight.engine.step import Inputs
+from metasight.maps.ome import read_density_map
+from metasight.report.slide_sheet import (
+    Part,
+    Sheet,
+    alignment_part,
+    biomarker_part,
+    markers_part,
+    quality_part,
+    write_sheet,
+)
+from metasight.steps.files import read_json
+from metasight.steps.slides.patient import (
+    PATIENT,
+    PatientArgument,
+    SlideArgument,
+    checking,
+    marking,
+)
+
+SHEET = "sheet of "
+"""How the names begin of steps that draw a patient's sheet."""
+
+
+def draw_sheet(inputs: Inputs, out: Path, argument: PatientArgument) -> None:
+    """Write ``sheet.html``: each slide's quality, the alignments, maps and biomarkers."""
+    measured = inputs[f"{PATIENT}{argument.patient}"]
+    parts = [_quality(inputs, a) for a in argument.slides]
+    parts += [p for a in argument.slides if (p := _unread(inputs, a)) is not None]
+    for a in argument.slides:
+        folder = measured / f"alignment-{a.slide.name}"
+        if (folder / "alignment.json").is_file():
+            parts.append(alignment_part(read_json(folder / "alignment.json"), folder))
+    if (measured / "biomarkers.json").is_file():
+        found = read_json(measured / "biomarkers.json")
+        parts.append(
+            biomarker_part(
+                found,
+                read_density_map(measured / "density.ome.tif"),
+                read_outlines(measured / "structures.geojson", found["mpp"]),
+            )
+        )
+    write_sheet(
+        Sheet(
+            title=argument.patient,
+            about=f"Protocol {argument.protocol.id}, version {argument.protocol.version}.",
+            sections=tuple(parts),
+        ),
+        out / "sheet.html",
+    )
+
+
+def _quality(inputs: Inputs, a: SlideArgument) -> Part:
+    folder = inputs[checking(a.slide)]
+    return quality_part(read_json(folder / "quality.json"), folder)
+
+
+def _unread(inputs: Inputs, a: SlideArgument) -> Part | None:
+    """A marker section of sufficient quality whose markers could not be read."""
+    quality = read_json(inputs[checking(a.slide)] / "quality.json")
+    if a.slide.stain == "H&E" or quality["sufficient"] is False:
+        return None
+    found = read_json(inputs[marking(a.slide)] / "markers.json")
+    return markers_part(a.slide.name, found["failed"]) if "failed" in found else None

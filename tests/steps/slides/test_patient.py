@@ -1,0 +1,105 @@
+"""What measuring a patient's slides makes of the evidence, criterion by criterion."""
+
+from __future__ import annotations
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from metasight.cohort.slide_table import SlideRow
+from metasight.errors import MarkerError
+from metasight.estimate import Estimate
+from metasight.protocol.load import read_protocol
+from metasight.protocol.study import Protocol
+from metasight.steps.slides import patient
+from metasight.steps.slides.patient import PatientArgument, SlideArgument, measure_patient
+
+BREAST = read_protocol("breast-dmfs")
+
+
+def measured(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    share: Estimate | MarkerError,
+    protocol: Protocol = BREAST,
+) -> dict:
+    """``patient.json`` of a patient with one good H&E whose tumour area is ``share``."""
+
+    def told(*_: object) -> Estimate:
+        if isinstance(share, MarkerError):
+            raise share
+        return share
+
+    monkeypatch.setattr(patient, "opened", lambda _: nullcontext())
+    monkeypatch.setattr(patient, "tumour_share_on_he", told)
+    checked, out = tmp_path / "checked", tmp_path / "out"
+    checked.mkdir()
+    out.mkdir()
+    quality = {"slide": "P-HE-1", "stain": "H&E", "sufficient": True, "reasons": []}
+    (checked / "quality.json").write_text(json.dumps(quality))
+    with (checked / "tissue.npz").open("wb") as file:
+        np.savez_compressed(file, tissue=np.ones((4, 4), dtype=bool), mpp=np.array(8.0))
+    row = SlideRow(
+        patient="P", name="P-HE-1", row=2, path=Path("x"), stain="H&E", markers=(), mpp=None
+    )
+    slide = SlideArgument(slide=row, reader="tiff", protocol=protocol)
+    argument = PatientArgument(
+        patient="P", slides=(slide,), protocol=protocol, required=("CD3",), seed=1
+    )
+    measure_patient({"check P-HE-1": checked}, out, argument)
+    return json.loads((out / "patient.json").read_text("utf-8"))
+
+
+def tumour_rows(found: dict) -> list[tuple[str, str, str]]:
+    rows = [e for e in found["ledger"] if e["stage"] == "tissue maps"]
+    return [(e["criterion"], e["verdict"], e["value"]) for e in rows]
+
+
+@pytest.mark.parametrize(
+    ("share", "verdict", "known"),
+    [
+        (Estimate(value=30.0, lower=12.0, upper=50.0), "kept", True),
+        (Estimate(value=5.0, lower=2.0, upper=9.0), "excluded", True),
+        # the limit of 10 % lies within the interval: an H&E alone cannot say
+        (Estimate(value=12.0, lower=8.0, upper=30.0), "unknown", False),
+        (Estimate(value=9.0, lower=4.0, upper=10.0), "unknown", False),
+        (Estimate(value=12.0, lower=10.0, upper=30.0), "kept", True),
+    ],
+)
+def test_an_area_is_evidence_only_where_its_whole_interval_decides(
+    tmp_path, monkeypatch, share, verdict, known
+) -> None:
+    found = measured(tmp_path, monkeypatch, share)
+    assert tumour_rows(found) == [("E6", verdict, f"{share.value:.0f} %")]
+    assert found["evidence"]["tumour_area_percent"] == (share.value if known else None)
+
+
+def test_an_area_that_cannot_be_measured_is_unknown(tmp_path, monkeypatch) -> None:
+    found = measured(tmp_path, monkeypatch, MarkerError("too little tissue"))
+    assert tumour_rows(found) == [("E6", "unknown", "")]
+    assert found["evidence"]["tumour_area_percent"] is None
+
+
+def test_an_area_that_no_criterion_asks_for_is_kept_as_it_is(tmp_path, monkeypatch) -> None:
+    asked = tuple(c for c in BREAST.criterion if c.id != "E6")
+    protocol = BREAST.model_copy(update={"criterion": asked})
+    share = Estimate(value=12.0, lower=8.0, upper=30.0)
+    found = measured(tmp_path, monkeypatch, share, protocol)
+    assert tumour_rows(found) == [("", "kept", "12 %")]
+    assert found["evidence"]["tumour_area_percent"] == 12.0
+
+
+def test_several_criteria_have_a_row_each_and_one_that_is_undecided_leaves_it_open(
+    tmp_path, monkeypatch
+) -> None:
+    (e6,) = BREAST.criteria_on("tumour_area_percent")
+    condition = e6.condition.model_copy(update={"below": 20.0})
+    second = e6.model_copy(update={"id": "E60", "condition": condition})
+    protocol = BREAST.model_copy(update={"criterion": (*BREAST.criterion, second)})
+    share = Estimate(value=15.0, lower=12.0, upper=30.0)
+    found = measured(tmp_path, monkeypatch, share, protocol)
+    assert tumour_rows(found) == [("E6", "kept", "15 %"), ("E60", "unknown", "15 %")]
+    assert found["evidence"]["tumour_area_percent"] is None
