@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from metasight import bundle
+from metasight.bundle.lock import LISTING
+from metasight.bundle.recipe import study_of
 from metasight.engine.contents import Contents
 from metasight.engine.progress import Progress
 from metasight.engine.run import NotMadeError, Pending, Work
@@ -22,14 +24,17 @@ from metasight.engine.store import Store
 from metasight.errors import StudyError
 from metasight.plan.analysis import Analysis, cohort_step, plan_analyses
 from metasight.plan.fits import attention_steps, fit_steps, judge_steps, splits_of
-from metasight.plan.publishing import openings, publish
+from metasight.plan.predicting import pages_step, predict_step
+from metasight.plan.publishing import openings, publish, set_out
 from metasight.plan.report import report_steps
 from metasight.plan.scans import scan_steps
 from metasight.plan.slides import slide_steps
 from metasight.plan.validation import external_data, external_step
 from metasight.provenance import hash_file
 from metasight.steps.files import read_json
+from metasight.steps.slides import maps
 from metasight.study.file import Study
+from metasight.study.new_patients import protocol_of, read_patient_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +79,9 @@ def run(study: Study, *, scheduler: str, progress: Progress) -> tuple[Path, tupl
     The run's folder, and the steps that had to run (empty when nothing was to do).
     """
     with work_on(study, scheduler=scheduler, progress=progress) as work:
-        collected, report, images = _carry_out(study, work)
+        name, steps = _carry_out(study, work)
         work.remember()
-        results = publish(study, collected, report, images, work)
-        return results, tuple(work.pending)
+        return publish(study, name, steps, work), tuple(work.pending)
 
 
 def look(study: Study, *, progress: Progress) -> tuple[Pending, ...]:
@@ -88,24 +92,31 @@ def look(study: Study, *, progress: Progress) -> tuple[Pending, ...]:
         return tuple(work.pending)
 
 
-def _carry_out(study: Study, work: Work) -> tuple[Step, Step, tuple[Step, ...]]:
-    """Measure, screen, fit, judge, report."""
+def _carry_out(study: Study, work: Work) -> tuple[str, tuple[Step, ...]]:
+    """Measure, screen, fit, judge, report; name of the run, and the steps that are published."""
     screened = screen_patients(study, measure(study, work), work)
     fits, judged = fit_and_judge(study, screened, work)
     told = [s for s in screened.images if s.kind is StepKind.COMPARE_MAPS]
     needs = [screened.cohort, *(a.data for a in screened.analyses), *judged, *told]
-    final = [s for s in fits if s.kind is StepKind.FIT_EVERYBODY]
-    collected, report = report_steps(
+    locked = (StepKind.FIT_EVERYBODY, StepKind.FIT_RESAMPLE)
+    final = [s for s in fits if s.kind in locked]
+    generator = [s for s in screened.images if s.kind is StepKind.TRAIN_GENERATOR]
+    written = report_steps(
         study,
         screened.analyses,
-        [*needs, *final],
+        [*needs, *final, *(s for s in generator if s.subject == maps.EVERYBODY)],
         work.store.versions(work.steps.values()),
         work.contents,
         skipped=screened.skipped,
     )
     drawn = attention_steps(study, screened.images, fits, work.contents)
-    work.make([collected, report, *drawn])
-    return collected, report, (*screened.images, *drawn)
+    work.make([*written, *drawn])
+    return run_of(written), (*written, *screened.images, *drawn)
+
+
+def run_of(written: Sequence[Step]) -> str:
+    """Name of the run that its last steps set out."""
+    return str(written[0].argument.provenance.run)
 
 
 def work_on(study: Study, *, scheduler: str, progress: Progress, only_look: bool = False) -> Work:
@@ -200,19 +211,21 @@ def screen(study: Study, *, progress: Progress) -> Screening:
         )
 
 
-# ----------------------------------------------------------------------------- other hospitals
+# ------------------------------------------------------------------- other hospitals, new patients
 
 
-def validate(place: Path, study: Study, *, scheduler: str, progress: Progress) -> Path:
-    """Try locked models on an external study; nothing is fitted.
+def validate(place: Path, external: Path, *, scheduler: str, progress: Progress) -> Path:
+    """Evaluate locked models in another hospital's patients; nothing is fitted.
+
+    Their images are measured by the bundle's recipe, and their ``results/latest`` is left alone.
 
     Parameters
     ----------
     place
-        The ``bundle`` of a run's results.
-    study
-        The external patients: their tables and mapping. Its protocol must be the bundle's; its
-        models are not used.
+        A bundle's folder or zip.
+    external
+        Folder of the external patients: their tables and mapping in a ``study.toml``, whose models
+        and analysis are not read.
     scheduler, progress
         As in :func:`run`.
 
@@ -225,40 +238,96 @@ def validate(place: Path, study: Study, *, scheduler: str, progress: Progress) -
     StoreError
         The bundle is damaged.
     StudyError
-        The protocols differ, or a feature is not in the external table.
+        The protocols differ, measurement differs, or a feature is not in the external table.
     """
-    locked = bundle.read(place)
-    if locked.protocol != study.protocol.id:
+    with bundle.unpacked(place) as folder:
+        locked = bundle.read(folder)
+        study = _study_of(locked, external)
+        with work_on(study, scheduler=scheduler, progress=progress) as work:
+            images = measure(study, work)
+            cohort = cohort_step(
+                study, images, work.contents, overlap_key=str(locked.overlap["key"])
+            )
+            work.make([cohort])
+            analysis = external_data(study, locked, cohort, work.contents)
+            identity = hash_file(folder / LISTING)
+            judged = external_step(
+                study, locked, folder, analysis, work.contents, opening=openings(study, identity)
+            )
+            work.make([judged])
+            written = report_steps(
+                study,
+                [analysis],
+                [cohort, analysis.data, judged],
+                work.store.versions(work.steps.values()),
+                work.contents,
+                locked=identity,
+            )
+            work.make(written)
+            work.remember()
+            name = f"validation-{run_of(written)}"
+            return publish(study, name, (*written, *images), work, latest="latest-validation")
+
+
+def predict(place: Path, patients: Path, out: Path, *, scheduler: str, progress: Progress) -> Path:
+    """Predict patients of whom no outcome is known, from their raw files.
+
+    Parameters
+    ----------
+    place
+        A bundle's folder or zip.
+    patients
+        Folder with a ``study.toml`` that says where tables, slides and scans are.
+    out
+        Folder for predictions.json, a page for each patient, and pictures.
+    scheduler, progress
+        As in :func:`run`.
+
+    Raises
+    ------
+    StoreError
+        The bundle is damaged.
+    StudyError
+        An outcome is given, the protocols or the ways of measuring differ.
+    """
+    with bundle.unpacked(place) as folder:
+        locked = bundle.read(folder)
+        study = _study_of(locked, patients)
+        with work_on(study, scheduler=scheduler, progress=progress) as work:
+            images = measure(study, work)
+            cohort = cohort_step(
+                study,
+                images,
+                work.contents,
+                overlap_key=str(locked.overlap["key"]),
+                new_patients=True,
+            )
+            predicted = predict_step(study, locked, folder, cohort, work.contents)
+            pages = pages_step(locked, predicted, work.contents)
+            work.make([predicted, pages])
+            work.remember()
+            set_out((predicted, pages, *images), out, work)
+    return out
+
+
+def _study_of(locked: bundle.Bundle, folder: Path) -> Study:
+    """The patients of a folder under the bundle's recipe.
+
+    Raises
+    ------
+    StudyError
+        The folder's protocol is another, or another version.
+    """
+    theirs = read_patient_settings(folder)
+    named = protocol_of(folder)
+    if named is not None and (named.id, named.version) != (
+        locked.protocol.id,
+        locked.protocol.version,
+    ):
         raise StudyError(
             "the bundle was made under another protocol",
-            value=locked.protocol,
-            remedy=f"The external study's is {study.protocol.id}",
+            where="study.toml",
+            value=f"{named.id}, version {named.version}",
+            remedy=f"The bundle's is {locked.protocol.id}, version {locked.protocol.version}",
         )
-    identity = hash_file(place / "hashes.json")
-    with work_on(study, scheduler=scheduler, progress=progress) as work:
-        table = work.contents.file(study.folder / study.settings.patients.path)
-        if table == locked.training.get("patient table"):
-            raise StudyError(
-                "these are the patients the models were fitted to",
-                where=Path(study.settings.patients.path).name,
-                remedy="Give the folder of other patients",
-            )
-        images = measure(study, work)
-        cohort = cohort_step(study, images, work.contents)
-        work.make([cohort])
-        analysis = external_data(study, locked, cohort, work.contents)
-        judged = external_step(
-            study, locked, place, analysis, work.contents, opening=openings(study, identity)
-        )
-        work.make([judged])
-        collected, report = report_steps(
-            study,
-            [analysis],
-            [cohort, analysis.data, judged],
-            work.store.versions(work.steps.values()),
-            work.contents,
-            locked=identity,
-        )
-        work.make([collected, report])
-        work.remember()
-        return publish(study, collected, report, images, work)
+    return study_of(locked, folder.resolve(), theirs)

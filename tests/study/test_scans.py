@@ -23,7 +23,6 @@ from metasight.features.crops import CropFolder
 from metasight.ledger import Ledger
 from metasight.pipeline import measure_images
 from metasight.plan.scans import scan_steps
-from metasight.plan.study import EVERYBODY, Analysis, cohort_step, data_step, fit_step
 from metasight.protocol.load import read_protocol
 from metasight.simulate.lung.cohort import simulate_lung
 from metasight.simulate.lung.settings import LungSettings

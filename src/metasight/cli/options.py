@@ -12,3 +12,7 @@ Scheduler = Annotated[
     str,
     typer.Option(help="local (one process a core), inline, or the address of a Dask scheduler."),
 ]
+LockedModels = Annotated[
+    Path,
+    typer.Argument(help="A bundle: its folder, its zip, or the folder of the study that made it."),
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import unicodedata
 from collections import Counter
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from metasight.errors import StudyError
 
 if TYPE_CHECKING:
     from metasight.engine.run import Pending
@@ -88,9 +91,43 @@ def print_pending(pending: tuple[Pending, ...]) -> None:
         out.print(f"{len(pending)} steps would run; what follows from them is planned after them.")
 
 
-def print_results(results: Path) -> None:
+def print_results(results: Path, latest: str = "latest") -> None:
     """Where the results are."""
-    latest = results.parent / "latest"
+    place = results.parent / latest
     for name in ("report.html", "report.pdf", "predictions.parquet", "ledger.parquet"):
         if (results / name).is_file():
-            out.print(f"  {shown(latest / name)}", soft_wrap=True)
+            out.print(f"  {shown(place / name)}", soft_wrap=True)
+
+
+def print_predictions(folder: Path, only: str | None) -> None:
+    """Each patient's risk, or why there is none; ``only`` is one pseudonym.
+
+    Raises
+    ------
+    StudyError
+        There is no such patient.
+    """
+    found = json.loads((folder / "predictions.json").read_text("utf-8"))
+    out.print(shown(found["disclaimer"]), soft_wrap=True)
+    told = [p for p in found["patients"] if only in {None, p["patient"]}]
+    if not told:
+        raise StudyError(
+            "there is no such patient in the table",
+            remedy="Give the id as the patient table spells it",
+        )
+    for p in told:
+        risks = ", ".join(f"{_target(r['target'])} {_risk(r['risk'])}" for r in p["risks"])
+        why = "no risk given: " + "; ".join(p["why_none"])
+        out.print(f"{p['patient']}: {shown(risks or why)}", soft_wrap=True)
+    out.print(f"Pages in {shown(folder / 'pages')}.", soft_wrap=True)
+
+
+def _target(target: str) -> str:
+    return f"{int(target) / 365.25:.3g} years" if target.isdigit() else target
+
+
+def _risk(risk: dict[str, float | None]) -> str:
+    value, lower, upper = (risk[k] for k in ("value", "lower", "upper"))
+    if value is None or lower is None or upper is None:
+        return "unknown" if value is None else f"{100 * value:.1f} %"
+    return f"{100 * value:.1f} % ({100 * lower:.1f} to {100 * upper:.1f})"

@@ -26,7 +26,8 @@ def simulate_breast(
     """Draw a simulated breast-dmfs study: slides, tables, study.toml, and the truth beside."""
     from metasight.engine.progress import Bars
     from metasight.simulate.breast import cohort
-    from metasight.simulate.breast.settings import STAMP, read_settings
+    from metasight.simulate.breast.settings import read_settings
+    from metasight.simulate.settings import STAMP
 
     given = {"patients": patients, "tissue_mm": tissue_mm}
     chosen = read_settings(settings, **{k: v for k, v in given.items() if v is not None})
@@ -51,9 +52,9 @@ def simulate_lung(
 ) -> None:
     """Draw a simulated nsclc-occult-node study: CT, PET, tables, and the truth beside."""
     from metasight.engine.progress import Bars
-    from metasight.simulate.breast.settings import STAMP
     from metasight.simulate.lung import cohort
     from metasight.simulate.lung.settings import read_settings
+    from metasight.simulate.settings import STAMP
 
     given = {"patients": patients, "defect_fraction": defects}
     chosen = read_settings(settings, **{k: v for k, v in given.items() if v is not None})

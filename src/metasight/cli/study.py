@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from metasight.cli.options import Folder, Scheduler
+from metasight.cli.options import Folder, LockedModels, Scheduler
 from metasight.cli.printing import (
     command_line,
     out,
@@ -158,25 +158,47 @@ def staging(
 
 @app.command()
 def validate(
-    folder: Folder,
+    bundle: LockedModels,
     external: Annotated[
         Path, typer.Argument(help="Folder of the external patients, with a study.toml of its own.")
     ],
     scheduler: Scheduler = "inline",
 ) -> None:
-    """Try a run's locked models on an external table."""
+    """Evaluate locked models in another hospital's patients. Nothing is refitted."""
     from metasight import pipeline
     from metasight.engine.progress import Bars
-    from metasight.study.file import read_study
 
     with Bars(out) as bars:
-        results = pipeline.validate(
-            folder / "results" / "latest" / "bundle",
-            read_study(external),
-            scheduler=scheduler,
-            progress=bars,
-        )
-    print_results(results)
+        results = pipeline.validate(bundle, external, scheduler=scheduler, progress=bars)
+    print_results(results, latest="latest-validation")
+
+
+@app.command()
+def predict(
+    bundle: LockedModels,
+    patients: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of the patients; its study.toml says where tables, slides and scans are."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")],
+    patient: Annotated[
+        str | None, typer.Option(help="Print this patient; the hospital's own id.")
+    ] = None,
+    scheduler: Scheduler = "inline",
+) -> None:
+    """Predict patients whose outcome is not known, from values, slides and scans."""
+    from metasight import pipeline
+    from metasight.cli.printing import print_predictions
+    from metasight.cohort.canonical import pseudonym
+    from metasight.engine.progress import Bars
+    from metasight.study.new_patients import read_patient_settings
+
+    with Bars(out) as bars:
+        pipeline.predict(bundle, patients, output, scheduler=scheduler, progress=bars)
+    salt = read_patient_settings(patients).salt
+    print_predictions(output, None if patient is None else pseudonym(patient, salt))
 
 
 @app.command()

@@ -172,7 +172,7 @@ class Work:
         ]
 
     def _execute(self, missing: Sequence[Step]) -> None:
-        self._progress.start(missing)
+        self._progress.start([s.label for s in missing])
         if self._scheduler == INLINE:
             for step in missing:
                 self.store.make(step.task)
@@ -203,7 +203,7 @@ class Work:
 
     def _finished(self, step: Step) -> None:
         self._there.add(step.key)
-        self._progress.finished(step)
+        self._progress.finished(step.label)
 
     def remember(self) -> None:
         """Note what every step was made from, for the next run's explanations."""

@@ -45,6 +45,8 @@ class StepKind(StrEnum):
     RELATE_GENES = "relate genes"
     JUDGE_TEXTURE = "judge texture"
     DRAW_ATTENTION = "draw attention"
+    DRAW_PAGES = "draw pages"
+    LOCK_BUNDLE = "lock bundle"
     COLLECT_RESULTS = "collect results"
     WRITE_REPORT = "write report"
     OTHER = "other"
@@ -65,6 +67,8 @@ class StepKind(StrEnum):
         return self in {
             StepKind.DRAW_SHEET,
             StepKind.DRAW_ATTENTION,
+            StepKind.DRAW_PAGES,
+            StepKind.LOCK_BUNDLE,
             StepKind.COLLECT_RESULTS,
             StepKind.WRITE_REPORT,
         }

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from metasight.cohort.overlap import key_from
 from metasight.engine.contents import Contents, Folder
 from metasight.engine.step import Step, StepKind
 from metasight.errors import StudyError
@@ -48,8 +49,27 @@ class Analysis:
     headline: bool
 
 
-def cohort_step(study: Study, images: Sequence[Step], contents: Contents) -> Step:
-    """Tables to canonical values, eligibility and ledger; with what images told, if any."""
+def cohort_step(
+    study: Study,
+    images: Sequence[Step],
+    contents: Contents,
+    *,
+    overlap_key: str = "",
+    new_patients: bool = False,
+) -> Step:
+    """Tables to canonical values, eligibility and ledger; with what images told, if any.
+
+    Parameters
+    ----------
+    study, contents
+        Of the run.
+    images
+        Steps on slides and scans.
+    overlap_key
+        Of the bundle whose training patients are looked for; the study's own without.
+    new_patients
+        Whether these are patients to predict.
+    """
     return Step(
         name="cohort",
         kind=StepKind.SCREEN,
@@ -59,6 +79,8 @@ def cohort_step(study: Study, images: Sequence[Step], contents: Contents) -> Ste
             folder=Folder(root=study.folder, files=study.patient_tables),
             settings=study.settings.cohort(),
             protocol=study.protocol,
+            overlap_key=overlap_key or key_from(study.settings.salt),
+            new_patients=new_patients,
         ),
         needs=tuple(s for s in images if s.kind in READ_BY_COHORT),
         contents=contents,

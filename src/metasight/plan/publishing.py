@@ -19,27 +19,36 @@ _PLACES = {
     StepKind.PAINT_MAP: "slides/{}/map",
     StepKind.MEASURE_SCANS: "scans/{}",
     StepKind.DRAW_ATTENTION: "attention",
+    StepKind.LOCK_BUNDLE: "",
     StepKind.COLLECT_RESULTS: "",
     StepKind.WRITE_REPORT: "",
+    StepKind.PREDICT: "",
+    StepKind.DRAW_PAGES: "pages",
 }
 """Where in the results a step's files go, by its kind and whom it is about."""
 
 
 def publish(
-    study: Study, collected: Step, report: Step, images: Sequence[Step], work: Work
+    study: Study, name: str, steps: Sequence[Step], work: Work, *, latest: str = "latest"
 ) -> Path:
-    """Put a run's results under ``results/<run>`` and point ``results/latest`` at it.
+    """Put a run's results under ``results/<name>`` and point ``results/<latest>`` at it.
 
     The run is named by its content, so the same study gives the same folder. Every file is checked
     against what was made as it is copied; a published file that was altered is put back.
+
+    Parameters
+    ----------
+    study, work
+        Of the run.
+    name
+        Of the folder.
+    steps
+        Whose results are published; those of no place in the results are passed over.
+    latest
+        Name of the link.
     """
-    name = report.argument.provenance.run
-    final = study.results / str(name)
-    made = [
-        (s, _PLACES[s.kind].format(s.subject))
-        for s in (collected, report, *images)
-        if s.kind in _PLACES
-    ]
+    final = study.results / name
+    made = [(s, _PLACES[s.kind].format(s.subject)) for s in steps if s.kind in _PLACES]
     if final.is_dir() and not _is_whole(final, made, work):
         shutil.rmtree(final)
     if not final.is_dir():
@@ -52,8 +61,34 @@ def publish(
             if not final.is_dir():  # else another run of the same study was first
                 raise
             shutil.rmtree(scratch)
-    _point_latest(study.results / "latest", str(name))
+    _point_latest(study.results / latest, name)
     return final
+
+
+def set_out(steps: Sequence[Step], out: Path, work: Work) -> None:
+    """Put results into a folder that the user named, beside what is there.
+
+    Raises
+    ------
+    StudyError
+        The folder holds something that metasight did not put there.
+    """
+    if out.is_dir() and any(out.iterdir()) and not (out / _MARK).is_file():
+        raise StudyError(
+            "the output folder is not empty",
+            where=out.name,
+            remedy="Give a new folder with -o",
+        )
+    scratch = out.with_name(f".{out.name}-{os.getpid()}")
+    for step in (s for s in steps if s.kind in _PLACES):
+        work.copy(step, scratch / _PLACES[step.kind].format(step.subject))
+    (scratch / _MARK).write_text("made by metasight; replaced by its next run\n", "utf-8")
+    shutil.rmtree(out, ignore_errors=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    os.rename(scratch, out)
+
+
+_MARK = ".metasight-result"
 
 
 def _is_whole(final: Path, made: Sequence[tuple[Step, str]], work: Work) -> bool:
@@ -76,7 +111,8 @@ def _point_latest(link: Path, name: str) -> None:
         return
     if link.exists() and not link.is_symlink():
         raise StudyError(
-            "results/latest is a folder, not the link that metasight keeps there",
+            "there is a folder where metasight keeps a link",
+            where=f"results/{link.name}",
             remedy="Move it away and run again",
         )
     beside = link.with_name(f".latest-{os.getpid()}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from metasight.cohort.overlap import key_from
 from metasight.engine.contents import Contents, Folder
 from metasight.engine.step import Step, StepKind
 from metasight.plan.analysis import Analysis
 from metasight.provenance import hash_json
-from metasight.steps import results
+from metasight.steps import locking, results
 from metasight.study.file import Study
 
 
@@ -21,8 +22,10 @@ def report_steps(
     *,
     locked: str = "",
     skipped: tuple[str, ...] = (),
-) -> tuple[Step, Step]:
-    """The step that gathers predictions, ledger, features and bundle, and the report step.
+) -> tuple[Step, ...]:
+    """Steps that gather predictions, ledger and features, write the report, and lock the models.
+
+    Models that were locked elsewhere are not locked again.
 
     Parameters
     ----------
@@ -83,4 +86,33 @@ def report_steps(
         needs=tuple(needs),
         contents=contents,
     )
-    return collected, written
+    return (
+        (collected, written)
+        if locked
+        else (collected, written, _lock_step(argument, needs, contents))
+    )
+
+
+def _lock_step(
+    argument: results.ResultsArgument, needs: Sequence[Step], contents: Contents
+) -> Step:
+    """The bundle: models, how they are measured, and what they rest on."""
+    headline = argument.analyses[0]
+    return Step(
+        name="bundle",
+        kind=StepKind.LOCK_BUNDLE,
+        label="report",
+        function=locking.lock,
+        argument=locking.LockArgument(
+            settings=argument.settings,
+            protocol=argument.protocol,
+            data=headline.data,
+            judged=headline.judged,
+            endpoint=headline.endpoint,
+            run=argument.provenance.run,
+            versions=argument.provenance.versions,
+            overlap_key=key_from(argument.settings.salt),
+        ),
+        needs=tuple(needs),
+        contents=contents,
+    )

@@ -48,7 +48,7 @@ def scan_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
             label="scans",
             function=scans.measure_scans,
             argument=scans.ScanArgument(
-                scans=row, settings=settings, limits=limits, radiomics=radiomics
+                scans=row, settings=settings.recipe(), limits=limits, radiomics=radiomics
             ),
             contents=contents,
         )

@@ -107,6 +107,7 @@ def _map_steps(study: Study, settings: MapSettings, own: _Own, contents: Content
     seed = study.settings.analysis.seed
     given = study.folder / settings.generator if settings.generator is not None else None
     fold = _folds(own, settings.folds, seed) if given is None else {}
+    settings = settings.model_copy(update={"generator": None})  # its content counts, not its place
     arguments = {
         patient: maps.MapArgument(
             patient=patient,
@@ -126,6 +127,9 @@ def _map_steps(study: Study, settings: MapSettings, own: _Own, contents: Content
         for number in range(settings.folds):
             seen = {p: tiles[p] for p in own if fold[p] != number}
             generators[number] = _generator_step(number, seen, settings, seed, contents)
+        generators[maps.NEW_PATIENTS] = _generator_step(
+            maps.NEW_PATIENTS, tiles, settings, seed, contents
+        )
     painted = [
         Step(
             name=f"{maps.MAP}{p}",
@@ -167,11 +171,12 @@ def _tiles_step(argument: maps.MapArgument, made: Mapping[str, Step], contents: 
 def _generator_step(
     number: int, tiles: Mapping[str, Step], settings: MapSettings, seed: int, contents: Contents
 ) -> Step:
-    """The generator that learns from some patients' tiles."""
+    """The generator that learns from some patients' tiles; the bundle's learns from all."""
+    subject = maps.EVERYBODY if number == maps.NEW_PATIENTS else str(number)
     return Step(
-        name=f"{maps.GENERATOR}{number}",
+        name=f"{maps.GENERATOR}{subject}",
         kind=StepKind.TRAIN_GENERATOR,
-        subject=str(number),
+        subject=subject,
         label="generators",
         function=maps.train,
         argument=maps.GeneratorArgument(
@@ -219,6 +224,7 @@ def _patch_steps(
             value=str(settings.features),
             remedy="Paths are relative to the study folder",
         )
+    settings = settings.model_copy(update={"weights": None, "features": None})
     steps: list[Step] = []
     for patient, (arguments, made) in own.items():
         stained = tuple(a for a in arguments if a.slide.stain == "H&E")

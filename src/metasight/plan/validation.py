@@ -68,7 +68,7 @@ def external_step(
         label="evaluation",
         function=external.judge_external,
         argument=external.ExternalArgument(
-            bundle=place.resolve(),
+            bundle=place,
             data=analysis.data.name,
             thresholds=endpoint.thresholds,
             bootstrap=study.settings.analysis.bootstrap,
@@ -76,6 +76,6 @@ def external_step(
             opening=opening,
             weights=backbones(study.folder, study.settings.model),
         ),
-        needs=(analysis.data, *image_folders(cohort, (MODALITY, CROP_MODALITY))),
+        needs=(cohort, analysis.data, *image_folders(cohort, (MODALITY, CROP_MODALITY))),
         contents=contents,
     )

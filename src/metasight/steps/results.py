@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from metasight import bundle
 from metasight.cohort.describe import FollowUp, Table1, Table1Row
 from metasight.cohort.eligibility import FlowStep
 from metasight.engine.step import Inputs
-from metasight.estimate import Estimate
 from metasight.leakage import Check
 from metasight.ledger import Entry, Fate, Ledger
 from metasight.predictions import Predictions
@@ -157,10 +155,7 @@ def collect(inputs: Inputs, out: Path, argument: ResultsArgument) -> None:
         for path in [inputs[step] / f for f in files] if step in inputs else []:
             if path.is_file():
                 shutil.copy(path, out)
-    ledger = _ledger(inputs, argument)
-    ledger.to_parquet(out / "ledger.parquet")
-    if not argument.external:
-        bundle.save(_bundle(inputs, argument, ledger), out / "bundle")
+    _ledger(inputs, argument).to_parquet(out / "ledger.parquet")
     write_json(out / "manifest.json", _manifest(argument))
 
 
@@ -215,54 +210,6 @@ def _everybody(inputs: Inputs) -> dict[str, Path]:
             if (place / "state.json").is_file():
                 found[str(read_json(place / "model.json")["name"])] = place
     return found
-
-
-def _bundle(inputs: Inputs, argument: ResultsArgument, ledger: Ledger) -> bundle.Bundle:
-    headline = argument.analyses[0]
-    data, _, grid = load_data(inputs[headline.data])
-    info = read_json(inputs[headline.data] / "data.json")
-    evaluation = Evaluation.from_json(read_json(inputs[headline.judged] / "evaluation.json"))
-    states = {n: read_json(f / "state.json") for n, f in _everybody(inputs).items()}
-    order = [m.name for m in argument.settings.model if m.name in states]
-    counts = Counter(str(e.verdict) for e in ledger.entries)
-    return bundle.Bundle(
-        protocol=argument.protocol.id,
-        protocol_version=argument.protocol.version,
-        endpoint=headline.endpoint,
-        horizons_days=tuple(info["horizons_days"]),
-        grid_days=tuple(int(g) for g in grid),
-        headline_model=argument.settings.analysis.headline_model,
-        reference_model=argument.settings.analysis.reference_model,
-        features=data.features.features,
-        states={n: states[n] for n in order},
-        training={
-            "patients": info["n"],
-            "events": info["events"],
-            "patient table": argument.provenance.tables[argument.settings.patients.path],
-            "centres": sorted(str(c) for c in data.centre.unique()),
-            "ledger rows": dict(sorted(counts.items())),
-        },
-        performance=_performance(evaluation, argument.settings.analysis.headline_model),
-    )
-
-
-def _performance(evaluation: Evaluation, name: str) -> dict[str, str]:
-    model = evaluation.models[name]
-    found = {}
-    for field in ("harrell_c", "uno_c", "ordinal_c", "integrated_ipa"):
-        metric = getattr(model, field)
-        if isinstance(metric, Estimate):
-            found[field.replace("_", " ")] = _interval(metric)
-    for target in model.targets:
-        if isinstance(target.auc, Estimate):
-            found[f"AUC, {target.target}"] = _interval(target.auc)
-    return found
-
-
-def _interval(metric: Estimate) -> str:
-    if metric.lower is None or metric.upper is None:
-        return f"{metric.value:.3f}"
-    return f"{metric.value:.3f} (95 % interval {metric.lower:.3f} to {metric.upper:.3f})"
 
 
 # ------------------------------------------------------------------------------------- report

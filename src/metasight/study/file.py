@@ -392,7 +392,7 @@ def read_study(folder: Path) -> Study:
             where=str(folder),
             remedy="Make one with `metasight init FOLDER`, or give the study's folder",
         )
-    data = _read_toml(path)
+    data = read_toml(path)
     try:
         settings = StudySettings.model_validate(data)
     except ValidationError as error:
@@ -411,7 +411,14 @@ def read_study(folder: Path) -> Study:
     return Study(folder.resolve(), settings, protocol)
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises
+    ------
+    StudyError
+        It is not UTF-8 text, or not TOML.
+    """
     try:
         return tomllib.loads(path.read_text("utf-8-sig"))  # Notepad puts a mark before the text
     except UnicodeDecodeError as error:

@@ -213,6 +213,7 @@ def resample(inputs: Inputs, out: Path, argument: FitArgument) -> None:
         return
     np.save(out / "index.npy", drawn.index)
     np.save(out / "risk.npy", drawn.risk)
+    write_json(out / "state.json", drawn.fitted.state)
 
 
 def everybody(inputs: Inputs, out: Path, argument: FitArgument) -> None:

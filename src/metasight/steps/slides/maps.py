@@ -58,6 +58,10 @@ from metasight.steps.slides.sections import (
 MAP = "map of "
 TILES = "training tiles of "
 GENERATOR = "generator "
+EVERYBODY = "all"
+"""Names the generator that learns from every patient: it paints new ones, never these."""
+NEW_PATIENTS = -2
+"""Its fold, which is nobody's."""
 STAGE = "generated map"
 NUCLEI = "nuclei"
 REGIONS_UM = (64.0, 128.0)
