@@ -182,7 +182,9 @@ def _one(  # noqa: PLR0917 - all of one patient
     unassessed: tuple[str, ...],
 ) -> PatientPrediction:
     patient = str(row.values.index[0])
-    missing = tuple(n for n in row.values.columns if n in read and bool(row.values[n].isna()[0]))
+    missing = tuple(
+        n for n in row.values.columns if n in read and bool(row.values[n].isna().iloc[0])
+    )
     known = sorted(read - set(missing) - {CENTRE})
     distance, why = _likeness(fitted, row)
     if not known:

@@ -178,9 +178,7 @@ def predict(
     bundle: LockedModels,
     patients: Annotated[
         Path,
-        typer.Argument(
-            help="Folder of the patients; its study.toml says where tables, slides and scans are."
-        ),
+        typer.Argument(help="Folder of the patients; its study.toml names their files."),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")],
     patient: Annotated[

@@ -14,7 +14,7 @@ import pandas as pd
 
 from metasight.cohort.describe import FollowUp, Table1, Table1Row
 from metasight.cohort.eligibility import FlowStep
-from metasight.engine.step import Inputs
+from metasight.engine.step import Inputs, StepKind
 from metasight.leakage import Check
 from metasight.ledger import Entry, Fate, Ledger
 from metasight.predictions import Predictions
@@ -203,13 +203,13 @@ def _ledger(inputs: Inputs, argument: ResultsArgument) -> Ledger:
 
 
 def _everybody(inputs: Inputs) -> dict[str, Path]:
-    """Folders of the final models, by model name; an external step has one folder a model."""
-    found = {}
-    for folder in inputs.values():
-        for place in (folder, *sorted((folder / "models").glob("*"))):
-            if (place / "state.json").is_file():
-                found[str(read_json(place / "model.json")["name"])] = place
-    return found
+    """Folders of the final models, by model name; a validation has one folder a model."""
+    places = [i.folder for i in inputs.of(StepKind.FIT_EVERYBODY)]
+    for judged in inputs.of(StepKind.EVALUATE):
+        places += sorted((judged.folder / "models").glob("*"))
+    return {
+        str(read_json(p / "model.json")["name"]): p for p in places if (p / "model.json").is_file()
+    }
 
 
 # ------------------------------------------------------------------------------------- report

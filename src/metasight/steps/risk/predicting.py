@@ -13,6 +13,7 @@ from metasight import bundle
 from metasight.bundle.alike import differences
 from metasight.bundle.content import DISCLAIMER, Bundle
 from metasight.bundle.predict import PatientPrediction, patient_features, predict
+from metasight.cohort.eligibility import STAGE
 from metasight.engine.step import Inputs, StepKind
 from metasight.features.bags import MODALITY as EMBEDDING_MODALITY
 from metasight.features.columns import CENTRE, Feature, FeatureTable, Kind
@@ -109,11 +110,18 @@ def measured_otherwise(
 
 
 def _verdicts(cohort: Path, protocol: Protocol) -> dict[Fate, dict[str, list[str]]]:
-    """Criteria by verdict and patient, in words; those on the future do not count."""
+    """Criteria by verdict and patient, in words.
+
+    Criteria that ask for an outcome or select on the future say nothing of a patient who has none
+    yet, and do not count.
+    """
+    outcomes = {v.name for v in protocol.variable if v.role == "outcome"}
     found: dict[Fate, dict[str, list[str]]] = {Fate.EXCLUDED: {}, Fate.UNKNOWN: {}}
     for entry in Ledger.from_parquet(cohort / "ledger.parquet").entries:
         criterion = protocol.criteria.get(entry.criterion)
-        if entry.stage != "eligibility" or criterion is None or criterion.selects_on_future:
+        if entry.stage != STAGE or criterion is None or criterion.selects_on_future:
+            continue
+        if outcomes & set(criterion.condition.variables()):
             continue
         if entry.verdict in found:
             said = f"{criterion.id}, {criterion.text}"
