@@ -13,7 +13,14 @@ from metasight.provenance import hash_code, hash_file
 from metasight.steps.after import biology, stability, staging, verification
 from metasight.study.file import Study
 
-_CODE = ("validation", "predictions.py", "steps/after/verification.py")
+_CODE = (
+    "validation",
+    "predictions.py",
+    "estimate.py",
+    "cohort/covariates.py",
+    "steps/after/verification.py",
+    "steps/risk/out_of_fold.py",
+)
 
 
 def steps_on_risks(
@@ -136,7 +143,9 @@ def _stability(data: Step) -> Step:
         stage="evaluation",
         function=stability.judge_stability,
         argument=stability.StabilityArgument(data=data.name),
-        ingredients={"code of stability": hash_code("steps/after/stability.py")},
+        ingredients={
+            "code of stability": hash_code("steps/after/stability.py", "validation/reliability.py")
+        },
         needs=(data,),
     )
 
@@ -163,7 +172,10 @@ def _biology(study: Study, data: Step, judged: Sequence[Step]) -> Step:
             "gene sets": hash_file(gene_sets),
             "seed": seed,
             "code of biology": hash_code(
-                "biology", "steps/after/biology.py", "steps/after/verification.py"
+                "biology",
+                "steps/after/biology.py",
+                "steps/risk/out_of_fold.py",
+                "validation/out_of_fold.py",
             ),
         },
         needs=(_cohort(data), *_crossfitted(judged, model)),

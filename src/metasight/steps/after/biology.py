@@ -13,8 +13,8 @@ from metasight.biology.association import Associated, associate, prepare
 from metasight.biology.enrichment import Enrichment, enrich, running_score, single_sample
 from metasight.biology.gene_sets import GeneSets, read_gmt, within
 from metasight.errors import EvaluationError, StudyError
-from metasight.steps.after.verification import out_of_fold_risks
 from metasight.steps.files import Inputs, number, write_json
+from metasight.steps.risk.out_of_fold import out_of_fold_risks
 from metasight.study.file import BiologySettings
 
 Found = dict[str, Any]
