@@ -42,6 +42,8 @@ _JUDGING = (
     "validation",
     "leakage.py",
     "predictions.py",
+    "estimate.py",
+    "features/levels.py",
     "steps/risk/judging.py",
     "steps/risk/abstention.py",
 )
@@ -229,7 +231,9 @@ def cohort_step(study: Study) -> Step:
                 "salt": hash_json(study.settings.salt),  # .metasight keeps no salt
             },
             "protocol": hash_json(study.protocol.model_dump(mode="json", by_alias=True)),
-            "code of cohort": hash_code(*_READING, "steps/cohort/data.py"),
+            "code of cohort": hash_code(
+                *_READING, "lesions/against_table.py", "steps/cohort/data.py"
+            ),
         },
         needs=needs,
     )
@@ -332,7 +336,9 @@ def data_step(
         argument=argument,
         ingredients={
             "analysis": {k: v for k, v in vars(argument).items() if k != "protocol"},
-            "code of splits and features": hash_code(*_READING, "features", "steps/cohort/data.py"),
+            "code of splits and features": hash_code(
+                *_READING, "features", "validation", "steps/cohort/data.py"
+            ),
         },
         needs=(cohort,),
     )
@@ -466,7 +472,10 @@ def attention_steps(study: Study, told: Sequence[Step], fits: Sequence[Step]) ->
             stage="report",
             function=attention.draw_attention,
             argument=attention.AttentionArgument(model=model),
-            ingredients={"model": model, "code of attention": hash_code("steps/risk/attention.py")},
+            ingredients={
+                "model": model,
+                "code of attention": hash_code("report/attention.py", "steps/risk/attention.py"),
+            },
             needs=(*used, *checks, *bags),
         ),
     )
