@@ -26,6 +26,11 @@ class Estimate:
     upper: float | None = None
     se: float | None = None
 
+    @classmethod
+    def of(cls, value: float, lower: float, upper: float) -> Estimate:
+        """From numbers of which any may be NaN: an end that is NaN is none."""
+        return cls(value=float(value), lower=_finite(lower), upper=_finite(upper))
+
     @property
     def ends(self) -> tuple[float, float]:
         """Lower and upper end, for an estimate that is known to have an interval.

@@ -5,15 +5,16 @@ import pytest
 
 from metasight.decisions.nodal_staging import (
     NOT_A_DEVICE,
-    RiskInterval,
     StagingLimits,
     after_negative,
     after_negative_ebus,
     ebus_needed,
     guideline,
+    require_risk,
     staging_view,
 )
 from metasight.errors import EvaluationError
+from metasight.estimate import Estimate
 
 LIMITS = StagingLimits()
 EVIDENCE = "400 patients of 4 centres, centres left out"
@@ -48,7 +49,7 @@ def test_bayes_by_counting():
 
 
 def test_the_interval_takes_the_worst_of_both():
-    rest = after_negative_ebus(RiskInterval(value=0.2, lower=0.1, upper=0.3), LIMITS)
+    rest = after_negative_ebus(Estimate(value=0.2, lower=0.1, upper=0.3), LIMITS)
     assert rest.value == pytest.approx(120 / 920)
     assert rest.lower == pytest.approx(after_negative(0.1, 0.55, 1.0))
     assert rest.upper == pytest.approx(after_negative(0.3, 0.25, 1.0))
@@ -63,7 +64,7 @@ def test_sensitivity_needed_undoes_the_update():
 def test_what_is_said_of_a_patient():
     rule = guideline(22.0, False, False, LIMITS)
     view = staging_view(
-        rule, RiskInterval(value=0.12, lower=0.07, upper=0.21), LIMITS, evidence=EVIDENCE
+        rule, Estimate(value=0.12, lower=0.07, upper=0.21), LIMITS, evidence=EVIDENCE
     )
     assert view.above == (
         (0.05, True, True),
@@ -98,9 +99,14 @@ def test_abstaining_is_said_and_no_risk_is_shown():
 
 def test_nonsense_is_refused():
     rule = guideline(22.0, False, False, LIMITS)
-    risk = RiskInterval(value=0.1, lower=0.05, upper=0.2)
+    risk = Estimate(value=0.1, lower=0.05, upper=0.2)
     for wrong in (
-        lambda: RiskInterval(value=0.3, lower=0.05, upper=0.2),
+        lambda: require_risk(Estimate(value=0.3, lower=0.05, upper=0.2)),
+        lambda: require_risk(Estimate(value=0.3)),
+        lambda: after_negative_ebus(Estimate(value=0.3, lower=0.2, upper=1.2), LIMITS),
+        lambda: staging_view(
+            rule, Estimate(value=0.3, lower=-0.1, upper=0.4), LIMITS, evidence=EVIDENCE
+        ),
         lambda: StagingLimits(sensitivity=0.8),
         lambda: StagingLimits(thresholds=(0.2, 0.1)),
         lambda: guideline(-3.0, False, False, LIMITS),

@@ -240,7 +240,7 @@ def test_rule_and_risk_stand_side_by_side(finished):
         assert p["after_ebus"]["value"] < risk["value"]
     gain = staging["benefit"]["rows"]
     assert [r["threshold"] for r in gain] == [0.05, 0.10, 0.15, 0.20]
-    assert all(r["gain"][1] <= r["gain"][0] <= r["gain"][2] for r in gain)
+    assert all(g["lower"] <= g["value"] <= g["upper"] for g in (r["gain"] for r in gain))
     patient = spoken[0]["patient"]
     text = " ".join(staging_of(folder, patient))
     assert "Guideline (ESTS 2014)" in text

@@ -284,7 +284,7 @@ def _by_feature(
         Contribution(
             name=name,
             modality=about[name].modality,
-            value="" if about[name].kind.is_key else _text(row.values[name].iloc[0]),
+            value=_text(row.values[name].iloc[0], about[name].kind),
             points=float(risk[0] - risk[k]),
         )
         for k, name in enumerate(single, start=1)
@@ -306,5 +306,9 @@ def _by_modality(
     return tuple(sorted(found, key=lambda c: (-abs(c.points), c.name)))
 
 
-def _text(value: object) -> str:
+def _text(value: object, kind: Kind) -> str:
+    if kind.is_key:
+        return ""
+    if kind is Kind.BINARY:
+        return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

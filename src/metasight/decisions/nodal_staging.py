@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 
 from metasight.errors import EvaluationError
+from metasight.estimate import Estimate
 
 Rule = Literal["optional", "indicated", "unknown"]
 
@@ -152,20 +153,22 @@ def guideline(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class RiskInterval:
-    """A probability with its interval, lower ≤ value ≤ upper, all within [0, 1]."""
+def require_risk(risk: Estimate) -> tuple[float, float]:
+    """Ends of a probability's interval: lower ≤ value ≤ upper, all within [0, 1].
 
-    value: float
-    lower: float
-    upper: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.lower <= self.value <= self.upper <= 1:
-            raise EvaluationError(
-                "a risk lies within its interval, and that within [0, 1]",
-                value=f"{self.lower}, {self.value}, {self.upper}",
-            )
+    Raises
+    ------
+    EvaluationError
+        It has no interval, or lies outside it or outside [0, 1].
+    """
+    if risk.lower is None or risk.upper is None:
+        raise EvaluationError("a risk is not shown without its interval")
+    if not 0 <= risk.lower <= risk.value <= risk.upper <= 1:
+        raise EvaluationError(
+            "a risk lies within its interval, and that within [0, 1]",
+            value=f"{risk.lower}, {risk.value}, {risk.upper}",
+        )
+    return risk.lower, risk.upper
 
 
 def after_negative(risk: float, sensitivity: float, specificity: float) -> float:
@@ -181,17 +184,18 @@ def after_negative(risk: float, sensitivity: float, specificity: float) -> float
     return missed / negative if negative > 0 else 0.0
 
 
-def after_negative_ebus(risk: RiskInterval, limits: StagingLimits) -> RiskInterval:
+def after_negative_ebus(risk: Estimate, limits: StagingLimits) -> Estimate:
     """Risk that remains after a negative EBUS.
 
     The interval takes the worst of both: the risk's upper end with the lowest sensitivity, and
     the reverse. It is wider than a 95 % interval of the product would be.
     """
+    lower, upper = require_risk(risk)
     spec = limits.specificity
-    return RiskInterval(
+    return Estimate(
         value=after_negative(risk.value, limits.sensitivity, spec),
-        lower=after_negative(risk.lower, limits.sensitivity_upper, spec),
-        upper=after_negative(risk.upper, limits.sensitivity_lower, spec),
+        lower=after_negative(lower, limits.sensitivity_upper, spec),
+        upper=after_negative(upper, limits.sensitivity_lower, spec),
     )
 
 
@@ -219,17 +223,17 @@ class StagingView:
     """
 
     rule: GuidelineAnswer
-    risk: RiskInterval | None
+    risk: Estimate | None
     abstains: str
     above: tuple[tuple[float, bool, bool], ...]
-    after_ebus: RiskInterval | None
+    after_ebus: Estimate | None
     agree: bool | None
     text: tuple[str, ...]
 
 
 def staging_view(
     rule: GuidelineAnswer,
-    risk: RiskInterval | None,
+    risk: Estimate | None,
     limits: StagingLimits,
     *,
     evidence: str,
@@ -266,9 +270,8 @@ def staging_view(
             agree=None,
             text=text,
         )
-    above = tuple(
-        (t, risk.value >= t, (risk.lower >= t) or (risk.upper < t)) for t in limits.thresholds
-    )
+    lower, upper = require_risk(risk)
+    above = tuple((t, risk.value >= t, (lower >= t) or (upper < t)) for t in limits.thresholds)
     rest = after_negative_ebus(risk, limits)
     agree = None
     if rule.verdict != "unknown":
@@ -292,8 +295,9 @@ def _percent(p: float) -> str:
     return f"{100 * p:.0f} %" if p >= 0.095 else f"{100 * p:.1f} %"
 
 
-def _span(p: RiskInterval) -> str:
-    return f"{_percent(p.value)} ({_percent(p.lower)} to {_percent(p.upper)})"
+def _span(p: Estimate) -> str:
+    lower, upper = p.ends
+    return f"{_percent(p.value)} ({_percent(lower)} to {_percent(upper)})"
 
 
 def _rule_text(rule: GuidelineAnswer) -> str:
@@ -305,7 +309,7 @@ def _rule_text(rule: GuidelineAnswer) -> str:
     return f"Guideline (ESTS 2014): {said}: {'; '.join(rule.reasons)}."
 
 
-def _risk_text(risk: RiskInterval, above: Sequence[tuple[float, bool, bool]]) -> str:
+def _risk_text(risk: Estimate, above: Sequence[tuple[float, bool, bool]]) -> str:
     over = [t for t, is_above, _ in above if is_above]
     unsure = [t for t, _, sure in above if not sure]
     where = f"at or above {_percent(max(over))}" if over else f"below {_percent(above[0][0])}"
@@ -315,7 +319,7 @@ def _risk_text(risk: RiskInterval, above: Sequence[tuple[float, bool, bool]]) ->
     return text + "."
 
 
-def _ebus_text(rest: RiskInterval, limits: StagingLimits) -> str:
+def _ebus_text(rest: Estimate, limits: StagingLimits) -> str:
     return (
         f"After a negative EBUS: {_span(rest)}, if its sensitivity for nodes that PET does not "
         f"show is {_percent(limits.sensitivity)} ({_percent(limits.sensitivity_lower)} to "

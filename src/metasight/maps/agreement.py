@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy import ndimage, stats
 
 from metasight.errors import MarkerError
+from metasight.estimate import Estimate
 from metasight.maps.cells import Cells
 from metasight.maps.density import DensityMap
 from metasight.maps.regions import Regions
@@ -28,15 +29,6 @@ _SHUFFLES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A figure with its interval: 95 %, patients resampled; NaN with fewer than three patients."""
-
-    value: float
-    lower: float
-    upper: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Agreement:
     """One marker at one size of region, over all patients.
 
@@ -47,7 +39,8 @@ class Agreement:
     patients, regions
         How many.
     pearson, spearman, concordance
-        Of region densities; concordance is Lin's (Biometrics 1989;45:255).
+        Of region densities, with 95 % intervals over patients; concordance is Lin's (Biometrics
+        1989;45:255).
     slope, intercept
         Of measured on generated density: 1 and 0 where a painted density means what it says;
         intercept in cells/mm².
@@ -246,7 +239,7 @@ def _estimate(
     rng, resamples = drawing
     names = np.unique(patient)
     if len(names) < 3:
-        return Estimate(value=measure(x, y), lower=float("nan"), upper=float("nan"))
+        return Estimate(value=measure(x, y))
     own = [np.flatnonzero(patient == name) for name in names]
     found = []
     for _ in range(resamples):
@@ -254,9 +247,9 @@ def _estimate(
         found.append(measure(x[chosen], y[chosen]))
     told = np.asarray(found)[np.isfinite(found)]
     if not len(told):
-        return Estimate(value=measure(x, y), lower=float("nan"), upper=float("nan"))
+        return Estimate(value=measure(x, y))
     low, high = np.quantile(told, [0.025, 0.975])
-    return Estimate(value=measure(x, y), lower=float(low), upper=float(high))
+    return Estimate.of(measure(x, y), low, high)
 
 
 def _shuffled(slides: Sequence[Regions], rng: np.random.Generator) -> float:

@@ -73,8 +73,8 @@ def section(view: View) -> list[Block]:
     return blocks
 
 
-def _told(figure: list[float | None]) -> str:
-    value, lower, upper = figure
+def _told(figure: Mapping[str, float | None]) -> str:
+    value, lower, upper = figure["value"], figure["lower"], figure["upper"]
     if value is None:
         return "–"
     text = number(value)

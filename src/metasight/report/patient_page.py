@@ -79,7 +79,8 @@ def _risks(found: Found, patient: Found, protocol: Protocol) -> list[Block]:
         "Research only",
         (
             *([found["demonstration"]] if found["demonstration"] else []),
-            found["disclaimer"],
+            "Research software, not a medical device. This risk is an estimate from the training "
+            "patients and must not decide the patient’s treatment.",
         ),
     )
     if patient["why_none"]:

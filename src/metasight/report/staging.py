@@ -113,8 +113,7 @@ def _benefit(found: Found) -> Iterator[Block]:
                 (
                     percent(r["threshold"]),
                     *(_per_1000(r[n]) for n in ("risk", "rule", "everybody")),
-                    f"{_per_1000(r['gain'][0], signed=True)} "
-                    f"({span(1000 * r['gain'][1], 1000 * r['gain'][2], 0, signed=True)})",
+                    f"{_per_1000(r['gain']['value'], signed=True)} ({_span_per_1000(r['gain'])})",
                 )
             )
             for r in told["rows"]
@@ -124,6 +123,10 @@ def _benefit(found: Found) -> Iterator[Block]:
 
 def _per_1000(value: float, *, signed: bool = False) -> str:
     return number(1000 * value, 0, signed=signed)
+
+
+def _span_per_1000(gain: Found) -> str:
+    return span(1000 * gain["lower"], 1000 * gain["upper"], 0, signed=True)
 
 
 def _ebus(found: Found) -> Iterator[Block]:

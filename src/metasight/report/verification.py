@@ -169,10 +169,10 @@ def _recurrence(told: Found) -> Iterator[Block]:
     yield _curves(told)
 
 
-def _at(band: list[float] | None) -> str:
+def _at(band: Mapping[str, float] | None) -> str:
     if band is None:
         return "not followed so long"
-    return f"{percent(band[0])} ({percent(band[1])} to {percent(band[2])})"
+    return f"{percent(band['value'])} ({percent(band['lower'])} to {percent(band['upper'])})"
 
 
 def _curves(told: Found) -> Figure:

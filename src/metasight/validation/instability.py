@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metasight.errors import EvaluationError
+from metasight.validation.discrimination import harrell_c
 from metasight.validation.ordering import Floats
 
 
@@ -63,6 +64,44 @@ def optimism(apparent: float, in_resample: npt.ArrayLike, in_original: npt.Array
         )
     gap = float((a - b).mean())
     return Optimism(apparent=apparent, optimism=gap, corrected=apparent - gap)
+
+
+def optimism_of_c(
+    time: Floats,
+    status: npt.NDArray[np.int64],
+    own: Floats,
+    resampled: Floats,
+    drawn: npt.NDArray[np.intp],
+    *,
+    judged: npt.NDArray[np.bool_] | None = None,
+) -> Optimism:
+    """Harrell's C of a model, corrected for optimism.
+
+    Parameters
+    ----------
+    time, status
+        Outcome of the patients, shape ``(n,)``; a class is given as times that order it.
+    own
+        Their risk by the model, shape ``(n,)``.
+    resampled
+        Their risk by each bootstrap model, shape ``(B, n)``.
+    drawn
+        Rows that each bootstrap model was fitted to, shape ``(B, n)``.
+    judged
+        Patients whose outcome is known; all unless given.
+    """
+    seen = np.ones(len(own), dtype=bool) if judged is None else judged
+
+    def c(rows: npt.NDArray[np.intp], risk: Floats) -> float:
+        rows = rows[seen[rows]]
+        return harrell_c(time[rows], status[rows], risk[rows]).c
+
+    everyone = np.arange(len(own))
+    return optimism(
+        c(everyone, own),
+        [c(rows, risk) for rows, risk in zip(drawn, resampled, strict=True)],
+        [c(everyone, risk) for risk in resampled],
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

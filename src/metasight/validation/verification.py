@@ -32,6 +32,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from metasight.errors import EvaluationError
+from metasight.estimate import Estimate
 from metasight.validation.binary import binary_auc
 from metasight.validation.ordering import Floats
 from metasight.validation.recalibration import to_logit
@@ -96,15 +97,6 @@ class Verified:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Interval:
-    """An estimate with its confidence interval; NaN where it is not defined."""
-
-    value: float
-    lower: float
-    upper: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Accuracy:
     """How well a risk tells disease at a threshold, and at all.
 
@@ -124,12 +116,12 @@ class Accuracy:
 
     method: Method
     threshold: float
-    prevalence: Interval
-    sensitivity: Interval
-    specificity: Interval
-    positive_value: Interval
-    negative_value: Interval
-    auc: Interval
+    prevalence: Estimate
+    sensitivity: Estimate
+    specificity: Estimate
+    positive_value: Estimate
+    negative_value: Estimate
+    auc: Estimate
     verified: int
     n: int
     effective: float
@@ -202,10 +194,7 @@ def _stated(
     """``at``: the threshold, and the effective number of examined patients."""
     threshold, effective = at
     lower, upper = expit(_held(value) - half), expit(_held(value) + half)
-    found = {
-        name: Interval(value=float(value[k]), lower=float(lower[k]), upper=float(upper[k]))
-        for k, name in enumerate(MEASURES)
-    }
+    found = {name: Estimate.of(value[k], lower[k], upper[k]) for k, name in enumerate(MEASURES)}
     return Accuracy(
         method=method,
         threshold=threshold,
@@ -236,16 +225,16 @@ def _with_exact_ends(
     }
     changed: dict[str, Any] = {}
     for name, count in counts.items():
-        own: Interval = getattr(found, name)
+        own: Estimate = getattr(found, name)
         # weights make more of the examined than they are
         n = min(float(count), float(found.verified))
         if n <= 0 or not (own.value < _EXACT or own.value > 1 - _EXACT):
             continue
         reach = 1 - ((1 - confidence) / 2) ** (1 / n)
         changed[name] = (
-            Interval(value=0.0, lower=0.0, upper=reach)
+            Estimate(value=0.0, lower=0.0, upper=reach)
             if own.value < _EXACT
-            else Interval(value=1.0, lower=1 - reach, upper=1.0)
+            else Estimate(value=1.0, lower=1 - reach, upper=1.0)
         )
     return replace(found, **changed)
 

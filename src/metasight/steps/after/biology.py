@@ -14,8 +14,8 @@ from metasight.biology.enrichment import Enrichment, enrich, running_score, sing
 from metasight.biology.gene_sets import GeneSets, read_gmt, within
 from metasight.engine.step import Inputs
 from metasight.errors import EvaluationError, StudyError
-from metasight.steps.after.verification import out_of_fold_risks
 from metasight.steps.files import number, write_json
+from metasight.steps.risk.out_of_fold import out_of_fold_risks
 from metasight.study.file import BiologySettings
 
 Found = dict[str, Any]

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit, logit
-from scipy.stats import norm
 
 from metasight.cohort.outcome import NodalOutcome
 from metasight.decisions.nodal_staging import (
-    RiskInterval,
     StagingLimits,
     after_negative_ebus,
     ebus_needed,
     guideline,
     staging_view,
 )
+from metasight.decisions.refit_interval import refit_interval, unseen_spread
+from metasight.decisions.staging_table import staging_cells
 from metasight.engine.step import Inputs
-from metasight.errors import StudyError
-from metasight.steps.after.verification import out_of_fold_risks
+from metasight.errors import EvaluationError, StudyError
+from metasight.estimate import Estimate
 from metasight.steps.cohort.data import load_data
 from metasight.steps.files import number, read_json, write_json
-from metasight.validation.decision_curve import net_benefit_class
+from metasight.steps.risk.out_of_fold import out_of_fold_risks
+from metasight.validation.abstention import is_silent
+from metasight.validation.gain_over_rule import gain_over_rule
 
 Found = dict[str, Any]
 Floats = NDArray[np.float64]
@@ -37,8 +36,6 @@ STAGING = "nodal staging"
 FEWEST_RESAMPLES = 20
 """Refits below which a patient's interval is not known."""
 
-_FEWEST_FOR_A_PATIENT = 5
-_CERTAIN = 1e-6
 _SHOWN_RISKS = (0.05, 0.10, 0.15, 0.20, 0.30)
 
 
@@ -78,7 +75,7 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
         why = "no nodal stage is judged"
     elif risk is None:
         why = "the headline model could not be fitted"
-    spread = _spread(inputs, len(data.patients))
+    spread = _spread(inputs)
     if not why and spread is None:
         why = (
             f"a risk is not shown without its interval, for which at least {FEWEST_RESAMPLES} "
@@ -96,7 +93,7 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
         _patient(
             str(p),
             table.loc[p],
-            _interval(float(risk[p]), float(sd[p])),
+            refit_interval(float(risk[p]), float(sd[p])),
             silent.get(str(p), ""),
             argument.limits,
             evidence=evidence,
@@ -121,8 +118,8 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
     )
 
 
-def _spread(inputs: Inputs, n: int) -> Floats | None:
-    """SD of each patient's log-odds over refits to resamples without the patient, shape (n,)."""
+def _spread(inputs: Inputs) -> Floats | None:
+    """SD of each patient's log-odds over refits without the patient; None with too few refits."""
     folders = [
         f
         for name, f in inputs.items()
@@ -130,16 +127,8 @@ def _spread(inputs: Inputs, n: int) -> Floats | None:
     ]
     if len(folders) < FEWEST_RESAMPLES:
         return None
-    odds = np.full((len(folders), n), np.nan)
-    for row, folder in enumerate(folders):
-        any_node = np.clip(1 - np.load(folder / "risk.npy")[:, 0], _CERTAIN, 1 - _CERTAIN)
-        unseen = ~np.isin(np.arange(n), np.load(folder / "index.npy"))
-        odds[row, unseen] = logit(any_node[unseen])
-    known = np.isfinite(odds).sum(axis=0)
-    spread = np.full(n, np.nan)
-    enough = known >= _FEWEST_FOR_A_PATIENT
-    spread[enough] = np.nanstd(odds[:, enough], axis=0, ddof=1)
-    return spread
+    any_node = np.stack([1 - np.load(f / "risk.npy")[:, 0] for f in folders])
+    return unseen_spread(any_node, np.stack([np.load(f / "index.npy") for f in folders]))
 
 
 def _silent(judged: Path) -> dict[str, str]:
@@ -153,7 +142,7 @@ def _silent(judged: Path) -> dict[str, str]:
             found[patient] = (
                 "nothing was measured by which a patient is told to be like those of training"
             )
-        elif distance > 1:
+        elif is_silent(distance):
             found[patient] = (
                 f"the scan is unlike those it learnt from (distance {distance:.1f} of the limit)"
             )
@@ -182,7 +171,7 @@ def _evidence(inputs: Inputs, argument: StagingArgument, centre: Any, stage: Any
 def _patient(
     patient: str,
     row: Any,
-    risk: RiskInterval | None,
+    risk: Estimate | None,
     silent: str,
     limits: StagingLimits,
     *,
@@ -212,97 +201,56 @@ def _known(value: Any) -> Any:
     return None if value is None or pd.isna(value) else value
 
 
-def _interval(risk: float, sd: float) -> RiskInterval | None:
-    """95 %, on the log-odds scale: what refitting to other patients would have said."""
-    if not np.isfinite(sd):
-        return None
-    p = float(np.clip(risk, _CERTAIN, 1 - _CERTAIN))
-    half = float(norm.ppf(0.975)) * sd
-    return RiskInterval(
-        value=p, lower=float(expit(logit(p) - half)), upper=float(expit(logit(p) + half))
-    )
-
-
 # ------------------------------------------------------------------ over all who were examined
 
 
 def _cells(told: pd.DataFrame, stage: pd.Series, limits: StagingLimits) -> list[Found]:
-    """Patients and positive nodes by what the rule says and where the risk lies."""
-    edges = [0.0, *limits.thresholds, 1.0 + 1e-9]
-    rows = []
-    for verdict in ("optional", "indicated", "unknown"):
-        own = told[told["verdict"] == verdict]
-        for low, high in pairwise(edges):
-            here = own[(own["value"] >= low) & (own["value"] < high)]
-            rows.append(_cell(verdict, low, min(high, 1.0), list(here.index), stage))
-        silent = own[own["value"].isna()]
-        rows.append(_cell(verdict, None, None, list(silent.index), stage))
-    return rows
-
-
-def _cell(
-    verdict: str, low: float | None, high: float | None, patients: Sequence[str], stage: pd.Series
-) -> Found:
-    seen = stage.loc[list(patients)]
-    seen = seen[seen >= 0]
-    return {
-        "rule": verdict,
-        "from": low,
-        "to": high,
-        "patients": len(patients),
-        "examined": len(seen),
-        "positive": int((seen > 0).sum()),
-    }
+    cells = staging_cells(
+        list(told["verdict"]),
+        told["value"].to_numpy(dtype=np.float64),
+        stage.loc[told.index].to_numpy(),
+        limits.thresholds,
+    )
+    return [
+        {
+            "rule": c.rule,
+            "from": c.low,
+            "to": c.high,
+            "patients": c.patients,
+            "examined": c.examined,
+            "positive": c.positive,
+        }
+        for c in cells
+    ]
 
 
 def _benefit(told: pd.DataFrame, positive: NDArray[np.bool_], argument: StagingArgument) -> Found:
-    """Net benefit of staging by risk, by the rule, and of everybody, with paired intervals.
-
-    Only examined patients for whom both say something.
-    """
+    """Net benefit among the examined patients of whom both rule and risk say something."""
     here = (told["value"].notna() & (told["verdict"] != "unknown")).to_numpy()
-    y = np.asarray(positive[here], dtype=np.float64)
-    if len(y) == 0 or len(np.unique(y)) < 2:
-        return {"skipped": "both classes are needed among patients with a rule and a risk"}
-    risk: Floats = told.loc[here, "value"].to_numpy(dtype=np.float64)
-    rule: Floats = np.asarray(told.loc[here, "verdict"] == "indicated", dtype=np.float64)
-    limits = argument.limits.thresholds
-    rng = np.random.default_rng([argument.seed, 0x7374])
-    gains: list[Floats] = []
-    for _ in range(argument.resamples):
-        rows = rng.integers(0, len(y), len(y))
-        if 0 < y[rows].sum() < len(y):
-            by_risk, by_rule = (_net(r[rows], y[rows], limits) for r in (risk, rule))
-            gains.append(np.subtract(by_risk, by_rule))
-    low, high = np.quantile(np.array(gains), [0.025, 0.975], axis=0)
-    by_risk, by_rule = _net(risk, y, limits), _net(rule, y, limits)
-    everybody = _net(np.ones(len(y)), y, limits)
+    try:
+        rows = gain_over_rule(
+            told.loc[here, "value"].to_numpy(dtype=np.float64),
+            (told.loc[here, "verdict"] == "indicated").to_numpy(),
+            positive[here],
+            argument.limits.thresholds,
+            resamples=argument.resamples,
+            seed=argument.seed,
+        )
+    except EvaluationError as error:
+        return {"skipped": error.problem}
     return {
-        "patients": len(y),
-        "positive": int(y.sum()),
-        "rows": [
-            {
-                "threshold": t,
-                "risk": number(float(by_risk[k])),
-                "rule": number(float(by_rule[k])),
-                "everybody": number(float(everybody[k])),
-                "gain": [number(float(v)) for v in (by_risk[k] - by_rule[k], low[k], high[k])],
-            }
-            for k, t in enumerate(limits)
-        ],
+        "patients": int(here.sum()),
+        "positive": int(positive[here].sum()),
+        "rows": [{**asdict(row), "gain": row.gain.to_json()} for row in rows],
     }
-
-
-def _net(risk: Floats, y: Floats, limits: tuple[float, ...]) -> Floats:
-    return np.asarray(net_benefit_class(risk, y, limits).model)
 
 
 def _after(risk: float, limits: StagingLimits) -> Found:
     """What a negative EBUS leaves of a risk, and the sensitivity it needs to reach the lowest."""
-    rest = after_negative_ebus(RiskInterval(value=risk, lower=risk, upper=risk), limits)
+    rest = after_negative_ebus(Estimate(value=risk, lower=risk, upper=risk), limits)
     return {
         "risk": risk,
-        "after": asdict(rest),
+        "after": rest.to_json(),
         "needed": number(ebus_needed(risk, limits.thresholds[0], limits)),
     }
 

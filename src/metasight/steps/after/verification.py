@@ -8,26 +8,24 @@ risk means anything there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import norm
 
+from metasight.cohort.covariates import complete_covariates
 from metasight.cohort.outcome import NodalOutcome, SurvivalOutcome, build_outcome
 from metasight.engine.step import Inputs
 from metasight.errors import EvaluationError, StudyError
-from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import number, read_json, write_json
+from metasight.steps.files import number, write_json
+from metasight.steps.risk.out_of_fold import out_of_fold_risks
 from metasight.units import years_to_days
-from metasight.validation.curves import aalen_johansen
+from metasight.validation.risk_groups import RiskGroup, incidence_by_risk_group
 from metasight.validation.verification import (
     METHODS,
     Verified,
@@ -92,44 +90,13 @@ def verify(inputs: Inputs, out: Path, argument: VerificationArgument) -> None:
         "thresholds": list(argument.thresholds),
     }
     table = pd.read_parquet(inputs["cohort"] / "table.parquet")
-    names, covariates = _covariates(table.loc[stage.index], argument.protocol)
+    names, covariates = complete_covariates(
+        table.loc[stage.index], (*argument.protocol.clinical_predictors, *_BEYOND)
+    )
     told["covariates"] = names
     told |= _corrected(argument, risk, stage, covariates)
     told["recurrence"] = _recurrence(argument, table, risk)
     write_json(out / "verification.json", told)
-
-
-def out_of_fold_risks(inputs: Inputs, model: str) -> pd.Series | None:
-    """Mean out-of-fold risk of any nodal disease over the repeats; None where no fit succeeded."""
-    parts = []
-    for folder in inputs.values():
-        audit = folder / "audit.json"
-        if not audit.is_file():
-            continue
-        of = read_json(audit)
-        if of["scheme"] == "kfold" and of["model"] == model:
-            parts.append(Predictions.from_parquet(folder / "predictions.parquet").table)
-    if not parts:
-        return None
-    rows = pd.concat(parts)
-    free = rows[rows["label"] == "N0"]
-    mean: pd.Series = 1 - free.groupby("patient")["risk"].mean()
-    return mean
-
-
-def _covariates(table: pd.DataFrame, protocol: Protocol) -> tuple[list[str], Floats]:
-    """Clinical predictors and what decides the arm: numbers, missing ones at their median."""
-    names = list(dict.fromkeys((*protocol.clinical_predictors, *_BEYOND)))
-    kept, columns = [], []
-    for name in names:
-        if name not in table:
-            continue
-        column = pd.to_numeric(table[name], errors="coerce").astype(float)
-        if column.notna().sum() == 0 or column.nunique() < 2:
-            continue
-        kept.append(name)
-        columns.append(column.fillna(column.median()).to_numpy())
-    return kept, np.column_stack(columns) if columns else np.zeros((len(table), 0))
 
 
 def _corrected(
@@ -189,52 +156,34 @@ def _recurrence(
             continue
         own = risk.reindex(list(told.patients)).to_numpy(dtype=np.float64)
         horizons = [float(h) for h in endpoint.horizons_days]
+        groups = incidence_by_risk_group(
+            own,
+            told.outcome.time_days,
+            told.outcome.status,
+            edges=(argument.thresholds[0], argument.thresholds[-1]),
+            horizons_days=horizons,
+            shown_days=years_to_days(10),
+        )
         found.append(
             {
                 "endpoint": endpoint.label,
                 "horizons_days": horizons,
                 "patients": len(own),
-                "groups": _groups(own, told.outcome, argument.thresholds, horizons),
+                "groups": [_plain_group(g) for g in groups],
             }
         )
     return found
 
 
-def _groups(
-    risk: Floats, outcome: SurvivalOutcome, thresholds: Sequence[float], horizons: Sequence[float]
-) -> list[Found]:
-    edges = [0.0, thresholds[0], thresholds[-1], 1.0 + 1e-9]
-    time, status = outcome.time_days, outcome.status
-    rows: list[Found] = []
-    z = float(norm.ppf(0.975))
-    last = years_to_days(10)
-    for low, high in pairwise(edges):
-        own = (risk >= low) & (risk < high)
-        row: Found = {
-            "from": low,
-            "to": min(high, 1.0),
-            "patients": int(own.sum()),
-            "events": int((status[own] == 1).sum()),
-        }
-        if own.any():
-            curve = aalen_johansen(time[own], status[own])
-            until = float(time[own].max())
-            row["at"] = [
-                None if h > until else _band(float(curve.at(h)), float(curve.se_at(h)), z)
-                for h in horizons
-            ]
-            shown = curve.times[curve.times <= last]
-            row["curve"] = {"days": _plain(shown), "incidence": _plain(curve.at(shown))}
-            row["followed_to"] = until
-        rows.append(row)
-    return rows
-
-
-def _band(value: float, se: float, z: float) -> list[float]:
-    """Interval on the complementary log-log scale, which keeps within [0, 1]."""
-    if not 0 < value < 1 or se == 0:
-        return [value, value, value]
-    half = z * se / abs((1 - value) * np.log1p(-value))
-    level = np.log(-np.log1p(-value))
-    lower, upper = (float(-np.expm1(-np.exp(level + s * half))) for s in (-1, 1))
-    return [value, lower, upper]
+def _plain_group(group: RiskGroup) -> Found:
+    row: Found = {
+        "from": group.low,
+        "to": group.high,
+        "patients": group.patients,
+        "events": group.events,
+    }
+    if group.followed_to is not None:
+        row["at"] = [None if e is None else e.to_json() for e in group.at]
+        row["curve"] = {"days": _plain(group.days), "incidence": _plain(group.incidence)}
+        row["followed_to"] = group.followed_to
+    return row

@@ -46,8 +46,9 @@ from metasight.study.file import (
     SCAN_MODALITY,
     SLIDE_MODALITY,
 )
-from metasight.units import Days, years_to_days
-from metasight.validation.ipcw import require_horizon
+from metasight.units import Days
+from metasight.validation.horizons import prediction_days, supported_horizons
+from metasight.validation.ipcw import MIN_CENSORING_SURVIVAL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -358,25 +359,20 @@ def _horizons(endpoint: Any, outcome: Outcome, argument: DataArgument) -> dict[s
     if not isinstance(outcome, SurvivalOutcome):
         return {"horizons_days": [], "grid_days": [], "tau_days": None, "refused": []}
     asked = argument.horizons_days
-    wanted = [Days(h) for h in asked] if asked else list(endpoint.horizons_days)
-    floor = next(
-        (d.value for d in argument.protocol.definition if d.name == "censoring_survival_floor"), 0.1
+    floor = [
+        float(str(d.value))
+        for d in argument.protocol.definition
+        if d.name == "censoring_survival_floor"
+    ]
+    kept, refused = supported_horizons(
+        outcome.time_days,
+        outcome.status,
+        [Days(h) for h in asked] if asked else list(endpoint.horizons_days),
+        insist=bool(asked) and not argument.lenient,
+        min_censoring_survival=floor[0] if floor else MIN_CENSORING_SURVIVAL,
     )
-    kept: list[Days] = []
-    refused: list[str] = []
-    for horizon in sorted(wanted):
-        try:
-            require_horizon(
-                outcome.time_days, outcome.status, horizon, min_censoring_survival=float(str(floor))
-            )
-        except EvaluationError as error:
-            if (asked and not argument.lenient) or (horizon == max(wanted) and not kept):
-                raise
-            refused.append(str(error))
-        else:
-            kept.append(horizon)
     last = min(kept[-1], endpoint.tau_days)
-    grid = sorted({*kept, *(years_to_days(y / 2) for y in range(1, 61) if y / 2 * 365.25 < last)})
+    grid = prediction_days(kept, last)
     return {"horizons_days": kept, "grid_days": grid, "tau_days": last, "refused": refused}
 
 

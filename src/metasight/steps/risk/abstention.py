@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from metasight.errors import EvaluationError
-from metasight.estimate import Estimate
 from metasight.ledger import Entry, Fate
 from metasight.predictions import Predictions
 from metasight.steps.files import number, read_json, write_json
-from metasight.validation.evaluate import evaluate
-from metasight.validation.results import EvaluationPlan, Metric
+from metasight.validation.abstention import (
+    headline_figures,
+    is_silent,
+    median_distance,
+    silence_by_centre,
+)
+from metasight.validation.results import EvaluationPlan
 
 Found = dict[str, Any]
 STAGE = "likeness to training"
@@ -41,15 +44,8 @@ def judge_abstention(
         return []
     centre = cross.table.drop_duplicates("patient").set_index("patient")["centre"]
     told = told.loc[told.index.intersection(centre.index)]
-    silent = ~(told["distance"] <= 1)
-    rows = [
-        {
-            "centre": str(name),
-            "patients": int((centre[told.index] == name).sum()),
-            "silent": int(silent[centre[told.index] == name].sum()),
-        }
-        for name in sorted(centre[told.index].unique())
-    ]
+    silent = pd.Series(is_silent(told["distance"]), index=told.index)
+    rows = [asdict(c) for c in silence_by_centre(silent, centre[told.index])]
     speaking = [str(p) for p in told.index[~silent]]
     write_json(
         out / "abstention.json",
@@ -83,38 +79,15 @@ def unseen_distances(fits: Mapping[str, Path], model: str) -> pd.DataFrame | Non
             parts.append(pd.read_parquet(folder / "likeness.parquet"))
     if not parts:
         return None
-    rows = pd.concat(parts)
-    by_patient = rows.groupby(level=0, sort=True)
-    # A patient who was measured in no fold has no distance; who has one in some has all.
-    return pd.DataFrame(
-        {
-            "distance": by_patient["distance"].median(),
-            "furthest": by_patient["furthest"].first(),
-        }
-    )
+    return median_distance(pd.concat(parts))
 
 
 def _figures(predictions: Predictions, plan: EvaluationPlan) -> Found:
-    """What the headline model reaches in some patients: one figure with its interval a measure."""
-    names = {plan.headline_model, plan.reference_model}
-    own = Predictions(predictions.table[predictions.table["model"].isin(names)])
-    patients = int(own.table["patient"].nunique())
-    try:
-        model = evaluate(own, replace(plan, subgroups={})).models[plan.headline_model]
-    except EvaluationError as error:
-        return {"patients": patients, "skipped": str(error)}
-    measures: dict[str, Metric] = {"Harrell’s C": model.harrell_c, "Ordinal C": model.ordinal_c}
-    for target in model.targets:
-        measures[f"AUC, {target.target}"] = target.auc
-        measures[f"Brier score, {target.target}"] = target.brier
-    return {
-        "patients": patients,
-        "measures": {
-            name: [number(m.value), number(m.lower), number(m.upper)]
-            for name, m in measures.items()
-            if isinstance(m, Estimate)
-        },
-    }
+    found = headline_figures(predictions, plan)
+    if found.skipped:
+        return {"patients": found.patients, "skipped": found.skipped}
+    measures = {name: m.to_json() for name, m in found.measures.items()}
+    return {"patients": found.patients, "measures": measures}
 
 
 def _row(patient: str, told: Any, plan: EvaluationPlan) -> Found:

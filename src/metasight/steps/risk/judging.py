@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +16,22 @@ from metasight.cohort.outcome import Outcome, SurvivalOutcome
 from metasight.engine.step import Inputs
 from metasight.errors import EvaluationError, FitError
 from metasight.features.from_protocol import CLINICAL
+from metasight.features.levels import candidate_parameters, described_levels
 from metasight.models.crossfit import Data
 from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
 from metasight.steps.cohort.data import load_data
 from metasight.steps.files import read_json, write_json
 from metasight.steps.risk.abstention import judge_abstention, unseen_distances
-from metasight.units import DAYS_PER_YEAR
-from metasight.validation.discrimination import harrell_c
+from metasight.validation.anticipated_size import (
+    anticipated_binary_size,
+    anticipated_survival_size,
+)
 from metasight.validation.evaluate import centre_gap, evaluate, evaluate_centres
-from metasight.validation.instability import Optimism, instability, optimism
-from metasight.validation.ipcw import require_horizon
+from metasight.validation.horizons import supported_plan
+from metasight.validation.instability import Optimism, instability, optimism_of_c
 from metasight.validation.json_tree import to_jsonable
 from metasight.validation.results import EvaluationPlan
-from metasight.validation.sample_size import (
-    development_binary,
-    development_survival,
-    largest_r2_binary,
-    largest_r2_survival,
-)
 
 Floats = NDArray[np.float64]
 
@@ -308,54 +305,15 @@ def _judge_later(
     return notes
 
 
-def supported_plan(
-    plan: EvaluationPlan, predictions: Predictions, who: str
-) -> tuple[EvaluationPlan, list[str]]:
-    """``plan`` at the horizons that these patients' follow-up supports, and notes on the others.
-
-    Raises
-    ------
-    EvaluationError
-        None is supported.
-    """
-    if not plan.horizons_days:
-        return plan, []
-    rows = predictions.table.drop_duplicates("patient")
-    time, status = rows["time_days"].to_numpy(float), rows["status"].to_numpy(int)
-    kept: list[int] = []
-    notes: list[str] = []
-    for horizon in plan.horizons_days:
-        try:
-            require_horizon(time, status, horizon)
-        except EvaluationError as error:
-            notes.append(f"{who} cannot be judged at {horizon} days: {error}")
-        else:
-            kept.append(horizon)
-    if not kept:
-        raise EvaluationError(" ".join(notes))
-    return replace(
-        plan, horizons_days=tuple(kept), tau_days=min(plan.tau_days or 0, kept[-1])
-    ), notes
-
-
 def subgroup_levels(data: Data, variable: str) -> dict[str, str]:
-    """Level of a variable for every patient who has one; a continuous one is cut at its median.
-
-    The median is of the whole population and serves description only: no model reads it.
-    """
+    """Level of a variable for every patient who has one."""
     if variable in {"centre", "arm"}:
         values = data.centre if variable == "centre" else data.arm
         return {str(p): str(v) for p, v in values.dropna().items()}
     if variable not in data.features.values:
         return {}
-    values = data.features.values[variable].dropna()
     kind = next(f.kind for f in data.features.features if f.name == variable)
-    if kind == "continuous":
-        cut = float(np.median(values.to_numpy(dtype=float)))
-        return {str(p): f"> {cut:g}" if float(v) > cut else f"≤ {cut:g}" for p, v in values.items()}
-    if kind == "binary":
-        return {str(p): "yes" if v else "no" for p, v in values.items()}
-    return {str(p): f"{v:g}" if isinstance(v, float) else str(v) for p, v in values.items()}
+    return described_levels(data.features.values[variable], kind)
 
 
 def _judge_resamples(
@@ -404,87 +362,46 @@ def _judge_resamples(
 
 
 def _optimism(outcome: Outcome, own: Floats, risk: Floats, index: NDArray[np.intp]) -> Optimism:
-    """Harrell's optimism of C (of AUC for any positive node, where nodes were examined)."""
+    """Of C; of AUC for any positive node, where nodes were examined."""
     if isinstance(outcome, SurvivalOutcome):
-        time, status = outcome.time_days, outcome.status.astype(np.int64)
-        seen = np.ones(len(own), dtype=bool)
-    else:
-        time, status = leakage.as_times(outcome.stage > 0)
-        seen = outcome.observed
-
-    def c(rows: NDArray[np.intp], scores: Floats) -> float:
-        rows = rows[seen[rows]]
-        return harrell_c(time[rows], status[rows], scores[rows]).c
-
-    everyone = np.arange(len(own))
-    return optimism(
-        c(everyone, own),
-        [c(rows, scores) for rows, scores in zip(index, risk, strict=True)],
-        [c(everyone, scores) for scores in risk],
-    )
+        status = outcome.status.astype(np.int64)
+        return optimism_of_c(outcome.time_days, status, own, risk, index)
+    time, status = leakage.as_times(outcome.stage > 0)
+    return optimism_of_c(time, status, own, risk, index, judged=outcome.observed)
 
 
 def _one_risk(risk: Floats, column: int | None) -> Floats:
     return np.asarray(risk[:, column] if column is not None else 1.0 - risk[:, 0])
 
 
-R2_SHARE = 0.15
-"""Share of the largest possible Cox–Snell R² that a model is expected to reach when nothing is
-known beforehand (Riley et al., BMJ 2020;368:m441)."""
-
-
 def _sample_size(data: Data, info: Mapping[str, Any], model: str) -> dict[str, Any]:
     """Riley's criteria for a model with the clinical predictors, from this study's event rate."""
-    clinical = data.features.of_modality([CLINICAL])
-    parameters = sum(
-        max(len(f.levels) - 1, 1)
-        for f in clinical.features
-        if clinical.values[f.name].nunique() > 1
-    )
-    about = {
+    parameters = candidate_parameters(data.features.of_modality([CLINICAL]))
+    outcome = data.outcome
+    if isinstance(outcome, SurvivalOutcome):
+        found = anticipated_survival_size(
+            outcome.time_days,
+            outcome.n_events,
+            horizon_days=info["horizons_days"][0],
+            parameters=parameters,
+        )
+    else:
+        observed = int(outcome.observed.sum())
+        found = anticipated_binary_size(outcome.n_events, observed, parameters=parameters)
+    size = found.size
+    return {
         "model": model,
         "parameters": parameters,
         "available_n": info["n"],
         "available_events": info["events"],
-    }
-    try:
-        if isinstance(data.outcome, SurvivalOutcome):
-            years = data.outcome.time_days / DAYS_PER_YEAR
-            rate = data.outcome.n_events / float(years.sum())
-            horizon = info["horizons_days"][0] / DAYS_PER_YEAR
-            r2 = R2_SHARE * largest_r2_survival(rate, float(years.mean()))
-            size = development_survival(
-                r2_cox_snell=r2,
-                parameters=parameters,
-                rate=rate,
-                timepoint=horizon,
-                mean_follow_up=float(years.mean()),
-            )
-            basis = (
-                f"{rate:.3f} events a year, mean follow-up {years.mean():.1f} years, "
-                f"horizon {horizon:.3g} years"
-            )
-        else:
-            prevalence = data.outcome.n_events / int(data.outcome.observed.sum())
-            r2 = R2_SHARE * largest_r2_binary(prevalence)
-            size = development_binary(r2_cox_snell=r2, parameters=parameters, prevalence=prevalence)
-            basis = f"prevalence {prevalence:.2f}"
-    except EvaluationError as error:
-        return {
-            **about,
-            "required_n": None,
-            "required_events": None,
-            "criteria": {},
-            "assumptions": str(error),
-        }
-    return {
-        **about,
-        "required_n": size.n,
-        "required_events": size.events,
-        "criteria": {
+        "required_n": None if size is None else size.n,
+        "required_events": None if size is None else size.events,
+        "criteria": {}
+        if size is None
+        else {
             "shrinkage of at most 10 %": size.shrinkage_n,
             "optimism in R² of at most 0.05": size.optimism_n,
             "overall risk within ± 0.05": size.precision_n,
         },
-        "assumptions": f"R² at {R2_SHARE:.0%} of its largest possible value ({r2:.3f}); {basis}",
+        "assumptions": found.assumptions,
     }

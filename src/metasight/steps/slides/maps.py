@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from scipy import ndimage
 
+from metasight.biomarkers.map_error import biomarker_errors
 from metasight.biomarkers.measure import measure
-from metasight.biomarkers.tls import Aggregate
+from metasight.biomarkers.structures import structure_mask
 from metasight.cohort.settings import MapSettings
 from metasight.engine.step import Inputs
 from metasight.engine.threads import one_torch_thread
@@ -32,7 +30,7 @@ from metasight.maps.density import DensityMap
 from metasight.maps.generator import load_generator
 from metasight.maps.generator_settings import GeneratorSettings
 from metasight.maps.ome import read_density_map, write_density_map
-from metasight.maps.regions import regions_of
+from metasight.maps.regions import Regions, regions_of
 from metasight.maps.training_tiles import MarkedSection, TilesSettings, collect_tiles, save_tiles
 from metasight.maps.tumour import tumour_from_marker
 from metasight.protocol.study import Protocol, require_roles
@@ -299,39 +297,21 @@ def _section(painted: DensityMap, argument: MapArgument, out: Path, checked: Pat
 
 def _with_errors(section: Measured, painted: DensityMap, argument: MapArgument) -> Found:
     """Biomarkers, each with its error: the spread over maps drawn from the map's own."""
+    errors = biomarker_errors(
+        painted,
+        section.tumour.region,
+        definitions(argument.protocol),
+        draws=argument.settings.draws,
+        seed=argument.seed,
+    )
     values = {m["name"]: m["value"] for m in section.found["measures"]}
-    drawn: dict[str, list[float]] = {name: [] for name in values}
-    asked = definitions(argument.protocol)
-    for draw in range(argument.settings.draws):
-        other = drawn_map(painted, seed=argument.seed, draw=draw)
-        told = measure(other, painted.window, section.tumour.region, asked, seed=argument.seed)
-        for m in told.measures:
-            drawn[m.name].append(m.value)
-    found: Found = {}
-    for name, value in values.items():
-        spread = np.array(drawn[name])
-        spread = spread[np.isfinite(spread)]
-        error = float(spread.std(ddof=1)) if len(spread) > 1 else math.nan
-        found[name] = {"value": value, "error": number(error) if value is not None else None}
-    return found
-
-
-def drawn_map(painted: DensityMap, *, seed: int, draw: int) -> DensityMap:
-    """A map that the painted one's error allows.
-
-    The error is that of 128 µm regions, so it is drawn as a smooth field of that reach; it acts
-    as a factor (log-normal), for a density is not negative.
-    """
-    rng = np.random.default_rng([seed, draw, 0x6D6170])
-    reach = 128.0 / painted.spacing_um / 2
-    out = painted.density.copy()
-    for plane in range(len(out)):
-        noise = ndimage.gaussian_filter(rng.standard_normal(painted.support.shape), reach)
-        noise /= max(float(noise.std()), 1e-12)
-        relative = np.log1p(painted.error[plane] / np.maximum(painted.density[plane], 1.0))
-        relative = np.minimum(np.nan_to_num(relative), 2.0)
-        out[plane] = out[plane] * np.exp(relative * noise - relative**2 / 2)
-    return replace(painted, density=out.astype(np.float32))
+    return {
+        name: {
+            "value": value,
+            "error": number(errors[name]) if value is not None else None,
+        }
+        for name, value in values.items()
+    }
 
 
 def _compared(
@@ -353,36 +333,27 @@ def _compared(
     p90 = {m: error_of(folder, p.section).p90_um for p in pairs for m in p.markers}
     own = inputs[marking(he.slide)] / "density.ome.tif"
     nuclei = read_density_map(own) if own.is_file() else None
-    told, frames = [], []
-    for region_um in REGIONS_UM:
-        for marker in markers:
-            regions = regions_of(
-                argument.patient,
-                painted,
-                counted,
-                marker,
-                region_um=region_um,
-                p90_um=p90[marker],
-                nuclei=nuclei,
-            )
-            columns = {c: getattr(regions, c) for c in REGION_COLUMNS}
-            frames.append(pd.DataFrame({"marker": marker, "region_um": region_um, **columns}))
-            told.append(
-                {
-                    "marker": marker,
-                    "region_um": region_um,
-                    "noise_variance": number(regions.noise_variance),
-                    "displaced_covariance": number(regions.displaced_covariance),
-                }
-            )
-    pd.concat(frames, ignore_index=True).to_parquet(out / "regions.parquet")
+    regions = [
+        regions_of(
+            argument.patient,
+            painted,
+            counted,
+            marker,
+            region_um=region_um,
+            p90_um=p90[marker],
+            nuclei=nuclei,
+        )
+        for region_um in REGIONS_UM
+        for marker in markers
+    ]
+    told = _save_regions(regions, [m for _ in REGIONS_UM for m in markers], out)
     tumour = tumour_from_marker(smooth, roles.tumour, scanned_area_um2=smooth.window.area_um2)
     reference = measure(
         smooth, smooth.window, tumour.region, definitions(argument.protocol), seed=argument.seed
     )
     hits = structure_hits(
-        mask_of(section.biomarkers.aggregates, painted),
-        mask_of(reference.aggregates, painted),
+        structure_mask(section.biomarkers.aggregates, painted),
+        structure_mask(reference.aggregates, painted),
         spacing_um=painted.spacing_um,
         tolerance_um=max(p90.values()),
         seed=argument.seed,
@@ -403,15 +374,22 @@ def _compared(
     }
 
 
-def mask_of(aggregates: Sequence[Aggregate], on: DensityMap) -> npt.NDArray[np.bool_]:
-    """Pixels of a map's grid within the outlines of structures."""
-    mask = np.zeros(on.support.shape, dtype=np.uint8)
-    for found in aggregates:
-        parts = getattr(found.outline, "geoms", (found.outline,))
-        for part in parts:
-            ring = (np.asarray(part.exterior.coords) - on.origin_um) / on.spacing_um - 0.5
-            cv2.fillPoly(mask, [np.rint(ring).astype(np.int32)], 1)
-    return np.asarray(mask > 0, dtype=np.bool_)
+def _save_regions(regions: Sequence[Regions], markers: Sequence[str], out: Path) -> list[Found]:
+    """Write ``regions.parquet``, a row a region; return what holds for all regions of a size."""
+    frames, told = [], []
+    for own, marker in zip(regions, markers, strict=True):
+        about = {"marker": marker, "region_um": own.region_um}
+        columns = {c: getattr(own, c) for c in REGION_COLUMNS}
+        frames.append(pd.DataFrame({**about, **columns}))
+        told.append(
+            {
+                **about,
+                "noise_variance": number(own.noise_variance),
+                "displaced_covariance": number(own.displaced_covariance),
+            }
+        )
+    pd.concat(frames, ignore_index=True).to_parquet(out / "regions.parquet")
+    return told
 
 
 # ------------------------------------------------------------------ the cohort

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,8 @@ from metasight.alignment.error import ErrorMap
 from metasight.alignment.transform import Transform
 from metasight.alignment.transform_file import load_transform
 from metasight.engine.step import Inputs
-from metasight.maps.cells import Cells
-from metasight.maps.density import DensityMap, density_from_cells
+from metasight.maps.density import DensityMap
+from metasight.maps.together import BroughtSection, bring_onto, density_of_sections
 from metasight.maps.window import TissueWindow
 from metasight.steps.files import read_json
 from metasight.steps.slides.sections import read_cells, read_tissue
@@ -39,22 +39,6 @@ class Pair:
     section: str
     markers: tuple[str, ...]
     transform: Transform
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shown:
-    """A section in the H&E's frame.
-
-    Attributes
-    ----------
-    cells
-        At their places on the H&E.
-    window
-        Where both sections have tissue, on the 16 µm grid.
-    """
-
-    cells: Cells
-    window: TissueWindow
 
 
 def pairs_of(folder: Path, sections: Mapping[str, tuple[str, ...]]) -> list[Pair]:
@@ -96,25 +80,15 @@ def he_window(checked: Path) -> TissueWindow:
     return TissueWindow(mask=tissue, spacing_um=mpp).resampled(SPACING_UM)
 
 
-def shown(inputs: Inputs, pair: Pair, shared: TissueWindow) -> Shown | None:
-    """A section's cells on the H&E, and the tissue that both show; None where they share none.
-
-    Where a section does not reach, no cell was seen because nobody looked.
-    """
+def shown(inputs: Inputs, pair: Pair, shared: TissueWindow) -> BroughtSection | None:
+    """A section's cells on the H&E, and the tissue that both show; None where they share none."""
     tissue, mpp = read_tissue(inputs[f"check {pair.section}"] / "tissue.npz")
-    own = TissueWindow(mask=tissue, spacing_um=mpp)
-    row, column = np.nonzero(shared.mask)
-    centres = (np.stack([column, row], axis=1) + 0.5) * shared.spacing_um + shared.origin_um
-    there = pair.transform.points(centres)
-    seen = shared.mask.copy()
-    seen[row, column] = own.contains(there[:, 0], there[:, 1])
-    if not seen.any():
-        return None
-    read = read_cells(inputs[f"markers of {pair.section}"] / "cells.parquet", pair.markers)
-    moved = pair.transform.inverse().points(np.stack([read.x_um, read.y_um], axis=1))
-    return Shown(
-        cells=replace(read, x_um=moved[:, 0], y_um=moved[:, 1]),
-        window=TissueWindow(mask=seen, spacing_um=shared.spacing_um, origin_um=shared.origin_um),
+    return bring_onto(
+        read_cells(inputs[f"markers of {pair.section}"] / "cells.parquet", pair.markers),
+        TissueWindow(mask=tissue, spacing_um=mpp),
+        pair.transform,
+        shared,
+        pair.markers,
     )
 
 
@@ -126,38 +100,9 @@ def density_together(
     *,
     bandwidth_um: float,
 ) -> DensityMap | None:
-    """Densities of markers of several sections on the H&E; None where they share no tissue.
-
-    Only tissue that every section shows counts. ``bandwidth_um`` spreads each cell, because
-    sections share regions, not cells.
-    """
-    seen = shared.mask.copy()
-    cells: dict[str, Cells] = {}
-    for pair in pairs:
-        there = shown(inputs, pair, shared)
-        if there is None:
-            return None
-        seen &= there.window.mask
-        for marker in pair.markers:
-            cells[marker] = there.cells.take(there.cells.positive[marker])
-    if not seen.any() or not set(markers) <= set(cells):
+    """Densities of markers of several sections on the H&E; None where they share no tissue."""
+    sections = [shown(inputs, pair, shared) for pair in pairs]
+    there = [s for s in sections if s is not None]
+    if len(there) < len(sections):
         return None
-    window = TissueWindow(mask=seen, spacing_um=shared.spacing_um, origin_um=shared.origin_um)
-    maps = [
-        density_from_cells(
-            cells[m],
-            window,
-            markers={m: (m,)},
-            spacing_um=shared.spacing_um,
-            bandwidth_um=bandwidth_um,
-        )
-        for m in markers
-    ]
-    return DensityMap(
-        density=np.concatenate([d.density for d in maps]),
-        error=np.concatenate([d.error for d in maps]),
-        support=seen,
-        markers=tuple(markers),
-        spacing_um=shared.spacing_um,
-        origin_um=shared.origin_um,
-    )
+    return density_of_sections(there, shared, markers, bandwidth_um=bandwidth_um)

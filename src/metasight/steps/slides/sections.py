@@ -17,13 +17,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from metasight.alignment.align import Alignment, AlignmentSettings, align
-from metasight.alignment.section import Section
+from metasight.alignment.checkerboard import checkerboard
+from metasight.alignment.slide_section import section_of_slide
 from metasight.alignment.transform_file import save_transform
 from metasight.biomarkers.definitions import BiomarkerDefinitions, definitions_from_protocol
 from metasight.biomarkers.geojson import tls_annotations, write_geojson
 from metasight.biomarkers.measure import measure
 from metasight.biomarkers.results import Biomarkers
-from metasight.errors import SlideError
 from metasight.maps.cells import Cells
 from metasight.maps.density import DensityMap, density_from_cells
 from metasight.maps.markers import MarkerSettings
@@ -35,13 +35,11 @@ from metasight.protocol.markers import study_name
 from metasight.protocol.study import Protocol, require_roles
 from metasight.segmentation.slide_nuclei import nuclei_on_slide
 from metasight.slides.quality import Quality, Stain, judge, limits_of, overlay
-from metasight.slides.reader import RGB, PyramidReader, Region
+from metasight.slides.reader import PyramidReader
 from metasight.steps.files import number, write_json
 
 # Sections share regions, not cells: a marker from another section is spread over this (DESIGN §5).
 REGION_UM = 64.0
-_ALIGNING_PX = 2048
-_ALIGNING_MPP = 4.0
 _DENSITY_UM = 16.0
 
 Mask = npt.NDArray[np.bool_]
@@ -135,7 +133,7 @@ def align_slides(
     AlignmentError
         A slide shows next to no tissue. A pair that does not fit is no error: it is refused.
     """
-    still, other = section_of(fixed, nuclear), section_of(moving, nuclear)
+    still, other = section_of_slide(fixed, nuclear), section_of_slide(moving, nuclear)
     gate = next((d.value for d in protocol.definition if d.name == "alignment_error_gate_um"), None)
     settings = AlignmentSettings(gate_um=float(gate)) if isinstance(gate, float) else None
     alignment = align(still, other, settings)
@@ -161,61 +159,6 @@ def align_slides(
     }
     write_json(out / "alignment.json", found)
     return Pair(alignment=alignment, found=found)
-
-
-def section_of(slide: PyramidReader, nuclear: str) -> Section:
-    """The slide at the resolution of alignment; fluorescence turned into absorption."""
-    full = slide.levels[0]
-    longest = max(full.width, full.height) * slide.mpp
-    mpp = max(_ALIGNING_MPP, slide.mpp, longest / _ALIGNING_PX)
-    width, height = slide.size_at(mpp)
-    pixels = slide.read(Region(x=0, y=0, width=width, height=height), mpp)
-    if slide.channels != RGB:
-        if nuclear not in slide.channels:
-            raise SlideError(
-                "the slide has no such nuclear channel",
-                where=slide.name,
-                value=nuclear,
-                remedy=f"Name one of its channels: {', '.join(slide.channels)}",
-            )
-        at = slide.channels.index(nuclear)
-        light = pixels[..., at].astype(np.float32)
-        dark, bright = np.percentile(light, [2, 99.5])
-        absorbed = np.clip((light - dark) / max(float(bright - dark), 1e-6), 0, 1)
-        pixels = np.repeat((245 - 200 * absorbed).astype(np.uint8)[..., None], 3, axis=2)
-    return Section(rgb=np.ascontiguousarray(pixels), mpp=mpp, name=slide.name)
-
-
-def checkerboard(fixed: Section, moving: Section, alignment: Alignment) -> npt.NDArray[np.uint8]:
-    """Squares of the two sections by turns, half a millimetre and more a side."""
-    height, width = fixed.rgb.shape[:2]
-
-    def read(box: tuple[float, float, float, float], mpp: float) -> npt.NDArray[np.uint8]:
-        left, top, wide, high = box
-        scale = mpp / moving.mpp
-        size = (max(1, round(wide / mpp)), max(1, round(high / mpp)))
-        matrix = np.array([[scale, 0, left / moving.mpp], [0, scale, top / moving.mpp]])
-        return np.asarray(
-            cv2.warpAffine(
-                moving.rgb,
-                matrix,
-                size,
-                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                borderMode=cv2.BORDER_CONSTANT,
-                borderValue=(255, 255, 255),
-            ),
-            dtype=np.uint8,
-        )
-
-    out = fixed.rgb.copy()
-    warped = np.full_like(out, 255)
-    for column, row, tile in alignment.transform.warp_tiles(read, fixed.size_um, fixed.mpp):
-        part = warped[row : row + tile.shape[0], column : column + tile.shape[1]]
-        part[:] = tile[: part.shape[0], : part.shape[1]]
-    side = max(24, round(500.0 / fixed.mpp), max(height, width) // 16)
-    odd = (np.arange(height)[:, None] // side + np.arange(width)[None, :] // side) % 2 == 1
-    out[odd] = warped[odd]
-    return out
 
 
 # ------------------------------------------------------------------ map
