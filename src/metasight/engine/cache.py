@@ -38,9 +38,9 @@ def cache_folder() -> Path:
 def _candidates() -> list[Path]:
     asked = os.environ.get("XDG_CACHE_HOME", "")
     found = [Path(asked) / NAME] if asked else []
-    home = os.path.expanduser("~")
-    if home != "~":
-        found.append(Path(home) / ".cache" / NAME)
+    home = Path(os.path.expanduser("~"))
+    if home.is_dir():  # a service account may have none, and root could make it
+        found.append(home / ".cache" / NAME)
     return [*found, Path(tempfile.gettempdir()) / f"{NAME}-{os.getuid()}"]
 
 

@@ -79,6 +79,12 @@ class _Module:
     imports: dict[str, list[str]] = field(default_factory=dict)
 
 
+_PARSED: dict[tuple[str, str], _Module] = {}
+"""Module and sha256 of its text → its symbols."""
+_TABLES_KEPT = 4
+"""Tables of earlier states of the source that are kept."""
+
+
 class CodeBase:
     """The package's source as symbols.
 
@@ -124,12 +130,24 @@ class CodeBase:
             return _from_table(json.loads(remembered.read_text("utf-8")))
         except (OSError, ValueError, KeyError, TypeError):
             pass  # not there yet, or cut short: it is made again
-        made = {self._name(path): _read_module(path, self._name(path)) for path in self._sources}
+        made = {self._name(path): self._module(path) for path in self._sources}
         remembered.parent.mkdir(parents=True, exist_ok=True)
+        before = sorted(remembered.parent.glob("*.json"), key=lambda p: p.stat().st_mtime)
+        for old in before[:-_TABLES_KEPT]:
+            old.unlink(missing_ok=True)
         scratch = remembered.with_name(f".{remembered.name}-{os.getpid()}")
         scratch.write_text(json.dumps(_as_table(made)), "utf-8")
         os.replace(scratch, remembered)
         return made
+
+    def _module(self, path: Path) -> _Module:
+        """Symbols of one file; a file that was read in this process is not parsed again."""
+        text = path.read_text("utf-8")
+        name = self._name(path)
+        key = (name, hashlib.sha256(text.encode()).hexdigest())
+        if key not in _PARSED:
+            _PARSED[key] = _read_module(text, name, is_package=path.name == "__init__.py")
+        return _PARSED[key]
 
     def _name(self, path: Path) -> str:
         parts = [PACKAGE, *path.relative_to(self.root).with_suffix("").parts]
@@ -259,12 +277,12 @@ def _from_table(table: Mapping[str, Any]) -> dict[str, _Module]:
 # ------------------------------------------------------------------------- a module's symbols
 
 
-def _read_module(path: Path, name: str) -> _Module:
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+def _read_module(text: str, name: str, *, is_package: bool) -> _Module:
+    package = name if is_package else name.rpartition(".")[0]
     module = _Module()
     loose: list[ast.stmt] = []
     parts: dict[str, list[ast.stmt]] = {}
-    for statement in ast.parse(path.read_text("utf-8"), filename=str(path)).body:
+    for statement in ast.parse(text, filename=name).body:
         if isinstance(statement, ast.Import | ast.ImportFrom):
             module.imports |= _bindings(statement, package)
             continue

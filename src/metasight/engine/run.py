@@ -20,6 +20,9 @@ from metasight.engine.step import Reference, Step, Task
 from metasight.engine.store import DamagedResultError, Store
 from metasight.errors import StoreError, StudyError
 
+_TRIES = 20
+"""Times that damaged results are set aside and made again before the disk is to blame."""
+
 INLINE = "inline"
 LOCAL = "local"
 
@@ -107,7 +110,7 @@ class Work:
         """
         for step in steps:
             self.steps.setdefault(step.key, step)
-        for _ in range(len(self.steps) + 1):
+        for _ in range(_TRIES):
             missing = self._missing(steps)
             self._explain(missing)
             if not missing:
@@ -118,6 +121,8 @@ class Work:
                 self._execute(missing)
             except DamagedResultError as damaged:
                 self._set_aside(damaged)
+            else:
+                return
         raise StoreError(
             "results are damaged as fast as they are made",
             remedy="Check the disk that holds the study's .metasight folder",
