@@ -41,7 +41,8 @@ class Mutant:
     old, new
         Text that occurs once in the file, and what stands there instead.
     tests
-        Below ``tests``, with spaces between; the fewest that should notice it.
+        Below ``tests``, with spaces between, a file or one test of it; the fewest that should
+        notice it.
     """
 
     package: str
@@ -163,7 +164,7 @@ MUTANTS = (
         "models/crossfit.py",
         "column[rows] = 1.0 - np.nan_to_num(column[rows])",
         "pass",
-        "models/test_crossfit.py",
+        "models/test_crossfit.py::test_every_value_of_every_kind_is_spoilt_in_test_rows_and_none_elsewhere",
     ),
     Mutant(
         "crossfit",
@@ -171,7 +172,7 @@ MUTANTS = (
         "models/crossfit.py",
         '{data.patients[i]}{COPY_MARK}{k}"',
         '{data.patients[i]}-{k}"',
-        "models/test_crossfit.py",
+        "models/test_crossfit.py::test_copies_of_a_patient_in_a_resample_are_known_as_one_patient",
     ),
     Mutant(
         "crossfit",
@@ -179,7 +180,7 @@ MUTANTS = (
         "models/crossfit.py",
         "fitted, model.name, data, split.test, horizons_days",
         "fitted, model.name, data, split.train, horizons_days",
-        "models/test_crossfit.py",
+        "models/test_crossfit.py::test_predictions_are_out_of_fold_and_audited",
     ),
     Mutant(
         "crossfit",
@@ -187,7 +188,7 @@ MUTANTS = (
         "models/crossfit.py",
         "data.features.values.iloc[order]",
         "data.features.values.iloc[np.sort(order)]",
-        "models/test_crossfit.py",
+        "models/test_crossfit.py::test_noise_moves_whole_rows_and_keeps_outcomes_where_they_were",
     ),
     Mutant(
         "crossfit",
@@ -195,7 +196,7 @@ MUTANTS = (
         "models/crossfit.py",
         "1.0 + np.arange(len(rows)), 1 - np.minimum(status[rows], 1)",
         "time[rows], status[rows]",
-        "models/test_crossfit.py",
+        "models/test_crossfit.py::test_every_value_of_every_kind_is_spoilt_in_test_rows_and_none_elsewhere",
     ),
     Mutant(
         "crossfit",
@@ -203,7 +204,7 @@ MUTANTS = (
         "models/crossfit.py",
         "column[rows] = 1e6 + np.arange(len(rows), dtype=float)",
         "pass",
-        "models/test_crossfit.py",
+        "models/test_crossfit.py::test_every_value_of_every_kind_is_spoilt_in_test_rows_and_none_elsewhere",
     ),
     Mutant(
         "crossfit",
@@ -211,7 +212,7 @@ MUTANTS = (
         "models/crossfit.py",
         "column[rows] = feature.levels[-1]",
         "column[rows] = feature.levels[0]",
-        "models/test_crossfit.py",
+        "models/test_crossfit.py::test_every_value_of_every_kind_is_spoilt_in_test_rows_and_none_elsewhere",
     ),
     Mutant(
         "crossfit",
@@ -219,7 +220,7 @@ MUTANTS = (
         "models/crossfit.py",
         "stage[rows], 2 - stage[rows])",
         "stage[rows], stage[rows])",
-        "models/test_crossfit.py",
+        "models/test_crossfit.py::test_a_spoilt_stage_is_the_opposite_one_and_an_unknown_stays_unknown",
     ),
     Mutant(
         "crossfit",
@@ -227,7 +228,7 @@ MUTANTS = (
         "models/crossfit.py",
         "np.tile(horizons_days, n)",
         "np.repeat(horizons_days, n)",
-        "models/test_crossfit.py",
+        "models/test_crossfit.py::test_predictions_are_out_of_fold_and_audited",
     ),
     Mutant(
         "crossfit",
@@ -235,7 +236,7 @@ MUTANTS = (
         "models/crossfit.py",
         "pd.Series(stage).where(np.repeat(outcome.observed, width))",
         "pd.Series(stage).clip(lower=0)",
-        "models/test_crossfit.py",
+        "models/test_crossfit.py::test_predictions_of_stages_have_their_labels_and_unknown_stages_stay_unknown",
     ),
     Mutant(
         "crossfit",
@@ -243,7 +244,7 @@ MUTANTS = (
         "models/crossfit.py",
         "split.repeat, split.fold),\n    )\n    predictions",
         "0, 0),\n    )\n    predictions",
-        "models/test_crossfit.py",
+        "models/test_crossfit.py::test_every_fit_has_a_seed_of_its_own_and_the_same_in_every_run",
     ),
     Mutant(
         "crossfit",
@@ -251,7 +252,7 @@ MUTANTS = (
         "models/crossfit.py",
         "data.outcome.take(index)",
         "data.outcome",
-        "models/test_crossfit.py",
+        "models/test_crossfit.py::test_copies_of_a_patient_in_a_resample_are_known_as_one_patient",
     ),
     Mutant(
         "crossfit",
@@ -259,7 +260,7 @@ MUTANTS = (
         "models/crossfit.py",
         "fitted.predict(data.features, horizons_days))",
         "fitted.predict(FeatureTable(values, data.features.features), horizons_days))",
-        "models/test_crossfit.py",
+        "models/test_crossfit.py::test_a_resample_predicts_the_original_patients",
     ),
     Mutant(
         "crossfit",
@@ -267,7 +268,7 @@ MUTANTS = (
         "models/crossfit.py",
         "train, test = list(split.train), list(split.test)",
         "train, test = [*split.train, *split.test], list(split.test)",
-        "models/test_crossfit.py",
+        "models/test_crossfit.py::test_a_centre_is_told_by_models_that_did_not_see_the_patient",
     ),
     Mutant(
         "cohort",
