@@ -612,7 +612,7 @@ MUTANTS = (
         "protocol/criteria.py",
         "return bool(value < limit)",
         "return bool(value <= limit)",
-        "protocol/test_criteria.py protocol/test_load.py",
+        "protocol/test_criteria.py cohort/test_eligibility.py",
     ),
     Mutant(
         "protocol",
