@@ -22,8 +22,8 @@ _SCANS = (
     "segmentation",
     "lesions",
     "features/radiomics",
+    "protocol/evidence.py",
     "steps/scans/patient.py",
-    "steps/scans/texture.py",
     "cohort/scan_table.py",
     "errors.py",
 )
