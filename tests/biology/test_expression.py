@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metasight.biology.expression import log_of_counts
+from metasight.biology.expression import genes_of_all, log_of_counts
 from metasight.errors import EvaluationError
 
 
@@ -11,6 +11,13 @@ def test_counts_become_logarithms_of_base_two_after_one_is_added():
     found = log_of_counts(counts, where="genes")
     assert found.loc["p"].tolist() == [0.0, 2.0]
     assert found.loc["q"].tolist() == [1.0, 10.0]
+
+
+def test_only_genes_of_every_patient_are_kept():
+    table = pd.DataFrame({"A": [1.0, np.nan], "B": [1.0, 2.0]})
+    assert list(genes_of_all(table).columns) == ["B"]
+    with pytest.raises(EvaluationError, match="no gene was measured in all"):
+        genes_of_all(table[["A"]])
 
 
 def test_a_negative_value_is_no_count():

@@ -8,6 +8,23 @@ import pandas as pd
 from metasight.errors import EvaluationError
 
 
+def genes_of_all(expression: pd.DataFrame) -> pd.DataFrame:
+    """The genes that were measured in every patient of the table, patients by genes.
+
+    Raises
+    ------
+    EvaluationError
+        There is none.
+    """
+    whole = expression.columns[expression.notna().all(axis=0)]
+    if not len(whole):
+        raise EvaluationError(
+            "no gene was measured in all patients who have expression data",
+            value=f"{len(expression)} patients",
+        )
+    return expression[whole]
+
+
 def log_of_counts(counts: pd.DataFrame, *, where: str) -> pd.DataFrame:
     """log₂(count + 1), patients by genes.
 

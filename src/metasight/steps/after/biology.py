@@ -11,7 +11,7 @@ import pandas as pd
 
 from metasight.biology.association import Associated, associate, prepare
 from metasight.biology.enrichment import Enrichment, enrich, set_trace, single_sample
-from metasight.biology.expression import log_of_counts
+from metasight.biology.expression import genes_of_all, log_of_counts
 from metasight.biology.gene_sets import GeneSets, read_gmt, within
 from metasight.errors import EvaluationError, StudyError
 from metasight.steps.files import Inputs, number, write_json
@@ -76,14 +76,7 @@ def _relate(inputs: Inputs, out: Path, argument: BiologyArgument) -> Found:
     patients = [
         p for p in risk.index if p in genes.index and bool(measured[p]) and bool(complete[p])
     ]
-    y = genes.loc[patients]
-    whole = y.columns[y.notna().all(axis=0)]
-    if not len(whole):
-        raise EvaluationError(
-            "no gene was measured in all patients who have expression data",
-            value=f"{len(patients)} patients",
-        )
-    y = y[whole]
+    y = genes_of_all(genes.loc[patients])
     if not asked.log_scale:
         y = log_of_counts(y, where=f"modality {asked.expression}")
     own = risk.loc[patients].clip(_CERTAIN, 1 - _CERTAIN)
@@ -114,7 +107,7 @@ def _relate(inputs: Inputs, out: Path, argument: BiologyArgument) -> Found:
             len(risk) - sum(p in genes.index and bool(measured[p]) for p in risk.index)
         ),
         "genes": len(prepared.genes),
-        "genes_left_out": int(len(genes.columns) - len(whole)),
+        "genes_left_out": int(len(genes.columns) - len(y.columns)),
         "constant": len(prepared.constant),
         "adjusted": list(prepared.adjusted),
         "not_adjusted": lacking,

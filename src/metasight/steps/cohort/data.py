@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from metasight.cohort.outcome import (
     SurvivalOutcome,
     build_outcome,
 )
-from metasight.cohort.read import read_cohort
+from metasight.cohort.read import Cohort, read_cohort
 from metasight.cohort.settings import CohortSettings
 from metasight.cohort.splits import Split, leave_one_centre_out, repeated_kfold, temporal
 from metasight.errors import EvaluationError, StudyError
@@ -73,39 +73,20 @@ def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
     }
     read = read_cohort(argument.folder, argument.settings, argument.protocol, evidence=given)
     read.ledger.extend(told)
-    if features:
-        read.modalities[SLIDE_MODALITY] = pd.DataFrame.from_dict(
-            features, orient="index", dtype=float
-        ).reindex(read.table.index)
     read.ledger.extend(maps.entries)
     read.ledger.extend(scans.entries)
     read.ledger.extend(against_table(read.table, scans.evidence, argument.protocol))
     for name, found in (
+        (SLIDE_MODALITY, features),
         (SCAN_MODALITY, scans.features),
         (RADIOMICS_MODALITY, scans.radiomics),
         (ACQUISITION_MODALITY, scans.acquisition),
+        (GENERATED_MODALITY, maps.features),
     ):
         if found:
-            read.modalities[name] = pd.DataFrame.from_dict(
-                found, orient="index", dtype=float
-            ).reindex(read.table.index)
-    if maps.features:
-        read.modalities[GENERATED_MODALITY] = pd.DataFrame.from_dict(
-            maps.features, orient="index", dtype=float
-        ).reindex(read.table.index)
-    if BAGS in inputs:
-        keys, rows = bag_keys(inputs[BAGS])
-        read.ledger.extend(rows)
-        column = [keys.get(str(patient)) for patient in read.table.index]
-        read.modalities[EMBEDDING_MODALITY] = pd.DataFrame(
-            {BAGS: pd.Series(column, index=read.table.index, dtype=object)}
-        )
-    if CROPS in inputs:
-        of_patient = crop_keys(inputs[CROPS])
-        column = [of_patient.get(str(patient)) for patient in read.table.index]
-        read.modalities[CROP_MODALITY] = pd.DataFrame(
-            {CROPS: pd.Series(column, index=read.table.index, dtype=object)}
-        )
+            measured = pd.DataFrame.from_dict(found, orient="index", dtype=float)
+            read.modalities[name] = measured.reindex(read.table.index)
+    _add_keys(inputs, read)
     read.table.to_parquet(out / "table.parquet")
     for name, table in read.modalities.items():
         table.to_parquet(out / f"modality_{name}.parquet")
@@ -124,6 +105,22 @@ def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
             "accrual": read.accrual,
         },
     )
+
+
+def _add_keys(inputs: Inputs, read: Cohort) -> None:
+    """Columns that name each patient's images, where there are any, for networks to read."""
+    if BAGS in inputs:
+        keys, rows = bag_keys(inputs[BAGS])
+        read.ledger.extend(rows)
+        read.modalities[EMBEDDING_MODALITY] = _key_column(BAGS, keys, read.table.index)
+    if CROPS in inputs:
+        keys = crop_keys(inputs[CROPS])
+        read.modalities[CROP_MODALITY] = _key_column(CROPS, keys, read.table.index)
+
+
+def _key_column(name: str, keys: Mapping[str, str], patients: pd.Index) -> pd.DataFrame:
+    column = [keys.get(str(patient)) for patient in patients]
+    return pd.DataFrame({name: pd.Series(column, index=patients, dtype=object)})
 
 
 def _own_verdicts(entries: Sequence[Entry]) -> dict[str, dict[str, int]]:
