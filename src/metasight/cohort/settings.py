@@ -208,7 +208,7 @@ class ScanSettings(TableSettings):
     kernel
         Which reconstruction is read where a folder holds several.
     max_missing_slices
-        That are interpolated; CT quality (E1) judges them all the same.
+        That are interpolated; CT quality judges them all the same.
     allow_identical_copies
         Whether slices may be there twice, byte for byte.
     suv
