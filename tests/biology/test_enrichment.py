@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 
 from metasight.biology.association import associate, prepare
-from metasight.biology.enrichment import enrich, enrichment_scores, running_score, single_sample
+from metasight.biology.enrichment import (
+    enrich,
+    enrichment_scores,
+    running_score,
+    set_trace,
+    single_sample,
+)
 from metasight.biology.gene_sets import read_gmt, require_gseapy, within
 from metasight.errors import EvaluationError, StudyError
 
@@ -248,3 +254,12 @@ def test_without_gseapy_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setattr("metasight.biology.gene_sets.find_spec", lambda _: None)
     with pytest.raises(StudyError, match="pip install 'metasight\\[biology\\]'"):
         require_gseapy()
+
+
+def test_a_set_is_traced_down_the_ranking():
+    t = pd.Series([1.0, -3.0, 4.0, 2.0], index=["A", "B", "C", "D"])
+    found = set_trace(t, ("D", "C"))
+    # the ranking is C, D, A, B; the set's genes weigh 4 and 2 of 6
+    assert found.ranks == (0, 1)
+    assert found.running == pytest.approx((4 / 6, 1.0, 0.5, 0.0))
+    assert set_trace(t, ("B",)).ranks == (3,)

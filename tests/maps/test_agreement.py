@@ -16,8 +16,10 @@ from metasight.maps.agreement import (
     concordance,
     intercept,
     pearson,
+    pearson_of_regions,
     slope,
     spearman,
+    spread_over,
     structure_hits,
 )
 from metasight.maps.cells import cells_of
@@ -205,3 +207,20 @@ def test_cells_of_the_same_section() -> None:
     assert found.prevalence == 0.75
     with pytest.raises(MarkerError):
         agree_on_cells(cells, made, "Pan-CK", nuclei="nuclei")
+
+
+def test_pearson_of_one_patients_regions() -> None:
+    measured = np.array([1.0, 2.0, 4.0])
+    assert pearson_of_regions(2 * measured + 1, measured) == pytest.approx(1.0)
+    assert pearson_of_regions(-measured, measured) == pytest.approx(-1.0)
+    assert pearson_of_regions(measured[:2], measured[:2]) is None
+    assert pearson_of_regions(np.ones(3), measured) is None
+
+
+def test_examples_are_spread_from_the_lowest_to_the_highest() -> None:
+    scores = {"a": 0.9, "b": 0.1, "c": 0.5, "d": 0.7, "e": 0.3}
+    assert spread_over(scores, 3) == ["b", "c", "a"]
+    assert spread_over({"a": 0.9, "b": 0.1}, 3) == ["b", "a"]
+    assert spread_over({}, 3) == []
+    # equal scores stand in the order of their names
+    assert spread_over({"z": 0.5, "y": 0.5, "x": 0.5}, 3) == ["x", "y", "z"]

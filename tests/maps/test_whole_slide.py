@@ -55,6 +55,18 @@ def test_tiles_of_a_fluorescence_slide(section, monkeypatch):
         assert same.f1 > 0.93, marker
 
 
+def test_channels_may_be_called_otherwise_than_in_the_file(section):
+    pixels = section[3]
+    spelled = ("DAPI", "AE1/AE3", "CD3 (Opal 520)", "L26")
+    named = tuple({"DAPI": "DAPI"}.get(c, m) for c, m in zip(spelled, CHANNELS, strict=True))
+    found = cells_of_slide(
+        FakeSlide(pixels, MPP, spelled), tissue(pixels), 4.0, MARKERS, channels=named
+    )
+    own = cells_of_slide(FakeSlide(pixels, MPP, CHANNELS), tissue(pixels), 4.0, MARKERS)
+    for marker in MARKERS:
+        assert (found.cells.positive[marker] == own.cells.positive[marker]).all()
+
+
 def test_names_are_checked(section):
     pixels = section[3]
     swapped = ("CD3", "Pan-CK", "DAPI", "CD20")

@@ -387,3 +387,14 @@ def test_swapped_channels(slides: Path, tmp_path: Path) -> None:
     assert stop.value.code == 1
     (found,) = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
     assert "does not look nuclear" in found["failed"]
+
+
+def test_a_sheet_is_drawn_from_what_was_measured_and_nothing_rests_on_it(measured) -> None:
+    study, store = measured
+    steps = image_steps(read_study(study))
+    sheets = [s for s in steps if s.name.startswith("sheet of ")]
+    assert len(sheets) == sum(s.name.startswith("slides of ") for s in steps) > 0
+    assert all((store.path(s.key) / "sheet.html").is_file() for s in sheets)
+    for step in steps:
+        assert not any(n.name.startswith("sheet of ") for n in step.needs), step.name
+    assert not (store.path(sheets[0].needs[-1].key) / "sheet.html").exists()

@@ -9,6 +9,7 @@ say what the whole procedure finds where there is nothing: its p values must be 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,6 +94,43 @@ def running_score(t: Floats, members: Ints, weight: float = 1.0) -> Floats:
     inside[members] = True
     steps = hit[order] / max(hit.sum(), 1e-300) - ~inside[order] / max(len(t) - len(members), 1)
     return np.asarray(np.cumsum(steps), dtype=np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetTrace:
+    """How a set's genes lie in the ranking of all genes.
+
+    Attributes
+    ----------
+    running
+        `running_score` down the ranking, one value a gene.
+    ranks
+        Places of the set's genes in the ranking, rising; 0 is the gene with the largest statistic.
+    """
+
+    running: tuple[float, ...]
+    ranks: tuple[int, ...]
+
+
+def set_trace(t: pd.Series, genes: Sequence[str]) -> SetTrace:
+    """Trace one set through the ranking.
+
+    Parameters
+    ----------
+    t
+        Statistic of every gene, by gene.
+    genes
+        Of the set; all are in ``t``.
+    """
+    place = {str(g): k for k, g in enumerate(t.index)}
+    values = t.to_numpy(dtype=np.float64)
+    rank = np.empty(len(values), dtype=np.int64)
+    rank[np.argsort(-values, kind="stable")] = np.arange(len(values))
+    members = np.array([place[g] for g in genes])
+    return SetTrace(
+        running=tuple(running_score(values, members).tolist()),
+        ranks=tuple(sorted(rank[members].tolist())),
+    )
 
 
 def enrichment_scores(t: Floats, sets: list[Ints]) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -227,27 +228,9 @@ def tls_measures(section: Section) -> tuple[list[Measure], tuple[Aggregate, ...]
     found = find_tls(section.count[T_CELL], section.count[B_CELL], section.grid, d, epithelium)
     area_mm2 = section.grid.area_mm2
     null = _null_tls(section, epithelium) if section.points is not None else None
-    x = np.array([a.centroid_um[0] for a in found])
-    y = np.array([a.centroid_um[1] for a in found])
-    row, column = section.grid.pixel(x, y)
-    # a crescent's centroid may lie off the tissue; it then belongs to the nearest pixel's block
-    home = section.blocks.number[row, column] if len(found) else np.zeros(0, dtype=np.int64)
-    kept = home >= 0
     sizes = np.array([a.area_um2 for a in found])
-    n_blocks = len(section.blocks)
-    by_block = np.column_stack(
-        [
-            np.bincount(home[kept], minlength=n_blocks),
-            np.bincount(home[kept], weights=sizes[kept], minlength=n_blocks),
-            section.blocks.area_um2,
-        ]
-    )
+    by_block = _tls_by_block(section, found, sizes)
     interval = section.bootstrap.interval
-    none = "no tertiary lymphoid structure was found"
-    lymphocytes = sum(a.lymphocytes for a in found)
-    b_cells = sum(a.lymphocytes * a.b_percent / 100 for a in found)
-    away = [a.distance_to_tumour_um for a in found if math.isfinite(a.distance_to_tumour_um)]
-    far = "there is no tumour epithelium" if found else none
     return [
         stated(
             "tls_count",
@@ -272,6 +255,36 @@ def tls_measures(section: Section) -> tuple[list[Measure], tuple[Aggregate, ...]
             definition="tls",
             interval=interval(by_block, lambda s: 100 * s[:, 1] / s[:, 2]),
         ),
+        *_of_each(found, sizes),
+    ], found
+
+
+def _tls_by_block(section: Section, found: Sequence[Aggregate], sizes: Floats) -> Floats:
+    """Number and area of TLS and tissue area of every block, shape (blocks, 3)."""
+    x = np.array([a.centroid_um[0] for a in found])
+    y = np.array([a.centroid_um[1] for a in found])
+    row, column = section.grid.pixel(x, y)
+    # a crescent's centroid may lie off the tissue; it then belongs to the nearest pixel's block
+    home = section.blocks.number[row, column] if len(found) else np.zeros(0, dtype=np.int64)
+    kept = home >= 0
+    n_blocks = len(section.blocks)
+    return np.column_stack(
+        [
+            np.bincount(home[kept], minlength=n_blocks),
+            np.bincount(home[kept], weights=sizes[kept], minlength=n_blocks),
+            section.blocks.area_um2,
+        ]
+    )
+
+
+def _of_each(found: Sequence[Aggregate], sizes: Floats) -> list[Measure]:
+    """What is told of single TLS: the largest, their cells, how far they lie from tumour."""
+    none = "no tertiary lymphoid structure was found"
+    lymphocytes = sum(a.lymphocytes for a in found)
+    b_cells = sum(a.lymphocytes * a.b_percent / 100 for a in found)
+    away = [a.distance_to_tumour_um for a in found if math.isfinite(a.distance_to_tumour_um)]
+    far = "there is no tumour epithelium" if found else none
+    return [
         stated(
             "tls_largest_area_um2",
             "µm²",
@@ -293,7 +306,7 @@ def tls_measures(section: Section) -> tuple[list[Measure], tuple[Aggregate, ...]
             definition="tls",
             undefined=far,
         ),
-    ], found
+    ]
 
 
 def _null_tls(section: Section, epithelium: Mask) -> Floats:

@@ -73,6 +73,36 @@ def _frame(name: str, header: list[str], rows: list[list[str]], first_row: int) 
     header = [h.strip() for h in header]
     while header and not header[-1]:  # Excel leaves empty columns behind the table
         header.pop()
+    problems = _header_problems(name, header)
+    width = len(header)
+    kept: dict[int, list[str]] = {}
+    for number, row in enumerate(rows, start=first_row):
+        cells = [c.strip() for c in row]
+        if not any(cells):
+            continue
+        if len(cells) < width or any(cells[width:]):
+            problems.append(
+                Problem(
+                    table=name,
+                    row=number,
+                    column="",
+                    value=f"{len(cells)} cells",
+                    problem="the row is not as long as the header",
+                    accepted=f"{width} cells; quote text that holds the separator",
+                )
+            )
+            continue
+        kept[number] = cells[:width]
+        problems += _error_codes(name, number, header, kept[number])
+    if problems:
+        raise TableError(problems)
+    if not kept:
+        raise StudyError("the table has a header but no rows", where=name, remedy="Export it again")
+    return pd.DataFrame.from_dict(kept, orient="index", columns=header, dtype="object")
+
+
+def _header_problems(name: str, header: list[str]) -> list[Problem]:
+    """Names that occur twice, and the first column without one."""
     problems = [
         Problem(
             table=name,
@@ -95,40 +125,20 @@ def _frame(name: str, header: list[str], rows: list[list[str]], first_row: int) 
                 accepted="a name for every column",
             )
         )
-    width = len(header)
-    kept: dict[int, list[str]] = {}
-    for offset, row in enumerate(rows):
-        number = first_row + offset
-        cells = [c.strip() for c in row]
-        if not any(cells):
-            continue
-        if len(cells) < width or any(cells[width:]):
-            problems.append(
-                Problem(
-                    table=name,
-                    row=number,
-                    column="",
-                    value=f"{len(cells)} cells",
-                    problem="the row is not as long as the header",
-                    accepted=f"{width} cells; quote text that holds the separator",
-                )
-            )
-            continue
-        kept[number] = cells[:width]
-        problems += [
-            Problem(
-                table=name,
-                row=number,
-                column=printable(header[i]),
-                value=c,
-                problem="a spreadsheet error instead of a value",
-                accepted="the value, or an empty cell",
-            )
-            for i, c in enumerate(cells[:width])
-            if c in EXCEL_ERRORS or (len(c) > 2 and set(c) == {"#"})
-        ]
-    if problems:
-        raise TableError(problems)
-    if not kept:
-        raise StudyError("the table has a header but no rows", where=name, remedy="Export it again")
-    return pd.DataFrame.from_dict(kept, orient="index", columns=header, dtype="object")
+    return problems
+
+
+def _error_codes(name: str, number: int, header: list[str], cells: list[str]) -> list[Problem]:
+    """Cells of a row that hold a spreadsheet's error."""
+    return [
+        Problem(
+            table=name,
+            row=number,
+            column=printable(header[i]),
+            value=c,
+            problem="a spreadsheet error instead of a value",
+            accepted="the value, or an empty cell",
+        )
+        for i, c in enumerate(cells)
+        if c in EXCEL_ERRORS or (len(c) > 2 and set(c) == {"#"})
+    ]

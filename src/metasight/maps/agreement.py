@@ -7,7 +7,7 @@ to a perfect map. Regions of one patient are alike, so intervals resample patien
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,22 @@ Measure = Callable[[Floats, Floats], float]
 
 NORMAL_P95 = 1.6448536
 _SHUFFLES = 20
+
+
+def pearson_of_regions(generated: Floats, measured: Floats) -> float | None:
+    """Pearson of region densities of one patient; None for two regions or a flat map."""
+    if len(generated) <= 2 or not (generated.std(ddof=1) > 0 and measured.std(ddof=1) > 0):
+        return None
+    return float(np.corrcoef(generated, measured)[0, 1])
+
+
+def spread_over(scores: Mapping[str, float], n: int) -> list[str]:
+    """At most ``n`` names evenly spread over the ranking, the lowest and the highest included."""
+    ranked = [name for _, name in sorted((score, name) for name, score in scores.items())]
+    if not ranked:
+        return []
+    places = np.unique(np.linspace(0, len(ranked) - 1, n).round().astype(int))
+    return [ranked[int(k)] for k in places]
 
 
 @dataclass(frozen=True, kw_only=True)

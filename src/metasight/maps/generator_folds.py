@@ -87,8 +87,8 @@ def survey(tiles: Mapping[str, Path], markers: Sequence[str] | None, mpp: float)
     if not tiles:
         raise MarkerError(
             "no pair was accepted: there is nothing to learn from",
-            remedy="See the reasons in the ledger (criterion E7); a generator needs pairs of at "
-            "least two patients",
+            remedy="See the reasons in the ledger (stage alignment); a generator needs pairs of "
+            "at least two patients",
         )
     if len(tiles) == 1:
         raise MarkerError(

@@ -199,7 +199,7 @@ class Protocol(_Part):
     Attributes
     ----------
     id, registration, title, version
-        ``version`` changes with any change of a criterion, endpoint or definition.
+        ``version`` changes with any change of a criterion, endpoint, definition, marker or check.
     time_zero
         In words; times in tables count from it.
     criteria

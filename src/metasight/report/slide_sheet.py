@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from metasight import __version__
 from metasight.biomarkers.geojson import Outline
+from metasight.estimate import Estimate
 from metasight.maps.density import DensityMap
 
 Found = dict[str, Any]
@@ -169,12 +170,13 @@ def biomarker_part(found: Found, density: DensityMap, outlines: Sequence[Outline
     outlines
         Of the tertiary lymphoid structures, in µm.
     """
-    low, high = found["tumour_area_interval"]
+    tumour = Estimate.from_json(found["tumour_area_percent"])
+    low, high = tumour.ends
     words = [f"{k.replace('_', ' ')}: {v}" for k, v in found["labels"].items() if v]
     return Part(
         title="Maps and biomarkers",
         verdict=f"Measured from {found['from']} in {found['window_mm2']:.2f} mm² of tissue; "
-        f"tumour area {found['tumour_area_percent']:.1f} % of the scanned field "
+        f"tumour area {tumour.value:.1f} % of the scanned field "
         f"({low:.1f} to {high:.1f})",
         tone="good",
         reasons=tuple(words),
@@ -187,7 +189,7 @@ def biomarker_part(found: Found, density: DensityMap, outlines: Sequence[Outline
                     (
                         f"{m['name']} ({m['unit']})" if m["unit"] else m["name"],
                         shown(m["value"]),
-                        _interval(m["interval"]),
+                        _interval((m["lower"], m["upper"])),
                         shown(m["null_z"]),
                         m["reason"],
                     )

@@ -38,7 +38,6 @@ def study_toml(
         Column names of the table; a variable whose name is among them (capitals and separators
         aside) is mapped, the others are left as comments.
     """
-    survival = protocol.primary.type == "survival"
     columns = {_plain(c): c for c in header}
     parts = [
         f"# A {_one_line(f'{protocol.id} study ({protocol.registration})')}. Lines with # in front "
@@ -64,6 +63,7 @@ def study_toml(
         '# id = "patient_id"',
         "",
         *_slides(protocol),
+        *_scans(protocol),
         "# Canonical variable = your column. With another unit, codes or date format:",
         '#   tumour_size_mm = { column = "size", unit = "cm" }',
         '#   er_positive = { column = "er", values = { pos = true, neg = false } }',
@@ -84,19 +84,7 @@ def study_toml(
         "[not_recorded]",
         '# death = "…"',
         "",
-        "[analysis]",
-        "seed = 20250101",
-        "folds = 5",
-        "repeats = 5",
-        "bootstrap = 500",
-        'reference_model = "clinical"',
-        'headline_model = "forest"',
-        '# subgroups = ["er_positive"]'
-        if "er_positive" in protocol.variables
-        else "# subgroups = []",
-        '# single_centre_reason = "…"   # required when there is one centre only',
-        "# first_test_year = 2020",
-        *(["# horizons_years = [5]"] if survival else []),
+        *_analysis(protocol),
         "",
         *_models(protocol),
     ]
@@ -115,6 +103,39 @@ def _slides(protocol: Protocol) -> list[str]:
         "# mpp = 0.25                # micrometres a pixel, where files do not say it",
         '# mpp_of = { "s1.svs" = 0.5 }',
         "",
+    ]
+
+
+def _scans(protocol: Protocol) -> list[str]:
+    if not any(c.evidence.startswith("CT") for c in protocol.criterion):
+        return []
+    return [
+        "# CT and PET: a table with a row a file",
+        "# (columns patient, kind, path, roi, x_mm, y_mm, z_mm).",
+        "# [scans]",
+        '# path = "scans.csv"',
+        '# id = "patient"',
+        '# folder = "scans"           # where the files are',
+        "",
+    ]
+
+
+def _analysis(protocol: Protocol) -> list[str]:
+    survival = protocol.primary.type == "survival"
+    return [
+        "[analysis]",
+        "seed = 20250101",
+        "folds = 5",
+        "repeats = 5",
+        "bootstrap = 500",
+        'reference_model = "clinical"',
+        'headline_model = "forest"',
+        '# subgroups = ["er_positive"]'
+        if "er_positive" in protocol.variables
+        else "# subgroups = []",
+        '# single_centre_reason = "…"   # required when there is one centre only',
+        "# first_test_year = 2020",
+        *(["# horizons_years = [5]"] if survival else []),
     ]
 
 
@@ -140,7 +161,7 @@ def _criterion(name: str, text: str, evidence: str) -> str:
         return f'# {name} = "…"   # {_one_line(text)}'
     about = _one_line(f"{text} ({evidence})")
     if evidence.startswith("CT"):
-        return f'{name} = "this version of metasight reads no CT"   # {about}'
+        return f'{name} = "no CT scans are given in this study"   # {about}; delete it with [scans]'
     return f'{name} = "no slides are given in this study"   # {about}; delete it with [slides]'
 
 

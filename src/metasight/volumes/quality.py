@@ -1,4 +1,4 @@
-"""Whether a chest CT can be measured (criterion E1): each value, its limit, and the verdict.
+"""Whether a chest CT can be measured: each value, its limit, and the verdict.
 
 What the header says, and what the image shows; where the two could differ the image is believed.
 Nothing here is fitted: each value is a physical quantity, its limit comes from the protocol.

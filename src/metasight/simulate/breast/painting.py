@@ -81,6 +81,39 @@ def _streak(fibres: Image, row: int, column: int, angle: float) -> float:
 
 
 @njit(cache=True, fastmath=True)
+def _ground_dyes(
+    v: Image, streak: float, grains: tuple[float, float, float], wall: float
+) -> tuple[float, float]:
+    """Haematoxylin and eosin of one pixel, from what the maps say is there.
+
+    ``v`` holds, from 1 on: nest, fat, lymphoid tissue, opening, collagen, lumen. ``grains`` are
+    those of the tissue, of what lies in nests, and of red cells.
+    """
+    g, g2, g_red = grains
+    nest, fat, lymphoid = v[1], v[2], v[3]
+    open_ = min(1.0, v[4] * max(0.0, 1.0 + 0.5 * streak))
+    collagen = v[5] * max(0.24 + 0.07 * streak + 0.06 * g, 0.03)
+    if streak < -1.6:  # gaps between bundles
+        collagen *= max(0.15, 1 + 1.2 * (streak + 1.6))
+    e = collagen * (1 - nest) * (1 - 0.45 * lymphoid) + nest * (0.23 + 0.07 * g2)
+    h = (0.05 + 0.02 * g) * (1 - nest) + nest * (0.17 + 0.06 * g) + 0.09 * lymphoid
+    if nest > 0.3 and g2 < -1.5:  # vacuoles, and gaps between cells
+        pale = min(1.0, -1.5 * (g2 + 1.5)) * 0.8
+        e *= 1 - pale
+        h *= 1 - pale
+    e *= 1 - 0.93 * open_
+    h *= 1 - 0.93 * open_
+    if v[6] > 0.05:  # lumen, now and then with red cells
+        red = max(0.0, g_red)
+        e = e * (1 - v[6]) + v[6] * (0.55 * red)
+        h *= 1 - v[6]
+    if fat > 0.02:
+        e = e * (1 - fat) + fat * (0.22 * wall + 0.004)
+        h *= 1 - 0.97 * fat
+    return h, e
+
+
+@njit(cache=True, fastmath=True)
 def he_ground(
     maps: Image,
     amount: Image,
@@ -130,29 +163,13 @@ def he_ground(
                 )
             ty, tx = (row + shift[0]) % tile, (column + shift[1]) % tile
             streak = _streak(fibres, ty, tx, v[7])
-            g = grain[ty, tx]
-            g2 = grain[(row + shift[2]) % tile, (column + shift[3]) % tile]
-            nest, fat, lymphoid = v[1], v[2], v[3]
-            open_ = min(1.0, v[4] * max(0.0, 1.0 + 0.5 * streak))
-            collagen = v[5] * max(0.24 + 0.07 * streak + 0.06 * g, 0.03)
-            if streak < -1.6:  # gaps between bundles
-                collagen *= max(0.15, 1 + 1.2 * (streak + 1.6))
-            e = collagen * (1 - nest) * (1 - 0.45 * lymphoid) + nest * (0.23 + 0.07 * g2)
-            h = (0.05 + 0.02 * g) * (1 - nest) + nest * (0.17 + 0.06 * g) + 0.09 * lymphoid
-            if nest > 0.3 and g2 < -1.5:  # vacuoles, and gaps between cells
-                pale = min(1.0, -1.5 * (g2 + 1.5)) * 0.8
-                e *= 1 - pale
-                h *= 1 - pale
-            e *= 1 - 0.93 * open_
-            h *= 1 - 0.93 * open_
-            if v[6] > 0.05:  # lumen, now and then with red cells
-                red = max(0.0, grain[(row // 3 + shift[1]) % tile, (column // 3 + shift[0]) % tile])
-                e = e * (1 - v[6]) + v[6] * (0.55 * red)
-                h *= 1 - v[6]
-            if fat > 0.02:
-                wall = walls[(row + shift[0]) % period, (column + shift[2]) % period]
-                e = e * (1 - fat) + fat * (0.22 * wall + 0.004)
-                h *= 1 - 0.97 * fat
+            grains = (
+                grain[ty, tx],
+                grain[(row + shift[2]) % tile, (column + shift[3]) % tile],
+                grain[(row // 3 + shift[1]) % tile, (column // 3 + shift[0]) % tile],
+            )
+            wall = walls[(row + shift[0]) % period, (column + shift[2]) % period]
+            h, e = _ground_dyes(v, streak, grains, wall)
             dose = (
                 w00 * amount[y0, x0]
                 + w01 * amount[y0, x0 + 1]

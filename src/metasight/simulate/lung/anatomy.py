@@ -203,67 +203,52 @@ def draw_anatomy(rng: np.random.Generator, *, female: bool, contrast: bool) -> A
     return _with_tubes(form, scale, near(1, 0.05))
 
 
+@dataclass(frozen=True)
+class _Mediastinum:
+    """Where tubes are laid: widths and depths in millimetres of a thorax of scale 1.
+
+    Attributes
+    ----------
+    height
+        Of the thorax, mm; heights of points are shares of it.
+    scale
+        Of widths and radii.
+    trachea_y
+        Depth of the trachea, mm.
+    descending_y
+        Depth of the descending aorta, mm.
+    """
+
+    height: float
+    scale: float
+    trachea_y: float
+    descending_y: float
+
+    def point(self, x: float, back: float, z: float, r: float) -> tuple[float, float, float, float]:
+        """``back`` lies behind the trachea in mm; radius ``r``."""
+        return x * self.scale, self.trachea_y + back, z * self.height, r * self.scale
+
+
 def _with_tubes(form: Form, scale: float, aorta: float) -> Anatomy:
-    h, s = form.height, scale
     spine_front = spine_y(form, 0.5) - 0.85 * form.vertebra
-    y_t = spine_front - 30 * s  # of the trachea
-
-    def p(x: float, y: float, z: float, r: float) -> tuple[float, float, float, float]:
-        return x * s, y, z * h, r * s
-
-    right, left = (-26, y_t - 1, 0.585), (34, y_t + 2, 0.535)
-    inter = (-33, y_t - 6, 0.485)
-    carina = p(1, y_t, 0.64, 8.0)
-    bronchi = {
-        "trachea": polyline((1.0 * s, y_t, 0.64 * h + 20, 8.5 * s), carina),
-        "right main": polyline(carina, p(*right, 7.2)),
-        "left main": polyline(carina, p(*left, 6.4)),
-        "right upper": polyline(p(*right, 5.2), p(-50, y_t - 4, 0.62, 4.6)),
-        "intermediate": polyline(p(*right, 6.0), p(*inter, 5.4)),
-        "middle": polyline(p(*inter, 3.8), p(-49, y_t - 31, 0.42, 3.3)),
-        "right lower": polyline(p(*inter, 5.0), p(-42, y_t + 10, 0.40, 4.4)),
-        "left upper": polyline(p(*left, 5.2), p(51, y_t - 12, 0.575, 4.4)),
-        "lingular": polyline(p(46, y_t - 8, 0.56, 3.6), p(56, y_t - 32, 0.48, 3.2)),
-        "left lower": polyline(p(*left, 5.2), p(47, y_t + 14, 0.42, 4.4)),
-    }
+    m = _Mediastinum(
+        height=form.height,
+        scale=scale,
+        trachea_y=spine_front - 30 * scale,
+        descending_y=spine_front - 4 * scale,
+    )
+    h, s, p, y_t = m.height, m.scale, m.point, m.trachea_y
+    bronchi = _bronchi(m)
     ends = ["right upper", "middle", "right lower", "left upper", "left lower"]
-    descend = spine_front - 4 * s
-    r = 12.5 * aorta
     return Anatomy(
         form=form,
         bronchi=bronchi,
         trachea=polyline(
             (0.0, y_t - 22 * s, 1.16 * h, 8.5 * s), (1.0 * s, y_t, 0.64 * h + 20, 8.5 * s)
         ),
-        aorta=polyline(
-            p(-2, y_t - 42, 0.36, r * 1.1),
-            p(-12, y_t - 44, 0.50, r * 1.1),
-            p(-9, y_t - 40, 0.66, r),
-            p(3, y_t - 26, 0.735, r),
-            p(19, y_t - 4, 0.735, r),
-            (27 * s, descend - 6 * s, 0.67 * h, 0.98 * r * s),
-            (26 * s, descend, 0.52 * h, 0.93 * r * s),
-            (18 * s, descend, 0.28 * h, 0.9 * r * s),
-            (8 * s, descend + 2, -0.12 * h, 0.85 * r * s),
-        ),
-        cava=polyline(
-            p(-26, y_t - 32, 0.38, 10), p(-27, y_t - 30, 0.58, 9), p(-25, y_t - 32, 0.86, 8)
-        )
-        + polyline(p(-25, y_t - 32, 0.84, 7), p(22, y_t - 46, 0.92, 6))
-        + polyline(p(-22, y_t - 5, 0.18, 11), p(-20, y_t + 2, -0.1, 11))
-        + polyline(p(15, y_t - 22, 0.80, 4.5), p(22, y_t - 14, 1.05, 4))
-        + polyline(p(2, y_t - 26, 0.80, 5.5), p(-18, y_t - 14, 1.05, 4.5)),
-        pulmonary=polyline(
-            p(20, y_t - 50, 0.42, 13),
-            p(18, y_t - 36, 0.565, 12.5),
-            p(36, y_t - 6, 0.60, 10.5),
-            p(46, y_t + 8, 0.56, 9),
-        )
-        + polyline(
-            p(16, y_t - 30, 0.56, 11), p(-20, y_t - 22, 0.55, 10.5), p(-38, y_t - 8, 0.535, 8.5)
-        )
-        + polyline(p(-10, y_t - 8, 0.45, 13), p(-40, y_t - 10, 0.43, 6))
-        + polyline(p(12, y_t - 8, 0.45, 13), p(42, y_t - 6, 0.45, 6)),
+        aorta=_aorta(m, 12.5 * aorta),
+        cava=_cava(m),
+        pulmonary=_pulmonary(m),
         oesophagus=polyline(
             (2.0, y_t + 4 * s, 1.1 * h, 6.5),
             (5.0 * s, y_t + 15 * s, 0.66 * h, 7.0),
@@ -271,8 +256,67 @@ def _with_tubes(form: Form, scale: float, aorta: float) -> Anatomy:
             (10.0 * s, y_t + 4 * s, 0.0, 8.0),
         ),
         lobar_roots=np.array([bronchi[name].ends[-1, 3:] for name in ends]),
-        hila=np.array([p(-38, y_t - 5, 0.53, 0)[:3], p(44, y_t, 0.54, 0)[:3]]),
-        atrium=np.array([p(-36, y_t - 10, 0.43, 0)[:3], p(38, y_t - 6, 0.45, 0)[:3]]),
+        hila=np.array([p(-38, -5, 0.53, 0)[:3], p(44, 0, 0.54, 0)[:3]]),
+        atrium=np.array([p(-36, -10, 0.43, 0)[:3], p(38, -6, 0.45, 0)[:3]]),
+    )
+
+
+def _bronchi(m: _Mediastinum) -> dict[str, Tubes]:
+    h, s, p = m.height, m.scale, m.point
+    right, left, inter = (-26, -1, 0.585), (34, 2, 0.535), (-33, -6, 0.485)
+    carina = p(1, 0, 0.64, 8.0)
+    return {
+        "trachea": polyline((1.0 * s, m.trachea_y, 0.64 * h + 20, 8.5 * s), carina),
+        "right main": polyline(carina, p(*right, 7.2)),
+        "left main": polyline(carina, p(*left, 6.4)),
+        "right upper": polyline(p(*right, 5.2), p(-50, -4, 0.62, 4.6)),
+        "intermediate": polyline(p(*right, 6.0), p(*inter, 5.4)),
+        "middle": polyline(p(*inter, 3.8), p(-49, -31, 0.42, 3.3)),
+        "right lower": polyline(p(*inter, 5.0), p(-42, 10, 0.40, 4.4)),
+        "left upper": polyline(p(*left, 5.2), p(51, -12, 0.575, 4.4)),
+        "lingular": polyline(p(46, -8, 0.56, 3.6), p(56, -32, 0.48, 3.2)),
+        "left lower": polyline(p(*left, 5.2), p(47, 14, 0.42, 4.4)),
+    }
+
+
+def _aorta(m: _Mediastinum, r: float) -> Tubes:
+    """Ascending aorta of radius ``r``, arch and descending aorta."""
+    h, s, p, descend = m.height, m.scale, m.point, m.descending_y
+    return polyline(
+        p(-2, -42, 0.36, r * 1.1),
+        p(-12, -44, 0.50, r * 1.1),
+        p(-9, -40, 0.66, r),
+        p(3, -26, 0.735, r),
+        p(19, -4, 0.735, r),
+        (27 * s, descend - 6 * s, 0.67 * h, 0.98 * r * s),
+        (26 * s, descend, 0.52 * h, 0.93 * r * s),
+        (18 * s, descend, 0.28 * h, 0.9 * r * s),
+        (8 * s, descend + 2, -0.12 * h, 0.85 * r * s),
+    )
+
+
+def _cava(m: _Mediastinum) -> Tubes:
+    """Venae cavae and brachiocephalic veins."""
+    p = m.point
+    return (
+        polyline(p(-26, -32, 0.38, 10), p(-27, -30, 0.58, 9), p(-25, -32, 0.86, 8))
+        + polyline(p(-25, -32, 0.84, 7), p(22, -46, 0.92, 6))
+        + polyline(p(-22, -5, 0.18, 11), p(-20, 2, -0.1, 11))
+        + polyline(p(15, -22, 0.80, 4.5), p(22, -14, 1.05, 4))
+        + polyline(p(2, -26, 0.80, 5.5), p(-18, -14, 1.05, 4.5))
+    )
+
+
+def _pulmonary(m: _Mediastinum) -> Tubes:
+    """Pulmonary trunk, arteries and veins near the heart."""
+    p = m.point
+    return (
+        polyline(
+            p(20, -50, 0.42, 13), p(18, -36, 0.565, 12.5), p(36, -6, 0.60, 10.5), p(46, 8, 0.56, 9)
+        )
+        + polyline(p(16, -30, 0.56, 11), p(-20, -22, 0.55, 10.5), p(-38, -8, 0.535, 8.5))
+        + polyline(p(-10, -8, 0.45, 13), p(-40, -10, 0.43, 6))
+        + polyline(p(12, -8, 0.45, 13), p(42, -6, 0.45, 6))
     )
 
 

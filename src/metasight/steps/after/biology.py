@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from metasight.biology.association import Associated, associate, prepare
-from metasight.biology.enrichment import Enrichment, enrich, running_score, single_sample
+from metasight.biology.enrichment import Enrichment, enrich, set_trace, single_sample
+from metasight.biology.expression import genes_of_all, log_of_counts
 from metasight.biology.gene_sets import GeneSets, read_gmt, within
 from metasight.engine.step import Inputs
 from metasight.errors import EvaluationError, StudyError
@@ -76,14 +77,9 @@ def _relate(inputs: Inputs, out: Path, argument: BiologyArgument) -> Found:
     patients = [
         p for p in risk.index if p in genes.index and bool(measured[p]) and bool(complete[p])
     ]
-    y = genes.loc[patients]
-    whole = y.columns[y.notna().all(axis=0)]
-    if not len(whole):
-        raise EvaluationError(
-            "no gene was measured in all patients who have expression data",
-            value=f"{len(patients)} patients",
-        )
-    y = _logged(y[whole], asked)
+    y = genes_of_all(genes.loc[patients])
+    if not asked.log_scale:
+        y = log_of_counts(y, where=f"modality {asked.expression}")
     own = risk.loc[patients].clip(_CERTAIN, 1 - _CERTAIN)
     prepared = prepare(y, own, covariates.loc[patients])
     sets = within(
@@ -112,7 +108,7 @@ def _relate(inputs: Inputs, out: Path, argument: BiologyArgument) -> Found:
             len(risk) - sum(p in genes.index and bool(measured[p]) for p in risk.index)
         ),
         "genes": len(prepared.genes),
-        "genes_left_out": int(len(genes.columns) - len(whole)),
+        "genes_left_out": int(len(genes.columns) - len(y.columns)),
         "constant": len(prepared.constant),
         "adjusted": list(prepared.adjusted),
         "not_adjusted": lacking,
@@ -145,18 +141,6 @@ def _covariates(
     return pd.DataFrame(columns, index=table.index), lacking
 
 
-def _logged(y: pd.DataFrame, asked: BiologySettings) -> pd.DataFrame:
-    if asked.log_scale:
-        return y
-    if bool((y < 0).any(axis=None)):
-        raise EvaluationError(
-            "a value below 0 is no count",
-            where=f"modality {asked.expression}",
-            remedy="Say log_scale = true if values are logarithms",
-        )
-    return pd.DataFrame(np.log2(y.to_numpy(dtype=np.float64) + 1), y.index, y.columns)
-
-
 def _genes(told: Associated) -> Found:
     """All genes' effects and p values for the volcano, and the leading ones by name."""
     table = told.table
@@ -178,21 +162,11 @@ def _genes(told: Associated) -> Found:
 def _sets(found: Enrichment, table: pd.DataFrame, sets: GeneSets) -> Found:
     """Sets by p value, and the running score of the first few."""
     ordered = table.sort_values(["p", "fdr"], kind="stable")
-    t = found.genes.table["t"]
-    place = {str(g): k for k, g in enumerate(t.index)}
-    values = t.to_numpy(dtype=np.float64)
-    rank = np.empty(len(values), dtype=np.int64)
-    rank[np.argsort(-values, kind="stable")] = np.arange(len(values))
     drawn = []
     for name in ordered.index[:_DRAWN_SETS]:
-        members = np.array([place[g] for g in sets[str(name)]])
-        drawn.append(
-            {
-                "set": str(name),
-                "running": [round(float(v), 5) for v in running_score(values, members)],
-                "ranks": sorted(int(r) for r in rank[members]),
-            }
-        )
+        trace = set_trace(found.genes.table["t"], sets[str(name)])
+        running = [round(v, 5) for v in trace.running]
+        drawn.append({"set": str(name), "running": running, "ranks": list(trace.ranks)})
     numbers = (
         "es",
         "nes",

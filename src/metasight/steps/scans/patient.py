@@ -22,6 +22,7 @@ from metasight.errors import VolumeError
 from metasight.features.cropping import crop_of
 from metasight.features.crops import write_crop
 from metasight.features.radiomics.settings import RadiomicsSettings
+from metasight.features.radiomics.texture import texture_of
 from metasight.ledger import Entry, Fate
 from metasight.lesions.against_table import disagreements
 from metasight.lesions.measured import LesionMeasured, measure
@@ -32,7 +33,6 @@ from metasight.protocol.study import Protocol
 from metasight.segmentation.lesion import lesion_from_box, lesion_from_click
 from metasight.segmentation.lung import Lungs, find_lungs
 from metasight.steps.files import number, read_json, write_json
-from metasight.steps.scans.texture import texture_of
 from metasight.volumes.ct_limits import CtLimits
 from metasight.volumes.dicom import ReadSettings, read_series
 from metasight.volumes.masks import read_mask

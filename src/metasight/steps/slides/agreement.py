@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from metasight.biomarkers.geojson import read_outlines
 from metasight.engine.step import Inputs
 from metasight.errors import EvaluationError
-from metasight.maps.agreement import agree
+from metasight.maps.agreement import agree, pearson_of_regions, spread_over
 from metasight.maps.ome import read_density_map
 from metasight.maps.regions import Regions
 from metasight.protocol.markers import MarkerRoles
@@ -173,18 +174,15 @@ def _examples(
     folders: Mapping[str, Path], compared: Mapping[str, Found], roles: MarkerRoles, out: Path
 ) -> list[Found]:
     """Maps of the patients at the worst, the middle and the best agreement of T cells."""
-    marker = roles.t_cell
-    ranked: list[tuple[float, str]] = []
+    scores: dict[str, float] = {}
     for patient in compared:
         table = pd.read_parquet(folders[patient] / "regions.parquet")
-        own = table[(table["marker"] == marker) & (table["region_um"] == REGIONS_UM[-1])]
-        if len(own) > 2 and own["generated"].std() > 0 and own["measured"].std() > 0:
-            r = float(np.corrcoef(own["generated"], own["measured"])[0, 1])
-            ranked.append((r, patient))
-    ranked.sort()
-    places = np.unique(np.linspace(0, len(ranked) - 1, _EXAMPLES).round().astype(int))
+        own = table[(table["marker"] == roles.t_cell) & (table["region_um"] == REGIONS_UM[-1])]
+        r = pearson_of_regions(own["generated"].to_numpy(), own["measured"].to_numpy())
+        if r is not None:
+            scores[patient] = r
     told = []
-    for number, (r, patient) in enumerate(ranked[int(i)] for i in places if ranked):
+    for number, patient in enumerate(spread_over(scores, _EXAMPLES)):
         arrays: dict[str, Any] = {}
         spacing = 0.0
         for kind in ("generated", "measured"):
@@ -198,7 +196,7 @@ def _examples(
         told.append(
             {
                 "patient": patient,
-                "pearson": r,
+                "pearson": scores[patient],
                 "spacing_um": spacing,
                 "outlines": _outlines(folders[patient]),
             }
@@ -208,11 +206,6 @@ def _examples(
 
 def _outlines(folder: Path) -> list[list[list[float]]]:
     """Outer rings of the TLS of a map, µm."""
-    read = read_json(folder / "structures.geojson")
-    mpp = read_json(folder / "map.json")["mpp"]
-    rings = []
-    for feature in read["features"]:
-        shape = feature["geometry"]
-        polygons = [shape["coordinates"]] if shape["type"] == "Polygon" else shape["coordinates"]
-        rings += [[[x * mpp, y * mpp] for x, y in p[0]] for p in polygons]
-    return rings
+    outlines = read_outlines(folder / "structures.geojson", read_json(folder / "map.json")["mpp"])
+    parts = [p for outline in outlines for p in getattr(outline, "geoms", [outline])]
+    return [[[x, y] for x, y in part.exterior.coords] for part in parts]

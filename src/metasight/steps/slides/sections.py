@@ -24,6 +24,7 @@ from metasight.biomarkers.definitions import BiomarkerDefinitions, definitions_f
 from metasight.biomarkers.geojson import tls_annotations, write_geojson
 from metasight.biomarkers.measure import measure
 from metasight.biomarkers.results import Biomarkers
+from metasight.estimate import Estimate
 from metasight.maps.cells import Cells
 from metasight.maps.density import DensityMap, density_from_cells
 from metasight.maps.markers import MarkerSettings
@@ -350,8 +351,7 @@ def measure_section(
     write_geojson(tls_annotations(found.aggregates, mpp), out / "structures.geojson")
     told = {
         "from": "cells of one section" if isinstance(data, Cells) else "densities of sections",
-        "tumour_area_percent": tumour.percent,
-        "tumour_area_interval": [tumour.lower, tumour.upper],
+        "tumour_area_percent": Estimate.of(tumour.percent, tumour.lower, tumour.upper).to_json(),
         "tumour_area_basis": tumour.basis,
         "window_mm2": found.window_area_mm2,
         "mpp": mpp,
@@ -361,8 +361,7 @@ def measure_section(
             {
                 "name": m.name,
                 "unit": m.unit,
-                "value": number(m.value),
-                "interval": [number(m.lower), number(m.upper)],
+                **Estimate.of(m.value, m.lower, m.upper).to_json(),
                 "null_z": number(m.null_z),
                 "null_p": number(m.null_p),
                 "definition": m.definition,

@@ -7,9 +7,9 @@ from pydantic import ValidationError
 from metasight.cohort.settings import JitterSettings, ScanSettings
 from metasight.features.columns import ERROR
 from metasight.features.radiomics.settings import RadiomicsSettings
+from metasight.features.radiomics.texture import texture_of
 from metasight.protocol.load import read_protocol
 from metasight.segmentation.lung import Lungs
-from metasight.steps.scans.texture import texture_of
 from metasight.volumes.volume import Mask, Volume
 
 EDGES = (0.0, 4.0, 8.0)

@@ -1,0 +1,66 @@
+"""Whose risk is shown beside the guideline, and why the others' is not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from metasight.decisions.nodal_staging import StagingLimits
+from metasight.estimate import Estimate
+from metasight.steps.after.staging import FEWEST_RESAMPLES, _patient, _silent, _spread
+from metasight.steps.files import write_json
+
+
+def test_an_unmeasured_patient_gets_no_risk(tmp_path):
+    distances = {"A": 0.3, "B": 1.0, "C": 1.4, "D": None}
+    write_json(tmp_path / "abstention.json", {"distances": distances})
+    found = _silent(tmp_path)
+    assert set(found) == {"C", "D"}
+    assert "1.4 of the limit" in found["C"]
+    assert "nothing was measured" in found["D"]
+
+
+def test_a_model_that_never_abstains_is_silent_about_nobody(tmp_path):
+    assert _silent(tmp_path) == {}
+
+
+def refits(tmp_path, n: int) -> dict:
+    inputs = {}
+    for k in range(n):
+        folder = tmp_path / f"resample {k}"
+        folder.mkdir()
+        free = np.full((4, 3), 0.9 - 0.01 * k)  # probability of N0
+        np.save(folder / "risk.npy", free)
+        np.save(folder / "index.npy", np.array([0, 0, 1, 1]))
+        inputs[f"resample {k}"] = folder
+    return inputs
+
+
+def test_the_spread_is_of_any_node_over_refits_without_the_patient(tmp_path):
+    spread = _spread(refits(tmp_path, FEWEST_RESAMPLES))
+    any_node = 0.1 + 0.01 * np.arange(FEWEST_RESAMPLES)
+    expected = np.std(np.log(any_node / (1 - any_node)), ddof=1)
+    assert np.isnan(spread[:2]).all()  # they are in every resample
+    assert spread[2:] == pytest.approx([expected, expected])
+
+
+def test_too_few_refits_give_nobody_an_interval(tmp_path):
+    assert _spread(refits(tmp_path, FEWEST_RESAMPLES - 1)) is None
+
+
+@pytest.mark.parametrize(
+    ("risk", "silent", "shown"),
+    [
+        (Estimate(value=0.2, lower=0.1, upper=0.3), "", 0.2),
+        (Estimate(value=0.2, lower=0.1, upper=0.3), "a reason", None),
+        (None, "", None),
+    ],
+)
+def test_a_risk_is_shown_with_its_interval_or_not_at_all(risk, silent, shown):
+    row = pd.Series({"tumour_size_mm": 20.0, "central": 0, "pet_ct": 1})
+    told = _patient("P", row, risk, silent, StagingLimits(), evidence="400 patients")
+    assert told["value"] == shown
+    assert told["verdict"] == "optional"
+    if shown is None:
+        assert (silent or "its interval is not known") in told["abstains"]
