@@ -166,11 +166,6 @@ def _save_cohort(read: Cohort, out: Path) -> None:
     )
 
 
-def _key_column(name: str, keys: Mapping[str, str], patients: pd.Index) -> pd.DataFrame:
-    column = [keys.get(str(patient)) for patient in patients]
-    return pd.DataFrame({name: pd.Series(column, index=patients, dtype=object)})
-
-
 def _own_verdicts(entries: Sequence[Entry]) -> dict[str, dict[str, int]]:
     """Patients by verdict of each criterion taken alone, whatever the others say."""
     counts: dict[str, Counter[str]] = {}
