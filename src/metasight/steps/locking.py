@@ -108,7 +108,9 @@ def _bundle(inputs: Inputs, argument: LockArgument) -> bundle.Bundle:
         training=_training(argument, info, data.centre.nunique(), cohort),
         standing=_standing(Predictions.from_parquet(judged / "predictions.parquet"), headline),
         acquired=acquired_of(acquired.get(p, {}) for p in data.patients),
-        overlap=table_of((marks[p] for p in data.patients if p in marks), argument.overlap_key),
+        overlap=table_of(
+            (m for p in data.patients for m in marks.get(p, ())), argument.overlap_key
+        ),
         performance=performance(evaluation, headline),
         versions=argument.versions,
         generator=generator,

@@ -38,7 +38,7 @@ def measured(
     checked, out = tmp_path / "checked", tmp_path / "out"
     checked.mkdir()
     out.mkdir()
-    quality = {"slide": "P-HE-1", "stain": "H&E", "sufficient": True, "reasons": []}
+    quality = {"slide": "P-HE-1", "stain": "H&E", "sufficient": True, "reasons": [], "mpp": 0.5}
     (checked / "quality.json").write_text(json.dumps(quality))
     with (checked / "tissue.npz").open("wb") as file:
         np.savez_compressed(file, tissue=np.ones((4, 4), dtype=bool), mpp=np.array(8.0))
