@@ -152,6 +152,11 @@ def _generality(view: View) -> Iterator[Text]:
     if view.contents.demonstration:
         yield _item("A demonstration.", sentence(view.contents.demonstration))
     if view.external:
+        yield _item(
+            "Another case mix.",
+            "Differences from the developing run’s figures may come from other patients, other "
+            "measurement or a model that does not hold; this report does not tell them apart.",
+        )
         return
     yield _item(
         "No external validation.",
@@ -202,8 +207,12 @@ def _patients(view: View) -> Iterator[Text]:
         gap = contents.flow.all_eligible - contents.flow.as_written
         yield _item(
             "A criterion that selects on the future.",
-            f"{plural(gap, 'patient')} would be "
-            "removed by what was only known later; results are given both ways.",
+            f"{plural(gap, 'patient')} would be removed by what was only known later; "
+            + (
+                "results are given both ways."
+                if len({a.population for a in contents.analyses}) > 1
+                else "results are given without removing them."
+            ),
         )
     if not contents.accrual:
         yield _item("Accrual not dated.", "When the patients were treated is not in the tables.")

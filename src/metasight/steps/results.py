@@ -28,6 +28,7 @@ from metasight.report.contents import (
     MapsResult,
     ModelDescription,
     OptimismResult,
+    Origin,
     ReportContents,
     SampleSizeResult,
     SlideStage,
@@ -334,7 +335,18 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         versions=argument.provenance.versions,
         code=argument.provenance.code,
         demonstration=settings.demonstration,
+        origin=_origin(_told(inputs, headline.judged, "origin.json"), argument.provenance.bundle),
     )
+
+
+def _origin(told: Any, bundle: str) -> Origin | None:
+    """Where locked models come from; None where models were developed."""
+    if told is None:
+        return None
+    case_mix = tuple((str(a), str(b)) for a, b in told.pop("case_mix"))
+    told.pop("ledger")
+    origin: Origin = _as(Origin, {**told, "case_mix": case_mix, "bundle": bundle})
+    return origin
 
 
 def _told(inputs: Inputs, step: str, file: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -126,6 +127,15 @@ def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> Non
     ]
     rows = [{k: str(v) for k, v in asdict(e).items()} for e in (opening, *out_rows)] + silent
     write_json(out / "ledger.json", rows)
+    write_json(
+        out / "origin.json",
+        {
+            **asdict(locked.training),
+            "horizons_days": list(locked.horizons_days),
+            "judged_days": list(info["horizons_days"]),
+            "left_out": Counter(left_out.values()),
+        },
+    )
     write_json(out / "failures.json", [])
     for number, (name, state) in enumerate(locked.states.items()):
         folder = out / "models" / str(number)
