@@ -19,10 +19,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from metasight.plan.study import plan_study
+
 from metasight import pipeline
 from metasight.engine.progress import Silent
 from metasight.engine.store import Store
-from metasight.plan.study import plan_study
 from metasight.simulate.lung.cohort import simulate_lung
 from metasight.simulate.lung.settings import LungSettings
 from metasight.study.file import read_study

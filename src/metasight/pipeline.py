@@ -1,33 +1,65 @@
 """A study from tables to report, as a paper's Methods section tells it.
 
-:func:`run` is the whole story: read and screen the cohort, plan what there is to fit
-(:mod:`metasight.plan.study`), fit and judge it step by step, publish the results. Steps are
-addressed by what they are made from, so a run that was killed goes on where it was and a run with
-nothing changed does nothing.
+Read, measure, screen, fit, judge, report: each part is planned (:mod:`metasight.plan`) from what
+the part before it found, once a run. Results are addressed by what they are made from, so a run
+that was killed goes on where it was and a run with nothing changed does nothing.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from metasight import bundle
+from metasight.bundle.lock import LISTING
+from metasight.bundle.recipe import study_of
+from metasight.engine.contents import Contents
 from metasight.engine.progress import Progress
-from metasight.engine.run import Pending, execute, remember
-from metasight.engine.store import LISTING, Step, Store, is_whole
+from metasight.engine.run import NotMadeError, Pending, Work
+from metasight.engine.step import Step, StepKind
+from metasight.engine.store import Store
 from metasight.errors import StudyError
-from metasight.plan.study import Plan, image_steps, plan_study, plan_validation
+from metasight.plan.analysis import Analysis, cohort_step, plan_analyses
+from metasight.plan.fits import attention_steps, fit_steps, judge_steps, splits_of
+from metasight.plan.predicting import pages_step, predict_step
+from metasight.plan.publishing import openings, publish, set_out
+from metasight.plan.report import report_steps
+from metasight.plan.scans import scan_steps
+from metasight.plan.slides import slide_steps
+from metasight.plan.validation import external_data, external_step
 from metasight.provenance import hash_file
-from metasight.steps.files import read_json, write_json
-from metasight.steps.risk.attention import ATTENTION
-from metasight.steps.scans.patient import SCANS
-from metasight.steps.slides.maps import MAP
-from metasight.steps.slides.patient import PATIENT
-from metasight.steps.slides.sheet import SHEET
+from metasight.steps.files import read_json
+from metasight.steps.slides import maps
 from metasight.study.file import Study
+from metasight.study.new_patients import protocol_of, read_patient_settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Screened:
+    """Who the patients are, and what is analysed in them.
+
+    Attributes
+    ----------
+    images
+        Steps on slides and scans.
+    cohort
+        The step that screened.
+    info
+        Counts, flow steps and verdicts.
+    analyses
+        Headline first.
+    skipped
+        Endpoints that cannot be analysed, each with the reason.
+    """
+
+    images: tuple[Step, ...]
+    cohort: Step
+    info: dict[str, Any]
+    analyses: tuple[Analysis, ...]
+    skipped: tuple[str, ...]
 
 
 def run(study: Study, *, scheduler: str, progress: Progress) -> tuple[Path, tuple[Pending, ...]]:
@@ -46,151 +78,100 @@ def run(study: Study, *, scheduler: str, progress: Progress) -> tuple[Path, tupl
     -------
     The run's folder, and the steps that had to run (empty when nothing was to do).
     """
-    store = Store(study.store)
-    store.sweep()
-    measure_images(study, store, scheduler=scheduler, progress=progress)
-    plan = plan_study(study)
-    missing = [p.step for p in plan.pending if not store.has(p.step.key)]
-    if missing:
-        execute(missing, store, scheduler=scheduler, progress=progress)
-    remember(plan.steps, study.memory)
-    return publish(study, plan, store), plan.pending
+    with work_on(study, scheduler=scheduler, progress=progress) as work:
+        name, steps = _carry_out(study, work)
+        work.remember()
+        return publish(study, name, steps, work), tuple(work.pending)
 
 
-def unmeasured(study: Study) -> tuple[Step, ...]:
-    """Steps on slides and scans that have no result yet."""
-    store = Store(study.store)
-    return tuple(s for s in image_steps(study) if not store.has(s.key))
+def look(study: Study, *, progress: Progress) -> tuple[Pending, ...]:
+    """Steps that a run would make next, and why; those that follow are planned from these."""
+    with work_on(study, scheduler="inline", progress=progress, only_look=True) as work:
+        with suppress(NotMadeError):
+            _carry_out(study, work)
+        return tuple(work.pending)
 
 
-def measure_images(study: Study, store: Store, *, scheduler: str, progress: Progress) -> None:
-    """Measure slides and scans that are not measured yet: who is eligible rests on them."""
-    missing = [s for s in image_steps(study) if not store.has(s.key)]
-    if missing:
-        execute(missing, store, scheduler=scheduler, progress=progress)
+def _carry_out(study: Study, work: Work) -> tuple[str, tuple[Step, ...]]:
+    """Measure, screen, fit, judge, report; name of the run, and the steps that are published."""
+    screened = screen_patients(study, measure(study, work), work)
+    fits, judged = fit_and_judge(study, screened, work)
+    told = [s for s in screened.images if s.kind is StepKind.COMPARE_MAPS]
+    needs = [screened.cohort, *(a.data for a in screened.analyses), *judged, *told]
+    locked = (StepKind.FIT_EVERYBODY, StepKind.FIT_RESAMPLE)
+    final = [s for s in fits if s.kind in locked]
+    generator = [s for s in screened.images if s.kind is StepKind.TRAIN_GENERATOR]
+    written = report_steps(
+        study,
+        screened.analyses,
+        [*needs, *final, *(s for s in generator if s.subject == maps.EVERYBODY)],
+        work.store.versions(work.steps.values()),
+        work.contents,
+        skipped=screened.skipped,
+    )
+    drawn = attention_steps(study, screened.images, fits, work.contents)
+    work.make([*written, *drawn])
+    return run_of(written), (*written, *screened.images, *drawn)
 
 
-def validate(bundle_folder: Path, study: Study, *, scheduler: str, progress: Progress) -> Path:
-    """Try locked models on an external study; nothing is fitted.
-
-    Parameters
-    ----------
-    bundle_folder
-        The ``bundle`` of a run's results.
-    study
-        The external patients: their tables and mapping. Its protocol must be the bundle's; its
-        models are not used.
-    scheduler, progress
-        As in :func:`run`.
-
-    Returns
-    -------
-    The folder of the validation's results.
-
-    Raises
-    ------
-    StoreError
-        The bundle is damaged.
-    StudyError
-        The protocols differ, or a feature is not in the external table.
-    """
-    locked = bundle.read(bundle_folder)
-    if locked.protocol != study.protocol.id:
-        raise StudyError(
-            "the bundle was made under another protocol",
-            value=locked.protocol,
-            remedy=f"The external study's is {study.protocol.id}",
-        )
-    if study.input_hashes()[study.settings.patients.path] == locked.training.get("patient table"):
-        raise StudyError(
-            "these are the patients the models were fitted to",
-            where=Path(study.settings.patients.path).name,
-            remedy="Give the folder of other patients",
-        )
-    identity = hash_file(bundle_folder / "hashes.json")
-    measure_images(study, Store(study.store), scheduler=scheduler, progress=progress)
-    plan = plan_validation(study, locked, bundle_folder, opening=count_opening(study, identity))
-    store = Store(study.store)
-    missing = [s for s in plan.steps if not store.has(s.key)]
-    if missing:
-        execute(missing, store, scheduler=scheduler, progress=progress)
-    remember(plan.steps, study.memory)
-    return publish(study, plan, store)
+def run_of(written: Sequence[Step]) -> str:
+    """Name of the run that its last steps set out."""
+    return str(written[0].argument.provenance.run)
 
 
-def count_opening(study: Study, identity: str) -> int:
-    """How many models these patients have been opened for, the present one included.
-
-    The same bundle again is the same opening.
-    """
-    path = study.folder / ".metasight" / "openings.json"
-    openings = read_json(path) if path.is_file() else []
-    if identity not in openings:
-        openings.append(identity)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, openings)
-    return int(openings.index(identity)) + 1
-
-
-_PLACES = (
-    (PATIENT, "slides/{}/"),
-    (SHEET, "slides/{}/"),
-    (MAP, "slides/{}/map/"),
-    (SCANS, "scans/{}/"),
-)
-"""Where in the results a patient's steps go, by how their names begin."""
+def work_on(study: Study, *, scheduler: str, progress: Progress, only_look: bool = False) -> Work:
+    """One run's work on a study's store."""
+    contents = Contents(study.folder / ".metasight" / "contents.json")
+    return Work(
+        Store(study.store, contents),
+        contents,
+        study.memory,
+        scheduler=scheduler,
+        progress=progress,
+        only_look=only_look,
+    )
 
 
-def publish(study: Study, plan: Plan, store: Store) -> Path:
-    """Put a run's results under ``results/<run>`` and point ``results/latest`` at it.
-
-    The run is named by its content, so the same study gives the same folder.
-    """
-    name = str(plan.report.argument.provenance["run"])
-    final = study.results / name
-    made = [("", plan.collected), ("", plan.report)]
-    made += [("attention/", s) for s in plan.slides if s.name == ATTENTION]
-    for step in plan.slides:
-        for begins, place in _PLACES:
-            if step.name.startswith(begins):
-                made.append((place.format(step.name.removeprefix(begins)), step))
-    whole = {
-        place + name: size
-        for place, step in made
-        for name, size in read_json(store.path(step.key) / LISTING).items()
-    }
-    if final.is_dir() and not is_whole(final, whole):
-        shutil.rmtree(final)  # a file was deleted or shortened: put it all back
-    if not final.is_dir():
-        scratch = study.results / f".{name}-{os.getpid()}"
-        for place, step in made:
-            shutil.copytree(
-                store.path(step.key),
-                scratch / place,
-                dirs_exist_ok=True,
-                ignore=shutil.ignore_patterns(LISTING),
-            )
-        try:
-            os.rename(scratch, final)
-        except OSError:
-            if not final.is_dir():  # else another run of the same study was first
-                raise
-            shutil.rmtree(scratch)
-    _point_latest(study.results / "latest", name)
-    return final
+def measure(study: Study, work: Work) -> tuple[Step, ...]:
+    """Slides and scans: who is eligible rests on them, and models read what they tell."""
+    images = (*slide_steps(study, work.contents), *scan_steps(study, work.contents))
+    work.make(images)
+    return images
 
 
-def _point_latest(link: Path, name: str) -> None:
-    if link.is_symlink() and os.readlink(link) == name:
-        return
-    if link.exists() and not link.is_symlink():
-        raise StudyError(
-            "results/latest is a folder, not the link that metasight keeps there",
-            remedy="Move it away and run again",
-        )
-    beside = link.with_name(f".latest-{os.getpid()}")
-    beside.symlink_to(name)
-    os.replace(beside, link)
+def screen_patients(study: Study, images: Sequence[Step], work: Work) -> Screened:
+    """Who is eligible, and the data of every analysis that their follow-up supports."""
+    cohort = cohort_step(study, images, work.contents)
+    info = read_json(work.folder(cohort) / "cohort.json")
+    analyses = tuple(plan_analyses(study, cohort, info, work.contents))
+    work.make([a.data for a in analyses])
+    why = [read_json(work.folder(a.data) / "data.json").get("skipped") for a in analyses]
+    return Screened(
+        images=tuple(images),
+        cohort=cohort,
+        info=info,
+        analyses=tuple(a for a, w in zip(analyses, why, strict=True) if w is None),
+        skipped=tuple(str(w) for w in why if w is not None),
+    )
+
+
+def fit_and_judge(
+    study: Study, screened: Screened, work: Work
+) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    """Every fit, within its folds; then checks, evaluation and what follows from the risks."""
+    fits: list[Step] = []
+    judged: list[Step] = []
+    for analysis in screened.analyses:
+        splits = splits_of(work.folder(analysis.data))
+        own = fit_steps(study, analysis, splits, work.contents)
+        windows = screened.info["windows_checked"]
+        judged += judge_steps(study, analysis, own, windows, work.contents)
+        fits += own
+    work.make([*fits, *judged])
+    return tuple(fits), tuple(judged)
+
+
+# ------------------------------------------------------------------------- screening on its own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,13 +184,13 @@ class Screening:
         Counts and flow steps.
     data
         One dict an analysis: endpoint, population, patients, events, horizons, missing.
-    plan
-        What would run.
+    skipped
+        Endpoints that cannot be analysed, each with the reason.
     """
 
     cohort: dict[str, Any]
     data: tuple[dict[str, Any], ...]
-    plan: Plan
+    skipped: tuple[str, ...]
 
 
 def screen(study: Study, *, progress: Progress) -> Screening:
@@ -220,11 +201,133 @@ def screen(study: Study, *, progress: Progress) -> Screening:
     MetasightError
         Whatever would stop the run before its first fit.
     """
-    store = Store(study.store)
-    measure_images(study, store, scheduler="inline", progress=progress)
-    plan = plan_study(study)
-    return Screening(
-        cohort=read_json(store.path(plan.cohort.key) / "cohort.json"),
-        data=tuple(read_json(store.path(a.data.key) / "data.json") for a in plan.analyses),
-        plan=plan,
-    )
+    with work_on(study, scheduler="inline", progress=progress) as work:
+        screened = screen_patients(study, measure(study, work), work)
+        work.remember()
+        return Screening(
+            cohort=screened.info,
+            data=tuple(read_json(work.folder(a.data) / "data.json") for a in screened.analyses),
+            skipped=screened.skipped,
+        )
+
+
+# ------------------------------------------------------------------- other hospitals, new patients
+
+
+def validate(place: Path, external: Path, *, scheduler: str, progress: Progress) -> Path:
+    """Evaluate locked models in another hospital's patients; nothing is fitted.
+
+    Their images are measured by the bundle's recipe, and their ``results/latest`` is left alone.
+
+    Parameters
+    ----------
+    place
+        A bundle's folder or zip.
+    external
+        Folder of the external patients: their tables and mapping in a ``study.toml``, whose models
+        and analysis are not read.
+    scheduler, progress
+        As in :func:`run`.
+
+    Returns
+    -------
+    The folder of the validation's results.
+
+    Raises
+    ------
+    StoreError
+        The bundle is damaged.
+    StudyError
+        The protocols differ, measurement differs, or a feature is not in the external table.
+    """
+    with bundle.unpacked(place) as folder:
+        locked = bundle.read(folder)
+        study = _study_of(locked, external)
+        with work_on(study, scheduler=scheduler, progress=progress) as work:
+            images = measure(study, work)
+            cohort = cohort_step(
+                study, images, work.contents, overlap_key=str(locked.overlap["key"])
+            )
+            work.make([cohort])
+            analysis = external_data(study, locked, cohort, work.contents)
+            identity = hash_file(folder / LISTING)
+            judged = external_step(
+                study, locked, folder, analysis, work.contents, opening=openings(study, identity)
+            )
+            work.make([judged])
+            written = report_steps(
+                study,
+                [analysis],
+                [cohort, analysis.data, judged],
+                work.store.versions(work.steps.values()),
+                work.contents,
+                locked=identity,
+            )
+            work.make(written)
+            work.remember()
+            name = f"validation-{run_of(written)}"
+            return publish(study, name, (*written, *images), work, latest="latest-validation")
+
+
+def predict(place: Path, patients: Path, out: Path, *, scheduler: str, progress: Progress) -> Path:
+    """Predict patients of whom no outcome is known, from their raw files.
+
+    Parameters
+    ----------
+    place
+        A bundle's folder or zip.
+    patients
+        Folder with a ``study.toml`` that says where tables, slides and scans are.
+    out
+        Folder for predictions.json, a page for each patient, and pictures.
+    scheduler, progress
+        As in :func:`run`.
+
+    Raises
+    ------
+    StoreError
+        The bundle is damaged.
+    StudyError
+        An outcome is given, the protocols or the ways of measuring differ.
+    """
+    with bundle.unpacked(place) as folder:
+        locked = bundle.read(folder)
+        study = _study_of(locked, patients)
+        with work_on(study, scheduler=scheduler, progress=progress) as work:
+            images = measure(study, work)
+            cohort = cohort_step(
+                study,
+                images,
+                work.contents,
+                overlap_key=str(locked.overlap["key"]),
+                new_patients=True,
+            )
+            predicted = predict_step(study, locked, folder, cohort, work.contents)
+            pages = pages_step(locked, predicted, work.contents)
+            work.make([predicted, pages])
+            work.remember()
+            set_out((predicted, pages, *images), out, work)
+    return out
+
+
+def _study_of(locked: bundle.Bundle, folder: Path) -> Study:
+    """The patients of a folder under the bundle's recipe.
+
+    Raises
+    ------
+    StudyError
+        The folder's protocol is another, or another version.
+    """
+    theirs = read_patient_settings(folder)
+    named = protocol_of(folder)
+    if named is not None and (named.id, named.version) != (
+        locked.protocol.id,
+        locked.protocol.version,
+    ):
+        raise StudyError(
+            "the bundle was made under another protocol",
+            where="study.toml",
+            value=f"{named.id}, version {named.version}",
+            remedy=f"The bundle's is {locked.protocol.id}, version {locked.protocol.version}",
+        )
+    return study_of(locked, folder.resolve(), theirs)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from functools import cache, lru_cache
+import sys
+from collections.abc import Iterable
+from functools import cache
 from importlib import metadata
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -53,79 +54,43 @@ def hash_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-_PIECE = 1 << 16
-_PIECES = 64
+MODULES = {
+    "cv2": "opencv-python-headless",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "sksurv": "scikit-survival",
+    "SimpleITK": "simpleitk",
+    "openslide": "openslide-python",
+    "PIL": "pillow",
+}
+"""Module → package that brings it, where the names differ."""
 
 
-def hash_large_file(path: Path) -> str:
-    """sha256 of a large file's size and of 64 pieces of 64 KiB spread over it, as hex.
-
-    A slide of gigabytes is not read through for every run. Assumes that a file whose size and
-    pieces are the same is the same: true of a scan, not of a file altered on purpose. Within one
-    process a file of the same size and time of change is read once: a run plans three times.
-    """
-    about = path.stat()
-    return _hash_pieces(path, about.st_size, about.st_mtime_ns)
-
-
-@lru_cache(maxsize=1 << 17)
-def _hash_pieces(path: Path, size: int, changed_ns: int) -> str:
-    del changed_ns  # part of what the answer is remembered by
-    digest = hashlib.sha256(str(size).encode())
-    last = max(0, size - _PIECE)
-    with path.open("rb") as stream:
-        for number in range(_PIECES):
-            stream.seek(last * number // (_PIECES - 1))
-            digest.update(stream.read(_PIECE))
-            if size <= _PIECE:
-                break
-    return digest.hexdigest()
-
-
-def hash_files(path: Path) -> list[list[str]]:
-    """Number and hash of the files that make up a scan or slide, in the order of their names.
-
-    A folder counts with all that lies in it; a file that cannot be read with the kind of error:
-    the step that reads it says so, in its turn.
-    """
-    found = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    told = []
-    for number, file in enumerate(found):
-        try:
-            told.append([str(number), hash_large_file(file)])
-        except OSError as error:
-            told.append([str(number), type(error).__name__])
-    return told
-
-
-@cache
-def hash_code(*packages: str) -> str:
-    """sha256 over the source files of parts of metasight.
+def versions_of(modules: Iterable[str]) -> dict[str, str]:
+    """Versions of Python and of the packages that some modules come from.
 
     Parameters
     ----------
-    packages
-        Subpackages or modules of metasight (``models``, ``ledger.py``) that a step's result
-        rests on; their Python, TOML and template files count.
+    modules
+        Top-level names as they are imported; those of the standard library count as Python.
     """
-    root = Path(str(files("metasight")))
-    digest = hashlib.sha256()
-    for name in sorted(packages):
-        start = root / name
-        paths = [start] if start.is_file() else sorted(start.rglob("*"))
-        for path in paths:
-            if path.is_file() and path.suffix in {".py", ".toml", ".j2", ".typ", ".css", ".json"}:
-                digest.update(str(path.relative_to(root)).encode())
-                digest.update(path.read_bytes())
-    return digest.hexdigest()
+    found = {"python": platform.python_version(), "metasight": _version("metasight")}
+    for module in modules:
+        if module not in sys.stdlib_module_names:
+            name = MODULES.get(module, module)
+            found[name] = _version(name)
+    return dict(sorted(found.items()))
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def versions() -> dict[str, str]:
     """Versions of Python, the platform and the packages that compute."""
     found = {"python": platform.python_version(), "platform": platform.platform()}
-    for name in REPORTED_PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    return found | {name: _version(name) for name in REPORTED_PACKAGES}

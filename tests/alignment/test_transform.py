@@ -53,6 +53,24 @@ def test_round_a_loop_is_the_identity():
     np.testing.assert_allclose(loop.points(grid()), grid(), atol=0.02)
 
 
+def test_the_inverse_of_a_way_walks_it_backwards():
+    """A turn and then a shift: undone in the other order they end elsewhere."""
+    size = (2000.0, 1500.0)
+    turned, shifted = turn(90), turn(0, (100.0, 40.0))
+    way = Transform.affine(turned, size).then(Transform.affine(shifted, size))
+    # (x, y) → (−y, x) → (100 − y, 40 + x), so (u, v) came from (v − 40, 100 − u)
+    np.testing.assert_allclose(way.points(np.array([[300.0, 50.0]])), [[50.0, 340.0]], atol=1e-9)
+    back = way.inverse().points(np.array([[50.0, 340.0], [0.0, 0.0]]))
+    np.testing.assert_allclose(back, [[300.0, 50.0], [-40.0, 100.0]], atol=1e-9)
+
+
+def test_the_inverse_of_three_legs_undoes_them_and_itself():
+    way = bent_transform(0).then(torn_transform()).then(bent_transform(1))
+    moved = way.points(grid())
+    np.testing.assert_allclose(way.inverse().points(moved), grid(), atol=0.02)
+    np.testing.assert_array_equal(way.inverse().inverse().points(grid()), moved)
+
+
 def test_no_leg_is_the_identity():
     np.testing.assert_array_equal(Transform().points(grid()), grid())
 
@@ -92,6 +110,39 @@ def test_a_warped_region_shows_what_lies_there(transform):
     moved = transform.points(np.stack([x.ravel(), y.ravel()], axis=1))
     truth = 127 + 100 * np.sin(moved[:, 0] / 90) * np.cos(moved[:, 1] / 70)
     assert np.abs(shown[:, :, 0].ravel() - truth).max() < 3
+
+
+def ramp(per_um):
+    """A moving slide whose grey level rises by ``per_um`` along x and y; pixels hold the level
+    at their centre, so that linear interpolation is exact to the rounding."""
+
+    def read(box, mpp):
+        x, y, width, height = box
+        columns, rows = int(np.ceil(width / mpp)), int(np.ceil(height / mpp))
+        level = per_um[0] * (x + (np.arange(columns) + 0.5) * mpp)[None, :]
+        level = level + per_um[1] * (y + (np.arange(rows) + 0.5) * mpp)[:, None]
+        return np.clip(np.rint(level), 0, 255).astype(np.uint8)
+
+    return read
+
+
+def halves(shift):
+    """Two pieces with one and the same placement: warped pixel by pixel, without a lattice."""
+    piece = Piece(matrix=turn(0, shift))
+    labels = np.array([[0, 1]], np.uint8)
+    return Transform.of(Placement(pieces=(piece, piece), labels=labels, label_spacing_um=100.0))
+
+
+@pytest.mark.parametrize("of", [lambda s: Transform.affine(turn(0, s), (200.0, 200.0)), halves])
+@pytest.mark.parametrize("per_um", [(2.0, 0.0), (0.0, 2.0)])
+def test_a_pixel_is_the_moving_slide_under_its_centre(of, per_um):
+    """2 grey levels a µm, pixels of 4 µm: half a pixel off would be 4 levels."""
+    shift, mpp = (6.0, 11.0), 4.0
+    shown = of(shift).warp_region(ramp(per_um), (8.0, 12.0, 80.0, 60.0), mpp)
+    x = 8.0 + (np.arange(20) + 0.5) * mpp + shift[0]
+    y = 12.0 + (np.arange(15) + 0.5) * mpp + shift[1]
+    truth = np.clip(per_um[0] * x[None, :] + per_um[1] * y[:, None], 0, 255)
+    assert np.abs(shown - truth).max() <= 1.0
 
 
 def test_tiles_are_the_region_and_read_no_more_than_lies_under_them():

@@ -58,6 +58,25 @@ def test_what_misses_one_condition_is_none(disc, why):
     assert sum(found) <= 1, why
 
 
+def test_b_cells_alone_are_none_and_t_cells_alone_neither():
+    """The same lymphocytes at the same places; only who is a B cell differs."""
+    rng = np.random.default_rng(8)
+    t, b = tissue([(1000, 1000, 100, 6000, 0.5)], rng)
+    none = np.zeros_like(t)
+    assert count_tls(t, b, WINDOW, D) == 1
+    assert count_tls(none, t + b, WINDOW, D) == 0
+    assert count_tls(t + b, none, WINDOW, D) == 0
+
+
+def test_a_follicle_needs_its_t_cells_within_not_beside_it():
+    """T cells all over the tissue but none in the aggregate: still B cells alone."""
+    t, b = tissue([(1000, 1000, 100, 6000, 1.0)], np.random.default_rng(9), b_background=0.0)
+    y, x = np.mgrid[:125, :125] * 16.0 + 8
+    far = np.hypot(x - 1000, y - 1000) > 250
+    assert count_tls(t * far, b, WINDOW, D) == 0
+    assert count_tls(t, b, WINDOW, D) == 1
+
+
 def test_the_protocols_numbers_decide():
     t, b = tissue([(1000, 1000, 60, 8000, 0.5)], np.random.default_rng(2))
     assert count_tls(t, b, WINDOW, D) == 1

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from metasight.plan.study import plan_study
 
 from metasight.cohort.canonical import pseudonym
 from metasight.cohort.read import read_cohort
 from metasight.engine.store import Store
 from metasight.errors import StudyError, TableError
 from metasight.ledger import Fate
-from metasight.plan.study import plan_study
 from metasight.study.file import read_study
 
 

@@ -1,66 +1,117 @@
-"""The table of slides: markers by the protocol's names, whatever the table calls them."""
+"""One row a slide: names without the patient's id, markers, resolutions, and refusals by row."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
+from metasight.cohort.canonical import pseudonym
 from metasight.cohort.settings import CohortSettings
 from metasight.cohort.slide_table import read_slide_table
 from metasight.errors import TableError
 from metasight.protocol.load import read_protocol
 
-MARKERS = read_protocol("breast-dmfs").marker
+HEAD = "case,file,stain,markers\n"
 
 
-def settings() -> CohortSettings:
-    return CohortSettings.model_validate(
-        {
-            "salt": "a salt for tests",
-            "patients": {"path": "patients.csv", "id": "id"},
-            "columns": {},
-            "slides": {"path": "slides.csv", "id": "patient"},
-        }
+@pytest.fixture
+def read(tmp_path):
+    def of(text, markers=(), **slides):
+        (tmp_path / "slides.csv").write_text(HEAD + text if "case" not in text else text)
+        settings = CohortSettings(
+            salt="a salt for tests",
+            patients={"path": "patients.csv", "id": "id"},
+            columns={},
+            slides={"path": "slides.csv", "id": "case", **slides},
+        )
+        return read_slide_table(tmp_path, settings, markers)
+
+    return of
+
+
+def problems(read, text):
+    with pytest.raises(TableError) as error:
+        read(text)
+    return [(p.row, p.column, p.problem) for p in error.value.problems]
+
+
+def test_rows_become_slides_with_names_that_hold_no_id(read, tmp_path):
+    told = read("MRN1,a/x.svs,H&E,\nMRN1,y.tif,IHC,CD3\nMRN1,z.svs,H&E,\nMRN2,w.svs,H&E,\n")
+    one, two = pseudonym("MRN1", "a salt for tests"), pseudonym("MRN2", "a salt for tests")
+    assert [s.name for s in told] == [f"{one}-HE-1", f"{one}-IHC-1", f"{one}-HE-2", f"{two}-HE-1"]
+    assert told[0].path == tmp_path / "a" / "x.svs"
+    assert [s.markers for s in told] == [(), ("CD3",), (), ()]
+
+
+def test_markers_keep_their_order_and_lose_their_blanks(read):
+    (slide,) = read("MRN1,x.tif,fluorescence, Pan-CK ;CD3;; CD20\n")
+    assert slide.markers == ("Pan-CK", "CD3", "CD20")
+
+
+def test_the_resolution_of_a_file_goes_before_that_of_all(read):
+    rows = "MRN1,a/x.svs,H&E,\nMRN1,y.svs,H&E,\n"
+    assert [s.mpp for s in read(rows, mpp=0.5, mpp_of={"x.svs": 0.25})] == [0.25, 0.5]
+    assert [s.mpp for s in read(rows)] == [None, None]
+
+
+def test_slides_lie_in_their_folder(read, tmp_path):
+    (slide,) = read("MRN1,x.svs,H&E,\n", folder="scanned")
+    assert slide.path == tmp_path / "scanned" / "x.svs"
+
+
+def test_a_row_without_a_file_is_a_slide_that_was_not_made(read):
+    told = read("MRN1,,H&E,\nMRN1,x.svs,H&E,\n")
+    assert [s.path.name for s in told] == ["x.svs"]
+    assert told[0].name.endswith("-HE-1")
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "problem"),
+    [
+        (",x.svs,H&E,", "case", "no patient id"),
+        ("M,x.svs,HE,", "stain", "unknown stain"),
+        ("M,x.svs,H&E,CD3", "markers", "an H&E section carries no marker"),
+        ("M,x.svs,IHC,", "markers", "IHC without a marker"),
+        ("M,x.svs,fluorescence, ; ", "markers", "fluorescence without a marker"),
+        ("M,x.svs,IHC,CD3;CD20", "markers", "several markers on one DAB section"),
+        ("M,x.svs,fluorescence,CD3;CD3", "markers", "a marker is named twice"),
+    ],
+)
+def test_what_a_slide_cannot_be(read, row, column, problem):
+    assert problems(read, row + "\n") == [(2, column, problem)]
+
+
+def test_one_file_under_two_spellings_is_one_file(read):
+    rows = "MRN1,a/x.svs,H&E,\nMRN2,a/../a/x.svs,H&E,\n"
+    assert problems(read, rows) == [(3, "file", "the same file as in row 2")]
+
+
+def test_all_problems_are_told_at_once(read):
+    rows = ",x.svs,H&E,\nM,y.svs,pink,\nM,x.svs,H&E,\n"
+    assert problems(read, rows) == [
+        (2, "case", "no patient id"),
+        (3, "stain", "unknown stain"),
+        (4, "file", "the same file as in row 2"),
+    ]
+
+
+def test_columns_that_are_not_there(read):
+    assert problems(read, "case,slide\nM,x\n") == [
+        (None, "file", "missing column"),
+        (None, "stain", "missing column"),
+    ]
+
+
+def test_no_slides_in_the_study(tmp_path):
+    settings = CohortSettings(
+        salt="a salt for tests", patients={"path": "p.csv", "id": "id"}, columns={}
     )
+    assert read_slide_table(tmp_path, settings, ()) == ()
 
 
-def write(folder: Path, *rows: str) -> None:
-    (folder / "slides.csv").write_text("\n".join(["patient,file,stain,markers", *rows]) + "\n")
-
-
-def test_spellings_become_the_protocols_names_and_others_stay(tmp_path: Path) -> None:
-    write(tmp_path, "A,a.tif,fluorescence,panCK; cd3 (Opal 520) ;L26;Ki-67", "A,b.svs,H&E,")
-    first, second = read_slide_table(tmp_path, settings(), MARKERS)
-    assert first.markers == ("Pan-CK", "CD3", "CD20", "Ki-67")
-    assert second.markers == ()
-    # without a protocol's markers the table's own names stay
-    assert read_slide_table(tmp_path, settings(), ())[0].markers[0] == "panCK"
-
-
-def test_one_marker_under_two_spellings_is_named_twice(tmp_path: Path) -> None:
-    write(tmp_path, "A,a.tif,fluorescence,PanCK;AE1/AE3")
+def test_spellings_become_the_protocols_names_and_others_stay(read):
+    markers = read_protocol("breast-dmfs").marker
+    row = "A,a.tif,fluorescence,panCK; cd3 (Opal 520) ;L26;Ki-67\n"
+    (slide,) = read(row, markers=markers)
+    assert slide.markers == ("Pan-CK", "CD3", "CD20", "Ki-67")
     with pytest.raises(TableError, match="a marker is named twice"):
-        read_slide_table(tmp_path, settings(), MARKERS)
-
-
-def test_names_hold_no_file_and_count_within_a_patient_and_stain(tmp_path: Path) -> None:
-    write(
-        tmp_path,
-        "Smith,smith.svs,H&E,",
-        "Smith,s2.svs,IHC,CD3",
-        "Smith,s3.svs,H&E,",
-        "B,b.svs,H&E,",
-    )
-    rows = read_slide_table(tmp_path, settings(), MARKERS)
-    endings = [r.name.removeprefix(f"{r.patient}-") for r in rows]
-    assert endings == ["HE-1", "IHC-1", "HE-2", "HE-1"]
-    assert not any("mith" in r.name for r in rows)
-    assert [r.row for r in rows] == [2, 3, 4, 5]
-
-
-def test_a_row_without_a_file_is_no_slide_and_no_table_of_slides_has_none(tmp_path: Path) -> None:
-    write(tmp_path, "A,,H&E,")
-    assert read_slide_table(tmp_path, settings(), MARKERS) == ()
-    none = settings().model_copy(update={"slides": None})
-    assert read_slide_table(tmp_path, none, MARKERS) == ()
+        read("A,a.tif,fluorescence,PanCK;AE1/AE3\n", markers=markers)

@@ -1,18 +1,25 @@
-"""Plans on a real Dask cluster: local by default, or a scheduler somewhere else."""
+"""Plans carried out part by part, on a real Dask cluster: local, or a scheduler elsewhere."""
 
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 
 import pytest
 from distributed import LocalCluster
 from rich.console import Console
 
+from metasight.engine import run as engine
+from metasight.engine.contents import Contents
 from metasight.engine.progress import Bars, Silent
-from metasight.engine.run import execute
-from metasight.engine.store import Step, Store
+from metasight.engine.run import NotMadeError, Work
+from metasight.engine.step import Step
+from metasight.engine.store import Store
 from metasight.errors import EvaluationError, MetasightError, StudyError
 from metasight.steps.files import write_json
+
+CALLS: list[str] = []
 
 
 def refuse(inputs, out, argument):
@@ -20,12 +27,33 @@ def refuse(inputs, out, argument):
     raise EvaluationError("no event", where="step", value="0", remedy="Wait")
 
 
-def step(name: str, function=write_json, needs=()) -> Step:
-    return Step(name=name, stage="s", function=function, ingredients={}, needs=needs)
-
-
 def copy_json(inputs, out, argument):
+    CALLS.append(str(argument))
     (out / "x").write_text("".join(sorted(inputs)) + str(argument))
+
+
+def step(name: str, function=copy_json, needs=(), argument=None) -> Step:
+    return Step(name=name, label="s", function=function, needs=needs, argument=argument)
+
+
+class Told(Silent):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def work(folder, scheduler="inline", progress=None, *, only_look=False) -> Work:
+    contents = Contents(folder / "contents.json")
+    return Work(
+        Store(folder / "store", contents),
+        contents,
+        folder / "last_run.json",
+        scheduler=scheduler,
+        progress=progress or Silent(),
+        only_look=only_look,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -42,46 +70,136 @@ def address():
 
 
 def test_a_scheduler_by_its_address(tmp_path, address):
-    store = Store(tmp_path)
-    first = step("first", copy_json)
-    second = step("second", copy_json, (first,))
-    execute([first, second], store, scheduler=address, progress=Silent())
-    assert (store.path(second.key) / "x").read_text() == "firstNone"
+    first = step("first")
+    second = step("second", needs=(first,))
+    with work(tmp_path, address) as own:
+        own.make([second])
+        assert (own.folder(second) / "x").read_text() == "firstNone"
+
+
+def test_two_studies_on_one_scheduler_have_each_their_own_results(tmp_path, address):
+    for name in ("one", "two"):
+        with work(tmp_path / name, address) as own:
+            own.make([step("same")])
+            assert own.store.has(step("same").key)
+
+
+def test_a_worker_of_other_code_is_refused(tmp_path, address, monkeypatch):
+    monkeypatch.setattr(engine, "_code_of_worker", lambda: "another")
+    with (
+        work(tmp_path, address) as own,
+        pytest.raises(StudyError, match="another metasight than this one"),
+    ):
+        own.make([step("x")])
 
 
 def test_an_error_on_a_worker_arrives_as_itself(tmp_path, address):
-    store = Store(tmp_path)
     bad = step("bad", refuse)
-    with pytest.raises(EvaluationError, match=r"step: no event \(value: 0\). Wait."):
-        execute([bad], store, scheduler=address, progress=Silent())
-    assert not store.has(bad.key)
+    with work(tmp_path, address) as own:
+        with pytest.raises(EvaluationError, match=r"step: no event \(value: 0\). Wait."):
+            own.make([bad])
+        assert not own.store.has(bad.key)
 
 
-def test_no_scheduler_there(tmp_path):
-    with pytest.raises(StudyError, match="no Dask scheduler answers"):
-        execute(
-            [step("x", copy_json)],
-            Store(tmp_path),
-            scheduler="tcp://127.0.0.1:9",
-            progress=Silent(),
-        )
-
-
-def test_an_address_that_is_none(tmp_path):
-    with pytest.raises(MetasightError, match="no Dask scheduler answers"):
-        execute([step("x", copy_json)], Store(tmp_path), scheduler="nowhere", progress=Silent())
+@pytest.mark.parametrize("place", ["tcp://127.0.0.1:9", "nowhere"])
+def test_no_scheduler_there(tmp_path, place):
+    with (
+        work(tmp_path, place) as own,
+        pytest.raises(MetasightError, match="no Dask scheduler answers"),
+    ):
+        own.make([step("x")])
 
 
 def test_progress_without_a_terminal_is_a_line_a_stage(tmp_path):
     said = io.StringIO()
-    with Bars(Console(file=said)) as bars:
-        execute([step("x", copy_json)], Store(tmp_path), scheduler="inline", progress=bars)
+    with Bars(Console(file=said)) as bars, work(tmp_path, progress=bars) as own:
+        own.make([step("x")])
     assert "s: 1 of 1 done" in said.getvalue()
 
 
 def test_progress_on_a_terminal_shows_time_left(tmp_path):
     said = io.StringIO()
-    with Bars(Console(file=said, force_terminal=True, width=120)) as bars:
-        execute([step("x", copy_json)], Store(tmp_path), scheduler="inline", progress=bars)
+    console = Console(file=said, force_terminal=True, width=120)
+    with Bars(console) as bars, work(tmp_path, progress=bars) as own:
+        own.make([step("x")])
     assert "left" in said.getvalue()
     assert "1/1" in said.getvalue()
+
+
+def plan(argument=1):
+    first = step("first", argument=argument)
+    return [first, step("second", needs=(first,))]
+
+
+def test_what_is_needed_is_made_first_and_nothing_twice(tmp_path):
+    CALLS.clear()
+    with work(tmp_path) as own:
+        own.make([plan()[1]])
+        own.make(plan())
+    with work(tmp_path) as own:
+        own.make(plan())
+        assert own.pending == []
+    assert CALLS == ["1", "None"]
+
+
+def test_why_a_step_runs_again(tmp_path):
+    with work(tmp_path) as own:
+        own.make(plan())
+        assert [p.why for p in own.pending] == ["never finished before"] * 2
+        own.remember()
+    with work(tmp_path) as own:
+        own.make(plan(2))
+        why = [p.why for p in own.pending]
+    assert why == ["argument changed from 1 to 2", "'first' changed"]
+
+
+def test_looking_makes_nothing_and_says_what_is_missing(tmp_path):
+    with work(tmp_path, only_look=True) as own:
+        with pytest.raises(NotMadeError):
+            own.make(plan())
+        assert [p.step.name for p in own.pending] == ["first", "second"]
+    assert not (tmp_path / "store").exists()
+    assert not (tmp_path / "contents.json").exists()
+
+
+def test_a_damaged_result_is_made_again_and_that_is_said(tmp_path):
+    first, second = plan()
+    told = Told()
+    with work(tmp_path) as own:
+        own.make([first, second])
+    path = Store(tmp_path / "store").path(first.key) / "x"
+    before = path.read_text()
+    path.write_text(before.replace("1", "7"))
+    other = step("third", needs=(first,))
+    with work(tmp_path, progress=told) as own:
+        own.make([other])
+        assert own.folder(first).joinpath("x").read_text() == before
+    assert path.read_text() == before
+
+
+def test_damage_found_while_reading_is_mended_in_the_same_run(tmp_path, monkeypatch):
+    """The quick look sees nothing; the worker that reads every byte does."""
+    first, second = plan()
+    told = Told()
+    with work(tmp_path) as own:
+        own.make([first])
+    path = Store(tmp_path / "store").path(first.key) / "x"
+    path.write_text(path.read_text().replace("1", "7"))
+    blind = Store._differs
+    monkeypatch.setattr(Store, "_differs", lambda self, folder, listing: None)
+    with work(tmp_path, progress=told) as own:
+        own.make([second])
+        assert any(
+            "'first' was changed after it was made; it is made again" in t for t in told.said
+        )
+    monkeypatch.setattr(Store, "_differs", blind)
+    assert "1" in path.read_text()
+
+
+def test_cores_are_those_that_the_process_may_use():
+    text = (
+        "import os; os.sched_setaffinity(0, {0});"
+        "from metasight.engine.run import cores; print(cores())"
+    )
+    told = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "1"

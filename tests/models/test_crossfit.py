@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from metasight import leakage
-from metasight.cohort.outcome import SurvivalOutcome
+from metasight.cohort.outcome import NodalOutcome, SurvivalOutcome
 from metasight.cohort.splits import repeated_kfold
 from metasight.errors import LeakageError
 from metasight.features.columns import Feature, FeatureTable, Kind
-from metasight.models import crossfit
+from metasight.models import crossfit, tuning
 from metasight.models.registry import build
 from metasight.models.settings import ModelSettings
 from metasight.predictions import Predictions
@@ -196,3 +196,123 @@ def test_undated_predictors_are_named():
     check = leakage.windows(["size"], ["age"])
     assert check.verdict == "warn"
     assert "age" in check.finding
+
+
+def of_every_kind(n: int = 24) -> crossfit.Data:
+    """One feature of each kind, with missing values, and a follow-up with competing events."""
+    rng = np.random.default_rng(5)
+    index = pd.Index([f"P{i:04d}" for i in range(n)], name="patient")
+    values = pd.DataFrame(
+        {
+            "size": rng.normal(20, 5, n),
+            "er": rng.integers(0, 2, n).astype(float),
+            "grade": rng.integers(1, 4, n).astype(float),
+            "type": rng.choice(np.array(["ductal", "lobular"], dtype=object), n),
+            "patches": np.array([f"bag {i}" for i in range(n)], dtype=object),
+            "lesion": np.array([f"crop {i}" for i in range(n)], dtype=object),
+        },
+        index=index,
+    )
+    values.loc[index[3], "er"] = np.nan
+    features = (
+        Feature(name="size", kind=Kind.CONTINUOUS),
+        Feature(name="er", kind=Kind.BINARY),
+        Feature(name="grade", kind=Kind.ORDINAL),
+        Feature(name="type", kind=Kind.CATEGORICAL, levels=("ductal", "lobular", "other")),
+        Feature(name="patches", kind=Kind.BAG, modality="embedding"),
+        Feature(name="lesion", kind=Kind.CROP, modality="crops"),
+    )
+    outcome = SurvivalOutcome(rng.uniform(50, 900, n), rng.integers(0, 3, n).astype(np.int8))
+    blank = pd.Series("North", index=index)
+    return crossfit.Data(tuple(index), FeatureTable(values, features), outcome, blank, blank, "dm")
+
+
+def test_every_value_of_every_kind_is_spoilt_in_test_rows_and_none_elsewhere():
+    data = of_every_kind()
+    test, train = list(data.patients[2:9]), [*data.patients[:2], *data.patients[9:]]
+    bad = crossfit.corrupt(data, test)
+    for name in data.features.values:
+        before, after = data.features.values[name], bad.features.values[name]
+        assert not (before[test].to_numpy() == after[test].to_numpy()).any(), name
+        pd.testing.assert_series_equal(before[train], after[train])
+    # a missing test result is spoilt too, into one that a binary column may hold
+    assert bad.features.values.loc["P0003", "er"] == 1
+    assert set(bad.features.values.loc[test, "er"]) <= {0.0, 1.0}
+    rows, others = data.positions(test), data.positions(train)
+    assert (bad.outcome.time_days[rows] != data.outcome.time_days[rows]).all()
+    assert (bad.outcome.status[rows] != data.outcome.status[rows]).all()
+    np.testing.assert_array_equal(bad.outcome.time_days[others], data.outcome.time_days[others])
+    np.testing.assert_array_equal(bad.outcome.status[others], data.outcome.status[others])
+
+
+def test_a_spoilt_stage_is_the_opposite_one_and_an_unknown_stays_unknown():
+    data = of_every_kind(4)
+    stages = NodalOutcome(np.array([0, 1, 2, -1]))
+    nodal = crossfit.Data(
+        data.patients, data.features, stages, data.centre, data.arm, data.endpoint
+    )
+    assert crossfit.corrupt(nodal, data.patients).outcome.stage.tolist() == [2, 1, 0, -1]
+
+
+@pytest.mark.parametrize("column", ["size", "er", "grade"])
+def test_a_model_that_saw_one_column_of_everybody_is_caught(column):
+    """The mean of any one column over all patients differs once the test rows are spoilt."""
+    data = of_every_kind()
+    bad = crossfit.corrupt(data, data.patients[2:9])
+    assert bad.features.values[column].mean() != data.features.values[column].mean()
+
+
+def test_noise_moves_whole_rows_and_keeps_outcomes_where_they_were():
+    data = of_every_kind()
+    noise = crossfit.on_noise(data, seed=1)
+    assert noise.outcome is data.outcome
+    assert noise.patients == data.patients
+    rows = {tuple(r) for r in data.features.values.drop(columns="er").to_numpy()}
+    assert {tuple(r) for r in noise.features.values.drop(columns="er").to_numpy()} == rows
+    assert (noise.features.values["patches"] != data.features.values["patches"]).sum() > 12
+
+
+class Listening:
+    """A model that remembers what it was handed and predicts nothing of interest."""
+
+    name = "listening"
+
+    def fit(self, table, outcome, *, seed):
+        self.table, self.outcome = table, outcome
+        return self
+
+    def predict(self, table, horizons_days):
+        return np.zeros((len(table.values), len(horizons_days)))
+
+
+def test_copies_of_a_patient_in_a_resample_are_known_as_one_patient():
+    data, model = made_up(), Listening()
+    drawn = crossfit.fit_resample(model, data, HORIZONS, seed=1, number=0)
+    same = drawn.index[:, None] == drawn.index[None, :]
+    assert same.sum() > 120  # some patients were drawn twice
+    number = model.table.patient_number
+    np.testing.assert_array_equal(number[:, None] == number[None, :], same)
+    np.testing.assert_array_equal(model.outcome.time_days, data.outcome.time_days[drawn.index])
+    np.testing.assert_array_equal(
+        model.table.values.to_numpy(), data.features.values.to_numpy()[drawn.index]
+    )
+
+
+def test_inner_folds_of_a_tuned_model_keep_copies_together(monkeypatch):
+    """A copy in training would tell the held-out one's outcome."""
+    data, told, dealt = made_up(), [], tuning.stratified_folds
+
+    def listening(label, n_folds, rng, patient):
+        told.append((patient, dealt(label, n_folds, rng, patient)))
+        return told[-1][1]
+
+    monkeypatch.setattr(tuning, "stratified_folds", listening)
+    model = build(ModelSettings(kind="elastic_net_cox", name="tuned"))
+    drawn = crossfit.fit_resample(model, data, HORIZONS, seed=1, number=0)
+    ((patient, fold),) = told
+    times = np.unique(drawn.index, return_counts=True)[1]
+    # rows are in another order by now, but each patient is there as often as he was drawn
+    assert sorted(np.unique(patient, return_counts=True)[1]) == sorted(times)
+    assert times.max() > 2
+    for number in np.unique(patient):
+        assert len(set(fold[patient == number])) == 1

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from metasight.plan.study import plan_study
 
 from metasight.cli import main
 from metasight.engine.store import Store
 from metasight.ledger import Fate, Ledger
-from metasight.plan.study import plan_study
 from metasight.study.file import read_study
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from metasight.plan.study import plan_study
 
 from metasight import pipeline
 from metasight.engine.progress import Silent
 from metasight.errors import FitError, StudyError
-from metasight.plan.study import plan_study
 from metasight.predictions import Predictions
 from metasight.steps.files import read_json
 from metasight.study.file import read_study

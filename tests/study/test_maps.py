@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from metasight.plan.study import cohort_step
 
 from metasight.cohort.canonical import pseudonym
 from metasight.engine.progress import Silent
@@ -16,7 +17,6 @@ from metasight.ledger import Fate
 from metasight.maps.generator import load_generator
 from metasight.pipeline import measure_images
 from metasight.plan.slides import slide_steps
-from metasight.plan.study import cohort_step
 from metasight.simulate.breast.cohort import simulate_breast
 from metasight.simulate.breast.settings import BreastSettings
 from metasight.steps.slides.maps import paint_patient

@@ -11,6 +11,7 @@ import pandas as pd
 import pydicom
 import pytest
 import SimpleITK as sitk
+from metasight.plan.study import EVERYBODY, Analysis, cohort_step, data_step, fit_step
 
 from metasight.cohort.scan_table import LesionRow, PatientScans, read_scan_table
 from metasight.cohort.settings import ScanSettings
@@ -22,7 +23,6 @@ from metasight.features.crops import CropFolder
 from metasight.ledger import Ledger
 from metasight.pipeline import measure_images
 from metasight.plan.scans import scan_steps
-from metasight.plan.study import EVERYBODY, Analysis, cohort_step, data_step, fit_step
 from metasight.protocol.load import read_protocol
 from metasight.simulate.lung.cohort import simulate_lung
 from metasight.simulate.lung.settings import LungSettings

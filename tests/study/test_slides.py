@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from metasight.plan.study import cohort_step
 
 from made_up_sections import MPP, block, brightfield, cells, he, ihc, painted, turned
 from metasight.cli import main
@@ -27,7 +28,6 @@ from metasight.errors import TableError
 from metasight.ledger import Ledger
 from metasight.pipeline import measure_images, unmeasured
 from metasight.plan.slides import slide_steps
-from metasight.plan.study import cohort_step
 from metasight.study.file import read_study
 from slide_files import tissue_like, write_dicom, write_fluorescence, write_pyramid
 

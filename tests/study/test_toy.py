@@ -226,7 +226,6 @@ def test_slides_under_a_protocol_that_asks_nothing_of_them_have_rows_without_a_c
         slide=SlideRow(
             patient="P1",
             name="P1-HE-1",
-            row=2,
             path=tmp_path / "slides" / "he.svs",
             stain="H&E",
             markers=(),

@@ -4,8 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metasight.errors import EvaluationError
+from metasight.validation.bootstrap import resampled_concordance
 from metasight.validation.curves import censoring_survival
-from metasight.validation.discrimination import harrell_c, uno_c
+from metasight.validation.discrimination import harrell_c, pair_order, uno_c
+from metasight.validation.ordering import follow_up
 
 from .conftest import make
 
@@ -50,7 +52,55 @@ def test_equals_every_pair_counted(seed, competing, stratified, weighted):
         got = uno_c(c.time, c.status, c.risk, tau=20, weights=w, strata=s)
         assert got.c == pytest.approx(brute(c, tau=20, weights=w, strata=s, uno=True), abs=1e-12)
     except EvaluationError as error:
-        assert "no pair" in error.problem
+        assert "no pair" in error.problem or followed_to_the_end(c, 20, w)
+
+
+def followed_to_the_end(c, tau, weights=None):
+    """Whether an event by ``tau`` shares its day with the censoring of all who are left."""
+    rows = np.repeat(np.arange(c.time.size), 1 if weights is None else weights.astype(int))
+    time, status = c.time[rows], c.status[rows]
+    last = time.max()
+    return last <= tau and {0, 1} <= set(status[time == last]) and 2 in c.status
+
+
+def test_nobody_past_tau_needs_a_weight():
+    """A seed that failed: on day 27 the last patients are censored beside an event; tau is 20."""
+    c = make(40, 4672, competing=True)
+    w = np.random.default_rng(4672).integers(0, 4, 40).astype(float)
+    assert censoring_survival(c.time, c.status, weights=w).at(27) == 0
+    got = uno_c(c.time, c.status, c.risk, tau=20, weights=w)
+    assert got.c == pytest.approx(brute(c, tau=20, weights=w, uno=True), abs=1e-12)
+
+
+# The last two patients, an event and a censoring, share day 3; at day 2 somebody competes.
+CLOSED = ([1, 2, 3, 3], [1, 2, 1, 0], [0.9, 0.2, 0.5, 0.4])
+
+
+def test_an_event_on_the_day_on_which_all_the_others_are_censored_has_no_weight():
+    with pytest.raises(EvaluationError, match="nobody is followed past an event by tau") as error:
+        uno_c(*CLOSED, tau=3)
+    assert "before the last follow-up" in error.value.remedy
+    # by day 2 nobody is censored: three pairs of the event on day 1, all won
+    assert uno_c(*CLOSED, tau=2).concordant == 3
+    assert uno_c(*CLOSED, tau=2).c == 1
+
+
+def test_without_competing_events_only_g_before_the_event_counts():
+    time, _, risk = CLOSED
+    got = uno_c(time, [1, 0, 1, 0], risk, tau=3)
+    # day 1: three pairs of weight 1; day 3: G(3−) = 2/3 once one of three was censored on day 2
+    assert got.concordant == pytest.approx(3 + (3 / 2) ** 2)
+    assert got.c == 1
+
+
+def test_a_resample_without_weights_has_no_value():
+    time, status, risk = map(np.array, CLOSED)
+    data, order = follow_up(time, status), pair_order(time, status, risk)
+    draws = np.array([[1, 1, 1, 1], [2, 1, 1, 0], [1, 1, 0, 2]], dtype=np.int32)
+    by_three = resampled_concordance(draws, data, order, tau=3, censoring=True)
+    assert np.isnan(by_three).tolist() == [True, False, False]
+    by_two = resampled_concordance(draws, data, order, tau=2, censoring=True)
+    assert by_two.tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("competing", [False, True])

@@ -10,6 +10,7 @@ from metasight.validation.verification import (
     MEASURES,
     METHODS,
     Verified,
+    _auc,
     begg_greenes_table,
     corrected_accuracy,
     tipping_curve,
@@ -105,6 +106,33 @@ def test_auc_with_everybody_examined_is_the_plain_one():
         found = corrected_accuracy(whole, 0.2, method, seed=1, imputations=5).auc
         assert found.value == pytest.approx(plain.auc, abs=1e-9)
         assert found.upper - found.lower == pytest.approx(plain.upper - plain.lower, rel=0.2)
+
+
+def test_auc_of_patients_who_are_cases_in_part_compares_nobody_with_himself():
+    """Cases 0.5, 0.25, 1 and 0 at risks 0.2, 0.5, 0.5 and 0.9; each pair counted by hand.
+
+    ====  =====  =====  ===========================================================
+    case  of     wins   against the controls 0.5, 0.75, 0 and 1 (of the others)
+    0.2   0.5    0      0.5 · (0.75 + 0 + 1) = 0.875 pairs
+    0.5   0.25   0.125  0.25 · (0.5 + 0 + 1) = 0.375 pairs, 0.25 · 0.5 won
+    0.5   1      0.875  1 · (0.5 + 0.75 + 1) = 2.25 pairs, 0.5 + 0.75 / 2 won
+    ====  =====  =====  ===========================================================
+    """
+    risk = np.array([0.2, 0.5, 0.5, 0.9])
+    cases = np.array([[0.5, 0.25, 1.0, 0.0]])
+    (got,) = _auc(risk, cases, 1 - cases)
+    assert got == pytest.approx((0.125 + 0.875) / (0.875 + 0.375 + 2.25), abs=1e-12)
+
+
+def test_auc_of_patients_who_are_cases_in_part_by_every_pair():
+    rng = np.random.default_rng(3)
+    risk, cases = np.round(rng.random(30), 1), rng.random((2, 30))
+    controls = 1 - cases
+    score = (risk[:, None] > risk) + 0.5 * (risk[:, None] == risk)
+    np.fill_diagonal(score, 0.0)
+    other = 1 - np.eye(30)
+    wanted = [(a @ score @ b) / (a @ other @ b) for a, b in zip(cases, controls, strict=True)]
+    np.testing.assert_allclose(_auc(risk, cases, controls), wanted, rtol=1e-12)
 
 
 def test_the_tipping_curve_turns_where_the_truth_does():

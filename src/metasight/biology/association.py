@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.linalg import qr
 from scipy.special import logit
 from scipy.stats import false_discovery_control
 from scipy.stats import t as student
@@ -122,11 +123,7 @@ def prepare(expression: pd.DataFrame, risk: pd.Series, covariates: pd.DataFrame)
     if not expression.columns.is_unique:
         twice = expression.columns[expression.columns.duplicated()][0]
         raise EvaluationError("a gene stands in two columns", value=str(twice))
-    dummies = pd.get_dummies(covariates, drop_first=True, dtype=float)
-    design = np.column_stack([np.ones(len(p)), dummies.to_numpy(dtype=np.float64)])
-    basis, triangle = np.linalg.qr(design)
-    used = np.abs(np.diag(triangle)) > 1e-9 * max(1.0, float(np.abs(triangle).max()))
-    basis = basis[:, used]
+    basis = _basis(covariates)
     freedom = len(p) - basis.shape[1] - 1
     if freedom < _FEWEST_FREEDOM:
         raise EvaluationError(
@@ -149,6 +146,21 @@ def prepare(expression: pd.DataFrame, risk: pd.Series, covariates: pd.DataFrame)
         adjusted=tuple(str(c) for c in covariates.columns),
         constant=tuple(g for g, v in zip(names, varies, strict=True) if not v),
     )
+
+
+def _basis(covariates: pd.DataFrame) -> Floats:
+    """Orthonormal columns that span an intercept and the covariates, (patients, k).
+
+    Columns are pivoted: behind one that is a sum of those before it, the next would otherwise be
+    measured against a direction of chance, and part of it be left in.
+    """
+    columns = [np.ones(len(covariates))]
+    if covariates.shape[1]:
+        dummies = pd.get_dummies(covariates, drop_first=True, dtype=float)
+        columns += list(dummies.to_numpy(dtype=np.float64).T)
+    basis, triangle, _ = qr(np.column_stack(columns), mode="economic", pivoting=True)
+    size = np.abs(np.diag(triangle))
+    return np.asarray(basis[:, size > 1e-9 * max(1.0, float(size[0]))], dtype=np.float64)
 
 
 def associate(prepared: Prepared) -> Associated:

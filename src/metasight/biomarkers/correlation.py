@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from metasight.biomarkers.neighbours import Buckets, bucket_span
+from metasight.engine.kernels import njit
 from metasight.maps.window import TissueWindow
 
 Floats = npt.NDArray[np.float64]

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from scipy.spatial import cKDTree
 
 from metasight.biomarkers.neighbours import Buckets, bucket_span
+from metasight.engine.kernels import njit
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -69,7 +69,9 @@ def pseudonym(patient_id: str, salt: str) -> str:
     return "P" + hashlib.sha256(f"{salt}\x1f{patient_id}".encode()).hexdigest()[:10]
 
 
-def canonicalise(raw: RawTable, settings: CohortSettings, protocol: Protocol) -> Canonical:
+def canonicalise(
+    raw: RawTable, settings: CohortSettings, protocol: Protocol, *, new_patients: bool = False
+) -> Canonical:
     """Read every mapped variable of every row, derive times, and check it all.
 
     Parameters
@@ -80,8 +82,11 @@ def canonicalise(raw: RawTable, settings: CohortSettings, protocol: Protocol) ->
         Mapping, constants, salt.
     protocol
         Its data dictionary says what is accepted.
+    new_patients
+        Whether these are single patients to predict, whose median says nothing of a unit.
     """
     reader = _Reader(raw, settings, protocol)
+    reader.medians_tell = not new_patients
     return reader.read()
 
 
@@ -95,6 +100,7 @@ class _Reader:
         self.bad_cells: set[tuple[int, str]] = set()
         self.bad_columns: set[str] = set()
         self.lengthened: dict[int, tuple[float | None, float]] = {}
+        self.medians_tell = True
 
     def read(self) -> Canonical:
         rows: dict[int, PatientRow] = {int(str(n)): {} for n in self.raw.cells.index}
@@ -245,7 +251,7 @@ class _Reader:
         self, variable: Variable, mapping: ColumnMapping, values: list[Value | None]
     ) -> None:
         numbers = [float(v) for v in values if isinstance(v, int | float)]
-        if variable.plausible_median is None or not numbers:
+        if variable.plausible_median is None or not numbers or not self.medians_tell:
             return
         low, high = variable.plausible_median
         median = float(np.median(numbers))

@@ -92,7 +92,7 @@ def assess(
         for patient, row in rows.items():
             entry, keeps = _one(patient, row, criterion, waive)
             entries.append(entry)
-            if keeps is False and criterion.selects_on_future:
+            if keeps is not True and criterion.selects_on_future:
                 future_out.add(patient)
             elif keeps is False:
                 first_out.setdefault(patient, criterion.id)

@@ -16,10 +16,11 @@ from metasight.cohort.canonical import (
 )
 from metasight.cohort.eligibility import Eligibility, assess
 from metasight.cohort.modality import Modality, read_modality
+from metasight.cohort.overlap import mark
 from metasight.cohort.redcap import read_redcap
 from metasight.cohort.settings import CohortSettings
 from metasight.cohort.tables import RawTable, read_table
-from metasight.errors import TableError
+from metasight.errors import StudyError, TableError
 from metasight.ledger import Entry, Fate, Ledger
 from metasight.protocol.study import Protocol
 
@@ -46,6 +47,8 @@ class Cohort:
         Predictors whose measurement date was checked.
     accrual
         First and last month of time zero as ``YYYY-MM``; empty if not dated.
+    marks
+        Pseudonym → keyed hash by which the patient is found in another cohort.
     """
 
     table: pd.DataFrame
@@ -56,6 +59,7 @@ class Cohort:
     failed: int
     windows_checked: tuple[str, ...]
     accrual: tuple[str, ...]
+    marks: dict[str, str]
 
 
 def read_cohort(
@@ -63,6 +67,9 @@ def read_cohort(
     settings: CohortSettings,
     protocol: Protocol,
     evidence: Mapping[str, PatientRow] | None = None,
+    *,
+    overlap_key: str = "",
+    new_patients: bool = False,
 ) -> Cohort:
     """Read, check and screen a cohort.
 
@@ -77,6 +84,10 @@ def read_cohort(
     evidence
         Values that image stages supply, by pseudonym; they fill variables whose evidence is not
         the table.
+    overlap_key
+        Key of the marks; empty makes none.
+    new_patients
+        Whether these are patients to predict: an outcome is refused.
 
     Raises
     ------
@@ -85,8 +96,10 @@ def read_cohort(
     TableError
         Problems in the tables; all of them at once.
     """
+    if new_patients:
+        _refuse_outcomes(settings, protocol)
     raw = _read_raw(folder, settings)
-    canonical = canonicalise(raw, settings, protocol)
+    canonical = canonicalise(raw, settings, protocol, new_patients=new_patients)
     modalities = {
         name: read_modality(
             folder,
@@ -129,7 +142,35 @@ def read_cohort(
         failed=len(raw.cells) - len(rows),
         windows_checked=canonical.windows_checked,
         accrual=(zero[0], zero[-1]) if zero else (),
+        marks=_marks(raw, settings, canonical, overlap_key),
     )
+
+
+def _refuse_outcomes(settings: CohortSettings, protocol: Protocol) -> None:
+    """Refuse outcomes of patients to predict: a risk is of what has not happened.
+
+    Raises
+    ------
+    StudyError
+        An outcome is mapped or given as a constant.
+    """
+    given = [v.name for v in protocol.variable if v.role == "outcome" and settings.gives(v.name)]
+    if given:
+        raise StudyError(
+            "an outcome is given for patients to predict",
+            where="study.toml [columns]",
+            value=", ".join(given),
+            remedy="Leave it out; `metasight validate` is for patients whose outcome is known",
+        )
+
+
+def _marks(
+    raw: RawTable, settings: CohortSettings, canonical: Canonical, key: str
+) -> dict[str, str]:
+    if not key:
+        return {}
+    ids = raw.cells[settings.patients.id]
+    return {p: mark(str(ids[n]), key) for p, n in canonical.source_row.items()}
 
 
 def _read_raw(folder: Path, settings: CohortSettings) -> RawTable:

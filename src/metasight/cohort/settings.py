@@ -46,6 +46,11 @@ class TableSettings(_Part):
     sheet: str | None = None
     missing: tuple[str, ...] = ("NA",)
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The table, and its dictionary if it has one."""
+        return (self.path,) if self.dictionary is None else (self.path, self.dictionary)
+
 
 class ModalityTable(TableSettings):
     """A table whose columns (all, or ``columns``) are numeric features of one modality."""
@@ -116,8 +121,26 @@ class EmbeddingSettings(_Part):
         return self
 
 
-class SlideSettings(TableSettings):
-    """A table with one row a slide, and how its slides are read.
+class SlideRecipe(_Part):
+    """How slides are measured; locked with a model.
+
+    Attributes
+    ----------
+    thresholds
+        Marker → the laboratory's own positivity threshold.
+    maps
+        How markers are painted on H&E; none without.
+    embeddings
+        How tiles of H&E become features; none without.
+    """
+
+    thresholds: dict[str, float] = {}
+    maps: MapSettings | None = None
+    embeddings: EmbeddingSettings | None = None
+
+
+class SlideSettings(TableSettings, SlideRecipe):
+    """A table with one row a slide, where its slides are, and how they are measured.
 
     Attributes
     ----------
@@ -135,12 +158,6 @@ class SlideSettings(TableSettings):
         it reads them all.
     nuclear
         Name of the nuclear channel of fluorescence slides.
-    thresholds
-        Marker → the laboratory's own positivity threshold.
-    maps
-        How markers are painted on H&E; none without.
-    embeddings
-        How tiles of H&E become features; none without.
     """
 
     file: str = "file"
@@ -151,9 +168,6 @@ class SlideSettings(TableSettings):
     mpp_of: dict[str, Resolution] = {}
     reader: Literal["tiff", "openslide"] | None = None
     nuclear: str = "DAPI"
-    thresholds: dict[str, float] = {}
-    maps: MapSettings | None = None
-    embeddings: EmbeddingSettings | None = None
 
 
 class CropSettings(_Part):
@@ -193,18 +207,11 @@ class JitterSettings(_Part):
     seed: int = Field(default=1, ge=0)
 
 
-class ScanSettings(TableSettings):
-    """A table with one row a scan or mask, and how scans are read.
+class ScanRecipe(_Part):
+    """How scans are read and measured; locked with a model.
 
     Attributes
     ----------
-    kind, file, region
-        Columns: ``CT``, ``PET`` or ``mask``; the folder, zip or file relative to ``folder``; the
-        name of the lesion in a file of masks. A lesion may be told by a point instead of a file:
-        columns ``x_mm``, ``y_mm``, ``z_mm`` (patient coordinates, LPS), with ``x2_mm``, ``y2_mm``,
-        ``z2_mm`` a box.
-    folder
-        Where the scans are, relative to the study folder.
     kernel
         Which reconstruction is read where a folder holds several.
     max_missing_slices
@@ -225,10 +232,6 @@ class ScanSettings(TableSettings):
         without. ``crops = {}`` takes the defaults.
     """
 
-    kind: str = "kind"
-    file: str = "path"
-    region: str = "roi"
-    folder: str = "."
     kernel: Literal["smooth", "sharp", "any"] = "any"
     max_missing_slices: int = Field(default=3, ge=0, le=20)
     allow_identical_copies: bool = False
@@ -239,13 +242,37 @@ class ScanSettings(TableSettings):
     crops: CropSettings | None = None
 
     @model_validator(mode="after")
-    def _texture(self) -> ScanSettings:
+    def _texture(self) -> ScanRecipe:
         if (self.shell_edges_mm or self.jitter is not None) and not self.radiomics:
             raise ValueError("shell_edges_mm and jitter need radiomics = true")
         edges = self.shell_edges_mm
         if edges and (len(edges) < 2 or edges[0] < 0 or list(edges) != sorted(set(edges))):
             raise ValueError("shell_edges_mm are two or more rising distances from 0")
         return self
+
+
+class ScanSettings(TableSettings, ScanRecipe):
+    """A table with one row a scan or mask, where scans are, and how they are measured.
+
+    Attributes
+    ----------
+    kind, file, region
+        Columns: ``CT``, ``PET`` or ``mask``; the folder, zip or file relative to ``folder``; the
+        name of the lesion in a file of masks. A lesion may be told by a point instead of a file:
+        columns ``x_mm``, ``y_mm``, ``z_mm`` (patient coordinates, LPS), with ``x2_mm``, ``y2_mm``,
+        ``z2_mm`` a box.
+    folder
+        Where the scans are, relative to the study folder.
+    """
+
+    kind: str = "kind"
+    file: str = "path"
+    region: str = "roi"
+    folder: str = "."
+
+    def recipe(self) -> ScanRecipe:
+        """How scans are measured, alone: where they lie changes no measurement."""
+        return ScanRecipe(**{name: getattr(self, name) for name in ScanRecipe.model_fields})
 
 
 class ColumnMapping(_Part):
@@ -311,7 +338,7 @@ class CohortSettings(_Part):
         problems of a whole table or column stop all the same.
     """
 
-    salt: str = Field(min_length=8)
+    salt: str = Field(min_length=8, repr=False)
     patients: TableSettings
     modalities: dict[str, ModalityTable] = {}
     slides: SlideSettings | None = None

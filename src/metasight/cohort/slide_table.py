@@ -31,8 +31,6 @@ class SlideRow:
     name
         What results and messages call the slide (``P0123456789-HE-1``): a file's name may hold
         a patient's.
-    row
-        Of the slide table, as a spreadsheet shows it.
     path
         The file; it need not exist, and is then a failed slide.
     stain, markers
@@ -44,7 +42,6 @@ class SlideRow:
 
     patient: str
     name: str
-    row: int
     path: Path
     stain: StainName
     markers: tuple[str, ...]
@@ -107,7 +104,6 @@ def read_slide_table(
             SlideRow(
                 patient=patient,
                 name=f"{patient}-{kind}-{numbers[patient, stain]}",
-                row=row,
                 path=folder / slides.folder / text[slides.file],
                 stain=stain,
                 markers=shown,

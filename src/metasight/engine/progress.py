@@ -18,26 +18,30 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
-from metasight.engine.store import Step
-
 
 class Progress(Protocol):
     """What the engine tells of a run."""
 
-    def start(self, steps: Sequence[Step]) -> None:
-        """Steps about to run."""
+    def start(self, labels: Sequence[str]) -> None:
+        """Work about to be done: the bar in which each piece of it is counted."""
 
-    def finished(self, step: Step) -> None:
-        """One step has its result."""
+    def finished(self, label: str) -> None:
+        """One piece of work of a bar is done."""
+
+    def say(self, text: str) -> None:
+        """Something that the reader should know."""
 
 
 class Silent:
     """Tells nothing; for tests and library use."""
 
-    def start(self, steps: Sequence[Step]) -> None:
+    def start(self, labels: Sequence[str]) -> None:
         """Do nothing."""
 
-    def finished(self, step: Step) -> None:
+    def finished(self, label: str) -> None:
+        """Do nothing."""
+
+    def say(self, text: str) -> None:
         """Do nothing."""
 
 
@@ -75,17 +79,21 @@ class Bars:
     def __exit__(self, *error: object) -> None:
         self._bars.stop()
 
-    def start(self, steps: Sequence[Step]) -> None:
-        """Open a bar for every stage."""
-        self._total = Counter(s.stage for s in steps)
+    def start(self, labels: Sequence[str]) -> None:
+        """Open a bar for every label."""
+        self._total = Counter(labels)
         self._left = Counter(self._total)
         for stage, n in self._total.items():
             self._tasks[stage] = self._bars.add_task(stage, total=n)
 
-    def finished(self, step: Step) -> None:
-        """Advance the step's stage."""
-        self._bars.advance(self._tasks[step.stage])
-        self._left[step.stage] -= 1
-        if self._left[step.stage] == 0 and not self._console.is_terminal:
-            n, seconds = self._total[step.stage], time.monotonic() - self._begun
-            self._console.print(f"{step.stage}: {n} of {n} done, {seconds:.0f} s since the start")
+    def finished(self, label: str) -> None:
+        """Advance the label's bar."""
+        self._bars.advance(self._tasks[label])
+        self._left[label] -= 1
+        if self._left[label] == 0 and not self._console.is_terminal:
+            n, seconds = self._total[label], time.monotonic() - self._begun
+            self._console.print(f"{label}: {n} of {n} done, {seconds:.0f} s since the start")
+
+    def say(self, text: str) -> None:
+        """Print a line above the bars."""
+        self._bars.console.print(text, soft_wrap=True, markup=False)

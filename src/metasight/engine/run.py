@@ -1,20 +1,27 @@
-"""Run a plan: find what is missing, say why, and make it on a Dask cluster."""
+"""Carry a plan out, part by part: find what is missing, say why, and make it on a Dask cluster."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from metasight.engine.code import own_code
+from metasight.engine.contents import Contents
 from metasight.engine.progress import Progress
-from metasight.engine.store import Step, Store
-from metasight.errors import StudyError
+from metasight.engine.step import Reference, Step, Task
+from metasight.engine.store import DamagedResultError, Store
+from metasight.errors import StoreError, StudyError
+
+_TRIES = 20
+"""Times that damaged results are set aside and made again before the disk is to blame."""
 
 INLINE = "inline"
 LOCAL = "local"
@@ -28,124 +35,281 @@ class Pending:
     why: str
 
 
-def pending(plan: Sequence[Step], store: Store, memory: Path) -> tuple[Pending, ...]:
-    """Steps of ``plan`` without a result, each with the reason, in plan order.
+class NotMadeError(StoreError):
+    """A plan that may only be looked at has come to steps without results."""
+
+
+class Work:
+    """One run: the store it fills, how, and what it has come to so far.
+
+    A run asks for the results of each part of its plan and plans the next part from them.
 
     Parameters
     ----------
-    plan
-        Every step after the steps it needs.
     store
-        Where results are looked for.
+        Of the study.
+    contents
+        Hashes of input files.
     memory
-        File that :func:`remember` wrote after an earlier run.
+        File in which what every step was made from is noted, for the next run's explanations.
+    scheduler
+        ``inline`` (this process), ``local`` (one process a core), or the address of a Dask
+        scheduler whose workers see the same file system.
+    progress
+        Told of every step.
+    only_look
+        Whether nothing may be made: :meth:`make` raises where something is missing.
     """
-    before = _recalled(memory)
-    missing = {s.key for s in plan if not store.has(s.key)}
-    return tuple(
-        Pending(step=s, why=_why(s, before.get(s.name), missing)) for s in plan if s.key in missing
-    )
 
+    def __init__(
+        self,
+        store: Store,
+        contents: Contents,
+        memory: Path,
+        *,
+        scheduler: str,
+        progress: Progress,
+        only_look: bool = False,
+    ) -> None:
+        self.store = store
+        self.contents = contents
+        self.steps: dict[str, Step] = {}
+        self.pending: list[Pending] = []
+        self._memory = memory
+        self._before = _recalled(memory)
+        self._scheduler = scheduler
+        self._progress = progress
+        self._only_look = only_look
+        self._there: set[str] = set()
+        self._open = ExitStack()
+        self._client: Any = None
 
-def remember(plan: Sequence[Step], memory: Path) -> None:
-    """Note what every step was made from, for the next run's explanations."""
-    record = _recalled(memory)
-    record |= {
-        s.name: {
-            "key": s.key,
-            "ingredients": dict(s.ingredients),
-            "needs": {n.name: n.key for n in s.needs},
+    def __enter__(self) -> Self:
+        if not self._only_look:
+            self.store.sweep()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
+        if not self._only_look:
+            self.contents.save()
+
+    def make(self, steps: Sequence[Step]) -> None:
+        """See that every step has its result, those that it needs first.
+
+        A result that was altered since it was made is made again, and that is said.
+
+        Raises
+        ------
+        MetasightError
+            What a step raised; steps already finished stay finished.
+        NotMadeError
+            Something is missing and nothing may be made.
+        StudyError
+            No scheduler answers at the address.
+        """
+        for step in steps:
+            self.steps.setdefault(step.key, step)
+        for _ in range(_TRIES):
+            missing = self._missing(steps)
+            self._explain(missing)
+            if not missing:
+                return
+            if self._only_look:
+                raise NotMadeError(f"{len(missing)} steps have no result yet")
+            try:
+                self._execute(missing)
+            except DamagedResultError as damaged:
+                self._set_aside(damaged)
+            else:
+                return
+        raise StoreError(
+            "results are damaged as fast as they are made",
+            remedy="Check the disk that holds the study's .metasight folder",
+        )
+
+    def folder(self, step: Step) -> Path:
+        """Folder of a step's result, checked and made again if it was altered."""
+        self.make([step])
+        try:
+            return self.store.verify(step)
+        except DamagedResultError as damaged:
+            self._set_aside(damaged)
+            self.make([step])
+            return self.store.verify(step)
+
+    def copy(self, step: Step, target: Path) -> dict[str, str]:
+        """Copy a result's files, checked, into a folder; name → sha256."""
+        self.folder(step)
+        return self.store.copy(step, target)
+
+    def _set_aside(self, damaged: DamagedResultError) -> None:
+        self._progress.say(f"{damaged.problem}; it is made again.")
+        self.store.discard(damaged.key)
+        self._there.discard(damaged.key)
+
+    def _missing(self, steps: Sequence[Step]) -> list[Step]:
+        """Steps without a result, those that they need first."""
+        found: dict[str, Step] = {}
+
+        def look(step: Step | Reference) -> None:
+            if step.key in self._there or step.key in found:
+                return
+            if self.store.has(step.key):
+                self._there.add(step.key)
+                return
+            known = self.steps.get(step.key, step)
+            if isinstance(known, Reference):
+                raise StoreError(f"step {step.name!r} is not in the plan")
+            for needed in known.needs:
+                look(needed)
+            found[step.key] = known
+
+        for step in steps:
+            look(step)
+        return list(found.values())
+
+    def _explain(self, missing: Sequence[Step]) -> None:
+        told = {p.step.key for p in self.pending}
+        keys = {s.key for s in missing}
+        self.pending += [
+            Pending(step=s, why=why(s, self._before, keys)) for s in missing if s.key not in told
+        ]
+
+    def _execute(self, missing: Sequence[Step]) -> None:
+        self._progress.start([s.label for s in missing])
+        if self._scheduler == INLINE:
+            for step in missing:
+                self.store.make(step.task)
+                self._finished(step)
+            return
+        from distributed import as_completed
+
+        if self._client is None:
+            self._client = self._open.enter_context(_client(self._scheduler))
+        by_name = {}
+        futures: dict[str, Any] = {}
+        root = str(self.store.root.resolve())
+        for step in missing:
+            after = [futures[n.key] for n in step.needs if n.key in futures]
+            # Two studies on one scheduler may have equal steps; each store needs its own result.
+            name = f"{hashlib.sha256(root.encode()).hexdigest()[:12]}-{step.key}"
+            future = self._client.submit(
+                _make, root, step.task, after, key=name, pure=False, retries=0
+            )
+            futures[step.key] = future
+            by_name[name] = step
+        try:
+            for future in as_completed(list(futures.values())):
+                future.result()
+                self._finished(by_name[future.key])
+        finally:
+            self._client.cancel(list(futures.values()))
+
+    def _finished(self, step: Step) -> None:
+        self._there.add(step.key)
+        self._progress.finished(step.label)
+
+    def remember(self) -> None:
+        """Note what every step was made from, for the next run's explanations."""
+        if not self.pending and self._memory.is_file():
+            return
+        record = {
+            **self._before,
+            **{s.name: _record(s) for s in self.steps.values()},
         }
-        for s in plan
+        code = {f"{s.function.__module__}:{s.function.__name__}": s for s in self.steps.values()}
+        symbols = {name: dict(s.code.symbols) for name, s in code.items()}
+        self._memory.parent.mkdir(parents=True, exist_ok=True)
+        scratch = self._memory.with_name(f".{self._memory.name}-{os.getpid()}")
+        text = json.dumps({"steps": record, "code": symbols}, sort_keys=True)
+        scratch.write_text(text, "utf-8")
+        os.replace(scratch, self._memory)
+
+
+def _make(root: str, task: Task, after: list[str]) -> str:
+    """Run one step on a worker; ``after`` only makes it wait for the steps it needs."""
+    del after
+    Store(Path(root)).make(task)
+    return task.key
+
+
+# --------------------------------------------------------------------------------- why it runs
+
+
+def _record(step: Step) -> dict[str, Any]:
+    return {
+        "key": step.key,
+        "argument": _digested(step.told),
+        "code": step.code.digest,
+        "function": f"{step.function.__module__}:{step.function.__name__}",
+        "needs": {n.name: n.key for n in step.needs},
     }
-    memory.parent.mkdir(parents=True, exist_ok=True)
-    scratch = memory.with_suffix(".tmp")
-    scratch.write_text(json.dumps(record, sort_keys=True), "utf-8")
-    os.replace(scratch, memory)
+
+
+def _digested(told: Any) -> Any:
+    """An argument by field, long texts as hashes: enough to say what changed."""
+    if isinstance(told, dict) and set(told) == {"type", "fields"}:
+        return {name: _short(value) for name, value in told["fields"].items()}
+    return {"argument": _short(told)}
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True)
+    return text if len(text) <= 24 else hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _recalled(memory: Path) -> dict[str, Any]:
     """What the last run noted; nothing if it cannot be read, for it only serves explanations."""
     try:
-        record = json.loads(memory.read_text("utf-8"))
-    except (FileNotFoundError, ValueError):
+        record = json.loads(memory.read_text("utf-8"))["steps"]
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
     return record if isinstance(record, dict) else {}
 
 
-def _why(step: Step, before: Mapping[str, Any] | None, missing: set[str]) -> str:
-    if before is None:
+def why(step: Step, before: Mapping[str, Any], missing: Iterable[str]) -> str:
+    """Why a step has no result, in words.
+
+    Parameters
+    ----------
+    step
+        Without a result.
+    before
+        What the last run's steps were made from, by name.
+    missing
+        Keys of all steps without a result.
+    """
+    old = before.get(step.name)
+    if not isinstance(old, dict):
         return "never finished before"
-    old = before["ingredients"]
-    # As remembered: tuples became lists.
-    new = json.loads(json.dumps(dict(step.ingredients)))
-    changed = [_change(n, old.get(n), value) for n, value in new.items() if old.get(n) != value]
-    changed += [f"{n} is gone" for n in old if n not in new]
-    if changed:
-        return "; ".join(changed)
-    upstream = [
-        n.name for n in step.needs if n.key in missing or before["needs"].get(n.name) != n.key
-    ]
+    now = _record(step)
+    said = []
+    for name, value in now["argument"].items():
+        if name not in old["argument"]:
+            said.append(f"{name} is new")
+        elif old["argument"][name] != value:
+            texts = old["argument"][name], value
+            hashed = any(not t.startswith(('"', "{", "[")) and len(t) == 16 for t in texts)
+            said.append(
+                f"{name} changed"
+                if hashed or any("{" in t for t in texts)
+                else f"{name} changed from {texts[0]} to {texts[1]}"
+            )
+    said += [f"{n} is gone" for n in old["argument"] if n not in now["argument"]]
+    if old["code"] != now["code"]:
+        said.append("its code changed")
+    if said:
+        return "; ".join(said)
+    gone = set(missing)
+    upstream = [n.name for n in step.needs if n.key in gone or old["needs"].get(n.name) != n.key]
     if upstream:
         more = f" and {len(upstream) - 1} more" if len(upstream) > 1 else ""
         return f"{upstream[0]!r}{more} changed"
     return "its result is not in the store"
 
 
-def _change(name: str, old: object, new: object) -> str:
-    texts = json.dumps(old, sort_keys=True), json.dumps(new, sort_keys=True)
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = [k for k in sorted({*old, *new}) if old.get(k) != new.get(k)]
-        return f"{name} changed ({', '.join(map(str, keys))})"
-    if max(map(len, texts)) > 24:
-        return f"{name} changed"
-    return f"{name} changed from {texts[0]} to {texts[1]}"
-
-
-def execute(steps: Sequence[Step], store: Store, *, scheduler: str, progress: Progress) -> None:
-    """Make the results of ``steps`` (each after those it needs).
-
-    Parameters
-    ----------
-    steps
-        Missing steps only, in plan order.
-    scheduler
-        ``inline`` (this process), ``local`` (one process a core), or the address of a Dask
-        scheduler whose workers see the same file system.
-
-    Raises
-    ------
-    MetasightError
-        What a step raised; steps already finished stay finished.
-    StudyError
-        No scheduler answers at the address.
-    """
-    progress.start(steps)
-    if scheduler == INLINE:
-        for step in steps:
-            store.make(step)
-            progress.finished(step)
-        return
-    from distributed import as_completed
-
-    by_key = {s.key: s for s in steps}
-    with _client(scheduler) as client:
-        futures: dict[str, Any] = {}
-        for step in steps:
-            after = [futures[n.key] for n in step.needs if n.key in futures]
-            futures[step.key] = client.submit(
-                _make, str(store.root.resolve()), step, after, key=step.key, pure=True, retries=0
-            )
-        for future in as_completed(list(futures.values())):
-            future.result()
-            progress.finished(by_key[future.key])
-
-
-def _make(root: str, step: Step, after: list[str]) -> str:
-    """Run one step on a worker; ``after`` only makes it wait for the steps it needs."""
-    del after
-    Store(Path(root)).make(step)
-    return step.key
+# -------------------------------------------------------------------------------- the cluster
 
 
 @contextmanager
@@ -159,6 +323,11 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 @contextmanager
@@ -178,7 +347,7 @@ def _client(scheduler: str) -> Iterator[Any]:
         if scheduler == LOCAL:
             with _deaf_to_ctrl_c():
                 cluster = LocalCluster(
-                    n_workers=os.cpu_count() or 1,
+                    n_workers=cores(),
                     threads_per_worker=1,
                     processes=True,
                     host="127.0.0.1",
@@ -197,4 +366,27 @@ def _client(scheduler: str) -> Iterator[Any]:
                 remedy="Start one (`dask scheduler`), or leave --scheduler out to use this machine",
             ) from error
         with client:
+            _refuse_other_code(client)
             yield client
+
+
+def _code_of_worker() -> str:
+    return own_code().digest
+
+
+def _refuse_other_code(client: Any) -> None:
+    """Workers elsewhere may have another metasight installed; its results would bear our key.
+
+    Raises
+    ------
+    StudyError
+        The code of a worker differs from this process's.
+    """
+    told = client.run(_code_of_worker)
+    others = sum(1 for digest in told.values() if digest != own_code().digest)
+    if others:
+        raise StudyError(
+            "workers of the Dask scheduler have another metasight than this one",
+            value=f"{others} of {len(told)} workers",
+            remedy="Install the same version everywhere and start the workers again",
+        )

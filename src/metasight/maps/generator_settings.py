@@ -109,8 +109,8 @@ class GeneratorSettings:
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     def __post_init__(self) -> None:
-        scale = self.spacing_um / self.mpp
-        if not (self.mpp > 0 and scale >= 4 and abs(np.log2(scale) % 1) < 1e-9):
+        scale = self.spacing_um / self.mpp if self.mpp > 0 else 0.0
+        if not (scale >= 4 and abs(np.log2(scale) % 1) < 1e-9):
             raise MarkerError(
                 "the map's spacing must be 4, 8, 16, 32 … pixels of the H&E",
                 value=f"{self.spacing_um:g} µm at {self.mpp:g} µm a pixel",

@@ -301,10 +301,13 @@ class Resample:
         Shape (n,): rows drawn, with repeats.
     risk
         Shape (n, n_horizons or 3): its predictions for the original patients.
+    fitted
+        What was fitted; the bundle keeps it for a new patient's interval.
     """
 
     index: NDArray[np.intp]
     risk: NDArray[np.float64]
+    fitted: FittedModel
 
 
 def fit_resample(
@@ -325,7 +328,7 @@ def fit_resample(
         data.outcome.take(index),
         seed=fold_seed(seed, model.name, "resample", number),
     )
-    return Resample(index, fitted.predict(data.features, horizons_days))
+    return Resample(index, fitted.predict(data.features, horizons_days), fitted)
 
 
 # ------------------------------------------------------------------------------ centre shortcut

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from metasight.engine.kernels import njit
 from metasight.errors import FitError
 from metasight.models.partial_likelihood import efron_terms
 

@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from metasight.cohort.slide_table import SlideRow, StainName
+from metasight.engine.contents import Contents
 from metasight.engine.progress import Progress
-from metasight.engine.run import execute
-from metasight.engine.store import LISTING, Step, Store
+from metasight.engine.run import Work
+from metasight.engine.step import Step
+from metasight.engine.store import Store
 from metasight.errors import StudyError
-from metasight.plan.slides import sheet_step, slide_code, slide_step
+from metasight.plan.slides import check_step, marker_step, measure_step, sheet_step
 from metasight.protocol.load import read_protocol
 from metasight.protocol.markers import study_names
 from metasight.protocol.study import Protocol
-from metasight.provenance import hash_json
 from metasight.slides.opening import ReaderName, open_slide, reader_of_all
 from metasight.steps.files import read_json, write_json
 from metasight.steps.slides import patient as slides
@@ -94,7 +95,6 @@ class Batch:
                 slide=SlideRow(
                     patient="",
                     name=f"slide-{n:03d}",
-                    row=n,
                     path=path.resolve(),
                     stain=self.stain,
                     markers=markers,
@@ -110,12 +110,11 @@ class Batch:
 
 def check(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> list[dict[str, Any]]:
     """Judge every file; one result each, those that could not be read among them."""
-    arguments = batch.arguments(read_protocol(batch.protocol))
-    steps = [_checking(a) for a in arguments]
+    contents = _contents(out)
+    steps = [check_step(a, contents) for a in batch.arguments(read_protocol(batch.protocol))]
     _make_room(batch, out)
-    return _carried_out(
-        steps, steps, out, result="quality.json", scheduler=scheduler, progress=progress
-    )
+    with _work(out, contents, scheduler, progress) as work:
+        return _set_out(steps, out, work, result="quality.json")
 
 
 def map_markers(
@@ -124,38 +123,37 @@ def map_markers(
     """Marker density of every file; of H&E the density of nuclei."""
     if not batch.markers and batch.stain != "H&E":
         raise StudyError("no marker was named", remedy="Give --markers, with ; between them")
-    arguments = batch.arguments(read_protocol(batch.protocol))
-    checks = [_checking(a) for a in arguments]
-    marks = [_marking(a, c) for a, c in zip(arguments, checks, strict=True)]
+    contents = _contents(out)
+    steps = [
+        marker_step(a, check_step(a, contents), contents)
+        for a in batch.arguments(read_protocol(batch.protocol))
+    ]
     _make_room(batch, out)
-    return _carried_out(
-        [*checks, *marks], marks, out, result="markers.json", scheduler=scheduler, progress=progress
-    )
+    with _work(out, contents, scheduler, progress) as work:
+        return _set_out(steps, out, work, result="markers.json")
 
 
 def measure(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> list[dict[str, Any]]:
     """Biomarkers and sheet of every file."""
     protocol = read_protocol(batch.protocol)
+    contents = _contents(out)
     _make_room(batch, out)
     steps: list[Step] = []
-    told: list[Step] = []
-    sheets: list[Step] = []
     for a in batch.arguments(protocol):
-        own = [_checking(a)]
+        own = [check_step(a, contents)]
         if a.slide.stain != "H&E":
-            own.append(_marking(a, own[0]))
-        steps += own
-        told.append(_measuring(a.slide.name, (a,), protocol, batch, tuple(own)))
-        sheets.append(sheet_step(told[-1], protocol))
-    return _carried_out(
-        [*steps, *told, *sheets],
-        told,
-        out,
-        result="patient.json",
-        sheets=sheets,
-        scheduler=scheduler,
-        progress=progress,
-    )
+            own.append(marker_step(a, own[0], contents))
+        argument = slides.PatientArgument(
+            patient=a.slide.name,
+            slides=(a,),
+            protocol=protocol,
+            required=study_names(batch.markers, protocol.marker, where="--markers"),
+            seed=batch.seed,
+        )
+        steps.append(measure_step(argument, tuple(own), contents))
+    sheets = [sheet_step(s, contents) for s in steps]
+    with _work(out, contents, scheduler, progress) as work:
+        return _set_out(steps, out, work, result="patient.json", sheets=sheets)
 
 
 def align(
@@ -183,68 +181,36 @@ def align(
         return align_slides(still, other, read_protocol(protocol), out, nuclear=nuclear).found
 
 
-def _checking(a: slides.SlideArgument) -> Step:
-    return slide_step(slides.checking(a.slide), "slides", slides.check_slide, a)
+def _contents(out: Path) -> Contents:
+    return Contents(out / ".metasight" / "contents.json")
 
 
-def _marking(a: slides.SlideArgument, checked: Step) -> Step:
-    return slide_step(slides.marking(a.slide), "markers", slides.read_markers, a, (checked,))
-
-
-def _measuring(
-    name: str,
-    arguments: tuple[slides.SlideArgument, ...],
-    protocol: Protocol,
-    batch: Batch,
-    needs: tuple[Step, ...],
-) -> Step:
-    return Step(
-        name=f"{slides.PATIENT}{name}",
-        stage="measures",
-        function=slides.measure_patient,
-        argument=slides.PatientArgument(
-            patient=name,
-            slides=arguments,
-            protocol=protocol,
-            required=study_names(batch.markers, protocol.marker, where="--markers"),
-            seed=batch.seed,
-        ),
-        ingredients={
-            "seed": batch.seed,
-            "protocol": hash_json(protocol.model_dump(mode="json", by_alias=True)),
-            "code of slides": slide_code(),
-        },
-        needs=needs,
+def _work(out: Path, contents: Contents, scheduler: str, progress: Progress) -> Work:
+    return Work(
+        Store(out / ".metasight" / "store", contents),
+        contents,
+        out / ".metasight" / "last_run.json",
+        scheduler=scheduler,
+        progress=progress,
     )
 
 
-def _carried_out(
-    steps: Sequence[Step],
-    told: Sequence[Step],
-    out: Path,
-    *,
-    result: str,
-    sheets: Sequence[Step] = (),
-    scheduler: str,
-    progress: Progress,
+def _set_out(
+    told: Sequence[Step], out: Path, work: Work, *, result: str, sheets: Sequence[Step] = ()
 ) -> list[dict[str, Any]]:
     """Make what is missing, put the results into numbered folders, and return them.
 
     ``sheets`` are as many as ``told``, where there are any, and lie beside them.
     """
-    store = Store(out / ".metasight" / "store")
-    store.sweep()
-    missing = [s for s in steps if not store.has(s.key)]
-    if missing:
-        execute(missing, store, scheduler=scheduler, progress=progress)
+    work.make([*told, *sheets])
     found = []
     for number, step in enumerate(told, start=1):
         name = f"slide-{number:03d}"
         scratch = out / f".{name}-{os.getpid()}"
-        shutil.copytree(store.path(step.key), scratch, ignore=shutil.ignore_patterns(LISTING))
-        (scratch / _MARK).write_text("made by metasight; replaced by its next run\n", "utf-8")
+        work.copy(step, scratch)
         if sheets:
-            shutil.copy(store.path(sheets[number - 1].key) / "sheet.html", scratch)
+            work.copy(sheets[number - 1], scratch)
+        (scratch / _MARK).write_text("made by metasight; replaced by its next run\n", "utf-8")
         found.append(read_json(scratch / result))
         shutil.rmtree(out / name, ignore_errors=True)
         scratch.rename(out / name)

@@ -6,25 +6,16 @@ from collections.abc import Sequence
 
 from metasight.biology.gene_sets import read_gmt, require_gseapy
 from metasight.decisions.nodal_staging import StagingLimits
-from metasight.engine.store import Step
+from metasight.engine.contents import Contents
+from metasight.engine.step import Step, StepKind
 from metasight.errors import EvaluationError, ProtocolError
 from metasight.protocol.endpoint import Endpoint
-from metasight.provenance import hash_code, hash_file
 from metasight.steps.after import biology, stability, staging, verification
 from metasight.study.file import Study
 
-_CODE = (
-    "validation",
-    "predictions.py",
-    "estimate.py",
-    "cohort/covariates.py",
-    "steps/after/verification.py",
-    "steps/risk/out_of_fold.py",
-)
-
 
 def steps_on_risks(
-    study: Study, data: Step, endpoint: str, judged: Sequence[Step]
+    study: Study, data: Step, endpoint: str, judged: Sequence[Step], contents: Contents
 ) -> tuple[Step, ...]:
     """What follows from the headline analysis' risks.
 
@@ -48,19 +39,19 @@ def steps_on_risks(
     about = next(e for e in study.protocol.endpoint if e.name == endpoint)
     found: list[Step] = []
     if about.type == "nodal_stage":
-        found.append(_verification(study, data, about, judged))
+        found.append(_verification(study, data, about, judged, contents))
         if study.protocol.nodal_staging:
-            found.append(_staging(study, data, about, judged))
+            found.append(_staging(study, data, about, judged, contents))
     scans = study.settings.scans
     if scans is not None and scans.radiomics:
-        found.append(_stability(data))
+        found.append(_stability(data, contents))
     if study.settings.biology is not None:
-        found.append(_biology(study, data, judged))
+        found.append(_biology(study, data, judged, contents))
     return tuple(found)
 
 
 def _cohort(data: Step) -> Step:
-    return next(s for s in data.needs if s.name == "cohort")
+    return next(s for s in data.needs if isinstance(s, Step) and s.kind is StepKind.SCREEN)
 
 
 def _crossfitted(judged: Sequence[Step], model: str) -> tuple[Step, ...]:
@@ -68,13 +59,15 @@ def _crossfitted(judged: Sequence[Step], model: str) -> tuple[Step, ...]:
     return tuple(
         s
         for s in judged
-        if s.stage == "cross-validation"
+        if s.kind is StepKind.FIT
         and s.argument.model.name == model
         and s.argument.scheme == "kfold"
     )
 
 
-def _verification(study: Study, data: Step, endpoint: Endpoint, judged: Sequence[Step]) -> Step:
+def _verification(
+    study: Study, data: Step, endpoint: Endpoint, judged: Sequence[Step], contents: Contents
+) -> Step:
     """Accuracy with unexamined nodes in."""
     settings = study.settings.analysis
     argument = verification.VerificationArgument(
@@ -88,19 +81,18 @@ def _verification(study: Study, data: Step, endpoint: Endpoint, judged: Sequence
     )
     return Step(
         name=verification.VERIFICATION,
-        stage="evaluation",
+        kind=StepKind.VERIFY,
+        label="evaluation",
         function=verification.verify,
         argument=argument,
-        ingredients={
-            "model": settings.headline_model,
-            "settings": [argument.resamples, argument.seed, list(argument.thresholds)],
-            "code of verification": hash_code(*_CODE),
-        },
+        contents=contents,
         needs=(data, _cohort(data), *_crossfitted(judged, settings.headline_model)),
     )
 
 
-def _staging(study: Study, data: Step, endpoint: Endpoint, judged: Sequence[Step]) -> Step:
+def _staging(
+    study: Study, data: Step, endpoint: Endpoint, judged: Sequence[Step], contents: Contents
+) -> Step:
     """What the risk means for staging, as the protocol defines it."""
     settings = study.settings.analysis
     try:
@@ -109,8 +101,8 @@ def _staging(study: Study, data: Step, endpoint: Endpoint, judged: Sequence[Step
         raise ProtocolError(
             error.problem, where="protocol [nodal_staging]", value=error.value, remedy=error.remedy
         ) from error
-    evaluation = next(s for s in judged if s.stage == "evaluation")
-    resamples = [s for s in judged if s.stage == "instability"]
+    evaluation = next(s for s in judged if s.kind is StepKind.EVALUATE)
+    resamples = [s for s in judged if s.kind is StepKind.FIT_RESAMPLE]
     argument = staging.StagingArgument(
         data=data.name,
         judged=evaluation.name,
@@ -123,34 +115,29 @@ def _staging(study: Study, data: Step, endpoint: Endpoint, judged: Sequence[Step
     crossfitted = _crossfitted(judged, settings.headline_model)
     return Step(
         name=staging.STAGING,
-        stage="evaluation",
+        kind=StepKind.STAGE,
+        label="evaluation",
         function=staging.stage_patients,
         argument=argument,
-        ingredients={
-            "model": settings.headline_model,
-            "limits": {**study.protocol.nodal_staging, "thresholds": list(limits.thresholds)},
-            "settings": [settings.bootstrap, settings.seed, study.settings.demonstration],
-            "code of staging": hash_code(*_CODE, "decisions", "steps/after/staging.py"),
-        },
+        contents=contents,
         needs=(data, _cohort(data), *crossfitted, evaluation, *resamples),
     )
 
 
-def _stability(data: Step) -> Step:
+def _stability(data: Step, contents: Contents) -> Step:
     """How stable texture is."""
     return Step(
         name=stability.STABILITY,
-        stage="evaluation",
+        kind=StepKind.JUDGE_TEXTURE,
+        label="evaluation",
         function=stability.judge_stability,
         argument=stability.StabilityArgument(data=data.name),
-        ingredients={
-            "code of stability": hash_code("steps/after/stability.py", "validation/reliability.py")
-        },
         needs=(data,),
+        contents=contents,
     )
 
 
-def _biology(study: Study, data: Step, judged: Sequence[Step]) -> Step:
+def _biology(study: Study, data: Step, judged: Sequence[Step], contents: Contents) -> Step:
     """Gene expression and the risk."""
     asked = study.settings.biology
     assert asked is not None  # noqa: S101 - the caller looked
@@ -158,25 +145,17 @@ def _biology(study: Study, data: Step, judged: Sequence[Step]) -> Step:
     gene_sets = study.folder / asked.gene_sets
     require_gseapy()
     read_gmt(gene_sets)
-    seed = study.settings.analysis.seed
     return Step(
         name=biology.BIOLOGY,
-        stage="evaluation",
+        kind=StepKind.RELATE_GENES,
+        label="evaluation",
         function=biology.relate,
         argument=biology.BiologyArgument(
-            model=model, settings=asked, gene_sets=gene_sets, seed=seed
+            model=model,
+            settings=asked,
+            gene_sets=gene_sets,
+            seed=study.settings.analysis.seed,
         ),
-        ingredients={
-            "biology": asked.model_dump(mode="json"),
-            "model": model,
-            "gene sets": hash_file(gene_sets),
-            "seed": seed,
-            "code of biology": hash_code(
-                "biology",
-                "steps/after/biology.py",
-                "steps/risk/out_of_fold.py",
-                "validation/out_of_fold.py",
-            ),
-        },
         needs=(_cohort(data), *_crossfitted(judged, model)),
+        contents=contents,
     )

@@ -5,32 +5,17 @@ Where the study asks for crops, one more holds all of them.
 
 from __future__ import annotations
 
-from metasight.cohort.scan_table import PatientScans, read_scan_table
-from metasight.engine.store import Step
+from metasight.cohort.scan_table import read_scan_table
+from metasight.engine.contents import Contents
+from metasight.engine.step import Step, StepKind
 from metasight.errors import ProtocolError, VolumeError
 from metasight.features.radiomics.settings import RadiomicsSettings
-from metasight.provenance import hash_code, hash_files
 from metasight.steps.scans import patient as scans
 from metasight.study.file import Study
 from metasight.volumes.ct_limits import CtLimits
 
-READ_BY_COHORT = (scans.SCANS, scans.CROPS)
-"""How the names begin of steps whose results the cohort reads."""
 
-_SCANS = (
-    "volumes",
-    "segmentation",
-    "lesions",
-    "features/radiomics",
-    "protocol/evidence.py",
-    "steps/scans/patient.py",
-    "cohort/scan_table.py",
-    "errors.py",
-)
-_CROPS = ("features/crops.py", "features/cropping.py")
-
-
-def scan_steps(study: Study) -> tuple[Step, ...]:
+def scan_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
     """One step a patient, and one for all crops; empty where ``study.toml`` names no scans.
 
     Raises
@@ -58,19 +43,14 @@ def scan_steps(study: Study) -> tuple[Step, ...]:
     measured = tuple(
         Step(
             name=f"{scans.SCANS}{row.patient}",
-            stage="scans",
+            kind=StepKind.MEASURE_SCANS,
+            subject=row.patient,
+            label="scans",
             function=scans.measure_scans,
             argument=scans.ScanArgument(
-                scans=row, settings=settings, limits=limits, radiomics=radiomics
+                scans=row, settings=settings.recipe(), limits=limits, radiomics=radiomics
             ),
-            ingredients={
-                "files": [hash_files(path) for path in row.files],
-                "read as": settings.model_dump(mode="json"),
-                "lesion": _lesion(row),
-                "limits": study.protocol.ct_quality,
-                "radiomics": study.protocol.radiomics if settings.radiomics else None,
-                "code of scans": hash_code(*_SCANS, *(_CROPS if crops else ())),
-            },
+            contents=contents,
         )
         for row in rows
     )
@@ -78,15 +58,10 @@ def scan_steps(study: Study) -> tuple[Step, ...]:
         return measured
     gathered = Step(
         name=scans.CROPS,
-        stage="scans",
+        kind=StepKind.GATHER_CROPS,
+        label="scans",
         function=scans.gather_crops,
-        ingredients={"code of crops": hash_code("steps/scans/patient.py")},
         needs=measured,
+        contents=contents,
     )
     return (*measured, gathered)
-
-
-def _lesion(row: PatientScans) -> list[object]:
-    if row.lesion is None:
-        return []
-    return [row.lesion.region, row.lesion.point_mm, row.lesion.corner_mm]

@@ -5,46 +5,23 @@ They come before the cohort, for who is eligible rests on slides and models read
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 from metasight.cohort.settings import EmbeddingSettings, MapSettings
 from metasight.cohort.slide_table import SlideRow, read_slide_table
-from metasight.engine.store import Step, StepFunction
+from metasight.engine.contents import Contents
+from metasight.engine.step import Step, StepFunction, StepKind
 from metasight.errors import StudyError
 from metasight.maps.generator_folds import generator_folds
-from metasight.protocol.study import Protocol, require_roles
-from metasight.provenance import hash_code, hash_files, hash_json
+from metasight.protocol.study import require_roles
 from metasight.slides.opening import ReaderName, reader_of_all
 from metasight.steps.slides import agreement as map_agreement
 from metasight.steps.slides import maps, patches, sheet
 from metasight.steps.slides import patient as slides
 from metasight.study.file import Study
 
-AGREEMENT = map_agreement.AGREEMENT
-BAGS = patches.BAGS
-READ_BY_COHORT = (slides.PATIENT, maps.MAP, BAGS)
-"""How the names begin of steps whose results the cohort reads."""
 
-_SLIDES = (
-    "slides",
-    "segmentation",
-    "alignment",
-    "maps",
-    "biomarkers",
-    "protocol",
-    "estimate.py",
-    "steps/slides/patient.py",
-    "steps/slides/sections.py",
-    "steps/slides/pairs.py",
-    "errors.py",
-)
-_SHEETS = ("report/slide_sheet.py", "report/slide_sheet.html.j2", "steps/slides/sheet.py")
-_MAPS = (*_SLIDES, "steps/slides/maps.py")
-_PATCHES = ("slides", "features", "steps/slides/patches.py", "errors.py")
-
-
-def slide_steps(study: Study) -> tuple[Step, ...]:
+def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
     """Every slide checked, its markers read, and every patient's slides aligned and measured.
 
     Empty where ``study.toml`` names no slides. The table of slides is read here.
@@ -68,18 +45,22 @@ def slide_steps(study: Study) -> tuple[Step, ...]:
             for row in rows
             if row.patient == patient
         )
-        made = {s.name: s for s in _patient_steps(study, patient, arguments)}
+        made = {s.name: s for s in _patient_steps(study, patient, arguments, contents)}
         own[patient] = (arguments, made)
-        steps += [*made.values(), sheet_step(made[f"{slides.PATIENT}{patient}"], study.protocol)]
+        measured = made[f"{slides.PATIENT}{patient}"]
+        steps += [*made.values(), sheet_step(measured, contents)]
     if settings.maps is not None:
-        steps += _map_steps(study, settings.maps, own)
+        steps += _map_steps(study, settings.maps, own, contents)
     if settings.embeddings is not None:
-        steps += _patch_steps(study, settings.embeddings, own)
+        steps += _patch_steps(study, settings.embeddings, own, contents)
     return tuple(steps)
 
 
 def _patient_steps(
-    study: Study, patient: str, arguments: tuple[slides.SlideArgument, ...]
+    study: Study,
+    patient: str,
+    arguments: tuple[slides.SlideArgument, ...],
+    contents: Contents,
 ) -> list[Step]:
     """Each slide of a patient checked and its markers read, and the patient measured."""
     settings = study.settings.slides
@@ -89,64 +70,30 @@ def _patient_steps(
     nuclei: list[Step] = []
     for argument in arguments:
         row = argument.slide
-        checked = slide_step(slides.checking(row), "slides", slides.check_slide, argument)
+        checked = check_step(argument, contents)
         own.append(checked)
         if row.stain != "H&E" or paired:
-            read = slide_step(
-                slides.marking(row), "markers", slides.read_markers, argument, (checked,)
-            )
+            read = marker_step(argument, checked, contents)
             # nuclei of an H&E are for the generator; the patient's measures do not rest on them
             (own if row.stain != "H&E" else nuclei).append(read)
-    required = study.protocol.required_markers
-    measuring = Step(
-        name=f"{slides.PATIENT}{patient}",
-        stage="patients",
-        function=slides.measure_patient,
-        argument=slides.PatientArgument(
+    measuring = measure_step(
+        slides.PatientArgument(
             patient=patient,
             slides=arguments,
             protocol=study.protocol,
-            required=required,
+            required=study.protocol.required_markers,
             seed=study.settings.analysis.seed,
         ),
-        ingredients={
-            "seed": study.settings.analysis.seed,
-            "required markers": list(required),
-            "protocol": hash_json(study.protocol.model_dump(mode="json", by_alias=True)),
-            "code of slides": slide_code(),
-        },
-        needs=tuple(own),
+        tuple(own),
+        contents,
     )
     return [*own, *nuclei, measuring]
-
-
-def sheet_step(measured: Step, protocol: Protocol) -> Step:
-    """The sheet of one patient, from what measuring rests on and what it found.
-
-    Nothing is measured anew where only the sheet looks different.
-    """
-    return Step(
-        name=f"{sheet.SHEET}{measured.argument.patient}",
-        stage="sheets",
-        function=sheet.draw_sheet,
-        argument=measured.argument,
-        ingredients={
-            "protocol": [protocol.id, protocol.version],
-            "code of sheets": hash_code(*_SHEETS),
-        },
-        needs=(*measured.needs, measured),
-    )
-
-
-def sheets_of(steps: Sequence[Step], protocol: Protocol) -> tuple[Step, ...]:
-    """The sheet of every patient whose slides are measured by one of ``steps``."""
-    return tuple(sheet_step(s, protocol) for s in steps if s.name.startswith(slides.PATIENT))
 
 
 _Own = dict[str, tuple[tuple[slides.SlideArgument, ...], dict[str, Step]]]
 
 
-def _map_steps(study: Study, settings: MapSettings, own: _Own) -> list[Step]:
+def _map_steps(study: Study, settings: MapSettings, own: _Own, contents: Contents) -> list[Step]:
     """Tiles of every patient, a generator for each fold, and every patient's map.
 
     Raises
@@ -160,12 +107,7 @@ def _map_steps(study: Study, settings: MapSettings, own: _Own) -> list[Step]:
     seed = study.settings.analysis.seed
     given = study.folder / settings.generator if settings.generator is not None else None
     fold = _folds(own, settings.folds, seed) if given is None else {}
-    ingredients = {
-        "maps": settings.model_dump(mode="json"),
-        "seed": seed,
-        "protocol": hash_json(study.protocol.model_dump(mode="json", by_alias=True)),
-        "code of maps": hash_code(*_MAPS),
-    }
+    settings = settings.model_copy(update={"generator": None})  # its content counts, not its place
     arguments = {
         patient: maps.MapArgument(
             patient=patient,
@@ -181,53 +123,69 @@ def _map_steps(study: Study, settings: MapSettings, own: _Own) -> list[Step]:
     tiles: dict[str, Step] = {}
     generators: dict[int, Step] = {}
     if given is None:
-        tiles = {
-            p: Step(
-                name=f"{maps.TILES}{p}",
-                stage="training tiles",
-                function=maps.collect,
-                argument=arguments[p],
-                ingredients=ingredients,
-                needs=tuple(made.values()),
-            )
-            for p, (_, made) in own.items()
-        }
+        tiles = {p: _tiles_step(arguments[p], own[p][1], contents) for p in own}
         for number in range(settings.folds):
-            seen = tuple(p for p in own if fold[p] != number)
-            generators[number] = Step(
-                name=f"{maps.GENERATOR}{number}",
-                stage="generators",
-                function=maps.train,
-                argument=maps.GeneratorArgument(
-                    fold=number, patients=seen, settings=settings, seed=seed
-                ),
-                ingredients={**ingredients, "patients": list(seen)},
-                needs=tuple(tiles[p] for p in seen),
-                resumes=True,
-            )
+            seen = {p: tiles[p] for p in own if fold[p] != number}
+            generators[number] = _generator_step(number, seen, settings, seed, contents)
+        generators[maps.NEW_PATIENTS] = _generator_step(
+            maps.NEW_PATIENTS, tiles, settings, seed, contents
+        )
     painted = [
         Step(
             name=f"{maps.MAP}{p}",
-            stage="maps",
+            kind=StepKind.PAINT_MAP,
+            subject=p,
+            label="maps",
             function=maps.paint_patient,
             argument=arguments[p],
-            ingredients={**ingredients, "fold": fold.get(p, -1)},
             needs=(*own[p][1].values(), *([generators[fold[p]]] if given is None else [])),
+            contents=contents,
         )
         for p in own
     ]
     judged = Step(
-        name=AGREEMENT,
-        stage="maps",
+        name=map_agreement.AGREEMENT,
+        kind=StepKind.COMPARE_MAPS,
+        label="maps",
         function=map_agreement.judge_maps,
         argument=map_agreement.AgreementArgument(protocol=study.protocol, seed=seed),
-        ingredients={
-            **ingredients,
-            "code of agreement": hash_code("steps/slides/agreement.py", "validation/agreement.py"),
-        },
         needs=tuple(painted),
+        contents=contents,
     )
     return [*tiles.values(), *generators.values(), *painted, judged]
+
+
+def _tiles_step(argument: maps.MapArgument, made: Mapping[str, Step], contents: Contents) -> Step:
+    return Step(
+        name=f"{maps.TILES}{argument.patient}",
+        kind=StepKind.COLLECT_TILES,
+        subject=argument.patient,
+        label="training tiles",
+        function=maps.collect,
+        argument=argument,
+        needs=tuple(made.values()),
+        contents=contents,
+    )
+
+
+def _generator_step(
+    number: int, tiles: Mapping[str, Step], settings: MapSettings, seed: int, contents: Contents
+) -> Step:
+    """The generator that learns from some patients' tiles; the bundle's learns from all."""
+    subject = maps.EVERYBODY if number == maps.NEW_PATIENTS else str(number)
+    return Step(
+        name=f"{maps.GENERATOR}{subject}",
+        kind=StepKind.TRAIN_GENERATOR,
+        subject=subject,
+        label="generators",
+        function=maps.train,
+        argument=maps.GeneratorArgument(
+            fold=number, patients=tuple(tiles), settings=settings, seed=seed
+        ),
+        needs=tuple(tiles.values()),
+        resumes=True,
+        contents=contents,
+    )
 
 
 def _folds(own: _Own, folds: int, seed: int) -> dict[str, int]:
@@ -253,7 +211,9 @@ def _folds(own: _Own, folds: int, seed: int) -> dict[str, int]:
     return dealt | generator_folds(list(marked), folds, seed)
 
 
-def _patch_steps(study: Study, settings: EmbeddingSettings, own: _Own) -> list[Step]:
+def _patch_steps(
+    study: Study, settings: EmbeddingSettings, own: _Own, contents: Contents
+) -> list[Step]:
     """Patch features of every patient, and all of them in one folder."""
     weights = study.folder / settings.weights if settings.weights is not None else None
     features = study.folder / settings.features if settings.features is not None else None
@@ -264,36 +224,37 @@ def _patch_steps(study: Study, settings: EmbeddingSettings, own: _Own) -> list[S
             value=str(settings.features),
             remedy="Paths are relative to the study folder",
         )
+    settings = settings.model_copy(update={"weights": None, "features": None})
     steps: list[Step] = []
     for patient, (arguments, made) in own.items():
         stained = tuple(a for a in arguments if a.slide.stain == "H&E")
-        files = [features / f"{a.slide.path.stem}.h5" for a in stained] if features else []
         steps.append(
             Step(
                 name=f"{patches.PATCHES}{patient}",
-                stage="patch features",
+                kind=StepKind.EMBED_PATCHES,
+                subject=patient,
+                label="patch features",
                 function=patches.embed_patient,
                 argument=patches.PatchesArgument(
                     patient=patient,
                     slides=stained,
                     settings=settings,
                     weights=weights,
-                    features=features,
+                    features={a.slide.name: features / f"{a.slide.path.stem}.h5" for a in stained}
+                    if features is not None
+                    else None,
                 ),
-                ingredients={
-                    "embeddings": settings.model_dump(mode="json"),
-                    "files": [_hash_slide(f) for f in files],
-                    "code of patches": hash_code(*_PATCHES),
-                },
                 needs=tuple(made[slides.checking(a.slide)] for a in stained),
+                contents=contents,
             )
         )
     gathered = Step(
-        name=BAGS,
-        stage="patch features",
+        name=patches.BAGS,
+        kind=StepKind.GATHER_BAGS,
+        label="patch features",
         function=patches.gather_bags,
-        ingredients={"code of patches": hash_code(*_PATCHES)},
         needs=tuple(steps),
+        contents=contents,
     )
     return [*steps, gathered]
 
@@ -308,48 +269,64 @@ def _readers(rows: Sequence[SlideRow], asked: ReaderName | None) -> dict[bool, R
     return chosen
 
 
-def _hash_slide(path: Path) -> list[list[str]]:
-    """Names and hashes of the files that make up a slide: a DICOM folder, an MRXS's folder."""
-    beside = path.with_suffix("") if path.suffix.lower() == ".mrxs" else None
-    return hash_files(path) + (hash_files(beside) if beside is not None else [])
+def check_step(argument: slides.SlideArgument, contents: Contents) -> Step:
+    """Quality of one slide."""
+    return _slide_step(StepKind.CHECK_SLIDE, slides.check_slide, argument, (), contents)
 
 
-def slide_code() -> str:
-    """Hash of the code that what is told of slides rests on."""
-    return hash_code(*_SLIDES)
+def marker_step(argument: slides.SlideArgument, checked: Step, contents: Contents) -> Step:
+    """Marked cells of one slide."""
+    return _slide_step(StepKind.READ_MARKERS, slides.read_markers, argument, (checked,), contents)
 
 
-def slide_step(
-    name: str,
-    stage: str,
+def _slide_step(
+    kind: StepKind,
     function: StepFunction,
     argument: slides.SlideArgument,
-    needs: tuple[Step, ...] = (),
+    needs: tuple[Step, ...],
+    contents: Contents,
 ) -> Step:
-    """A step on one slide; the file's content, not its place, is what it is made from."""
-    row = argument.slide
+    checking = kind is StepKind.CHECK_SLIDE
     return Step(
-        name=name,
-        stage=stage,
+        name=slides.checking(argument.slide) if checking else slides.marking(argument.slide),
+        kind=kind,
+        subject=argument.slide.name,
+        label="slides" if checking else "markers",
         function=function,
         argument=argument,
-        ingredients={
-            "file": _hash_slide(row.path),
-            "read as": [
-                row.stain,
-                list(row.markers),
-                row.mpp,
-                argument.reader,
-                argument.nuclear,
-                dict(argument.thresholds),
-            ],
-            "protocol": hash_json(
-                [
-                    part.model_dump(mode="json")
-                    for part in (*argument.protocol.definition, *argument.protocol.marker)
-                ]
-            ),
-            "code of slides": slide_code(),
-        },
         needs=needs,
+        contents=contents,
+    )
+
+
+def sheet_step(measured: Step, contents: Contents) -> Step:
+    """The sheet of one patient, from what measuring rests on and what it found.
+
+    Nothing is measured anew where only the sheet looks different.
+    """
+    return Step(
+        name=f"{sheet.SHEET}{measured.subject}",
+        kind=StepKind.DRAW_SHEET,
+        subject=measured.subject,
+        label="sheets",
+        function=sheet.draw_sheet,
+        argument=measured.argument,
+        needs=(*measured.needs, measured),
+        contents=contents,
+    )
+
+
+def measure_step(
+    argument: slides.PatientArgument, needs: tuple[Step, ...], contents: Contents
+) -> Step:
+    """One patient's slides aligned and measured."""
+    return Step(
+        name=f"{slides.PATIENT}{argument.patient}",
+        kind=StepKind.MEASURE_SLIDES,
+        subject=argument.patient,
+        label="patients",
+        function=slides.measure_patient,
+        argument=argument,
+        needs=needs,
+        contents=contents,
     )

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+
+from metasight.engine.kernels import njit
 
 Booleans = npt.NDArray[np.bool_]
 Floats32 = npt.NDArray[np.float32]
@@ -24,7 +25,7 @@ _LEAK_ML = 12.0  # gained from one threshold to the next beside a trachea: no br
 _MOST_AIRWAY_ML = 160.0
 _WALL_HU = -700.0
 
-_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+_jit = njit(cache=True, nogil=True, error_model="numpy")
 
 
 def find_airways(

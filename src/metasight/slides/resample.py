@@ -11,9 +11,10 @@ from functools import lru_cache
 from typing import Any
 
 import cv2
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from metasight.engine.kernels import njit
 
 Pixels = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
@@ -113,7 +114,7 @@ def _turned(image: Pixels) -> Pixels:
     return np.ascontiguousarray(image.swapaxes(0, 1))
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True)
 def _float_lines(source, begin, share, out):  # type: ignore[no-untyped-def]
     last = source.shape[0] - 1
     for i in range(out.shape[0]):
@@ -128,7 +129,7 @@ def _float_lines(source, begin, share, out):  # type: ignore[no-untyped-def]
                 line[j] += a * above[j] + b * middle[j] + c * below[j]
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _byte_lines(source, begin, share, out):  # type: ignore[no-untyped-def]
     last = source.shape[0] - 1
     for i in range(out.shape[0]):
@@ -147,7 +148,7 @@ def _byte_lines(source, begin, share, out):  # type: ignore[no-untyped-def]
                 )
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _fixed_lines(source, begin, share, out):  # type: ignore[no-untyped-def]
     last = source.shape[0] - 1
     half = np.uint32(1 << 15)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-Inputs = Mapping[str, Path]
-"""Folders of the steps that a step reads, by step name."""
 
 
 def number(value: float | None) -> float | None:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from metasight import bundle
 from metasight.cohort.describe import FollowUp, Table1, Table1Row
 from metasight.cohort.eligibility import FlowStep
-from metasight.estimate import Estimate
+from metasight.engine.step import Inputs, StepKind
 from metasight.leakage import Check
 from metasight.ledger import Entry, Fate, Ledger
 from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
+from metasight.provenance import hash_json
 from metasight.report.contents import (
     AnalysisResult,
     ContributionsResult,
@@ -38,7 +38,7 @@ from metasight.steps.after.stability import STABILITY
 from metasight.steps.after.staging import STAGING
 from metasight.steps.after.verification import VERIFICATION
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.files import read_json, write_json
 from metasight.steps.slides.agreement import AGREEMENT
 from metasight.study.file import StudySettings
 from metasight.validation.json_tree import from_jsonable
@@ -65,6 +65,35 @@ class AnalysisNames:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Where the results come from.
+
+    Attributes
+    ----------
+    run
+        Name of the run.
+    tables
+        Table → sha256.
+    versions
+        Package → version that made the results; several, with commas, where they were made by
+        several.
+    several
+        Packages of which several versions made the results.
+    code
+        Hash of all code that the results rest on, wording left out.
+    bundle
+        Hash of the bundle that was tried; empty where models were fitted.
+    """
+
+    run: str
+    tables: Mapping[str, str]
+    versions: Mapping[str, str]
+    several: tuple[str, ...]
+    code: str
+    bundle: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ResultsArgument:
     """What the results are of.
 
@@ -75,7 +104,7 @@ class ResultsArgument:
     analyses
         Headline first.
     provenance
-        Input hashes, versions, code hash, name of the run.
+        Where the results come from.
     external
         Whether locked models were tried on these patients; nothing was fitted then.
     skipped
@@ -85,7 +114,7 @@ class ResultsArgument:
     settings: StudySettings
     protocol: Protocol
     analyses: tuple[AnalysisNames, ...]
-    provenance: Mapping[str, Any]
+    provenance: Provenance
     external: bool = False
     skipped: tuple[str, ...] = ()
 
@@ -126,11 +155,22 @@ def collect(inputs: Inputs, out: Path, argument: ResultsArgument) -> None:
         for path in [inputs[step] / f for f in files] if step in inputs else []:
             if path.is_file():
                 shutil.copy(path, out)
-    ledger = _ledger(inputs, argument)
-    ledger.to_parquet(out / "ledger.parquet")
-    if not argument.external:
-        bundle.save(_bundle(inputs, argument, ledger), out / "bundle")
-    write_json(out / "manifest.json", dict(argument.provenance))
+    _ledger(inputs, argument).to_parquet(out / "ledger.parquet")
+    write_json(out / "manifest.json", _manifest(argument))
+
+
+def _manifest(argument: ResultsArgument) -> dict[str, Any]:
+    """Hashes of inputs and code, settings, and the versions that made the results."""
+    protocol = argument.protocol
+    return {
+        **{k: v for k, v in asdict(argument.provenance).items() if v or k != "bundle"},
+        "settings": argument.settings.model_dump(mode="json", exclude={"salt"}),
+        "protocol": {
+            "id": protocol.id,
+            "version": protocol.version,
+            "hash": hash_json(protocol.model_dump(mode="json", by_alias=True)),
+        },
+    }
 
 
 def _skipped(inputs: Inputs, names: AnalysisNames) -> str:
@@ -163,61 +203,13 @@ def _ledger(inputs: Inputs, argument: ResultsArgument) -> Ledger:
 
 
 def _everybody(inputs: Inputs) -> dict[str, Path]:
-    """Folders of the final models, by model name; an external step has one folder a model."""
-    found = {}
-    for folder in inputs.values():
-        for place in (folder, *sorted((folder / "models").glob("*"))):
-            if (place / "state.json").is_file():
-                found[str(read_json(place / "model.json")["name"])] = place
-    return found
-
-
-def _bundle(inputs: Inputs, argument: ResultsArgument, ledger: Ledger) -> bundle.Bundle:
-    headline = argument.analyses[0]
-    data, _, grid = load_data(inputs[headline.data])
-    info = read_json(inputs[headline.data] / "data.json")
-    evaluation = Evaluation.from_json(read_json(inputs[headline.judged] / "evaluation.json"))
-    states = {n: read_json(f / "state.json") for n, f in _everybody(inputs).items()}
-    order = [m.name for m in argument.settings.model if m.name in states]
-    counts = Counter(str(e.verdict) for e in ledger.entries)
-    return bundle.Bundle(
-        protocol=argument.protocol.id,
-        protocol_version=argument.protocol.version,
-        endpoint=headline.endpoint,
-        horizons_days=tuple(info["horizons_days"]),
-        grid_days=tuple(int(g) for g in grid),
-        headline_model=argument.settings.analysis.headline_model,
-        reference_model=argument.settings.analysis.reference_model,
-        features=data.features.features,
-        states={n: states[n] for n in order},
-        training={
-            "patients": info["n"],
-            "events": info["events"],
-            "patient table": argument.provenance["tables"][argument.settings.patients.path],
-            "centres": sorted(str(c) for c in data.centre.unique()),
-            "ledger rows": dict(sorted(counts.items())),
-        },
-        performance=_performance(evaluation, argument.settings.analysis.headline_model),
-    )
-
-
-def _performance(evaluation: Evaluation, name: str) -> dict[str, str]:
-    model = evaluation.models[name]
-    found = {}
-    for field in ("harrell_c", "uno_c", "ordinal_c", "integrated_ipa"):
-        metric = getattr(model, field)
-        if isinstance(metric, Estimate):
-            found[field.replace("_", " ")] = _interval(metric)
-    for target in model.targets:
-        if isinstance(target.auc, Estimate):
-            found[f"AUC, {target.target}"] = _interval(target.auc)
-    return found
-
-
-def _interval(metric: Estimate) -> str:
-    if metric.lower is None or metric.upper is None:
-        return f"{metric.value:.3f}"
-    return f"{metric.value:.3f} (95 % interval {metric.lower:.3f} to {metric.upper:.3f})"
+    """Folders of the final models, by model name; a validation has one folder a model."""
+    places = [i.folder for i in inputs.of(StepKind.FIT_EVERYBODY)]
+    for judged in inputs.of(StepKind.EVALUATE):
+        places += sorted((judged.folder / "models").glob("*"))
+    return {
+        str(read_json(p / "model.json")["name"]): p for p in places if (p / "model.json").is_file()
+    }
 
 
 # ------------------------------------------------------------------------------------- report
@@ -309,7 +301,7 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
     return ReportContents(
         title=settings.title or protocol.title,
         protocol=protocol,
-        run=str(argument.provenance["run"]),
+        run=argument.provenance.run,
         flow=FlowCounts(
             screened=info["screened"],
             failed=info["failed"],
@@ -330,7 +322,7 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         headline_model=leading[1],
         single_centre_reason=settings.analysis.single_centre_reason,
         settings=settings.model_dump(mode="json", exclude={"salt"}),
-        inputs=argument.provenance["tables"],
+        inputs=argument.provenance.tables,
         slides=_slide_stages(inputs["cohort"]),
         maps=_maps(inputs[AGREEMENT]) if AGREEMENT in inputs else None,
         verification=_told(inputs, VERIFICATION, "verification.json"),
@@ -339,8 +331,8 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         stability=_told(inputs, STABILITY, "stability.json"),
         abstention=_told(inputs, headline.judged, "abstention.json"),
         contributions=_contributions(judged, leading[1]),
-        versions=argument.provenance["versions"],
-        code=argument.provenance["code"],
+        versions=argument.provenance.versions,
+        code=argument.provenance.code,
         demonstration=settings.demonstration,
     )
 

@@ -26,7 +26,6 @@ from metasight.models.registry import KINDS, outcomes_of
 from metasight.models.settings import ModelSettings, file_name
 from metasight.protocol.load import read_protocol, validation_lines
 from metasight.protocol.study import Protocol, Variable
-from metasight.provenance import hash_file
 from metasight.units import years_to_days
 
 PROTOCOL_MODALITIES = ("clinical", "additional")
@@ -294,10 +293,9 @@ class StudySettings(CohortSettings):
         if asked.model is not None and asked.model not in models:
             raise ValueError(f"biology.model = {asked.model!r} is no [[model]]")
 
-    def cohort_json(self) -> dict[str, Any]:
-        """The part that says who the patients are, as plain data."""
-        mine = set(CohortSettings.model_fields)
-        return {k: v for k, v in self.model_dump(mode="json").items() if k in mine}
+    def cohort(self) -> CohortSettings:
+        """The part that says who the patients are, alone: a model's settings change no cohort."""
+        return CohortSettings(**{name: getattr(self, name) for name in CohortSettings.model_fields})
 
 
 def _refuse_twice(names: Iterable[str]) -> None:
@@ -360,33 +358,21 @@ class Study:
         """One folder a run, and ``latest``."""
         return self.folder / "results"
 
-    def input_hashes(self) -> dict[str, str]:
-        """sha256 of every table the study reads, by file name.
-
-        Raises
-        ------
-        StudyError
-            A table is not there.
-        """
+    @property
+    def patient_tables(self) -> tuple[str, ...]:
+        """Files of the patient table and of further feature tables, with their dictionaries."""
         tables = [self.settings.patients, *self.settings.modalities.values()]
-        if self.settings.slides is not None:
-            tables.append(self.settings.slides)
-        if self.settings.scans is not None:
-            tables.append(self.settings.scans)
-        paths = [t.path for t in tables] + [t.dictionary for t in tables if t.dictionary]
-        if self.settings.biology is not None:
-            paths.append(self.settings.biology.gene_sets)
-        hashes = {}
-        for relative in paths:
-            path = self.folder / relative
-            if not path.is_file():
-                raise StudyError(
-                    "there is no such file",
-                    where=f"study.toml: {relative}",
-                    remedy=f"Paths are relative to the study folder ({self.folder.name})",
-                )
-            hashes[relative] = hash_file(path)
-        return hashes
+        return tuple(dict.fromkeys(name for t in tables for name in t.files))
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Every table and file of sets that the study reads, images apart."""
+        settings = self.settings
+        lists = [t for t in (settings.slides, settings.scans) if t is not None]
+        more = [name for t in lists for name in t.files]
+        if settings.biology is not None:
+            more.append(settings.biology.gene_sets)
+        return tuple(dict.fromkeys([*self.patient_tables, *more]))
 
 
 def read_study(folder: Path) -> Study:
@@ -406,7 +392,7 @@ def read_study(folder: Path) -> Study:
             where=str(folder),
             remedy="Make one with `metasight init FOLDER`, or give the study's folder",
         )
-    data = _read_toml(path)
+    data = read_toml(path)
     try:
         settings = StudySettings.model_validate(data)
     except ValidationError as error:
@@ -425,7 +411,14 @@ def read_study(folder: Path) -> Study:
     return Study(folder.resolve(), settings, protocol)
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises
+    ------
+    StudyError
+        It is not UTF-8 text, or not TOML.
+    """
     try:
         return tomllib.loads(path.read_text("utf-8-sig"))  # Notepad puts a mark before the text
     except UnicodeDecodeError as error:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from metasight.engine.kernels import njit
 from metasight.errors import EvaluationError
 from metasight.estimate import Estimate
 from metasight.validation.curves import censoring_before_and_at
@@ -140,10 +140,17 @@ def _resampled_concordance(
             for i in range(n):
                 drawn[i] = draws[b, by_time[i]]
             censoring_before_and_at(sorted_time, sorted_status, drawn, before, at)
+            infinite = False
             for i in range(n):
-                if drawn[i] > 0 and sorted_status[i] != 0:
+                if drawn[i] > 0 and sorted_status[i] != 0 and sorted_time[i] <= tau:
                     early_by[by_time[i]] = 1.0 / before[i]
-                    late_by[by_time[i]] = 1.0 / (before[i] * (at[i] if competing else before[i]))
+                    if sorted_status[i] == 1:
+                        second = at[i] if competing else before[i]
+                        infinite |= second <= 0
+                        late_by[by_time[i]] = 1.0 / (before[i] * second) if second > 0 else 0.0
+            if infinite:
+                out[b] = np.nan
+                continue
             for i in range(n):
                 later[i] = late_by[row[i]]
                 earlier[i] = early_by[row[i]]
@@ -174,7 +181,8 @@ def resampled_concordance(
     Returns
     -------
     ndarray of shape (m,)
-        NaN where no pair was usable.
+        NaN where no pair was usable, or where a resample's G is 0 at an event by ``tau``
+        (:func:`metasight.validation.discrimination.uno_weights`).
     """
     return np.asarray(
         _resampled_concordance(

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from metasight.engine.kernels import njit
 from metasight.validation.bootstrap import Draws
 from metasight.validation.curves import censoring_before_and_at
 from metasight.validation.ordering import Floats, FollowUp

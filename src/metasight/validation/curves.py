@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from metasight.engine.kernels import njit
 from metasight.validation.ordering import (
     CENSORED,
     EVENT,

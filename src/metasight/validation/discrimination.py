@@ -17,12 +17,13 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from metasight.engine.kernels import njit
 from metasight.errors import EvaluationError
 from metasight.validation.curves import censoring_before_and_at
 from metasight.validation.ipcw import require_tau
 from metasight.validation.ordering import (
+    CENSORED,
     COMPETING,
     EVENT,
     Floats,
@@ -390,7 +391,8 @@ def uno_c(
     Raises
     ------
     EvaluationError
-        ``tau`` is missing or no pair is usable.
+        ``tau`` is missing, no pair is usable, or with competing events G is 0 at an event by
+        ``tau``.
 
     References
     ----------
@@ -399,20 +401,37 @@ def uno_c(
     limit = require_tau(tau)
     order = pair_order(time, status, risk, strata)
     w = as_weights(weights, order.row.size)
-    later, earlier = uno_weights(time, status, w)
+    later, earlier = uno_weights(time, status, w, limit)
     return _concordance(order, w[order.row], later[order.row], earlier[order.row], limit)
 
 
 def uno_weights(
-    time: npt.ArrayLike, status: npt.ArrayLike, weight: Floats
+    time: npt.ArrayLike, status: npt.ArrayLike, weight: Floats, tau: float
 ) -> tuple[Floats, Floats]:
-    """Pair weights of :func:`uno_c` in the caller's order: ``later`` and ``earlier``."""
+    """Pair weights of :func:`uno_c` in the caller's order: ``later`` and ``earlier``.
+
+    Nobody past ``tau`` needs one, and an event's G(T) is needed with competing events only.
+
+    Raises
+    ------
+    EvaluationError
+        An event by ``tau`` falls on the day on which all who are left are censored: G(T) is 0,
+        its pairs would weigh infinitely (R pec returns NaN).
+    """
     data = follow_up(time, status)
+    w = weight[data.order]
     before, at = np.ones(data.n), np.ones(data.n)
-    censoring_before_and_at(data.time, data.status, weight[data.order], before, at)
-    later, earlier = np.empty(data.n), np.empty(data.n)
-    counted = (data.status != 0) & (weight[data.order] > 0)
+    censoring_before_and_at(data.time, data.status, w, before, at)
+    counted = (data.status != CENSORED) & (w > 0) & (data.time <= tau)
+    event = counted & (data.status == EVENT)
     second = at if data.competing else before
-    later[data.order] = np.divide(1.0, before * second, out=np.zeros(data.n), where=counted)
+    if (second[event] <= 0).any():
+        raise EvaluationError(
+            "nobody is followed past an event by tau",
+            value=f"censoring survival 0 at {data.time[event & (second <= 0)][0]:g}, tau {tau:g}",
+            remedy="Ask for a tau before the last follow-up",
+        )
+    later, earlier = np.empty(data.n), np.empty(data.n)
+    later[data.order] = np.divide(1.0, before * second, out=np.zeros(data.n), where=event)
     earlier[data.order] = np.divide(1.0, before, out=np.zeros(data.n), where=counted)
     return later, earlier

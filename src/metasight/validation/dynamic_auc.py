@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 from scipy.stats import norm
 
+from metasight.engine.kernels import njit
 from metasight.errors import EvaluationError
 from metasight.validation.curves import censoring_before_and_at
 from metasight.validation.ipcw import (

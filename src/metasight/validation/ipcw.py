@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from metasight.engine.kernels import njit
 from metasight.errors import EvaluationError
 from metasight.validation.curves import censoring_before_and_at, censoring_survival
 from metasight.validation.ordering import CENSORED, EVENT, Floats, FollowUp, Ints, follow_up

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from metasight.engine.kernels import njit
 from metasight.errors import EvaluationError
 from metasight.validation.ordering import Floats
 from metasight.validation.partial_likelihood import solve_in_place

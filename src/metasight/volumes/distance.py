@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from metasight.engine.kernels import njit
 
 Booleans = npt.NDArray[np.bool_]
 Floats32 = npt.NDArray[np.float32]
 Spacing = tuple[float, float, float]
 
-_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+_jit = njit(cache=True, nogil=True, error_model="numpy")
 
 
 def distance_to(region: Booleans, spacing_zyx_mm: Spacing) -> Floats32:

@@ -39,12 +39,11 @@ def measured(
     checked.mkdir()
     out.mkdir()
     quality = {"slide": "P-HE-1", "stain": "H&E", "sufficient": True, "reasons": []}
+    quality |= {"mpp": 0.5, "mpp_source": "file", "reader": "tiff", "width": 9, "height": 9}
     (checked / "quality.json").write_text(json.dumps(quality))
     with (checked / "tissue.npz").open("wb") as file:
         np.savez_compressed(file, tissue=np.ones((4, 4), dtype=bool), mpp=np.array(8.0))
-    row = SlideRow(
-        patient="P", name="P-HE-1", row=2, path=Path("x"), stain="H&E", markers=(), mpp=None
-    )
+    row = SlideRow(patient="P", name="P-HE-1", path=Path("x"), stain="H&E", markers=(), mpp=None)
     slide = SlideArgument(slide=row, reader="tiff", protocol=protocol)
     argument = PatientArgument(
         patient="P", slides=(slide,), protocol=protocol, required=("CD3",), seed=1

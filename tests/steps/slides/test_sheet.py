@@ -23,7 +23,6 @@ def slide(name: str, stain: str) -> SlideArgument:
     row = SlideRow(
         patient="P",
         name=name,
-        row=2,
         path=Path("x"),
         stain=stain,  # type: ignore[arg-type]
         markers=() if stain == "H&E" else ("CD3",),

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from metasight.engine.kernels import njit
 
 Levels = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]

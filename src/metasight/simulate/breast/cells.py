@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from metasight.engine.kernels import njit
 from metasight.simulate.breast.tissue import GRID_UM, KINDS, Regions
 
 Floats = npt.NDArray[np.float64]

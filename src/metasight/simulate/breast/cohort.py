@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +14,7 @@ import numpy as np
 import pandas as pd
 
 from metasight.engine.progress import Progress
-from metasight.engine.store import Step
-from metasight.errors import EvaluationError, StudyError
+from metasight.errors import EvaluationError
 from metasight.simulate.breast.centres import centre_of
 from metasight.simulate.breast.outcome import (
     Outcome,
@@ -29,12 +26,12 @@ from metasight.simulate.breast.outcome import (
     risk_of,
 )
 from metasight.simulate.breast.patients import Patients
-from metasight.simulate.breast.settings import STAMP, VERSION, BreastSettings
+from metasight.simulate.breast.settings import VERSION, BreastSettings
 from metasight.simulate.breast.specimen import make_specimen, name_of, plan_of
 from metasight.simulate.breast.study_file import study_toml
 from metasight.simulate.breast.table import clinical_table
-
-_SETTINGS = "settings.json"
+from metasight.simulate.driver import claim, fill, write_truth
+from metasight.simulate.settings import STAMP
 
 
 def simulate_breast(
@@ -61,63 +58,28 @@ def simulate_breast(
     StudyError
         The folder holds something else.
     """
-    _claim(folder, settings, seed)
+    claim(folder, _claimed(settings, seed))
     for name in ("slides", "truth"):
         (folder / name).mkdir(exist_ok=True)
-    steps = [
-        Step(name=name_of(i), stage="patients", function=_nothing, ingredients={"number": i})
-        for i in range(settings.patients)
-    ]
-    todo = [i for i in range(settings.patients) if not (folder / "truth" / name_of(i)).is_dir()]
-    progress.start(steps)
-    for i in sorted(set(range(settings.patients)) - set(todo)):
-        progress.finished(steps[i])
-    for i in _made(folder, settings, seed, todo, jobs):
-        progress.finished(steps[i])
+    fill(
+        lambda i: (folder / "truth" / name_of(i)).is_dir(),
+        partial(_make, folder, settings, seed),
+        settings.patients,
+        jobs=jobs,
+        progress=progress,
+    )
     _write_tables(folder, settings, seed)
 
 
-def _nothing(*_: Any) -> None:
-    """Stand in for a step's function: the steps here are only told of."""
-
-
-def _claim(folder: Path, settings: BreastSettings, seed: int) -> None:
-    """Take the folder for this cohort, or see that it already is."""
-    said = {
+def _claimed(settings: BreastSettings, seed: int) -> dict[str, Any]:
+    """What the cohort is drawn from."""
+    return {
         "simulated": STAMP,
         "version": VERSION,
         "seed": seed,
         "key": settings.key(seed),
         "settings": settings.model_dump(mode="json"),
     }
-    path = folder / "truth" / _SETTINGS
-    if path.is_file():
-        if json.loads(path.read_text("utf-8")).get("key") != said["key"]:
-            raise StudyError(
-                "the folder holds a cohort of other settings or another seed",
-                where=folder.name,
-                remedy="Give another folder, or the same settings and seed",
-            )
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise StudyError("the folder is not empty", where=folder.name, remedy="Give a new folder")
-    path.parent.mkdir(parents=True)
-    _write_json(path, said)
-
-
-def _made(
-    folder: Path, settings: BreastSettings, seed: int, todo: list[int], jobs: int
-) -> Iterator[int]:
-    if jobs <= 1 or len(todo) <= 1:
-        for i in todo:
-            yield _make(folder, settings, seed, i)
-        return
-    # spawned, not forked: OpenCV and numba hold threads
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(todo)), mp_context=context) as pool:
-        waiting = [pool.submit(_make, folder, settings, seed, i) for i in todo]
-        for done in as_completed(waiting):
-            yield done.result()
 
 
 def _make(folder: Path, settings: BreastSettings, seed: int, number: int) -> int:
@@ -176,7 +138,7 @@ def _write_tables(folder: Path, settings: BreastSettings, seed: int) -> None:
         lines += [{"patient": name, **line} for line in told["slides"]]
     slides = pd.DataFrame(lines)[["patient", "file", "stain", "markers"]]
     slides.to_csv(folder / "slides.csv", index=False, lineterminator="\n")
-    _write_json(folder / "truth" / "truth.json", _truth(settings, seed, patients, risk, outcome))
+    write_truth(folder / "truth" / "truth.json", _truth(settings, seed, patients, risk, outcome))
     (folder / "study.toml").write_text(study_toml(settings, seed), "utf-8")
 
 
@@ -222,10 +184,3 @@ def _truth(
             for i in range(len(patients))
         ],
     }
-
-
-def _write_json(path: Path, value: Any) -> None:
-    beside = path.with_name(f".{path.name}.partial")
-    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
-    beside.write_text(text + "\n", "utf-8")
-    os.replace(beside, path)

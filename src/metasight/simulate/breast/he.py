@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from metasight.engine.kernels import njit
 from metasight.simulate.breast import texture
 from metasight.simulate.breast.centres import Centre
 from metasight.simulate.breast.fields import Image

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from metasight.engine.kernels import njit
 from metasight.simulate.breast import texture
 from metasight.simulate.breast.cells import SectionCells
 from metasight.simulate.breast.fields import Image

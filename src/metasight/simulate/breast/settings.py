@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from metasight.errors import StudyError
-from metasight.protocol.load import validation_lines
 from metasight.provenance import hash_json
-
-STAMP = "Simulated by metasight: no patient, no tissue, no evidence of anything but software."
-"""Stands in every file that can hold text."""
+from metasight.simulate.settings import settings_of
 
 VERSION = 1
 """Of the simulator; the same version, settings and seed give the same bytes."""
 
 
 _EVENT_SHARE, _MOST_EVENT_SHARE, _FEWEST_EVENTS = 0.15, 0.5, 12
-
-
-Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class _Part(BaseModel):
@@ -147,38 +138,3 @@ class BreastSettings(_Part):
 def read_settings(path: Path | None, **given: Any) -> BreastSettings:
     """Settings from a TOML file, with ``given`` over it; see `settings_of`."""
     return settings_of(BreastSettings, path, given, manual="docs/simulation.md")
-
-
-def settings_of(
-    kind: type[Settings], path: Path | None, given: Mapping[str, Any], *, manual: str
-) -> Settings:
-    """Settings of one simulator from a TOML file, with ``given`` over it.
-
-    ``manual`` is the page that lists them.
-
-    Raises
-    ------
-    StudyError
-        The file cannot be read, or a setting is unknown or out of its range.
-    """
-    found: dict[str, Any] = {}
-    if path is not None:
-        try:
-            found = tomllib.loads(path.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise StudyError(
-                "the settings cannot be read",
-                where=path.name,
-                value=type(error).__name__,
-                remedy=f"Give a TOML file; {manual} lists the settings",
-            ) from error
-    asked = {**found, **given}
-    try:
-        return kind.model_validate(asked)
-    except ValidationError as error:
-        raise StudyError(
-            "the settings of the simulation are wrong",
-            where="" if path is None else path.name,
-            value=validation_lines(error, kind, asked),
-            remedy=f"See {manual}",
-        ) from error

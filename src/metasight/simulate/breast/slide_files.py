@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from metasight.simulate.breast.settings import STAMP
+from metasight.simulate.settings import STAMP
 
 Rgb = npt.NDArray[np.uint8]
 Counts = npt.NDArray[np.uint16]

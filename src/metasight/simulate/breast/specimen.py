@@ -30,9 +30,10 @@ from metasight.simulate.breast.markers import (
 )
 from metasight.simulate.breast.other import other_stain, other_tissue_at
 from metasight.simulate.breast.patients import Patients, draw_patients
-from metasight.simulate.breast.settings import STAMP, BreastSettings
+from metasight.simulate.breast.settings import BreastSettings
 from metasight.simulate.breast.slide_files import write_brightfield, write_fluorescence
 from metasight.simulate.breast.tissue import GRID_UM, KINDS, Regions, biology_of, tissue_at
+from metasight.simulate.settings import STAMP
 
 _SPOILT_UM = 4.0
 _LEAST_LYMPHOCYTES = 45

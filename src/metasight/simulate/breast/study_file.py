@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from metasight.simulate.breast.settings import STAMP, BreastSettings
+from metasight.simulate.breast.settings import BreastSettings
 from metasight.simulate.breast.table import CLINICAL_COLUMNS
+from metasight.simulate.settings import STAMP
 
 _ANALYSIS = """
 [analysis]

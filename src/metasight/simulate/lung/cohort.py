@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,9 +14,7 @@ import numpy as np
 import pandas as pd
 
 from metasight.engine.progress import Progress
-from metasight.engine.store import Step
-from metasight.errors import StudyError
-from metasight.simulate.breast.settings import STAMP
+from metasight.simulate.driver import claim, fill, write_truth
 from metasight.simulate.lung.centres import centre_of
 from metasight.simulate.lung.expression import write_expression
 from metasight.simulate.lung.outcome import Outcome
@@ -39,11 +35,11 @@ from metasight.simulate.lung.table import (
     read_by_radiologist,
     simulate_nodal_table,
 )
+from metasight.simulate.settings import STAMP
 
 SCAN_COLUMNS = ("patient", "kind", "path", "roi", "x_mm", "y_mm", "z_mm")
 """Of ``scans.csv``: a row a series or mask; a mask without a path is a coordinate (LPS, mm)."""
 
-_SETTINGS = "settings.json"
 _POPULATION = 20_000
 _T = TypeVar("_T", Patients, Outcome)
 
@@ -72,63 +68,28 @@ def simulate_lung(
     StudyError
         The folder holds something else.
     """
-    _claim(folder, settings, seed)
+    claim(folder, _claimed(settings, seed))
     for name in ("scans", "truth"):
         (folder / name).mkdir(exist_ok=True)
-    steps = [
-        Step(name=name_of(i), stage="patients", function=_nothing, ingredients={"number": i})
-        for i in range(settings.patients)
-    ]
-    todo = [i for i in range(settings.patients) if not (folder / "truth" / name_of(i)).is_dir()]
-    progress.start(steps)
-    for i in sorted(set(range(settings.patients)) - set(todo)):
-        progress.finished(steps[i])
-    for i in _made(folder, settings, seed, todo, jobs):
-        progress.finished(steps[i])
+    fill(
+        lambda i: (folder / "truth" / name_of(i)).is_dir(),
+        partial(_make, folder, settings, seed),
+        settings.patients,
+        jobs=jobs,
+        progress=progress,
+    )
     _write_tables(folder, settings, seed)
 
 
-def _nothing(*_: Any) -> None:
-    """Stand in for a step's function: the steps here are only told of."""
-
-
-def _claim(folder: Path, settings: LungSettings, seed: int) -> None:
-    """Take the folder for this cohort, or see that it already is."""
-    said = {
+def _claimed(settings: LungSettings, seed: int) -> dict[str, Any]:
+    """What the cohort is drawn from."""
+    return {
         "simulated": STAMP,
         "version": VERSION,
         "seed": seed,
         "key": settings.key(seed),
         "settings": settings.model_dump(mode="json"),
     }
-    path = folder / "truth" / _SETTINGS
-    if path.is_file():
-        if json.loads(path.read_text("utf-8")).get("key") != said["key"]:
-            raise StudyError(
-                "the folder holds a cohort of other settings or another seed",
-                where=folder.name,
-                remedy="Give another folder, or the same settings and seed",
-            )
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise StudyError("the folder is not empty", where=folder.name, remedy="Give a new folder")
-    path.parent.mkdir(parents=True)
-    _write_json(path, said)
-
-
-def _made(
-    folder: Path, settings: LungSettings, seed: int, todo: list[int], jobs: int
-) -> Iterator[int]:
-    if jobs <= 1 or len(todo) <= 1:
-        for i in todo:
-            yield _make(folder, settings, seed, i)
-        return
-    # spawned, not forked: SimpleITK and numba hold threads
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(todo)), mp_context=context) as pool:
-        waiting = [pool.submit(_make, folder, settings, seed, i) for i in todo]
-        for done in as_completed(waiting):
-            yield done.result()
 
 
 def _make(folder: Path, settings: LungSettings, seed: int, number: int) -> int:
@@ -182,7 +143,7 @@ def _write_tables(folder: Path, settings: LungSettings, seed: int) -> None:
             row["path"] = f"{row['patient']}/{row['path']}"
     scans = pd.DataFrame(rows).reindex(columns=list(SCAN_COLUMNS))
     scans.to_csv(folder / "scans.csv", index=False, lineterminator="\n")
-    _write_json(folder / "truth" / "truth.json", _truth(settings, seed, people, course, told))
+    write_truth(folder / "truth" / "truth.json", _truth(settings, seed, people, course, told))
     if settings.genes:
         write_expression(
             folder, people, names, genes=settings.genes, share=settings.expression_share, seed=seed
@@ -243,7 +204,3 @@ def _truth(
 
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else value
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", "utf-8")

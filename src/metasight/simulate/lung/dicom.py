@@ -17,9 +17,9 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from metasight.simulate.breast.settings import STAMP
 from metasight.simulate.lung.pet import SimulatedPet
 from metasight.simulate.lung.raster import Grid
+from metasight.simulate.settings import STAMP
 
 INTERCEPT_HU = -1024
 HALF_LIFE_S = 6586.2

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from metasight.engine.kernels import njit
 from metasight.simulate.lung.anatomy import Anatomy, Form, Tubes
 
 Floats = npt.NDArray[np.float64]
@@ -33,7 +33,7 @@ GRAIN_MM = 1.3
 
 GRAIN_SHAPE = (64, 64, 64)
 
-_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+_jit = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @_jit

@@ -6,10 +6,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from metasight.engine.kernels import njit
 from metasight.simulate.lung.anatomy import Form
 from metasight.simulate.lung.forms import (
     beyond_fissures,
@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 Image = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint8]
 
-_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+_jit = njit(cache=True, nogil=True, error_model="numpy")
 
 AIR, BODY, BONE, FAT, MUSCLE = 0, 10, 11, 12, 13
 MEDIASTINUM, HEART, AORTA, VESSEL, OESOPHAGUS = 20, 21, 22, 23, 24

@@ -8,9 +8,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from metasight.provenance import hash_json
-from metasight.simulate.breast.settings import settings_of
 from metasight.simulate.lung.nodule import Attenuation, Margin
 from metasight.simulate.lung.scanner import KernelKind
+from metasight.simulate.settings import settings_of
 
 VERSION = 1
 """Of the lung simulator; the same version, settings and seed give the same bytes."""

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from metasight.errors import VolumeError
-from metasight.simulate.breast.settings import STAMP
 from metasight.simulate.lung.centres import Centre, centre_of
 from metasight.simulate.lung.defects import DEFECTS, scan_with, spoilt, write_with
 from metasight.simulate.lung.dicom import CtSeries, Study, write_pet
@@ -22,6 +21,7 @@ from metasight.simulate.lung.phantom import SimulatedScan, scan_of
 from metasight.simulate.lung.settings import LungSettings, NoduleSettings, ThoraxSettings
 from metasight.simulate.lung.table import Course, draw_course
 from metasight.simulate.lung.thorax import Thorax, draw_thorax
+from metasight.simulate.settings import STAMP
 
 _DOSE_MBQ = 290.0
 

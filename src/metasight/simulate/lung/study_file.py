@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from metasight.simulate.breast.settings import STAMP
 from metasight.simulate.lung.settings import LungSettings
 from metasight.simulate.lung.table import CLINICAL_COLUMNS
+from metasight.simulate.settings import STAMP
 
 _OF_SCANS = ("solid_size_mm", "ctr", "suvmax", "pure_ground_glass")
 """Columns that a radiologist read; the study takes what it measures itself."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from metasight.engine.kernels import njit
 from metasight.simulate.lung.anatomy import Anatomy, Tubes
 from metasight.simulate.lung.forms import levels_at
 
 Floats = npt.NDArray[np.float64]
 Image = npt.NDArray[np.float32]
 
-_jit = numba.njit(cache=True, nogil=True)
+_jit = njit(cache=True, nogil=True)
 
 MURRAY = 2.85
 """Exponent of the radii at a branching; 3 is Murray's law, casts of lungs give 2.5 to 3."""

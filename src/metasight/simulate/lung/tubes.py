@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from metasight.engine.kernels import njit
 from metasight.simulate.lung.anatomy import Tubes
 from metasight.simulate.lung.forms import share_inside, tube_level
 from metasight.simulate.lung.raster import Grid
@@ -16,7 +16,7 @@ from metasight.simulate.lung.raster import Grid
 Image = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint8]
 
-_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+_jit = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @_jit

@@ -13,8 +13,9 @@ from metasight.biology.association import Associated, associate, prepare
 from metasight.biology.enrichment import Enrichment, enrich, set_trace, single_sample
 from metasight.biology.expression import genes_of_all, log_of_counts
 from metasight.biology.gene_sets import GeneSets, read_gmt, within
+from metasight.engine.step import Inputs
 from metasight.errors import EvaluationError, StudyError
-from metasight.steps.files import Inputs, number, write_json
+from metasight.steps.files import number, write_json
 from metasight.steps.risk.out_of_fold import out_of_fold_risks
 from metasight.study.file import BiologySettings
 

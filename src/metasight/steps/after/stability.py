@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from metasight.engine.step import Inputs
 from metasight.models.crossfit import Data
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import Inputs, number, write_json
+from metasight.steps.files import number, write_json
 from metasight.study.file import RADIOMICS_MODALITY
 from metasight.validation.reliability import FEWEST, reliability, share_between
 

@@ -20,10 +20,11 @@ from metasight.decisions.nodal_staging import (
 )
 from metasight.decisions.refit_interval import refit_interval, unseen_spread
 from metasight.decisions.staging_table import staging_cells
+from metasight.engine.step import Inputs
 from metasight.errors import EvaluationError, StudyError
 from metasight.estimate import Estimate
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import Inputs, number, read_json, write_json
+from metasight.steps.files import number, read_json, write_json
 from metasight.steps.risk.out_of_fold import out_of_fold_risks
 from metasight.validation.abstention import is_silent
 from metasight.validation.gain_over_rule import gain_over_rule

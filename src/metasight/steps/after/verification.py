@@ -18,10 +18,11 @@ import pandas as pd
 
 from metasight.cohort.covariates import complete_covariates
 from metasight.cohort.outcome import NodalOutcome, SurvivalOutcome, build_outcome
+from metasight.engine.step import Inputs
 from metasight.errors import EvaluationError, StudyError
 from metasight.protocol.study import Protocol
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import Inputs, number, write_json
+from metasight.steps.files import number, write_json
 from metasight.steps.risk.out_of_fold import out_of_fold_risks
 from metasight.units import years_to_days
 from metasight.validation.risk_groups import RiskGroup, incidence_by_risk_group

@@ -24,6 +24,8 @@ from metasight.cohort.outcome import (
 from metasight.cohort.read import Cohort, read_cohort
 from metasight.cohort.settings import CohortSettings
 from metasight.cohort.splits import Split, leave_one_centre_out, repeated_kfold, temporal
+from metasight.engine.contents import Folder
+from metasight.engine.step import Inputs, StepKind
 from metasight.errors import EvaluationError, StudyError
 from metasight.features.bags import MODALITY as EMBEDDING_MODALITY
 from metasight.features.columns import CENTRE, ERROR, Feature, FeatureTable, Kind
@@ -32,7 +34,7 @@ from metasight.features.from_protocol import clinical_features
 from metasight.ledger import Entry, Ledger
 from metasight.models import crossfit
 from metasight.protocol.study import Protocol
-from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.files import read_json, write_json
 from metasight.steps.scans.patient import CROPS, against_table, crop_keys, scanned
 from metasight.steps.slides.maps import generated
 from metasight.steps.slides.patches import BAGS, bag_keys
@@ -51,46 +53,103 @@ from metasight.validation.ipcw import MIN_CENSORING_SURVIVAL
 
 @dataclass(frozen=True, kw_only=True)
 class CohortArgument:
-    """Where the study's tables are and how to read them."""
+    """Where the study's tables are and how to read them.
 
-    folder: Path
+    Attributes
+    ----------
+    folder
+        Of the tables.
+    settings, protocol
+        Of the study.
+    overlap_key
+        Key of the marks by which a patient is found in another cohort.
+    new_patients
+        Whether these are patients to predict, of whom no outcome may be given.
+    """
+
+    folder: Folder
     settings: CohortSettings
     protocol: Protocol
+    overlap_key: str
+    new_patients: bool = False
 
 
 def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
     """Tables → canonical values, eligibility, ledger."""
     maps = generated(inputs)
-    evidence, told, features = gathered(inputs, maps.tumour_percent)
+    slides = gathered(inputs, maps.tumour_percent)
     scans = scanned(inputs)
+    evidence = {**slides.evidence}
     for patient, own in scans.evidence.items():
-        evidence.setdefault(patient, {}).update(own)
+        evidence[patient] = {**evidence.get(patient, {}), **own}
     given = {
         patient: {
             k: v for k, v in values.items() if v is not None and not argument.settings.gives(k)
         }
         for patient, values in evidence.items()
     }
-    read = read_cohort(argument.folder, argument.settings, argument.protocol, evidence=given)
-    read.ledger.extend(told)
-    read.ledger.extend(maps.entries)
-    read.ledger.extend(scans.entries)
+    read = read_cohort(
+        argument.folder.root,
+        argument.settings,
+        argument.protocol,
+        evidence=given,
+        overlap_key=argument.overlap_key,
+        new_patients=argument.new_patients,
+    )
+    for rows in (slides.entries, maps.entries, scans.entries):
+        read.ledger.extend(rows)
     read.ledger.extend(against_table(read.table, scans.evidence, argument.protocol))
-    for name, found in (
-        (SLIDE_MODALITY, features),
-        (SCAN_MODALITY, scans.features),
-        (RADIOMICS_MODALITY, scans.radiomics),
-        (ACQUISITION_MODALITY, scans.acquisition),
-        (GENERATED_MODALITY, maps.features),
-    ):
+    _add_modalities(
+        read,
+        {
+            SLIDE_MODALITY: slides.features,
+            SCAN_MODALITY: scans.features,
+            RADIOMICS_MODALITY: scans.radiomics,
+            ACQUISITION_MODALITY: scans.acquisition,
+            GENERATED_MODALITY: maps.features,
+        },
+    )
+    _add_images(read, inputs)
+    _save_cohort(read, out)
+    patients = sorted({*scans.acquired, *slides.acquired})
+    write_json(
+        out / "acquired.json",
+        {p: {"ct": scans.acquired.get(p), "slides": slides.acquired.get(p, [])} for p in patients},
+    )
+
+
+def _add_modalities(read: Cohort, measured: Mapping[str, Mapping[str, Any]]) -> None:
+    """What images told, as modalities of numbers."""
+    for name, found in measured.items():
         if found:
-            measured = pd.DataFrame.from_dict(found, orient="index", dtype=float)
-            read.modalities[name] = measured.reindex(read.table.index)
-    _add_keys(inputs, read)
+            read.modalities[name] = pd.DataFrame.from_dict(
+                found, orient="index", dtype=float
+            ).reindex(read.table.index)
+
+
+def _add_images(read: Cohort, inputs: Inputs) -> None:
+    """Keys of patch features and crops, which networks read."""
+    keys: dict[str, tuple[str, dict[str, str]]] = {}
+    bags, crops = inputs.one(StepKind.GATHER_BAGS), inputs.one(StepKind.GATHER_CROPS)
+    if bags is not None:
+        of_patient, rows = bag_keys(bags)
+        read.ledger.extend(rows)
+        keys[EMBEDDING_MODALITY] = BAGS, of_patient
+    if crops is not None:
+        keys[CROP_MODALITY] = CROPS, crop_keys(crops)
+    for modality, (name, own) in keys.items():
+        column = [own.get(str(patient)) for patient in read.table.index]
+        read.modalities[modality] = pd.DataFrame(
+            {name: pd.Series(column, index=read.table.index, dtype=object)}
+        )
+
+
+def _save_cohort(read: Cohort, out: Path) -> None:
     read.table.to_parquet(out / "table.parquet")
     for name, table in read.modalities.items():
         table.to_parquet(out / f"modality_{name}.parquet")
     read.ledger.to_parquet(out / "ledger.parquet")
+    write_json(out / "overlap.json", read.marks)
     write_json(
         out / "cohort.json",
         {
@@ -105,22 +164,6 @@ def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
             "accrual": read.accrual,
         },
     )
-
-
-def _add_keys(inputs: Inputs, read: Cohort) -> None:
-    """Columns that name each patient's images, where there are any, for networks to read."""
-    if BAGS in inputs:
-        keys, rows = bag_keys(inputs[BAGS])
-        read.ledger.extend(rows)
-        read.modalities[EMBEDDING_MODALITY] = _key_column(BAGS, keys, read.table.index)
-    if CROPS in inputs:
-        keys = crop_keys(inputs[CROPS])
-        read.modalities[CROP_MODALITY] = _key_column(CROPS, keys, read.table.index)
-
-
-def _key_column(name: str, keys: Mapping[str, str], patients: pd.Index) -> pd.DataFrame:
-    column = [keys.get(str(patient)) for patient in patients]
-    return pd.DataFrame({name: pd.Series(column, index=patients, dtype=object)})
 
 
 def _own_verdicts(entries: Sequence[Entry]) -> dict[str, dict[str, int]]:

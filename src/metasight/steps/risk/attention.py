@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from metasight.engine.step import Inputs
 from metasight.report.attention import Patches, attention_overlay
-from metasight.steps.files import Inputs, read_json
+from metasight.steps.files import read_json
 from metasight.steps.slides.patches import BAGS, checks_of_bags
 from metasight.steps.slides.sections import read_tissue
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from metasight import bundle
+from metasight.cohort.overlap import shared
+from metasight.engine.step import Inputs, StepKind
 from metasight.errors import StudyError
 from metasight.ledger import Entry, Fate
 from metasight.models import crossfit
@@ -16,9 +18,10 @@ from metasight.models.fitted import ReaderHeadModel
 from metasight.models.registry import describe, features_of
 from metasight.predictions import Predictions
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.files import read_json, write_json
 from metasight.steps.risk.abstention import judge_abstention
 from metasight.steps.risk.fitting import images_of, likeness_table
+from metasight.steps.risk.predicting import measured_otherwise
 from metasight.validation.evaluate import evaluate
 from metasight.validation.results import EvaluationPlan
 
@@ -75,8 +78,16 @@ def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> Non
     )
     images = images_of(inputs, argument.weights)
     models = {name: locked.model(name, images) for name in locked.states}
+    left_out = _left_out(locked, inputs, data.patients)
+    kept = [p for p in data.patients if p not in left_out]
+    if not kept:
+        raise StudyError(
+            "none of these patients can be used to validate the locked models",
+            value="; ".join(sorted(set(left_out.values())))[:200],
+            remedy="Give other patients, measured as those the models were trained on",
+        )
     predictions = Predictions.concat(
-        crossfit.predict(model, name, data, data.patients, grid) for name, model in models.items()
+        crossfit.predict(model, name, data, kept, grid) for name, model in models.items()
     )
     plan = EvaluationPlan(
         endpoint=locked.endpoint,
@@ -96,14 +107,24 @@ def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> Non
         stage="locked test set",
         verdict=Fate.KEPT,
         value=f"opening {argument.opening}",
-        reason=f"looked at with the models of a {locked.protocol} bundle",
+        reason=f"looked at with the models of run {locked.training.run}",
     )
     leading = models[locked.headline_model]
     told = None
     if isinstance(leading, ReaderHeadModel):
-        told = likeness_table(leading, data.features)
+        told = likeness_table(leading, data.features.rows(kept))
     silent = judge_abstention(told, out, predictions, plan)
-    rows = [{k: str(v) for k, v in asdict(opening).items()}, *silent]
+    out_rows = [
+        Entry(
+            patient=p,
+            item="patient",
+            stage="validation",
+            verdict=Fate.EXCLUDED,
+            reason=why,
+        )
+        for p, why in left_out.items()
+    ]
+    rows = [{k: str(v) for k, v in asdict(e).items()} for e in (opening, *out_rows)] + silent
     write_json(out / "ledger.json", rows)
     write_json(out / "failures.json", [])
     for number, (name, state) in enumerate(locked.states.items()):
@@ -111,3 +132,16 @@ def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> Non
         folder.mkdir(parents=True)
         write_json(folder / "state.json", dict(state))
         write_json(folder / "model.json", {"name": name, **describe(dict(state))})
+
+
+def _left_out(locked: bundle.Bundle, inputs: Inputs, patients: Sequence[str]) -> dict[str, str]:
+    """Pseudonym → why a patient is not among those on whom the models are tried."""
+    cohort = inputs.one(StepKind.SCREEN)
+    assert cohort is not None  # noqa: S101 - the plan gives it
+    found = {
+        p: "; ".join(why) for p, why in measured_otherwise(locked, cohort, patients).items() if why
+    }
+    both = shared(locked.overlap, read_json(cohort / "overlap.json"))
+    return found | dict.fromkeys(
+        (p for p in both if p in set(patients)), "also among the training patients of the models"
+    )

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from metasight.cohort.splits import Split
+from metasight.engine.step import Inputs
 from metasight.errors import FitError
 from metasight.features.bags import BagFolder
 from metasight.features.columns import FeatureTable
@@ -26,7 +27,7 @@ from metasight.models.registry import build, describe
 from metasight.models.settings import ModelSettings
 from metasight.predictions import Predictions
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import Inputs, write_json
+from metasight.steps.files import write_json
 from metasight.steps.scans.patient import CROPS
 from metasight.steps.slides.patches import BAGS
 
@@ -212,6 +213,7 @@ def resample(inputs: Inputs, out: Path, argument: FitArgument) -> None:
         return
     np.save(out / "index.npy", drawn.index)
     np.save(out / "risk.npy", drawn.risk)
+    write_json(out / "state.json", drawn.fitted.state)
 
 
 def everybody(inputs: Inputs, out: Path, argument: FitArgument) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from metasight import leakage
 from metasight.cohort.outcome import Outcome, SurvivalOutcome
+from metasight.engine.step import Inputs
 from metasight.errors import EvaluationError, FitError
 from metasight.features.from_protocol import CLINICAL
 from metasight.features.levels import candidate_parameters, described_levels
@@ -20,7 +21,7 @@ from metasight.models.crossfit import Data
 from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.files import read_json, write_json
 from metasight.steps.risk.abstention import judge_abstention, unseen_distances
 from metasight.validation.anticipated_size import (
     anticipated_binary_size,

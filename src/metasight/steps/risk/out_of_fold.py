@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from metasight.engine.step import Inputs
 from metasight.predictions import Predictions
-from metasight.steps.files import Inputs, read_json
+from metasight.steps.files import read_json
 from metasight.validation.out_of_fold import mean_out_of_fold_risk
 
 

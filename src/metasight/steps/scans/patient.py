@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from metasight.cohort.scan_table import LesionRow, PatientScans
-from metasight.cohort.settings import ScanSettings
+from metasight.cohort.settings import ScanRecipe
+from metasight.engine.step import Inputs
 from metasight.errors import VolumeError
 from metasight.features.cropping import crop_of
 from metasight.features.crops import write_crop
@@ -31,7 +32,7 @@ from metasight.protocol.evidence import CT_QUALITY_POOR, MEASURED_ON_CT
 from metasight.protocol.study import Protocol
 from metasight.segmentation.lesion import lesion_from_box, lesion_from_click
 from metasight.segmentation.lung import Lungs, find_lungs
-from metasight.steps.files import Inputs, number, read_json, write_json
+from metasight.steps.files import number, read_json, write_json
 from metasight.volumes.ct_limits import CtLimits
 from metasight.volumes.dicom import ReadSettings, read_series
 from metasight.volumes.masks import read_mask
@@ -82,7 +83,7 @@ class ScanArgument:
     """
 
     scans: PatientScans
-    settings: ScanSettings
+    settings: ScanRecipe
     limits: CtLimits
     radiomics: RadiomicsSettings | None = None
 
@@ -142,6 +143,7 @@ def measure_scans(inputs: Inputs, out: Path, argument: ScanArgument) -> None:
         {
             "patient": scans.patient,
             "quality": None if quality is None else _quality_json(quality),
+            "acquired": None if quality is None else _acquired(quality),
             "evidence": patient.evidence,
             "measured": patient.measured,
             "features": patient.measures,
@@ -151,7 +153,7 @@ def measure_scans(inputs: Inputs, out: Path, argument: ScanArgument) -> None:
     )
 
 
-def read_ct(path: Path, settings: ScanSettings) -> Volume:
+def read_ct(path: Path, settings: ScanRecipe) -> Volume:
     """A CT as the study wants it read: DICOM, or NIfTI in HU."""
     if path.name.lower().endswith((".nii", ".nii.gz")):
         return read_nifti(path, unit="HU")
@@ -176,6 +178,12 @@ def _judged(patient: _Patient, ct: Volume, quality: CtQuality) -> None:
         "; ".join(quality.reasons) or "; ".join(ct.facts.choice),
     )
     patient.evidence[CT_QUALITY_POOR] = {"passed": False, "failed": True}.get(verdict)
+
+
+def _acquired(quality: CtQuality) -> Found:
+    """How the CT was taken, as far as a new patient's must be alike."""
+    values = {f.name: number(f.value) for f in quality.findings}
+    return {"kernel": quality.kernel, "slice_mm": values.get("slice_distance_mm")}
 
 
 def _quality_json(quality: CtQuality) -> Found:
@@ -352,6 +360,7 @@ class Scanned:
     features: dict[str, Found]
     radiomics: dict[str, Found]
     acquisition: dict[str, Found]
+    acquired: dict[str, Found]
     entries: list[Entry]
 
 
@@ -361,6 +370,7 @@ def scanned(inputs: Inputs) -> Scanned:
     features: dict[str, Found] = {}
     radiomics: dict[str, Found] = {}
     acquisition: dict[str, Found] = {}
+    acquired: dict[str, Found] = {}
     entries: list[Entry] = []
     for name, folder in inputs.items():
         if not name.startswith(SCANS):
@@ -369,6 +379,8 @@ def scanned(inputs: Inputs) -> Scanned:
         evidence[found["patient"]] = found["evidence"]
         features[found["patient"]] = {f"ct_{k}": v for k, v in found["features"].items()}
         radiomics[found["patient"]] = found["radiomics"]
+        if found["acquired"] is not None:
+            acquired[found["patient"]] = found["acquired"]
         if found["quality"] is not None:
             acquisition[found["patient"]] = {
                 f"acquired_{f['name']}": f["value"] for f in found["quality"]["findings"]
@@ -380,6 +392,7 @@ def scanned(inputs: Inputs) -> Scanned:
         features=features,
         radiomics=texture,
         acquisition=acquisition,
+        acquired=acquired,
         entries=entries,
     )
 

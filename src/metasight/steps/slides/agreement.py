@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 
 from metasight.biomarkers.geojson import read_outlines
+from metasight.engine.step import Inputs
 from metasight.errors import EvaluationError
 from metasight.maps.agreement import agree, pearson_of_regions, spread_over
 from metasight.maps.ome import read_density_map
 from metasight.maps.regions import Regions
 from metasight.protocol.markers import MarkerRoles
 from metasight.protocol.study import Protocol, require_roles
-from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.files import read_json, write_json
 from metasight.steps.slides.maps import MAP, REGION_COLUMNS, REGIONS_UM
 from metasight.validation.agreement import agreement, kappa
 

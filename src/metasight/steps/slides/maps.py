@@ -20,6 +20,7 @@ from metasight.biomarkers.map_error import biomarker_errors
 from metasight.biomarkers.measure import measure
 from metasight.biomarkers.structures import structure_mask
 from metasight.cohort.settings import MapSettings
+from metasight.engine.step import Inputs
 from metasight.engine.threads import one_torch_thread
 from metasight.errors import MarkerError, SlideError
 from metasight.features.columns import ERROR
@@ -33,7 +34,7 @@ from metasight.maps.regions import Regions, regions_of
 from metasight.maps.training_tiles import MarkedSection, TilesSettings, collect_tiles, save_tiles
 from metasight.maps.tumour import tumour_from_marker
 from metasight.protocol.study import Protocol, require_roles
-from metasight.steps.files import Inputs, number, read_json, write_json
+from metasight.steps.files import number, read_json, write_json
 from metasight.steps.slides.pairs import (
     Pair,
     density_together,
@@ -55,6 +56,10 @@ from metasight.steps.slides.sections import (
 MAP = "map of "
 TILES = "training tiles of "
 GENERATOR = "generator "
+EVERYBODY = "all"
+"""Names the generator that learns from every patient: it paints new ones, never these."""
+NEW_PATIENTS = -2
+"""Its fold, which is nobody's."""
 STAGE = "generated map"
 NUCLEI = "nuclei"
 REGIONS_UM = (64.0, 128.0)

@@ -12,10 +12,11 @@ import numpy.typing as npt
 from metasight.alignment.error import ErrorMap
 from metasight.alignment.transform import Transform
 from metasight.alignment.transform_file import load_transform
+from metasight.engine.step import Inputs
 from metasight.maps.density import DensityMap
 from metasight.maps.together import BroughtSection, bring_onto, density_of_sections
 from metasight.maps.window import TissueWindow
-from metasight.steps.files import Inputs, read_json
+from metasight.steps.files import read_json
 from metasight.steps.slides.sections import read_cells, read_tissue
 
 SPACING_UM = 16.0

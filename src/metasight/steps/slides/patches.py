@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from metasight.cohort.settings import EmbeddingSettings
+from metasight.engine.step import Inputs
 from metasight.engine.threads import one_torch_thread
 from metasight.errors import EncoderError, SlideError
 from metasight.features.bags import (
@@ -20,7 +22,7 @@ from metasight.features.bags import (
 from metasight.features.embeddings import embed_slide
 from metasight.features.encoders import Encoder, load_encoder
 from metasight.ledger import Entry, Fate
-from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.files import read_json, write_json
 from metasight.steps.slides.patient import SlideArgument, checking, opened
 from metasight.steps.slides.sections import read_tissue
 
@@ -44,14 +46,14 @@ class PatchesArgument:
     weights
         File of the encoder's weights; None for the embedded one.
     features
-        Folder of features that were made elsewhere; None to make them.
+        Slide's name → file of features that were made elsewhere; None to make them.
     """
 
     patient: str
     slides: tuple[SlideArgument, ...]
     settings: EmbeddingSettings
     weights: Path | None
-    features: Path | None
+    features: Mapping[str, Path] | None
 
 
 def embed_patient(inputs: Inputs, out: Path, argument: PatchesArgument) -> None:
@@ -66,8 +68,7 @@ def embed_patient(inputs: Inputs, out: Path, argument: PatchesArgument) -> None:
             continue
         try:
             if argument.features is not None:
-                file = argument.features / f"{a.slide.path.stem}.h5"
-                bag = read_patch_features(file, a.slide.name)
+                bag = read_patch_features(argument.features[a.slide.name], a.slide.name)
             else:
                 if encoder is None:
                     s = argument.settings

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from metasight.cohort.slide_table import SlideRow
+from metasight.engine.step import Inputs, StepKind
 from metasight.errors import AlignmentError, MarkerError, MetasightError, SlideError
 from metasight.ledger import Entry, Fate
 from metasight.maps.cells import Cells
@@ -33,7 +34,7 @@ from metasight.protocol.markers import study_name
 from metasight.protocol.study import Protocol, require_roles
 from metasight.slides.opening import ReaderName, open_slide
 from metasight.slides.reader import PyramidReader
-from metasight.steps.files import Inputs, read_json, write_json
+from metasight.steps.files import read_json, write_json
 from metasight.steps.slides.pairs import Pair, density_together, he_window
 from metasight.steps.slides.sections import (
     REGION_UM,
@@ -147,6 +148,7 @@ class _Patient:
     entries: list[Entry] = field(default_factory=list)
     evidence: dict[str, bool | float | None] = field(default_factory=dict)
     features: dict[str, float | None] = field(default_factory=dict)
+    acquired: list[Found] = field(default_factory=list)
     tumour_from: str = ""
 
     def criteria_on(self, variable: str) -> tuple[Criterion | None, ...]:
@@ -200,6 +202,7 @@ def measure_patient(inputs: Inputs, out: Path, argument: PatientArgument) -> Non
             "patient": argument.patient,
             "evidence": patient.evidence,
             "features": patient.features,
+            "acquired": patient.acquired,
             "tumour_from": patient.tumour_from,
             "ledger": [asdict(e) for e in patient.entries],
         },
@@ -231,6 +234,7 @@ def _judge_slides(patient: _Patient) -> list[SlideArgument]:
         patient.note_on(asked, a.slide.name, SLIDE_QUALITY, fate, "", why)
         if found["sufficient"] is not False:
             good.append(a)
+            patient.acquired.append({"stain": a.slide.stain, "mpp": found["mpp"]})
     patient.evidence[HE_QUALITY_SUFFICIENT] = _any(by_stain[True])
     sufficient = _all([*by_stain[True], *by_stain[False]])
     patient.evidence[SLIDE_ARTEFACTS] = None if sufficient is None else not sufficient
@@ -416,27 +420,45 @@ def _tumour_from_he(patient: _Patient, he: SlideArgument) -> None:
 # ------------------------------------------------------------------ the cohort
 
 
-def gathered(
-    inputs: Inputs, painted: Mapping[str, float]
-) -> tuple[dict[str, Found], list[Entry], dict[str, dict[str, Any]]]:
-    """Evidence, ledger rows and features of all patients with slides, by pseudonym.
+@dataclass(frozen=True, kw_only=True)
+class Gathered:
+    """What slides tell of a cohort, by pseudonym.
+
+    Attributes
+    ----------
+    evidence
+        What criteria ask of slides.
+    entries
+        Ledger rows.
+    features
+        What models may read.
+    acquired
+        Stain and resolution of every slide of sufficient quality.
+    """
+
+    evidence: dict[str, Found]
+    entries: list[Entry]
+    features: dict[str, dict[str, Any]]
+    acquired: dict[str, list[Found]]
+
+
+def gathered(inputs: Inputs, painted: Mapping[str, float]) -> Gathered:
+    """What all patients' slides tell.
 
     ``painted`` holds tumour areas (percent) of painted maps: they count where no section of the
     patient is stained for the tumour, before what nuclei of the H&E alone say.
     """
-    evidence: dict[str, Found] = {}
-    entries: list[Entry] = []
-    features: dict[str, dict[str, Any]] = {}
-    for name, folder in inputs.items():
-        if not name.startswith(PATIENT):
-            continue
-        found = read_json(folder / "patient.json")
-        evidence[found["patient"]] = found["evidence"]
-        if found["tumour_from"] != MARKED and found["patient"] in painted:
-            found["evidence"][TUMOUR_AREA_PERCENT] = painted[found["patient"]]
-        entries += [Entry(**{**e, "verdict": Fate(e["verdict"])}) for e in found["ledger"]]
-        features[found["patient"]] = found["features"]
-    return evidence, entries, features
+    told = Gathered(evidence={}, entries=[], features={}, acquired={})
+    for own in inputs.of(StepKind.MEASURE_SLIDES):
+        found = read_json(own.folder / "patient.json")
+        patient = found["patient"]
+        told.evidence[patient] = found["evidence"]
+        if found["tumour_from"] != MARKED and patient in painted:
+            found["evidence"][TUMOUR_AREA_PERCENT] = painted[patient]
+        told.entries.extend(Entry(**{**e, "verdict": Fate(e["verdict"])}) for e in found["ledger"])
+        told.features[patient] = found["features"]
+        told.acquired[patient] = found["acquired"]
+    return told
 
 
 PATIENT = "slides of "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from metasight.biomarkers.geojson import read_outlines
+from metasight.engine.step import Inputs
 from metasight.maps.ome import read_density_map
 from metasight.report.slide_sheet import (
     Part,
@@ -15,7 +16,7 @@ from metasight.report.slide_sheet import (
     quality_part,
     write_sheet,
 )
-from metasight.steps.files import Inputs, read_json
+from metasight.steps.files import read_json
 from metasight.steps.slides.patient import (
     PATIENT,
     PatientArgument,

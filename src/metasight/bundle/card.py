@@ -1,0 +1,48 @@
+"""The model card: what the models are, whom they learnt from, and how well they did."""
+
+from __future__ import annotations
+
+from metasight.bundle.content import DISCLAIMER, Bundle
+from metasight.units import DAYS_PER_YEAR
+
+
+def model_card(bundle: Bundle) -> str:
+    """Markdown for people."""
+    training = bundle.training
+    horizons = ", ".join(f"{d / DAYS_PER_YEAR:.3g} years" for d in bundle.horizons_days)
+    names = [f.name for f in bundle.features if not f.error_of]
+    follow_up = training.median_follow_up_years
+    lines = [
+        f"# Model card: {bundle.headline_model}",
+        "",
+        DISCLAIMER,
+        "",
+        *([bundle.settings.demonstration, ""] if bundle.settings.demonstration else []),
+        f"- Protocol: {bundle.protocol.id}, version {bundle.protocol.version}"
+        + (f" ({bundle.protocol.registration})" if bundle.protocol.registration else ""),
+        f"- Intended use: {bundle.protocol.intended_use}",
+        f"- Predicts: {bundle.endpoint}" + (f", by {horizons}" if horizons else ""),
+        f"- Models: {', '.join(bundle.states)}",
+        f"- Features: {', '.join(names[:12])}"
+        + (f" and {len(names) - 12} more" if len(names) > 12 else ""),
+        f"- Refits for a patient's interval: {len(bundle.refits)}",
+        "",
+        "## Training data",
+        "",
+        f"- Patients: {training.patients}, events: {training.events}, centres: {training.centres}",
+        *([f"- Accrual: {' to '.join(training.accrual)}"] if training.accrual else []),
+        *([f"- Median follow-up: {follow_up:.1f} years"] if follow_up is not None else []),
+        *(f"- {label}: {value}" for label, value in training.case_mix),
+        "",
+        "## Cross-fitted performance",
+        "",
+        *(f"- {k}: {v}" for k, v in bundle.performance.items()),
+        "",
+        "## What it is not for",
+        "",
+        "- Patients who do not meet the protocol's criteria, or whose images were acquired "
+        "otherwise than those of the training patients: a prediction for them is refused by name.",
+        "- Deciding a patient's treatment.",
+        "",
+    ]
+    return "\n".join(lines)

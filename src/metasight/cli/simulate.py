@@ -1,0 +1,64 @@
+"""Commands that draw simulated studies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metasight.cli.printing import command_line, out, shown
+
+simulation = typer.Typer(no_args_is_help=True, help="Cohorts whose truth is known; no evidence.")
+
+
+@simulation.command("breast")
+def simulate_breast(
+    folder: Annotated[Path, typer.Argument(help="New folder; an interrupted run goes on in it.")],
+    settings: Annotated[
+        Path | None, typer.Option(help="TOML file; docs/simulation.md lists what it may say.")
+    ] = None,
+    patients: Annotated[int | None, typer.Option(help="Number; 24 without.")] = None,
+    tissue_mm: Annotated[float | None, typer.Option(help="Side of the tissue; 2 without.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same settings and seed, same bytes.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Draw a simulated breast-dmfs study: slides, tables, study.toml, and the truth beside."""
+    from metasight.engine.progress import Bars
+    from metasight.simulate.breast import cohort
+    from metasight.simulate.breast.settings import read_settings
+    from metasight.simulate.settings import STAMP
+
+    given = {"patients": patients, "tissue_mm": tissue_mm}
+    chosen = read_settings(settings, **{k: v for k, v in given.items() if v is not None})
+    with Bars(out) as bars:
+        cohort.simulate_breast(folder, chosen, seed, jobs=jobs, progress=bars)
+    out.print(f"{STAMP} Truth in {shown(folder / 'truth')}.", soft_wrap=True)
+    out.print(f"Next: {command_line('run', folder)}.", soft_wrap=True)
+
+
+@simulation.command("lung")
+def simulate_lung(
+    folder: Annotated[Path, typer.Argument(help="New folder; an interrupted run goes on in it.")],
+    settings: Annotated[
+        Path | None, typer.Option(help="TOML file; docs/simulation-lung.md lists what it may say.")
+    ] = None,
+    patients: Annotated[int | None, typer.Option(help="Number; 24 without.")] = None,
+    defects: Annotated[
+        float | None, typer.Option(help="Share of scans with a quality defect; none without.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same settings and seed, same bytes.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Draw a simulated nsclc-occult-node study: CT, PET, tables, and the truth beside."""
+    from metasight.engine.progress import Bars
+    from metasight.simulate.lung import cohort
+    from metasight.simulate.lung.settings import read_settings
+    from metasight.simulate.settings import STAMP
+
+    given = {"patients": patients, "defect_fraction": defects}
+    chosen = read_settings(settings, **{k: v for k, v in given.items() if v is not None})
+    with Bars(out) as bars:
+        cohort.simulate_lung(folder, chosen, seed, jobs=jobs, progress=bars)
+    out.print(f"{STAMP} Truth in {shown(folder / 'truth')}.", soft_wrap=True)
+    out.print(f"Next: {command_line('run', folder)}.", soft_wrap=True)

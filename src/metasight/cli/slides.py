@@ -1,0 +1,189 @@
+"""Commands on slides without a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from metasight.cli.options import Scheduler
+from metasight.cli.printing import out, shown
+from metasight.errors import StudyError
+
+slides = typer.Typer(no_args_is_help=True, help="Slides without a study: files in, results out.")
+
+Files = Annotated[
+    list[Path], typer.Option("-i", "--input", help="A slide; give it again for more.")
+]
+Out = Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")]
+Mpp = Annotated[
+    list[float] | None,
+    typer.Option("--mpp", help="Micrometres a pixel over what the file says; once, or one a file."),
+]
+StainOption = Annotated[str, typer.Option(help="H&E, IHC (DAB) or fluorescence.")]
+Markers = Annotated[str, typer.Option(help="Markers to read, with ; between them.")]
+Nuclear = Annotated[str, typer.Option(help="Name of the nuclear channel of fluorescence.")]
+ReaderOption = Annotated[str | None, typer.Option(help="tiff or openslide; chosen without it.")]
+
+
+@slides.command("encoders")
+def slides_encoders() -> None:
+    """List the encoders of tiles that are known, with their licences."""
+    from metasight.features.encoders import cards, require_deep
+
+    require_deep("the list of encoders")
+    table = Table("name", "features", "µm a pixel", "licence", "weights")
+    for card in cards().values():
+        where = "embedded" if card.shape is None else "on request" if card.gated else "public"
+        dimension = 1280 if card.shape is None else card.shape.dimension
+        table.add_row(card.name, f"{dimension:,}", f"{card.mpp:g}", card.licence, where)
+    out.print(table)
+
+
+@slides.command("check")
+def slides_check(
+    files: Files,
+    output: Out,
+    stain: StainOption = "H&E",
+    mpp: Mpp = None,
+    nuclear: Nuclear = "DAPI",
+    reader: ReaderOption = None,
+    scheduler: Scheduler = "inline",
+) -> None:
+    """Judge the quality of slides."""
+    from metasight.engine.progress import Bars
+    from metasight.plan import loose_slides as slide_batch
+
+    batch = _batch(files, stain, "", mpp, reader, nuclear)
+    with Bars(out) as bars:
+        found = slide_batch.check(batch, output, scheduler=scheduler, progress=bars)
+    words = {True: "sufficient", False: "refused", None: "not known"}
+    table = Table("slide", "quality", "why")
+    for n, f in enumerate(found, start=1):
+        said = "could not be read" if "failed" in f else words[f["sufficient"]]
+        table.add_row(f"{n}", said, shown(f.get("failed") or "; ".join(f["reasons"])))
+    out.print(table)
+    _say_where(output, failed=any("failed" in f for f in found))
+
+
+@slides.command("align")
+def slides_align(
+    files: Files,
+    output: Out,
+    mpp: Mpp = None,
+    nuclear: Nuclear = "DAPI",
+) -> None:
+    """Align the second slide to the first, and say how far off that is."""
+    from metasight.plan import loose_slides as slide_batch
+
+    if len(files) != 2:
+        raise StudyError(
+            "two slides make a pair", value=f"{len(files)} given", remedy="Give -i FIXED -i MOVING"
+        )
+    found = slide_batch.align(
+        files[0], files[1], output, mpp=mpp or [], nuclear=nuclear, protocol="breast-dmfs"
+    )
+    verdict = "Accepted" if found["accepted"] else "Refused"
+    p50, p90 = _number(found["error_p50_um"]), _number(found["error_p90_um"])
+    out.print(
+        f"{verdict}: predicted error {p50} µm (median), {p90} µm (p90); "
+        f"gate {found['gate_um']:g} µm."
+    )
+    for reason in found["reasons"]:
+        out.print(f"  {shown(reason)}")
+    _say_where(output, failed=False)
+
+
+@slides.command("map")
+def slides_map(
+    files: Files,
+    output: Out,
+    markers: Markers = "",
+    stain: StainOption = "fluorescence",
+    mpp: Mpp = None,
+    nuclear: Nuclear = "DAPI",
+    reader: ReaderOption = None,
+    scheduler: Scheduler = "inline",
+) -> None:
+    """Turn marker sections into cells and cells per mm²; H&E (--stain H&E) into nuclei."""
+    from metasight.engine.progress import Bars
+    from metasight.plan import loose_slides as slide_batch
+
+    batch = _batch(files, stain, markers, mpp, reader, nuclear)
+    with Bars(out) as bars:
+        found = slide_batch.map_markers(batch, output, scheduler=scheduler, progress=bars)
+    table = Table("slide", "marker", "positive", "per mm²", "threshold by")
+    for n, f in enumerate(found, start=1):
+        if "failed" in f:
+            table.add_row(f"{n}", "", "", "", shown(f["failed"]))
+        for m in f.get("markers", ()):
+            table.add_row(
+                f"{n}", shown(m["marker"]), f"{m['positive']:,}", f"{m['per_mm2']:,.0f}", m["rule"]
+            )
+    out.print(table)
+    _say_where(output, failed=any("failed" in f for f in found))
+
+
+@slides.command("measure")
+def slides_measure(
+    files: Files,
+    output: Out,
+    markers: Markers = "",
+    stain: StainOption = "fluorescence",
+    mpp: Mpp = None,
+    nuclear: Nuclear = "DAPI",
+    reader: ReaderOption = None,
+    scheduler: Scheduler = "inline",
+) -> None:
+    """Check, map and measure slides; a sheet for each."""
+    from metasight.engine.progress import Bars
+    from metasight.plan import loose_slides as slide_batch
+
+    batch = _batch(files, stain, markers, mpp, reader, nuclear)
+    with Bars(out) as bars:
+        found = slide_batch.measure(batch, output, scheduler=scheduler, progress=bars)
+    table = Table("slide", "stage", "verdict", "value", "why")
+    for n, f in enumerate(found, start=1):
+        for e in f["ledger"]:
+            table.add_row(f"{n}", e["stage"], e["verdict"], shown(e["value"]), shown(e["reason"]))
+    out.print(table)
+    _say_where(output, failed=any(e["verdict"] == "failed" for f in found for e in f["ledger"]))
+
+
+def _batch(
+    files: list[Path],
+    stain: str,
+    markers: str,
+    mpp: list[float] | None,
+    reader: str | None,
+    nuclear: str = "DAPI",
+) -> Any:
+    from metasight.cohort.slide_table import STAINS
+    from metasight.plan.loose_slides import Batch
+
+    known = next((s for s in STAINS if s == stain), None)
+    if known is None:
+        raise StudyError("unknown stain", value=shown(stain), remedy=f"One of {', '.join(STAINS)}")
+    if reader not in {None, "tiff", "openslide"}:
+        raise StudyError("unknown reader", value=shown(reader), remedy="tiff or openslide")
+    chosen: Any = reader
+    return Batch(
+        files=tuple(files),
+        stain=known,
+        mpp=tuple(mpp or ()),
+        reader=chosen,
+        nuclear=nuclear,
+        markers=tuple(m.strip() for m in markers.split(";") if m.strip()),
+    )
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.0f}"
+
+
+def _say_where(output: Path, *, failed: bool) -> None:
+    out.print(f"Results in {shown(output)}.", soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)

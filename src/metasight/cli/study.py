@@ -1,0 +1,246 @@
+"""Commands on a study: init, check, run, report, staging, validate, doctor, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from metasight.cli.options import Folder, LockedModels, Scheduler
+from metasight.cli.printing import (
+    command_line,
+    out,
+    print_pending,
+    print_results,
+    print_screening,
+    shown,
+)
+from metasight.errors import StudyError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Metastasis-risk studies, from protocol to report. Research software, no medical device.",
+)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder to make the study in.")],
+    protocol: Annotated[
+        str, typer.Option(help="breast-dmfs, nsclc-occult-node, or a protocol file.")
+    ] = "breast-dmfs",
+    table: Annotated[
+        str, typer.Option(help="Patient table, relative to the folder; its header is mapped.")
+    ] = "patients.csv",
+    id_column: Annotated[str, typer.Option("--id", help="Column of the patient id.")] = "patient",
+) -> None:
+    """Write a commented study.toml, its mapping filled where column names match."""
+    import secrets
+    import tomllib
+
+    from metasight.cohort.settings import TableSettings
+    from metasight.cohort.tables import read_table
+    from metasight.protocol.load import read_protocol
+    from metasight.study.scaffold import study_toml
+
+    path = folder / "study.toml"
+    if path.exists():
+        raise StudyError("there is a study.toml already", where=str(folder), remedy="Edit it")
+    if folder.exists() and not folder.is_dir():
+        raise StudyError(
+            "there is a file of that name", where=str(folder), remedy="Give another folder"
+        )
+    known = read_protocol(protocol, folder=folder)
+    header: list[str] = []
+    if (folder / table).is_file():
+        raw = read_table(folder, TableSettings(path=table, id=id_column))
+        header = [str(c) for c in raw.cells.columns]
+        if id_column not in header:
+            raise StudyError(
+                "the table has no such column",
+                where=table,
+                value=id_column,
+                remedy=f"Give it: --id NAME, one of {', '.join(header)}",
+            )
+    text = study_toml(
+        known,
+        name=protocol,
+        salt=secrets.token_hex(16),
+        table=table,
+        id_column=id_column,
+        header=header,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    mapped = len(tomllib.loads(text)["columns"])
+    out.print(f"Wrote {shown(path)}.", soft_wrap=True)
+    out.print(
+        f"{mapped} variables mapped from {shown(table)}."
+        if header
+        else f"{shown(table)} is not there yet: put it there, or correct its path."
+    )
+    out.print(f"Next: fill in study.toml, then {command_line('check', folder)}.", soft_wrap=True)
+
+
+@app.command()
+def check(folder: Folder) -> None:
+    """Validate the tables and screen the patients; fit nothing."""
+    from metasight.engine.progress import Bars
+    from metasight.pipeline import screen
+    from metasight.study.file import read_study
+
+    with Bars(out) as bars:
+        screening = screen(read_study(folder), progress=bars)
+    print_screening(screening)
+    out.print(f"Next: {command_line('run', folder)}.", soft_wrap=True)
+
+
+@app.command()
+def run(
+    folder: Folder,
+    scheduler: Scheduler = "local",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say which steps would run, and why.")
+    ] = False,
+) -> None:
+    """Run the study to its report; go on where an earlier run stopped."""
+    from metasight import pipeline
+    from metasight.engine.progress import Bars
+    from metasight.study.file import read_study
+
+    study = read_study(folder)
+    if dry_run:
+        with Bars(out) as bars:
+            print_pending(pipeline.look(study, progress=bars))
+        return
+    with Bars(out) as bars:
+        results, ran = pipeline.run(study, scheduler=scheduler, progress=bars)
+    out.print("Results are up to date; nothing to do." if not ran else f"{len(ran)} steps ran.")
+    print_results(results)
+
+
+@app.command()
+def report(folder: Folder) -> None:
+    """Write the report again from finished results (after a change of title, say)."""
+    from metasight import pipeline
+    from metasight.engine.progress import Bars
+    from metasight.study.file import read_study
+
+    study = read_study(folder)
+    with Bars(out) as bars:
+        waiting = [p for p in pipeline.look(study, progress=bars) if not p.step.kind.reports]
+    if waiting:
+        raise StudyError(
+            "the results are not up to date",
+            value=f"{len(waiting)} steps to run",
+            remedy=f"Run `metasight run {folder}`",
+        )
+    with Bars(out) as bars:
+        results, _ = pipeline.run(study, scheduler="inline", progress=bars)
+    print_results(results)
+
+
+@app.command()
+def staging(
+    folder: Folder,
+    patient: Annotated[str, typer.Argument(help="Study pseudonym, as in results and ledger.")],
+) -> None:
+    """Say what the last run's risk means for one patient's staging, beside the guideline's rule."""
+    from metasight.steps.after.staging import staging_of
+
+    for line in staging_of(folder, patient):
+        out.print(shown(line))
+
+
+@app.command()
+def validate(
+    bundle: LockedModels,
+    external: Annotated[
+        Path, typer.Argument(help="Folder of the external patients, with a study.toml of its own.")
+    ],
+    scheduler: Scheduler = "inline",
+) -> None:
+    """Evaluate locked models in another hospital's patients. Nothing is refitted."""
+    from metasight import pipeline
+    from metasight.engine.progress import Bars
+
+    with Bars(out) as bars:
+        results = pipeline.validate(bundle, external, scheduler=scheduler, progress=bars)
+    print_results(results, latest="latest-validation")
+
+
+@app.command()
+def predict(
+    bundle: LockedModels,
+    patients: Annotated[
+        Path,
+        typer.Argument(help="Folder of the patients; its study.toml names their files."),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")],
+    patient: Annotated[
+        str | None, typer.Option(help="Print this patient; the hospital's own id.")
+    ] = None,
+    scheduler: Scheduler = "inline",
+) -> None:
+    """Predict patients whose outcome is not known, from values, slides and scans."""
+    from metasight import pipeline
+    from metasight.cli.printing import print_predictions
+    from metasight.cohort.canonical import pseudonym
+    from metasight.engine.progress import Bars
+    from metasight.study.new_patients import read_patient_settings
+
+    with Bars(out) as bars:
+        pipeline.predict(bundle, patients, output, scheduler=scheduler, progress=bars)
+    salt = read_patient_settings(patients).salt
+    print_predictions(output, None if patient is None else pseudonym(patient, salt))
+
+
+@app.command()
+def doctor() -> None:
+    """Say whether this machine has what is needed: PASS, WARN or FAIL, with the fix."""
+    from metasight.doctor import examine
+
+    findings = examine()
+    table = Table("", "what", "found", "fix")
+    colours = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
+    for f in findings:
+        verdict = f"[{colours[f.verdict]}]{f.verdict}[/]"
+        table.add_row(verdict, shown(f.what), shown(f.found), shown(f.fix))
+    out.print(table)
+    if any(f.verdict == "FAIL" for f in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Folder to make the demonstration in.")] = Path(
+        "demo/breast-dmfs"
+    ),
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="From slides: 16 simulated patients, some minutes.")
+    ] = False,
+    lung: Annotated[
+        bool, typer.Option("--lung", help="From CT: 44 simulated patients, some minutes.")
+    ] = False,
+    scheduler: Scheduler = "local",
+) -> None:
+    """Run the demonstration: 198 real patients (TRANSBIG), from tables to report."""
+    from metasight.demonstration import (
+        write_demonstration,
+        write_simulated,
+        write_simulated_lung,
+    )
+    from metasight.engine.progress import Bars
+
+    if simulated and lung:
+        raise StudyError("one demonstration at a time", remedy="Give --simulated or --lung")
+    if simulated or lung:
+        with Bars(out) as bars:
+            (write_simulated_lung if lung else write_simulated)(folder, bars)
+    else:
+        write_demonstration(folder)
+    run(folder, scheduler=scheduler, dry_run=False)

@@ -1,0 +1,56 @@
+"""Where metasight keeps what can be made again and belongs to no study: kernels, code tables.
+
+The user's cache folder; where that cannot be written (a service account without a home, a
+read-only installation) a private folder under the system's temporary one.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from metasight.errors import StoreError
+
+NAME = "metasight"
+
+
+@cache
+def cache_folder() -> Path:
+    """A folder that this process may write to, and that belongs to this user alone.
+
+    Raises
+    ------
+    StoreError
+        Neither the user's cache folder nor the temporary folder can be written.
+    """
+    for candidate in _candidates():
+        if _usable(candidate):
+            return candidate
+    raise StoreError(
+        "no folder for caches can be written",
+        where=" or ".join(str(c) for c in _candidates()),
+        remedy="Set XDG_CACHE_HOME or TMPDIR to a folder that can be",
+    )
+
+
+def _candidates() -> list[Path]:
+    asked = os.environ.get("XDG_CACHE_HOME", "")
+    found = [Path(asked) / NAME] if asked else []
+    home = Path(os.path.expanduser("~"))
+    if home.is_dir():  # a service account may have none, and root could make it
+        found.append(home / ".cache" / NAME)
+    return [*found, Path(tempfile.gettempdir()) / f"{NAME}-{os.getuid()}"]
+
+
+def _usable(folder: Path) -> bool:
+    """Whether the folder is there or can be made, is this user's own, and takes a file."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if folder.stat().st_uid != os.getuid():  # somebody else's under /tmp
+            return False
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False

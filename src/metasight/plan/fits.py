@@ -1,0 +1,263 @@
+"""Every fit of an analysis, its checks and its evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metasight.engine.contents import Contents
+from metasight.engine.step import Step, StepFunction, StepKind
+from metasight.features.bags import MODALITY
+from metasight.features.crops import MODALITY as CROP_MODALITY
+from metasight.models.settings import ModelSettings
+from metasight.plan.analysis import Analysis
+from metasight.plan.risks import steps_on_risks
+from metasight.steps.files import read_json
+from metasight.steps.risk import attention, fitting, judging
+from metasight.study.file import Study, StudyModel
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """A kind of fit: its kind, its name in step names, its progress bar, and what is called."""
+
+    kind: StepKind
+    name: str
+    label: str
+    function: StepFunction
+
+
+CROSS_VALIDATION = Fitting(StepKind.FIT, "fit", "cross-validation", fitting.fit)
+RESAMPLE = Fitting(StepKind.FIT_RESAMPLE, "resample", "instability", fitting.resample)
+EVERYBODY = Fitting(StepKind.FIT_EVERYBODY, "everybody", "final models", fitting.everybody)
+NOISE = Fitting(StepKind.FIT_NOISE, "noise", "checks", fitting.noise)
+SPOILT = Fitting(StepKind.FIT_SPOILT, "spoilt rows", "checks", fitting.corrupted)
+CENTRE = Fitting(StepKind.FIT_CENTRE, "centre", "checks", fitting.centre_probabilities)
+
+
+def fit_steps(
+    study: Study, analysis: Analysis, splits: Sequence[Mapping[str, Any]], contents: Contents
+) -> list[Step]:
+    """Every fit of one analysis; of the headline also resamples, final models and checks.
+
+    Parameters
+    ----------
+    study, contents
+        Of the run.
+    analysis
+        What is fitted.
+    splits
+        Scheme, repeat and fold of each split of its data.
+    """
+    settings = study.settings.analysis
+    # Which endpoints a model serves decides which fits there are, not what a fit is.
+    own = {
+        m.name: ModelSettings.model_validate(m.model_dump(exclude={"endpoints"}))
+        for m in analysis.models
+    }
+
+    def fits(
+        models: Sequence[StudyModel], what: Fitting, which: Sequence[dict[str, Any]]
+    ) -> list[Step]:
+        return [
+            _fit_step(study, analysis, contents, model=own[m.name], what=what, which=w)
+            for m in models
+            for w in which
+        ]
+
+    places = [{k: s[k] for k in ("scheme", "repeat", "fold")} for s in splits]
+    crossfitted = fits(analysis.models, CROSS_VALIDATION, places)
+    if not analysis.headline:
+        return crossfitted
+    headline = [m for m in analysis.models if m.name == settings.headline_model]
+    resamples = [{"number": k} for k in range(settings.instability_resamples)]
+    replays = [{"number": k} for k in range(settings.noise_replicates)]
+    checked = [*fits(headline, NOISE, replays), *fits(analysis.models, SPOILT, [{}])]
+    if any(s["scheme"] == "centre" for s in splits):
+        checked += fits(headline, CENTRE, [{}])
+    return [
+        *crossfitted,
+        *fits(headline, RESAMPLE, resamples),
+        *fits(analysis.models, EVERYBODY, [{}]),
+        *checked,
+    ]
+
+
+def judge_steps(
+    study: Study,
+    analysis: Analysis,
+    fits: Sequence[Step],
+    windows_checked: Sequence[str],
+    contents: Contents,
+) -> list[Step]:
+    """An analysis' evaluation; of the headline also its leakage checks and what follows from it.
+
+    Parameters
+    ----------
+    study, contents
+        Of the run.
+    analysis, fits
+        What is judged.
+    windows_checked
+        Predictors whose date of measurement was checked.
+    """
+
+    def of(*kinds: StepKind) -> list[Step]:
+        return [s for s in fits if s.kind in kinds]
+
+    crossfitted = of(StepKind.FIT)
+    resamples, everybody = of(StepKind.FIT_RESAMPLE), of(StepKind.FIT_EVERYBODY)
+    evaluation = _evaluate_step(study, analysis, [*crossfitted, *resamples, *everybody], contents)
+    if not analysis.headline:
+        return [evaluation]
+    checks = of(StepKind.FIT_NOISE, StepKind.FIT_SPOILT, StepKind.FIT_CENTRE)
+    leakage = Step(
+        name="leakage checks",
+        kind=StepKind.CHECK_LEAKAGE,
+        label="checks",
+        function=judging.check_leakage,
+        argument=judging.LeakageArgument(
+            data=analysis.data.name,
+            protocol=study.protocol,
+            model=study.settings.analysis.headline_model,
+            windows_checked=tuple(windows_checked),
+        ),
+        needs=(analysis.data, *crossfitted, *checks),
+        contents=contents,
+    )
+    after = steps_on_risks(
+        study,
+        analysis.data,
+        analysis.endpoint,
+        [*crossfitted, *resamples, evaluation],
+        contents,
+    )
+    return [leakage, evaluation, *after]
+
+
+def _fit_step(
+    study: Study,
+    analysis: Analysis,
+    contents: Contents,
+    *,
+    model: ModelSettings,
+    what: Fitting,
+    which: dict[str, Any],
+) -> Step:
+    """One fit of one model."""
+    place = " ".join(str(v) for v in which.values())
+    cohort = analysis.data.needs[0]
+    parts = [what.name, f"{analysis.endpoint} {analysis.population}", model.name, place]
+    return Step(
+        name=" · ".join(p for p in parts if p),
+        kind=what.kind,
+        subject=model.name,
+        label=what.label,
+        function=what.function,
+        argument=fitting.FitArgument(
+            data=analysis.data.name,
+            model=model,
+            seed=study.settings.analysis.seed,
+            weights=backbones(study.folder, [model]),
+            **which,
+        ),
+        needs=(analysis.data, *image_folders(cohort, model.modalities)),
+        resumes=CROP_MODALITY in model.modalities,
+        contents=contents,
+    )
+
+
+def image_folders(cohort: Any, modalities: Sequence[str]) -> tuple[Step, ...]:
+    """The steps that hold all patch features and all crops, for a model of these modalities."""
+    kinds = {
+        kind
+        for modality, kind in (
+            (MODALITY, StepKind.GATHER_BAGS),
+            (CROP_MODALITY, StepKind.GATHER_CROPS),
+        )
+        if modality in modalities
+    }
+    return tuple(s for s in cohort.needs if s.kind in kinds)
+
+
+def backbones(folder: Path, models: Sequence[ModelSettings]) -> dict[str, Path]:
+    """sha256 → file of every pretrained backbone that models name."""
+    named = [m.scan_network.weights for m in models]
+    return {w.sha256.lower(): folder / w.path for w in named if w is not None}
+
+
+def attention_steps(
+    study: Study, images: Sequence[Step], fits: Sequence[Step], contents: Contents
+) -> tuple[Step, ...]:
+    """Pictures of where the model looks on slides: the headline's, else the first that reads them.
+
+    ``images`` are the steps on slides, ``fits`` those of the cross-validation.
+    """
+    reading = [m.name for m in study.settings.model if MODALITY in m.modalities]
+    bags = [s for s in images if s.kind is StepKind.GATHER_BAGS]
+    if not reading or not bags:
+        return ()
+    headline = study.settings.analysis.headline_model
+    model = headline if headline in reading else reading[0]
+    checks = [
+        s for s in images if s.kind is StepKind.CHECK_SLIDE and s.argument.slide.stain == "H&E"
+    ]
+    used = [
+        s
+        for s in fits
+        if s.kind is StepKind.FIT and s.subject == model and s.argument.scheme == "kfold"
+    ]
+    return (
+        Step(
+            name=attention.ATTENTION,
+            kind=StepKind.DRAW_ATTENTION,
+            label="report",
+            function=attention.draw_attention,
+            argument=attention.AttentionArgument(model=model),
+            needs=(*used, *checks, *bags),
+            contents=contents,
+        ),
+    )
+
+
+def _evaluate_step(
+    study: Study, analysis: Analysis, fits: Sequence[Step], contents: Contents
+) -> Step:
+    """Judge one analysis."""
+    settings = study.settings.analysis
+    endpoint = next(e for e in study.protocol.endpoint if e.name == analysis.endpoint)
+    names = tuple(m.name for m in analysis.models)
+    return Step(
+        name=f"evaluate {analysis.endpoint} {analysis.population}",
+        kind=StepKind.EVALUATE,
+        label="evaluation",
+        function=judging.judge,
+        argument=judging.EvaluateArgument(
+            data=analysis.data.name,
+            endpoint=analysis.endpoint,
+            # An endpoint that the study's reference is not fitted for is judged against its
+            # first model, and its last one is the headline.
+            reference_model=settings.reference_model
+            if settings.reference_model in names
+            else names[0],
+            headline_model=settings.headline_model
+            if settings.headline_model in names
+            else names[-1],
+            models=names,
+            thresholds=endpoint.thresholds,
+            bootstrap=settings.bootstrap,
+            seed=settings.seed,
+            subgroups=settings.subgroups if analysis.headline else (),
+            leads=analysis.headline,
+        ),
+        needs=(analysis.data, *fits),
+        contents=contents,
+    )
+
+
+def splits_of(folder: Path) -> list[dict[str, Any]]:
+    """Splits that an analysis' data were cut into."""
+    found: list[dict[str, Any]] = read_json(folder / "splits.json")
+    return found

@@ -1,0 +1,134 @@
+"""Results put where people look for them: ``results/<run>``, and ``results/latest``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from metasight.engine.run import Work
+from metasight.engine.step import Step, StepKind
+from metasight.errors import StudyError
+from metasight.steps.files import read_json, write_json
+from metasight.study.file import Study
+
+_PLACES = {
+    StepKind.MEASURE_SLIDES: "slides/{}",
+    StepKind.DRAW_SHEET: "slides/{}",
+    StepKind.PAINT_MAP: "slides/{}/map",
+    StepKind.MEASURE_SCANS: "scans/{}",
+    StepKind.DRAW_ATTENTION: "attention",
+    StepKind.LOCK_BUNDLE: "",
+    StepKind.COLLECT_RESULTS: "",
+    StepKind.WRITE_REPORT: "",
+    StepKind.PREDICT: "",
+    StepKind.DRAW_PAGES: "pages",
+}
+"""Where in the results a step's files go, by its kind and whom it is about."""
+
+
+def publish(
+    study: Study, name: str, steps: Sequence[Step], work: Work, *, latest: str = "latest"
+) -> Path:
+    """Put a run's results under ``results/<name>`` and point ``results/<latest>`` at it.
+
+    The run is named by its content, so the same study gives the same folder. Every file is checked
+    against what was made as it is copied; a published file that was altered is put back.
+
+    Parameters
+    ----------
+    study, work
+        Of the run.
+    name
+        Of the folder.
+    steps
+        Whose results are published; those of no place in the results are passed over.
+    latest
+        Name of the link.
+    """
+    final = study.results / name
+    made = [(s, _PLACES[s.kind].format(s.subject)) for s in steps if s.kind in _PLACES]
+    if final.is_dir() and not _is_whole(final, made, work):
+        shutil.rmtree(final)
+    if not final.is_dir():
+        scratch = study.results / f".{name}-{os.getpid()}"
+        for step, place in made:
+            work.copy(step, scratch / place)
+        try:
+            os.rename(scratch, final)
+        except OSError:
+            if not final.is_dir():  # else another run of the same study was first
+                raise
+            shutil.rmtree(scratch)
+    _point_latest(study.results / latest, name)
+    return final
+
+
+def set_out(steps: Sequence[Step], out: Path, work: Work) -> None:
+    """Put results into a folder that the user named, beside what is there.
+
+    Raises
+    ------
+    StudyError
+        The folder holds something that metasight did not put there.
+    """
+    if out.is_dir() and any(out.iterdir()) and not (out / _MARK).is_file():
+        raise StudyError(
+            "the output folder is not empty",
+            where=out.name,
+            remedy="Give a new folder with -o",
+        )
+    scratch = out.with_name(f".{out.name}-{os.getpid()}")
+    for step in (s for s in steps if s.kind in _PLACES):
+        work.copy(step, scratch / _PLACES[step.kind].format(step.subject))
+    (scratch / _MARK).write_text("made by metasight; replaced by its next run\n", "utf-8")
+    shutil.rmtree(out, ignore_errors=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    os.rename(scratch, out)
+
+
+_MARK = ".metasight-result"
+
+
+def _is_whole(final: Path, made: Sequence[tuple[Step, str]], work: Work) -> bool:
+    """Whether every published file is there, with the bytes that were made."""
+    return all(
+        (final / place / name).is_file() and work.contents.file(final / place / name) == digest
+        for step, place in made
+        for name, digest in _files(step, work)
+    )
+
+
+def _files(step: Step, work: Work) -> Iterator[tuple[str, str]]:
+    listing = work.store.listing(step.key)
+    if listing is not None:
+        yield from ((name, digest) for name, (_, digest) in listing.files.items())
+
+
+def _point_latest(link: Path, name: str) -> None:
+    if link.is_symlink() and os.readlink(link) == name:
+        return
+    if link.exists() and not link.is_symlink():
+        raise StudyError(
+            "there is a folder where metasight keeps a link",
+            where=f"results/{link.name}",
+            remedy="Move it away and run again",
+        )
+    beside = link.with_name(f".latest-{os.getpid()}")
+    beside.symlink_to(name)
+    os.replace(beside, link)
+
+
+def openings(study: Study, identity: str) -> int:
+    """How many models these patients have been opened for, the present one included.
+
+    The same bundle again is the same opening.
+    """
+    path = study.folder / ".metasight" / "openings.json"
+    known = read_json(path) if path.is_file() else []
+    if identity not in known:
+        known.append(identity)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, known)
+    return int(known.index(identity)) + 1

@@ -1,0 +1,31 @@
+"""One printed page for every predicted patient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from metasight.engine.step import Inputs, StepKind
+from metasight.features.columns import Feature
+from metasight.protocol.study import Protocol
+from metasight.report.patient_page import write_page
+from metasight.steps.files import read_json
+from metasight.steps.risk.predicting import FILE
+
+
+@dataclass(frozen=True, kw_only=True)
+class PagesArgument:
+    """What words and units the pages use."""
+
+    protocol: Protocol
+    features: tuple[Feature, ...]
+
+
+def draw_pages(inputs: Inputs, out: Path, argument: PagesArgument) -> None:
+    """Write a page, as HTML and PDF, for every patient."""
+    predicted = inputs.one(StepKind.PREDICT)
+    assert predicted is not None  # noqa: S101 - the plan gives it
+    found = read_json(predicted / FILE)
+    features = {f.name: f for f in argument.features}
+    for patient in found["patients"]:
+        write_page(found, patient, argument.protocol, features, out)

@@ -1,0 +1,165 @@
+"""Lock a study: its models, how they are measured, and what they rest on, in a bundle."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metasight import bundle
+from metasight.bundle.alike import acquired_of
+from metasight.bundle.content import Standing, Training
+from metasight.bundle.lock import pack
+from metasight.cohort.overlap import table_of
+from metasight.engine.step import Inputs, StepKind
+from metasight.estimate import Estimate
+from metasight.ledger import Ledger
+from metasight.predictions import Predictions
+from metasight.protocol.study import Protocol
+from metasight.steps.cohort.data import load_data
+from metasight.steps.files import read_json
+from metasight.steps.slides.maps import EVERYBODY
+from metasight.study.file import StudySettings
+from metasight.units import DAYS_PER_YEAR
+from metasight.validation.results import Evaluation
+
+_QUANTILES = np.linspace(0, 1, 21)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockArgument:
+    """What is locked.
+
+    Attributes
+    ----------
+    settings, protocol
+        Of the study.
+    data, judged
+        Names of the headline analysis' data and evaluation steps.
+    endpoint
+        Of the headline analysis.
+    run
+        Name of the developing run.
+    versions
+        Package → versions that made the results.
+    overlap_key
+        Key of the marks by which a training patient is found among others.
+    """
+
+    settings: StudySettings
+    protocol: Protocol
+    data: str
+    judged: str
+    endpoint: str
+    run: str
+    versions: Mapping[str, str]
+    overlap_key: str
+
+
+def lock(inputs: Inputs, out: Path, argument: LockArgument) -> None:
+    """Write ``bundle/`` and ``bundle.zip``."""
+    bundle.save(_bundle(inputs, argument), out / "bundle")
+    pack(out / "bundle", out / "bundle.zip")
+
+
+def final_states(inputs: Inputs) -> dict[str, dict[str, Any]]:
+    """Model name → state fitted to all patients, of the models that could be fitted."""
+    return {
+        i.subject: read_json(i.folder / "state.json")
+        for i in inputs.of(StepKind.FIT_EVERYBODY)
+        if (i.folder / "state.json").is_file()
+    }
+
+
+def _bundle(inputs: Inputs, argument: LockArgument) -> bundle.Bundle:
+    data, _, grid = load_data(inputs[argument.data])
+    info = read_json(inputs[argument.data] / "data.json")
+    judged = inputs[argument.judged]
+    evaluation = Evaluation.from_json(read_json(judged / "evaluation.json"))
+    headline = argument.settings.analysis.headline_model
+    states = final_states(inputs)
+    refits = tuple(
+        read_json(i.folder / "state.json")
+        for i in inputs.of(StepKind.FIT_RESAMPLE)
+        if (i.folder / "state.json").is_file()
+    )
+    cohort = inputs.one(StepKind.SCREEN)
+    assert cohort is not None  # noqa: S101 - every study has one
+    acquired = read_json(cohort / "acquired.json")
+    marks = read_json(cohort / "overlap.json")
+    generator = next(
+        (i.folder for i in inputs.of(StepKind.TRAIN_GENERATOR) if i.subject == EVERYBODY), None
+    )
+    return bundle.Bundle(
+        protocol=argument.protocol,
+        settings=argument.settings,
+        endpoint=argument.endpoint,
+        horizons_days=tuple(info["horizons_days"]),
+        grid_days=tuple(int(g) for g in grid),
+        headline_model=headline,
+        reference_model=argument.settings.analysis.reference_model,
+        features=data.features.features,
+        states={m.name: states[m.name] for m in argument.settings.model if m.name in states},
+        refits=refits,
+        training=_training(argument, info, data.centre.nunique(), cohort),
+        standing=_standing(Predictions.from_parquet(judged / "predictions.parquet"), headline),
+        acquired=acquired_of(acquired.get(p, {}) for p in data.patients),
+        overlap=table_of((marks[p] for p in data.patients if p in marks), argument.overlap_key),
+        performance=performance(evaluation, headline),
+        versions=argument.versions,
+        generator=generator,
+    )
+
+
+def _training(argument: LockArgument, info: Any, centres: int, cohort: Path) -> Training:
+    counts = Counter(str(e.verdict) for e in Ledger.from_parquet(cohort / "ledger.parquet").entries)
+    follow_up = info["follow_up"]
+    return Training(
+        run=argument.run,
+        patients=info["n"],
+        events=info["events"],
+        centres=int(centres),
+        accrual=tuple(read_json(cohort / "cohort.json")["accrual"]),
+        case_mix=tuple((r["label"], r["cells"]["All"]) for r in info["table1"]["rows"]),
+        median_follow_up_years=None
+        if follow_up is None or follow_up["median_days"] is None
+        else follow_up["median_days"] / DAYS_PER_YEAR,
+        ledger=dict(sorted(counts.items())),
+    )
+
+
+def _standing(predictions: Predictions, model: str) -> Standing:
+    """Quantiles of the risks that training patients had from models that had not seen them."""
+    rows = predictions.table
+    rows = rows[rows["model"] == model]
+    nodal = bool(rows["label"].notna().any())
+    target = rows["label"] if nodal else rows["horizon_days"]
+    quantiles: dict[str, tuple[float, ...]] = {}
+    for name, own in rows.groupby(target.astype(str)):
+        risks = own.groupby("patient")["risk"].mean().to_numpy(dtype=float)
+        quantiles[str(name)] = tuple(float(q) for q in np.quantile(risks, _QUANTILES))
+    return Standing(quantiles=quantiles)
+
+
+def performance(evaluation: Evaluation, name: str) -> dict[str, str]:
+    """Cross-fitted figures of a model, as text for the model card."""
+    model = evaluation.models[name]
+    found = {}
+    for figure in ("harrell_c", "uno_c", "ordinal_c", "integrated_ipa"):
+        metric = getattr(model, figure)
+        if isinstance(metric, Estimate):
+            found[figure.replace("_", " ")] = _interval(metric)
+    for target in model.targets:
+        if isinstance(target.auc, Estimate):
+            found[f"AUC, {target.target}"] = _interval(target.auc)
+    return found
+
+
+def _interval(metric: Estimate) -> str:
+    if metric.lower is None or metric.upper is None:
+        return f"{metric.value:.3f}"
+    return f"{metric.value:.3f} (95 % interval {metric.lower:.3f} to {metric.upper:.3f})"

@@ -1,0 +1,127 @@
+"""Who is in, who is out by which criterion first, and flow counts that add up."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metasight.cohort.eligibility import assess
+from metasight.errors import StudyError
+from metasight.ledger import Fate
+from metasight.protocol.criteria import Criterion
+from metasight.protocol.load import read_protocol
+
+
+def criterion(name: str, variable: str, **changes) -> Criterion:
+    kind = "inclusion" if name.startswith("I") else "exclusion"
+    told = {"id": name, "kind": kind, "text": f"{variable} is so", "evidence": "table"}
+    return Criterion(**{**told, "condition": {"variable": variable, "is": True}, **changes})
+
+
+# Adults without a relapse at entry who were followed: an inclusion, an exclusion, and one
+# criterion that is only known later.
+PROTOCOL = read_protocol("breast-dmfs").model_copy(
+    update={
+        "criterion": (
+            criterion("I1", "adult"),
+            criterion("E1", "relapse", evidence="slides"),
+            criterion("I2", "followed", selects_on_future=True),
+        )
+    }
+)
+YES, NO, MISSING = True, False, None
+
+
+def row(adult, relapse, followed):
+    return {"adult": adult, "relapse": relapse, "followed": followed}
+
+
+ROWS = {
+    "in": row(YES, NO, YES),
+    "child": row(NO, NO, YES),
+    "child with relapse": row(NO, YES, NO),
+    "relapse": row(YES, YES, YES),
+    "relapse unknown": row(YES, MISSING, YES),
+    "age unknown, relapse": row(MISSING, YES, YES),
+    "lost": row(YES, NO, NO),
+    "follow-up unknown": row(YES, NO, MISSING),
+}
+
+
+def test_who_is_in():
+    told = assess(ROWS, PROTOCOL, {})
+    assert told.as_written == ("in",)
+    # what is only known later, or not known at all, keeps nobody out of the other population
+    assert told.all_eligible == ("in", "lost", "follow-up unknown")
+
+
+def test_a_patient_goes_at_the_first_criterion_that_excludes_him():
+    steps = {s.criterion: s for s in assess(ROWS, PROTOCOL, {}).steps}
+    flow = {name: (s.excluded, s.unknown, s.remaining) for name, s in steps.items()}
+    # I1: both children. E1: the relapses, also the one whose age is unknown (nothing but an
+    # exclusion decides), and one is held back. I2: one lost, one of unknown follow-up.
+    assert flow == {"I1": (2, 0, 6), "E1": (2, 1, 3), "I2": (1, 1, 1)}
+
+
+def test_every_patient_has_a_row_for_every_criterion():
+    told = assess(ROWS, PROTOCOL, {})
+    fates = {(e.patient, e.criterion): e.verdict for e in told.entries}
+    assert len(fates) == len(told.entries) == len(ROWS) * 3
+    assert fates["child with relapse", "E1"] is Fate.EXCLUDED  # told although I1 came first
+    assert fates["relapse unknown", "E1"] is Fate.UNKNOWN
+    assert fates["in", "E1"] is Fate.KEPT
+    reasons = {(e.patient, e.criterion): e.reason for e in told.entries}
+    assert reasons["relapse unknown", "E1"] == ("unknown: relapse is so (no evidence from: slides)")
+    values = {(e.patient, e.criterion): e.value for e in told.entries}
+    assert values["relapse", "E1"] == "relapse=yes"
+    assert values["relapse unknown", "E1"] == "relapse=missing"
+
+
+def test_a_waived_criterion_keeps_everybody_and_prints_why():
+    reason = "slides were never scanned"
+    told = assess(ROWS, PROTOCOL, {"E1": reason})
+    assert "relapse" in told.as_written
+    assert "relapse unknown" in told.as_written
+    assert {s.criterion: s.waived for s in told.steps} == {"I1": "", "E1": reason, "I2": ""}
+    waived = [e for e in told.entries if e.criterion == "E1"]
+    assert {e.verdict for e in waived} == {Fate.WAIVED}
+    assert {e.reason for e in waived} == {reason}
+    assert [e.value for e in waived if e.patient == "relapse"] == ["relapse=yes"]
+
+
+@pytest.mark.parametrize(
+    ("waive", "problem", "remedy"),
+    [
+        ({"E9": "we do not have it"}, "names no criterion", "Criteria: I1, E1, I2"),
+        ({"E1": "  no    "}, "waived without a reason", "the report shall print"),
+    ],
+)
+def test_waivers_that_make_no_sense(waive, problem, remedy):
+    with pytest.raises(StudyError, match=problem) as error:
+        assess(ROWS, PROTOCOL, waive)
+    assert remedy in error.value.remedy
+
+
+truth = st.sampled_from([YES, NO, MISSING])
+cohorts = st.lists(st.tuples(truth, truth, truth), min_size=1, max_size=12)
+
+
+@given(cohorts)
+def test_the_flow_ends_with_those_who_are_in_and_loses_nobody(patients):
+    rows = {f"p{i}": row(*p) for i, p in enumerate(patients)}
+    told = assess(rows, PROTOCOL, {})
+    assert told.steps[-1].remaining == len(told.as_written)
+    gone = sum(s.excluded + s.unknown for s in told.steps)
+    assert gone + len(told.as_written) == len(rows)
+    assert set(told.as_written) <= set(told.all_eligible)
+    assert set(told.as_written) == {p for p, r in rows.items() if r == row(YES, NO, YES)}
+
+
+@given(cohorts, st.permutations(range(3)))
+def test_the_order_of_the_criteria_moves_counts_but_no_patient(patients, order):
+    rows = {f"p{i}": row(*p) for i, p in enumerate(patients)}
+    turned = PROTOCOL.model_copy(update={"criterion": tuple(PROTOCOL.criterion[i] for i in order)})
+    one, other = assess(rows, PROTOCOL, {}), assess(rows, turned, {})
+    assert one.as_written == other.as_written
+    assert one.all_eligible == other.all_eligible

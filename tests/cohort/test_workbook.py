@@ -1,0 +1,113 @@
+"""Excel sheets as text: numbers, dates and flags as they are meant, and no silent gap."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from openpyxl import Workbook
+
+from metasight.cohort.workbook import excel_rows
+from metasight.errors import StudyError, TableError
+
+
+@pytest.fixture
+def read(tmp_path):
+    def of(rows, *, sheet=None, decimal=".", change=None):
+        book = Workbook()
+        for row in rows:
+            book.active.append(row)
+        if change:
+            change(book)
+        book.save(tmp_path / "t.xlsx")
+        return excel_rows(tmp_path / "t.xlsx", sheet, decimal)
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (12, "12"),
+        (12.0, "12"),
+        (1.5, "1.5"),
+        (0.1, "0.1"),
+        (-1e-7, "-1e-07"),
+        (True, "true"),
+        (False, "false"),
+        (None, ""),
+        ("  MRN 1", "  MRN 1"),
+        ("007", "007"),
+        (dt.date(2020, 2, 29), "2020-02-29"),
+        (dt.datetime(2020, 2, 29, 23, 59), "2020-02-29"),
+    ],
+)
+def test_a_cell_as_text(read, value, text):
+    header, rows, first = read([["id", "x"], ["a", value]])
+    assert (header, rows, first) == (["id", "x"], [["a", text]], 2)
+
+
+def test_the_decimal_sign_of_the_study_is_that_of_its_number_cells(read):
+    assert read([["id", "x"], ["a", 1.5], ["b", 2]], decimal=",")[1] == [["a", "1,5"], ["b", "2"]]
+
+
+def test_short_rows_are_filled_up(read):
+    assert read([["id", "x", "y"], ["a"], ["b", 1, 2]])[1] == [["a", "", ""], ["b", "1", "2"]]
+
+
+def test_an_empty_sheet_has_no_header(read):
+    with pytest.raises(StudyError, match="no header"):
+        read([])
+
+
+def test_several_sheets_need_a_name(read):
+    def more(book):
+        book.create_sheet("second").append(["id"])
+        book["second"].append(["z"])
+
+    with pytest.raises(StudyError, match="several sheets") as error:
+        read([["id"], ["a"]], change=more)
+    assert error.value.value == "Sheet, second"
+    assert read([["id"], ["a"]], change=more, sheet="second")[1] == [["z"]]
+    with pytest.raises(StudyError, match="no such sheet") as error:
+        read([["id"], ["a"]], change=more, sheet="third")
+    assert error.value.remedy == "Sheets: Sheet, second"
+
+
+def test_merged_cells_name_the_first_row_below_the_header(read):
+    def merge(book):
+        book.active.merge_cells("B2:B3")
+
+    with pytest.raises(TableError) as error:
+        read([["id", "x"], ["a", 1], ["b", 2]], change=merge)
+    (problem,) = error.value.problems
+    assert (problem.row, problem.column) == (2, "x")
+    assert "only the first of them" in problem.problem
+
+
+def test_a_merged_title_above_nothing_but_the_header_is_none(read):
+    rows = read([["id", "x"], ["a", 1]], change=lambda b: b.active.merge_cells("B1:C1"))[1]
+    assert [r[:2] for r in rows] == [["a", "1"]]
+
+
+def test_merged_cells_and_formulas_beside_the_table_do_not_matter(read):
+    def beside(book):
+        book.active["F2"] = "=1+1"
+        book.active.merge_cells("F3:G4")
+
+    assert read([["id", "x"], ["a", 1]], change=beside)[1][0][:2] == ["a", "1"]
+
+
+def test_a_formula_that_was_never_calculated(read):
+    with pytest.raises(TableError) as error:
+        read([["id", "x"], ["a", "=1+1"], ["b", 2]])
+    (problem,) = error.value.problems
+    assert (problem.row, problem.column) == (2, "x")
+    assert problem.problem == "the formula has no calculated value"
+
+
+def test_what_is_no_workbook(tmp_path):
+    (tmp_path / "t.xlsx").write_text("id,x\na,1\n")
+    with pytest.raises(StudyError, match="not an Excel workbook") as error:
+        excel_rows(tmp_path / "t.xlsx", None, ".")
+    assert "xlsx" in error.value.remedy
