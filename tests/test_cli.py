@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from metasight.cli import _print_screening, main
+from metasight.cli import main
+from metasight.cli.printing import print_screening
 from metasight.doctor import _extras, _packages, examine
 from metasight.pipeline import Screening
 
@@ -152,14 +153,14 @@ def test_check_lists_few_features_with_missing_values(capsys):
         "missing": counts,
     }
     cohort = {"screened": 12, "failed": 1, "steps": [], "as_written": ["p"] * 10}
-    _print_screening(Screening(cohort=cohort, data=(analysis,), plan=None))
+    print_screening(Screening(cohort=cohort, data=(analysis,), skipped=()))
     said = " ".join(capsys.readouterr().out.split())
     listed = ", ".join(f"gene_{i:02d} {i}" for i in range(13, 3, -1))
     assert f"missing: {listed}, and 3 more" in said
     assert "complete" not in said
     assert "note: [b]a note[/b]" in said
     assert "note: 2 more are eligible but not in it: no outcome, or another arm" in said
-    _print_screening(Screening(cohort=cohort, data=(analysis | {"missing": {"a": 0}},), plan=None))
+    print_screening(Screening(cohort=cohort, data=(analysis | {"missing": {"a": 0}},), skipped=()))
     assert "missing" not in capsys.readouterr().out
 
 

@@ -174,3 +174,26 @@ def test_a_code_with_a_wrong_meaning(breast_study):
     assert (problem.row, problem.value) == (None, "Mastectomy")
     assert "the code 'mastectomy' a meaning that surgery cannot have" in problem.problem
     assert problem.accepted == "one of mastectomy, breast-conserving, none"
+
+
+@pytest.mark.parametrize(("size", "fits"), [(75.0, None), (70.0, ""), (8.0, ""), (7.9, None)])
+def test_a_median_outside_the_plausible_range_is_a_wrong_unit(
+    breast_study, breast_table, size, fits
+):
+    """From 8 to 70 mm, the limits among them: half of all tumours are never of 7.5 cm."""
+    table = breast_table()
+    table["size"] = size
+    if fits is not None:
+        cohort_of(breast_study(table))
+        return
+    (problem,) = problems_of(breast_study(table))
+    assert (problem.row, problem.column, problem.problem) == (None, "size", "wrong unit")
+    assert problem.value == f"median {size:g} mm"
+    assert "tumour_size_mm in mm, median 8 to 70" in problem.accepted
+
+
+def test_centimetres_called_millimetres_are_told_apart(breast_study, breast_table):
+    table = breast_table()
+    table["size"] = 2.4
+    (problem,) = problems_of(breast_study(table))
+    assert problem.accepted.endswith('the values look like cm: set unit = "cm"')

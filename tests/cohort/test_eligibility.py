@@ -125,3 +125,19 @@ def test_the_order_of_the_criteria_moves_counts_but_no_patient(patients, order):
     one, other = assess(rows, PROTOCOL, {}), assess(rows, turned, {})
     assert one.as_written == other.as_written
     assert one.all_eligible == other.all_eligible
+
+
+@pytest.mark.parametrize(
+    ("limit", "stays"),
+    [
+        ({"below": 30.0}, {"under"}),
+        ({"at_most": 30.0}, {"under", "at it"}),
+        ({"above": 30.0}, {"over"}),
+        ({"at_least": 30.0}, {"at it", "over"}),
+    ],
+)
+def test_which_limits_take_in_the_value_itself(limit, stays):
+    one = criterion("I1", "size", condition={"variable": "size", **limit})
+    protocol = PROTOCOL.model_copy(update={"criterion": (one,)})
+    rows = {"under": {"size": 29.9}, "at it": {"size": 30}, "over": {"size": 30.1}}
+    assert set(assess(rows, protocol, {}).as_written) == stays

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from metasight.plan.study import plan_study
 
 from metasight.cohort.canonical import pseudonym
 from metasight.cohort.read import read_cohort
@@ -12,6 +11,7 @@ from metasight.engine.store import Store
 from metasight.errors import StudyError, TableError
 from metasight.ledger import Fate
 from metasight.study.file import read_study
+from worked import screened
 
 
 def cohort_of(folder):
@@ -48,14 +48,14 @@ def test_units_and_codes(breast_study, breast_table):
 
 def test_nothing_that_identifies_enters_the_store(breast_study, breast_table):
     study = read_study(breast_study())
-    plan = plan_study(study)
+    folder = screened(study)
     for path in Store(study.store).root.rglob("*"):
         if path.is_file():
             data = path.read_bytes()
             assert b"MRN-" not in data
             for date in breast_table()["operated"].head(20):
                 assert date.encode() not in data
-    table = pd.read_parquet(Store(study.store).path(plan.cohort.key) / "table.parquet")
+    table = pd.read_parquet(folder / "table.parquet")
     assert not [c for c in table if c.endswith("_date")]
     assert "year" in table
 

@@ -68,8 +68,9 @@ def test_leave_one_centre_out():
 
 
 def test_temporal():
-    year = pd.Series({"p1": 2015.0, "p2": 2018.0, "p3": 2016.0})
+    year = pd.Series({"p1": 2015.0, "p2": 2018.0, "p3": 2016.0, "p4": 2017.0})
     (split,) = temporal(year, first_test_year=2017)
-    assert (split.train, split.test) == (("p1", "p3"), ("p2",))
+    # patients of the first test year are tested, and nobody is lost between the two
+    assert (split.train, split.test) == (("p1", "p3"), ("p2", "p4"))
     with pytest.raises(StudyError, match="Choose a year between 2016 and 2018"):
         temporal(year, first_test_year=2030)

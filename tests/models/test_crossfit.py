@@ -316,3 +316,80 @@ def test_inner_folds_of_a_tuned_model_keep_copies_together(monkeypatch):
     assert times.max() > 2
     for number in np.unique(patient):
         assert len(set(fold[patient == number])) == 1
+
+
+def test_a_resample_predicts_the_original_patients():
+    data = made_up()
+    drawn = crossfit.fit_resample(Remembering(), data, HORIZONS, seed=1, number=0)
+    np.testing.assert_array_equal(drawn.risk[:, 0], data.features.values["x0"])
+
+
+class Remembering(Listening):
+    """Predicts a patient's own first feature."""
+
+    def predict(self, table, horizons_days):
+        own = table.values["x0"].to_numpy()
+        return np.repeat(own[:, None], len(horizons_days), axis=1)
+
+
+class Seeded(Listening):
+    """Keeps the seeds it was fitted with."""
+
+    def __init__(self):
+        self.seeds, self.state = [], {}
+
+    def fit(self, table, outcome, *, seed):
+        self.seeds.append(seed)
+        return self
+
+
+def test_every_fit_has_a_seed_of_its_own_and_the_same_in_every_run():
+    data, model = made_up(), Seeded()
+    for _ in range(2):
+        for split in splits_of(data, folds=3, repeats=2):
+            crossfit.fit_fold(model, data, split, HORIZONS, seed=3)
+    assert model.seeds[:6] == model.seeds[6:]
+    assert len(set(model.seeds[:6])) == 6
+    crossfit.fit_fold(model, data, splits_of(data, folds=3)[0], HORIZONS, seed=4)
+    assert model.seeds[-1] not in model.seeds[:-1]
+
+
+class Staging(Listening):
+    """Nodal: the chance of N1 and N2 is that of the patient's grade."""
+
+    def predict(self, table, horizons_days):
+        grade = table.values["grade"].to_numpy()
+        return np.stack([1 - 0.3 * grade, 0.2 * grade, 0.1 * grade], axis=1)
+
+
+def test_predictions_of_stages_have_their_labels_and_unknown_stages_stay_unknown():
+    data = of_every_kind(4)
+    stages = NodalOutcome(np.array([0, 2, -1, 1], np.int8))
+    nodal = crossfit.Data(
+        data.patients, data.features, stages, data.centre, data.arm, data.endpoint
+    )
+    table = crossfit.predict(
+        Staging(), "m", nodal, ["P0001", "P0002"], np.array([], np.int64)
+    ).table.set_index(["patient", "label"])
+    grade = data.features.values["grade"]
+    for patient in ("P0001", "P0002"):
+        told = [table.loc[(patient, label), "risk"] for label in ("N0", "N1", "N2")]
+        np.testing.assert_allclose(
+            told, np.array([1, 0, 0]) + grade[patient] * np.array([-0.3, 0.2, 0.1])
+        )
+    assert table.loc["P0001", "status"].tolist() == [2, 2, 2]
+    assert table.loc["P0002", "status"].isna().all()
+
+
+def test_a_centre_is_told_by_models_that_did_not_see_the_patient():
+    """With as many noise features as patients, a model that saw him would know."""
+    data = made_up(n=60, noise=55, seed=9)
+    centre = pd.Series(
+        np.where(np.random.default_rng(0).random(60) < 0.5, "A", "B"), index=data.patients
+    )
+    own = crossfit.Data(data.patients, data.features, data.outcome, centre, data.arm, "dmfs")
+    told = crossfit.predict_centre(own, splits_of(own))
+    right = told.idxmax(axis=1) == centre.loc[told.index]
+    assert right.mean() < 0.75
+    assert sorted(told.index) == sorted(data.patients)
+    np.testing.assert_allclose(told.sum(axis=1), 1)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from metasight.plan.study import plan_study
 
 from metasight.cli import main
-from metasight.engine.store import Store
 from metasight.ledger import Fate, Ledger
 from metasight.study.file import read_study
+from worked import screened
 
 
 @pytest.fixture
@@ -234,8 +233,7 @@ def test_rows_with_problems_can_be_left_out_with_a_ledger_row(breast_study, brea
     table.loc[1, "er"] = "perhaps"
     table.loc[9, "id"] = table.loc[2, "id"]
     study = read_study(breast_study(table, [('on_problem = "stop"', 'on_problem = "exclude"')]))
-    plan = plan_study(study)
-    ledger = Ledger.from_parquet(Store(study.store).path(plan.cohort.key) / "ledger.parquet")
+    ledger = Ledger.from_parquet(screened(study) / "ledger.parquet")
     failed = [e for e in ledger.entries if e.verdict is Fate.FAILED]
     assert {e.item for e in failed} == {
         "patients.csv row 2",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from metasight.plan.study import plan_study
 
 from metasight import pipeline
 from metasight.engine.progress import Silent
@@ -139,9 +138,9 @@ def test_the_salt_is_not_kept(breast_study):
 
 def test_a_spoilt_memory_of_the_last_run_is_ignored(breast_study):
     folder = breast_study(replace=[NO_SECONDARY])
-    plan_study(read_study(folder))
+    pipeline.screen(read_study(folder), progress=Silent())
     (folder / ".metasight" / "last_run.json").write_text("{")
-    assert plan_study(read_study(folder)).pending
+    assert pipeline.look(read_study(folder), progress=Silent())
 
 
 def test_external_patients_are_not_dealt_into_folds(breast_study, breast_table):
@@ -159,8 +158,8 @@ def test_external_patients_are_not_dealt_into_folds(breast_study, breast_table):
     )
     external = breast_study(few, [NO_SECONDARY, ("a salt", "another salt")], name="external")
     bundle = folder / "results" / "latest" / "bundle"
-    results = pipeline.validate(bundle, read_study(external), scheduler="inline", progress=Silent())
+    results = pipeline.validate(bundle, external, scheduler="inline", progress=Silent())
     assert (results / "report.html").is_file()
-    with pytest.raises(StudyError, match="the patients the models were fitted to"):
-        pipeline.validate(bundle, read_study(folder), scheduler="inline", progress=Silent())
-    assert plan_study(read_study(folder)).pending == ()
+    with pytest.raises(StudyError, match="also among the training patients"):
+        pipeline.validate(bundle, folder, scheduler="inline", progress=Silent())
+    assert pipeline.look(read_study(folder), progress=Silent()) == ()

@@ -277,9 +277,7 @@ def test_the_locked_model_is_silent_about_another_hospitals_strange_patients(fin
     table.to_csv(tmp_path / "patients.csv", index=False)
     first, rest = STUDY.split("[modalities.expression]")
     (tmp_path / "study.toml").write_text(first + "[constants]" + rest.split("[constants]")[1])
-    found = pipeline.validate(
-        results / "bundle", read_study(tmp_path), scheduler="inline", progress=Silent()
-    )
+    found = pipeline.validate(results / "bundle", tmp_path, scheduler="inline", progress=Silent())
     ledger = Ledger.from_parquet(found / "ledger.parquet").to_frame()
     silent = ledger[ledger["stage"] == "likeness to training"]
     assert silent["reason"].str.contains("furthest in suvmax").sum() >= 25

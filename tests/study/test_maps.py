@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from metasight.plan.study import cohort_step
 
 from metasight.cohort.canonical import pseudonym
 from metasight.engine.progress import Silent
+from metasight.engine.step import Input, Inputs, StepKind
 from metasight.engine.store import Store
 from metasight.errors import LeakageError, StudyError
 from metasight.ledger import Fate
 from metasight.maps.generator import load_generator
-from metasight.pipeline import measure_images
-from metasight.plan.slides import slide_steps
 from metasight.simulate.breast.cohort import simulate_breast
 from metasight.simulate.breast.settings import BreastSettings
 from metasight.steps.slides.maps import paint_patient
 from metasight.study.file import read_study
+from worked import image_steps, screened
+from worked import measured as measured_store
 
 MAPS = """
 [slides.maps]
@@ -56,15 +56,13 @@ def simulated(folder: Path, maps: str, settings: BreastSettings = SETTINGS) -> P
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Store]:
     folder = simulated(tmp_path_factory.mktemp("maps") / "study", MAPS)
     study = read_study(folder)
-    store = Store(study.store)
-    measure_images(study, store, scheduler="inline", progress=Silent())
-    return folder, store
+    return folder, measured_store(study)
 
 
 def steps(folder: Path, begins: str) -> dict:
     return {
         s.name.removeprefix(begins): s
-        for s in slide_steps(read_study(folder))
+        for s in image_steps(read_study(folder))
         if s.name.startswith(begins)
     }
 
@@ -72,8 +70,10 @@ def steps(folder: Path, begins: str) -> dict:
 def test_every_map_comes_from_a_generator_that_did_not_see_the_patient(measured):
     folder, store = measured
     generators = steps(folder, "generator ")
+    everybody = load_generator(store.path(generators.pop("all").key)).trained_on
     saw = {k: load_generator(store.path(s.key)).trained_on for k, s in generators.items()}
     with_pairs = set().union(*saw.values())
+    assert set(everybody) == with_pairs, "the bundle's learns from all, and paints none of them"
     assert len(with_pairs) >= 4
     painted = 0
     for patient, step in steps(folder, "map of ").items():
@@ -93,15 +93,21 @@ def test_painting_with_a_generator_that_saw_the_patient_is_refused(measured, tmp
     saw = load_generator(store.path(steps(folder, "generator ")["0"].key)).trained_on
     patient = min(saw)
     step = steps(folder, "map of ")[patient]
-    inputs = {s.name: store.path(s.key) for s in step.needs}
-    inputs["generator 0"] = store.path(steps(folder, "generator ")["0"].key)
+    needs = [s for s in step.needs if s.kind is not StepKind.TRAIN_GENERATOR]
+    needs.append(steps(folder, "generator ")["0"])
+    inputs = Inputs(
+        tuple(
+            Input(name=s.name, kind=s.kind, subject=s.subject, folder=store.path(s.key))
+            for s in needs
+        )
+    )
     with pytest.raises(LeakageError, match="learnt from the same patient"):
         paint_patient(inputs, tmp_path, replace(step.argument, fold=0))
 
 
 def test_models_read_biomarkers_of_the_map_with_their_error(measured):
-    folder, store = measured
-    cohort = store.make(cohort_step(read_study(folder)))
+    folder, _ = measured
+    cohort = screened(read_study(folder))
     table = pd.read_parquet(cohort / "modality_generated.parquet")
     assert "generated_t_cells_per_mm2" in table
     known = table.dropna(subset=["generated_t_cells_per_mm2"])
@@ -135,8 +141,7 @@ def test_without_an_accepted_pair_training_is_refused_and_the_study_goes_on(tmp_
     settings = SETTINGS.model_copy(update={"patients": 2, "pair_fraction": 0.0, "tissue_mm": 1.0})
     folder = simulated(tmp_path / "study", MAPS, settings)
     study = read_study(folder)
-    store = Store(study.store)
-    measure_images(study, store, scheduler="inline", progress=Silent())
+    store = measured_store(study)
     for step in steps(folder, "map of ").values():
         told = json.loads((store.path(step.key) / "map.json").read_text("utf-8"))
         assert told["features"] == {}
@@ -151,4 +156,4 @@ def test_more_folds_than_patients_are_refused(measured, tmp_path):
     for name in ("patients.csv", "slides.csv"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     with pytest.raises(StudyError, match="fewer patients with slides than folds"):
-        slide_steps(read_study(tmp_path))
+        image_steps(read_study(tmp_path))

@@ -16,14 +16,12 @@ from metasight import bundle, pipeline
 from metasight.cli import main
 from metasight.cohort.canonical import pseudonym
 from metasight.engine.progress import Silent
-from metasight.engine.store import Store
 from metasight.errors import EncoderError
 from metasight.features.bags import BagFolder
 from metasight.ledger import Ledger
-from metasight.pipeline import measure_images
-from metasight.plan.slides import slide_steps
 from metasight.study.file import read_study
 from slide_files import write_pyramid
+from worked import image_steps, measured
 
 WITH_SLIDES = 60
 SLIDES = """
@@ -122,7 +120,7 @@ def test_attention_is_drawn_for_patients_with_slides(finished):
 def test_three_slides_are_one_bag_and_bad_files_are_ledger_rows(finished):
     study, results = finished
     store = study / ".metasight" / "store"
-    bags = next(s for s in slide_steps(read_study(study)) if s.name == "bags")
+    bags = next(s for s in image_steps(read_study(study)) if s.name == "bags")
     folder = store / bags.key[:2] / bags.key
     assert len(BagFolder(folder).read(patient(study, 0))) == 60
     rows = [
@@ -166,9 +164,8 @@ def test_without_files_tiles_go_through_the_embedded_encoder(study, tmp_path):
     text = text.replace('features = "features"', "most_patches = 3")
     (other / "study.toml").write_text(text, "utf-8")
     read = read_study(other)
-    store = Store(read.store)
-    measure_images(read, store, scheduler="inline", progress=Silent())
-    bags = next(s for s in slide_steps(read) if s.name == "bags")
+    store = measured(read)
+    bags = next(s for s in image_steps(read) if s.name == "bags")
     bag = BagFolder(store.path(bags.key)).read(patient(study, 0))
     assert bag.features.shape == (6, 1280)
     assert bag.slides.tolist() == [0, 0, 0, 1, 1, 1]

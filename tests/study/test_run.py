@@ -77,7 +77,7 @@ def test_nothing_to_do_the_second_time(finished, capsys):
     begun = time.monotonic()
     main_exit(["run", str(folder), "--scheduler", "inline"])
     assert time.monotonic() - begun < 2.0
-    assert "Nothing was to do" in capsys.readouterr().out
+    assert "Results are up to date; nothing to do." in capsys.readouterr().out
     main_exit(["run", str(folder), "--dry-run"])
     assert "Nothing is to do" in capsys.readouterr().out
 

@@ -11,17 +11,19 @@ import pandas as pd
 import pydicom
 import pytest
 import SimpleITK as sitk
-from metasight.plan.study import EVERYBODY, Analysis, cohort_step, data_step, fit_step
 
 from metasight.cohort.scan_table import LesionRow, PatientScans, read_scan_table
 from metasight.cohort.settings import ScanSettings
+from metasight.engine.contents import Contents
 from metasight.engine.progress import Silent
+from metasight.engine.step import StepKind
 from metasight.engine.store import Store
 from metasight.errors import ProtocolError, TableError
 from metasight.features.columns import Kind
 from metasight.features.crops import CropFolder
 from metasight.ledger import Ledger
-from metasight.pipeline import measure_images
+from metasight.plan.analysis import Analysis, cohort_step, data_step
+from metasight.plan.fits import fit_steps
 from metasight.plan.scans import scan_steps
 from metasight.protocol.load import read_protocol
 from metasight.simulate.lung.cohort import simulate_lung
@@ -31,6 +33,8 @@ from metasight.steps.files import read_json
 from metasight.steps.scans.patient import CROPS, ScanArgument, against_table, measure_scans
 from metasight.study.file import Study, read_study
 from metasight.volumes.ct_limits import CtLimits, Limit
+from worked import image_steps, screened
+from worked import measured as measured_store
 
 SETTINGS = LungSettings(
     patients=3,
@@ -74,13 +78,11 @@ def study(folder: Path) -> Study:
 
 @pytest.fixture(scope="module")
 def measured(study: Study) -> Store:
-    store = Store(study.store)
-    measure_images(study, store, scheduler="inline", progress=Silent())
-    return store
+    return measured_store(study)
 
 
 def test_the_cohort_reads_what_scans_tell(study: Study, measured: Store) -> None:
-    out = measured.make(cohort_step(study))
+    out = screened(study)
     info = read_json(out / "cohort.json")
     assert "scan" in info["modalities"]
     features = pd.read_parquet(out / "modality_scan.parquet")
@@ -102,10 +104,10 @@ def test_the_cohort_reads_what_scans_tell(study: Study, measured: Store) -> None
 
 
 def test_crops_are_a_feature_that_networks_alone_can_read(study: Study, measured: Store) -> None:
-    out = measured.make(cohort_step(study))
+    out = screened(study)
     keys = pd.read_parquet(out / "modality_scan_network.parquet")["crops"]
     assert keys.notna().sum() == 2  # one CT is gone
-    gathered = next(s for s in scan_steps(study) if s.name == CROPS)
+    gathered = next(s for s in image_steps(study) if s.name == CROPS)
     crops = CropFolder(measured.path(gathered.key))
     features = pd.read_parquet(out / "modality_scan.parquet")
     for patient, key in keys.dropna().items():
@@ -122,8 +124,9 @@ def test_crops_are_a_feature_that_networks_alone_can_read(study: Study, measured
 def test_fits_of_the_network_read_crops_go_on_if_killed_and_know_their_weights(
     study: Study,
 ) -> None:
-    cohort = cohort_step(study)
-    data = data_step(study, cohort, "nodal_stage", "as_written")
+    contents = Contents()
+    cohort = cohort_step(study, image_steps(study), contents)
+    data = data_step(study, cohort, "nodal_stage", "as_written", contents)
     models = {m.name: m for m in study.settings.model}
     analysis = Analysis(
         data=data,
@@ -132,11 +135,13 @@ def test_fits_of_the_network_read_crops_go_on_if_killed_and_know_their_weights(
         models=tuple(models.values()),
         headline=True,
     )
-    step = fit_step(study, analysis, models["3-D network"], EVERYBODY, {})
+    fits = fit_steps(study, analysis, [], contents)
+    own = {s.subject: s for s in fits if s.kind is StepKind.FIT_EVERYBODY}
+    step = own["3-D network"]
     assert [s.name for s in step.needs] == [data.name, CROPS]
     assert step.resumes
     assert step.argument.weights == {"ab" * 32: study.folder / "r.bin"}
-    other = fit_step(study, analysis, models["clinical"], EVERYBODY, {})
+    other = own["clinical"]
     assert [s.name for s in other.needs] == [data.name]
     assert not other.resumes
 
@@ -166,7 +171,7 @@ def test_the_table_of_scans_is_checked(study: Study, tmp_path: Path) -> None:
 def test_a_limit_that_is_none_is_refused(study: Study) -> None:
     wrong = study.protocol.model_copy(update={"ct_quality": {"sharpness": {"high": 1.0}}})
     with pytest.raises(ProtocolError, match="no such value of CT quality"):
-        scan_steps(replace(study, protocol=wrong))
+        scan_steps(replace(study, protocol=wrong), Contents())
 
 
 # ------------------------------------------------------------------ what is broken

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from metasight.plan.study import cohort_step
 
 from made_up_sections import MPP, block, brightfield, cells, he, ihc, painted, turned
+from metasight import pipeline
 from metasight.cli import main
 from metasight.cohort.canonical import pseudonym
 from metasight.cohort.settings import CohortSettings
@@ -26,10 +26,10 @@ from metasight.engine.progress import Silent
 from metasight.engine.store import Store
 from metasight.errors import TableError
 from metasight.ledger import Ledger
-from metasight.pipeline import measure_images, unmeasured
-from metasight.plan.slides import slide_steps
 from metasight.study.file import read_study
 from slide_files import tissue_like, write_dicom, write_fluorescence, write_pyramid
+from worked import image_steps, screened
+from worked import measured as measured_store
 
 MARKERS = ("Pan-CK", "CD3", "CD20")
 
@@ -94,9 +94,7 @@ def study(slides: Path, tmp_path_factory: pytest.TempPathFactory, made_up) -> Pa
 @pytest.fixture(scope="module")
 def measured(study: Path) -> tuple[Path, Store]:
     read = read_study(study)
-    store = Store(read.store)
-    measure_images(read, store, scheduler="inline", progress=Silent())
-    return study, store
+    return study, measured_store(read)
 
 
 def patient_of(study: Path, number: int) -> str:
@@ -107,7 +105,7 @@ def patient_of(study: Path, number: int) -> str:
 def told(measured: tuple[Path, Store], number: int) -> dict:
     study, store = measured
     name = f"slides of {patient_of(study, number)}"
-    step = next(s for s in slide_steps(read_study(study)) if s.name == name)
+    step = next(s for s in image_steps(read_study(study)) if s.name == name)
     return json.loads((store.path(step.key) / "patient.json").read_text("utf-8"))
 
 
@@ -146,8 +144,8 @@ def test_a_bad_slide_has_a_ledger_row_and_the_others_go_on(measured, number, rea
 
 
 def test_evidence_reaches_eligibility_and_features_the_table(measured) -> None:
-    study, store = measured
-    folder = store.make(cohort_step(read_study(study)))
+    study, _ = measured
+    folder = screened(read_study(study))
     ledger = Ledger.from_parquet(folder / "ledger.parquet").to_frame()
     mine = ledger[(ledger.patient == patient_of(study, 0)) & (ledger.stage != "reading")]
     verdicts = dict(zip(mine.criterion, mine.verdict, strict=False))
@@ -161,13 +159,14 @@ def test_evidence_reaches_eligibility_and_features_the_table(measured) -> None:
 
 def test_nothing_is_measured_twice(measured) -> None:
     study, _ = measured
-    assert unmeasured(read_study(study)) == ()
+    waiting = pipeline.look(read_study(study), progress=Silent())
+    assert not any(p.step.kind.measures for p in waiting)
 
 
 def test_results_hold_no_identifier_and_no_path(measured) -> None:
     study, store = measured
     ids = pd.read_csv(study / "patients.csv", dtype=str)["id"].tolist()[:5]
-    for step in slide_steps(read_study(study)):
+    for step in image_steps(read_study(study)):
         for path in store.path(step.key).rglob("*"):
             if path.suffix in {".json", ".html"}:
                 text = path.read_text("utf-8")
@@ -392,7 +391,7 @@ def test_swapped_channels(slides: Path, tmp_path: Path) -> None:
 
 def test_a_sheet_is_drawn_from_what_was_measured_and_nothing_rests_on_it(measured) -> None:
     study, store = measured
-    steps = slide_steps(read_study(study))
+    steps = image_steps(read_study(study))
     sheets = [s for s in steps if s.name.startswith("sheet of ")]
     assert len(sheets) == sum(s.name.startswith("slides of ") for s in steps) > 0
     assert all((store.path(s.key) / "sheet.html").is_file() for s in sheets)

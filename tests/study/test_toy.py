@@ -14,6 +14,7 @@ from metasight import pipeline
 from metasight.cohort.canonical import pseudonym
 from metasight.cohort.slide_table import SlideRow
 from metasight.engine.progress import Silent
+from metasight.engine.step import Input, Inputs, StepKind
 from metasight.ledger import Ledger
 from metasight.protocol.load import BUILT_IN, read_protocol
 from metasight.protocol.study import Protocol
@@ -237,9 +238,10 @@ def test_slides_under_a_protocol_that_asks_nothing_of_them_have_rows_without_a_c
     checked, out = tmp_path / "checked", tmp_path / "out"
     checked.mkdir()
     out.mkdir()
-    check_slide({}, checked, argument)
+    check_slide(Inputs(), checked, argument)
+    made = Input(name="check P1-HE-1", kind=StepKind.CHECK_SLIDE, subject="P1-HE-1", folder=checked)
     measure_patient(
-        {"check P1-HE-1": checked},
+        Inputs((made,)),
         out,
         PatientArgument(patient="P1", slides=(argument,), protocol=lung, required=(), seed=1),
     )

@@ -68,3 +68,14 @@ def test_kappa_of_cohens_table():
     assert np.isnan(kappa(["a", "a"], ["a", "a"]).kappa)
     with pytest.raises(EvaluationError, match="no patient"):
         kappa([None], ["a"])
+
+
+def test_kappa_of_readers_who_differ_in_how_often_they_say_yes():
+    """25 yes-yes, 10 yes-no, 5 no-yes, 10 no-no: observed 0.7, by chance 0.7 · 0.6 + 0.3 · 0.4."""
+    first = ["yes"] * 35 + ["no"] * 15
+    second = ["yes"] * 25 + ["no"] * 10 + ["yes"] * 5 + ["no"] * 10
+    found = kappa(first, second)
+    assert found.observed == pytest.approx(0.7)
+    assert found.kappa == pytest.approx((0.7 - 0.54) / (1 - 0.54))
+    turned = kappa(second, first)
+    assert (turned.kappa, turned.lower) == (pytest.approx(found.kappa), pytest.approx(found.lower))

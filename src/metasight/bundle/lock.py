@@ -108,9 +108,11 @@ def by_month(state: Mapping[str, Any], days: Iterable[int]) -> dict[str, Any]:
 
     Notes
     -----
-    A jump moves to the end of its month, or to the horizon within it. Where risk depends on the
-    cumulative hazard alone it is unchanged at every horizon; a cumulative incidence assembled from
-    two causes changes in its fourth digit or below, for within a month its order is lost.
+    Where risk depends on the cumulative hazard alone, hazards are summed by month, cut at horizons,
+    and the sum stands at the month's end: risk is unchanged at every horizon. Where a cumulative
+    incidence is assembled from two causes, the jumps of a month keep their sizes and are spread
+    evenly over it; their order between the causes is lost, which changes risk in its third digit
+    or below.
     """
     edges = sorted({float(d) for d in days} | set(_months(state)))
     out: dict[str, Any] = _moved(state, np.asarray(edges))
@@ -139,18 +141,36 @@ def _moved(state: Any, edges: np.ndarray[Any, Any]) -> Any:
     if isinstance(state, Mapping):
         moved = {name: _moved(value, edges) for name, value in state.items()}
         if state.get("kind") == "hazards":
-            moved["causes"] = [_baseline_moved(cause, edges) for cause in state["causes"]]
+            moving = _spread if state["scale"] == "product_integral" else _summed
+            moved["causes"] = [moving(c, edges, k) for k, c in enumerate(state["causes"])]
         return moved
     if isinstance(state, list | tuple) and state and isinstance(state[0], Mapping):
         return [_moved(value, edges) for value in state]
     return state
 
 
-def _baseline_moved(cause: Mapping[str, Any], edges: np.ndarray[Any, Any]) -> dict[str, Any]:
+def _summed(cause: Mapping[str, Any], edges: np.ndarray[Any, Any], _: int) -> dict[str, Any]:
+    """One jump a month, at its end."""
     times = np.asarray(cause["times"], dtype=np.float64)
     if not times.size:
         return dict(cause)
-    at = edges[np.searchsorted(edges, times, side="left")]
-    ends, which = np.unique(at, return_inverse=True)
+    ends, which = np.unique(edges[np.searchsorted(edges, times)], return_inverse=True)
     steps = np.bincount(which, weights=np.asarray(cause["increments"], dtype=np.float64))
     return {**cause, "times": ends.tolist(), "increments": steps.tolist()}
+
+
+def _spread(cause: Mapping[str, Any], edges: np.ndarray[Any, Any], number: int) -> dict[str, Any]:
+    """The jumps of a month evenly over it; those of a second cause halfway between the first's."""
+    times = np.asarray(cause["times"], dtype=np.float64)
+    if not times.size:
+        return dict(cause)
+    month = np.searchsorted(edges, times)
+    starts = np.concatenate([[0.0], edges])[month]
+    first = np.searchsorted(month, month)  # of the month of each jump
+    rank = np.arange(len(times)) - first + 1 - 0.5 * number
+    held = np.bincount(month)[month]
+    spread = starts + (edges[month] - starts) * rank / held
+    if number == 0:
+        last = rank == held
+        spread[last] = edges[month][last]
+    return {**cause, "times": spread.tolist()}

@@ -117,23 +117,23 @@ def load_checkpoint(
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["progressed"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        progressed = Progressed(
+            **header
+            | {"best_loss": float(header["best_loss"]), "best_rounds": tuple(header["best_rounds"])}
+        )
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise MarkerError(
             "the training's checkpoint cannot be read",
             where=path.name,
             value=type(error).__name__,
             remedy="Delete it: training starts again",
         ) from error
-    if header["training"] != training:
+    if progressed.training != training:
         raise MarkerError(
             "the checkpoint is of a training with other tiles, settings or seed",
             where=path.name,
             remedy="Delete it, or train into another folder",
         )
-    progressed = Progressed(
-        **header
-        | {"best_loss": float(header["best_loss"]), "best_rounds": tuple(header["best_rounds"])}
-    )
     kept = {n.removeprefix("kept."): t for n, t in tensors.items() if n.startswith("kept.")}
     rest = {n: t for n, t in tensors.items() if not n.startswith("kept.")}
     return progressed, rest, kept

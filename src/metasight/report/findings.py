@@ -51,7 +51,12 @@ def signal(view: View) -> list[Text]:
         ]
     told: list[Text] = []
     shown = f"{name} {metric(lead)}"
-    if covers(lead, 0.5):
+    if lead.lower is None or lead.upper is None:
+        told.append(
+            f"“{view.lead}” has {shown} without an interval: too few resamples could be judged, "
+            "and whether it ranks patients better than chance cannot be said."
+        )
+    elif covers(lead, 0.5):
         told.append(
             (
                 Strong("The signal is near nothing."),
@@ -59,7 +64,7 @@ def signal(view: View) -> list[Text]:
                 "evidence that it ranks patients better than chance.",
             )
         )
-    elif lead.upper is not None and lead.upper < 0.5:
+    elif lead.upper < 0.5:
         told.append(
             (
                 Strong("The model ranks patients the wrong way round."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from metasight.cohort.eligibility import FlowStep
 from metasight.report.blocks import Figure, csv_text
 from metasight.report.contents import FlowCounts
 from metasight.report.drawing import INK, PAGE_PT, SMALL, SOFT, canvas, to_svg, wrap
@@ -61,7 +62,7 @@ class Branch:
     ids, texts
         Of these criteria.
     here
-        Eligible without them, and not eligible with them.
+        Eligible without them, and not eligible, or not known to be, with them.
     earlier
         Counted under them in protocol order, though another criterion excludes them as well.
     """
@@ -88,8 +89,21 @@ def branch(view: View) -> Branch | None:
         ids=tuple(s.criterion for s in steps),
         texts=tuple(s.text for s in steps),
         here=here,
-        earlier=max(sum(s.excluded for s in steps) - here, 0),
+        earlier=max(sum(s.excluded + s.unknown for s in steps) - here, 0),
     )
+
+
+def held_back(view: View) -> list[FlowStep]:
+    """Criteria that could not be assessed in somebody who is therefore not analysed.
+
+    A criterion that selects on the future holds nobody back from the other population.
+    """
+    criteria = view.contents.protocol.criteria
+    return [
+        s
+        for s in view.contents.flow.steps
+        if s.unknown and not (s.criterion in criteria and criteria[s.criterion].selects_on_future)
+    ]
 
 
 def flow_figure(view: View) -> Figure:
@@ -97,7 +111,7 @@ def flow_figure(view: View) -> Figure:
     flow = view.contents.flow
     split = branch(view)
     excluded = _excluded(flow, split)
-    unknown = [s for s in flow.steps if s.unknown]
+    unknown = held_back(view)
     main: list[Box] = [Box(f"Patients in the table (n = {count(flow.screened)})")]
     aside: list[list[Box]] = [[]]
     if flow.failed:
@@ -263,8 +277,7 @@ def _alt(view: View, excluded: list[tuple[str, int]], split: Branch | None) -> s
     parts += [f"{count(n)} were excluded by {text}" for text, n in excluded]
     parts += [
         f"{count(s.unknown)} were held back because {s.criterion} is unknown"
-        for s in flow.steps
-        if s.unknown
+        for s in held_back(view)
     ]
     parts.append(
         f"{count(flow.all_eligible)} are eligible"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from metasight.estimate import Estimate
 from metasight.report.blocks import Block, BulletList, Callout, Heading, Paragraph, Strong, Text
 from metasight.report.conduct import size_words
+from metasight.report.flow import held_back
 from metasight.report.view import (
     View,
     discrimination,
@@ -185,7 +186,7 @@ def _patients(view: View) -> Iterator[Text]:
             f"{listed(waived)} were waived: patients whom the "
             "protocol would have excluded may be among those analysed.",
         )
-    held = sum(s.unknown for s in contents.flow.steps)
+    held = sum(s.unknown for s in held_back(view))
     if held:
         yield _item(
             "Unknown eligibility.",

@@ -1,0 +1,87 @@
+"""Tiles of all patients, a few at a time: each at its place, markers in the generator's order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from metasight.maps.generator_folds import survey  # noqa: E402
+from metasight.maps.tile_bank import TileBank  # noqa: E402
+from metasight.maps.training_tiles import Tiles, save_tiles  # noqa: E402
+
+CPU = torch.device("cpu")
+
+
+def tiles(n: int, markers: tuple[str, ...], seed: int) -> Tiles:
+    rng = np.random.default_rng(seed)
+    support = rng.random((n, len(markers), 4, 4)) < 0.8
+    density = rng.gamma(2, 200, (n, len(markers), 4, 4)) * support
+    return Tiles(
+        rgb=rng.integers(0, 256, (n, 64, 64, 3), dtype=np.uint8),
+        density=density.astype(np.float32),
+        support=support,
+        p90_um=rng.uniform(5, 40, (n, len(markers))).astype(np.float32),
+        corner_um=np.zeros((n, 2), np.float32),
+        markers=markers,
+        sections=tuple(f"section {m}" for m in markers),
+        mpp=1.0,
+        spacing_um=16.0,
+    )
+
+
+@pytest.fixture
+def bank(tmp_path):
+    own = {
+        "P1": tiles(3, ("Pan-CK", "CD3"), 0),
+        "P2": tiles(2, ("CD3", "Pan-CK"), 1),
+        "P3": tiles(2, ("CD3",), 2),
+    }
+    files = {}
+    for patient, found in own.items():
+        files[patient] = tmp_path / f"{patient}.h5"
+        save_tiles(found, files[patient])
+    return own, TileBank(files, survey(files, None, 1.0))
+
+
+def test_places_of_patients(bank):
+    _, found = bank
+    assert found.places(["P2", "P1"]) == [("P2", 0), ("P2", 1), ("P1", 0), ("P1", 1), ("P1", 2)]
+
+
+def test_pixels_and_targets_in_the_generators_order(bank):
+    own, found = bank
+    markers = found.material.markers
+    rgb, targets = found.read([("P1", 2), ("P2", 1)], CPU)
+    assert rgb.shape == (2, 3, 64, 64)
+    for row, (patient, number) in enumerate([("P1", 2), ("P2", 1)]):
+        source = own[patient]
+        np.testing.assert_array_equal(rgb[row].permute(1, 2, 0), source.rgb[number])
+        for plane, marker in enumerate(markers):
+            at = source.markers.index(marker)
+            np.testing.assert_array_equal(targets.density[row, plane], source.density[number, at])
+            np.testing.assert_array_equal(
+                targets.support[row, plane] > 0, source.support[number, at]
+            )
+            assert float(targets.p90_um[row, plane]) == source.p90_um[number, at]
+
+
+def test_a_marker_that_nobody_looked_at_has_no_support(bank):
+    _, found = bank
+    plane = found.material.markers.index("Pan-CK")
+    _, targets = found.read([("P3", 0)], CPU)
+    assert not targets.support[0, plane].any()
+    assert not targets.density[0, plane].any()
+
+
+def test_batches_hold_every_tile_once(bank):
+    _, found = bank
+    places = found.places(["P1", "P2", "P3"])
+    sizes, seen = [], []
+    for rgb, _ in found.batches(places, 3, CPU):
+        sizes.append(len(rgb))
+        seen.append(rgb)
+    assert sizes == [3, 3, 1]
+    whole, _ = found.read(places, CPU)
+    assert torch.equal(torch.cat(seen), whole)

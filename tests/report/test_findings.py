@@ -1,0 +1,123 @@
+"""What is said of the headline follows from its intervals: five cases, each with its words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from metasight.report.findings import findings, signal
+from metasight.report.view import View
+from metasight.validation.results import Contrast, Estimate, NotEstimable
+
+
+def plain(texts) -> str:
+    out = []
+    for text in texts:
+        parts = (text,) if isinstance(text, str) else text
+        out.append("".join(p if isinstance(p, str) else p.text for p in parts))
+    return " | ".join(out).replace("\u00a0", " ")
+
+
+def with_model(contents, **changes) -> View:
+    """The headline model with other metrics."""
+    first = contents.analyses[0]
+    lead = View(contents).lead
+    models = {**first.evaluation.models, lead: replace(first.evaluation.models[lead], **changes)}
+    changed = replace(first, evaluation=replace(first.evaluation, models=models))
+    return View(replace(contents, analyses=(changed, *contents.analyses[1:])))
+
+
+def with_gap(contents, gap) -> View:
+    first = contents.analyses[0]
+    lead = View(contents).lead
+    comparisons = tuple(
+        replace(c, harrell_c=gap, targets=()) if c.model == lead else c
+        for c in first.evaluation.comparisons
+    )
+    changed = replace(first, evaluation=replace(first.evaluation, comparisons=comparisons))
+    return View(replace(contents, analyses=(changed, *contents.analyses[1:])))
+
+
+@pytest.mark.parametrize(
+    ("c", "said"),
+    [
+        (Estimate(value=0.72, lower=0.61, upper=0.80), "” ranks patients better than chance"),
+        (Estimate(value=0.58, lower=0.49, upper=0.66), "The signal is near nothing."),
+        (Estimate(value=0.50, lower=0.50, upper=0.62), "The signal is near nothing."),
+        (Estimate(value=0.40, lower=0.31, upper=0.49), "the wrong way round"),
+        (NotEstimable(not_estimable="no pair can be compared"), "could not be estimated"),
+    ],
+)
+def test_discrimination(survival, c, said):
+    told = plain(signal(with_model(survival, harrell_c=c)))
+    assert said in told
+    others = {
+        "” ranks patients better than chance",
+        "The signal is near nothing.",
+        "the wrong way round",
+        "could not be estimated",
+    } - {said}
+    assert not [o for o in others if o in told]
+
+
+@pytest.mark.parametrize("value", [0.45, 0.8])
+def test_an_estimate_without_an_interval_is_held_against_nothing(survival, value):
+    told = plain(signal(with_model(survival, harrell_c=Estimate(value=value))))
+    assert "cannot be said" in told
+    assert "” ranks patients better than chance" not in told
+    assert "The signal is near nothing" not in told
+
+
+@pytest.mark.parametrize(
+    ("ipa", "said"),
+    [
+        (
+            Estimate(value=-0.1, lower=-0.2, upper=-0.01),
+            "less accurate than one risk for everybody",
+        ),
+        (Estimate(value=0.02, lower=-0.05, upper=0.09), "no evidence that the risks"),
+        (Estimate(value=0.08, lower=0.01, upper=0.15), ""),
+    ],
+)
+def test_accuracy(survival, ipa, said):
+    view = View(survival)
+    targets = tuple(replace(t, ipa=ipa) for t in view.evaluation.models[view.lead].targets)
+    told = plain(signal(with_model(survival, targets=targets)))
+    both = ("less accurate than one risk for everybody", "no evidence that the risks")
+    assert [b for b in both if b in told] == ([said] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("gap", "said"),
+    [
+        (
+            Contrast(difference=0.04, lower=0.01, upper=0.07, probability_better=0.9),
+            "discriminates better than",
+        ),
+        (
+            Contrast(difference=-0.04, lower=-0.07, upper=-0.01, probability_better=0.9),
+            "discriminates worse than",
+        ),
+        (
+            Contrast(difference=0.02, lower=-0.01, upper=0.05, probability_better=0.9),
+            "There is no evidence",
+        ),
+        (NotEstimable(not_estimable="one class only"), "is not estimable: one class only"),
+    ],
+)
+def test_the_increment(survival, gap, said):
+    told = plain(findings(with_gap(survival, gap)))
+    assert said in told
+    if said == "There is no evidence":
+        assert "the data are compatible" in told
+        assert "\u22120.010" in told
+        assert "+0.050" in told
+
+
+def test_a_single_model_has_no_increment(survival):
+    first = survival.analyses[0]
+    settings = replace(first.evaluation.settings, headline_model=View(survival).reference)
+    changed = replace(first, evaluation=replace(first.evaluation, settings=settings))
+    view = View(replace(survival, analyses=(changed,)))
+    assert len(findings(view)) == len(signal(view))

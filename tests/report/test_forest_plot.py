@@ -1,0 +1,80 @@
+"""Marks of a forest plot: values as they are judged, axis limits, and the data beneath."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from metasight.report.drawing import Look
+from metasight.report.forest_plot import Forest, Line, Mark, Panel, _limits, _value, forest
+from metasight.validation.results import Estimate, NotEstimable
+
+C = Panel("C", "C index", 0.5)
+RATIO = Panel("O/E", "observed / expected", 1.0, log=True)
+
+
+def test_marks_of_what_was_estimated():
+    assert Mark.of(Estimate(value=0.7, lower=0.6, upper=0.8)) == Mark(0.7, 0.6, 0.8)
+    assert Mark.of(Estimate(value=0.7)) == Mark(0.7)
+    told = Mark.of(NotEstimable(not_estimable="no events"))
+    assert (told.value, told.reason) == (None, "no events")
+
+
+def test_a_scale_reaches_the_interval_too():
+    assert Mark.of(Estimate(value=0.07, lower=0.05, upper=0.09), 100) == Mark(
+        pytest.approx(7), pytest.approx(5), pytest.approx(9)
+    )
+
+
+@pytest.mark.parametrize(
+    ("mark", "text"),
+    [
+        (Mark(0.714, 0.605, 0.81), "0.71 (0.60 to 0.81)"),
+        (Mark(0.5), "0.50"),
+        (Mark(None, reason="x"), "not estimable"),
+        (Mark(None), ""),
+    ],
+)
+def test_values_as_printed(mark, text):
+    assert _value(mark, 2) in (text, text.replace("0.60", "0.61"))
+
+
+def test_the_axis_holds_all_values_and_the_null():
+    low, high = _limits([Mark(0.7, 0.65, 0.8), Mark(0.75, 0.72, 0.79)], C)
+    assert low < 0.5
+    assert high > 0.8
+    assert high - 0.8 == pytest.approx(0.06 * 0.3)
+    assert _limits([Mark(None, reason="x")], Panel("x", "x", None)) == (0.0, 1.0)
+    outer = _limits([Mark(0.7, 0.65, 0.8, 0.3, 0.95, pooled=True)], C)
+    assert outer[0] < 0.3
+    assert outer[1] > 0.95
+
+
+def test_a_ratio_has_a_logarithmic_axis_of_positive_values():
+    low, high = _limits([Mark(1.2, 0.0, 3.0)], RATIO)
+    assert 0 < low < 1
+    assert high == pytest.approx(3.0 * 1.15)
+    assert _limits([Mark(1.2, 0.001, 300.0)], RATIO) == (0.05, 20.0)
+    assert _limits([Mark(None)], Panel("x", "x", None, log=True)) == (0.5, 2.0)
+
+
+def test_the_data_beneath_the_picture_are_the_marks():
+    look = Look("#335577", "o")
+    lines = [
+        Line("Models", look, (Mark(None), Mark(None)), group=True),
+        Line("clinical", look, (Mark(0.7, 0.6, 0.8), Mark(1.1, 0.9, 1.3)), note="120 patients"),
+        Line("maps", look, (Mark(None, reason="no events"), Mark(1.0))),
+    ]
+    figure = forest(Forest("f", "Title", "Caption", "Alt"), lines, [C, RATIO])
+    rows = list(csv.DictReader(io.StringIO(figure.data)))
+    assert [(r["line"], r["measure"]) for r in rows] == [
+        ("clinical", "C"),
+        ("clinical", "O/E"),
+        ("maps", "C"),
+        ("maps", "O/E"),
+    ]
+    assert (rows[0]["value"], rows[0]["lower"], rows[0]["upper"]) == ("0.7", "0.6", "0.8")
+    assert rows[2]["not_estimable"] == "no events"
+    assert rows[2]["value"] == ""
