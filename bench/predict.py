@@ -1,0 +1,75 @@
+"""Time and memory of one prediction from raw files, in a process of its own.
+
+    python bench/predict.py STUDY [--patient ID] [--bar-s 20]
+
+STUDY is a simulated study that was run (``metasight demo --lung``, ``metasight demo --simulated``).
+One patient's rows and files are put into a folder without any outcome; ``metasight predict`` reads
+the study's bundle.zip and that folder. What is printed: seconds, peak memory, the risks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+
+import pandas as pd
+
+from metasight import bundle
+
+
+def one_patient(study: Path, patient: str, folder: Path) -> None:
+    """A folder with one patient's rows, links to the files, and a study.toml without an outcome."""
+    text = (study / "study.toml").read_text("utf-8")
+    told = tomllib.loads(text)
+    with bundle.unpacked(study) as place:
+        outcomes = {v.name for v in bundle.read(place).protocol.variable if v.role == "outcome"}
+    text = text[: text.index("[analysis]")]
+    text = re.sub(r"\[slides\.(maps|embeddings)\][^\[]*", "", text)
+    for name in outcomes:
+        text = re.sub(rf"^{name} = .*\n", "", text, flags=re.M)
+    (folder / "study.toml").write_text(text, "utf-8")
+    for part in ("patients", "slides", "scans"):
+        if part not in told:
+            continue
+        table = pd.read_csv(study / told[part]["path"], dtype=str)
+        own = table[table[told[part]["id"]] == patient]
+        own.to_csv(folder / told[part]["path"], index=False)
+        if "folder" in told[part]:
+            (folder / told[part]["folder"]).symlink_to((study / told[part]["folder"]).resolve())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study", type=Path)
+    parser.add_argument("--patient", default="")
+    parser.add_argument("--bar-s", type=float, default=20.0)
+    asked = parser.parse_args()
+    table = tomllib.loads((asked.study / "study.toml").read_text("utf-8"))["patients"]
+    ids = pd.read_csv(asked.study / table["path"], dtype=str)[table["id"]]
+    patient = asked.patient or ids.iloc[1]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "patient"
+        folder.mkdir()
+        one_patient(asked.study, patient, folder)
+        command = [sys.executable, "-m", "metasight", "predict"]
+        command += [str(asked.study / "results" / "latest" / "bundle.zip"), str(folder)]
+        command += ["-o", str(Path(name) / "out"), "--patient", patient]
+        begun = time.perf_counter()
+        told = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+        seconds = time.perf_counter() - begun
+        print(told.stdout + told.stderr)
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+        verdict = "within" if seconds <= asked.bar_s else "ABOVE"
+        print(f"{seconds:.1f} s ({verdict} {asked.bar_s:g} s), peak {peak:.2f} GiB")
+
+
+if __name__ == "__main__":
+    main()
