@@ -241,7 +241,8 @@ def shown(value: float | None) -> str:
     """Three significant figures, or a dash."""
     if value is None:
         return _UNKNOWN
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    # from 999.5 on three figures would be written as a power of ten
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
 
 
 def _interval(ends: Sequence[float | None]) -> str:
