@@ -115,7 +115,7 @@ def _deviations(view: View) -> Iterator[Block]:
 
 def _other_horizons(view: View) -> Iterator[str]:
     """What is judged at other horizons than the protocol's."""
-    asked = {int(h) for h in view.endpoint.horizons_days}
+    asked = {int(h) for h in getattr(view.endpoint, "horizons_days", ())}
     judged = {int(h) for h in view.evaluation.settings.horizons_days}
     if asked and judged and judged != asked:
         yield (
