@@ -122,7 +122,7 @@ def other(value: Any, tmp_path: Path) -> Iterator[Any]:  # noqa: C901 - a case a
     elif isinstance(value, list):
         yield [*value, "one more"]
     elif isinstance(value, tuple):
-        yield (*value, "one more")
+        yield (*value, value[-1] if value else "one more")
         if value:
             yield from ((changed, *value[1:]) for changed in other(value[0], tmp_path))
     elif isinstance(value, BaseModel):
@@ -132,7 +132,7 @@ def other(value: Any, tmp_path: Path) -> Iterator[Any]:  # noqa: C901 - a case a
     elif dataclasses.is_dataclass(value):
         for f in dataclasses.fields(value):
             for changed in other(getattr(value, f.name), tmp_path):
-                with suppress(MetasightError):  # no such settings
+                with suppress(MetasightError, TypeError):  # no such settings
                     yield dataclasses.replace(value, **{f.name: changed})
     else:
         raise TypeError(type(value).__name__)
