@@ -32,6 +32,7 @@ from metasight.models.published import SCORES, PublishedScoreModel, ScoreReader
 from metasight.models.random_forest import ForestHead, ForestModel
 from metasight.models.risk_network import NetworkSettings
 from metasight.models.settings import Kind, ModelSettings
+from metasight.models.state_checks import check_state
 from metasight.models.volume_network import VolumeNetworkModel, VolumeNetworkReader
 from metasight.models.volume_network_settings import VolumeNetworkSettings
 
@@ -132,6 +133,7 @@ def _load(state: State, images: ImageFolders) -> ReaderHeadModel:
     for part, known in ((reader, _READERS), (head, _HEADS)):
         if part["kind"] not in known:
             raise FitError("unknown part of a model", where="model state", value=part["kind"])
+    check_state(state)
     return ReaderHeadModel(
         state["kind"],
         state["name"],
