@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+from metasight.estimate import Estimate
 from metasight.report.abstention import section
 from metasight.report.blocks import DataTable, Paragraph
 from metasight.report.view import View
@@ -17,8 +19,14 @@ FOUND = {
         {"centre": "North", "patients": 80, "silent": 10},
         {"centre": "Nobody", "patients": 0, "silent": 0},
     ],
-    "all": {"patients": 160, "measures": {"C": [0.71, 0.65, 0.77], "AUC": [None, None, None]}},
-    "speaking": {"patients": 148, "measures": {"C": [0.74, None, None]}},
+    "all": {
+        "patients": 160,
+        "measures": {
+            "C": Estimate(value=0.71, lower=0.65, upper=0.77).to_json(),
+            "AUC": Estimate(value=math.nan).to_json(),
+        },
+    },
+    "speaking": {"patients": 148, "measures": {"C": Estimate(value=0.74).to_json()}},
 }
 
 

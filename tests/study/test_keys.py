@@ -119,6 +119,8 @@ def other(value: Any, tmp_path: Path) -> Iterator[Any]:  # noqa: C901 - a case a
         yield {**value, "one more": 1}
         for name, inner in list(value.items())[:1]:
             yield from ({**value, name: changed} for changed in other(inner, tmp_path))
+    elif isinstance(value, list):
+        yield [*value, "one more"]
     elif isinstance(value, tuple):
         yield (*value, "one more")
         if value:

@@ -333,6 +333,9 @@ class ReportContents:
         What became of slides, stage by stage; empty where the study has none.
     origin
         Where locked models come from, in a validation; None where models were developed.
+    new_generator
+        The generator for new patients beside the folds', as
+        :func:`metasight.steps.slides.maps.compare_generators` writes it; None without one.
     maps
         Painted maps and how they agree with sections; None without.
     verification
@@ -371,6 +374,7 @@ class ReportContents:
     code: str
     demonstration: str = ""
     origin: Origin | None = None
+    new_generator: Mapping[str, Any] | None = None
     slides: tuple[SlideStage, ...] = ()
     maps: MapsResult | None = None
     verification: Mapping[str, Any] | None = None

@@ -114,10 +114,8 @@ def _deviations(view: View) -> Iterator[Block]:
 
 
 def _other_horizons(view: View) -> Iterator[str]:
-    """What is judged at other horizons than the protocol's; stages have none."""
-    if view.endpoint.type == "nodal_stage":
-        return
-    asked = {int(h) for h in view.endpoint.horizons_days}
+    """What is judged at other horizons than the protocol's."""
+    asked = {int(h) for h in getattr(view.endpoint, "horizons_days", ())}
     judged = {int(h) for h in view.evaluation.settings.horizons_days}
     if asked and judged and judged != asked:
         yield (

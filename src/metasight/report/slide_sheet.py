@@ -241,7 +241,7 @@ def shown(value: float | None) -> str:
     """Three significant figures, or a dash."""
     if value is None:
         return _UNKNOWN
-    # from 999.5 on three figures would be written as 1e+03
+    # from 999.5 on three figures would be written as a power of ten
     return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
 
 

@@ -41,6 +41,7 @@ from metasight.steps.after.verification import VERIFICATION
 from metasight.steps.cohort.data import load_data
 from metasight.steps.files import read_json, write_json
 from metasight.steps.slides.agreement import AGREEMENT
+from metasight.steps.slides.maps import COMPARED
 from metasight.study.file import StudySettings
 from metasight.validation.json_tree import from_jsonable
 from metasight.validation.results import CentreEvaluation, CentreGap, Evaluation
@@ -335,6 +336,7 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         versions=argument.provenance.versions,
         code=argument.provenance.code,
         demonstration=settings.demonstration,
+        new_generator=_told(inputs, COMPARED, "generators.json"),
         origin=_origin(_told(inputs, headline.judged, "origin.json"), argument.provenance.bundle),
     )
 

@@ -38,7 +38,8 @@ def measured(
     checked, out = tmp_path / "checked", tmp_path / "out"
     checked.mkdir()
     out.mkdir()
-    quality = {"slide": "P-HE-1", "stain": "H&E", "sufficient": True, "reasons": [], "mpp": 0.5}
+    quality = {"slide": "P-HE-1", "stain": "H&E", "sufficient": True, "reasons": []}
+    quality |= {"mpp": 0.5, "mpp_source": "file", "reader": "tiff", "width": 9, "height": 9}
     (checked / "quality.json").write_text(json.dumps(quality))
     with (checked / "tissue.npz").open("wb") as file:
         np.savez_compressed(file, tissue=np.ones((4, 4), dtype=bool), mpp=np.array(8.0))

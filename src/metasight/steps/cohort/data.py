@@ -118,7 +118,7 @@ def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
     )
 
 
-def _add_modalities(read: Cohort, measured: Mapping[str, Mapping[str, Any]]) -> None:
+def _add_modalities(read: Cohort, measured: Mapping[str, dict[str, Any]]) -> None:
     """What images told, as modalities of numbers."""
     for name, found in measured.items():
         if found:
