@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from metasight import pipeline
 from metasight.engine.contents import Contents
 from metasight.engine.progress import Silent
-from metasight.engine.step import Step
+from metasight.engine.step import Input, Inputs, Step, StepKind
 from metasight.engine.store import Store
 from metasight.plan.analysis import cohort_step
 from metasight.plan.scans import scan_steps
 from metasight.plan.slides import slide_steps
 from metasight.study.file import Study
+
+
+def inputs_of(kind: StepKind, folders: Mapping[str, Path]) -> Inputs:
+    """Results of steps of one kind, by the steps' names; each name is the subject too."""
+    return Inputs(tuple(Input(name=n, kind=kind, subject=n, folder=f) for n, f in folders.items()))
 
 
 def image_steps(study: Study) -> tuple[Step, ...]:

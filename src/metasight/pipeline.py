@@ -96,7 +96,8 @@ def _carry_out(study: Study, work: Work) -> tuple[str, tuple[Step, ...]]:
     """Measure, screen, fit, judge, report; name of the run, and the steps that are published."""
     screened = screen_patients(study, measure(study, work), work)
     fits, judged = fit_and_judge(study, screened, work)
-    told = [s for s in screened.images if s.kind is StepKind.COMPARE_MAPS]
+    compared = (StepKind.COMPARE_MAPS, StepKind.COMPARE_GENERATORS)
+    told = [s for s in screened.images if s.kind in compared]
     needs = [screened.cohort, *(a.data for a in screened.analyses), *judged, *told]
     locked = (StepKind.FIT_EVERYBODY, StepKind.FIT_RESAMPLE)
     final = [s for s in fits if s.kind in locked]

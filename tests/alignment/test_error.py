@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from metasight.alignment.error import Calibration, Check, in_place, local_distance, pooled
+from metasight.alignment.error import (
+    Calibration,
+    Check,
+    ErrorMap,
+    in_place,
+    local_distance,
+    pooled,
+)
 
 EXTENT = 4000.0
 
@@ -62,3 +69,26 @@ def test_pooling_equal_tiles_gives_them_back_and_one_bad_in_five_shows():
     p50[:4], p90[:4] = 200.0, 400.0
     assert pooled(p50, p90)[1] > 150
     assert pooled(p50[:0], p90[:0]) == (np.inf, np.inf)
+
+
+def test_the_error_at_a_point_is_that_of_its_tile():
+    """Two rows of three tiles of 10 µm from (100, 50); the middle one of the second is empty."""
+    tiles = np.array([[1.0, 2.0, 3.0], [4.0, np.nan, 6.0]])
+    told = ErrorMap(
+        p50_um=2.0,
+        p90_um=4.0,
+        tile_p50_um=tiles,
+        tile_p90_um=2 * tiles,
+        tile_um=10.0,
+        origin_um=(100.0, 50.0),
+        in_place=0.9,
+    )
+    at = np.array([[101, 51], [115, 59.9], [125, 52], [105, 65], [128, 69], [115, 65], [99, 55]])
+    p50, p90 = told.at(at.astype(float))
+    np.testing.assert_array_equal(p50, [1, 2, 3, 4, 6, np.nan, np.nan])
+    np.testing.assert_array_equal(p90, 2 * p50)
+    for outside in ([131.0, 55.0], [105.0, 49.0], [105.0, 71.0]):
+        assert np.isnan(told.at(np.array([outside]))[0]).all()
+    centres = told.tile_centres_um()
+    np.testing.assert_array_equal(centres, [[105, 55], [115, 55], [125, 55], [105, 65], [125, 65]])
+    np.testing.assert_array_equal(told.at(centres)[0], [1, 2, 3, 4, 6])

@@ -1,10 +1,12 @@
 """Blocks are found where they were put."""
 
 import numpy as np
+import pytest
 
 from alignment.corruptions import Picture, warped
 from alignment.made_up import tissue, turn
-from metasight.alignment.matching import Blocks, Pair
+from metasight.alignment.field import Field
+from metasight.alignment.matching import Blocks, Pair, warp
 from metasight.alignment.placement import Piece
 from metasight.alignment.section import Section, evidence
 
@@ -44,3 +46,31 @@ def test_only_where_asked():
     x, _ = whole.fixed.centres_um()
     assert len(found) > 0
     assert found.points_um[:, 0].max() <= x[len(x) // 2] + 5
+
+
+@pytest.mark.parametrize(
+    "matrix", [turn(0.0), turn(20.0, (60.0, -35.0)), turn(-7.0, mirrored=True)]
+)
+@pytest.mark.parametrize("bent", [False, True])
+def test_a_pixel_shows_what_lies_at_its_centre_at_any_resolution(matrix, bent):
+    """An image whose values are its own places in µm shows where each fixed pixel was put."""
+    one = Section(rgb=tissue(8), mpp=5.0)
+    fixed, moving = evidence(one, 20.0), evidence(one, 5.0)
+    x, y = moving.centres_um()
+    places = [np.broadcast_to(v, moving.shape).astype(np.float32) for v in (x, y[:, None])]
+    field = None
+    if bent:  # the same few micrometres everywhere
+        field = Field(
+            spacing_um=600.0, origin_um=(0.0, 0.0), coefficients_um=np.full((8, 8, 2), 13.0)
+        )
+    piece = Piece(matrix=matrix, field=field)
+    if matrix[0, 0] < 0:  # bring the mirrored section back to where the image is
+        piece = Piece(matrix=np.column_stack([matrix[:, :2], [2000.0, 200.0]]), field=field)
+    columns, rows = np.meshgrid(*fixed.centres_um())
+    put = piece.points(np.stack([columns.ravel(), rows.ravel()], axis=1))
+    inside = ((put > [x[2], y[2]]) & (put < [x[-3], y[-3]])).all(axis=1)
+    assert inside.sum() > 500
+    for k, place in enumerate(places):
+        shown = warp(place, moving, fixed, piece).ravel()
+        # half a pixel would be 2.5 or 10 µm
+        np.testing.assert_allclose(shown[inside], put[inside, k], atol=0.3)

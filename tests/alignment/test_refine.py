@@ -9,7 +9,7 @@ import pytest
 from alignment.made_up import bent_piece, tissue, turn
 from metasight.alignment.matching import Matches, Pair
 from metasight.alignment.placement import Piece
-from metasight.alignment.refine import _seen_from, ground, refine, squares
+from metasight.alignment.refine import _keep, _seen_from, ground, refine, squares
 from metasight.alignment.rigid import Candidate
 from metasight.alignment.section import Section, evidence
 
@@ -111,3 +111,31 @@ def test_a_pieces_ground_on_the_pairs_grid(number):
     assert own.shape == pair.fixed.shape
     assert own.mean() == pytest.approx(0.5, abs=0.01)
     assert own[:, 0].mean() == (1 - number)
+
+
+def test_a_model_that_only_repeats_what_it_was_shown_is_not_kept():
+    """White squares lie 6 µm to the right and black ones 6 to the left: no shift explains both.
+
+    The mean shift of either half is nought on its own blocks and 12 µm off on the other half's;
+    no shift at all is 6 off everywhere.
+    """
+    pair = pair_of(Piece(matrix=turn(0.0)))
+    at = points(12)
+    white = squares(at, pair)
+    assert 40 < white.sum() < 104
+    matches = Matches(
+        points_um=at,
+        offsets_um=np.column_stack([np.where(white, 6.0, -6.0), np.zeros(len(at))]),
+        score=np.ones(len(at)),
+        at_edge=np.zeros(len(at), bool),
+        radius_um=60.0,
+    )
+    still = Piece(matrix=turn(0.0))
+
+    def mean_shift(shown: Matches) -> Piece:
+        return Piece(matrix=turn(0.0, shown.offsets_um.mean(axis=0)))
+
+    fits = {"rigid": lambda _: still, "affine": mean_shift, "deformable": mean_shift}
+    told = _keep(pair, fits, matches, still)
+    assert told.held_out_um == pytest.approx({"rigid": 6.0, "affine": 12.0, "deformable": 12.0})
+    assert told.model == "rigid"

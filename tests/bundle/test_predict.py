@@ -232,9 +232,9 @@ def test_another_output_folder_is_not_overwritten(developed, others, tmp_path):
 
 def test_training_patients_among_the_external_ones_are_left_out_and_said(developed, others):
     def some_again(table):
-        table = table.copy()
-        table.loc[table.index[:5], "id"] = [f"MRN-{k:05d}" for k in range(5)]
-        return table
+        known = pd.read_csv(developed / "patients.csv", dtype=str).head(5)
+        known["id"] = [f"AGAIN-{k}" for k in range(5)]  # the other hospital's own numbers
+        return pd.concat([table.iloc[5:], known])
 
     folder = others(outcomes=True, edit=some_again)
     found = pipeline.validate(developed, folder, scheduler="inline", progress=Silent())

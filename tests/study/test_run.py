@@ -79,7 +79,7 @@ def test_nothing_to_do_the_second_time(finished, capsys):
     assert time.monotonic() - begun < 2.0
     assert "Results are up to date; nothing to do." in capsys.readouterr().out
     main_exit(["run", str(folder), "--dry-run"])
-    assert "Nothing is to do" in capsys.readouterr().out
+    assert "Results are up to date; nothing to do." in capsys.readouterr().out
 
 
 def test_a_changed_setting_says_what_runs_again(finished, capsys):
@@ -90,7 +90,7 @@ def test_a_changed_setting_says_what_runs_again(finished, capsys):
         path.write_text(text.replace("bootstrap = 100", "bootstrap = 120"))
         main_exit(["run", str(folder), "--dry-run"])
         said = " ".join(capsys.readouterr().out.split())
-        assert "evaluation changed (bootstrap)" in said
+        assert "bootstrap changed from 100 to 120" in said
         assert "cross-validation" not in said, "fits do not depend on the bootstrap"
     finally:
         path.write_text(text)
@@ -118,9 +118,13 @@ def test_validation_on_an_external_table(finished, breast_study, breast_table, c
     main_exit(["validate", str(folder), str(external)])
     out = capsys.readouterr().out
     assert "report.html" in out
-    predictions = Predictions.from_parquet(external / "results" / "latest" / "predictions.parquet")
+    predictions = Predictions.from_parquet(
+        external / "results" / "latest-validation" / "predictions.parquet"
+    )
     assert set(predictions.table["fold"]) == {-1}
-    ledger = Ledger.from_parquet(external / "results" / "latest" / "ledger.parquet").to_frame()
+    ledger = Ledger.from_parquet(
+        external / "results" / "latest-validation" / "ledger.parquet"
+    ).to_frame()
     opened = ledger[ledger["stage"] == "locked test set"]
     assert opened["value"].tolist() == ["opening 1"]
 

@@ -76,3 +76,24 @@ def test_constant_risks_are_refused():
         spline_calibration(time, status, flat, 1800)
     with pytest.raises(EvaluationError, match="no maximum"):
         calibration_slope(time, status, flat, 1800)
+
+
+@pytest.mark.parametrize(
+    ("status", "risk", "observed"),
+    [
+        # 1 − 3/4 · 1/2 by Kaplan and Meier: who was censored at 2 is at risk no more at 3
+        ([1, 0, 1, 0], [0.2, 0.4, 0.6, 0.8], 0.625),
+        # 1/4 + 1/2 · 1/2 by Aalen and Johansen: the competing event at 2 is no event, nor censoring
+        ([1, 2, 1, 0], [0.2, 0.4, 0.6, 0.4], 0.5),
+    ],
+)
+def test_observed_over_expected_by_hand(status, risk, observed):
+    told = mean_calibration([1, 2, 3, 5], status, risk, 4)
+    assert told.observed == pytest.approx(observed)
+    assert told.expected == pytest.approx(np.mean(risk))
+    assert told.oe == pytest.approx(1.25)  # more happened than was predicted
+
+
+def test_where_nothing_is_expected_there_is_no_ratio():
+    with pytest.raises(EvaluationError, match="no event is expected"):
+        mean_calibration([1, 2, 3, 5], [1, 0, 1, 0], [0, 0, 0, 0], 4)

@@ -76,6 +76,14 @@ def test_a_wrong_offset_does_not_hide_the_lungs(shift):
     np.testing.assert_array_equal(find_chest(boxes(shift=shift)).lungs, whole.lungs)
 
 
+@pytest.mark.parametrize(
+    ("gas", "shift", "is_lung"), [(-930.0, -40.0, True), (-975.0, 60.0, False)]
+)
+def test_lung_is_told_from_the_scans_own_air(gas, shift, is_lung):
+    """70 HU above its air is lung, though it reads −970; 25 above is air, though it reads −915."""
+    assert find_chest(boxes(gas=gas, shift=shift)).lungs.any() == is_lung
+
+
 def test_air_under_a_couch_is_no_lung_although_it_reads_as_one():
     hu = boxes().array.copy()
     hu[:, 72:79, 5:85] = LUNG  # below the body, with nothing beyond it

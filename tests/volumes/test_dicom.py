@@ -113,6 +113,20 @@ def test_a_gap_is_refused_or_interpolated_and_recorded(
     np.testing.assert_array_equal(volume.array[3], hu[3])
 
 
+def test_in_a_wide_gap_the_nearer_neighbour_counts_more(
+    write_ct: Maker, ct_slices: Maker, chest_like: Maker
+) -> None:
+    """Slices 2 and 3 of 0 to 5 are missing: thirds of the way from slice 1 to slice 4."""
+    slices = ct_slices()
+    del slices[2:4]
+    read = read_series(write_ct(slices), settings=ReadSettings(max_missing_slices=2))
+    assert read.facts.missing_slices_mm == (4.0, 6.0)
+    low, high = chest_like()[1].astype(float), chest_like()[4].astype(float)
+    assert np.abs(low - high).max() > 10
+    np.testing.assert_allclose(read.array[2], (2 * low + high) / 3, atol=0.01)
+    np.testing.assert_allclose(read.array[3], (low + 2 * high) / 3, atol=0.01)
+
+
 def test_a_slice_that_is_there_twice_is_refused_unless_copies_are_allowed(
     write_ct: Maker, ct_slices: Maker, chest_like: Maker
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -111,7 +112,7 @@ def patient_features(locked: Bundle, table: FeatureTable) -> FeatureTable:
         A column has another kind than the bundle's feature of that name.
     """
     known = {f.name: f for f in table.features}
-    columns: dict[str, pd.Series[float]] = {}
+    columns: dict[str, Any] = {}
     for feature in locked.features:
         there = known.get(feature.name)
         if there is not None and there.kind is not feature.kind:
@@ -120,7 +121,7 @@ def patient_features(locked: Bundle, table: FeatureTable) -> FeatureTable:
                 where="tables",
                 remedy="Map it as the protocol says",
             )
-        empty: object = None if feature.kind is Kind.CATEGORICAL or feature.kind.is_key else np.nan
+        empty: Any = None if feature.kind is Kind.CATEGORICAL or feature.kind.is_key else np.nan
         columns[feature.name] = (
             table.values[feature.name]
             if there is not None
@@ -269,7 +270,9 @@ def _without(row: FeatureTable, groups: Sequence[Sequence[str]]) -> FeatureTable
     for k, names in enumerate(groups, start=1):
         for name in names:
             text = kinds[name] is Kind.CATEGORICAL or kinds[name].is_key
-            values.iloc[k, values.columns.get_loc(name)] = None if text else np.nan
+            column = values[name].to_numpy(copy=True)
+            column[k] = None if text else np.nan
+            values[name] = column
     return FeatureTable(values, row.features)
 
 

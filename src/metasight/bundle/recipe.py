@@ -54,11 +54,11 @@ def _slides(locked: Bundle, theirs: SlideSettings | None) -> SlideSettings | Non
     if recipe is None:
         raise _not_read("[slides]")
     _same("slides", recipe, theirs, ("thresholds",))
-    maps = recipe.maps
-    if maps is not None and locked.generator is not None:
+    maps = None  # without a generator nothing can be painted, and nothing may be trained
+    if recipe.maps is not None and locked.generator is not None:
         maps = MapSettings(
             **{
-                **maps.model_dump(),
+                **recipe.maps.model_dump(),
                 "generator": str(locked.generator),
                 "sha256": _weights_hash(locked.generator),
             }

@@ -16,7 +16,7 @@ from metasight.cohort.canonical import (
 )
 from metasight.cohort.eligibility import Eligibility, assess
 from metasight.cohort.modality import Modality, read_modality
-from metasight.cohort.overlap import mark
+from metasight.cohort.overlap import marks_of
 from metasight.cohort.redcap import read_redcap
 from metasight.cohort.settings import CohortSettings
 from metasight.cohort.tables import RawTable, read_table
@@ -48,7 +48,7 @@ class Cohort:
     accrual
         First and last month of time zero as ``YYYY-MM``; empty if not dated.
     marks
-        Pseudonym → keyed hash by which the patient is found in another cohort.
+        Pseudonym → keyed hashes by which the patient is found in another cohort.
     """
 
     table: pd.DataFrame
@@ -59,7 +59,7 @@ class Cohort:
     failed: int
     windows_checked: tuple[str, ...]
     accrual: tuple[str, ...]
-    marks: dict[str, str]
+    marks: dict[str, tuple[str, ...]]
 
 
 def read_cohort(
@@ -142,7 +142,7 @@ def read_cohort(
         failed=len(raw.cells) - len(rows),
         windows_checked=canonical.windows_checked,
         accrual=(zero[0], zero[-1]) if zero else (),
-        marks=_marks(raw, settings, canonical, overlap_key),
+        marks=_marks(raw, settings, protocol, rows, canonical.source_row, key=overlap_key),
     )
 
 
@@ -164,13 +164,25 @@ def _refuse_outcomes(settings: CohortSettings, protocol: Protocol) -> None:
         )
 
 
-def _marks(
-    raw: RawTable, settings: CohortSettings, canonical: Canonical, key: str
-) -> dict[str, str]:
+def _marks(  # noqa: PLR0917 - all that a mark is made of
+    raw: RawTable,
+    settings: CohortSettings,
+    protocol: Protocol,
+    rows: Mapping[str, PatientRow],
+    source_row: Mapping[str, int],
+    key: str,
+) -> dict[str, tuple[str, ...]]:
     if not key:
         return {}
     ids = raw.cells[settings.patients.id]
-    return {p: mark(str(ids[n]), key) for p, n in canonical.source_row.items()}
+    found = {}
+    for patient, row in rows.items():
+        day = row.get(protocol.time_zero_date)
+        values = [str(row.get(name)) for name in protocol.clinical_predictors]
+        found[patient] = marks_of(
+            str(ids[source_row[patient]]), "" if day is None else str(day), values, key
+        )
+    return found
 
 
 def _read_raw(folder: Path, settings: CohortSettings) -> RawTable:

@@ -413,7 +413,8 @@ class _Normalised(ast.NodeTransformer):
         before, self._in_function = self._in_function, 0
         self.generic_visit(node)
         self._in_function = before
-        return self._undocumented(node)
+        found: ast.AST = self._undocumented(node)
+        return found
 
     def _undocumented(self, node: Any) -> Any:
         node.body = [s for s in node.body if not _is_text(s)] or [ast.Pass()]

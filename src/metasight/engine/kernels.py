@@ -46,6 +46,6 @@ def _base() -> Path:
     return Path(asked) if asked else cache_folder() / "kernels"
 
 
-numba.config.CACHE_DIR = str(kernel_folder(_base(), own_code().of_importers(__name__).digest))
+numba.config.CACHE_DIR = str(kernel_folder(_base(), own_code().of_importers(__name__).digest))  # type: ignore[attr-defined]
 
 njit = numba.njit

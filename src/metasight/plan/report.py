@@ -89,15 +89,17 @@ def report_steps(
     return (
         (collected, written)
         if locked
-        else (collected, written, _lock_step(argument, needs, contents))
+        else (collected, written, _lock_step(study, argument, needs, contents))
     )
 
 
 def _lock_step(
-    argument: results.ResultsArgument, needs: Sequence[Step], contents: Contents
+    study: Study, argument: results.ResultsArgument, needs: Sequence[Step], contents: Contents
 ) -> Step:
     """The bundle: models, how they are measured, and what they rest on."""
     headline = argument.analyses[0]
+    slides = study.settings.slides
+    given = slides.maps.generator if slides is not None and slides.maps is not None else None
     return Step(
         name="bundle",
         kind=StepKind.LOCK_BUNDLE,
@@ -112,6 +114,7 @@ def _lock_step(
             run=argument.provenance.run,
             versions=argument.provenance.versions,
             overlap_key=key_from(argument.settings.salt),
+            generator=None if given is None else study.folder / given,
         ),
         needs=tuple(needs),
         contents=contents,

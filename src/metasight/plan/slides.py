@@ -6,6 +6,7 @@ They come before the cohort, for who is eligible rests on slides and models read
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from metasight.cohort.settings import EmbeddingSettings, MapSettings
 from metasight.cohort.slide_table import SlideRow, read_slide_table
@@ -152,7 +153,43 @@ def _map_steps(study: Study, settings: MapSettings, own: _Own, contents: Content
         needs=tuple(painted),
         contents=contents,
     )
-    return [*tiles.values(), *generators.values(), *painted, judged]
+    compared = []
+    if given is None:
+        compared = _compared_steps(own, arguments, generators[maps.NEW_PATIENTS], painted, contents)
+    return [*tiles.values(), *generators.values(), *painted, judged, *compared]
+
+
+def _compared_steps(
+    own: _Own,
+    arguments: Mapping[str, maps.MapArgument],
+    generator: Step,
+    painted: Sequence[Step],
+    contents: Contents,
+) -> list[Step]:
+    """Patients without marker sections painted by the generator for new patients, and compared."""
+    unseen = [p for p, (slides_of, _) in own.items() if not any(a.slide.markers for a in slides_of)]
+    again = [
+        Step(
+            name=f"map again of {p}",
+            kind=StepKind.PAINT_AGAIN,
+            subject=p,
+            label="maps",
+            function=maps.paint_patient,
+            argument=replace(arguments[p], fold=maps.NEW_PATIENTS),
+            needs=(*own[p][1].values(), generator),
+            contents=contents,
+        )
+        for p in unseen
+    ]
+    compared = Step(
+        name=maps.COMPARED,
+        kind=StepKind.COMPARE_GENERATORS,
+        label="maps",
+        function=maps.compare_generators,
+        needs=(*(s for s in painted if s.subject in unseen), *again),
+        contents=contents,
+    )
+    return [*again, compared]
 
 
 def _tiles_step(argument: maps.MapArgument, made: Mapping[str, Step], contents: Contents) -> Step:

@@ -36,7 +36,9 @@ FITTED = {*TUNED, "cox", "cause_specific_cox", "fine_gray", "forest"}
 
 
 def stability(view: View) -> list[Block]:
-    """Optimism, instability and sample size."""
+    """Optimism, instability and sample size; nothing of it applies to a validation."""
+    if view.external:
+        return []
     return [
         Heading(1, "Optimism, instability and sample size", "stability"),
         *_optimism(view),
@@ -138,7 +140,9 @@ def size_words(found: SampleSizeResult) -> str:
 
 
 def leakage(view: View) -> list[Block]:
-    """Leakage checks."""
+    """Leakage checks; a validation fits nothing that could leak."""
+    if view.external:
+        return []
     checks = view.contents.checks
     blocks: list[Block] = [Heading(1, "Leakage checks", "checks")]
     if not checks:
@@ -185,7 +189,9 @@ def models(view: View) -> list[Block]:
     blocks: list[Block] = [
         Heading(1, "Models", "models"),
         Paragraph(
-            "As fitted to every patient of the headline population: these are the models of "
+            "As locked in the bundle: fitted to every patient of development, and to none of these."
+            if view.external
+            else "As fitted to every patient of the headline population: these are the models of "
             "the bundle. Their performance was measured on refits, never on themselves."
         ),
     ]

@@ -257,6 +257,43 @@ class ContributionsResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where locked models come from, in a validation.
+
+    Attributes
+    ----------
+    bundle
+        sha256 of its list of hashes.
+    run
+        Name of the developing run.
+    patients, events, centres
+        Numbers of development.
+    accrual
+        First and last month of time zero; empty if not dated.
+    case_mix
+        Label and value of Table 1 of development.
+    median_follow_up_years
+        None for nodal stage.
+    horizons_days, judged_days
+        Horizons of the models, and those that the external follow-up supports.
+    left_out
+        Reason → external patients who are not judged for it.
+    """
+
+    bundle: str
+    run: str
+    patients: int
+    events: int
+    centres: int
+    accrual: tuple[str, ...]
+    case_mix: tuple[tuple[str, str], ...]
+    median_follow_up_years: float | None
+    horizons_days: tuple[int, ...]
+    judged_days: tuple[int, ...]
+    left_out: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportContents:
     """A run, ready to be written down.
 
@@ -294,6 +331,11 @@ class ReportContents:
         Set when the study is a demonstration on public data: what it is.
     slides
         What became of slides, stage by stage; empty where the study has none.
+    origin
+        Where locked models come from, in a validation; None where models were developed.
+    new_generator
+        The generator for new patients beside the folds', as
+        :func:`metasight.steps.slides.maps.compare_generators` writes it; None without one.
     maps
         Painted maps and how they agree with sections; None without.
     verification
@@ -331,6 +373,8 @@ class ReportContents:
     versions: Mapping[str, str]
     code: str
     demonstration: str = ""
+    origin: Origin | None = None
+    new_generator: Mapping[str, Any] | None = None
     slides: tuple[SlideStage, ...] = ()
     maps: MapsResult | None = None
     verification: Mapping[str, Any] | None = None

@@ -71,11 +71,16 @@ def calibration_figure(view: View, index: int, look: Mapping[str, Look]) -> Figu
             _histogram(figure, (left, top + 192), target, look[name], limit, first=k == 0)
         svg = to_svg(figure, anchor, title, alt)
     caption = (
-        f"{title}: observed against predicted risk, out of fold. Line and band: smoothed observed "
-        "risk with its pointwise 95 % bootstrap interval; points: fifths of predicted risk with "
-        "95 % intervals; dashed: perfect calibration. Beneath: distribution of predicted risk."
+        f"{title}: observed against predicted risk{_unseen(view)}. Line and band: smoothed "
+        "observed risk with its pointwise 95 % bootstrap interval; points: fifths of predicted "
+        "risk with 95 % intervals; dashed: perfect calibration. Beneath: distribution of "
+        "predicted risk."
     )
     return Figure(anchor, svg, PAGE_PT, alt, caption, _calibration_data(shown))
+
+
+def _unseen(view: View) -> str:
+    return "" if view.external else ", out of fold"
 
 
 def _risk_limit(targets: Sequence[TargetEvaluation]) -> float:

@@ -8,6 +8,7 @@ from metasight.report import (
     abstention,
     biology,
     conduct,
+    development,
     heterogeneity,
     limitations,
     maps,
@@ -29,6 +30,7 @@ from metasight.report.pdf import to_pdf
 from metasight.report.view import View
 
 KIND = "Report of a prediction-model study"
+VALIDATION = "Report of an external validation"
 
 
 def write_report(contents: ReportContents, out: Path) -> None:
@@ -41,7 +43,8 @@ def write_report(contents: ReportContents, out: Path) -> None:
 def compose(contents: ReportContents) -> Document:
     """Put a run into words, tables and figures, in the order of a paper."""
     view = View(contents)
-    kind = "Demonstration: " + KIND[0].lower() + KIND[1:] if contents.demonstration else KIND
+    own = VALIDATION if view.external else KIND
+    kind = "Demonstration: " + own[0].lower() + own[1:] if contents.demonstration else own
     return Document(
         title=contents.title,
         kind=kind,
@@ -50,6 +53,7 @@ def compose(contents: ReportContents) -> Document:
         description=f"{kind}: {contents.title}. Run {contents.run}.",
         front=(*summary.title_block(view), *summary.section(view)),
         blocks=(
+            *development.section(view),
             *participants.section(view),
             *methods.section(view),
             *maps.section(view),

@@ -61,6 +61,13 @@ def section(view: View) -> list[Block]:
 
 def _centres(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
     found = view.headline.centres
+    if found is None and view.external:
+        yield Paragraph(
+            "No centre is left out in a validation: the models were fitted elsewhere. Figures of "
+            "this report are over all "
+            f"{plural(view.evaluation.data.n_centres, 'centre')} of the external patients."
+        )
+        return
     if found is None:
         why = view.contents.single_centre_reason or "no reason is given in the study file"
         yield Callout(

@@ -9,6 +9,7 @@ from metasight.report.blocks import Block, BulletList, Callout, Heading, Paragra
 from metasight.report.conduct import size_words
 from metasight.report.flow import held_back
 from metasight.report.view import (
+    POPULATIONS,
     View,
     discrimination,
     discrimination_contrast,
@@ -152,6 +153,11 @@ def _generality(view: View) -> Iterator[Text]:
     if view.contents.demonstration:
         yield _item("A demonstration.", sentence(view.contents.demonstration))
     if view.external:
+        yield _item(
+            "Another case mix.",
+            "Differences from the developing run’s figures may come from other patients, other "
+            "measurement or a model that does not hold; this report does not tell them apart.",
+        )
         return
     yield _item(
         "No external validation.",
@@ -200,13 +206,19 @@ def _patients(view: View) -> Iterator[Text]:
         )
     if contents.flow.as_written != contents.flow.all_eligible:
         gap = contents.flow.all_eligible - contents.flow.as_written
+        both = {a.population for a in contents.analyses} >= {"as_written", "all_eligible"}
+        given = "are given both ways" if both else f"are of the {_population(view)} alone"
         yield _item(
             "A criterion that selects on the future.",
             f"{plural(gap, 'patient')} would be "
-            "removed by what was only known later; results are given both ways.",
+            f"removed by what was only known later; results {given}.",
         )
     if not contents.accrual:
         yield _item("Accrual not dated.", "When the patients were treated is not in the tables.")
+
+
+def _population(view: View) -> str:
+    return "population “" + POPULATIONS.get(view.headline.population, "analysed") + "”"
 
 
 def _outcome(view: View) -> Iterator[Text]:

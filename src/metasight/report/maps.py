@@ -52,6 +52,7 @@ def section(view: View) -> list[Block]:
         *_regions(found),
         *_examples(found, roles.t_cell),
         *_biomarkers(found),
+        *_new_generator(view),
         Callout(
             "warning",
             "What a generated map may be used for",
@@ -62,6 +63,44 @@ def section(view: View) -> list[Block]:
             ),
         ),
     ]
+
+
+def _new_generator(view: View) -> Iterator[Block]:
+    """The generator for new patients beside the folds', where neither saw the patient."""
+    found = view.contents.new_generator
+    if found is None:
+        return
+    yield Heading(2, "The generator for new patients", "new-generator")
+    if not found["biomarkers"]:
+        yield Paragraph(
+            "The bundle’s generator learnt from all pairs. How its biomarkers compare with those "
+            "that the models were fitted on was not measured: fewer than three patients with a map "
+            "were seen by no generator."
+        )
+        return
+    yield Paragraph(
+        "The bundle’s generator learnt from all pairs; models were fitted on maps of the folds’ "
+        "generators. Both painted the patients without marker sections, whom neither has seen. A "
+        "shift of 0 and a correlation of 1 would mean that a new patient’s biomarkers are on the "
+        "scale of those that the models know."
+    )
+    yield DataTable(
+        "new-generator-table",
+        "Biomarkers by the generator for new patients against those by the folds’ generators.",
+        (Column("Biomarker", weight=2), numeric("Patients"), numeric("Shift, SD"), numeric("r")),
+        tuple(
+            Row(
+                (
+                    b["name"].replace("_", " "),
+                    count(b["patients"]),
+                    "–" if b["shift_sd"] is None else number(b["shift_sd"], 2, signed=True),
+                    "–" if b["pearson"] is None else number(b["pearson"], 2),
+                )
+            )
+            for b in found["biomarkers"]
+        ),
+        ("SD: of the folds’ values over these patients.",),
+    )
 
 
 def _counts(found: MapsResult) -> Paragraph:

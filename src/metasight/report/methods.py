@@ -102,12 +102,25 @@ def _deviations(view: View) -> Iterator[Block]:
             )
             for f in a.failures
         ]
+    told += [(Strong("Horizons: "), text) for text in _other_horizons(view)]
     yield Heading(2, "Deviations, refused horizons and failed fits", "deviations")
     if told:
         yield BulletList(tuple(dict.fromkeys(told)))
     else:
         yield Paragraph(
-            "None: endpoints and horizons are those of the protocol, and every fit succeeded."
+            "None: endpoints and horizons are those of the protocol"
+            + (", and every fit succeeded." if not view.external else ".")
+        )
+
+
+def _other_horizons(view: View) -> Iterator[str]:
+    """What is judged at other horizons than the protocol's."""
+    asked = {int(h) for h in getattr(view.endpoint, "horizons_days", ())}
+    judged = {int(h) for h in view.evaluation.settings.horizons_days}
+    if asked and judged and judged != asked:
+        yield (
+            f"judged at {listed(years(h) for h in sorted(judged))}; the protocol’s are "
+            f"{listed(years(h) for h in sorted(asked))}."
         )
 
 

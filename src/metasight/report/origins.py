@@ -33,7 +33,9 @@ def section(view: View) -> list[Block]:
                 "files below beside this ",
                 Code("study.toml"),
                 " and run ",
-                Code("metasight run FOLDER"),
+                Code(
+                    "metasight validate BUNDLE FOLDER" if view.external else "metasight run FOLDER"
+                ),
                 " with the versions below.",
             )
         ),
@@ -56,7 +58,7 @@ def section(view: View) -> list[Block]:
             )
         )
     blocks.append(_versions(contents.versions))
-    if contents.settings:
+    if contents.settings and not view.external:
         blocks.append(Heading(2, "Settings as resolved", "settings"))
         blocks.append(
             Paragraph(

@@ -202,8 +202,8 @@ def discrimination_figure(view: View, look: Mapping[str, Look]) -> Figure:
     about = Forest(
         "discrimination-figure",
         "Discrimination of the models",
-        "Discrimination of every model with 95 % intervals, out of fold. The dashed line is "
-        "chance.",
+        "Discrimination of every model with 95 % intervals"
+        f"{'' if view.external else ', out of fold'}. The dashed line is chance.",
         f"{name} of the models: {'; '.join(told)}.",
     )
     return forest(about, lines, panels)

@@ -146,7 +146,8 @@ def _panel(view: View) -> tuple[tuple[str, Text], ...]:
                 contrast(gap, 2) if isinstance(gap, Contrast) else "not estimable",
             )
         )
-    items.append(("leakage checks", _tally(view)))
+    if not view.external:
+        items.append(("leakage checks", _tally(view)))
     return tuple(items)
 
 
@@ -251,7 +252,12 @@ def _tally(view: View) -> str:
 def _checks(view: View) -> Text:
     failed = [c for c in view.contents.checks if c.verdict == "fail"]
     if not view.contents.checks:
-        return "No leakage checks were run."
+        return (
+            "Nothing was fitted in these patients, so that nothing can leak; training patients "
+            "among them were looked for."
+            if view.external
+            else "No leakage checks were run."
+        )
     if failed:
         return (
             Strong("Leakage was found: the performance figures must not be believed. "),

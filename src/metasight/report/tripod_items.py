@@ -77,7 +77,11 @@ def _preparation(view: View) -> Text:
         Ref("dictionary"),
         "); "
         f"{plural(view.contents.flow.failed, 'patient')} left out for a problem in the data. "
-        "Preparation was fitted in training folds, the same for all groups.",
+        + (
+            "Preparation is the locked models’ own."
+            if view.external
+            else "Preparation was fitted in training folds, the same for all groups."
+        ),
     )
 
 
@@ -89,7 +93,12 @@ def _outcome(view: View) -> Text:
 def _predictors(view: View) -> Text:
     n = len(view.headline.missing)
     return (
-        f"{plural(n, 'candidate predictor')}; none was selected outside the training folds (",
+        f"{plural(n, 'candidate predictor')}; "
+        + (
+            "the models’ are locked ("
+            if view.external
+            else "none was selected outside the training folds ("
+        ),
         Ref("predictors"),
         ").",
     )
@@ -172,7 +181,9 @@ def _measures(view: View) -> Text:
 
 
 def _how_predicted(view: View) -> Text:
-    return f"From the bundle of run {view.contents.run}, verified by hash, by the same code."
+    origin = view.contents.origin
+    run = view.contents.run if origin is None else origin.run
+    return f"From the bundle of run {run}, verified by hash, by the same code."
 
 
 def _imbalance(view: View) -> Text:

@@ -48,6 +48,8 @@ class LockArgument:
         Package → versions that made the results.
     overlap_key
         Key of the marks by which a training patient is found among others.
+    generator
+        That was trained elsewhere and paints this study's maps; None without.
     """
 
     settings: StudySettings
@@ -58,6 +60,7 @@ class LockArgument:
     run: str
     versions: Mapping[str, str]
     overlap_key: str
+    generator: Path | None = None
 
 
 def lock(inputs: Inputs, out: Path, argument: LockArgument) -> None:
@@ -91,9 +94,9 @@ def _bundle(inputs: Inputs, argument: LockArgument) -> bundle.Bundle:
     assert cohort is not None  # noqa: S101 - every study has one
     acquired = read_json(cohort / "acquired.json")
     marks = read_json(cohort / "overlap.json")
-    generator = next(
-        (i.folder for i in inputs.of(StepKind.TRAIN_GENERATOR) if i.subject == EVERYBODY), None
-    )
+    trained = [i.folder for i in inputs.of(StepKind.TRAIN_GENERATOR) if i.subject == EVERYBODY]
+    usable = [f for f in trained if not (f / "failed.json").is_file()]
+    generator = argument.generator or (usable[0] if usable else None)
     return bundle.Bundle(
         protocol=argument.protocol,
         settings=argument.settings,
@@ -108,7 +111,9 @@ def _bundle(inputs: Inputs, argument: LockArgument) -> bundle.Bundle:
         training=_training(argument, info, data.centre.nunique(), cohort),
         standing=_standing(Predictions.from_parquet(judged / "predictions.parquet"), headline),
         acquired=acquired_of(acquired.get(p, {}) for p in data.patients),
-        overlap=table_of((marks[p] for p in data.patients if p in marks), argument.overlap_key),
+        overlap=table_of(
+            (m for p in data.patients for m in marks.get(p, ())), argument.overlap_key
+        ),
         performance=performance(evaluation, headline),
         versions=argument.versions,
         generator=generator,

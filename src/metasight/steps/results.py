@@ -28,6 +28,7 @@ from metasight.report.contents import (
     MapsResult,
     ModelDescription,
     OptimismResult,
+    Origin,
     ReportContents,
     SampleSizeResult,
     SlideStage,
@@ -40,6 +41,7 @@ from metasight.steps.after.verification import VERIFICATION
 from metasight.steps.cohort.data import load_data
 from metasight.steps.files import read_json, write_json
 from metasight.steps.slides.agreement import AGREEMENT
+from metasight.steps.slides.maps import COMPARED
 from metasight.study.file import StudySettings
 from metasight.validation.json_tree import from_jsonable
 from metasight.validation.results import CentreEvaluation, CentreGap, Evaluation
@@ -334,7 +336,19 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         versions=argument.provenance.versions,
         code=argument.provenance.code,
         demonstration=settings.demonstration,
+        new_generator=_told(inputs, COMPARED, "generators.json"),
+        origin=_origin(_told(inputs, headline.judged, "origin.json"), argument.provenance.bundle),
     )
+
+
+def _origin(told: Any, bundle: str) -> Origin | None:
+    """Where locked models come from; None where models were developed."""
+    if told is None:
+        return None
+    case_mix = tuple((str(a), str(b)) for a, b in told.pop("case_mix"))
+    told.pop("ledger")
+    origin: Origin = _as(Origin, {**told, "case_mix": case_mix, "bundle": bundle})
+    return origin
 
 
 def _told(inputs: Inputs, step: str, file: str) -> Any:

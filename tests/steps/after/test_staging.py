@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 
 from metasight.decisions.nodal_staging import StagingLimits
+from metasight.engine.step import StepKind
 from metasight.estimate import Estimate
 from metasight.steps.after.staging import FEWEST_RESAMPLES, _patient, _silent, _spread
 from metasight.steps.files import write_json
+from worked import inputs_of
 
 
 def test_an_unmeasured_patient_gets_no_risk(tmp_path):
@@ -34,7 +36,7 @@ def refits(tmp_path, n: int) -> dict:
         np.save(folder / "risk.npy", free)
         np.save(folder / "index.npy", np.array([0, 0, 1, 1]))
         inputs[f"resample {k}"] = folder
-    return inputs
+    return inputs_of(StepKind.FIT_RESAMPLE, inputs)
 
 
 def test_the_spread_is_of_any_node_over_refits_without_the_patient(tmp_path):

@@ -92,7 +92,7 @@ def plan_of(settings: BreastSettings, seed: int, number: int) -> Plan:
 
 
 def _in_turn(share: float, seed: int, number: int) -> bool:
-    """True for a share of the patients, spread evenly: of n first ones n · share, give or take one.
+    """True for a share of the patients, spread evenly: of n first ones n · share, give or take two.
 
     A golden-ratio sequence: it does not line up with the centres' turns.
     """

@@ -20,7 +20,7 @@ from metasight.decisions.nodal_staging import (
 )
 from metasight.decisions.refit_interval import refit_interval, unseen_spread
 from metasight.decisions.staging_table import staging_cells
-from metasight.engine.step import Inputs
+from metasight.engine.step import Inputs, StepKind
 from metasight.errors import EvaluationError, StudyError
 from metasight.estimate import Estimate
 from metasight.steps.cohort.data import load_data
@@ -121,9 +121,7 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
 def _spread(inputs: Inputs) -> Floats | None:
     """SD of each patient's log-odds over refits without the patient; None with too few refits."""
     folders = [
-        f
-        for name, f in inputs.items()
-        if name.startswith("resample ") and (f / "risk.npy").is_file()
+        i.folder for i in inputs.of(StepKind.FIT_RESAMPLE) if (i.folder / "risk.npy").is_file()
     ]
     if len(folders) < FEWEST_RESAMPLES:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -65,27 +66,14 @@ def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> Non
     locked = bundle.read(argument.bundle)
     data, _, _ = load_data(inputs[argument.data])
     info = read_json(inputs[argument.data] / "data.json")
-    read = frozenset().union(*(features_of(dict(s)) for s in locked.states.values()))
-    missing = sorted(read - set(data.features.values.columns))
-    if missing:
-        raise StudyError(
-            "the external table lacks features that the models read",
-            value=", ".join(missing[:8]) + (f" and {len(missing) - 8} more" * (len(missing) > 8)),
-            remedy="Map them in its study.toml; single missing values are imputed as in training",
-        )
+    _require_features(locked, data)
     grid = np.asarray(
         [g for g in locked.grid_days if g <= max(info["grid_days"], default=0)], dtype=np.int64
     )
     images = images_of(inputs, argument.weights)
     models = {name: locked.model(name, images) for name in locked.states}
     left_out = _left_out(locked, inputs, data.patients)
-    kept = [p for p in data.patients if p not in left_out]
-    if not kept:
-        raise StudyError(
-            "none of these patients can be used to validate the locked models",
-            value="; ".join(sorted(set(left_out.values())))[:200],
-            remedy="Give other patients, measured as those the models were trained on",
-        )
+    kept = _kept(data.patients, left_out)
     predictions = Predictions.concat(
         crossfit.predict(model, name, data, kept, grid) for name, model in models.items()
     )
@@ -101,37 +89,85 @@ def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> Non
     )
     predictions.to_parquet(out / "predictions.parquet")
     write_json(out / "evaluation.json", evaluate(predictions, plan).to_json())
-    opening = Entry(
-        patient="",
-        item="external table",
-        stage="locked test set",
-        verdict=Fate.KEPT,
-        value=f"opening {argument.opening}",
-        reason=f"looked at with the models of run {locked.training.run}",
-    )
     leading = models[locked.headline_model]
     told = None
     if isinstance(leading, ReaderHeadModel):
         told = likeness_table(leading, data.features.rows(kept))
     silent = judge_abstention(told, out, predictions, plan)
-    out_rows = [
-        Entry(
-            patient=p,
-            item="patient",
-            stage="validation",
-            verdict=Fate.EXCLUDED,
-            reason=why,
-        )
-        for p, why in left_out.items()
-    ]
-    rows = [{k: str(v) for k, v in asdict(e).items()} for e in (opening, *out_rows)] + silent
-    write_json(out / "ledger.json", rows)
+    entries = _entries(locked, argument.opening, left_out)
+    write_json(
+        out / "ledger.json", [{k: str(v) for k, v in asdict(e).items()} for e in entries] + silent
+    )
+    write_json(
+        out / "origin.json",
+        {
+            **asdict(locked.training),
+            "horizons_days": list(locked.horizons_days),
+            "judged_days": list(info["horizons_days"]),
+            "left_out": Counter(left_out.values()),
+        },
+    )
     write_json(out / "failures.json", [])
     for number, (name, state) in enumerate(locked.states.items()):
         folder = out / "models" / str(number)
         folder.mkdir(parents=True)
         write_json(folder / "state.json", dict(state))
         write_json(folder / "model.json", {"name": name, **describe(dict(state))})
+
+
+def _require_features(locked: bundle.Bundle, data: crossfit.Data) -> None:
+    """Every feature that a model reads is a column of the external data.
+
+    Raises
+    ------
+    StudyError
+        One is not.
+    """
+    read = frozenset().union(*(features_of(dict(s)) for s in locked.states.values()))
+    missing = sorted(read - set(data.features.values.columns))
+    if missing:
+        raise StudyError(
+            "the external table lacks features that the models read",
+            value=", ".join(missing[:8]) + (f" and {len(missing) - 8} more" * (len(missing) > 8)),
+            remedy="Map them in its study.toml; single missing values are imputed as in training",
+        )
+
+
+def _kept(patients: Sequence[str], left_out: Mapping[str, str]) -> list[str]:
+    """Patients on whom the models are tried.
+
+    Raises
+    ------
+    StudyError
+        There are none.
+    """
+    kept = [p for p in patients if p not in left_out]
+    if not kept:
+        raise StudyError(
+            "none of these patients can be used to validate the locked models",
+            value="; ".join(sorted(set(left_out.values())))[:200],
+            remedy="Give other patients, measured as those the models were trained on",
+        )
+    return kept
+
+
+def _entries(locked: bundle.Bundle, opening: int, left_out: Mapping[str, str]) -> list[Entry]:
+    """Ledger rows of the opening, and of who is left out."""
+    opened = Entry(
+        patient="",
+        item="external table",
+        stage="locked test set",
+        verdict=Fate.KEPT,
+        value=f"opening {opening}",
+        reason=f"looked at with the models of run {locked.training.run}",
+    )
+    return [
+        opened,
+        *(
+            Entry(patient=p, item="patient", stage="validation", verdict=Fate.EXCLUDED, reason=why)
+            for p, why in left_out.items()
+        ),
+    ]
 
 
 def _left_out(locked: bundle.Bundle, inputs: Inputs, patients: Sequence[str]) -> dict[str, str]:

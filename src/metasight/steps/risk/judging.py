@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from metasight import leakage
 from metasight.cohort.outcome import Outcome, SurvivalOutcome
-from metasight.engine.step import Inputs
+from metasight.engine.step import Inputs, StepKind
 from metasight.errors import EvaluationError, FitError
 from metasight.features.from_protocol import CLINICAL
 from metasight.features.levels import candidate_parameters, described_levels
@@ -61,8 +61,7 @@ class LeakageArgument:
 def check_leakage(inputs: Inputs, out: Path, argument: LeakageArgument) -> None:
     """Run every check of :mod:`metasight.leakage` and write what each found."""
     data, splits, _ = load_data(inputs[argument.data])
-    others = {n: f for n, f in inputs.items() if n != argument.data}
-    fits = {n: f for n, f in others.items() if n.startswith("fit ")}
+    fits = {i.name: i.folder for i in inputs.of(StepKind.FIT)}
     audits = [read_json(f / "audit.json") for f in fits.values() if (f / "audit.json").is_file()]
     parts = _parts(fits, "kfold")
     if not parts:
@@ -70,20 +69,13 @@ def check_leakage(inputs: Inputs, out: Path, argument: LeakageArgument) -> None:
     predictions = Predictions.concat(parts)
     noise = [
         Predictions.from_parquet(f / "predictions.parquet")
-        for n, f in others.items()
-        if n.startswith("noise ") and (f / "predictions.parquet").is_file()
+        for f in _finished(inputs, StepKind.FIT_NOISE, "predictions.parquet")
     ]
     spoilt = [
-        read_json(f / "hashes.json") for f in others.values() if (f / "hashes.json").is_file()
+        read_json(f / "hashes.json") for f in _finished(inputs, StepKind.FIT_SPOILT, "hashes.json")
     ]
-    probabilities = next(
-        (
-            pd.read_parquet(f / "probabilities.parquet")
-            for f in others.values()
-            if (f / "probabilities.parquet").is_file()
-        ),
-        None,
-    )
+    told = _finished(inputs, StepKind.FIT_CENTRE, "probabilities.parquet")
+    probabilities = pd.read_parquet(told[0] / "probabilities.parquet") if told else None
     declared = [
         f.name
         for f in data.features.features
@@ -99,6 +91,11 @@ def check_leakage(inputs: Inputs, out: Path, argument: LeakageArgument) -> None:
         leakage.windows(argument.windows_checked, declared),
     ]
     write_json(out / "checks.json", [c.to_json() for c in checks])
+
+
+def _finished(inputs: Inputs, kind: StepKind, file: str) -> list[Path]:
+    """Folders of the fits of a kind that succeeded, by the file that they then leave."""
+    return [i.folder for i in inputs.of(kind) if (i.folder / file).is_file()]
 
 
 def _parts(fits: Mapping[str, Path], scheme: str) -> list[Predictions]:
@@ -177,7 +174,7 @@ def _judge(
     folder = inputs[argument.data]
     data, _, _ = load_data(folder)
     info = read_json(folder / "data.json")
-    fits = {n: f for n, f in inputs.items() if n.startswith("fit ")}
+    fits = {i.name: i.folder for i in inputs.of(StepKind.FIT)}
     reference, headline = _leading(argument, failures)
     plan = EvaluationPlan(
         endpoint=argument.endpoint,
@@ -320,15 +317,12 @@ def _judge_resamples(
     inputs: Inputs, out: Path, data: Data, info: Mapping[str, Any], headline: str
 ) -> None:
     """Optimism and instability of the headline model, if it was refitted to resamples."""
-    folders = [
-        f for n, f in inputs.items() if n.startswith("resample ") and (f / "risk.npy").is_file()
-    ]
-    models = {
-        read_json(f / "model.json")["name"]: f
-        for f in inputs.values()
-        if (f / "model.json").is_file()
-    }
-    everybody = models.get(headline)
+    folders = _finished(inputs, StepKind.FIT_RESAMPLE, "risk.npy")
+    everybody = {
+        i.subject: i.folder
+        for i in inputs.of(StepKind.FIT_EVERYBODY)
+        if (i.folder / "risk.npy").is_file()
+    }.get(headline)
     if not folders or everybody is None:
         return
     survival = isinstance(data.outcome, SurvivalOutcome)

@@ -17,7 +17,7 @@ import pandas as pd
 
 from metasight.cohort.scan_table import LesionRow, PatientScans
 from metasight.cohort.settings import ScanRecipe
-from metasight.engine.step import Inputs
+from metasight.engine.step import Inputs, StepKind
 from metasight.errors import VolumeError
 from metasight.features.cropping import crop_of
 from metasight.features.crops import write_crop
@@ -333,10 +333,10 @@ def _pet(patient: _Patient) -> Volume | None:
 def gather_crops(inputs: Inputs, out: Path, argument: None) -> None:
     """All crops as ``<pseudonym>.h5`` in one folder."""
     del argument
-    for name, folder in sorted(inputs.items()):
-        crop = folder / "crop.h5"
-        if name.startswith(SCANS) and crop.is_file():
-            _link(crop, out / f"{name.removeprefix(SCANS)}.h5")
+    for own in inputs.of(StepKind.MEASURE_SCANS):
+        crop = own.folder / "crop.h5"
+        if crop.is_file():
+            _link(crop, out / f"{own.subject}.h5")
 
 
 def _link(source: Path, target: Path) -> None:
@@ -372,10 +372,8 @@ def scanned(inputs: Inputs) -> Scanned:
     acquisition: dict[str, Found] = {}
     acquired: dict[str, Found] = {}
     entries: list[Entry] = []
-    for name, folder in inputs.items():
-        if not name.startswith(SCANS):
-            continue
-        found = read_json(folder / "scan.json")
+    for own in inputs.of(StepKind.MEASURE_SCANS):
+        found = read_json(own.folder / "scan.json")
         evidence[found["patient"]] = found["evidence"]
         features[found["patient"]] = {f"ct_{k}": v for k, v in found["features"].items()}
         radiomics[found["patient"]] = found["radiomics"]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from metasight.biomarkers.geojson import read_outlines
-from metasight.engine.step import Inputs
+from metasight.engine.step import Inputs, StepKind
 from metasight.errors import EvaluationError
 from metasight.maps.agreement import agree, pearson_of_regions, spread_over
 from metasight.maps.ome import read_density_map
@@ -19,7 +19,7 @@ from metasight.maps.regions import Regions
 from metasight.protocol.markers import MarkerRoles
 from metasight.protocol.study import Protocol, require_roles
 from metasight.steps.files import read_json, write_json
-from metasight.steps.slides.maps import MAP, REGION_COLUMNS, REGIONS_UM
+from metasight.steps.slides.maps import REGION_COLUMNS, REGIONS_UM
 from metasight.validation.agreement import agreement, kappa
 
 AGREEMENT = "agreement of maps"
@@ -47,7 +47,7 @@ class AgreementArgument:
 
 def judge_maps(inputs: Inputs, out: Path, argument: AgreementArgument) -> None:
     """Regions, biomarkers and phenotypes over all patients who have sections; example maps."""
-    folders = {n.removeprefix(MAP): f for n, f in inputs.items() if n.startswith(MAP)}
+    folders = {i.subject: i.folder for i in inputs.of(StepKind.PAINT_MAP)}
     told = {p: read_json(f / "map.json") for p, f in sorted(folders.items())}
     compared = {p: t for p, t in told.items() if "reference" in t}
     roles = require_roles(argument.protocol, where=AGREEMENT)

@@ -20,7 +20,7 @@ from metasight.biomarkers.map_error import biomarker_errors
 from metasight.biomarkers.measure import measure
 from metasight.biomarkers.structures import structure_mask
 from metasight.cohort.settings import MapSettings
-from metasight.engine.step import Inputs
+from metasight.engine.step import Inputs, StepKind
 from metasight.engine.threads import one_torch_thread
 from metasight.errors import MarkerError, SlideError
 from metasight.features.columns import ERROR
@@ -29,6 +29,7 @@ from metasight.maps.agreement import structure_hits
 from metasight.maps.density import DensityMap
 from metasight.maps.generator import load_generator
 from metasight.maps.generator_settings import GeneratorSettings
+from metasight.maps.generator_shift import generator_shifts
 from metasight.maps.ome import read_density_map, write_density_map
 from metasight.maps.regions import Regions, regions_of
 from metasight.maps.training_tiles import MarkedSection, TilesSettings, collect_tiles, save_tiles
@@ -58,6 +59,7 @@ TILES = "training tiles of "
 GENERATOR = "generator "
 EVERYBODY = "all"
 """Names the generator that learns from every patient: it paints new ones, never these."""
+COMPARED = "generator for new patients"
 NEW_PATIENTS = -2
 """Its fold, which is nobody's."""
 STAGE = "generated map"
@@ -237,7 +239,9 @@ def _painted(inputs: Inputs, out: Path, argument: MapArgument) -> Found:
             where="patient",
             remedy="See the slides' quality in the ledger",
         )
-    folder = argument.generator or inputs[f"{GENERATOR}{argument.fold}"]
+    folder = argument.generator or inputs.one(StepKind.TRAIN_GENERATOR)
+    if folder is None:
+        raise MarkerError("there is no generator to paint with", where=STAGE)
     if (folder / "failed.json").is_file():
         raise MarkerError(
             "the generator could not be trained",
@@ -419,10 +423,8 @@ def generated(inputs: Inputs) -> Generated:
     features: dict[str, dict[str, Any]] = {}
     tumour: dict[str, float] = {}
     entries: list[Entry] = []
-    for name, folder in inputs.items():
-        if not name.startswith(MAP):
-            continue
-        found = read_json(folder / "map.json")
+    for own in inputs.of(StepKind.PAINT_MAP):
+        found = read_json(own.folder / "map.json")
         entries += [Entry(**{**e, "verdict": Fate(e["verdict"])}) for e in found["ledger"]]
         row: dict[str, Any] = {}
         for measure_name, told in found["features"].items():
@@ -432,3 +434,42 @@ def generated(inputs: Inputs) -> Generated:
         if row:
             tumour[found["patient"]] = float(found["tumour_percent"])
     return Generated(features=features, tumour_percent=tumour, entries=entries)
+
+
+# ------------------------------------------------------------------ new patients
+
+
+def compare_generators(inputs: Inputs, out: Path, argument: None) -> None:
+    """Biomarkers by the generator for new patients beside those by the folds' generators.
+
+    In patients whom neither saw, for they have no marker sections. Writes ``generators.json``.
+    """
+    del argument
+    told: dict[StepKind, dict[str, dict[str, float | None]]] = {}
+    for kind in (StepKind.PAINT_MAP, StepKind.PAINT_AGAIN):
+        told[kind] = {
+            i.subject: {
+                name: measured["value"]
+                for name, measured in read_json(i.folder / "map.json")["features"].items()
+            }
+            for i in inputs.of(kind)
+        }
+    again = told[StepKind.PAINT_AGAIN]
+    shifts = generator_shifts(
+        {p: v for p, v in told[StepKind.PAINT_MAP].items() if p in again}, again
+    )
+    write_json(
+        out / "generators.json",
+        {
+            "patients": len(again),
+            "biomarkers": [
+                {
+                    "name": s.name,
+                    "patients": s.patients,
+                    "shift_sd": number(s.shift_sd),
+                    "pearson": number(s.pearson),
+                }
+                for s in shifts
+            ],
+        },
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from metasight.cohort.settings import EmbeddingSettings
-from metasight.engine.step import Inputs
+from metasight.engine.step import Inputs, StepKind
 from metasight.engine.threads import one_torch_thread
 from metasight.errors import EncoderError, SlideError
 from metasight.features.bags import (
@@ -123,9 +123,8 @@ def gather_bags(inputs: Inputs, out: Path, argument: None) -> None:
     rows: list[dict[str, Any]] = []
     first: tuple[str, int] | None = None
     checks: dict[str, list[str]] = {}
-    for name, folder in sorted(inputs.items()):
-        if not name.startswith(PATCHES):
-            continue
+    for own_input in sorted(inputs.of(StepKind.EMBED_PATCHES), key=lambda i: i.name):
+        folder = own_input.folder
         found = read_json(folder / "patches.json")
         rows += found["ledger"]
         bag = folder / "bag.h5"
