@@ -106,8 +106,17 @@ class HazardHead:
         if self.scale == "product_integral":
             return cumulative_incidence(self.causes, self.score(matrix), horizons_days)
         event = self.causes[0]
-        hazard = np.exp(event.linear_predictor(matrix))[:, None]
+        hazard = relative_hazard(event.linear_predictor(matrix))[:, None]
         return np.asarray(-np.expm1(-hazard * event.cumulative(horizons_days)[None, :]))
+
+
+_MOST = 500.0
+"""Log hazard ratio beyond which a risk is 0 or 1 to the last digit, and its exponential none."""
+
+
+def relative_hazard(predictor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Hazard ratio against the baseline; a patient far beyond all others is certain, not NaN."""
+    return np.asarray(np.exp(np.clip(predictor, -_MOST, _MOST)))
 
 
 def cumulative_incidence(
@@ -142,7 +151,7 @@ def cumulative_incidence(
     out = np.zeros((len(predictors), len(horizons_days)))
     for start in range(0, len(predictors), _BLOCK):
         rows = slice(start, start + _BLOCK)
-        ratio = np.exp(predictors[rows])
+        ratio = relative_hazard(predictors[rows])
         each = [ratio[:, [k]] * steps[k][None, :] for k in range(len(causes))]
         total = np.sum(each, axis=0)
         excess = np.maximum(total, 1.0)
