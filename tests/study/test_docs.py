@@ -61,7 +61,7 @@ def test_first_study(tmp_path, snippets, capsys):
     assert (folder / "results" / "latest" / "report.html").is_file()
     capsys.readouterr()
     assert run("run", folder, "--scheduler", "inline") == 0
-    assert "Nothing was to do" in capsys.readouterr().out
+    assert "Results are up to date; nothing to do." in capsys.readouterr().out
     path.write_text(path.read_text("utf-8").replace("repeats = 1", "repeats = 2"), "utf-8")
     assert run("run", folder, "--dry-run") == 0
     assert "steps would run" in capsys.readouterr().out

@@ -40,6 +40,7 @@ def study_of(locked: Bundle, folder: Path, theirs: CohortSettings) -> Study:
     merged: dict[str, Any] = {
         **{name: getattr(locked.settings, name) for name in StudySettings.model_fields},
         **{name: getattr(theirs, name) for name in CohortSettings.model_fields},
+        "biology": None,
         "slides": _slides(locked, theirs.slides),
         "scans": _scans(locked, theirs.scans),
     }
