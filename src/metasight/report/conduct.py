@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from metasight.models.by_hand import Formula
 from metasight.report.blocks import (
     Block,
     Callout,
@@ -307,4 +308,31 @@ def _coefficients(view: View, model: ModelDescription, k: int) -> Iterator[Block
         if right
         else tuple(Row(c) for c in cells),
         tuple(notes),
+    )
+    if (model.formula is not None and k == 0) or (model.formula is not None and model.role):
+        yield _formula(view, model, model.formula, k)
+
+
+def _formula(view: View, model: ModelDescription, formula: Formula, k: int) -> DataTable:
+    """Means and constants, with which a risk can be computed by hand."""
+    hazard = formula.kind == "hazard"
+    rows = [
+        Row((view.label(name), number(mean, 4), number(b, 6))) for name, b, mean in formula.terms
+    ]
+    rows.append(Row(("Constant",), group=True))
+    rows += [
+        Row((years(float(t)) if hazard else f"above {t}", number(c, 5), "–"))
+        for t, c in formula.constants
+    ]
+    how = (
+        "Risk at a horizon: 1 − exp(−H · exp(s)), H being its constant"
+        if hazard
+        else "Probability of a higher stage: 1 / (1 + exp(c − s)), c being the constant"
+    )
+    return DataTable(
+        f"formula-{k}",
+        f"{model.name}: to compute a risk by hand.",
+        (Column("Term", weight=2), numeric("Training mean"), numeric("Coefficient")),
+        tuple(rows),
+        (f"s: sum of coefficient × (value − mean) over the terms. {how}.",),
     )

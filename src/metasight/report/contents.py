@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from metasight.cohort.describe import FollowUp, Table1
 from metasight.cohort.eligibility import FlowStep
 from metasight.leakage import Check
+from metasight.models.by_hand import Formula
 from metasight.protocol.study import Protocol
 from metasight.validation.results import CentreEvaluation, CentreGap, Evaluation
 
@@ -159,6 +160,8 @@ class ModelDescription:
         What the fit has to say (dropped constants, refitted baseline, …).
     coefficients
         Term → log hazard or odds ratio on the original scale; empty for trees.
+    formula
+        What the risk is computed by; None for models that have none.
     """
 
     name: str
@@ -168,6 +171,7 @@ class ModelDescription:
     settings: Mapping[str, Any]
     notes: tuple[str, ...]
     coefficients: Mapping[str, float]
+    formula: Formula | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from metasight.cohort.eligibility import FlowStep
 from metasight.engine.step import Inputs, StepKind
 from metasight.leakage import Check
 from metasight.ledger import Entry, Fate, Ledger
+from metasight.models.by_hand import formula_of
 from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
 from metasight.provenance import hash_json
@@ -319,7 +320,7 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         checks=tuple(Check(**c) for c in checks),
         optimism=_as(OptimismResult, read_json(optimism)) if optimism.is_file() else None,
         sample_size=_as(SampleSizeResult, read_json(size)) if size.is_file() else None,
-        models=tuple(_describe(inputs, settings, leading)),
+        models=tuple(_describe(inputs, settings, leading, asked["horizons_days"])),
         reference_model=leading[0],
         headline_model=leading[1],
         single_centre_reason=settings.analysis.single_centre_reason,
@@ -408,7 +409,7 @@ def _analysis(inputs: Inputs, names: AnalysisNames) -> AnalysisResult:
 
 
 def _describe(
-    inputs: Inputs, settings: StudySettings, leading: tuple[str, str]
+    inputs: Inputs, settings: StudySettings, leading: tuple[str, str], horizons: Sequence[int]
 ) -> list[ModelDescription]:
     asked = {m.name: m for m in settings.model}
     folders = _everybody(inputs)
@@ -425,6 +426,7 @@ def _describe(
                 settings=model.model_dump(mode="json") if model else {},
                 notes=tuple(about["notes"]),
                 coefficients=about["coefficients"],
+                formula=formula_of(state, horizons),
             )
         )
     return described

@@ -59,7 +59,7 @@ TILES = "training tiles of "
 GENERATOR = "generator "
 EVERYBODY = "all"
 """Names the generator that learns from every patient: it paints new ones, never these."""
-COMPARED = "generator for new patients"
+COMPARED = "comparison of generators"
 NEW_PATIENTS = -2
 """Its fold, which is nobody's."""
 STAGE = "generated map"

@@ -1,0 +1,95 @@
+"""What a colleague needs to compute a locked model's risk with a pocket calculator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from metasight.models.hazards import CauseHazard
+
+
+@dataclass(frozen=True, kw_only=True)
+class Formula:
+    """A regression written out.
+
+    With s the sum of coefficient × (value − mean) over the terms, the risk is
+
+    - ``hazard``: 1 − exp(−H exp(s)) at each target, H being its constant;
+    - ``odds``: the probability of a stage above the target, 1 / (1 + exp(c − s)), c being its
+      constant.
+
+    Attributes
+    ----------
+    kind
+        ``hazard`` or ``odds``.
+    terms
+        Column, coefficient per unit, training mean. A column with a prime is a spline's bend.
+    constants
+        Target (horizon in days, or the stage that is exceeded) and its constant.
+    """
+
+    kind: str
+    terms: tuple[tuple[str, float, float], ...]
+    constants: tuple[tuple[str, float], ...]
+
+    def risk(self, values: Mapping[str, float]) -> tuple[float, ...]:
+        """Risk at each target from values of every column."""
+        s = sum(b * (values[name] - mean) for name, b, mean in self.terms)
+        if self.kind == "hazard":
+            return tuple(float(-np.expm1(-h * np.exp(s))) for _, h in self.constants)
+        return tuple(float(1 / (1 + np.exp(c - s))) for _, c in self.constants)
+
+
+def formula_of(state: Mapping[str, Any], horizons_days: Sequence[int]) -> Formula | None:
+    """The formula of a fitted regression.
+
+    Parameters
+    ----------
+    state
+        Of the model.
+    horizons_days
+        Targets of follow-up; ignored by nodal stage.
+
+    Returns
+    -------
+    None for what has none: trees, networks, stacks, scores, and incidences of two causes.
+    """
+    head, reader = state["head"], state["reader"]
+    if reader["kind"] != "preparation":
+        return None
+    design, chosen = reader["design"], reader["chosen"]
+    scale, mean = np.asarray(design["scale"]), np.asarray(design["mean"])
+    if head["kind"] == "hazards" and len(head["causes"]) == 1:
+        cause = head["causes"][0]
+        per_sd = cause["coefficients"]
+        hazard = CauseHazard(
+            coefficients=np.asarray(per_sd, dtype=np.float64),
+            times=np.asarray(cause["times"], dtype=np.float64),
+            increments=np.asarray(cause["increments"], dtype=np.float64),
+        )
+        days = np.asarray(horizons_days, dtype=np.int64)
+        cumulative = hazard.cumulative(days)
+        constants = tuple(
+            (str(d), float(h)) for d, h in zip(days.tolist(), cumulative, strict=True)
+        )
+        kind = "hazard"
+    elif head["kind"] == "ordinal":
+        per_sd = head["coefficients"]
+        below = head["classes"][:-1]
+        constants = tuple(
+            (f"N{k}", float(c)) for k, c in zip(below, head["thresholds"], strict=True)
+        )
+        kind = "odds"
+    elif head["kind"] == "logistic":
+        per_sd, constants, kind = head["coefficients"], (("N0", -float(head["intercept"])),), "odds"
+    else:
+        return None
+    terms = tuple(
+        (str(design["columns"][j]), float(b / scale[j]), float(mean[j]))
+        for j, b in zip(chosen, per_sd, strict=True)
+        if b != 0
+    )
+    return Formula(kind=kind, terms=terms, constants=constants)
