@@ -96,4 +96,4 @@ class Bars:
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""
-        self._bars.console.print(text, soft_wrap=True, markup=False)
+        self._bars.console.print(text, soft_wrap=True, markup=False, highlight=False)

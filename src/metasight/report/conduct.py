@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from metasight.models.by_hand import Formula
+from metasight.models.published import SCORES
 from metasight.report.blocks import (
     Block,
     Callout,
@@ -32,8 +33,11 @@ VERDICTS: Mapping[str, str] = {
 }
 MOST_COEFFICIENTS = 40
 TUNED = {"elastic_net_cox", "logistic", "ordinal", "stacked"}
-FITTED = {*TUNED, "cox", "cause_specific_cox", "fine_gray", "forest"}
-"""Kinds that read settings of their own; the others are published scores."""
+NETWORKS: Mapping[str, frozenset[str]] = {
+    "network": frozenset({"attention_mil", "fused_network", "stacked"}),
+    "scan_network": frozenset({"scan_network", "stacked"}),
+}
+"""Settings of networks, and the kinds that read them."""
 
 
 def stability(view: View) -> list[Block]:
@@ -245,7 +249,7 @@ def _read(kind: str, setting: str) -> bool:
     """Whether a kind of model reads a setting (see ``metasight.models.settings``)."""
     if setting in {"kind", "name", "modalities"}:
         return False
-    if kind not in FITTED:
+    if kind in SCORES:
         return setting == "endpoints"
     if setting == "n_trees":
         return kind == "forest"
@@ -253,6 +257,8 @@ def _read(kind: str, setting: str) -> bool:
         return kind != "forest"
     if setting in {"l1_ratios", "inner_folds", "penalty_factors"}:
         return kind in TUNED
+    if setting in NETWORKS:
+        return kind in NETWORKS[setting]
     return True
 
 

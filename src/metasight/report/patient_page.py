@@ -110,7 +110,11 @@ def _risks(found: Found, patient: Found, protocol: Protocol) -> list[Block]:
         lines.append(
             Paragraph(
                 f"{percent(last['percentile'] / 100)} of the training patients had a lower "
-                f"predicted {_target(last['target'])} risk."
+                + (
+                    f"predicted risk at {_target(last['target'])}."
+                    if last["target"].isdigit()
+                    else f"predicted probability of {last['target']}."
+                )
             )
         )
     return lines

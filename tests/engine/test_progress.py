@@ -1,0 +1,41 @@
+"""Progress as people see it: bars on a terminal, a line a stage elsewhere."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from metasight.engine.progress import Bars
+
+
+def lines(*, terminal: bool) -> str:
+    said = io.StringIO()
+    console = Console(file=said, force_terminal=terminal, width=100)
+    with Bars(console) as bars:
+        bars.start(["fits", "fits", "report"])
+        bars.finished("fits")
+        bars.say("A stored result [of step x] was changed; it is made again.")
+        bars.finished("fits")
+        bars.finished("report")
+    return said.getvalue()
+
+
+def test_elsewhere_a_stage_is_told_once_when_it_is_done():
+    told = lines(terminal=False)
+    assert told.count("fits: 2 of 2 done") == 1
+    assert told.count("report: 1 of 1 done") == 1
+
+
+def test_what_is_said_is_printed_as_it_stands():
+    for terminal in (False, True):
+        assert "[of step x] was changed" in lines(terminal=terminal)
+
+
+def test_a_second_part_of_a_run_opens_its_own_bars():
+    said = io.StringIO()
+    with Bars(Console(file=said)) as bars:
+        for _ in range(2):
+            bars.start(["fits"])
+            bars.finished("fits")
+    assert said.getvalue().count("fits: 1 of 1 done") == 2
