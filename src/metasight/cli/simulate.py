@@ -9,7 +9,9 @@ import typer
 
 from metasight.cli.printing import command_line, out, shown
 
-simulation = typer.Typer(no_args_is_help=True, help="Cohorts whose truth is known; no evidence.")
+simulation = typer.Typer(
+    no_args_is_help=True, help="Simulate cohorts with known truth, for testing only."
+)
 
 
 @simulation.command("breast")
@@ -18,8 +20,10 @@ def simulate_breast(
     settings: Annotated[
         Path | None, typer.Option(help="TOML file; docs/simulation.md lists what it may say.")
     ] = None,
-    patients: Annotated[int | None, typer.Option(help="Number; 24 without.")] = None,
-    tissue_mm: Annotated[float | None, typer.Option(help="Side of the tissue; 2 without.")] = None,
+    patients: Annotated[int | None, typer.Option(help="Number of patients [default: 24].")] = None,
+    tissue_mm: Annotated[
+        float | None, typer.Option(help="Side of the tissue, mm [default: 2].")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same settings and seed, same bytes.")] = 1,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
@@ -43,7 +47,7 @@ def simulate_lung(
     settings: Annotated[
         Path | None, typer.Option(help="TOML file; docs/simulation-lung.md lists what it may say.")
     ] = None,
-    patients: Annotated[int | None, typer.Option(help="Number; 24 without.")] = None,
+    patients: Annotated[int | None, typer.Option(help="Number of patients [default: 24].")] = None,
     defects: Annotated[
         float | None, typer.Option(help="Share of scans with a quality defect; none without.")
     ] = None,

@@ -14,9 +14,7 @@ from metasight.errors import StudyError
 
 slides = typer.Typer(no_args_is_help=True, help="Slides without a study: files in, results out.")
 
-Files = Annotated[
-    list[Path], typer.Option("-i", "--input", help="A slide; give it again for more.")
-]
+Files = Annotated[list[Path], typer.Option("-i", "--input", help="Slide file; repeat -i for each.")]
 Out = Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")]
 Mpp = Annotated[
     list[float] | None,
@@ -25,7 +23,9 @@ Mpp = Annotated[
 StainOption = Annotated[str, typer.Option(help="H&E, IHC (DAB) or fluorescence.")]
 Markers = Annotated[str, typer.Option(help="Markers to read, with ; between them.")]
 Nuclear = Annotated[str, typer.Option(help="Name of the nuclear channel of fluorescence.")]
-ReaderOption = Annotated[str | None, typer.Option(help="tiff or openslide; chosen without it.")]
+ReaderOption = Annotated[
+    str | None, typer.Option(help="Reader: tiff or openslide [default: automatic].")
+]
 
 
 @slides.command("encoders")

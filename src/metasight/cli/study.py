@@ -107,7 +107,7 @@ def run(
         bool, typer.Option("--dry-run", help="Only say which steps would run, and why.")
     ] = False,
 ) -> None:
-    """Run the study to its report; go on where an earlier run stopped."""
+    """Run the whole study and write the report. An interrupted run is resumed."""
     from metasight import pipeline
     from metasight.engine.progress import Bars
     from metasight.study.file import read_study
@@ -147,12 +147,14 @@ def report(folder: Folder) -> None:
 @app.command()
 def staging(
     folder: Folder,
-    patient: Annotated[str, typer.Argument(help="Study pseudonym, as in results and ledger.")],
+    patient: Annotated[str, typer.Argument(help="The hospital's own id of the patient.")],
 ) -> None:
-    """Say what the last run's risk means for one patient's staging, beside the guideline's rule."""
+    """Show one patient's predicted risk of nodal metastasis next to the guideline."""
+    from metasight.cohort.canonical import pseudonym
     from metasight.steps.after.staging import staging_of
+    from metasight.study.file import read_study
 
-    for line in staging_of(folder, patient):
+    for line in staging_of(folder, pseudonym(patient, read_study(folder).settings.salt)):
         out.print(shown(line))
 
 

@@ -286,6 +286,6 @@ def staging_of(folder: Path, patient: str) -> tuple[str, ...]:
         raise StudyError(
             "no such patient among those who were predicted",
             where="staging.json",
-            remedy="Give the study's pseudonym; the ledger says who was excluded and why",
+            remedy="Give the id as in the patient table; the ledger says who was excluded and why",
         )
     return tuple(found["text"])
