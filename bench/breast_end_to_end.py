@@ -16,7 +16,6 @@ from pathlib import Path
 from metasight import pipeline
 from metasight.engine.progress import Silent
 from metasight.engine.store import Store
-from metasight.plan.slides import slide_steps
 from metasight.simulate.breast.cohort import simulate_breast
 from metasight.simulate.breast.settings import BreastSettings
 from metasight.study.file import read_study
@@ -51,8 +50,8 @@ def replicate(folder: Path, settings: BreastSettings, seed: int, steps: int) -> 
     study = read_study(folder)
     pipeline.run(study, scheduler="local", progress=Silent())
     store = Store(study.store)
-    plan = pipeline.plan_study(study)
-    judged = next(s for s in plan.steps if s.name.startswith("evaluate dmfs"))
+    plan = pipeline.planned(study)
+    judged = next(s for name, s in plan.items() if name.startswith("evaluate dmfs"))
     found = Evaluation.from_json(
         json.loads((store.path(judged.key) / "evaluation.json").read_text("utf-8"))
     )
@@ -63,7 +62,7 @@ def replicate(folder: Path, settings: BreastSettings, seed: int, steps: int) -> 
         f"{gain.difference:.3f} ({gain.lower:.3f} to {gain.upper:.3f}); "
         f"truth: {truth.get('oracle', truth)}"
     )
-    step = next(s for s in slide_steps(study) if s.name == "agreement of maps")
+    step = plan["agreement of maps"]
     told = json.loads((store.path(step.key) / "agreement.json").read_text("utf-8"))
     print(
         f"  maps: {told['painted']} painted, {told['compared']} compared, {told['unlike']} unlike"

@@ -19,8 +19,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from metasight.plan.study import plan_study
-
 from metasight import pipeline
 from metasight.engine.progress import Silent
 from metasight.engine.store import Store
@@ -69,11 +67,12 @@ def replicate(
     study = read_study(folder)
     results, _ = pipeline.run(study, scheduler="local", progress=Silent())
     ran = time.perf_counter() - began
-    plan = plan_study(study)
+    steps = pipeline.planned(study)
     store = Store(study.store)
-    judged = store.path(next(s for s in plan.steps if s.name.startswith("evaluate nodal")).key)
+    own = next(s for name, s in steps.items() if name.startswith("evaluate nodal"))
+    judged = store.path(own.key)
     found = Evaluation.from_json(_json(judged / "evaluation.json"))
-    info = _json(store.path(plan.cohort.key) / "cohort.json")
+    info = _json(store.path(steps["cohort"].key) / "cohort.json")
     truth = _json(folder / "truth" / "truth.json")["oracle_auc"]
     _print(seed, found, truth)
     print(
@@ -84,7 +83,7 @@ def replicate(
     if silent.is_file():
         told = _json(silent)
         print(f"  silent about {told['silent']} of {told['patients']}")
-    corrected = next(s for s in plan.steps if s.name == "verification")
+    corrected = steps["verification"]
     for row in _json(store.path(corrected.key) / "verification.json").get("rows", []):
         if abs(row["threshold"] - 0.20) < 1e-9:
             said = ", ".join(

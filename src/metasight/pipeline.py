@@ -17,7 +17,7 @@ from metasight import bundle
 from metasight.bundle.lock import LISTING
 from metasight.bundle.recipe import study_of
 from metasight.engine.contents import Contents
-from metasight.engine.progress import Progress
+from metasight.engine.progress import Progress, Silent
 from metasight.engine.run import NotMadeError, Pending, Work
 from metasight.engine.step import Step, StepKind
 from metasight.engine.store import Store
@@ -90,6 +90,17 @@ def look(study: Study, *, progress: Progress) -> tuple[Pending, ...]:
         with suppress(NotMadeError):
             _carry_out(study, work)
         return tuple(work.pending)
+
+
+def planned(study: Study) -> dict[str, Step]:
+    """Every step of a study that was run, by name; those of a study that was not, as far as known.
+
+    Nothing is made.
+    """
+    with work_on(study, scheduler="inline", progress=Silent(), only_look=True) as work:
+        with suppress(NotMadeError):
+            _carry_out(study, work)
+        return {s.name: s for s in work.steps.values()}
 
 
 def _carry_out(study: Study, work: Work) -> tuple[str, tuple[Step, ...]]:
