@@ -1,0 +1,97 @@
+"""The Methods section: planned once, carried out once, and nothing done twice."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from metasight import pipeline
+from metasight.engine.progress import Silent
+from metasight.study.file import read_study
+
+
+class Told(Silent):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.fixture
+def finished(breast_study):
+    folder = breast_study()
+    pipeline.run(read_study(folder), scheduler="inline", progress=Silent())
+    return folder
+
+
+def test_each_part_is_planned_once_a_run(breast_study, monkeypatch):
+    counts: dict[str, int] = {}
+
+    def counted(name: str):
+        before = getattr(pipeline, name)
+
+        def call(*arguments, **named):
+            counts[name] = counts.get(name, 0) + 1
+            return before(*arguments, **named)
+
+        monkeypatch.setattr(pipeline, name, call)
+
+    names = ("slide_steps", "scan_steps", "cohort_step", "plan_analyses", "report_steps")
+    for name in names:
+        counted(name)
+    folder = breast_study()
+    for _ in range(2):
+        counts.clear()
+        pipeline.run(read_study(folder), scheduler="inline", progress=Silent())
+        assert counts == dict.fromkeys(names, 1)
+
+
+def test_with_nothing_changed_a_run_takes_less_than_a_second(finished):
+    study = read_study(finished)
+    took = []
+    for _ in range(3):  # the machine may be busy once
+        begun = time.process_time()
+        _, ran = pipeline.run(study, scheduler="inline", progress=Silent())
+        took.append(time.process_time() - begun)
+        assert ran == ()
+    assert min(took) < 1.0
+
+
+def test_changed_digits_of_a_stored_evaluation_are_not_printed(finished):
+    """Version 0.1 printed them: C 0.999 (0.511 to 0.663)."""
+    study = read_study(finished)
+    steps = pipeline.planned(study)
+    evaluation = next(s for name, s in steps.items() if name.startswith("evaluate dmfs"))
+    with pipeline.work_on(study, scheduler="inline", progress=Silent()) as work:
+        path = work.store.path(evaluation.key) / "evaluation.json"
+    before = path.read_text()
+    at = before.index('"value": 0.') + len('"value": 0.')
+    path.write_text(before[:at] + "999" + before[at + 3 :])
+    (finished / "study.toml").write_text(
+        (finished / "study.toml").read_text().replace('salt = "a', 'title = "Another"\nsalt = "a')
+    )
+    results, _ = pipeline.run(read_study(finished), scheduler="inline", progress=Silent())
+    assert path.read_text() == before
+    assert "0.999" not in (results / "report.html").read_text("utf-8")
+
+
+def test_an_altered_published_file_is_put_back(finished):
+    study = read_study(finished)
+    path = finished / "results" / "latest" / "report.html"
+    before = path.read_bytes()
+    path.write_bytes(before.replace(b"Harrell", b"harrell", 1))
+    pipeline.run(study, scheduler="inline", progress=Silent())
+    assert (finished / "results" / "latest" / "report.html").read_bytes() == before
+
+
+def test_a_planned_study_names_every_step_and_makes_none(breast_study):
+    folder = breast_study()
+    assert list(pipeline.planned(read_study(folder))) == ["cohort"]
+    assert not (folder / ".metasight" / "store").exists()
+
+
+def test_dry_runs_say_what_is_next(breast_study):
+    waiting = pipeline.look(read_study(breast_study()), progress=Silent())
+    assert [(p.step.name, p.why) for p in waiting] == [("cohort", "never finished before")]
