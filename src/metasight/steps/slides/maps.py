@@ -34,7 +34,7 @@ from metasight.maps.ome import read_density_map, write_density_map
 from metasight.maps.regions import Regions, regions_of
 from metasight.maps.training_tiles import MarkedSection, TilesSettings, collect_tiles, save_tiles
 from metasight.maps.tumour import tumour_from_marker
-from metasight.protocol.study import Protocol, require_roles
+from metasight.protocol.study import SlideProtocol, require_roles
 from metasight.steps.files import number, read_json, write_json
 from metasight.steps.slides.pairs import (
     Pair,
@@ -83,7 +83,7 @@ class MapArgument:
     slides
         All of them.
     protocol
-        For definitions.
+        What measures on slides rest on.
     settings
         Of the study.
     fold
@@ -96,7 +96,7 @@ class MapArgument:
 
     patient: str
     slides: tuple[SlideArgument, ...]
-    protocol: Protocol
+    protocol: SlideProtocol
     settings: MapSettings
     fold: int
     generator: Path | None
