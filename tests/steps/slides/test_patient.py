@@ -72,6 +72,7 @@ def test_an_area_is_evidence_only_where_its_whole_interval_decides(
     tmp_path, monkeypatch, share, verdict, known
 ) -> None:
     found = measured(tmp_path, monkeypatch, share)
+    assert found["format"] == 1
     assert tumour_rows(found) == [("E6", verdict, f"{share.value:.0f} %")]
     assert found["evidence"]["tumour_area_percent"] == (share.value if known else None)
 

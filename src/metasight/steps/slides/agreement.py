@@ -17,8 +17,8 @@ from metasight.maps.agreement import agree, pearson_of_regions, spread_over
 from metasight.maps.ome import read_density_map
 from metasight.maps.regions import Regions
 from metasight.protocol.markers import MarkerRoles
-from metasight.steps.files import read_json, write_json
-from metasight.steps.slides.maps import REGION_COLUMNS, REGIONS_UM
+from metasight.steps.files import write_json
+from metasight.steps.slides.maps import REGION_COLUMNS, REGIONS_UM, read_map
 from metasight.validation.agreement import agreement, kappa
 
 AGREEMENT = "agreement of maps"
@@ -50,7 +50,7 @@ class AgreementArgument:
 def judge_maps(inputs: Inputs, out: Path, argument: AgreementArgument) -> None:
     """Regions, biomarkers and phenotypes over all patients who have sections; example maps."""
     folders = {i.subject: i.folder for i in inputs.of(StepKind.PAINT_MAP)}
-    told = {p: read_json(f / "map.json") for p, f in sorted(folders.items())}
+    told = {p: read_map(f) for p, f in sorted(folders.items())}
     compared = {p: t for p, t in told.items() if "reference" in t}
     write_json(
         out / "agreement.json",
@@ -207,6 +207,6 @@ def _examples(
 
 def _outlines(folder: Path) -> list[list[list[float]]]:
     """Outer rings of the TLS of a map, µm."""
-    outlines = read_outlines(folder / "structures.geojson", read_json(folder / "map.json")["mpp"])
+    outlines = read_outlines(folder / "structures.geojson", read_map(folder)["mpp"])
     parts = [p for outline in outlines for p in getattr(outline, "geoms", [outline])]
     return [[[x, y] for x, y in part.exterior.coords] for part in parts]

@@ -34,7 +34,7 @@ from metasight.protocol.markers import MarkerNames, study_name
 from metasight.protocol.study import Definition, SlideProtocol, require_roles
 from metasight.slides.opening import ReaderName, open_slide
 from metasight.slides.reader import PyramidReader
-from metasight.steps.files import read_json, write_json
+from metasight.steps.files import read_json, read_told, write_json, write_told
 from metasight.steps.slides.pairs import Pair, density_together, he_window
 from metasight.steps.slides.sections import (
     REGION_UM,
@@ -49,6 +49,9 @@ from metasight.steps.slides.sections import (
 )
 
 Found = dict[str, Any]
+
+FORMAT = 1
+"""Of ``patient.json``."""
 
 SLIDE_QUALITY, MARKERS, ALIGNMENT = "slide quality", "markers", "alignment"
 TISSUE_MAPS, BIOMARKERS = "tissue maps", "biomarkers"
@@ -247,7 +250,7 @@ def measure_patient(inputs: Inputs, out: Path, argument: PatientArgument) -> Non
     usable = {m for a in marked if a.slide.name in aligned for m in a.slide.markers}
     patient.evidence[SECTIONS_ALIGNABLE] = set(argument.required) <= usable
     _measure(patient, he, marked, aligned)
-    write_json(
+    write_told(
         out / "patient.json",
         {
             "patient": argument.patient,
@@ -257,6 +260,7 @@ def measure_patient(inputs: Inputs, out: Path, argument: PatientArgument) -> Non
             "tumour_from": patient.tumour_from,
             "ledger": [asdict(e) for e in patient.entries],
         },
+        own=FORMAT,
     )
 
 
@@ -501,7 +505,7 @@ def gathered(inputs: Inputs, painted: Mapping[str, float]) -> Gathered:
     """
     told = Gathered(evidence={}, entries=[], features={}, acquired={})
     for own in inputs.of(StepKind.MEASURE_SLIDES):
-        found = read_json(own.folder / "patient.json")
+        found = read_told(own.folder / "patient.json", own=FORMAT)
         patient = found["patient"]
         told.evidence[patient] = found["evidence"]
         if found["tumour_from"] != MARKED and patient in painted:
