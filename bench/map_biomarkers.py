@@ -61,7 +61,9 @@ def main() -> None:
                 density, roles.tumour, scanned_area_um2=density.window.area_um2
             )
             found.append(
-                measure(density, density.window, tumour.region, definitions(protocol), seed=1)
+                measure(
+                    density, density.window, tumour.region, definitions(protocol.for_slides), seed=1
+                )
             )
         for a, b in zip(found[0].measures, found[1].measures, strict=True):
             values.setdefault(a.name, []).append((a.value, b.value))

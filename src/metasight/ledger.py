@@ -13,7 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
+
+from metasight.formats import read_table, write_table
+
+FORMAT = 1
+"""Of ``ledger.parquet``."""
 
 
 class Fate(StrEnum):
@@ -90,10 +94,16 @@ class Ledger:
     def to_parquet(self, path: Path) -> None:
         """Write; the same rows give the same bytes."""
         table = pa.Table.from_pandas(self.to_frame(), schema=SCHEMA, preserve_index=False)
-        pq.write_table(table.replace_schema_metadata(None), path, compression="zstd")
+        write_table(table, path, own=FORMAT)
 
     @classmethod
     def from_parquet(cls, path: Path) -> Ledger:
-        """Read a ledger back."""
-        rows = pq.read_table(path).to_pylist()
+        """Read a ledger back.
+
+        Raises
+        ------
+        StoreError
+            The file has another format.
+        """
+        rows = read_table(path, own=FORMAT).to_pylist()
         return cls(Entry(**{**row, "verdict": Fate(row["verdict"])}) for row in rows)

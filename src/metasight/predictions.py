@@ -15,9 +15,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from metasight.errors import EvaluationError
+from metasight.formats import read_table, write_table
+
+FORMAT = 1
+"""Of ``predictions.parquet``."""
 
 EXTERNAL_FOLD = -1
 """Fold number of predictions made on a table that no fold was drawn from."""
@@ -147,12 +150,18 @@ class Predictions:
     def to_parquet(self, path: Path) -> None:
         """Write the table; the same predictions give the same bytes."""
         arrow = pa.Table.from_pandas(self.table, schema=SCHEMA, preserve_index=False)
-        pq.write_table(arrow.replace_schema_metadata(None), path, compression="zstd")
+        write_table(arrow, path, own=FORMAT)
 
     @classmethod
     def from_parquet(cls, path: Path) -> Predictions:
-        """Read and check a predictions table."""
-        return cls(pq.read_table(path).to_pandas())
+        """Read and check a predictions table.
+
+        Raises
+        ------
+        StoreError
+            The file has another format.
+        """
+        return cls(read_table(path, own=FORMAT).to_pandas())
 
     @classmethod
     def concat(cls, parts: Iterable[Predictions]) -> Predictions:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from json_schema import problems
 from metasight import bundle, pipeline
-from metasight.bundle.predict import patient_features, predict
+from metasight.bundle.predict import PatientPrediction, patient_features, predict
 from metasight.engine.progress import Silent
 from metasight.errors import StudyError
 from metasight.features.columns import Feature, FeatureTable, Kind
 from metasight.features.images import ImageFolders
+from metasight.steps.risk.predicting import to_json
+
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schema"
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +149,22 @@ def test_predict_and_validate_give_the_same_risks_to_the_last_bit(developed, oth
     }
     assert len(told) == 6
     assert {k: validated[k] for k in told} == told
+
+
+def test_predictions_are_as_their_schema_says(predicted):
+    schema = json.loads((SCHEMAS / "predictions.json").read_text("utf-8"))
+    told = predicted[2]
+    assert any(p["risks"] for p in told["patients"])
+    assert problems(told, schema, schema) == []
+
+
+def test_a_refused_patient_is_as_the_schema_says(locked):
+    schema = json.loads((SCHEMAS / "predictions.json").read_text("utf-8"))
+    refused = PatientPrediction(patient="P", why_none=("not eligible: I1",), unassessed=("I2",))
+    told = json.loads(json.dumps(to_json(locked, [refused])))
+    assert problems(told, schema, schema) == []
+    del told["patients"][0]["distance"]
+    assert problems(told, schema, schema) == ["$.patients[0] lacks distance"]
 
 
 def test_a_page_for_every_patient_says_that_it_is_research(predicted):

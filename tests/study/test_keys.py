@@ -36,9 +36,15 @@ SPLITS = [
 ]
 
 
-def plan(folder: Path) -> list[Step]:
-    """All steps of a study of which nothing was run; what screening finds is made up."""
+def plan(folder: Path, **changed: Any) -> list[Step]:
+    """All steps of a study of which nothing was run; what screening finds is made up.
+
+    ``changed`` are parts of its protocol.
+    """
     study, contents = read_study(folder), Contents()
+    if changed:
+        protocol = study.protocol.model_copy(update=changed)
+        study = dataclasses.replace(study, protocol=protocol)
     images = (*slide_steps(study, contents), *scan_steps(study, contents))
     cohort = cohort_step(study, images, contents)
     info = {
@@ -196,6 +202,95 @@ def test_every_field_of_every_argument_changes_its_step_and_those_after_it(demon
                 assert changed == (rests if len(now) > 1 else {step.name}), (step.name, field.name)
                 perturbed += 1
     assert perturbed > 500
+
+
+def changed_steps(folder: Path, **changed: Any) -> list[Step]:
+    """Steps whose key is another where parts of the protocol are changed."""
+    now = {s.name: s.key for s in plan(folder, **changed)}
+    return [s for s in plan(folder) if s.key != now[s.name]]
+
+
+def first_changed(parts: tuple[Any, ...], **changed: Any) -> tuple[Any, ...]:
+    """The first of some parts of a protocol changed."""
+    return (parts[0].model_copy(update=changed), *parts[1:])
+
+
+def test_wording_and_endpoints_measure_no_image_again(demonstration):
+    protocol = read_study(demonstration).protocol
+    endpoint = first_changed(protocol.endpoint, label="another label")
+    texts = tuple(c.model_copy(update={"text": f"{c.text}, reworded"}) for c in protocol.criterion)
+    sources = tuple(d.model_copy(update={"source": "elsewhere"}) for d in protocol.definition)
+    variables = first_changed(protocol.variable, label="another label")
+    for changes in (
+        {"endpoint": endpoint},
+        {"criterion": texts},
+        {"title": "another title"},
+        {"definition": sources},
+        {"variable": variables},
+    ):
+        found = changed_steps(demonstration, **changes)
+        assert found, "the report tells of it"
+        assert not [s.name for s in found if s.kind.measures], changes
+
+
+def test_a_new_version_of_the_protocol_draws_sheets_and_measures_no_image_again(demonstration):
+    found = changed_steps(demonstration, version="99.0.0")
+    assert {s.kind for s in found if s.kind.measures} <= {StepKind.DRAW_SHEET}
+
+
+def test_the_density_of_positive_regions_changes_the_agreement_of_maps_alone(demonstration):
+    protocol = read_study(demonstration).protocol
+    if not protocol.marker:
+        pytest.skip("a study without markers")
+    marker = first_changed(protocol.marker, positive_per_mm2=7.0)
+    found = changed_steps(demonstration, marker=marker)
+    assert {s.kind for s in found if s.kind.measures} == {StepKind.COMPARE_MAPS}
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("slide_quality_tissue_area_mm2", StepKind.CHECK_SLIDE),
+        ("tls", StepKind.MEASURE_SLIDES),
+        ("alignment_error_gate_um", StepKind.MEASURE_SLIDES),
+    ],
+)
+def test_a_definition_changes_what_is_measured_by_it(demonstration, name, first):
+    protocol = read_study(demonstration).protocol
+    if name not in {d.name for d in protocol.definition}:
+        pytest.skip("a study without slides")
+
+    def more(value: Any) -> Any:
+        return tuple(v + 1 for v in value) if isinstance(value, tuple) else value + 1
+
+    definitions = tuple(
+        d.model_copy(update={"value": more(d.value)}) if d.name == name else d
+        for d in protocol.definition
+    )
+    found = {s.name for s in changed_steps(demonstration, definition=definitions)}
+    steps = plan(demonstration)
+    of_kind = [s for s in steps if s.kind is first]
+    assert of_kind
+    assert set().union(*(after(steps, s) for s in of_kind)) <= found
+    if first is StepKind.MEASURE_SLIDES:
+        kept = {StepKind.CHECK_SLIDE, StepKind.READ_MARKERS, StepKind.EMBED_PATCHES}
+        assert not [s.name for s in steps if s.kind in kept and s.name in found]
+
+
+def test_the_limit_of_a_criterion_on_slides_is_held_against_them_again(demonstration):
+    protocol = read_study(demonstration).protocol
+    asked = protocol.criteria_on("tumour_area_percent")
+    if not asked:
+        pytest.skip("a study that asks for no tumour area")
+    condition = asked[0].condition.model_copy(update={"below": 17.0})
+    criteria = tuple(
+        c.model_copy(update={"condition": condition}) if c is asked[0] else c
+        for c in protocol.criterion
+    )
+    found = changed_steps(demonstration, criterion=criteria)
+    kinds = {s.kind for s in found if s.kind.measures}
+    assert StepKind.MEASURE_SLIDES in kinds
+    assert not kinds & {StepKind.CHECK_SLIDE, StepKind.READ_MARKERS, StepKind.EMBED_PATCHES}
 
 
 def test_a_changed_input_file_changes_what_reads_it(demonstration):

@@ -226,6 +226,7 @@ def test_the_model_is_silent_about_patients_unlike_those_of_training(finished):
 def test_rule_and_risk_stand_side_by_side(finished):
     folder, results = finished
     staging = read_json(results / "staging.json")
+    assert staging["format"] == 1
     cells = pd.DataFrame(staging["cells"])
     assert cells["patients"].sum() == 360
     assert cells["examined"].sum() == 220

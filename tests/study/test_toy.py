@@ -20,10 +20,11 @@ from metasight.protocol.load import BUILT_IN, read_protocol
 from metasight.protocol.study import Protocol
 from metasight.simulate.lung.cohort import simulate_lung
 from metasight.simulate.lung.settings import LungSettings
+from metasight.slides.quality import quality_definitions
 from metasight.steps.files import read_json
 from metasight.steps.slides.patient import (
+    CheckArgument,
     PatientArgument,
-    SlideArgument,
     check_slide,
     measure_patient,
 )
@@ -223,7 +224,7 @@ def test_slides_under_a_protocol_that_asks_nothing_of_them_have_rows_without_a_c
     )
     assert not lung.marker
     write_slides(tmp_path / "slides")
-    argument = SlideArgument(
+    argument = CheckArgument(
         slide=SlideRow(
             patient="P1",
             name="P1-HE-1",
@@ -233,7 +234,7 @@ def test_slides_under_a_protocol_that_asks_nothing_of_them_have_rows_without_a_c
             mpp=None,
         ),
         reader="tiff",
-        protocol=lung,
+        definitions=quality_definitions(lung.definition),
     )
     checked, out = tmp_path / "checked", tmp_path / "out"
     checked.mkdir()
@@ -243,7 +244,9 @@ def test_slides_under_a_protocol_that_asks_nothing_of_them_have_rows_without_a_c
     measure_patient(
         Inputs((made,)),
         out,
-        PatientArgument(patient="P1", slides=(argument,), protocol=lung, required=(), seed=1),
+        PatientArgument(
+            patient="P1", slides=(argument,), protocol=lung.for_slides, required=(), seed=1
+        ),
     )
     rows = read_json(out / "patient.json")["ledger"]
     assert {r["stage"] for r in rows} == {"slide quality", "tissue maps"}

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from metasight.errors import EvaluationError
+from metasight.errors import EvaluationError, StoreError
 from metasight.predictions import Predictions
 from metasight.validation.discrimination import harrell_c
 from metasight.validation.evaluate import centre_gap, evaluate, evaluate_centres
@@ -48,6 +48,9 @@ def evaluations():
 def test_json_both_ways(evaluations, kind):
     text = json.dumps(evaluations[kind].to_json(), allow_nan=False)
     assert Evaluation.from_json(json.loads(text)) == evaluations[kind]
+    for other in ({"format": 2}, {"format": None}):
+        with pytest.raises(StoreError, match="another format"):
+            Evaluation.from_json({**json.loads(text), **other})
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 
 from metasight.errors import ProtocolError
-from metasight.protocol.study import Definition, Protocol
+from metasight.protocol.study import SlideProtocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,8 +14,6 @@ class BiomarkerDefinitions:
 
     Attributes
     ----------
-    version
-        Version of the protocol that they come from.
     tumour_types, t_cell_types, b_cell_types
         Cell types (or planes of a density map) that play each role; disjoint.
     other_immune_types
@@ -69,7 +66,6 @@ class BiomarkerDefinitions:
         Of the bootstrap and of the null; permutations are one less than a multiple of 64.
     """
 
-    version: str = "1.0.0"
     tumour_types: tuple[str, ...] = ("tumour",)
     t_cell_types: tuple[str, ...] = ("t_cell",)
     b_cell_types: tuple[str, ...] = ("b_cell",)
@@ -148,14 +144,14 @@ _FIELDS = {
 
 
 def definitions_from_protocol(
-    protocol: Protocol, base: BiomarkerDefinitions | None = None
+    protocol: SlideProtocol, base: BiomarkerDefinitions | None = None
 ) -> BiomarkerDefinitions:
     """Take each number that the protocol defines; the others stay as documented here.
 
     Parameters
     ----------
     protocol
-        Its ``[[definition]]`` entries; see the source for the names and the order of values.
+        The values of its definitions; see the source for the names and the order of values.
     base
         What stands where the protocol is silent, such as the names of cell types.
 
@@ -164,25 +160,19 @@ def definitions_from_protocol(
     ProtocolError
         A definition has another number of values than it needs.
     """
-    start = replace(base or BiomarkerDefinitions(), version=protocol.version)
-    return _filled(start, protocol.definition)
-
-
-def _filled(start: BiomarkerDefinitions, definitions: Iterable[Definition]) -> BiomarkerDefinitions:
     found: dict[str, float | int] = {}
-    for definition in definitions:
-        names = _FIELDS.get(definition.name)
-        if names is None or definition.value is None:
+    for definition, value in protocol.definitions.items():
+        names = _FIELDS.get(definition)
+        if names is None or value is None:
             continue
-        value = definition.value
         values = value if isinstance(value, tuple) else (value,)
         if len(values) != len(names) or any(isinstance(v, str) for v in values):
             raise ProtocolError(
-                f"definition {definition.name!r} needs {len(names)} numbers",
+                f"definition {definition!r} needs {len(names)} numbers",
                 value=str(value),
                 remedy=f"They are: {', '.join(names)}",
             )
         whole = {"minimum_blocks", "resamples", "permutations", "tls_permutations"}
         for name, number in zip(names, values, strict=True):
             found[name] = int(float(number)) if name in whole else float(number)
-    return replace(start, **found)  # type: ignore[arg-type]
+    return replace(base or BiomarkerDefinitions(), **found)  # type: ignore[arg-type]

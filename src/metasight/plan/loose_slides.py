@@ -101,7 +101,6 @@ class Batch:
                     mpp=given[n - 1] if given else None,
                 ),
                 reader="tiff" if self.stain == "fluorescence" else reader,
-                protocol=protocol,
                 nuclear=self.nuclear,
             )
             for n, path in enumerate(self.files, start=1)
@@ -110,8 +109,8 @@ class Batch:
 
 def check(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> list[dict[str, Any]]:
     """Judge every file; one result each, those that could not be read among them."""
-    contents = _contents(out)
-    steps = [check_step(a, contents) for a in batch.arguments(read_protocol(batch.protocol))]
+    protocol, contents = read_protocol(batch.protocol), _contents(out)
+    steps = [check_step(a, protocol, contents) for a in batch.arguments(protocol)]
     _make_room(batch, out)
     with _work(out, contents, scheduler, progress) as work:
         return _set_out(steps, out, work, result="quality.json")
@@ -123,10 +122,11 @@ def map_markers(
     """Marker density of every file; of H&E the density of nuclei."""
     if not batch.markers and batch.stain != "H&E":
         raise StudyError("no marker was named", remedy="Give --markers, with ; between them")
-    contents = _contents(out)
+    protocol, contents = read_protocol(batch.protocol), _contents(out)
+    asked = protocol.for_slides
     steps = [
-        marker_step(a, check_step(a, contents), contents)
-        for a in batch.arguments(read_protocol(batch.protocol))
+        marker_step(a, check_step(a, protocol, contents), asked, contents, thresholds={})
+        for a in batch.arguments(protocol)
     ]
     _make_room(batch, out)
     with _work(out, contents, scheduler, progress) as work:
@@ -135,23 +135,23 @@ def map_markers(
 
 def measure(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> list[dict[str, Any]]:
     """Biomarkers and sheet of every file."""
-    protocol = read_protocol(batch.protocol)
-    contents = _contents(out)
+    protocol, contents = read_protocol(batch.protocol), _contents(out)
+    asked = protocol.for_slides
     _make_room(batch, out)
     steps: list[Step] = []
     for a in batch.arguments(protocol):
-        own = [check_step(a, contents)]
+        own = [check_step(a, protocol, contents)]
         if a.slide.stain != "H&E":
-            own.append(marker_step(a, own[0], contents))
+            own.append(marker_step(a, own[0], asked, contents, thresholds={}))
         argument = slides.PatientArgument(
             patient=a.slide.name,
             slides=(a,),
-            protocol=protocol,
+            protocol=asked,
             required=study_names(batch.markers, protocol.marker, where="--markers"),
             seed=batch.seed,
         )
         steps.append(measure_step(argument, tuple(own), contents))
-    sheets = [sheet_step(s, contents) for s in steps]
+    sheets = [sheet_step(s, protocol, contents) for s in steps]
     with _work(out, contents, scheduler, progress) as work:
         return _set_out(steps, out, work, result="patient.json", sheets=sheets)
 
@@ -178,7 +178,8 @@ def align(
         open_slide(fixed, name="fixed slide", mpp=given[0]) as still,
         open_slide(moving, name="moving slide", mpp=given[1]) as other,
     ):
-        return align_slides(still, other, read_protocol(protocol), out, nuclear=nuclear).found
+        asked = read_protocol(protocol).for_slides
+        return align_slides(still, other, asked, out, nuclear=nuclear).found
 
 
 def _contents(out: Path) -> Contents:

@@ -11,11 +11,12 @@ from dataclasses import replace
 from metasight.cohort.settings import EmbeddingSettings, MapSettings
 from metasight.cohort.slide_table import SlideRow, read_slide_table
 from metasight.engine.contents import Contents
-from metasight.engine.step import Step, StepFunction, StepKind
+from metasight.engine.step import Step, StepKind
 from metasight.errors import StudyError
 from metasight.maps.generator_folds import generator_folds
-from metasight.protocol.study import require_roles
+from metasight.protocol.study import Protocol, SlideProtocol, require_roles
 from metasight.slides.opening import ReaderName, reader_of_all
+from metasight.slides.quality import quality_definitions
 from metasight.steps.slides import agreement as map_agreement
 from metasight.steps.slides import maps, patches, sheet
 from metasight.steps.slides import patient as slides
@@ -32,6 +33,7 @@ def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
         return ()
     rows = read_slide_table(study.folder, study.settings, study.protocol.marker)
     readers = _readers(rows, settings.reader)
+    protocol = study.protocol.for_slides
     steps: list[Step] = []
     own: dict[str, tuple[tuple[slides.SlideArgument, ...], dict[str, Step]]] = {}
     for patient in dict.fromkeys(row.patient for row in rows):
@@ -39,19 +41,17 @@ def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
             slides.SlideArgument(
                 slide=row,
                 reader=readers[row.stain == "fluorescence"],
-                protocol=study.protocol,
                 nuclear=settings.nuclear,
-                thresholds=dict(settings.thresholds),
             )
             for row in rows
             if row.patient == patient
         )
-        made = {s.name: s for s in _patient_steps(study, patient, arguments, contents)}
+        made = {s.name: s for s in _patient_steps(study, protocol, patient, arguments, contents)}
         own[patient] = (arguments, made)
         measured = made[f"{slides.PATIENT}{patient}"]
-        steps += [*made.values(), sheet_step(measured, contents)]
+        steps += [*made.values(), sheet_step(measured, study.protocol, contents)]
     if settings.maps is not None:
-        steps += _map_steps(study, settings.maps, own, contents)
+        steps += _map_steps(study, protocol, settings.maps, own, contents)
     if settings.embeddings is not None:
         steps += _patch_steps(study, settings.embeddings, own, contents)
     return tuple(steps)
@@ -59,6 +59,7 @@ def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
 
 def _patient_steps(
     study: Study,
+    protocol: SlideProtocol,
     patient: str,
     arguments: tuple[slides.SlideArgument, ...],
     contents: Contents,
@@ -66,22 +67,23 @@ def _patient_steps(
     """Each slide of a patient checked and its markers read, and the patient measured."""
     settings = study.settings.slides
     learns = settings is not None and settings.maps is not None and not settings.maps.generator
+    thresholds = dict(settings.thresholds) if settings is not None else {}
     paired = learns and any(a.slide.stain != "H&E" for a in arguments)
     own: list[Step] = []
     nuclei: list[Step] = []
     for argument in arguments:
         row = argument.slide
-        checked = check_step(argument, contents)
+        checked = check_step(argument, study.protocol, contents)
         own.append(checked)
         if row.stain != "H&E" or paired:
-            read = marker_step(argument, checked, contents)
+            read = marker_step(argument, checked, protocol, contents, thresholds=thresholds)
             # nuclei of an H&E are for the generator; the patient's measures do not rest on them
             (own if row.stain != "H&E" else nuclei).append(read)
     measuring = measure_step(
         slides.PatientArgument(
             patient=patient,
             slides=arguments,
-            protocol=study.protocol,
+            protocol=protocol,
             required=study.protocol.required_markers,
             seed=study.settings.analysis.seed,
         ),
@@ -94,7 +96,9 @@ def _patient_steps(
 _Own = dict[str, tuple[tuple[slides.SlideArgument, ...], dict[str, Step]]]
 
 
-def _map_steps(study: Study, settings: MapSettings, own: _Own, contents: Contents) -> list[Step]:
+def _map_steps(
+    study: Study, protocol: SlideProtocol, settings: MapSettings, own: _Own, contents: Contents
+) -> list[Step]:
     """Tiles of every patient, a generator for each fold, and every patient's map.
 
     Raises
@@ -104,7 +108,7 @@ def _map_steps(study: Study, settings: MapSettings, own: _Own, contents: Content
     ProtocolError
         The protocol names no markers to paint.
     """
-    require_roles(study.protocol, where="study.toml [slides.maps]")
+    roles = require_roles(study.protocol, where="study.toml [slides.maps]")
     seed = study.settings.analysis.seed
     given = study.folder / settings.generator if settings.generator is not None else None
     fold = _folds(own, settings.folds, seed) if given is None else {}
@@ -113,7 +117,7 @@ def _map_steps(study: Study, settings: MapSettings, own: _Own, contents: Content
         patient: maps.MapArgument(
             patient=patient,
             slides=slides_of,
-            protocol=study.protocol,
+            protocol=protocol,
             settings=settings,
             fold=fold.get(patient, -1),
             generator=given,
@@ -149,7 +153,11 @@ def _map_steps(study: Study, settings: MapSettings, own: _Own, contents: Content
         kind=StepKind.COMPARE_MAPS,
         label="maps",
         function=map_agreement.judge_maps,
-        argument=map_agreement.AgreementArgument(protocol=study.protocol, seed=seed),
+        argument=map_agreement.AgreementArgument(
+            roles=roles,
+            positive_per_mm2={m.name: m.positive_per_mm2 for m in study.protocol.marker},
+            seed=seed,
+        ),
         needs=tuple(painted),
         contents=contents,
     )
@@ -306,37 +314,52 @@ def _readers(rows: Sequence[SlideRow], asked: ReaderName | None) -> dict[bool, R
     return chosen
 
 
-def check_step(argument: slides.SlideArgument, contents: Contents) -> Step:
+def check_step(argument: slides.SlideArgument, protocol: Protocol, contents: Contents) -> Step:
     """Quality of one slide."""
-    return _slide_step(StepKind.CHECK_SLIDE, slides.check_slide, argument, (), contents)
-
-
-def marker_step(argument: slides.SlideArgument, checked: Step, contents: Contents) -> Step:
-    """Marked cells of one slide."""
-    return _slide_step(StepKind.READ_MARKERS, slides.read_markers, argument, (checked,), contents)
-
-
-def _slide_step(
-    kind: StepKind,
-    function: StepFunction,
-    argument: slides.SlideArgument,
-    needs: tuple[Step, ...],
-    contents: Contents,
-) -> Step:
-    checking = kind is StepKind.CHECK_SLIDE
     return Step(
-        name=slides.checking(argument.slide) if checking else slides.marking(argument.slide),
-        kind=kind,
+        name=slides.checking(argument.slide),
+        kind=StepKind.CHECK_SLIDE,
         subject=argument.slide.name,
-        label="slides" if checking else "markers",
-        function=function,
-        argument=argument,
-        needs=needs,
+        label="slides",
+        function=slides.check_slide,
+        argument=slides.CheckArgument(
+            slide=argument.slide,
+            reader=argument.reader,
+            nuclear=argument.nuclear,
+            definitions=quality_definitions(protocol.definition),
+        ),
         contents=contents,
     )
 
 
-def sheet_step(measured: Step, contents: Contents) -> Step:
+def marker_step(
+    argument: slides.SlideArgument,
+    checked: Step,
+    protocol: SlideProtocol,
+    contents: Contents,
+    *,
+    thresholds: Mapping[str, float],
+) -> Step:
+    """Marked cells of one slide."""
+    return Step(
+        name=slides.marking(argument.slide),
+        kind=StepKind.READ_MARKERS,
+        subject=argument.slide.name,
+        label="markers",
+        function=slides.read_markers,
+        argument=slides.MarkersArgument(
+            slide=argument.slide,
+            reader=argument.reader,
+            nuclear=argument.nuclear,
+            markers=protocol.marker,
+            thresholds=dict(thresholds),
+        ),
+        needs=(checked,),
+        contents=contents,
+    )
+
+
+def sheet_step(measured: Step, protocol: Protocol, contents: Contents) -> Step:
     """The sheet of one patient, from what measuring rests on and what it found.
 
     Nothing is measured anew where only the sheet looks different.
@@ -347,7 +370,12 @@ def sheet_step(measured: Step, contents: Contents) -> Step:
         subject=measured.subject,
         label="sheets",
         function=sheet.draw_sheet,
-        argument=measured.argument,
+        argument=sheet.SheetArgument(
+            patient=measured.argument.patient,
+            slides=measured.argument.slides,
+            protocol_id=protocol.id,
+            protocol_version=protocol.version,
+        ),
         needs=(*measured.needs, measured),
         contents=contents,
     )

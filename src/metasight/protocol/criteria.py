@@ -175,8 +175,8 @@ for _model in (All, AnyOf, Not):
     _model.model_rebuild()
 
 
-class Criterion(_Condition):
-    """One line of the protocol's eligibility section.
+class CriterionTest(_Condition):
+    """What a criterion tests, without its wording.
 
     Attributes
     ----------
@@ -184,22 +184,13 @@ class Criterion(_Condition):
         As in the registration (I1, E6): kept in ledger, flow diagram and report.
     kind
         A patient stays when an inclusion criterion is met, goes when an exclusion one is.
-    text
-        The registered wording, short.
-    evidence
-        Where the value comes from: ``table``, or the stage that supplies it.
     condition
         What is tested. For an exclusion criterion, the state that excludes.
-    selects_on_future
-        Uses what was only known after time zero; such a criterion is reported both ways.
     """
 
     id: str = Field(pattern=r"^[IE]\d+$")
     kind: Literal["inclusion", "exclusion"]
-    text: str
-    evidence: str
     condition: Condition
-    selects_on_future: bool = False
 
     def evaluate(self, row: Row) -> tuple[Verdict, str]:
         """Verdict for one patient and the values it rests on, as ``name=value`` text."""
@@ -220,6 +211,29 @@ class Criterion(_Condition):
         if verdict is Verdict.UNKNOWN:
             return None
         return (verdict is Verdict.MET) == (self.kind == "inclusion")
+
+
+class Criterion(CriterionTest):
+    """One line of the protocol's eligibility section.
+
+    Attributes
+    ----------
+    text
+        The registered wording, short.
+    evidence
+        Where the value comes from: ``table``, or the stage that supplies it.
+    selects_on_future
+        Uses what was only known after time zero; such a criterion is reported both ways.
+    """
+
+    text: str
+    evidence: str
+    selects_on_future: bool = False
+
+    @property
+    def test(self) -> CriterionTest:
+        """The same without its wording."""
+        return CriterionTest(id=self.id, kind=self.kind, condition=self.condition)
 
 
 def _text(value: Value | None) -> str:

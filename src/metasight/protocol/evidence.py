@@ -22,6 +22,17 @@ SECTIONS_ALIGNABLE = "sections_alignable"
 TUMOUR_AREA_PERCENT = "tumour_area_percent"
 """Tumour's share of the scanned field."""
 
+FROM_SLIDES = frozenset(
+    {
+        HE_QUALITY_SUFFICIENT,
+        SLIDE_ARTEFACTS,
+        MIHC_SECTIONS,
+        SECTIONS_ALIGNABLE,
+        TUMOUR_AREA_PERCENT,
+    }
+)
+"""All that stages on slides supply."""
+
 CT_QUALITY_POOR = "ct_quality_poor"
 """The CT is outside a limit of quality."""
 

@@ -23,8 +23,8 @@ _FLUOROPHORE = re.compile(r"\b(opal|cy|alexa\s*fluor|af|dylight|atto|fitc|tritc)
 _NOT_OF_A_NAME = re.compile(r"[^a-z0-9α-ω]")
 
 
-class Marker(BaseModel):
-    """One marker of the study's sections.
+class MarkerNames(BaseModel):
+    """What a marker is called and what it stains.
 
     Attributes
     ----------
@@ -35,10 +35,6 @@ class Marker(BaseModel):
     spellings
         How else tables and slides name it: other spellings, synonyms, clones. Capitals, spaces,
         hyphens and a fluorophore beside the name make no difference and need not be listed.
-    required
-        Whether a patient's sections must show it to count as complete.
-    positive_per_mm2
-        Cells per mm² from which a region counts as positive when maps are compared.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,13 +42,31 @@ class Marker(BaseModel):
     name: str = Field(min_length=1)
     role: MarkerRole | None = None
     spellings: tuple[str, ...] = ()
-    required: bool
-    positive_per_mm2: float = Field(gt=0, allow_inf_nan=False)
 
     @property
     def plain_names(self) -> frozenset[str]:
         """Its name and spellings as `plain_name` gives them."""
         return frozenset(plain_name(s) for s in (self.name, *self.spellings))
+
+
+class Marker(MarkerNames):
+    """One marker of the study's sections.
+
+    Attributes
+    ----------
+    required
+        Whether a patient's sections must show it to count as complete.
+    positive_per_mm2
+        Cells per mm² from which a region counts as positive when maps are compared.
+    """
+
+    required: bool
+    positive_per_mm2: float = Field(gt=0, allow_inf_nan=False)
+
+    @property
+    def names(self) -> MarkerNames:
+        """The same without what is asked of it."""
+        return MarkerNames(name=self.name, role=self.role, spellings=self.spellings)
 
 
 def plain_name(text: str) -> str:
@@ -103,14 +117,20 @@ class MarkerRoles(BaseModel):
         return self.t_cell, self.b_cell
 
 
-def study_name(spelled: str, markers: Sequence[Marker]) -> str:
+def roles_of(markers: Sequence[MarkerNames]) -> MarkerRoles | None:
+    """Markers of tumour, T and B cells; None where there is no marker."""
+    named = {m.role: m.name for m in markers if m.role is not None}
+    return MarkerRoles.model_validate(named) if named else None
+
+
+def study_name(spelled: str, markers: Sequence[MarkerNames]) -> str:
     """The study's name of a marker that is spelled in some way; unchanged where it has none."""
     plain = plain_name(spelled)
     return next((m.name for m in markers if plain in m.plain_names), spelled)
 
 
 def study_names(
-    spelled: Sequence[str], markers: Sequence[Marker], *, where: str
+    spelled: Sequence[str], markers: Sequence[MarkerNames], *, where: str
 ) -> tuple[str, ...]:
     """`study_name` of each, refusing two that come to the same.
 

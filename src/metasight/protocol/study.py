@@ -7,12 +7,19 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from metasight.errors import ProtocolError
-from metasight.protocol.criteria import Condition, Criterion
+from metasight.protocol.criteria import Condition, Criterion, CriterionTest
 from metasight.protocol.endpoint import Endpoint
-from metasight.protocol.evidence import problem_of_evidence
-from metasight.protocol.markers import Marker, MarkerRoles, problem_of_markers
+from metasight.protocol.evidence import FROM_SLIDES, problem_of_evidence
+from metasight.protocol.markers import (
+    Marker,
+    MarkerNames,
+    MarkerRoles,
+    problem_of_markers,
+    roles_of,
+)
 
 VariableType = Literal["number", "integer", "boolean", "category", "date", "text"]
+DefinitionValue = float | str | tuple[float, ...] | None
 Role = Literal["predictor", "criterion", "outcome", "treatment", "design"]
 
 
@@ -132,7 +139,7 @@ class Definition(_Part):
 
     name: str
     text: str
-    value: float | str | tuple[float, ...] | None = None
+    value: DefinitionValue = None
     unit: str = ""
     source: str
 
@@ -191,6 +198,39 @@ class ScanCheck(_Part):
         if self.condition is not None:
             return list(self.condition.variables())
         return [self.apart.variable] if self.apart is not None else []
+
+
+class SlideProtocol(_Part):
+    """The part of a protocol that measures on slides rest on, and nothing else.
+
+    What is not in it may change without any slide being measured again: wording, endpoints,
+    dictionary, title and version, and the density from which a region of a map counts as positive.
+
+    Attributes
+    ----------
+    id
+        Of the protocol, for messages.
+    definitions
+        Value of each definition, by its name.
+    marker
+        How markers are named and what they stain.
+    criterion
+        Those that read what a stage on slides supplies, in the protocol's order.
+    """
+
+    id: str
+    definitions: dict[str, DefinitionValue]
+    marker: tuple[MarkerNames, ...]
+    criterion: tuple[CriterionTest, ...]
+
+    def criteria_on(self, variable: str) -> tuple[CriterionTest, ...]:
+        """As :meth:`Protocol.criteria_on`, of variables that slides supply."""
+        return tuple(c for c in self.criterion if variable in set(c.condition.variables()))
+
+    @property
+    def marker_roles(self) -> MarkerRoles | None:
+        """Markers of tumour, T and B cells; None where the protocol names no marker."""
+        return roles_of(self.marker)
 
 
 class Protocol(_Part):
@@ -298,8 +338,19 @@ class Protocol(_Part):
     @property
     def marker_roles(self) -> MarkerRoles | None:
         """Markers of tumour, T and B cells; None where the protocol names no marker."""
-        named = {m.role: m.name for m in self.marker if m.role is not None}
-        return MarkerRoles.model_validate(named) if named else None
+        return roles_of(self.marker)
+
+    @property
+    def for_slides(self) -> SlideProtocol:
+        """What measures on slides rest on."""
+        return SlideProtocol(
+            id=self.id,
+            definitions={d.name: d.value for d in self.definition},
+            marker=tuple(m.names for m in self.marker),
+            criterion=tuple(
+                c.test for c in self.criterion if FROM_SLIDES & set(c.condition.variables())
+            ),
+        )
 
     @property
     def required_markers(self) -> tuple[str, ...]:
@@ -312,7 +363,7 @@ class Protocol(_Part):
         return next(e for e in self.endpoint if e.primary)
 
 
-def require_roles(protocol: Protocol, *, where: str) -> MarkerRoles:
+def require_roles(protocol: Protocol | SlideProtocol, *, where: str) -> MarkerRoles:
     """Markers of tumour, T and B cells of a protocol that must name them.
 
     Raises

@@ -7,7 +7,7 @@ What a slide's resolution or size cannot show is unknown, and is said to be.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -145,6 +145,13 @@ class Quality:
 
     def __getitem__(self, name: str) -> float:
         return next(m.value for m in self.measurements if m.name == name)
+
+
+def quality_definitions(definitions: Iterable[Definition]) -> tuple[Definition, ...]:
+    """Those that `limits_of` reads, without their sources, which only reports print."""
+    return tuple(
+        d.model_copy(update={"source": ""}) for d in definitions if d.name.startswith(_DEFINITION)
+    )
 
 
 def limits_of(definitions: tuple[Definition, ...], stain: Stain) -> Limits:

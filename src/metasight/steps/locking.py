@@ -20,7 +20,7 @@ from metasight.estimate import Estimate
 from metasight.ledger import Ledger
 from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
-from metasight.steps.cohort.data import load_data
+from metasight.steps.cohort.data import load_data, read_acquired
 from metasight.steps.files import read_json
 from metasight.steps.slides.maps import EVERYBODY
 from metasight.study.file import StudySettings
@@ -92,7 +92,7 @@ def _bundle(inputs: Inputs, argument: LockArgument) -> bundle.Bundle:
     )
     cohort = inputs.one(StepKind.SCREEN)
     assert cohort is not None  # noqa: S101 - every study has one
-    acquired = read_json(cohort / "acquired.json")
+    acquired = read_acquired(cohort)
     marks = read_json(cohort / "overlap.json")
     trained = [i.folder for i in inputs.of(StepKind.TRAIN_GENERATOR) if i.subject == EVERYBODY]
     usable = [f for f in trained if not (f / "failed.json").is_file()]

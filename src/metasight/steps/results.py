@@ -35,14 +35,15 @@ from metasight.report.contents import (
     SlideStage,
 )
 from metasight.report.document import write_report
+from metasight.steps.after import staging
 from metasight.steps.after.biology import BIOLOGY
 from metasight.steps.after.stability import STABILITY
 from metasight.steps.after.staging import STAGING
 from metasight.steps.after.verification import VERIFICATION
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import read_json, write_json
+from metasight.steps.files import read_json, read_told, write_json
 from metasight.steps.slides.agreement import AGREEMENT
-from metasight.steps.slides.maps import COMPARED
+from metasight.steps.slides.maps import COMPARED, COMPARED_FILE, COMPARED_FORMAT
 from metasight.study.file import StudySettings
 from metasight.validation.json_tree import from_jsonable
 from metasight.validation.results import CentreEvaluation, CentreGap, Evaluation
@@ -123,7 +124,7 @@ class ResultsArgument:
 
 
 _LEFT_BEHIND = {
-    STAGING: ("staging.json",),
+    STAGING: (staging.FILE,),
     BIOLOGY: ("genes.csv", "gene_sets.csv", "single_sample.csv"),
     STABILITY: ("stability.csv",),
 }
@@ -329,7 +330,7 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         slides=_slide_stages(inputs["cohort"]),
         maps=_maps(inputs[AGREEMENT]) if AGREEMENT in inputs else None,
         verification=_told(inputs, VERIFICATION, "verification.json"),
-        staging=_told(inputs, STAGING, "staging.json"),
+        staging=_told(inputs, STAGING, staging.FILE, staging.FORMAT),
         biology=_told(inputs, BIOLOGY, "biology.json"),
         stability=_told(inputs, STABILITY, "stability.json"),
         abstention=_told(inputs, headline.judged, "abstention.json"),
@@ -337,7 +338,7 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         versions=argument.provenance.versions,
         code=argument.provenance.code,
         demonstration=settings.demonstration,
-        new_generator=_told(inputs, COMPARED, "generators.json"),
+        new_generator=_told(inputs, COMPARED, COMPARED_FILE, COMPARED_FORMAT),
         origin=_origin(_told(inputs, headline.judged, "origin.json"), argument.provenance.bundle),
     )
 
@@ -352,10 +353,15 @@ def _origin(told: Any, bundle: str) -> Origin | None:
     return origin
 
 
-def _told(inputs: Inputs, step: str, file: str) -> Any:
-    """What a step wrote; None where the study has no such step, or it had nothing to tell."""
+def _told(inputs: Inputs, step: str, file: str, own: int | None = None) -> Any:
+    """What a step wrote; None where the study has no such step, or it had nothing to tell.
+
+    ``own`` is the version of its format, where it has one.
+    """
     path = inputs[step] / file if step in inputs else None
-    return read_json(path) if path is not None and path.is_file() else None
+    if path is None or not path.is_file():
+        return None
+    return read_json(path) if own is None else read_told(path, own=own)
 
 
 def _as(kind: type[Any], data: Mapping[str, Any]) -> Any:

@@ -30,9 +30,12 @@ from typing import Literal
 
 from metasight.errors import EvaluationError
 from metasight.estimate import Estimate
+from metasight.formats import KEY, require_format, with_format
 from metasight.validation.json_tree import from_jsonable, to_jsonable
 
 Kind = Literal["survival", "competing", "nodal"]
+FORMAT = 1
+"""Of an evaluation as JSON."""
 DEFAULT_THRESHOLDS = (0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.40, 0.50)
 
 
@@ -524,8 +527,8 @@ class Evaluation:
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, object]:
-        """Return plain dicts, lists, text and numbers; NaN becomes null."""
-        return to_jsonable(self)
+        """Return the format, plain dicts, lists, text and numbers; NaN becomes null."""
+        return with_format(to_jsonable(self), FORMAT)
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> Evaluation:
@@ -533,10 +536,13 @@ class Evaluation:
 
         Raises
         ------
+        StoreError
+            It was written in another format.
         EvaluationError
             A field is missing or unknown.
         """
-        return from_jsonable(cls, data)
+        require_format(data.get(KEY), FORMAT, file="evaluation")
+        return from_jsonable(cls, {k: v for k, v in data.items() if k != KEY})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,7 @@ def test_unknown_quality_is_neither_good_nor_poor(
     )
     measure_scans({}, tmp_path, argument)
     found = read_json(tmp_path / "scan.json")
+    assert found["format"] == 1
     assert found["evidence"] == {"ct_quality_poor": poor}
     row = found["ledger"][0]
     assert (row["item"], row["verdict"], row["reason"]) == ("CT", fate, "a reason")

@@ -44,9 +44,9 @@ def measured(
     with (checked / "tissue.npz").open("wb") as file:
         np.savez_compressed(file, tissue=np.ones((4, 4), dtype=bool), mpp=np.array(8.0))
     row = SlideRow(patient="P", name="P-HE-1", path=Path("x"), stain="H&E", markers=(), mpp=None)
-    slide = SlideArgument(slide=row, reader="tiff", protocol=protocol)
+    slide = SlideArgument(slide=row, reader="tiff")
     argument = PatientArgument(
-        patient="P", slides=(slide,), protocol=protocol, required=("CD3",), seed=1
+        patient="P", slides=(slide,), protocol=protocol.for_slides, required=("CD3",), seed=1
     )
     measure_patient({"check P-HE-1": checked}, out, argument)
     return json.loads((out / "patient.json").read_text("utf-8"))
@@ -72,6 +72,7 @@ def test_an_area_is_evidence_only_where_its_whole_interval_decides(
     tmp_path, monkeypatch, share, verdict, known
 ) -> None:
     found = measured(tmp_path, monkeypatch, share)
+    assert found["format"] == 1
     assert tumour_rows(found) == [("E6", verdict, f"{share.value:.0f} %")]
     assert found["evidence"]["tumour_area_percent"] == (share.value if known else None)
 

@@ -13,8 +13,8 @@ from metasight.maps.density import DensityMap
 from metasight.maps.ome import write_density_map
 from metasight.protocol.load import read_protocol
 from metasight.steps.files import write_json
-from metasight.steps.slides.patient import PatientArgument, SlideArgument
-from metasight.steps.slides.sheet import draw_sheet
+from metasight.steps.slides.patient import SlideArgument
+from metasight.steps.slides.sheet import SheetArgument, draw_sheet
 
 BREAST = read_protocol("breast-dmfs")
 
@@ -28,7 +28,7 @@ def slide(name: str, stain: str) -> SlideArgument:
         markers=() if stain == "H&E" else ("CD3",),
         mpp=None,
     )
-    return SlideArgument(slide=row, reader="tiff", protocol=BREAST)
+    return SlideArgument(slide=row, reader="tiff")
 
 
 def checked(folder: Path, name: str, *, sufficient: bool) -> Path:
@@ -58,7 +58,9 @@ def inputs(tmp_path: Path) -> dict[str, Path]:
 
 def drawn(inputs: dict[str, Path], tmp_path: Path) -> str:
     slides = (slide("P-HE-1", "H&E"), slide("P-IHC-1", "IHC"), slide("P-IHC-2", "IHC"))
-    argument = PatientArgument(patient="P", slides=slides, protocol=BREAST, required=(), seed=1)
+    argument = SheetArgument(
+        patient="P", slides=slides, protocol_id=BREAST.id, protocol_version=BREAST.version
+    )
     draw_sheet(inputs, tmp_path, argument)
     return (tmp_path / "sheet.html").read_text("utf-8")
 

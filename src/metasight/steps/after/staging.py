@@ -24,7 +24,7 @@ from metasight.engine.step import Inputs, StepKind
 from metasight.errors import EvaluationError, StudyError
 from metasight.estimate import Estimate
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import number, read_json, write_json
+from metasight.steps.files import number, read_json, read_told, write_told
 from metasight.steps.risk.out_of_fold import out_of_fold_risks
 from metasight.validation.abstention import is_silent
 from metasight.validation.gain_over_rule import gain_over_rule
@@ -33,6 +33,7 @@ Found = dict[str, Any]
 Floats = NDArray[np.float64]
 
 STAGING = "nodal staging"
+FILE, FORMAT = "staging.json", 1
 FEWEST_RESAMPLES = 20
 """Refits below which a patient's interval is not known."""
 
@@ -82,7 +83,7 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
             "refits are needed ([analysis] instability_resamples)"
         )
     if why or risk is None or spread is None or not isinstance(data.outcome, NodalOutcome):
-        write_json(out / "staging.json", {"model": argument.model, "skipped": why})
+        write_told(out / FILE, {"model": argument.model, "skipped": why}, own=FORMAT)
         return
     table = pd.read_parquet(inputs["cohort"] / "table.parquet")
     stage = pd.Series(np.asarray(data.outcome.stage), index=list(data.patients))
@@ -104,8 +105,8 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
     told = pd.DataFrame(rows).set_index("patient")
     examined = [p for p in told.index if stage[p] >= 0]
     positive = (stage.loc[examined] > 0).to_numpy()
-    write_json(
-        out / "staging.json",
+    write_told(
+        out / FILE,
         {
             "model": argument.model,
             "limits": asdict(argument.limits),
@@ -115,6 +116,7 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
             "benefit": _benefit(told.loc[examined], positive, argument),
             "ebus": [_after(r, argument.limits) for r in _SHOWN_RISKS],
         },
+        own=FORMAT,
     )
 
 
@@ -271,21 +273,21 @@ def staging_of(folder: Path, patient: str) -> tuple[str, ...]:
     StudyError
         There are no such results, or the patient is not among them.
     """
-    path = folder / "results" / "latest" / "staging.json"
+    path = folder / "results" / "latest" / FILE
     if not path.is_file():
         raise StudyError(
             "there are no results on staging",
             where="results/latest",
             remedy="Run it; its protocol must have [nodal_staging]",
         )
-    told = read_json(path)
+    told = read_told(path, own=FORMAT)
     if "skipped" in told:
-        raise StudyError(f"no risk is shown: {told['skipped']}", where="staging.json")
+        raise StudyError(f"no risk is shown: {told['skipped']}", where=FILE)
     found = next((p for p in told["patients"] if p["patient"] == patient), None)
     if found is None:
         raise StudyError(
             "no such patient among those who were predicted",
-            where="staging.json",
+            where=FILE,
             remedy="Give the id as in the patient table; the ledger says who was excluded and why",
         )
     return tuple(found["text"])

@@ -34,7 +34,7 @@ from metasight.features.from_protocol import clinical_features
 from metasight.ledger import Entry, Ledger
 from metasight.models import crossfit
 from metasight.protocol.study import Protocol
-from metasight.steps.files import read_json, write_json
+from metasight.steps.files import read_json, read_told, write_json, write_told
 from metasight.steps.scans.patient import CROPS, against_table, crop_keys, scanned
 from metasight.steps.slides.maps import generated
 from metasight.steps.slides.patches import BAGS, bag_keys
@@ -49,6 +49,9 @@ from metasight.study.file import (
 from metasight.units import Days
 from metasight.validation.horizons import prediction_days, supported_horizons
 from metasight.validation.ipcw import MIN_CENSORING_SURVIVAL
+
+ACQUIRED_FILE, ACQUIRED_FORMAT = "acquired.json", 1
+"""How each patient's images were acquired."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,10 +115,22 @@ def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
     _add_images(read, inputs)
     _save_cohort(read, out)
     patients = sorted({*scans.acquired, *slides.acquired})
-    write_json(
-        out / "acquired.json",
-        {p: {"ct": scans.acquired.get(p), "slides": slides.acquired.get(p, [])} for p in patients},
-    )
+    acquired = {
+        p: {"ct": scans.acquired.get(p), "slides": slides.acquired.get(p, [])} for p in patients
+    }
+    write_told(out / ACQUIRED_FILE, {"patients": acquired}, own=ACQUIRED_FORMAT)
+
+
+def read_acquired(cohort: Path) -> dict[str, Any]:
+    """Pseudonym → how the patient's images were acquired, from the cohort's folder.
+
+    Raises
+    ------
+    StoreError
+        It is told in another format.
+    """
+    found: dict[str, Any] = read_told(cohort / ACQUIRED_FILE, own=ACQUIRED_FORMAT)["patients"]
+    return found
 
 
 def _add_modalities(read: Cohort, measured: Mapping[str, dict[str, Any]]) -> None:

@@ -21,7 +21,7 @@ from metasight.features.crops import MODALITY as CROP_MODALITY
 from metasight.ledger import Fate, Ledger
 from metasight.models.registry import features_of
 from metasight.protocol.study import Protocol
-from metasight.steps.cohort.data import build_features
+from metasight.steps.cohort.data import build_features, read_acquired
 from metasight.steps.files import read_json, write_json
 from metasight.steps.risk.fitting import images_of
 from metasight.study.file import (
@@ -97,7 +97,7 @@ def measured_otherwise(
     """Pseudonym → what was measured otherwise than in training, of what the models read."""
     about = {f.name: f.modality for f in locked.features}
     read = {about[n] for n in features_of(dict(locked.states[locked.headline_model])) if n in about}
-    acquired = read_json(cohort / "acquired.json")
+    acquired = read_acquired(cohort)
     return {
         p: differences(
             locked.acquired,

@@ -32,7 +32,7 @@ from metasight.protocol.evidence import CT_QUALITY_POOR, MEASURED_ON_CT
 from metasight.protocol.study import Protocol
 from metasight.segmentation.lesion import lesion_from_box, lesion_from_click
 from metasight.segmentation.lung import Lungs, find_lungs
-from metasight.steps.files import number, read_json, write_json
+from metasight.steps.files import number, read_told, write_told
 from metasight.volumes.ct_limits import CtLimits
 from metasight.volumes.dicom import ReadSettings, read_series
 from metasight.volumes.masks import read_mask
@@ -49,6 +49,8 @@ SCANS = "scans of "
 CROPS = "crops"
 """Name of the step that holds all crops in one folder, and of the feature that names them."""
 STAGE = "scans"
+FORMAT = 1
+"""Of ``scan.json``."""
 FEATURES = (
     "tumour_size_mm",
     "tumour_perpendicular_mm",
@@ -138,7 +140,7 @@ def measure_scans(inputs: Inputs, out: Path, argument: ScanArgument) -> None:
             _judged(patient, ct, quality)
             if quality.verdict != "failed":
                 _lesion(patient, ct, out)
-    write_json(
+    write_told(
         out / "scan.json",
         {
             "patient": scans.patient,
@@ -150,6 +152,7 @@ def measure_scans(inputs: Inputs, out: Path, argument: ScanArgument) -> None:
             "radiomics": patient.radiomics,
             "ledger": [asdict(e) for e in patient.rows],
         },
+        own=FORMAT,
     )
 
 
@@ -373,7 +376,7 @@ def scanned(inputs: Inputs) -> Scanned:
     acquired: dict[str, Found] = {}
     entries: list[Entry] = []
     for own in inputs.of(StepKind.MEASURE_SCANS):
-        found = read_json(own.folder / "scan.json")
+        found = read_told(own.folder / "scan.json", own=FORMAT)
         evidence[found["patient"]] = found["evidence"]
         features[found["patient"]] = {f"ct_{k}": v for k, v in found["features"].items()}
         radiomics[found["patient"]] = found["radiomics"]

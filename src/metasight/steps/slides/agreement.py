@@ -17,9 +17,8 @@ from metasight.maps.agreement import agree, pearson_of_regions, spread_over
 from metasight.maps.ome import read_density_map
 from metasight.maps.regions import Regions
 from metasight.protocol.markers import MarkerRoles
-from metasight.protocol.study import Protocol, require_roles
-from metasight.steps.files import read_json, write_json
-from metasight.steps.slides.maps import REGION_COLUMNS, REGIONS_UM
+from metasight.steps.files import write_json
+from metasight.steps.slides.maps import REGION_COLUMNS, REGIONS_UM, read_map
 from metasight.validation.agreement import agreement, kappa
 
 AGREEMENT = "agreement of maps"
@@ -35,22 +34,24 @@ class AgreementArgument:
 
     Attributes
     ----------
-    protocol
-        Names the markers, and from which density a region counts as positive.
+    roles
+        Markers that are compared.
+    positive_per_mm2
+        Marker → density from which a region counts as positive.
     seed
         Of shuffles and resamples.
     """
 
-    protocol: Protocol
+    roles: MarkerRoles
+    positive_per_mm2: dict[str, float]
     seed: int
 
 
 def judge_maps(inputs: Inputs, out: Path, argument: AgreementArgument) -> None:
     """Regions, biomarkers and phenotypes over all patients who have sections; example maps."""
     folders = {i.subject: i.folder for i in inputs.of(StepKind.PAINT_MAP)}
-    told = {p: read_json(f / "map.json") for p, f in sorted(folders.items())}
+    told = {p: read_map(f) for p, f in sorted(folders.items())}
     compared = {p: t for p, t in told.items() if "reference" in t}
-    roles = require_roles(argument.protocol, where=AGREEMENT)
     write_json(
         out / "agreement.json",
         {
@@ -63,7 +64,7 @@ def judge_maps(inputs: Inputs, out: Path, argument: AgreementArgument) -> None:
             "biomarkers": _biomarkers(list(compared.values())),
             "labels": _labels(list(compared.values())),
             "tls": _structures(list(compared.values())),
-            "examples": _examples(folders, compared, roles, out),
+            "examples": _examples(folders, compared, argument.roles, out),
         },
     )
 
@@ -75,14 +76,14 @@ def _regions(
         return []
     tables = {p: pd.read_parquet(folders[p] / "regions.parquet") for p in compared}
     rows = []
-    positive = {m.name: m.positive_per_mm2 for m in argument.protocol.marker}
-    for marker in require_roles(argument.protocol, where=AGREEMENT).names:
+    for marker in argument.roles.names:
         for region_um in REGIONS_UM:
             slides = [_regions_of(p, tables[p], t, marker, region_um) for p, t in compared.items()]
             slides = [s for s in slides if len(s)]
             if not slides:
                 continue
-            found = agree(marker, slides, threshold_per_mm2=positive[marker], seed=argument.seed)
+            positive = argument.positive_per_mm2[marker]
+            found = agree(marker, slides, threshold_per_mm2=positive, seed=argument.seed)
             rows.append({**_plain(asdict(found)), "of_ceiling": _plain(found.of_ceiling)})
     return rows
 
@@ -206,6 +207,6 @@ def _examples(
 
 def _outlines(folder: Path) -> list[list[list[float]]]:
     """Outer rings of the TLS of a map, µm."""
-    outlines = read_outlines(folder / "structures.geojson", read_json(folder / "map.json")["mpp"])
+    outlines = read_outlines(folder / "structures.geojson", read_map(folder)["mpp"])
     parts = [p for outline in outlines for p in getattr(outline, "geoms", [outline])]
     return [[[x, y] for x, y in part.exterior.coords] for part in parts]

@@ -34,8 +34,8 @@ from metasight.maps.ome import read_density_map, write_density_map
 from metasight.maps.regions import Regions, regions_of
 from metasight.maps.training_tiles import MarkedSection, TilesSettings, collect_tiles, save_tiles
 from metasight.maps.tumour import tumour_from_marker
-from metasight.protocol.study import Protocol, require_roles
-from metasight.steps.files import number, read_json, write_json
+from metasight.protocol.study import SlideProtocol, require_roles
+from metasight.steps.files import number, read_json, read_told, write_json, write_told
 from metasight.steps.slides.pairs import (
     Pair,
     density_together,
@@ -62,6 +62,8 @@ EVERYBODY = "all"
 COMPARED = "comparison of generators"
 NEW_PATIENTS = -2
 """Its fold, which is nobody's."""
+MAP_FILE, MAP_FORMAT = "map.json", 1
+COMPARED_FILE, COMPARED_FORMAT = "generators.json", 1
 STAGE = "generated map"
 NUCLEI = "nuclei"
 REGIONS_UM = (64.0, 128.0)
@@ -83,7 +85,7 @@ class MapArgument:
     slides
         All of them.
     protocol
-        For definitions.
+        What measures on slides rest on.
     settings
         Of the study.
     fold
@@ -96,7 +98,7 @@ class MapArgument:
 
     patient: str
     slides: tuple[SlideArgument, ...]
-    protocol: Protocol
+    protocol: SlideProtocol
     settings: MapSettings
     fold: int
     generator: Path | None
@@ -213,7 +215,20 @@ def paint_patient(inputs: Inputs, out: Path, argument: MapArgument) -> None:
         told = _painted(inputs, out, argument)
     except (MarkerError, SlideError) as error:
         told = {"features": {}, "ledger": [_row(argument, Fate.FAILED, "", str(error))]}
-    write_json(out / "map.json", {"patient": argument.patient, "fold": argument.fold, **told})
+    told = {"patient": argument.patient, "fold": argument.fold, **told}
+    write_told(out / MAP_FILE, told, own=MAP_FORMAT)
+
+
+def read_map(folder: Path) -> Found:
+    """What is told of a painted map.
+
+    Raises
+    ------
+    StoreError
+        It has another format.
+    """
+    found: Found = read_told(folder / MAP_FILE, own=MAP_FORMAT)
+    return found
 
 
 def _row(argument: MapArgument, verdict: Fate, value: str, reason: str) -> Found:
@@ -424,7 +439,7 @@ def generated(inputs: Inputs) -> Generated:
     tumour: dict[str, float] = {}
     entries: list[Entry] = []
     for own in inputs.of(StepKind.PAINT_MAP):
-        found = read_json(own.folder / "map.json")
+        found = read_map(own.folder)
         entries += [Entry(**{**e, "verdict": Fate(e["verdict"])}) for e in found["ledger"]]
         row: dict[str, Any] = {}
         for measure_name, told in found["features"].items():
@@ -449,8 +464,7 @@ def compare_generators(inputs: Inputs, out: Path, argument: None) -> None:
     for kind in (StepKind.PAINT_MAP, StepKind.PAINT_AGAIN):
         told[kind] = {
             i.subject: {
-                name: measured["value"]
-                for name, measured in read_json(i.folder / "map.json")["features"].items()
+                name: measured["value"] for name, measured in read_map(i.folder)["features"].items()
             }
             for i in inputs.of(kind)
         }
@@ -458,8 +472,8 @@ def compare_generators(inputs: Inputs, out: Path, argument: None) -> None:
     shifts = generator_shifts(
         {p: v for p, v in told[StepKind.PAINT_MAP].items() if p in again}, again
     )
-    write_json(
-        out / "generators.json",
+    write_told(
+        out / COMPARED_FILE,
         {
             "patients": len(again),
             "biomarkers": [
@@ -472,4 +486,5 @@ def compare_generators(inputs: Inputs, out: Path, argument: None) -> None:
                 for s in shifts
             ],
         },
+        own=COMPARED_FORMAT,
     )

@@ -22,7 +22,7 @@ from metasight.maps.density import DensityMap
 from metasight.maps.ome import write_density_map
 from metasight.maps.tumour_on_he import tumour_share_on_he
 from metasight.maps.window import TissueWindow
-from metasight.protocol.criteria import Criterion
+from metasight.protocol.criteria import CriterionTest
 from metasight.protocol.evidence import (
     HE_QUALITY_SUFFICIENT,
     MIHC_SECTIONS,
@@ -30,11 +30,11 @@ from metasight.protocol.evidence import (
     SLIDE_ARTEFACTS,
     TUMOUR_AREA_PERCENT,
 )
-from metasight.protocol.markers import study_name
-from metasight.protocol.study import Protocol, require_roles
+from metasight.protocol.markers import MarkerNames, study_name
+from metasight.protocol.study import Definition, SlideProtocol, require_roles
 from metasight.slides.opening import ReaderName, open_slide
 from metasight.slides.reader import PyramidReader
-from metasight.steps.files import read_json, write_json
+from metasight.steps.files import read_json, read_told, write_json, write_told
 from metasight.steps.slides.pairs import Pair, density_together, he_window
 from metasight.steps.slides.sections import (
     REGION_UM,
@@ -50,6 +50,9 @@ from metasight.steps.slides.sections import (
 
 Found = dict[str, Any]
 
+FORMAT = 1
+"""Of ``patient.json``."""
+
 SLIDE_QUALITY, MARKERS, ALIGNMENT = "slide quality", "markers", "alignment"
 TISSUE_MAPS, BIOMARKERS = "tissue maps", "biomarkers"
 """Stages of a slide's ledger rows."""
@@ -57,12 +60,49 @@ TISSUE_MAPS, BIOMARKERS = "tissue maps", "biomarkers"
 
 @dataclass(frozen=True, kw_only=True)
 class SlideArgument:
-    """One slide and how it is read."""
+    """One slide and how it is opened.
+
+    Attributes
+    ----------
+    slide
+        A row of the table of slides.
+    reader
+        What opens it.
+    nuclear
+        Nuclear channel of fluorescence.
+    """
 
     slide: SlideRow
     reader: ReaderName
-    protocol: Protocol
     nuclear: str = "DAPI"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckArgument(SlideArgument):
+    """One slide and what it is checked against.
+
+    Attributes
+    ----------
+    definitions
+        Of slide quality.
+    """
+
+    definitions: tuple[Definition, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarkersArgument(SlideArgument):
+    """One slide and how its markers are read.
+
+    Attributes
+    ----------
+    markers
+        Of the study.
+    thresholds
+        Of the laboratory, by a marker's name or spelling.
+    """
+
+    markers: tuple[MarkerNames, ...]
     thresholds: dict[str, float] = field(default_factory=dict)
 
 
@@ -72,17 +112,17 @@ def opened(argument: SlideArgument) -> PyramidReader:
     return open_slide(row.path, name=row.name, mpp=row.mpp, reader=argument.reader)
 
 
-def check_slide(inputs: Inputs, out: Path, argument: SlideArgument) -> None:
+def check_slide(inputs: Inputs, out: Path, argument: CheckArgument) -> None:
     """Quality of one slide, or why it could not be read."""
     del inputs
     try:
         with opened(argument) as slide:
-            check(slide, argument.slide.stain, argument.protocol, out, nuclear=argument.nuclear)
+            check(slide, argument.slide.stain, argument.definitions, out, nuclear=argument.nuclear)
     except SlideError as error:
         write_json(out / "quality.json", _failed(argument.slide, error))
 
 
-def read_markers(inputs: Inputs, out: Path, argument: SlideArgument) -> None:
+def read_markers(inputs: Inputs, out: Path, argument: MarkersArgument) -> None:
     """Marked cells of one slide that is good enough; of an H&E its nuclei."""
     row = argument.slide
     checked = inputs[checking(row)]
@@ -103,8 +143,8 @@ def read_markers(inputs: Inputs, out: Path, argument: SlideArgument) -> None:
                 mpp,
                 out,
                 markers=row.markers,
-                channels=tuple(study_name(c, argument.protocol.marker) for c in slide.channels),
-                settings=marker_settings(argument.protocol, argument.nuclear, argument.thresholds),
+                channels=tuple(study_name(c, argument.markers) for c in slide.channels),
+                settings=marker_settings(argument.markers, argument.nuclear, argument.thresholds),
             )
     except (MarkerError, SlideError) as error:
         write_json(out / "markers.json", _failed(row, error))
@@ -129,11 +169,25 @@ def marking(row: SlideRow) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class PatientArgument:
-    """A patient's slides."""
+    """A patient's slides and what is asked of them.
+
+    Attributes
+    ----------
+    patient
+        Pseudonym.
+    slides
+        All of them.
+    protocol
+        What measures on slides rest on.
+    required
+        Markers that the sections must show.
+    seed
+        Of nulls and intervals.
+    """
 
     patient: str
     slides: tuple[SlideArgument, ...]
-    protocol: Protocol
+    protocol: SlideProtocol
     required: tuple[str, ...]
     seed: int
 
@@ -151,7 +205,7 @@ class _Patient:
     acquired: list[Found] = field(default_factory=list)
     tumour_from: str = ""
 
-    def criteria_on(self, variable: str) -> tuple[Criterion | None, ...]:
+    def criteria_on(self, variable: str) -> tuple[CriterionTest | None, ...]:
         """Criteria whose condition reads the variable; None alone where there is none."""
         return self.argument.protocol.criteria_on(variable) or (None,)
 
@@ -167,7 +221,7 @@ class _Patient:
         item: str,
         stage: str,
         verdict: Fate,
-        criterion: Criterion | None,
+        criterion: CriterionTest | None,
         value: str,
         reason: str,
     ) -> None:
@@ -196,7 +250,7 @@ def measure_patient(inputs: Inputs, out: Path, argument: PatientArgument) -> Non
     usable = {m for a in marked if a.slide.name in aligned for m in a.slide.markers}
     patient.evidence[SECTIONS_ALIGNABLE] = set(argument.required) <= usable
     _measure(patient, he, marked, aligned)
-    write_json(
+    write_told(
         out / "patient.json",
         {
             "patient": argument.patient,
@@ -206,6 +260,7 @@ def measure_patient(inputs: Inputs, out: Path, argument: PatientArgument) -> Non
             "tumour_from": patient.tumour_from,
             "ledger": [asdict(e) for e in patient.entries],
         },
+        own=FORMAT,
     )
 
 
@@ -376,7 +431,7 @@ def _note_tumour(patient: _Patient, a: SlideArgument, percent: float, basis: str
         )
 
 
-def _fate(criterion: Criterion | None, percent: float) -> Fate:
+def _fate(criterion: CriterionTest | None, percent: float) -> Fate:
     """What a criterion makes of a tumour area; kept where none asks for it."""
     if criterion is None:
         return Fate.KEPT
@@ -450,7 +505,7 @@ def gathered(inputs: Inputs, painted: Mapping[str, float]) -> Gathered:
     """
     told = Gathered(evidence={}, entries=[], features={}, acquired={})
     for own in inputs.of(StepKind.MEASURE_SLIDES):
-        found = read_json(own.folder / "patient.json")
+        found = read_told(own.folder / "patient.json", own=FORMAT)
         patient = found["patient"]
         told.evidence[patient] = found["evidence"]
         if found["tumour_from"] != MARKED and patient in painted:

@@ -6,7 +6,7 @@ it found as plain data. Nothing it writes holds a path or a patient's identifier
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,8 @@ from metasight.maps.ome import write_density_map
 from metasight.maps.tumour import TumourArea, tumour_from_marker
 from metasight.maps.whole_slide import WORKING_MPP, Progress, SlideMarkers, cells_of_slide
 from metasight.maps.window import TissueWindow
-from metasight.protocol.markers import study_name
-from metasight.protocol.study import Protocol, require_roles
+from metasight.protocol.markers import MarkerNames, roles_of, study_name
+from metasight.protocol.study import Definition, SlideProtocol, require_roles
 from metasight.segmentation.slide_nuclei import nuclei_on_slide
 from metasight.slides.quality import Quality, Stain, judge, limits_of, overlay
 from metasight.slides.reader import PyramidReader
@@ -51,7 +51,12 @@ Found = dict[str, Any]
 
 
 def check(
-    slide: PyramidReader, stain: Stain, protocol: Protocol, out: Path, *, nuclear: str
+    slide: PyramidReader,
+    stain: Stain,
+    definitions: tuple[Definition, ...],
+    out: Path,
+    *,
+    nuclear: str,
 ) -> Found:
     """Judge a slide; write ``overview.png``, ``defects.png`` and ``tissue.npz``.
 
@@ -60,7 +65,7 @@ def check(
     SlideError
         The slide cannot be decoded, or is of another kind of light than ``stain``.
     """
-    quality = judge(slide, stain, limits_of(protocol.definition, stain), nuclear=nuclear)
+    quality = judge(slide, stain, limits_of(definitions, stain), nuclear=nuclear)
     _write_png(out / "overview.png", quality.overview)
     _write_png(out / "defects.png", overlay(quality))
     write_tissue(out / "tissue.npz", quality)
@@ -125,7 +130,12 @@ class Pair:
 
 
 def align_slides(
-    fixed: PyramidReader, moving: PyramidReader, protocol: Protocol, out: Path, *, nuclear: str
+    fixed: PyramidReader,
+    moving: PyramidReader,
+    protocol: SlideProtocol,
+    out: Path,
+    *,
+    nuclear: str,
 ) -> Pair:
     """Align one slide to another; write ``transform.npz`` and ``checkerboard.png``.
 
@@ -135,7 +145,7 @@ def align_slides(
         A slide shows next to no tissue. A pair that does not fit is no error: it is refused.
     """
     still, other = section_of_slide(fixed, nuclear), section_of_slide(moving, nuclear)
-    gate = next((d.value for d in protocol.definition if d.name == "alignment_error_gate_um"), None)
+    gate = protocol.definitions.get("alignment_error_gate_um")
     settings = AlignmentSettings(gate_um=float(gate)) if isinstance(gate, float) else None
     alignment = align(still, other, settings)
     save_transform(alignment.transform, out / "transform.npz")
@@ -166,11 +176,11 @@ def align_slides(
 
 
 def marker_settings(
-    protocol: Protocol, nuclear: str, thresholds: Mapping[str, float]
+    markers: Sequence[MarkerNames], nuclear: str, thresholds: Mapping[str, float]
 ) -> MarkerSettings:
     """The study's nuclear channel, its laboratory's thresholds and what its markers stain."""
-    of_marker = {study_name(m, protocol.marker): value for m, value in thresholds.items()}
-    roles = protocol.marker_roles
+    of_marker = {study_name(m, markers): value for m, value in thresholds.items()}
+    roles = roles_of(markers)
     if roles is None:
         return MarkerSettings(nuclear=nuclear, thresholds=of_marker)
     return MarkerSettings(
@@ -287,7 +297,7 @@ def read_cells(path: Path, markers: tuple[str, ...]) -> Cells:
 # ------------------------------------------------------------------ measure
 
 
-def definitions(protocol: Protocol) -> BiomarkerDefinitions:
+def definitions(protocol: SlideProtocol) -> BiomarkerDefinitions:
     """The protocol's definitions over the markers of this study.
 
     Raises
@@ -319,7 +329,7 @@ class Measured:
 def measure_section(
     data: Cells | DensityMap,
     window: TissueWindow,
-    protocol: Protocol,
+    protocol: SlideProtocol,
     out: Path,
     *,
     scanned_area_um2: float,

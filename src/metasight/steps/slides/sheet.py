@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from metasight.biomarkers.geojson import read_outlines
@@ -19,7 +20,6 @@ from metasight.report.slide_sheet import (
 from metasight.steps.files import read_json
 from metasight.steps.slides.patient import (
     PATIENT,
-    PatientArgument,
     SlideArgument,
     checking,
     marking,
@@ -29,7 +29,27 @@ SHEET = "sheet of "
 """How the names begin of steps that draw a patient's sheet."""
 
 
-def draw_sheet(inputs: Inputs, out: Path, argument: PatientArgument) -> None:
+@dataclass(frozen=True, kw_only=True)
+class SheetArgument:
+    """Whose sheet it is.
+
+    Attributes
+    ----------
+    patient
+        Pseudonym.
+    slides
+        All of them.
+    protocol_id, protocol_version
+        Of what they were measured by.
+    """
+
+    patient: str
+    slides: tuple[SlideArgument, ...]
+    protocol_id: str
+    protocol_version: str
+
+
+def draw_sheet(inputs: Inputs, out: Path, argument: SheetArgument) -> None:
     """Write ``sheet.html``: each slide's quality, the alignments, maps and biomarkers."""
     measured = inputs[f"{PATIENT}{argument.patient}"]
     parts = [_quality(inputs, a) for a in argument.slides]
@@ -50,7 +70,7 @@ def draw_sheet(inputs: Inputs, out: Path, argument: PatientArgument) -> None:
     write_sheet(
         Sheet(
             title=argument.patient,
-            about=f"Protocol {argument.protocol.id}, version {argument.protocol.version}.",
+            about=f"Protocol {argument.protocol_id}, version {argument.protocol_version}.",
             sections=tuple(parts),
         ),
         out / "sheet.html",
