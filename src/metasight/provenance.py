@@ -12,28 +12,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-REPORTED_PACKAGES = (
-    "metasight",
-    "numpy",
-    "scipy",
-    "pandas",
-    "pyarrow",
-    "numba",
-    "greenwood",
-    "scikit-learn",
-    "scikit-image",
-    "opencv-python-headless",
-    "openslide-python",
-    "tifffile",
-    "imagecodecs",
-    "shapely",
-    "dask",
-    "distributed",
-    "matplotlib",
-    "typst",
-    "pydantic",
-)
-
 
 def canonical_json(value: Any) -> str:
     """JSON text that is the same for the same data: sorted keys, no spaces, no NaN."""
@@ -88,9 +66,3 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python, the platform and the packages that compute."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    return found | {name: _version(name) for name in REPORTED_PACKAGES}

@@ -157,7 +157,7 @@ def test_an_edit_is_refused_by_name_or_gives_risks(states, name):
         ("cox", ("head", "causes", 0, "times", 1), 0.0, "does not rise"),
         ("cox", ("head", "causes", 0, "coefficients", 0), float("inf"), "not finite"),
         ("cox", ("head", "causes", 0, "coefficients"), [1.0], "1 coefficients for"),
-        ("cox", ("head", "scale"), "product_integral", "1 causes"),
+        ("csc", ("head", "scale"), "survival", "2 causes for survival"),
         ("forest", ("head", "trees", 0, "left", 0), 0, "leads back"),
         ("forest", ("head", "trees", 0, "right", 0), 10**6, "leads back or out"),
         ("forest", ("head", "edges", 0), -5.0, "not above 0"),

@@ -107,11 +107,12 @@ def _positive(part: Mapping[str, Any], name: str) -> Floats:
 
 def _hazards(head: Mapping[str, Any]) -> None:
     scale = head.get("scale")
-    wanted = {"survival": 1, "subdistribution": 1, "product_integral": 2}
+    # cause-specific hazards of an outcome without competing events are of one cause
+    wanted = {"survival": (1,), "subdistribution": (1,), "product_integral": (1, 2)}
     causes = head.get("causes")
     if not isinstance(scale, str) or scale not in wanted or not isinstance(causes, list):
         raise _refuse("the hazards are of no known kind", scale)
-    if len(causes) != wanted[scale]:
+    if len(causes) not in wanted[scale]:
         raise _refuse(f"{len(causes)} causes for {scale} hazards")
     for cause in causes:
         if not isinstance(cause, Mapping):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from metasight.simulate.breast.settings import STAMP
 from metasight.simulate.breast.slide_files import write_brightfield, write_fluorescence
+from metasight.simulate.settings import STAMP
 from metasight.slides.opening import open_slide
 from metasight.slides.reader import Region
 from slide_files import tissue_like
