@@ -25,8 +25,6 @@ def test_of_another_target_nothing_is_known():
 
 def test_a_model_that_is_not_there_is_named(developed):
     locked = bundle.read(developed / "results" / "latest" / "bundle")
-    with pytest.raises(
-        StoreError, match=r"no such model \(value: nobody\). It has clinical, forest"
-    ):
+    with pytest.raises(StoreError, match=r"no such model \(value: nobody\). It has NPI, clinical"):
         locked.model("nobody")
     assert len(locked.refit_models()) == 22
