@@ -86,10 +86,7 @@ def run(study: Study, *, scheduler: str, progress: Progress) -> tuple[Path, tupl
 
 def look(study: Study, *, progress: Progress) -> tuple[Pending, ...]:
     """Steps that a run would make next, and why; those that follow are planned from these."""
-    with work_on(study, scheduler="inline", progress=progress, only_look=True) as work:
-        with suppress(NotMadeError):
-            _carry_out(study, work)
-        return tuple(work.pending)
+    return tuple(_looked(study, progress).pending)
 
 
 def planned(study: Study) -> dict[str, Step]:
@@ -97,10 +94,15 @@ def planned(study: Study) -> dict[str, Step]:
 
     Nothing is made.
     """
-    with work_on(study, scheduler="inline", progress=Silent(), only_look=True) as work:
+    return {s.name: s for s in _looked(study, Silent()).steps.values()}
+
+
+def _looked(study: Study, progress: Progress) -> Work:
+    """A run that came as far as it comes without making anything."""
+    with work_on(study, scheduler="inline", progress=progress, only_look=True) as work:
         with suppress(NotMadeError):
             _carry_out(study, work)
-        return {s.name: s for s in work.steps.values()}
+        return work
 
 
 def _carry_out(study: Study, work: Work) -> tuple[str, tuple[Step, ...]]:

@@ -18,9 +18,10 @@ from metasight.bundle.sbom import bill_of_materials
 from metasight.errors import StoreError
 from metasight.models.settings import file_name
 from metasight.provenance import canonical_json, hash_file
+from metasight.units import DAYS_PER_YEAR
 
 LISTING = "hashes.json"
-_MONTH_DAYS = 30.4375
+_MONTH_DAYS = DAYS_PER_YEAR / 12
 _APART = {"states", "refits", "protocol", "settings", "generator"}
 """Parts that have files of their own."""
 

@@ -114,8 +114,8 @@ def read(folder: Path) -> Bundle:
         It is not a bundle, a file is missing, added or altered, its format is another, or a state
         is damaged.
     """
-    _verify(_folder(folder))
     folder = _folder(folder)
+    _verify(folder)
     about = _json(folder, "bundle.json")
     _require_format(about)
     try:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from metasight.errors import StudyError
+from metasight.units import DAYS_PER_YEAR
 
 if TYPE_CHECKING:
     from metasight.engine.run import Pending
@@ -53,7 +54,7 @@ def print_screening(screening: Screening) -> None:
         )
     out.print(table)
     for d in screening.data:
-        horizons = ", ".join(f"{h / 365.25:.3g} years" for h in d["horizons_days"])
+        horizons = ", ".join(f"{h / DAYS_PER_YEAR:.3g} years" for h in d["horizons_days"])
         who = f"{d['endpoint']}, {d['population'].replace('_', ' ')}"
         out.print(
             f"{shown(who)}: {d['n']} patients, {d['events']} events, horizons: {horizons or 'none'}"
@@ -123,7 +124,7 @@ def print_predictions(folder: Path, only: str | None) -> None:
 
 
 def _target(target: str) -> str:
-    return f"{int(target) / 365.25:.3g} years" if target.isdigit() else target
+    return f"{int(target) / DAYS_PER_YEAR:.3g} years" if target.isdigit() else target
 
 
 def _risk(risk: dict[str, float | None]) -> str:

@@ -54,11 +54,11 @@ def slides_check(
 ) -> None:
     """Judge the quality of slides."""
     from metasight.engine.progress import Bars
-    from metasight.plan import loose_slides as slide_batch
+    from metasight.plan import loose_slides
 
     batch = _batch(files, stain, "", mpp, reader, nuclear)
     with Bars(out) as bars:
-        found = slide_batch.check(batch, output, scheduler=scheduler, progress=bars)
+        found = loose_slides.check(batch, output, scheduler=scheduler, progress=bars)
     words = {True: "sufficient", False: "refused", None: "not known"}
     table = Table("slide", "quality", "why")
     for n, f in enumerate(found, start=1):
@@ -76,13 +76,13 @@ def slides_align(
     nuclear: Nuclear = "DAPI",
 ) -> None:
     """Align the second slide to the first, and say how far off that is."""
-    from metasight.plan import loose_slides as slide_batch
+    from metasight.plan import loose_slides
 
     if len(files) != 2:
         raise StudyError(
             "two slides make a pair", value=f"{len(files)} given", remedy="Give -i FIXED -i MOVING"
         )
-    found = slide_batch.align(
+    found = loose_slides.align(
         files[0], files[1], output, mpp=mpp or [], nuclear=nuclear, protocol="breast-dmfs"
     )
     verdict = "Accepted" if found["accepted"] else "Refused"
@@ -109,11 +109,11 @@ def slides_map(
 ) -> None:
     """Turn marker sections into cells and cells per mm²; H&E (--stain H&E) into nuclei."""
     from metasight.engine.progress import Bars
-    from metasight.plan import loose_slides as slide_batch
+    from metasight.plan import loose_slides
 
     batch = _batch(files, stain, markers, mpp, reader, nuclear)
     with Bars(out) as bars:
-        found = slide_batch.map_markers(batch, output, scheduler=scheduler, progress=bars)
+        found = loose_slides.map_markers(batch, output, scheduler=scheduler, progress=bars)
     table = Table("slide", "marker", "positive", "per mm²", "threshold by")
     for n, f in enumerate(found, start=1):
         if "failed" in f:
@@ -139,11 +139,11 @@ def slides_measure(
 ) -> None:
     """Check, map and measure slides; a sheet for each."""
     from metasight.engine.progress import Bars
-    from metasight.plan import loose_slides as slide_batch
+    from metasight.plan import loose_slides
 
     batch = _batch(files, stain, markers, mpp, reader, nuclear)
     with Bars(out) as bars:
-        found = slide_batch.measure(batch, output, scheduler=scheduler, progress=bars)
+        found = loose_slides.measure(batch, output, scheduler=scheduler, progress=bars)
     table = Table("slide", "stage", "verdict", "value", "why")
     for n, f in enumerate(found, start=1):
         for e in f["ledger"]:

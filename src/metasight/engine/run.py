@@ -7,11 +7,11 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from metasight.engine.code import own_code
 from metasight.engine.contents import Contents
@@ -22,6 +22,8 @@ from metasight.errors import StoreError, StudyError
 
 _TRIES = 20
 """Times that damaged results are set aside and made again before the disk is to blame."""
+
+Read = TypeVar("Read")
 
 INLINE = "inline"
 LOCAL = "local"
@@ -130,18 +132,21 @@ class Work:
 
     def folder(self, step: Step) -> Path:
         """Folder of a step's result, checked and made again if it was altered."""
-        self.make([step])
-        try:
-            return self.store.verify(step)
-        except DamagedResultError as damaged:
-            self._set_aside(damaged)
-            self.make([step])
-            return self.store.verify(step)
+        return self._intact(step, self.store.verify)
 
     def copy(self, step: Step, target: Path) -> dict[str, str]:
         """Copy a result's files, checked, into a folder; name → sha256."""
-        self.folder(step)
-        return self.store.copy(step, target)
+        return self._intact(step, lambda made: self.store.copy(made, target))
+
+    def _intact(self, step: Step, read: Callable[[Step], Read]) -> Read:
+        """What is read of a result by a reader that checks it; of one altered, made again."""
+        self.make([step])
+        try:
+            return read(step)
+        except DamagedResultError as damaged:
+            self._set_aside(damaged)
+            self.make([step])
+            return read(step)
 
     def _set_aside(self, damaged: DamagedResultError) -> None:
         self._progress.say(f"{damaged.problem}; it is made again.")

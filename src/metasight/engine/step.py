@@ -120,6 +120,19 @@ class Inputs(Mapping[str, Path]):
             raise ValueError(f"{len(found)} inputs are of kind {kind}")
         return found[0].folder if found else None
 
+    def only(self, kind: StepKind) -> Path:
+        """Folder of the only input of a kind that every plan gives.
+
+        Raises
+        ------
+        ValueError
+            There is none, or more than one.
+        """
+        folder = self.one(kind)
+        if folder is None:
+            raise ValueError(f"no input is of kind {kind}")
+        return folder
+
 
 StepFunction = Callable[[Inputs, Path, Any], None]
 """Called as ``function(inputs, out, argument)``: results of the steps it needs, an empty folder to

@@ -48,6 +48,11 @@ class Analysis:
     models: tuple[StudyModel, ...]
     headline: bool
 
+    @property
+    def evaluation(self) -> str:
+        """Name of the step that judges it."""
+        return f"evaluate {self.endpoint} {self.population}"
+
 
 def cohort_step(
     study: Study,

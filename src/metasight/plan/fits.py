@@ -169,8 +169,10 @@ def _fit_step(
     )
 
 
-def image_folders(cohort: Any, modalities: Sequence[str]) -> tuple[Step, ...]:
-    """The steps that hold all patch features and all crops, for a model of these modalities."""
+def image_folders(
+    cohort: Any, modalities: Sequence[str] = (MODALITY, CROP_MODALITY)
+) -> tuple[Step, ...]:
+    """The steps that hold all patch features and all crops, for models of these modalities."""
     kinds = {
         kind
         for modality, kind in (
@@ -230,7 +232,7 @@ def _evaluate_step(
     endpoint = next(e for e in study.protocol.endpoint if e.name == analysis.endpoint)
     names = tuple(m.name for m in analysis.models)
     return Step(
-        name=f"evaluate {analysis.endpoint} {analysis.population}",
+        name=analysis.evaluation,
         kind=StepKind.EVALUATE,
         label="evaluation",
         function=judging.judge,

@@ -22,6 +22,7 @@ from metasight.engine.run import Work
 from metasight.engine.step import Step
 from metasight.engine.store import Store
 from metasight.errors import StudyError
+from metasight.plan.publishing import MARK, mark
 from metasight.plan.slides import check_step, marker_step, measure_step, sheet_step
 from metasight.protocol.load import read_protocol
 from metasight.protocol.markers import study_names
@@ -211,7 +212,7 @@ def _set_out(
         work.copy(step, scratch)
         if sheets:
             work.copy(sheets[number - 1], scratch)
-        (scratch / _MARK).write_text("made by metasight; replaced by its next run\n", "utf-8")
+        mark(scratch)
         found.append(read_json(scratch / result))
         shutil.rmtree(out / name, ignore_errors=True)
         scratch.rename(out / name)
@@ -219,9 +220,6 @@ def _set_out(
         shutil.rmtree(stale)
     write_json(out / "results.json", found)
     return found
-
-
-_MARK = ".metasight-result"
 
 
 def _numbered(out: Path) -> list[Path]:
@@ -232,7 +230,7 @@ def _make_room(batch: Batch, out: Path) -> None:
     """Refuse to replace a folder that metasight did not make, or one that holds a slide."""
     for folder in _numbered(out):
         inside = any(folder.resolve() in f.resolve().parents for f in batch.files)
-        if inside or not (folder / _MARK).is_file():
+        if inside or not (folder / MARK).is_file():
             raise StudyError(
                 "a folder of a result's name is there and is not metasight's to replace",
                 where=folder.name,

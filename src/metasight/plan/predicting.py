@@ -7,8 +7,6 @@ from pathlib import Path
 from metasight.bundle.content import Bundle
 from metasight.engine.contents import Contents
 from metasight.engine.step import Step, StepKind
-from metasight.features.bags import MODALITY
-from metasight.features.crops import MODALITY as CROP_MODALITY
 from metasight.plan.fits import backbones, image_folders
 from metasight.steps.after import pages
 from metasight.steps.risk import predicting
@@ -27,7 +25,7 @@ def predict_step(
         argument=predicting.PredictArgument(
             bundle=place, weights=backbones(study.folder, locked.settings.model)
         ),
-        needs=(cohort, *image_folders(cohort, (MODALITY, CROP_MODALITY))),
+        needs=(cohort, *image_folders(cohort)),
         contents=contents,
     )
 

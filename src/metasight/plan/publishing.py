@@ -73,7 +73,7 @@ def set_out(steps: Sequence[Step], out: Path, work: Work) -> None:
     StudyError
         The folder holds something that metasight did not put there.
     """
-    if out.is_dir() and any(out.iterdir()) and not (out / _MARK).is_file():
+    if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
         raise StudyError(
             "the output folder is not empty",
             where=out.name,
@@ -82,13 +82,19 @@ def set_out(steps: Sequence[Step], out: Path, work: Work) -> None:
     scratch = out.with_name(f".{out.name}-{os.getpid()}")
     for step in (s for s in steps if s.kind in _PLACES):
         work.copy(step, scratch / _PLACES[step.kind].format(step.subject))
-    (scratch / _MARK).write_text("made by metasight; replaced by its next run\n", "utf-8")
+    mark(scratch)
     shutil.rmtree(out, ignore_errors=True)
     out.parent.mkdir(parents=True, exist_ok=True)
     os.rename(scratch, out)
 
 
-_MARK = ".metasight-result"
+MARK = ".metasight-result"
+"""File in a folder of results that lies where the user said: metasight may replace the folder."""
+
+
+def mark(folder: Path) -> None:
+    """Say of a folder that metasight made it."""
+    (folder / MARK).write_text("made by metasight; replaced by its next run\n", "utf-8")
 
 
 def _is_whole(final: Path, made: Sequence[tuple[Step, str]], work: Work) -> bool:

@@ -60,7 +60,7 @@ def report_steps(
                 population=a.population,
                 headline=a.headline,
                 data=a.data.name,
-                judged=f"evaluate {a.endpoint} {a.population}",
+                judged=a.evaluation,
             )
             for a in analyses
         ),

@@ -22,6 +22,9 @@ from metasight.steps.slides import maps, patches, sheet
 from metasight.steps.slides import patient as slides
 from metasight.study.file import Study
 
+_Own = dict[str, tuple[tuple[slides.SlideArgument, ...], dict[str, Step]]]
+"""Patient → slides, and the steps that check, read and measure them by name."""
+
 
 def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
     """Every slide checked, its markers read, and every patient's slides aligned and measured.
@@ -35,7 +38,7 @@ def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
     readers = _readers(rows, settings.reader)
     protocol = study.protocol.for_slides
     steps: list[Step] = []
-    own: dict[str, tuple[tuple[slides.SlideArgument, ...], dict[str, Step]]] = {}
+    own: _Own = {}
     for patient in dict.fromkeys(row.patient for row in rows):
         arguments = tuple(
             slides.SlideArgument(
@@ -91,9 +94,6 @@ def _patient_steps(
         contents,
     )
     return [*own, *nuclei, measuring]
-
-
-_Own = dict[str, tuple[tuple[slides.SlideArgument, ...], dict[str, Step]]]
 
 
 def _map_steps(

@@ -7,9 +7,7 @@ from pathlib import Path
 from metasight import bundle
 from metasight.engine.contents import Contents
 from metasight.engine.step import Step, StepKind
-from metasight.features.bags import MODALITY
 from metasight.features.columns import CENTRE
-from metasight.features.crops import MODALITY as CROP_MODALITY
 from metasight.plan.analysis import Analysis, cut_step
 from metasight.plan.fits import backbones, image_folders
 from metasight.steps.cohort import data
@@ -63,7 +61,7 @@ def external_step(
     endpoint = next(e for e in study.protocol.endpoint if e.name == locked.endpoint)
     cohort = analysis.data.needs[0]
     return Step(
-        name=f"evaluate {locked.endpoint} external",
+        name=analysis.evaluation,
         kind=StepKind.EVALUATE,
         label="evaluation",
         function=external.judge_external,
@@ -76,6 +74,6 @@ def external_step(
             opening=opening,
             weights=backbones(study.folder, study.settings.model),
         ),
-        needs=(cohort, analysis.data, *image_folders(cohort, (MODALITY, CROP_MODALITY))),
+        needs=(cohort, analysis.data, *image_folders(cohort)),
         contents=contents,
     )

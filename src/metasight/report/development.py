@@ -15,6 +15,7 @@ from metasight.report.blocks import (
 from metasight.report.contents import Origin
 from metasight.report.view import View
 from metasight.report.wording import count, listed, number, plural, years
+from metasight.units import DAYS_PER_YEAR
 
 
 def section(view: View) -> list[Block]:
@@ -51,7 +52,7 @@ def _beside(view: View, origin: Origin) -> DataTable:
         (
             "Median follow-up, years",
             _number(origin.median_follow_up_years),
-            _number(None if follow is None else follow / 365.25),
+            _number(None if follow is None else follow / DAYS_PER_YEAR),
         ),
     ]
     own = {r.label: r.cells["All"] for r in here.table1.rows}

@@ -19,6 +19,7 @@ from metasight.report.blocks import (
 from metasight.report.drawing import PAGE_PT, canvas, place, to_svg
 from metasight.report.view import View
 from metasight.report.wording import count, number, percent, plural
+from metasight.units import DAYS_PER_YEAR
 
 Found = Mapping[str, Any]
 
@@ -35,7 +36,6 @@ _SHOWN = {
     "auc": "AUC",
 }
 _COLOURS = ("#3b6fb5", "#c8741a", "#a3293d", "#4a7c45")
-_DAYS_A_YEAR = 365.25
 
 
 def section(view: View) -> list[Block]:
@@ -139,7 +139,7 @@ def _recurrence(told: Found) -> Iterator[Block]:
     if "skipped" in told:
         yield Paragraph(f"Not analysed: {told['skipped']}")
         return
-    years = [h / _DAYS_A_YEAR for h in told["horizons_days"]]
+    years = [h / DAYS_PER_YEAR for h in told["horizons_days"]]
     yield Paragraph(
         f"{plural(told['patients'], 'patient')} by out-of-fold risk of nodal metastasis; "
         "cumulative incidence by Aalen–Johansen, death competing. A risk that means something "
@@ -188,7 +188,7 @@ def _curves(told: Found) -> Figure:
             share = [0.0, *_floats(curve["incidence"])]
             highest = max(highest, *share)
             axes.step(
-                [d / _DAYS_A_YEAR for d in days],
+                [d / DAYS_PER_YEAR for d in days],
                 share,
                 where="post",
                 color=colour,
@@ -204,7 +204,7 @@ def _curves(told: Found) -> Figure:
     data = csv_text(
         ["risk from", "years", "cumulative incidence"],
         (
-            [g["from"], d / _DAYS_A_YEAR, v]
+            [g["from"], d / DAYS_PER_YEAR, v]
             for g in drawn
             for d, v in zip(
                 _floats(g["curve"]["days"]), _floats(g["curve"]["incidence"]), strict=True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,11 +71,14 @@ def lock(inputs: Inputs, out: Path, argument: LockArgument) -> None:
 
 def final_states(inputs: Inputs) -> dict[str, dict[str, Any]]:
     """Model name → state fitted to all patients, of the models that could be fitted."""
-    return {
-        i.subject: read_json(i.folder / "state.json")
-        for i in inputs.of(StepKind.FIT_EVERYBODY)
-        if (i.folder / "state.json").is_file()
-    }
+    return dict(_states(inputs, StepKind.FIT_EVERYBODY))
+
+
+def _states(inputs: Inputs, kind: StepKind) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Model name and state of every fit of a kind that succeeded."""
+    for fit in inputs.of(kind):
+        if (fit.folder / "state.json").is_file():
+            yield fit.subject, read_json(fit.folder / "state.json")
 
 
 def _bundle(inputs: Inputs, argument: LockArgument) -> bundle.Bundle:
@@ -85,13 +88,7 @@ def _bundle(inputs: Inputs, argument: LockArgument) -> bundle.Bundle:
     evaluation = Evaluation.from_json(read_json(judged / "evaluation.json"))
     headline = argument.settings.analysis.headline_model
     states = final_states(inputs)
-    refits = tuple(
-        read_json(i.folder / "state.json")
-        for i in inputs.of(StepKind.FIT_RESAMPLE)
-        if (i.folder / "state.json").is_file()
-    )
-    cohort = inputs.one(StepKind.SCREEN)
-    assert cohort is not None  # noqa: S101 - every study has one
+    cohort = inputs.only(StepKind.SCREEN)
     acquired = read_acquired(cohort)
     marks = read_json(cohort / "overlap.json")
     trained = [i.folder for i in inputs.of(StepKind.TRAIN_GENERATOR) if i.subject == EVERYBODY]
@@ -107,7 +104,7 @@ def _bundle(inputs: Inputs, argument: LockArgument) -> bundle.Bundle:
         reference_model=argument.settings.analysis.reference_model,
         features=data.features.features,
         states={m.name: states[m.name] for m in argument.settings.model if m.name in states},
-        refits=refits,
+        refits=tuple(state for _, state in _states(inputs, StepKind.FIT_RESAMPLE)),
         training=_training(argument, info, data.centre.nunique(), cohort),
         standing=_standing(Predictions.from_parquet(judged / "predictions.parquet"), headline),
         acquired=acquired_of(acquired.get(p, {}) for p in data.patients),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from metasight.errors import EvaluationError
 from metasight.predictions import Predictions
-from metasight.units import Days, years_to_days
+from metasight.units import DAYS_PER_YEAR, Days, years_to_days
 from metasight.validation.ipcw import MIN_CENSORING_SURVIVAL, require_horizon
 from metasight.validation.results import EvaluationPlan
 
@@ -63,7 +63,7 @@ def supported_horizons(
 def prediction_days(horizons: Sequence[Days], last: Days) -> list[Days]:
     """Days for which risks are predicted: the horizons, and every half year before ``last``."""
     half_years = (y / 2 for y in range(1, 2 * _LONGEST_YEARS + 1))
-    return sorted({*horizons, *(years_to_days(y) for y in half_years if y * 365.25 < last)})
+    return sorted({*horizons, *(years_to_days(y) for y in half_years if y * DAYS_PER_YEAR < last)})
 
 
 def supported_plan(

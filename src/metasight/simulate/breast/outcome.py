@@ -15,6 +15,7 @@ from metasight.simulate.breast.patients import (
     spread_over_centres,
 )
 from metasight.simulate.breast.settings import BreastSettings, Effects
+from metasight.units import DAYS_PER_YEAR
 from metasight.validation.discrimination import harrell_c
 
 Floats = npt.NDArray[np.float64]
@@ -23,7 +24,7 @@ Ints = npt.NDArray[np.int64]
 HORIZON_DAYS = 1826
 """Five years: where oracle risks are stated."""
 
-_YEAR = 365.25
+_YEAR = DAYS_PER_YEAR
 _SHAPE = 1.3  # distant recurrence rises for some years; Weibull
 _DEATH_PER_YEAR = 0.0028  # of other causes at 60 (life tables of women, western Europe)
 _DEATH_PER_YEAR_OF_AGE = 0.095

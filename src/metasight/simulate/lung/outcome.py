@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from metasight.simulate.lung.patients import Flags, Floats, Ints, Patients
+from metasight.units import DAYS_PER_YEAR
 
-_YEAR = 365.25
+_YEAR = DAYS_PER_YEAR
 _REGIONAL_PER_YEAR = {"surgery": (0.008, 0.05, 0.09), "sbrt": (0.012, 0.22, 0.30)}
 """Of N0, N1, N2: nodes are dissected in surgery, and stay in SBRT."""
 

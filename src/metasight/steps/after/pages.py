@@ -23,8 +23,7 @@ class PagesArgument:
 
 def draw_pages(inputs: Inputs, out: Path, argument: PagesArgument) -> None:
     """Write a page, as HTML and PDF, for every patient."""
-    predicted = inputs.one(StepKind.PREDICT)
-    assert predicted is not None  # noqa: S101 - the plan gives it
+    predicted = inputs.only(StepKind.PREDICT)
     found = read_json(predicted / FILE)
     features = {f.name: f for f in argument.features}
     for patient in found["patients"]:

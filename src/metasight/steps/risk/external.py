@@ -172,8 +172,7 @@ def _entries(locked: bundle.Bundle, opening: int, left_out: Mapping[str, str]) -
 
 def _left_out(locked: bundle.Bundle, inputs: Inputs, patients: Sequence[str]) -> dict[str, str]:
     """Pseudonym → why a patient is not among those on whom the models are tried."""
-    cohort = inputs.one(StepKind.SCREEN)
-    assert cohort is not None  # noqa: S101 - the plan gives it
+    cohort = inputs.only(StepKind.SCREEN)
     found = {
         p: "; ".join(why) for p, why in measured_otherwise(locked, cohort, patients).items() if why
     }

@@ -56,8 +56,7 @@ class PredictArgument:
 def predict_patients(inputs: Inputs, out: Path, argument: PredictArgument) -> None:
     """Write ``predictions.json``: every patient's risk with what it rests on, or why none."""
     locked = bundle.read(argument.bundle)
-    cohort = inputs.one(StepKind.SCREEN)
-    assert cohort is not None  # noqa: S101 - a plan of predictions has one
+    cohort = inputs.only(StepKind.SCREEN)
     table = _features(locked, cohort)
     patients = [str(p) for p in table.values.index]
     verdicts = _verdicts(cohort, locked.protocol)
