@@ -6,10 +6,11 @@ without a row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -60,6 +61,11 @@ class Entry:
     value: str = ""
     reason: str = ""
 
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Entry:
+        """From a row as text, as ``asdict`` and JSON or Parquet leave it."""
+        return cls(**{**row, "verdict": Fate(row["verdict"])})
+
 
 SCHEMA = pa.schema([(name, pa.string()) for name in Entry.__annotations__])
 
@@ -106,4 +112,4 @@ class Ledger:
             The file has another format.
         """
         rows = read_table(path, own=FORMAT).to_pylist()
-        return cls(Entry(**{**row, "verdict": Fate(row["verdict"])}) for row in rows)
+        return cls(Entry.from_row(row) for row in rows)

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit, logit
-from scipy.stats import norm
+from scipy.special import logit
 
 from metasight.bundle.content import Bundle
+from metasight.decisions.refit_interval import FEWEST_REFITS, refit_interval
 from metasight.errors import StudyError
 from metasight.estimate import Estimate
 from metasight.features.columns import CENTRE, FeatureTable, Kind
@@ -27,8 +27,6 @@ from metasight.models.fitted import ReaderHeadModel
 from metasight.models.registry import features_of
 from metasight.predictions import NODAL_LABELS
 
-FEWEST_REFITS = 20
-"""Refits below which a patient's interval is not known."""
 _CERTAIN = 1e-6
 
 
@@ -243,15 +241,12 @@ def _spread(refitted: Sequence[NDArray[np.float64]], n: int) -> list[float | Non
 
 
 def _interval(risk: float, sd: float | None) -> Estimate:
-    if sd is None:
+    found = None if sd is None else refit_interval(risk, sd)
+    if found is None:
         return Estimate(value=risk)
-    p = float(np.clip(risk, _CERTAIN, 1 - _CERTAIN))
-    half = float(norm.ppf(0.975)) * sd
-    return Estimate(
-        value=risk,
-        lower=min(risk, float(expit(logit(p) - half))),
-        upper=max(risk, float(expit(logit(p) + half))),
-    )
+    lower, upper = found.ends
+    # a risk of 0 or 1 lies beyond what log-odds reach
+    return Estimate(value=risk, lower=min(risk, lower), upper=max(risk, upper))
 
 
 def _leading(

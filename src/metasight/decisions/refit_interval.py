@@ -11,6 +11,8 @@ from metasight.estimate import Estimate
 
 Floats = npt.NDArray[np.float64]
 
+FEWEST_REFITS = 20
+"""Refits below which no patient's interval is known."""
 FEWEST_UNSEEN = 5
 """Refits without a patient below which the patient's spread is not known."""
 

@@ -113,6 +113,10 @@ class Inputs(Mapping[str, Path]):
         """All inputs of some kinds."""
         return tuple(i for i in self._by_name.values() if i.kind in kinds)
 
+    def with_file(self, kind: StepKind, file: str) -> tuple[Input, ...]:
+        """Inputs of a kind that left a file, as fits that succeeded do."""
+        return tuple(i for i in self.of(kind) if (i.folder / file).is_file())
+
     def one(self, kind: StepKind) -> Path | None:
         """Folder of the only input of a kind; None where there is none."""
         found = self.of(kind)

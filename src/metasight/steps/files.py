@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,3 +44,11 @@ def read_told(path: Path, *, own: int) -> Any:
 def read_json(path: Path) -> Any:
     """Read JSON."""
     return json.loads(path.read_text("utf-8"))
+
+
+def link(source: Path, target: Path) -> None:
+    """The same file under another name where the disk can, for images are large; else a copy."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -76,9 +76,8 @@ def final_states(inputs: Inputs) -> dict[str, dict[str, Any]]:
 
 def _states(inputs: Inputs, kind: StepKind) -> Iterator[tuple[str, dict[str, Any]]]:
     """Model name and state of every fit of a kind that succeeded."""
-    for fit in inputs.of(kind):
-        if (fit.folder / "state.json").is_file():
-            yield fit.subject, read_json(fit.folder / "state.json")
+    for fit in inputs.with_file(kind, "state.json"):
+        yield fit.subject, read_json(fit.folder / "state.json")
 
 
 def _bundle(inputs: Inputs, argument: LockArgument) -> bundle.Bundle:

@@ -201,8 +201,8 @@ def _ledger(inputs: Inputs, argument: ResultsArgument) -> Ledger:
         )
         for name in ("failures.json", "ledger.json"):
             path = inputs[analysis.judged] / name
-            for row in read_json(path) if path.is_file() else []:
-                ledger.add(Entry(**{**row, "verdict": Fate(row["verdict"])}))
+            if path.is_file():
+                ledger.extend(map(Entry.from_row, read_json(path)))
     return ledger
 
 

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from metasight.decisions.nodal_staging import StagingLimits
+from metasight.decisions.refit_interval import FEWEST_REFITS
 from metasight.engine.step import StepKind
 from metasight.estimate import Estimate
-from metasight.steps.after.staging import FEWEST_RESAMPLES, _patient, _silent, _spread
+from metasight.steps.after.staging import _patient, _silent, _spread
 from metasight.steps.files import write_json
 from worked import inputs_of
 
@@ -40,15 +41,15 @@ def refits(tmp_path, n: int) -> dict:
 
 
 def test_the_spread_is_of_any_node_over_refits_without_the_patient(tmp_path):
-    spread = _spread(refits(tmp_path, FEWEST_RESAMPLES))
-    any_node = 0.1 + 0.01 * np.arange(FEWEST_RESAMPLES)
+    spread = _spread(refits(tmp_path, FEWEST_REFITS))
+    any_node = 0.1 + 0.01 * np.arange(FEWEST_REFITS)
     expected = np.std(np.log(any_node / (1 - any_node)), ddof=1)
     assert np.isnan(spread[:2]).all()  # they are in every resample
     assert spread[2:] == pytest.approx([expected, expected])
 
 
 def test_too_few_refits_give_nobody_an_interval(tmp_path):
-    assert _spread(refits(tmp_path, FEWEST_RESAMPLES - 1)) is None
+    assert _spread(refits(tmp_path, FEWEST_REFITS - 1)) is None
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from metasight.decisions.nodal_staging import (
     guideline,
     staging_view,
 )
-from metasight.decisions.refit_interval import refit_interval, unseen_spread
+from metasight.decisions.refit_interval import FEWEST_REFITS, refit_interval, unseen_spread
 from metasight.decisions.staging_table import staging_cells
 from metasight.engine.step import Inputs, StepKind
 from metasight.errors import EvaluationError, StudyError
@@ -34,8 +34,6 @@ Floats = NDArray[np.float64]
 
 STAGING = "nodal staging"
 FILE, FORMAT = "staging.json", 1
-FEWEST_RESAMPLES = 20
-"""Refits below which a patient's interval is not known."""
 
 _SHOWN_RISKS = (0.05, 0.10, 0.15, 0.20, 0.30)
 
@@ -79,7 +77,7 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
     spread = _spread(inputs)
     if not why and spread is None:
         why = (
-            f"a risk is not shown without its interval, for which at least {FEWEST_RESAMPLES} "
+            f"a risk is not shown without its interval, for which at least {FEWEST_REFITS} "
             "refits are needed ([analysis] instability_resamples)"
         )
     if why or risk is None or spread is None or not isinstance(data.outcome, NodalOutcome):
@@ -122,10 +120,8 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
 
 def _spread(inputs: Inputs) -> Floats | None:
     """SD of each patient's log-odds over refits without the patient; None with too few refits."""
-    folders = [
-        i.folder for i in inputs.of(StepKind.FIT_RESAMPLE) if (i.folder / "risk.npy").is_file()
-    ]
-    if len(folders) < FEWEST_RESAMPLES:
+    folders = [i.folder for i in inputs.with_file(StepKind.FIT_RESAMPLE, "risk.npy")]
+    if len(folders) < FEWEST_REFITS:
         return None
     any_node = np.stack([1 - np.load(f / "risk.npy")[:, 0] for f in folders])
     return unseen_spread(any_node, np.stack([np.load(f / "index.npy") for f in folders]))

@@ -68,14 +68,15 @@ def check_leakage(inputs: Inputs, out: Path, argument: LeakageArgument) -> None:
         raise first_failure(failures_of(inputs), argument.model)
     predictions = Predictions.concat(parts)
     noise = [
-        Predictions.from_parquet(f / "predictions.parquet")
-        for f in _finished(inputs, StepKind.FIT_NOISE, "predictions.parquet")
+        Predictions.from_parquet(i.folder / "predictions.parquet")
+        for i in inputs.with_file(StepKind.FIT_NOISE, "predictions.parquet")
     ]
     spoilt = [
-        read_json(f / "hashes.json") for f in _finished(inputs, StepKind.FIT_SPOILT, "hashes.json")
+        read_json(i.folder / "hashes.json")
+        for i in inputs.with_file(StepKind.FIT_SPOILT, "hashes.json")
     ]
-    told = _finished(inputs, StepKind.FIT_CENTRE, "probabilities.parquet")
-    probabilities = pd.read_parquet(told[0] / "probabilities.parquet") if told else None
+    told = inputs.with_file(StepKind.FIT_CENTRE, "probabilities.parquet")
+    probabilities = pd.read_parquet(told[0].folder / "probabilities.parquet") if told else None
     declared = [
         f.name
         for f in data.features.features
@@ -91,11 +92,6 @@ def check_leakage(inputs: Inputs, out: Path, argument: LeakageArgument) -> None:
         leakage.windows(argument.windows_checked, declared),
     ]
     write_json(out / "checks.json", [c.to_json() for c in checks])
-
-
-def _finished(inputs: Inputs, kind: StepKind, file: str) -> list[Path]:
-    """Folders of the fits of a kind that succeeded, by the file that they then leave."""
-    return [i.folder for i in inputs.of(kind) if (i.folder / file).is_file()]
 
 
 def _parts(fits: Mapping[str, Path], scheme: str) -> list[Predictions]:
@@ -317,12 +313,9 @@ def _judge_resamples(
     inputs: Inputs, out: Path, data: Data, info: Mapping[str, Any], headline: str
 ) -> None:
     """Optimism and instability of the headline model, if it was refitted to resamples."""
-    folders = _finished(inputs, StepKind.FIT_RESAMPLE, "risk.npy")
-    everybody = {
-        i.subject: i.folder
-        for i in inputs.of(StepKind.FIT_EVERYBODY)
-        if (i.folder / "risk.npy").is_file()
-    }.get(headline)
+    folders = [i.folder for i in inputs.with_file(StepKind.FIT_RESAMPLE, "risk.npy")]
+    final = inputs.with_file(StepKind.FIT_EVERYBODY, "risk.npy")
+    everybody = next((i.folder for i in final if i.subject == headline), None)
     if not folders or everybody is None:
         return
     survival = isinstance(data.outcome, SurvivalOutcome)

@@ -6,8 +6,6 @@ ask of scans comes out as evidence, what models may read as feature columns.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -32,7 +30,7 @@ from metasight.protocol.evidence import CT_QUALITY_POOR, MEASURED_ON_CT
 from metasight.protocol.study import Protocol
 from metasight.segmentation.lesion import lesion_from_box, lesion_from_click
 from metasight.segmentation.lung import Lungs, find_lungs
-from metasight.steps.files import number, read_told, write_told
+from metasight.steps.files import link, number, read_told, write_told
 from metasight.volumes.ct_limits import CtLimits
 from metasight.volumes.dicom import ReadSettings, read_series
 from metasight.volumes.masks import read_mask
@@ -339,15 +337,7 @@ def gather_crops(inputs: Inputs, out: Path, argument: None) -> None:
     for own in inputs.of(StepKind.MEASURE_SCANS):
         crop = own.folder / "crop.h5"
         if crop.is_file():
-            _link(crop, out / f"{own.subject}.h5")
-
-
-def _link(source: Path, target: Path) -> None:
-    """The same file under another name where the disk can; else a copy."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+            link(crop, out / f"{own.subject}.h5")
 
 
 def crop_keys(folder: Path) -> dict[str, str]:
@@ -386,7 +376,7 @@ def scanned(inputs: Inputs) -> Scanned:
             acquisition[found["patient"]] = {
                 f"acquired_{f['name']}": f["value"] for f in found["quality"]["findings"]
             }
-        entries += [Entry(**{**e, "verdict": Fate(e["verdict"])}) for e in found["ledger"]]
+        entries += map(Entry.from_row, found["ledger"])
     texture = radiomics if any(radiomics.values()) else {}
     return Scanned(
         evidence=evidence,

@@ -17,7 +17,7 @@ from metasight.maps.agreement import agree, pearson_of_regions, spread_over
 from metasight.maps.ome import read_density_map
 from metasight.maps.regions import Regions
 from metasight.protocol.markers import MarkerRoles
-from metasight.steps.files import write_json
+from metasight.steps.files import number, write_json
 from metasight.steps.slides.maps import REGION_COLUMNS, REGIONS_UM, read_map
 from metasight.validation.agreement import agreement, kappa
 
@@ -111,9 +111,7 @@ def _plain(value: Any) -> Any:
     """Plain JSON, None for what is no number."""
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    return value
+    return number(value) if isinstance(value, float) else value
 
 
 def _biomarkers(compared: Sequence[Found]) -> list[Found]:
@@ -134,15 +132,11 @@ def _biomarkers(compared: Sequence[Found]) -> list[Found]:
             {
                 "name": name,
                 **_plain(asdict(found)),
-                "measured": _listed(measured),
-                "painted": _listed(painted),
+                "measured": [number(v) for v in measured],
+                "painted": [number(v) for v in painted],
             }
         )
     return rows
-
-
-def _listed(values: np.ndarray[Any, np.dtype[np.float64]]) -> list[float | None]:
-    return [float(v) if np.isfinite(v) else None for v in values]
 
 
 def _labels(compared: Sequence[Found]) -> list[Found]:
@@ -183,7 +177,7 @@ def _examples(
         if r is not None:
             scores[patient] = r
     told = []
-    for number, patient in enumerate(spread_over(scores, _EXAMPLES)):
+    for place, patient in enumerate(spread_over(scores, _EXAMPLES)):
         arrays: dict[str, Any] = {}
         spacing = 0.0
         for kind in ("generated", "measured"):
@@ -192,7 +186,7 @@ def _examples(
             spacing = read.spacing_um * step
             for m in roles.names:
                 arrays[f"{kind} {m}"] = read.plane(m)[::step, ::step]
-        with (out / f"example{number}.npz").open("wb") as file:
+        with (out / f"example{place}.npz").open("wb") as file:
             np.savez_compressed(file, **arrays)
         told.append(
             {

@@ -52,6 +52,7 @@ from metasight.steps.slides.sections import (
     measure_section,
     read_cells,
     read_tissue,
+    scanned_area_um2,
 )
 
 MAP = "map of "
@@ -302,13 +303,12 @@ def _painted(inputs: Inputs, out: Path, argument: MapArgument) -> Found:
 def _section(painted: DensityMap, argument: MapArgument, out: Path, checked: Path) -> Measured:
     """The map measured as a section is."""
     quality = read_json(checked / "quality.json")
-    scanned = quality["width"] * quality["height"] * quality["mpp"] ** 2
     return measure_section(
         painted,
         painted.window,
         argument.protocol,
         out,
-        scanned_area_um2=scanned,
+        scanned_area_um2=scanned_area_um2(quality),
         mpp=quality["mpp"],
         seed=argument.seed,
     )
@@ -440,7 +440,7 @@ def generated(inputs: Inputs) -> Generated:
     entries: list[Entry] = []
     for own in inputs.of(StepKind.PAINT_MAP):
         found = read_map(own.folder)
-        entries += [Entry(**{**e, "verdict": Fate(e["verdict"])}) for e in found["ledger"]]
+        entries += map(Entry.from_row, found["ledger"])
         row: dict[str, Any] = {}
         for measure_name, told in found["features"].items():
             row[f"generated_{measure_name}"] = told["value"]

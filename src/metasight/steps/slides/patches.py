@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +20,7 @@ from metasight.features.bags import (
 from metasight.features.embeddings import embed_slide
 from metasight.features.encoders import Encoder, load_encoder
 from metasight.ledger import Entry, Fate
-from metasight.steps.files import read_json, write_json
+from metasight.steps.files import link, read_json, write_json
 from metasight.steps.slides.patient import SlideArgument, checking, opened
 from metasight.steps.slides.sections import read_tissue
 
@@ -142,16 +140,8 @@ def gather_bags(inputs: Inputs, out: Path, argument: None) -> None:
                 remedy="Make all features with one encoder",
             )
         checks[found["patient"]] = found["checks"]
-        _link(bag, out / f"{found['patient']}.h5")
+        link(bag, out / f"{found['patient']}.h5")
     write_json(out / "bags.json", {"checks": checks, "ledger": rows})
-
-
-def _link(source: Path, target: Path) -> None:
-    """The same file under another name where the disk can, for bags are large; else a copy."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def checks_of_bags(folder: Path) -> dict[str, list[str]]:
@@ -163,4 +153,4 @@ def bag_keys(folder: Path) -> tuple[dict[str, str], list[Entry]]:
     """Pseudonym → key of the bag, and ledger rows."""
     rows = read_json(folder / "bags.json")["ledger"]
     keys = {p.stem: p.stem for p in sorted(folder.glob("*.h5"))}
-    return keys, [Entry(**{**e, "verdict": Fate(e["verdict"])}) for e in rows]
+    return keys, [Entry.from_row(row) for row in rows]

@@ -46,6 +46,7 @@ from metasight.steps.slides.sections import (
     measure_section,
     read_cells,
     read_tissue,
+    scanned_area_um2,
 )
 
 Found = dict[str, Any]
@@ -402,14 +403,13 @@ def _conclude(
     patient: _Patient, a: SlideArgument, data: Cells | DensityMap, window: TissueWindow
 ) -> None:
     full = read_json(patient.inputs[checking(a.slide)] / "quality.json")
-    scanned = full["width"] * full["height"] * full["mpp"] ** 2
     try:
         measured = measure_section(
             data,
             window,
             patient.argument.protocol,
             patient.out,
-            scanned_area_um2=scanned,
+            scanned_area_um2=scanned_area_um2(full),
             mpp=full["mpp"],
             seed=patient.argument.seed,
         )
@@ -510,7 +510,7 @@ def gathered(inputs: Inputs, painted: Mapping[str, float]) -> Gathered:
         told.evidence[patient] = found["evidence"]
         if found["tumour_from"] != MARKED and patient in painted:
             found["evidence"][TUMOUR_AREA_PERCENT] = painted[patient]
-        told.entries.extend(Entry(**{**e, "verdict": Fate(e["verdict"])}) for e in found["ledger"])
+        told.entries.extend(map(Entry.from_row, found["ledger"]))
         told.features[patient] = found["features"]
         told.acquired[patient] = found["acquired"]
     return told

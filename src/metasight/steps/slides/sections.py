@@ -106,6 +106,11 @@ def described(slide: PyramidReader) -> Found:
     }
 
 
+def scanned_area_um2(quality: Found) -> float:
+    """Of a slide's whole scanned field, from what `check` told of it."""
+    return float(quality["width"] * quality["height"] * quality["mpp"] ** 2)
+
+
 def write_tissue(path: Path, quality: Quality) -> None:
     """A mask and its resolution, readable without pickle; the same mask gives the same bytes."""
     with path.open("wb") as file:
