@@ -42,8 +42,6 @@ def replicate(folder: Path, settings: BreastSettings, seed: int, steps: int) -> 
     path = folder / "study.toml"
     text = path.read_text("utf-8")
     text = text[: text.index("[[model]]")] + MODELS
-    for old in ('"clinical + spatial"', '"clinical + maps + slides"'):
-        text = text.replace(f"headline_model = {old}", 'headline_model = "clinical + maps"')
     if "steps = 400" not in text:
         raise SystemExit("the simulated study's own steps of training are others now")
     path.write_text(text.replace("steps = 400", f"steps = {steps}"), "utf-8")

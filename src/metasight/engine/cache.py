@@ -35,6 +35,14 @@ def cache_folder() -> Path:
     )
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that processes share: another one reads what was there or all of this."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}-{os.getpid()}")
+    beside.write_text(text, "utf-8")
+    os.replace(beside, path)
+
+
 def _candidates() -> list[Path]:
     asked = os.environ.get("XDG_CACHE_HOME", "")
     found = [Path(asked) / NAME] if asked else []

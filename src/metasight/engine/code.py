@@ -29,7 +29,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from metasight.engine.cache import cache_folder
+from metasight.engine.cache import cache_folder, write_whole
 from metasight.provenance import hash_json
 
 PACKAGE = "metasight"
@@ -131,13 +131,10 @@ class CodeBase:
         except (OSError, ValueError, KeyError, TypeError):
             pass  # not there yet, or cut short: it is made again
         made = {self._name(path): self._module(path) for path in self._sources}
-        remembered.parent.mkdir(parents=True, exist_ok=True)
         before = sorted(remembered.parent.glob("*.json"), key=lambda p: p.stat().st_mtime)
         for old in before[:-_TABLES_KEPT]:
             old.unlink(missing_ok=True)
-        scratch = remembered.with_name(f".{remembered.name}-{os.getpid()}")
-        scratch.write_text(json.dumps(_as_table(made)), "utf-8")
-        os.replace(scratch, remembered)
+        write_whole(remembered, json.dumps(_as_table(made)))
         return made
 
     def _module(self, path: Path) -> _Module:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from metasight.engine.cache import write_whole
 from metasight.errors import StudyError
 from metasight.provenance import hash_file, hash_json
 
@@ -121,11 +122,8 @@ class Contents:
         """Keep what was learnt for the next run; what another run learnt meanwhile is kept too."""
         if self._memory is None or not self._grown:
             return
-        self._memory.parent.mkdir(parents=True, exist_ok=True)
         known = {**_recalled(self._memory), **self._known}
-        scratch = self._memory.with_name(f".{self._memory.name}-{os.getpid()}")
-        scratch.write_text(json.dumps({"format": _FORMAT, "files": known}), "utf-8")
-        os.replace(scratch, self._memory)
+        write_whole(self._memory, json.dumps({"format": _FORMAT, "files": known}))
         self._grown = False
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from metasight.engine.cache import write_whole
 from metasight.engine.code import own_code
 from metasight.engine.contents import Contents
 from metasight.engine.progress import Progress
@@ -225,11 +226,8 @@ class Work:
         }
         code = {f"{s.function.__module__}:{s.function.__name__}": s for s in self.steps.values()}
         symbols = {name: dict(s.code.symbols) for name, s in code.items()}
-        self._memory.parent.mkdir(parents=True, exist_ok=True)
-        scratch = self._memory.with_name(f".{self._memory.name}-{os.getpid()}")
         text = json.dumps({"steps": record, "code": symbols}, sort_keys=True)
-        scratch.write_text(text, "utf-8")
-        os.replace(scratch, self._memory)
+        write_whole(self._memory, text)
 
 
 def _make(root: str, task: Task, after: list[str]) -> str:

@@ -20,6 +20,7 @@ from metasight.slides.quality import quality_definitions
 from metasight.steps.slides import agreement as map_agreement
 from metasight.steps.slides import maps, patches, sheet
 from metasight.steps.slides import patient as slides
+from metasight.steps.slides.sections import checking, marking
 from metasight.study.file import Study
 
 _Own = dict[str, tuple[tuple[slides.SlideArgument, ...], dict[str, Step]]]
@@ -289,7 +290,7 @@ def _patch_steps(
                     if features is not None
                     else None,
                 ),
-                needs=tuple(made[slides.checking(a.slide)] for a in stained),
+                needs=tuple(made[checking(a.slide.name)] for a in stained),
                 contents=contents,
             )
         )
@@ -317,7 +318,7 @@ def _readers(rows: Sequence[SlideRow], asked: ReaderName | None) -> dict[bool, R
 def check_step(argument: slides.SlideArgument, protocol: Protocol, contents: Contents) -> Step:
     """Quality of one slide."""
     return Step(
-        name=slides.checking(argument.slide),
+        name=checking(argument.slide.name),
         kind=StepKind.CHECK_SLIDE,
         subject=argument.slide.name,
         label="slides",
@@ -342,7 +343,7 @@ def marker_step(
 ) -> Step:
     """Marked cells of one slide."""
     return Step(
-        name=slides.marking(argument.slide),
+        name=marking(argument.slide.name),
         kind=StepKind.READ_MARKERS,
         subject=argument.slide.name,
         label="markers",

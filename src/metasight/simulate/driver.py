@@ -12,9 +12,29 @@ from typing import Any
 
 from metasight.engine.progress import Progress
 from metasight.errors import StudyError
+from metasight.simulate.settings import STAMP, Part
 
 _SETTINGS = "settings.json"
 _LABEL = "patients"
+
+
+def drawn_from(settings: Part, key: str, seed: int, version: int) -> dict[str, Any]:
+    """What a cohort is drawn from, as it is said in its folder.
+
+    Parameters
+    ----------
+    settings, seed, version
+        Of the cohort, and of the simulator.
+    key
+        Tells the cohort from every other.
+    """
+    return {
+        "simulated": STAMP,
+        "version": version,
+        "seed": seed,
+        "key": key,
+        "settings": settings.model_dump(mode="json"),
+    }
 
 
 def claim(folder: Path, said: Mapping[str, Any]) -> None:

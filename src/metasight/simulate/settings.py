@@ -7,13 +7,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from metasight.errors import StudyError
 from metasight.protocol.load import validation_lines
 
 STAMP = "Simulated by metasight: no patient, no tissue, no evidence of anything but software."
 """Stands in every file that can hold text."""
+
+
+class Part(BaseModel):
+    """Settings that belong together: frozen, finite, and none that is unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
 
 Settings = TypeVar("Settings", bound=BaseModel)
 

@@ -30,7 +30,7 @@ from metasight.simulate.breast.settings import VERSION, BreastSettings
 from metasight.simulate.breast.specimen import make_specimen, name_of, plan_of
 from metasight.simulate.breast.study_file import study_toml
 from metasight.simulate.breast.table import clinical_table
-from metasight.simulate.driver import claim, fill, write_truth
+from metasight.simulate.driver import claim, drawn_from, fill, write_truth
 from metasight.simulate.settings import STAMP
 
 
@@ -58,7 +58,7 @@ def simulate_breast(
     StudyError
         The folder holds something else.
     """
-    claim(folder, _claimed(settings, seed))
+    claim(folder, drawn_from(settings, settings.key(seed), seed, VERSION))
     for name in ("slides", "truth"):
         (folder / name).mkdir(exist_ok=True)
     fill(
@@ -69,17 +69,6 @@ def simulate_breast(
         progress=progress,
     )
     _write_tables(folder, settings, seed)
-
-
-def _claimed(settings: BreastSettings, seed: int) -> dict[str, Any]:
-    """What the cohort is drawn from."""
-    return {
-        "simulated": STAMP,
-        "version": VERSION,
-        "seed": seed,
-        "key": settings.key(seed),
-        "settings": settings.model_dump(mode="json"),
-    }
 
 
 def _make(folder: Path, settings: BreastSettings, seed: int, number: int) -> int:

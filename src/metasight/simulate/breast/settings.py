@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from metasight.provenance import hash_json
-from metasight.simulate.settings import settings_of
+from metasight.simulate.settings import Part, settings_of
 
 VERSION = 1
 """Of the simulator; the same version, settings and seed give the same bytes."""
@@ -17,11 +17,7 @@ VERSION = 1
 _EVENT_SHARE, _MOST_EVENT_SHARE, _FEWEST_EVENTS = 0.15, 0.5, 12
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Effects(_Part):
+class Effects(Part):
     """Log hazard ratios of distant metastasis.
 
     Attributes
@@ -44,7 +40,7 @@ class Effects(_Part):
     er: float = -0.40
 
 
-class BreastSettings(_Part):
+class BreastSettings(Part):
     """A simulated ``breast-dmfs`` cohort.
 
     Attributes

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from metasight.engine.progress import Progress
-from metasight.simulate.driver import claim, fill, write_truth
+from metasight.simulate.driver import claim, drawn_from, fill, write_truth
 from metasight.simulate.lung.centres import centre_of
 from metasight.simulate.lung.expression import write_expression
 from metasight.simulate.lung.outcome import Outcome
@@ -68,7 +68,7 @@ def simulate_lung(
     StudyError
         The folder holds something else.
     """
-    claim(folder, _claimed(settings, seed))
+    claim(folder, drawn_from(settings, settings.key(seed), seed, VERSION))
     for name in ("scans", "truth"):
         (folder / name).mkdir(exist_ok=True)
     fill(
@@ -79,17 +79,6 @@ def simulate_lung(
         progress=progress,
     )
     _write_tables(folder, settings, seed)
-
-
-def _claimed(settings: LungSettings, seed: int) -> dict[str, Any]:
-    """What the cohort is drawn from."""
-    return {
-        "simulated": STAMP,
-        "version": VERSION,
-        "seed": seed,
-        "key": settings.key(seed),
-        "settings": settings.model_dump(mode="json"),
-    }
 
 
 def _make(folder: Path, settings: LungSettings, seed: int, number: int) -> int:

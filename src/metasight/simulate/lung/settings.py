@@ -5,22 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from metasight.provenance import hash_json
 from metasight.simulate.lung.nodule import Attenuation, Margin
 from metasight.simulate.lung.scanner import KernelKind
-from metasight.simulate.settings import settings_of
+from metasight.simulate.settings import Part, settings_of
 
 VERSION = 1
 """Of the lung simulator; the same version, settings and seed give the same bytes."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class NoduleSettings(_Part):
+class NoduleSettings(Part):
     """One lesion; what is not given is drawn.
 
     Attributes
@@ -83,7 +79,7 @@ class NoduleSettings(_Part):
         return "solid" if self.solid_diameter_mm >= 0.999 * self.diameter_mm else "part-solid"
 
 
-class ScanSettings(_Part):
+class ScanSettings(Part):
     """How a thorax is scanned.
 
     Attributes
@@ -110,7 +106,7 @@ class ScanSettings(_Part):
     contrast: bool = False
 
 
-class ThoraxSettings(_Part):
+class ThoraxSettings(Part):
     """One thorax.
 
     Attributes
@@ -134,7 +130,7 @@ class ThoraxSettings(_Part):
     scan: ScanSettings = ScanSettings()
 
 
-class NodalEffects(_Part):
+class NodalEffects(Part):
     """Log odds ratios of a higher N stage (proportional odds).
 
     Attributes
@@ -162,7 +158,7 @@ class NodalEffects(_Part):
     adenocarcinoma: float = 0.35
 
 
-class LungSettings(_Part):
+class LungSettings(Part):
     """A simulated ``nsclc-occult-node`` cohort.
 
     Attributes

@@ -12,7 +12,8 @@ import pandas as pd
 
 from metasight.ledger import Entry, Fate
 from metasight.predictions import Predictions
-from metasight.steps.files import number, read_json, write_json
+from metasight.steps.files import number, write_json
+from metasight.steps.risk.out_of_fold import unseen_folders
 from metasight.validation.abstention import (
     headline_figures,
     is_silent,
@@ -70,13 +71,8 @@ def unseen_distances(fits: Mapping[str, Path], model: str) -> pd.DataFrame | Non
 
     Index patient; columns ``distance`` and ``furthest``. None where the model never abstains.
     """
-    parts = []
-    for folder in fits.values():
-        if not (folder / "likeness.parquet").is_file():
-            continue
-        audit = read_json(folder / "audit.json")
-        if (audit["model"], audit["scheme"]) == (model, "kfold"):
-            parts.append(pd.read_parquet(folder / "likeness.parquet"))
+    file = "likeness.parquet"
+    parts = [pd.read_parquet(f / file) for f in unseen_folders(fits.values(), model, file)]
     if not parts:
         return None
     return median_distance(pd.concat(parts))

@@ -13,6 +13,7 @@ import pandas as pd
 from metasight.engine.step import Inputs
 from metasight.report.attention import Patches, attention_overlay
 from metasight.steps.files import read_json
+from metasight.steps.risk.out_of_fold import unseen_folders
 from metasight.steps.slides.patches import BAGS, checks_of_bags
 from metasight.steps.slides.sections import read_tissue
 
@@ -38,9 +39,10 @@ def draw_attention(inputs: Inputs, out: Path, argument: AttentionArgument) -> No
     Dark patches got none, bright ones four times the mean and more. Fits are those of the random
     folds in which the patient was left out.
     """
-    told = [_of_fit(folder, argument.model) for folder in inputs.values()]
+    file = "attention.parquet"
+    fits = unseen_folders(inputs.values(), argument.model, file)
+    parts = [pd.read_parquet(folder / file) for folder in fits]
     checks = checks_of_bags(inputs[BAGS])
-    parts = [t for t in told if t is not None]
     if not parts:
         return
     table = pd.concat(parts)
@@ -48,14 +50,6 @@ def draw_attention(inputs: Inputs, out: Path, argument: AttentionArgument) -> No
         shares = own.groupby(["x", "y", "patch_px"])["share"].mean().reset_index()
         picture = _drawn(inputs[checks[str(patient)][0]], shares)
         cv2.imwrite(str(out / f"{patient}.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-
-
-def _of_fit(folder: Path, model: str) -> pd.DataFrame | None:
-    path = folder / "attention.parquet"
-    if not path.is_file():
-        return None
-    audit = read_json(folder / "audit.json")
-    return pd.read_parquet(path) if (audit["model"], audit["scheme"]) == (model, "kfold") else None
 
 
 def _drawn(checked: Path, shares: pd.DataFrame) -> npt.NDArray[np.uint8]:

@@ -23,6 +23,7 @@ from metasight.protocol.study import Protocol
 from metasight.steps.cohort.data import load_data
 from metasight.steps.files import read_json, write_json
 from metasight.steps.risk.abstention import judge_abstention, unseen_distances
+from metasight.steps.risk.out_of_fold import unseen_folders
 from metasight.validation.anticipated_size import (
     anticipated_binary_size,
     anticipated_survival_size,
@@ -202,13 +203,8 @@ def _judge(
 
 def _gather_contributions(fits: Mapping[str, Path], out: Path, headline: str) -> None:
     """What each modality adds for patients left out, averaged over repeats; if stacked."""
-    parts = []
-    for folder in fits.values():
-        told = folder / "contributions.parquet"
-        if told.is_file():
-            audit = read_json(folder / "audit.json")
-            if (audit["model"], audit["scheme"]) == (headline, "kfold"):
-                parts.append(pd.read_parquet(told))
+    file = "contributions.parquet"
+    parts = [pd.read_parquet(f / file) for f in unseen_folders(fits.values(), headline, file)]
     if parts:
         joined = pd.concat(parts)
         joined.groupby(level=0).mean().to_parquet(out / "contributions.parquet")

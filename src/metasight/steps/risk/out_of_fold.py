@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
 import pandas as pd
 
 from metasight.engine.step import Inputs
@@ -10,14 +13,20 @@ from metasight.steps.files import read_json
 from metasight.validation.out_of_fold import mean_out_of_fold_risk
 
 
+def unseen_folders(folders: Iterable[Path], model: str, file: str) -> Iterator[Path]:
+    """Of some folders those of a model's fits in the random folds that left a file."""
+    for folder in folders:
+        audit = folder / "audit.json"
+        if audit.is_file() and (folder / file).is_file():
+            told = read_json(audit)
+            if (told["model"], told["scheme"]) == (model, "kfold"):
+                yield folder
+
+
 def out_of_fold_risks(inputs: Inputs, model: str) -> pd.Series | None:
     """A model's mean out-of-fold risk of each patient; None where no fit succeeded."""
-    parts = []
-    for folder in inputs.values():
-        audit = folder / "audit.json"
-        if not audit.is_file():
-            continue
-        of = read_json(audit)
-        if of["scheme"] == "kfold" and of["model"] == model:
-            parts.append(Predictions.from_parquet(folder / "predictions.parquet").table)
+    parts = [
+        Predictions.from_parquet(folder / "predictions.parquet").table
+        for folder in unseen_folders(inputs.values(), model, "predictions.parquet")
+    ]
     return mean_out_of_fold_risk(pd.concat(parts)) if parts else None

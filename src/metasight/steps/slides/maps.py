@@ -44,11 +44,13 @@ from metasight.steps.slides.pairs import (
     pairs_of,
     shown,
 )
-from metasight.steps.slides.patient import PATIENT, SlideArgument, checking, marking, opened
+from metasight.steps.slides.patient import PATIENT, SlideArgument, opened
 from metasight.steps.slides.sections import (
     REGION_UM,
     Measured,
+    checking,
     definitions,
+    marking,
     measure_section,
     read_cells,
     read_tissue,
@@ -110,7 +112,7 @@ def h_and_e(inputs: Inputs, slides: Sequence[SlideArgument]) -> SlideArgument | 
     """The first H&E that may be used: the one that other sections are aligned to."""
     for a in slides:
         if a.slide.stain == "H&E":
-            found = read_json(inputs[checking(a.slide)] / "quality.json")
+            found = read_json(inputs[checking(a.slide.name)] / "quality.json")
             if found["sufficient"] is not False:
                 return a
     return None
@@ -131,7 +133,7 @@ def collect(inputs: Inputs, out: Path, argument: MapArgument) -> None:
     if he is None or not pairs:
         write_json(out / "tiles.json", {"none": "no accepted pair"})
         return
-    checked = inputs[checking(he.slide)]
+    checked = inputs[checking(he.slide.name)]
     shared = he_window(checked)
     folder = inputs[f"{PATIENT}{argument.patient}"]
     targets: dict[str, MarkedSection] = {}
@@ -146,7 +148,7 @@ def collect(inputs: Inputs, out: Path, argument: MapArgument) -> None:
                 error_um=error_of(folder, pair.section),
                 section=pair.section,
             )
-    nuclei = inputs[marking(he.slide)] / "cells.parquet"
+    nuclei = inputs[marking(he.slide.name)] / "cells.parquet"
     if nuclei.is_file():
         targets[NUCLEI] = MarkedSection(
             cells=read_cells(nuclei, (NUCLEI,)),
@@ -265,7 +267,7 @@ def _painted(inputs: Inputs, out: Path, argument: MapArgument) -> Found:
             value=str(read_json(folder / "failed.json")["failed"]),
         )
     generator = load_generator(folder, sha256=argument.settings.sha256)
-    checked = inputs[checking(he.slide)]
+    checked = inputs[checking(he.slide.name)]
     tissue, mpp = read_tissue(checked / "tissue.npz")
     with opened(he) as slide, one_torch_thread():
         painted = paint(slide, tissue, mpp, generator, patients=(argument.patient,))
@@ -342,7 +344,7 @@ def _compared(
     """
     painted, pairs = section.density, _pairs(inputs, argument)
     roles = require_roles(argument.protocol, where=STAGE)
-    shared, markers = he_window(inputs[checking(he.slide)]), roles.names
+    shared, markers = he_window(inputs[checking(he.slide.name)]), roles.names
     counted = density_together(inputs, pairs, shared, markers, bandwidth_um=0.0)
     smooth = density_together(inputs, pairs, shared, markers, bandwidth_um=SPREAD_UM)
     if counted is None or smooth is None:
@@ -350,7 +352,7 @@ def _compared(
     write_density_map(counted, out / "measured.ome.tif")
     folder = inputs[f"{PATIENT}{argument.patient}"]
     p90 = {m: error_of(folder, p.section).p90_um for p in pairs for m in p.markers}
-    own = inputs[marking(he.slide)] / "density.ome.tif"
+    own = inputs[marking(he.slide.name)] / "density.ome.tif"
     nuclei = read_density_map(own) if own.is_file() else None
     regions = [
         regions_of(

@@ -17,7 +17,7 @@ from metasight.maps.density import DensityMap
 from metasight.maps.together import BroughtSection, bring_onto, density_of_sections
 from metasight.maps.window import TissueWindow
 from metasight.steps.files import read_json
-from metasight.steps.slides.sections import read_cells, read_tissue
+from metasight.steps.slides.sections import checking, marking, read_cells, read_tissue
 
 SPACING_UM = 16.0
 
@@ -82,9 +82,9 @@ def he_window(checked: Path) -> TissueWindow:
 
 def shown(inputs: Inputs, pair: Pair, shared: TissueWindow) -> BroughtSection | None:
     """A section's cells on the H&E, and the tissue that both show; None where they share none."""
-    tissue, mpp = read_tissue(inputs[f"check {pair.section}"] / "tissue.npz")
+    tissue, mpp = read_tissue(inputs[checking(pair.section)] / "tissue.npz")
     return bring_onto(
-        read_cells(inputs[f"markers of {pair.section}"] / "cells.parquet", pair.markers),
+        read_cells(inputs[marking(pair.section)] / "cells.parquet", pair.markers),
         TissueWindow(mask=tissue, spacing_um=mpp),
         pair.transform,
         shared,

@@ -21,8 +21,8 @@ from metasight.features.embeddings import embed_slide
 from metasight.features.encoders import Encoder, load_encoder
 from metasight.ledger import Entry, Fate
 from metasight.steps.files import link, read_json, write_json
-from metasight.steps.slides.patient import SlideArgument, checking, opened
-from metasight.steps.slides.sections import read_tissue
+from metasight.steps.slides.patient import SlideArgument, opened
+from metasight.steps.slides.sections import checking, read_tissue
 
 PATCHES = "patches of "
 BAGS = "bags"
@@ -61,7 +61,7 @@ def embed_patient(inputs: Inputs, out: Path, argument: PatchesArgument) -> None:
     joined: list[str] = []
     encoder: Encoder | None = None
     for a in argument.slides:
-        quality = read_json(inputs[checking(a.slide)] / "quality.json")
+        quality = read_json(inputs[checking(a.slide.name)] / "quality.json")
         if quality["sufficient"] is False:
             continue
         try:
@@ -71,7 +71,7 @@ def embed_patient(inputs: Inputs, out: Path, argument: PatchesArgument) -> None:
                 if encoder is None:
                     s = argument.settings
                     encoder = load_encoder(s.encoder, argument.weights, s.sha256)
-                tissue, mpp = read_tissue(inputs[checking(a.slide)] / "tissue.npz")
+                tissue, mpp = read_tissue(inputs[checking(a.slide.name)] / "tissue.npz")
                 with opened(a) as slide, one_torch_thread():
                     bag = embed_slide(
                         slide, tissue, mpp, encoder, most_patches=argument.settings.most_patches
@@ -82,7 +82,7 @@ def embed_patient(inputs: Inputs, out: Path, argument: PatchesArgument) -> None:
             rows.append(_row(argument.patient, a, Fate.FAILED, "", str(error)))
             continue
         bags.append(bag)
-        joined.append(checking(a.slide))
+        joined.append(checking(a.slide.name))
         rows.append(_row(argument.patient, a, Fate.KEPT, f"{len(bag)} patches", ""))
     if bags:
         write_patch_features(join_bags(bags, argument.patient), out / "bag.h5")

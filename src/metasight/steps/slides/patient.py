@@ -40,9 +40,11 @@ from metasight.steps.slides.sections import (
     REGION_UM,
     align_slides,
     check,
+    checking,
     map_markers,
     map_nuclei,
     marker_settings,
+    marking,
     measure_section,
     read_cells,
     read_tissue,
@@ -126,7 +128,7 @@ def check_slide(inputs: Inputs, out: Path, argument: CheckArgument) -> None:
 def read_markers(inputs: Inputs, out: Path, argument: MarkersArgument) -> None:
     """Marked cells of one slide that is good enough; of an H&E its nuclei."""
     row = argument.slide
-    checked = inputs[checking(row)]
+    checked = inputs[checking(row.name)]
     quality = read_json(checked / "quality.json")
     if "failed" in quality or quality["sufficient"] is False:
         why = quality.get("failed") or "; ".join(quality["reasons"])
@@ -153,16 +155,6 @@ def read_markers(inputs: Inputs, out: Path, argument: MarkersArgument) -> None:
 
 def _failed(row: SlideRow, error: MetasightError) -> Found:
     return {"slide": row.name, "stain": row.stain, "failed": str(error), "sufficient": False}
-
-
-def checking(row: SlideRow) -> str:
-    """Name of the step that checks a slide."""
-    return f"check {row.name}"
-
-
-def marking(row: SlideRow) -> str:
-    """Name of the step that reads a slide's markers."""
-    return f"markers of {row.name}"
 
 
 # ------------------------------------------------------------------ a patient
@@ -275,7 +267,7 @@ def _judge_slides(patient: _Patient) -> list[SlideArgument]:
     good: list[SlideArgument] = []
     by_stain: dict[bool, list[bool | None]] = {True: [], False: []}
     for a in patient.argument.slides:
-        folder = patient.inputs[checking(a.slide)]
+        folder = patient.inputs[checking(a.slide.name)]
         found = read_json(folder / "quality.json")
         is_he = a.slide.stain == "H&E"
         by_stain[is_he].append(found["sufficient"])
@@ -310,7 +302,7 @@ def _all(values: Sequence[bool | None]) -> bool | None:
 
 
 def _has_markers(patient: _Patient, a: SlideArgument) -> bool:
-    found = read_json(patient.inputs[marking(a.slide)] / "markers.json")
+    found = read_json(patient.inputs[marking(a.slide.name)] / "markers.json")
     if "failed" in found:
         patient.note_on(MIHC_SECTIONS, a.slide.name, MARKERS, Fate.FAILED, "", found["failed"])
         return False
@@ -369,9 +361,9 @@ def _measure(
 
 def _measure_one(patient: _Patient, a: SlideArgument) -> None:
     """Cells of one section that carries all markers."""
-    tissue, mpp = read_tissue(patient.inputs[checking(a.slide)] / "tissue.npz")
+    tissue, mpp = read_tissue(patient.inputs[checking(a.slide.name)] / "tissue.npz")
     window = TissueWindow(mask=tissue, spacing_um=mpp)
-    cells = read_cells(patient.inputs[marking(a.slide)] / "cells.parquet", a.slide.markers)
+    cells = read_cells(patient.inputs[marking(a.slide.name)] / "cells.parquet", a.slide.markers)
     _conclude(patient, a, cells, window)
 
 
@@ -389,7 +381,7 @@ def _measure_together(
     density = density_together(
         patient.inputs,
         pairs,
-        he_window(patient.inputs[checking(he.slide)]),
+        he_window(patient.inputs[checking(he.slide.name)]),
         require_roles(patient.argument.protocol, where=BIOMARKERS).names,
         bandwidth_um=REGION_UM,
     )
@@ -402,7 +394,7 @@ def _measure_together(
 def _conclude(
     patient: _Patient, a: SlideArgument, data: Cells | DensityMap, window: TissueWindow
 ) -> None:
-    full = read_json(patient.inputs[checking(a.slide)] / "quality.json")
+    full = read_json(patient.inputs[checking(a.slide.name)] / "quality.json")
     try:
         measured = measure_section(
             data,
@@ -445,7 +437,7 @@ def _tumour_from_he(patient: _Patient, he: SlideArgument) -> None:
     Unknown where the ends of the interval lead to different verdicts: an H&E alone cannot say.
     """
     criteria = patient.criteria_on(TUMOUR_AREA_PERCENT)
-    tissue, mpp = read_tissue(patient.inputs[checking(he.slide)] / "tissue.npz")
+    tissue, mpp = read_tissue(patient.inputs[checking(he.slide.name)] / "tissue.npz")
     try:
         with opened(he) as slide:
             found = tumour_share_on_he(slide, tissue, mpp)

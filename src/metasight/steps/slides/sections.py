@@ -47,6 +47,16 @@ Mask = npt.NDArray[np.bool_]
 Found = dict[str, Any]
 
 
+def checking(slide: str) -> str:
+    """Name of the step that checks a slide."""
+    return f"check {slide}"
+
+
+def marking(slide: str) -> str:
+    """Name of the step that reads a slide's markers."""
+    return f"markers of {slide}"
+
+
 # ------------------------------------------------------------------ check
 
 

@@ -18,12 +18,8 @@ from metasight.report.slide_sheet import (
     write_sheet,
 )
 from metasight.steps.files import read_json
-from metasight.steps.slides.patient import (
-    PATIENT,
-    SlideArgument,
-    checking,
-    marking,
-)
+from metasight.steps.slides.patient import PATIENT, SlideArgument
+from metasight.steps.slides.sections import checking, marking
 
 SHEET = "sheet of "
 """How the names begin of steps that draw a patient's sheet."""
@@ -78,14 +74,14 @@ def draw_sheet(inputs: Inputs, out: Path, argument: SheetArgument) -> None:
 
 
 def _quality(inputs: Inputs, a: SlideArgument) -> Part:
-    folder = inputs[checking(a.slide)]
+    folder = inputs[checking(a.slide.name)]
     return quality_part(read_json(folder / "quality.json"), folder)
 
 
 def _unread(inputs: Inputs, a: SlideArgument) -> Part | None:
     """A marker section of sufficient quality whose markers could not be read."""
-    quality = read_json(inputs[checking(a.slide)] / "quality.json")
+    quality = read_json(inputs[checking(a.slide.name)] / "quality.json")
     if a.slide.stain == "H&E" or quality["sufficient"] is False:
         return None
-    found = read_json(inputs[marking(a.slide)] / "markers.json")
+    found = read_json(inputs[marking(a.slide.name)] / "markers.json")
     return markers_part(a.slide.name, found["failed"]) if "failed" in found else None
