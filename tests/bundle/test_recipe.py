@@ -163,7 +163,7 @@ def test_how_a_hospital_names_its_files_and_columns_is_its_own(developed, lung):
     found = study_of(locked, lung, theirs).settings
     assert (found.scans.file, found.scans.folder) == ("where", "pacs")
     assert found.analysis == locked.settings.analysis
-    assert found.salt == theirs.salt
+    assert found.key == theirs.key
 
 
 def test_images_that_the_models_read_nothing_of_are_refused(developed, breast, lung):

@@ -60,11 +60,16 @@ def test_nothing_that_identifies_enters_the_store(breast_study, breast_table):
     assert "year" in table
 
 
-def test_pseudonyms_depend_on_the_salt_and_not_on_other_patients(breast_study, breast_table):
+def test_pseudonyms_depend_on_the_key_and_not_on_other_patients(breast_study, breast_table):
     one = cohort_of(breast_study())
     two = cohort_of(breast_study(breast_table().head(60), name="fewer"))
     assert set(two.table.index) < set(one.table.index)
-    assert pseudonym("x", "salt one") != pseudonym("x", "salt two")
+    assert pseudonym("x", "key one") != pseudonym("x", "key two")
+
+
+def test_a_pseudonym_is_a_keyed_hash():
+    # RFC 4231, test case 2
+    assert pseudonym("what do ya want for nothing?", "Jefe") == "P5bdcc146bf60754e"
 
 
 def test_every_patient_and_criterion_has_a_ledger_row(breast_study):

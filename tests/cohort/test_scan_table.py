@@ -10,7 +10,7 @@ from metasight.cohort.settings import CohortSettings
 from metasight.errors import TableError
 
 HEAD = "id,kind,path,roi,x_mm,y_mm,z_mm,x2_mm,y2_mm,z2_mm\n"
-SALT = "a salt for tests"
+KEY = "a key for tests"
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def read(tmp_path):
     def of(text, head=HEAD, **scans):
         (tmp_path / "scans.csv").write_text(head + text)
         settings = CohortSettings(
-            salt=SALT,
+            key=KEY,
             patients={"path": "patients.csv", "id": "id"},
             columns={},
             scans={"path": "scans.csv", "id": "id", **scans},
@@ -38,7 +38,7 @@ def test_the_rows_of_a_patient_come_together(read, tmp_path):
     told = read(
         "M2,CT,b,,,,,,,\nM1,CT,a,,,,,,,\nM1,PET,a/pet.zip,,,,,,,\nM1,mask,a/m.dcm,GTV-1,,,,,,\n"
     )
-    assert [p.patient for p in told] == [pseudonym("M2", SALT), pseudonym("M1", SALT)]
+    assert [p.patient for p in told] == [pseudonym("M2", KEY), pseudonym("M1", KEY)]
     first, second = told
     assert (first.ct, first.pet, first.lesion) == (tmp_path / "b", None, None)
     assert second.pet == tmp_path / "a" / "pet.zip"

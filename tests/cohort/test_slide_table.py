@@ -20,7 +20,7 @@ def read(tmp_path):
     def of(text, **slides):
         (tmp_path / "slides.csv").write_text(HEAD + text if "case" not in text else text)
         settings = CohortSettings(
-            salt="a salt for tests",
+            key="a key for tests",
             patients={"path": "patients.csv", "id": "id"},
             columns={},
             slides={"path": "slides.csv", "id": "case", **slides},
@@ -38,7 +38,7 @@ def problems(read, text):
 
 def test_rows_become_slides_with_names_that_hold_no_id(read, tmp_path):
     told = read("MRN1,a/x.svs,H&E,\nMRN1,y.tif,IHC,CD3\nMRN1,z.svs,H&E,\nMRN2,w.svs,H&E,\n")
-    one, two = pseudonym("MRN1", "a salt for tests"), pseudonym("MRN2", "a salt for tests")
+    one, two = pseudonym("MRN1", "a key for tests"), pseudonym("MRN2", "a key for tests")
     assert [s.name for s in told] == [f"{one}-HE-1", f"{one}-IHC-1", f"{one}-HE-2", f"{two}-HE-1"]
     assert told[0].path == tmp_path / "a" / "x.svs"
     assert [s.markers for s in told] == [(), ("CD3",), (), ()]
@@ -105,7 +105,7 @@ def test_columns_that_are_not_there(read):
 
 def test_no_slides_in_the_study(tmp_path):
     settings = CohortSettings(
-        salt="a salt for tests", patients={"path": "p.csv", "id": "id"}, columns={}
+        key="a key for tests", patients={"path": "p.csv", "id": "id"}, columns={}
     )
     assert read_slide_table(tmp_path, settings, ()) == ()
 
@@ -116,7 +116,7 @@ MARKERS = read_protocol("breast-dmfs").marker
 def plain_settings() -> CohortSettings:
     return CohortSettings.model_validate(
         {
-            "salt": "a salt for tests",
+            "key": "a key for tests",
             "patients": {"path": "patients.csv", "id": "id"},
             "columns": {},
             "slides": {"path": "slides.csv", "id": "patient"},

@@ -98,7 +98,7 @@ def test_the_scaffold_of_a_protocol_whose_texts_have_several_lines():
     text = study_toml(
         several,
         name="x.toml",
-        salt="a salt for tests",
+        vault="../study.vault",
         table="patients.csv",
         id_column="id",
         header=["age_years"],

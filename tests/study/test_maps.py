@@ -134,7 +134,7 @@ def test_agreement_is_told_beside_its_baselines(measured):
     ids = pd.read_csv(folder / "patients.csv", dtype=str)["patient"]
     text = json.dumps(told)
     assert not any(i in text for i in ids)
-    assert pseudonym(ids[0], read_study(folder).settings.salt) not in ids.tolist()
+    assert pseudonym(ids[0], read_study(folder).settings.key) not in ids.tolist()
 
 
 def test_without_an_accepted_pair_training_is_refused_and_the_study_goes_on(tmp_path):

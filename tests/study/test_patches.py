@@ -92,7 +92,7 @@ def finished(study: Path) -> tuple[Path, Path]:
 
 def patient(study: Path, number: int) -> str:
     ids = pd.read_csv(study / "patients.csv", dtype=str)["id"].tolist()
-    return pseudonym(ids[number], read_study(study).settings.salt)
+    return pseudonym(ids[number], read_study(study).settings.key)
 
 
 def test_everybody_is_predicted_and_contributions_are_told(finished):

@@ -14,7 +14,7 @@ def text(protocol: str, header: list[str]) -> str:
     return study_toml(
         read_protocol(protocol),
         name=protocol,
-        salt="a salt for tests",
+        vault="../study.vault",
         table="patients.csv",
         id_column="id",
         header=header,

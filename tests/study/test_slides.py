@@ -99,7 +99,7 @@ def measured(study: Path) -> tuple[Path, Store]:
 
 def patient_of(study: Path, number: int) -> str:
     ids = pd.read_csv(study / "patients.csv", dtype=str)["id"].tolist()
-    return pseudonym(ids[number], read_study(study).settings.salt)
+    return pseudonym(ids[number], read_study(study).settings.key)
 
 
 def told(measured: tuple[Path, Store], number: int) -> dict:
@@ -182,7 +182,7 @@ def settings(**slides: object) -> CohortSettings:
     table = {"path": "slides.csv", "id": "patient", **slides}
     return CohortSettings.model_validate(
         {
-            "salt": "a salt for tests",
+            "key": "a key for tests",
             "patients": {"path": "p.csv", "id": "id"},
             "columns": {},
             "slides": table,

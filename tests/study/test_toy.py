@@ -185,7 +185,7 @@ def test_rows_of_slides_and_scans_stand_under_the_criterion_that_reads_their_evi
 
 def test_markers_are_found_however_they_are_spelled(finished: tuple[Path, Path]) -> None:
     folder, results = finished
-    patient = pseudonym(IMAGED[0], read_study(folder).settings.salt)
+    patient = pseudonym(IMAGED[0], read_study(folder).settings.key)
     told = read_json(results / "slides" / patient / "patient.json")
     assert told["evidence"]["mihc_sections"] is True
     assert told["features"]["t_cells_per_mm2"] > 100
@@ -199,7 +199,7 @@ def test_markers_are_found_however_they_are_spelled(finished: tuple[Path, Path])
 def test_the_patient_without_marker_sections_is_excluded_by_its_own_criterion(
     finished: tuple[Path, Path], ledger: pd.DataFrame
 ) -> None:
-    patient = pseudonym(IMAGED[1], read_study(finished[0]).settings.salt)
+    patient = pseudonym(IMAGED[1], read_study(finished[0]).settings.key)
     own = ledger[(ledger["patient"] == patient) & (ledger["item"] == "patient")]
     verdicts = own.set_index("criterion")["verdict"]
     assert verdicts["I22"] == "excluded"

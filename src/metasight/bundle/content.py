@@ -110,7 +110,8 @@ class Bundle:
     protocol
         In full.
     settings
-        The developing study's, without its salt: how images and tables are measured and read.
+        The developing study's, without the key of its pseudonyms: how images and tables are
+        measured and read.
     endpoint
         What is predicted.
     horizons_days, grid_days

@@ -58,7 +58,7 @@ def save(bundle: Bundle, folder: Path) -> None:
     about |= {"disclaimer": DISCLAIMER}
     _write(folder / "bundle.json", about)
     _write(folder / "protocol.json", bundle.protocol.model_dump(mode="json", by_alias=True))
-    _write(folder / "settings.json", bundle.settings.model_dump(mode="json", exclude={"salt"}))
+    _write(folder / "settings.json", bundle.settings.model_dump(mode="json", exclude={"key"}))
     _write(folder / "sbom.json", bill_of_materials(bundle.versions))
     (folder / "model_card.md").write_text(model_card(bundle), "utf-8")
     hashes = {

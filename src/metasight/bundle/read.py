@@ -122,7 +122,7 @@ def read(folder: Path) -> Bundle:
         states = {str(n): _json(folder, str(f)) for n, f in about["models"].items()}
         refits = tuple(_json(folder, f"refits/{k:03d}.json") for k in range(int(about["refits"])))
         settings = StudySettings.model_validate(
-            {**_json(folder, "settings.json"), "salt": "of no study: a bundle has none"}
+            {**_json(folder, "settings.json"), "key": "of no study: a bundle has none"}
         )
         found = Bundle(
             protocol=Protocol.model_validate(_json(folder, "protocol.json")),

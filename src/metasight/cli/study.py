@@ -39,13 +39,13 @@ def init(
     id_column: Annotated[str, typer.Option("--id", help="Column of the patient id.")] = "patient",
 ) -> None:
     """Write a commented study.toml, its mapping filled where column names match."""
-    import secrets
     import tomllib
 
     from metasight.cohort.settings import TableSettings
     from metasight.cohort.tables import read_table
     from metasight.protocol.load import read_protocol
     from metasight.study.scaffold import study_toml
+    from metasight.study.vault import default_path, make_key
 
     path = folder / "study.toml"
     if path.exists():
@@ -69,13 +69,15 @@ def init(
     text = study_toml(
         known,
         name=protocol,
-        salt=secrets.token_hex(16),
+        vault=default_path(folder),
         table=table,
         id_column=id_column,
         header=header,
     )
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8")
+    vault = folder / default_path(folder)
+    made = make_key(vault)
     mapped = len(tomllib.loads(text)["columns"])
     out.print(f"Wrote {shown(path)}.", soft_wrap=True)
     out.print(
@@ -83,7 +85,26 @@ def init(
         if header
         else f"{shown(table)} is not there yet: put it there, or correct its path."
     )
+    out.print(
+        f"The key of the pseudonyms {'is' if made else 'was there already:'} "
+        f"{shown(vault.resolve())}. Back it up; send it to nobody.",
+        soft_wrap=True,
+    )
     out.print(f"Next: fill in study.toml, then {command_line('check', folder)}.", soft_wrap=True)
+
+
+@app.command()
+def vault(folder: Folder) -> None:
+    """Move the key of the pseudonyms out of the study's folder."""
+    from metasight.study.vault import move_to_vault
+
+    path, changed = move_to_vault(folder)
+    out.print(f"The key of the pseudonyms is in {shown(path.resolve())}.", soft_wrap=True)
+    if changed:
+        out.print(
+            "study.toml names it in place of salt. Pseudonyms and folds change with the next run; "
+            "earlier results keep theirs."
+        )
 
 
 @app.command()
@@ -154,7 +175,7 @@ def staging(
     from metasight.steps.after.staging import staging_of
     from metasight.study.file import read_study
 
-    for line in staging_of(folder, pseudonym(patient, read_study(folder).settings.salt)):
+    for line in staging_of(folder, pseudonym(patient, read_study(folder).settings.key)):
         out.print(shown(line))
 
 
@@ -197,8 +218,8 @@ def predict(
 
     with Bars(out) as bars:
         pipeline.predict(bundle, patients, output, scheduler=scheduler, progress=bars)
-    salt = read_patient_settings(patients).salt
-    print_predictions(output, None if patient is None else pseudonym(patient, salt))
+    key = read_patient_settings(patients).key
+    print_predictions(output, None if patient is None else pseudonym(patient, key))
 
 
 @app.command()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
-import hashlib
+import hmac
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -64,9 +64,13 @@ class Canonical:
     lengthened: dict[int, tuple[float | None, float]]
 
 
-def pseudonym(patient_id: str, salt: str) -> str:
-    """``P`` and 10 hex digits of a salted sha256: stable when patients are added."""
-    return "P" + hashlib.sha256(f"{salt}\x1f{patient_id}".encode()).hexdigest()[:10]
+def pseudonym(patient_id: str, key: str) -> str:
+    """``P`` and 16 hex digits of HMAC-SHA256: stable when patients are added.
+
+    Folds are drawn in the order of pseudonyms. Without the key an id cannot be linked to its
+    pseudonym, nor can the order be foreseen.
+    """
+    return "P" + hmac.new(key.encode(), patient_id.encode(), "sha256").hexdigest()[:16]
 
 
 def canonicalise(
@@ -79,7 +83,7 @@ def canonicalise(
     raw
         The patient table.
     settings
-        Mapping, constants, salt.
+        Mapping, constants, key of the pseudonyms.
     protocol
         Its data dictionary says what is accepted.
     new_patients
@@ -416,7 +420,7 @@ class _Reader:
                 if not text:
                     self._problem(number, id_column, "", "no patient id", "an id in every row")
                     continue
-                name = pseudonym(text, self.settings.salt)
+                name = pseudonym(text, self.settings.key)
                 if name in source:
                     self._problem(
                         number,

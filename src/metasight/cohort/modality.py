@@ -56,7 +56,7 @@ def read_modality(
     name: str,
     settings: ModalityTable,
     *,
-    salt: str,
+    key: str,
     patients: Collection[str],
     patient_table: RawTable,
     patient_id: str,
@@ -67,7 +67,7 @@ def read_modality(
     ----------
     folder, name, settings
         Study folder; the modality and its part of ``study.toml``.
-    salt
+    key
         Of the study's pseudonyms.
     patients
         Pseudonyms of the patient table.
@@ -89,7 +89,7 @@ def read_modality(
         return Modality(
             values=pd.DataFrame(), problems=tuple(reader.problems), failed={}, entries=()
         )
-    return reader.read(name, salt, patients, patient_table.name)
+    return reader.read(name, key, patients, patient_table.name)
 
 
 def _read(folder: Path, name: str, settings: ModalityTable) -> RawTable:
@@ -162,9 +162,9 @@ class _Reader:
             if column not in self.raw.cells:
                 self._problem(None, column, "", "missing column", "a column of this name")
 
-    def read(self, name: str, salt: str, patients: Collection[str], patient_table: str) -> Modality:
+    def read(self, name: str, key: str, patients: Collection[str], patient_table: str) -> Modality:
         of_row = {
-            int(str(n)): pseudonym(str(i), salt) if i else ""
+            int(str(n)): pseudonym(str(i), key) if i else ""
             for n, i in self.raw.cells[self.settings.id].items()
         }
         strangers = [n for n, p in of_row.items() if p and p not in patients]

@@ -105,7 +105,7 @@ def read_cohort(
             folder,
             name,
             table,
-            salt=settings.salt,
+            key=settings.key,
             patients=canonical.rows,
             patient_table=raw,
             patient_id=settings.patients.id,

@@ -75,7 +75,7 @@ def read_scan_table(folder: Path, settings: CohortSettings) -> tuple[PatientScan
     folder
         Study folder.
     settings
-        With ``scans``; the salt makes the pseudonyms.
+        With ``scans``; the key makes the pseudonyms.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def read_scan_table(folder: Path, settings: CohortSettings) -> tuple[PatientScan
         row = int(str(number))
         text = {str(c): str(cells[c]).strip() for c in raw.cells.columns}
         found = _problems_of(raw, row, scans, text)
-        patient = pseudonym(text[scans.id], settings.salt)
+        patient = pseudonym(text[scans.id], settings.key)
         own = told.setdefault(patient, {})
         kind = text[scans.kind]
         if kind in own:

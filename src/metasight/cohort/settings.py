@@ -311,8 +311,8 @@ class CohortSettings(_Part):
 
     Attributes
     ----------
-    salt
-        Mixed into the hash that makes a pseudonym of a patient id; private to the study.
+    key
+        Of the hash that makes a pseudonym of a patient id; ``study.toml`` names where it lies.
     patients
         The main table.
     modalities
@@ -338,7 +338,7 @@ class CohortSettings(_Part):
         problems of a whole table or column stop all the same.
     """
 
-    salt: str = Field(min_length=8, repr=False)
+    key: str = Field(min_length=8, repr=False)
     patients: TableSettings
     modalities: dict[str, ModalityTable] = {}
     slides: SlideSettings | None = None

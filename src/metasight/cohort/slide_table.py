@@ -58,7 +58,7 @@ def read_slide_table(
     folder
         Study folder.
     settings
-        With ``slides``; the salt makes the pseudonyms.
+        With ``slides``; the key makes the pseudonyms.
     markers
         Of the protocol: the table may spell them in any of their spellings.
 
@@ -95,7 +95,7 @@ def read_slide_table(
         if found:
             problems += found
             continue
-        patient = pseudonym(text[slides.id], settings.salt)
+        patient = pseudonym(text[slides.id], settings.key)
         stain = next(s for s in STAINS if s == text[slides.stain])
         numbers[patient, stain] += 1
         kind = stain.replace("&", "")

@@ -84,7 +84,7 @@ def cohort_step(
             folder=Folder(root=study.folder, files=study.patient_tables),
             settings=study.settings.cohort(),
             protocol=study.protocol,
-            overlap_key=overlap_key or key_from(study.settings.salt),
+            overlap_key=overlap_key or key_from(study.settings.key),
             new_patients=new_patients,
         ),
         needs=tuple(s for s in images if s.kind in READ_BY_COHORT),

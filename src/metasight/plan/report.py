@@ -113,7 +113,7 @@ def _lock_step(
             endpoint=headline.endpoint,
             run=argument.provenance.run,
             versions=argument.provenance.versions,
-            overlap_key=key_from(argument.settings.salt),
+            overlap_key=key_from(argument.settings.key),
             generator=None if given is None else study.folder / given,
         ),
         needs=tuple(needs),

@@ -144,7 +144,12 @@ def _found(error: Mapping[str, Any], model: type[BaseModel], data: object) -> _F
         if names:
             names = False
             continue
-        known = tuple(f.alias or n for m in models for n, f in m.model_fields.items())
+        known = tuple(
+            f.alias or n
+            for m in models
+            for n, f in m.model_fields.items()
+            if f.repr  # a secret does not stand in the file
+        )
         annotations = [
             f.annotation for m in models for n, f in m.model_fields.items() if part in {n, f.alias}
         ]
@@ -234,7 +239,6 @@ _TYPES = {
     "dict_type": "a table",
     "model_type": "a table",
 }
-_SECRET = "salt"  # noqa: S105  # a name, not a secret
 
 
 def _wanted(found: _Found) -> str:
@@ -268,7 +272,7 @@ def _wording(found: _Found) -> str:
         )
         text = text.replace(" after validation, not 0", "")
     plain = isinstance(found.value, bool | int | float | str)
-    return f"{text} (value: {found.value!r:.80})" if plain and found.path[-1] != _SECRET else text
+    return f"{text} (value: {found.value!r:.80})" if plain else text
 
 
 def _place(path: tuple[str | int, ...], data: object) -> str:

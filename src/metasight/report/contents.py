@@ -324,7 +324,7 @@ class ReportContents:
     single_centre_reason
         Why leave-one-centre-out was not done, if it was not.
     settings
-        study.toml as resolved, without the salt.
+        study.toml as resolved, without the key of the pseudonyms.
     inputs
         File name → sha256.
     versions

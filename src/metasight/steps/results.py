@@ -168,7 +168,7 @@ def _manifest(argument: ResultsArgument) -> dict[str, Any]:
     protocol = argument.protocol
     return {
         **{k: v for k, v in asdict(argument.provenance).items() if v or k != "bundle"},
-        "settings": argument.settings.model_dump(mode="json", exclude={"salt"}),
+        "settings": argument.settings.model_dump(mode="json", exclude={"key"}),
         "protocol": {
             "id": protocol.id,
             "version": protocol.version,
@@ -325,7 +325,7 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         reference_model=leading[0],
         headline_model=leading[1],
         single_centre_reason=settings.analysis.single_centre_reason,
-        settings=settings.model_dump(mode="json", exclude={"salt"}),
+        settings=settings.model_dump(mode="json", exclude={"key"}),
         inputs=argument.provenance.tables,
         slides=_slide_stages(inputs["cohort"]),
         maps=_maps(inputs[AGREEMENT]) if AGREEMENT in inputs else None,

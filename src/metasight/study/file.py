@@ -26,6 +26,7 @@ from metasight.models.registry import KINDS, outcomes_of
 from metasight.models.settings import ModelSettings, file_name
 from metasight.protocol.load import read_protocol, validation_lines
 from metasight.protocol.study import Protocol, Variable
+from metasight.study.vault import with_key
 from metasight.units import years_to_days
 
 PROTOCOL_MODALITIES = ("clinical", "additional")
@@ -392,7 +393,7 @@ def read_study(folder: Path) -> Study:
             where=str(folder),
             remedy="Make one with `metasight init FOLDER`, or give the study's folder",
         )
-    data = read_toml(path)
+    data = with_key(read_toml(path), folder)
     try:
         settings = StudySettings.model_validate(data)
     except ValidationError as error:

@@ -15,6 +15,7 @@ from metasight.errors import StudyError
 from metasight.protocol.load import read_protocol, validation_lines
 from metasight.protocol.study import Protocol
 from metasight.study.file import StudySettings, read_toml
+from metasight.study.vault import with_key
 
 
 def read_patient_settings(folder: Path) -> CohortSettings:
@@ -32,7 +33,7 @@ def read_patient_settings(folder: Path) -> CohortSettings:
             where=folder.name,
             remedy="Make one with `metasight init FOLDER`; [analysis] and [[model]] are not needed",
         )
-    data = read_toml(path)
+    data = with_key(read_toml(path), folder)
     own = set(CohortSettings.model_fields)
     others = set(StudySettings.model_fields) - own
     data = {name: value for name, value in data.items() if name not in others}

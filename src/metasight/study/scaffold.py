@@ -18,7 +18,7 @@ _ROLES = {
 
 
 def study_toml(
-    protocol: Protocol, *, name: str, salt: str, table: str, id_column: str, header: Sequence[str]
+    protocol: Protocol, *, name: str, vault: str, table: str, id_column: str, header: Sequence[str]
 ) -> str:
     """Text of a study file.
 
@@ -28,8 +28,8 @@ def study_toml(
         Whose dictionary, criteria and endpoints are listed.
     name
         Protocol name as ``study.toml`` gives it.
-    salt
-        Private text that pseudonyms are made with.
+    vault
+        Folder with the key of the pseudonyms, relative to the study folder.
     table
         Path of the patient table, relative to the study folder.
     id_column
@@ -44,8 +44,8 @@ def study_toml(
         "are choices not taken.\n# Check it with `metasight check`, then `metasight run`.\n",
         f"protocol = {_q(name)}",
         'title = ""',
-        "# Pseudonyms are made of patient ids with this. Keep it private and do not change it.",
-        f"salt = {_q(salt)}",
+        "# The folder with the key that makes pseudonyms of patient ids. Send it to nobody.",
+        f"vault = {_q(vault)}",
         '# on_problem = "exclude"   # leave out a row with a problem, with a ledger row',
         "# centres = []             # names that may occur",
         "",

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from metasight.simulate.breast.settings import BreastSettings
 from metasight.simulate.breast.study_file import study_toml
 from metasight.study.file import StudySettings
+from metasight.study.vault import with_key
+
+
+def keyed(**changes) -> dict:
+    return with_key(told(**changes), Path())
 
 
 def told(**changes) -> dict:
@@ -18,7 +24,7 @@ def told(**changes) -> dict:
 @pytest.mark.parametrize("patients", [16, 59, 60, 100, 400])
 @pytest.mark.parametrize("centres", [1, 3])
 def test_a_study_accepts_it_and_its_headline_is_a_model_of_it(patients, centres):
-    study = StudySettings.model_validate(told(patients=patients, centres=centres))
+    study = StudySettings.model_validate(keyed(patients=patients, centres=centres))
     names = {m.name for m in study.model}
     assert study.analysis.headline_model in names
     assert study.analysis.reference_model in names

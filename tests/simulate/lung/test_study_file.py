@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from metasight.simulate.lung.settings import LungSettings
 from metasight.simulate.lung.study_file import study_toml
 from metasight.study.file import StudySettings
+from metasight.study.vault import with_key
+
+
+def keyed(**changes) -> dict:
+    return with_key(told(**changes), Path())
 
 
 def told(**changes) -> dict:
@@ -18,7 +24,7 @@ def told(**changes) -> dict:
 @pytest.mark.parametrize("patients", [24, 99, 100, 400])
 @pytest.mark.parametrize("genes", [0, 240])
 def test_a_study_accepts_it(patients, genes):
-    study = StudySettings.model_validate(told(patients=patients, genes=genes))
+    study = StudySettings.model_validate(keyed(patients=patients, genes=genes))
     names = [m.name for m in study.model]
     assert len(set(names)) == len(names)
     assert {"clinical", "clinical + scan"} <= set(names)
