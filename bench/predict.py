@@ -25,11 +25,23 @@ import pandas as pd
 from metasight import bundle
 
 
-def one_patient(study: Path, patient: str, folder: Path) -> None:
-    """A folder with one patient's rows, links to the files, and a study.toml without an outcome."""
+def without_outcomes(study: Path, locked: Path, folder: Path, patient: str | None = None) -> None:
+    """A folder of a study's patients, or one of them, as they are before any outcome is known.
+
+    Parameters
+    ----------
+    study
+        Whose rows, files and ``study.toml`` are taken.
+    locked
+        Bundle whose protocol says what an outcome is.
+    folder
+        Empty; gets tables, links to the files, and a study.toml without outcome and analysis.
+    patient
+        The hospital's id; everybody where none is given.
+    """
     text = (study / "study.toml").read_text("utf-8")
     told = tomllib.loads(text)
-    with bundle.unpacked(study) as place:
+    with bundle.unpacked(locked) as place:
         outcomes = {v.name for v in bundle.read(place).protocol.variable if v.role == "outcome"}
     text = text[: text.index("[analysis]")]
     text = re.sub(r"\[slides\.(maps|embeddings)\][^\[]*", "", text)
@@ -40,7 +52,7 @@ def one_patient(study: Path, patient: str, folder: Path) -> None:
         if part not in told:
             continue
         table = pd.read_csv(study / told[part]["path"], dtype=str)
-        own = table[table[told[part]["id"]] == patient]
+        own = table if patient is None else table[table[told[part]["id"]] == patient]
         own.to_csv(folder / told[part]["path"], index=False)
         if "folder" in told[part]:
             (folder / told[part]["folder"]).symlink_to((study / told[part]["folder"]).resolve())
@@ -58,7 +70,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "patient"
         folder.mkdir()
-        one_patient(asked.study, patient, folder)
+        without_outcomes(asked.study, asked.study, folder, patient)
         command = [sys.executable, "-m", "metasight", "predict"]
         command += [str(asked.study / "results" / "latest" / "bundle.zip"), str(folder)]
         command += ["-o", str(Path(name) / "out"), "--patient", patient]
