@@ -262,7 +262,8 @@ def judging_words(view: View) -> Text:
         "stage. ",
     }[view.kind]
     tau = (
-        f" Uno’s C and integrated scores are truncated at {years(s.tau_days)}."
+        f" C and integrated scores are truncated at {years(s.tau_days)}; slope, intercept and "
+        "smoothed curve at a horizon use follow-up until it and no longer."
         if s.tau_days
         else ""
     )

@@ -14,12 +14,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
-from skimage import feature, filters, measure, segmentation
+from skimage import feature, filters, segmentation
 
 from metasight.errors import MarkerError
+from metasight.segmentation.nucleus_pieces import (
+    cut_each,
+    moments_of_labels,
+    percentile_of_labels,
+)
 from metasight.slides.stain import Rgb, background_colour, optical_density
 
 Floats = npt.NDArray[np.float64]
@@ -149,7 +154,7 @@ def nuclear_levels(image: Image, mpp: float, settings: NucleusSettings) -> Nucle
     MarkerError
         The image is flat: it shows no nuclei, or is no nuclear channel.
     """
-    smooth = ndimage.gaussian_filter(image, settings.smoothing_um / mpp)
+    smooth = blurred(image, settings.smoothing_um / mpp)
     if not float(np.ptp(smooth)) > 0:
         raise MarkerError("the nuclear image is flat", remedy="Check which channel is nuclear")
     threshold = float(filters.threshold_li(smooth))
@@ -192,8 +197,9 @@ def detect_nuclei(
     amount = np.asarray(image, dtype=np.float32)
     levels = levels or nuclear_levels(amount, mpp, s)
     parted = _parted(amount, mpp, s, levels)
-    labels, height, base = _cut_at_half(amount, parted, mpp)
-    return _measured(amount, labels, (height - base) / levels.strength, mpp, s, levels)
+    fine = blurred(amount, 0.5 / mpp)
+    labels, height, base = _cut_at_half(fine, parted, mpp)
+    return _measured(fine, labels, (height - base) / levels.strength, mpp, s, levels)
 
 
 def detect_in_he(rgb: Rgb, mpp: float, settings: NucleusSettings | None = None) -> Nuclei:
@@ -224,24 +230,61 @@ def fluorescence_image(
     return np.asarray(np.sqrt(np.maximum(counts - level, 0)), dtype=np.float32)
 
 
+def blurred(image: npt.NDArray[np.floating], sigma_px: float) -> Image:
+    """Gaussian blur, cut off at four standard deviations, the image reflected at its edges.
+
+    As ``scipy.ndimage.gaussian_filter`` in single precision, some ten times as fast.
+    """
+    reach = int(4 * sigma_px + 0.5)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma_px) ** 2)
+    kernel /= kernel.sum()
+    return np.asarray(
+        cv2.sepFilter2D(
+            np.ascontiguousarray(image, dtype=np.float32),
+            cv2.CV_32F,
+            kernel,
+            kernel,
+            borderType=cv2.BORDER_REFLECT,
+        ),
+        dtype=np.float32,
+    )
+
+
 def _disc(radius_um: float, mpp: float) -> Mask:
     r = max(1, round(radius_um / mpp))
     y, x = np.ogrid[-r : r + 1, -r : r + 1]
     return np.asarray(x * x + y * y <= r * r, dtype=np.bool_)
 
 
+def _opened(mask: Mask, disc: Mask) -> Mask:
+    """Morphological opening; beyond the edge there is nothing."""
+    reach = disc.shape[0] // 2
+    padded = np.pad(mask.astype(np.uint8), reach)
+    opened = cv2.morphologyEx(padded, cv2.MORPH_OPEN, disc.astype(np.uint8))
+    return np.asarray(opened[reach:-reach, reach:-reach], dtype=np.bool_)
+
+
+def _without_holes(mask: Mask) -> Mask:
+    """What cannot be reached from outside by steps over edges of empty pixels."""
+    padded = np.pad(mask.astype(np.uint8), 1)
+    cv2.floodFill(padded, None, (0, 0), 2, flags=4)
+    return np.asarray(padded[1:-1, 1:-1] != 2, dtype=np.bool_)
+
+
 def _parted(amount: Image, mpp: float, s: NucleusSettings, levels: NuclearLevels) -> Labels:
     """Foreground, parted into nuclei by a watershed."""
-    smooth = ndimage.gaussian_filter(amount, s.smoothing_um / mpp)
-    local = ndimage.gaussian_filter(amount, s.surroundings_um / mpp)
+    smooth = blurred(amount, s.smoothing_um / mpp)
+    local = blurred(amount, s.surroundings_um / mpp)
     foreground = smooth > np.maximum(
         levels.threshold, local + s.above_surroundings * levels.strength
     )
-    foreground = ndimage.binary_opening(foreground, _disc(1.0, mpp))
-    foreground = ndimage.binary_fill_holes(foreground)
-    depth = np.minimum(ndimage.distance_transform_edt(foreground) * mpp, s.depth_um) / s.depth_um
-    height = ndimage.gaussian_filter(amount, s.seed_um / mpp) / levels.strength
-    height = height + s.shape_weight * ndimage.gaussian_filter(depth, 1.0 / mpp)
+    foreground = _without_holes(_opened(foreground, _disc(1.0, mpp)))
+    inside = cv2.distanceTransform(
+        foreground.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
+    )
+    depth = np.minimum(inside * mpp, s.depth_um) / s.depth_um
+    height = blurred(amount, s.seed_um / mpp) / levels.strength
+    height = height + s.shape_weight * blurred(depth, 1.0 / mpp)
     peaks = feature.peak_local_max(
         height,
         min_distance=max(1, round(s.seed_distance_um / mpp)),
@@ -253,44 +296,23 @@ def _parted(amount: Image, mpp: float, s: NucleusSettings, levels: NuclearLevels
     return np.asarray(segmentation.watershed(-height, seeds, mask=foreground), dtype=np.int32)
 
 
-def _cut_at_half(amount: Image, parted: Labels, mpp: float) -> tuple[Labels, Floats, Floats]:
+def _cut_at_half(fine: Image, parted: Labels, mpp: float) -> tuple[Labels, Floats, Floats]:
     """Each nucleus above half of its own height, its largest piece; height and base of each."""
-    fine = ndimage.gaussian_filter(amount, 0.5 / mpp)
     grown = np.asarray(segmentation.expand_labels(parted, 3.0 / mpp), dtype=np.int32)
     n = int(parted.max(initial=0))
-    height, base = np.full(n + 1, np.nan), np.full(n + 1, np.nan)
-    boxes = ndimage.find_objects(grown)
-    for number, box in enumerate(boxes, start=1):
-        if box is None:
-            continue
-        here, inside = fine[box], parted[box] == number
-        ring = (grown[box] == number) & ~inside
-        if inside.any():
-            height[number] = np.percentile(here[inside], 75)
-        if ring.any():
-            base[number] = np.percentile(here[ring], 25)
+    ring = np.where(parted > 0, 0, grown)
+    height = percentile_of_labels(fine, parted, n, 0.75)
+    base = percentile_of_labels(fine, ring, n, 0.25)
     # a nucleus wedged among others has no ring of its own; it gets the slide's usual one
-    base = np.where(np.isfinite(base), base, np.nanmedian(base) if n else np.nan)
-    labels = np.zeros_like(parted)
-    for number, box in enumerate(boxes, start=1):
-        if box is None or not np.isfinite(height[number]):
-            continue
-        half = (height[number] + base[number]) / 2
-        piece = (parted[box] == number) & (fine[box] >= half)
-        labels[box][_largest(ndimage.binary_fill_holes(piece), mpp)] = number
+    known = base[np.isfinite(base)]
+    base = np.where(np.isfinite(base), base, np.median(known) if known.size else np.nan)
+    disc = np.argwhere(_disc(0.5, mpp)) - max(1, round(0.5 / mpp))
+    labels = cut_each(fine, parted, (height + base) / 2, disc)
     return labels, height[1:], base[1:]
 
 
-def _largest(piece: Mask, mpp: float) -> Mask:
-    opened = ndimage.binary_opening(piece, _disc(0.5, mpp))
-    parts, n = ndimage.label(opened)
-    if n == 0:
-        return piece
-    return np.asarray(parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:])), dtype=np.bool_)
-
-
 def _measured(  # noqa: PLR0917
-    amount: Image,
+    fine: Image,
     labels: Labels,
     contrast: Floats,
     mpp: float,
@@ -304,19 +326,16 @@ def _measured(  # noqa: PLR0917
     new = np.zeros(len(contrast) + 1, dtype=np.int32)
     new[1:][keep] = np.arange(1, int(keep.sum()) + 1)
     labels = new[labels]
-    smooth = ndimage.gaussian_filter(amount, 0.5 / mpp)
-    regions = measure.regionprops(labels, intensity_image=smooth)
-    centre = np.array([r.centroid for r in regions]).reshape(-1, 2)
-    axes = np.array([[r.axis_major_length, r.axis_minor_length] for r in regions]).reshape(-1, 2)
-    ratio = axes[:, 0] / np.maximum(axes[:, 1], mpp)
-    mean = np.array([r.intensity_mean for r in regions]) / levels.strength
+    found = moments_of_labels(fine, labels, int(keep.sum()))
+    ratio = found[:, 4] / np.maximum(found[:, 5], mpp)
+    mean = found[:, 3] / levels.strength
     size = area[keep]
     like = (size <= s.lymphocyte_area_um2) & (ratio <= s.lymphocyte_axis_ratio)
     return Nuclei(
         labels=labels,
         mpp=mpp,
-        x_um=(centre[:, 1] + 0.5) * mpp,
-        y_um=(centre[:, 0] + 0.5) * mpp,
+        x_um=(found[:, 2] + 0.5) * mpp,
+        y_um=(found[:, 1] + 0.5) * mpp,
         area_um2=size,
         amount=mean,
         contrast=contrast[keep],

@@ -86,6 +86,68 @@ def _resampled_logistic(draws: Draws, y: Floats, x: Floats, offset: Floats) -> F
     return out
 
 
+@njit(cache=True)
+def _resampled_shift(draws: Draws, x: Floats, target: Floats) -> Floats:
+    """Newton between bounds that hold the root: the mean risk rises with the shift."""
+    m, n = draws.shape
+    out = np.full(m, np.nan)
+    lowest, highest = x.min(), x.max()
+    for b in range(m):
+        if not 0.0 < target[b] < 1.0:
+            continue
+        low, high = -40.0 - highest, 5.0 - lowest
+        a = 0.0
+        for _ in range(200):
+            risk, slope, total = 0.0, 0.0, 0.0
+            for i in range(n):
+                w = draws[b, i]
+                if w == 0:
+                    continue
+                hazard = np.exp(min(x[i] + a, 50.0))
+                risk -= w * np.expm1(-hazard)
+                slope += w * hazard * np.exp(-hazard)
+                total += w
+            gap = risk / total - target[b]
+            if gap < 0:
+                low = a
+            else:
+                high = a
+            step = -gap * total / slope if slope > 0 else np.inf
+            near = a + step
+            if not low < near < high:
+                near = (low + high) / 2
+            done = abs(near - a) < 1e-12
+            a = near
+            if done:
+                break
+        out[b] = a
+    return out
+
+
+def resampled_shift(draws_by_time: Draws, x: Floats, observed: Floats) -> Floats:
+    """Calibration in the large under each row of weights.
+
+    The shift ``a`` of log(−log(1 − risk)) after which the mean risk is the observed one: the
+    intercept with the slope fixed at 1. It is not the difference between the transformed means,
+    which is nearer 0 where the risks are spread.
+
+    Parameters
+    ----------
+    draws_by_time
+        Shape ``(m, n)``, columns in the order of ``x``.
+    x
+        log(−log(1 − risk)), shape ``(n,)``.
+    observed
+        Observed risk by the horizon in each row, shape ``(m,)``.
+
+    Returns
+    -------
+    ndarray of shape (m,)
+        NaN where the observed risk is 0 or 1.
+    """
+    return np.asarray(_resampled_shift(draws_by_time, np.ascontiguousarray(x), observed))
+
+
 @dataclass(frozen=True, kw_only=True)
 class CurveSamples:
     """Calibration models under each row of weights.

@@ -103,7 +103,8 @@ def _smooth(target: Target, risk: Floats, draws: Draws) -> tuple[CurveSamples, F
     if target.horizon_days is None:
         y = (target.data.status == 1).astype(np.float64)
         return resampled_logistic(by_time, y, basis[order]), basis, knots
-    fit = resampled_hazard(by_time, target.data, basis[order], target.horizon)
+    known = target.data.censored_at(target.horizon)
+    fit = resampled_hazard(by_time, known, basis[order], target.horizon)
     return fit, basis, knots
 
 

@@ -483,7 +483,9 @@ def centre_gap(
     out = []
     for name in [m for m in a.models if m in b.models]:
         c = [
-            concordance_samples(x, _within_centre(x, name), draws, None, censoring=False)
+            concordance_samples(
+                x, _within_centre(x, name), draws, plan.tau_days, censoring=False
+            )
             for x in (a, b)
         ]
         out.append(

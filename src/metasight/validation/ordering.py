@@ -46,6 +46,18 @@ class FollowUp:
         """Whether any competing event was observed."""
         return bool((self.status == COMPETING).any())
 
+    def censored_at(self, horizon: float) -> FollowUp:
+        """The same patients with follow-up cut at ``horizon``: what is known by then, no more.
+
+        An event on the day of the horizon counts; a later one is censored there. The order stays.
+        """
+        later = self.time > horizon
+        return FollowUp(
+            time=np.where(later, float(horizon), self.time),
+            status=np.where(later, CENSORED, self.status),
+            order=self.order,
+        )
+
 
 def follow_up(time: npt.ArrayLike, status: npt.ArrayLike) -> FollowUp:
     """Check and order times and status.

@@ -438,7 +438,8 @@ class ModelEvaluation:
     Attributes
     ----------
     harrell_c
-        Harrell's C; with competing events Wolbers' C (a competing event never has the event).
+        Harrell's C up to tau; with competing events Wolbers' C (a competing event never has the
+        event).
         ``NotEstimable`` for nodal stage.
     uno_c
         Uno's C up to tau (IPCW); with competing events the IPCW version of Wolbers' C.

@@ -14,7 +14,11 @@ from metasight.validation.bootstrap import (
 )
 from metasight.validation.brier import integrated_brier
 from metasight.validation.calibration import risk_groups
-from metasight.validation.calibration_bootstrap import resampled_hazard, resampled_logistic
+from metasight.validation.calibration_bootstrap import (
+    resampled_hazard,
+    resampled_logistic,
+    resampled_shift,
+)
 from metasight.validation.discrimination import pair_order
 from metasight.validation.ordering import Floats, Ints
 from metasight.validation.recalibration import to_cloglog, to_logit
@@ -47,8 +51,8 @@ class TargetSamples:
 class ModelSamples:
     """Metrics of one model, averaged over repeats; shapes as :class:`TargetSamples`.
 
-    ``harrell`` is the ordinal c-index for nodal stage, where ``uno`` and the integrated scores
-    are NaN.
+    ``harrell`` and ``uno`` are truncated at tau. ``harrell`` is the ordinal c-index for nodal
+    stage, where ``uno`` and the integrated scores are NaN.
     """
 
     harrell: Floats
@@ -149,7 +153,10 @@ def _padded(groups: Floats) -> Floats:
 def _weak_calibration(
     target: Target, risk: Floats, by_time: Draws, part: HorizonSamples
 ) -> tuple[Floats, Floats]:
-    """Intercept (slope 1) and slope under each row of weights; NaN for constant risks."""
+    """Intercept (slope 1) and slope under each row of weights; the slope of constant risks is NaN.
+
+    Follow-up is cut at the horizon: what happens later says nothing of the risk by then.
+    """
     missing = np.full(by_time.shape[0], np.nan)
     flat = float(np.ptp(risk)) < 1e-12
     if target.horizon_days is None:
@@ -159,11 +166,12 @@ def _weak_calibration(
         large = resampled_logistic(by_time, y, none, offset=x).intercept
         slope = missing if flat else resampled_logistic(by_time, y, x[:, None]).coef[:, 0]
         return large, slope
-    inside = (part.observed > 0) & (part.observed < 1)
-    large = np.where(inside, to_cloglog(part.observed) - to_cloglog(part.expected), np.nan)
+    x = to_cloglog(risk)
+    large = resampled_shift(by_time, x, np.asarray(part.observed))
     if flat:
         return large, missing
-    fit = resampled_hazard(by_time, target.data, to_cloglog(risk)[:, None], target.horizon)
+    known = target.data.censored_at(target.horizon)
+    fit = resampled_hazard(by_time, known, x[:, None], target.horizon)
     return large, fit.coef[:, 0]
 
 
@@ -198,7 +206,7 @@ def model_samples(
     if survival:
         uno = concordance_samples(aligned, model, draws, tau, censoring=True)
     return ModelSamples(
-        harrell=concordance_samples(aligned, model, draws, None, censoring=False),
+        harrell=concordance_samples(aligned, model, draws, tau, censoring=False),
         uno=uno,
         integrated_brier=integrated,
         # A resample without an event has no null score to compare with: no value, not infinity.

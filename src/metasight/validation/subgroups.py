@@ -79,7 +79,7 @@ def part_metrics(
         return why, why, why, why
     target = headline_target(part)
     model, k = _subset_model(part, name)
-    c = concordance_samples(part, model, draws, None, censoring=False)
+    c = concordance_samples(part, model, draws, plan.tau_days, censoring=False)
     at = target_samples(target, model.risk[:, k], model.strata, draws, (), calibrate=False)
     level = plan.confidence
     reason = "no pair of patients of one fold can be compared"
