@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +10,22 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
+from metasight.cohort import overlap
+
 settings.register_profile("same", derandomize=True, database=None, deadline=None)
 settings.register_profile("explore", derandomize=False, database=None, deadline=None)
 settings.load_profile("same")  # property tests are the same on every run but in `make explore`
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_marks() -> Iterator[None]:
+    """Overlap marks at a fraction of their cost: they are slow on purpose, some 10 ms a mark.
+
+    What they cost outside tests is looked at in ``cohort/test_overlap.py``.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(overlap, "COST", 2**4)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from metasight.cohort.overlap import key_from, marks_of, shared, table_of
+import hashlib
+import subprocess
+import sys
+
+from metasight.cohort.overlap import METHOD, key_from, marks_of, shared, table_of
 
 KEY = key_from("a study's secret")
 DAY, VALUES = "2019-05-02", ("61", "18.0")
@@ -13,6 +17,17 @@ def test_both_sides_make_the_same_marks_and_only_with_the_key():
     assert marks_of(" aB17 ", DAY, VALUES, KEY) == ours
     assert not set(ours) & set(marks_of("Ab17", DAY, VALUES, key_from("another")))
     assert all(len(m) == 10 for m in ours)
+
+
+def test_a_mark_costs_what_its_method_says():
+    """In a process of its own: here marks are made cheap (``cheap_marks`` in conftest.py)."""
+    code = f"from metasight.cohort.overlap import mark; print(mark('17', '{KEY}'))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    key = bytes.fromhex(KEY)
+    assert done == hashlib.scrypt(b"17", salt=key, n=4096, r=8, p=1, dklen=5).hex()
+    assert METHOD == "scrypt-4096-8-1-40bit"
 
 
 def test_the_same_number_at_two_hospitals_is_not_the_same_patient():

@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-_COST, _BLOCK, _PARALLEL = 2**12, 8, 1
+COST, _BLOCK, _PARALLEL = 2**12, 8, 1
 _BYTES = 5
 METHOD = "scrypt-4096-8-1-40bit"
 
@@ -51,7 +51,7 @@ def marks_of(identifier: str, day: str, values: Sequence[str], key: str) -> tupl
 def mark(text: str, key: str) -> str:
     """Keyed hash of a text."""
     digest = hashlib.scrypt(
-        text.encode(), salt=bytes.fromhex(key), n=_COST, r=_BLOCK, p=_PARALLEL, dklen=_BYTES
+        text.encode(), salt=bytes.fromhex(key), n=COST, r=_BLOCK, p=_PARALLEL, dklen=_BYTES
     )
     return digest.hex()
 
