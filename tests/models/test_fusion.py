@@ -1,7 +1,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from pydantic import ValidationError
 
 from metasight.cohort.outcome import NodalOutcome, SurvivalOutcome
 from metasight.errors import FitError
@@ -40,9 +39,7 @@ def test_noise_modality_gets_less_weight_and_none_is_negative():
     assert weights["clinical, cause 1"] > 3 * weights["genes, cause 1"]
 
 
-def test_stacking_needs_two_modalities_and_enough_events():
-    with pytest.raises(ValidationError, match="two modalities"):
-        ModelSettings(kind="stacked", name="stack")
+def test_stacking_needs_enough_events():
     table, outcome = _study(30)
     status = np.zeros(30, dtype=np.int8)
     status[:4] = 1

@@ -87,7 +87,9 @@ def test_a_study_without_registration_or_treatments_leaves_these_to_the_authors(
 
 
 def test_one_centre_is_told_with_its_reason(survival, null_signal):
-    assert answer("12d", null_signal).startswith("Not done: the table names no hospital")
+    assert answer("12d", null_signal).startswith(
+        "No centre was left out: the table names no hospital"
+    )
     assert answer("12d", survival).startswith("Leave-one-centre-out, pooled by REML")
 
 

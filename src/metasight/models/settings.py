@@ -174,8 +174,6 @@ class ModelSettings(BaseModel):
             )
         if self.features is not None and len(set(self.features)) != len(self.features):
             raise ValueError("features names one feature twice")
-        if self.kind == "stacked" and len(self.modalities) < 2:
-            raise ValueError("a stacked model needs at least two modalities")
         if self.kind == "attention_mil" and self.modalities != (MODALITY,):
             raise ValueError(f"attention_mil reads the modality {MODALITY} alone")
         if self.kind == "scan_network" and self.modalities != (CROP_MODALITY,):

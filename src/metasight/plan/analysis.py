@@ -12,6 +12,7 @@ from metasight.engine.step import Step, StepKind
 from metasight.errors import StudyError
 from metasight.steps.cohort import data
 from metasight.study.file import Study, StudyModel
+from metasight.study.nested import increment_reference, models_to_fit
 from metasight.units import years_to_days
 
 POPULATIONS = ("as_written", "all_eligible")
@@ -123,10 +124,11 @@ def plan_analyses(
     if info[other] != info[headline] and info[other]:
         wanted.append((primary, other))
     wanted += [(e.name, headline) for e in protocol.endpoint if not e.primary]
+    fitted = models_to_fit(settings)
     for endpoint, population in wanted:
-        models = tuple(m for m in settings.model if endpoint in (m.endpoints or (primary,)))
+        models = tuple(m for m in fitted if endpoint in (m.endpoints or (primary,)))
         if population != headline:
-            leading = (settings.analysis.reference_model, settings.analysis.headline_model)
+            leading = (increment_reference(settings), settings.analysis.headline_model)
             models = tuple(m for m in models if m.name in leading)
         if models:
             yield Analysis(

@@ -17,6 +17,7 @@ from metasight.plan.risks import steps_on_risks
 from metasight.steps.files import read_json
 from metasight.steps.risk import attention, fitting, judging
 from metasight.study.file import Study, StudyModel
+from metasight.study.nested import increment_reference
 
 
 @dataclass(frozen=True)
@@ -231,6 +232,7 @@ def _evaluate_step(
     settings = study.settings.analysis
     endpoint = next(e for e in study.protocol.endpoint if e.name == analysis.endpoint)
     names = tuple(m.name for m in analysis.models)
+    reference = increment_reference(study.settings)
     return Step(
         name=analysis.evaluation,
         kind=StepKind.EVALUATE,
@@ -241,9 +243,8 @@ def _evaluate_step(
             endpoint=analysis.endpoint,
             # An endpoint that the study's reference is not fitted for is judged against its
             # first model, and its last one is the headline.
-            reference_model=settings.reference_model
-            if settings.reference_model in names
-            else names[0],
+            reference_model=reference if reference in names else names[0],
+            study_reference=settings.reference_model,
             headline_model=settings.headline_model
             if settings.headline_model in names
             else names[-1],

@@ -319,6 +319,9 @@ class ReportContents:
         None where not done.
     models
         Of the headline analysis.
+    study_reference
+        The reference that ``study.toml`` names; ``reference_model`` is another one where the
+        increment is taken over a nested reference.
     reference_model, headline_model
         Names.
     single_centre_reason
@@ -371,6 +374,7 @@ class ReportContents:
     models: tuple[ModelDescription, ...]
     reference_model: str
     headline_model: str
+    study_reference: str = ""
     single_centre_reason: str | None
     settings: Mapping[str, Any]
     inputs: Mapping[str, str]

@@ -13,6 +13,7 @@ from metasight.report.view import (
 )
 from metasight.report.wording import (
     NBSP,
+    above_chance,
     contrast,
     count,
     covers,
@@ -115,7 +116,12 @@ def _increment(view: View) -> list[Text]:
     shown = f"{name} {contrast(gap)}"
     sign = excludes_zero(gap)
     text: Text
-    if sign > 0:
+    if sign > 0 and not above_chance(discrimination(view.evaluation.models[view.lead], view.kind)):
+        text = (
+            f"The difference to “{view.reference}” in {shown} excludes zero, but “{view.lead}” "
+            "does not rank patients better than chance itself: nothing follows from it."
+        )
+    elif sign > 0:
         text = (
             Strong(f"“{view.lead}” discriminates better than “{view.reference}”"),
             f": difference in {shown}; the interval excludes zero.",

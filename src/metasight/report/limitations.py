@@ -236,11 +236,17 @@ def _outcome(view: View) -> Iterator[Text]:
             f"In {plural(unseen, 'patient')} nodes were not examined; "
             "the figures hold for those in whom they were.",
         )
-    if view.headline.failures:
+    failed = [f.get("stage", "fit ").startswith("fit ") for f in view.headline.failures]
+    if any(failed):
         yield _item(
             "Failed fits.",
-            f"{plural(len(view.headline.failures), 'fit')} failed; the models "
-            "concerned are left out.",
+            f"{plural(sum(failed), 'fit')} failed; the models concerned are left out.",
+        )
+    if not all(failed):
+        yield _item(
+            "Failed refits.",
+            f"{plural(len(failed) - sum(failed), 'refit')} to resamples or noise failed; what "
+            "refitting moves is told by the others.",
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from metasight.protocol.endpoint import Endpoint
@@ -94,14 +94,7 @@ def _deviations(view: View) -> Iterator[Block]:
     for a in view.contents.analyses:
         where = Strong(f"{a.endpoint}, {POPULATIONS.get(a.population, a.population)}: ")
         told += [(where, sentence(d)) for d in (*a.deviations, *a.refused_horizons)]
-        told += [
-            (
-                where,
-                f"model “{f.get('criterion', '')}” failed in {f.get('item', 'a fit')}: "
-                f"{f.get('reason', '')}",
-            )
-            for f in a.failures
-        ]
+        told += [(where, _failure(f)) for f in a.failures]
     told += [(Strong("Horizons: "), text) for text in _other_horizons(view)]
     yield Heading(2, "Deviations, refused horizons and failed fits", "deviations")
     if told:
@@ -111,6 +104,17 @@ def _deviations(view: View) -> Iterator[Block]:
             "None: endpoints and horizons are those of the protocol"
             + (", and every fit succeeded." if not view.external else ".")
         )
+
+
+def _failure(row: Mapping[str, str]) -> str:
+    """What failed: a fit of the cross-validation, or a refit beside it that costs no prediction."""
+    model, reason = row.get("criterion", ""), row.get("reason", "")
+    stage = row.get("stage", "")
+    if stage.startswith("fit ") or not stage:
+        return f"model “{model}” failed in {row.get('item', 'a fit')}: {reason}"
+    what = {"resample": "a refit to a bootstrap resample", "noise": "a refit to noise"}
+    named = what.get(stage.split(" ")[0], f"a further fit ({stage})")
+    return f"{named} of “{model}” failed; cross-validated predictions are complete: {reason}"
 
 
 def _other_horizons(view: View) -> Iterator[str]:

@@ -97,7 +97,51 @@ def _increment(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
     )
     yield forest(about, lines, panels)
     yield _increment_table(view, compared)
+    yield from _estimator(view)
     yield from _contributions(view)
+
+
+def _estimator(view: View) -> Iterator[Block]:
+    """The headline against other references, and what the change of estimator alone does."""
+    own = view.contents.study_reference
+    lines = [(f"{c.model} − {c.reference}", c) for c in view.evaluation.further]
+    nested = view.nested
+    change = next((c for c in view.evaluation.comparisons if c.model == own), None)
+    if nested and change is not None:
+        lines.append((f"{own} − {view.reference} (change of estimator alone)", change))
+    if not lines:
+        return
+    notes = Footnotes()
+    name = discrimination_name(view.kind)
+    rows = [
+        Row(
+            (
+                told,
+                notes.contrast(discrimination_contrast(c, view.kind)),
+                *(notes.contrast(t.auc) for t in c.targets[:2]),
+            )
+        )
+        for told, c in lines
+    ]
+    if nested:
+        yield Paragraph(
+            f"“{view.reference}” is the headline’s own procedure (kind, penalties, folds, seeds, "
+            f"preparation) on what “{own}” reads. The difference from it is what the added "
+            "predictors tell; the difference from another kind of model also holds what the "
+            "change of estimator does."
+        )
+    yield DataTable(
+        "further-comparisons",
+        "Other contrasts: the headline model against further references, and what the estimator "
+        "alone does. Differences with 95 % intervals.",
+        (
+            Column("Models", weight=2),
+            numeric(f"Δ {name}", 1.5),
+            *(numeric(f"Δ AUC {at_target(t)}", 1.5) for t in lines[0][1].targets[:2]),
+        ),
+        tuple(rows),
+        notes.notes,
+    )
 
 
 def _contributions(view: View) -> Iterator[Block]:
@@ -309,6 +353,12 @@ def _calibration(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
         "below 1 means that high risks are too high and low ones too low. ICI, E50 and "
         "E90 are never below 0, so their intervals lie to the right of small "
         "estimates."
+        + (
+            ""
+            if view.external
+            else " O/E is close to 1 in cross-validation whatever the model: each fit takes its "
+            "baseline from patients of the same cohort."
+        )
     )
     yield _calibration_table(view)
     for k, _ in enumerate(targets(view.evaluation)):
@@ -360,23 +410,17 @@ def _calibration_table(view: View) -> DataTable:
 
 
 def _d_words(view: View) -> str:
-    told = []
-    for m, v in _each(view):
-        d = v.d_calibration
-        if isinstance(d, NotEstimable):
-            told.append(f"{m}: not estimable: {d.not_estimable}")
-        else:
-            told.append(f"{m}: χ² {number(d.chisq, 2)}, p {_p(d.p)}")
-    return (
-        "D-calibration (a small p speaks against uniform survival probabilities; a large one "
-        "is weak evidence for them in a small study). " + "; ".join(told) + "."
+    why = {
+        m: d.not_estimable for m, v in _each(view) if isinstance(d := v.d_calibration, NotEstimable)
+    }
+    text = (
+        "D-calibration is shown without a test: where most patients are censored, they are spread "
+        "over the bins by the model itself, and a test of equal bins finds next to nothing."
     )
-
-
-def _p(p: float) -> str:
-    if p < 0.001:
-        return "< 0.001"
-    return "> 0.99" if p > 0.99 else number(p, 3 if p < 0.1 else 2)
+    if why:
+        told = "; ".join(f"{m}: {reason}" for m, reason in why.items())
+        text += f" Not estimable: {told}."
+    return text
 
 
 # -------------------------------------------------------------------------------- decision curves
@@ -386,8 +430,7 @@ def _decisions(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
     yield Heading(2, "Decision curves", "decisions")
     yield Paragraph(
         "Net benefit weighs patients rightly treated against those treated in vain, at "
-        "the risk from which one would treat. The thresholds are the protocol’s, chosen "
-        "before the data were seen."
+        "the risk from which one would treat. The thresholds are the protocol’s."
     )
     found = view.headline_comparison
     if found is not None and view.has_increment:

@@ -109,11 +109,16 @@ def _who(view: View) -> Text:
     d = view.evaluation.data
     text += f"Every figure is of predictions for patients the model had not seen ({_scheme(view)})."
     if view.has_increment:
-        text += f" The headline model is “{view.lead}”; it is measured against “{view.reference}”."
+        text += f" The headline model is “{view.lead}”; it is measured against “{view.reference}”"
+        text += (
+            f", the same procedure on what “{view.contents.study_reference}” reads."
+            if view.nested
+            else "."
+        )
     if d.n_unobserved:
         text += (
-            f" The outcome of {plural(d.n_unobserved, 'further patient')} was not observed and "
-            "is not counted as absent."
+            f" Of these, {plural(d.n_unobserved, 'patient')} had an outcome that was not observed; "
+            "it is not counted as absent."
         )
     return text
 
@@ -170,13 +175,20 @@ def _increment_table(view: View, found: Comparison) -> DataTable:
     name = discrimination_name(view.kind)
     gap = discrimination_contrast(found, view.kind)
     rows = [
-        _line(notes, name, discrimination(ref, view.kind), discrimination(lead, view.kind), gap)
+        _line(
+            notes,
+            name,
+            discrimination(ref, view.kind),
+            discrimination(lead, view.kind),
+            gap,
+            ranks=True,
+        )
     ]
     at = middle_threshold(view.evaluation.settings.thresholds)
     for k, target in enumerate(found.targets):
         a, b = ref.targets[k], lead.targets[k]
         where = at_target(target)
-        rows.append(_line(notes, f"AUC {where}", a.auc, b.auc, target.auc))
+        rows.append(_line(notes, f"AUC {where}", a.auc, b.auc, target.auc, ranks=True))
         rows.append(
             _line(notes, f"IPA {where}, %", a.ipa, b.ipa, target.ipa, digits=1, scale=100.0)
         )
@@ -227,6 +239,7 @@ def _line(
     *,
     digits: int = 3,
     scale: float = 1.0,
+    ranks: bool = False,
 ) -> Row:
     return Row(
         (
@@ -234,7 +247,7 @@ def _line(
             notes.metric(a, digits, scale=scale),
             notes.metric(b, digits, scale=scale),
             notes.contrast(gap, digits, scale=scale),
-            reading(gap),
+            reading(gap, ranking=b if ranks else None),
         )
     )
 

@@ -97,7 +97,8 @@ def _predictors(view: View) -> Text:
         + (
             "the models’ are locked ("
             if view.external
-            else "none was selected outside the training folds ("
+            else "which were measured was decided before this run; any selection by the "
+            "program was within training folds ("
         ),
         Ref("predictors"),
         ").",
@@ -163,7 +164,7 @@ def _building(view: View) -> Text:
 def _clusters(view: View) -> Text:
     if view.headline.centres is None:
         why = view.contents.single_centre_reason or "no reason given"
-        return (f"Not done: {why} (", Ref("centres"), ").")
+        return ("No centre was left out: ", why, " (", Ref("centres"), ").")
     return (
         "Leave-one-centre-out, pooled by REML with Hartung–Knapp intervals (",
         Ref("centres"),
@@ -304,7 +305,10 @@ def _limits(view: View) -> Text:
 
 
 def _inputs_at_use(view: View) -> Text:
-    return "Fitted models impute a missing input as in training, and are told so by an indicator."
+    return (
+        "Fitted models impute a missing input as in training; an indicator says so where one was "
+        "learnt, which takes enough missing values in training (notes on fits)."
+    )
 
 
 FILLED: Mapping[str, Fill] = {

@@ -75,6 +75,12 @@ class View:
         return self.evaluation.settings.headline_model
 
     @property
+    def nested(self) -> bool:
+        """Whether the increment is over a nested reference that the study did not name."""
+        own = self.contents.study_reference
+        return bool(own) and own != self.reference and own in self.evaluation.models
+
+    @property
     def has_increment(self) -> bool:
         """Whether headline and reference are two models."""
         return self.reference != self.lead

@@ -103,12 +103,32 @@ def excludes_zero(c: ContrastMetric) -> int:
     return 1 if c.lower > 0 else -1 if c.upper < 0 else 0
 
 
-def reading(c: ContrastMetric, *, higher_is_better: bool = True) -> str:
-    """What an interval of a difference says, in words."""
+def reading(
+    c: ContrastMetric, *, higher_is_better: bool = True, ranking: Metric | None = None
+) -> str:
+    """What an interval of a difference says, in words.
+
+    Parameters
+    ----------
+    c
+        The difference.
+    higher_is_better
+        Of the measure.
+    ranking
+        The C or AUC of the model itself, where the difference is one of these: a model that does
+        not rank better than chance is not called better.
+    """
     if isinstance(c, NotEstimable):
         return NOT_ESTIMABLE
     sign = excludes_zero(c) * (1 if higher_is_better else -1)
+    if sign > 0 and ranking is not None and not above_chance(ranking):
+        return "higher, not above chance"
     return {1: "better", -1: "worse", 0: "no clear difference"}[sign]
+
+
+def above_chance(m: Metric) -> bool:
+    """Whether the interval of a C or AUC lies above 0.5."""
+    return isinstance(m, Estimate) and m.lower is not None and m.lower > 0.5
 
 
 def covers(m: Metric, value: float) -> bool:

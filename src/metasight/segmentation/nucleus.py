@@ -279,9 +279,7 @@ def _parted(amount: Image, mpp: float, s: NucleusSettings, levels: NuclearLevels
         levels.threshold, local + s.above_surroundings * levels.strength
     )
     foreground = _without_holes(_opened(foreground, _disc(1.0, mpp)))
-    inside = cv2.distanceTransform(
-        foreground.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
-    )
+    inside = cv2.distanceTransform(foreground.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     depth = np.minimum(inside * mpp, s.depth_um) / s.depth_um
     height = blurred(amount, s.seed_um / mpp) / levels.strength
     height = height + s.shape_weight * blurred(depth, 1.0 / mpp)

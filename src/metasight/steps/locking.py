@@ -24,6 +24,7 @@ from metasight.steps.cohort.data import load_data, read_acquired
 from metasight.steps.files import read_json
 from metasight.steps.slides.maps import EVERYBODY
 from metasight.study.file import StudySettings
+from metasight.study.nested import increment_reference, models_to_fit
 from metasight.units import DAYS_PER_YEAR
 from metasight.validation.results import Evaluation
 
@@ -100,9 +101,11 @@ def _bundle(inputs: Inputs, argument: LockArgument) -> bundle.Bundle:
         horizons_days=tuple(info["horizons_days"]),
         grid_days=tuple(int(g) for g in grid),
         headline_model=headline,
-        reference_model=argument.settings.analysis.reference_model,
+        reference_model=increment_reference(argument.settings),
         features=data.features.features,
-        states={m.name: states[m.name] for m in argument.settings.model if m.name in states},
+        states={
+            m.name: states[m.name] for m in models_to_fit(argument.settings) if m.name in states
+        },
         refits=tuple(state for _, state in _states(inputs, StepKind.FIT_RESAMPLE)),
         training=_training(argument, info, data.centre.nunique(), cohort),
         standing=_standing(Predictions.from_parquet(judged / "predictions.parquet"), headline),

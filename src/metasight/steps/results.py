@@ -45,6 +45,7 @@ from metasight.steps.files import read_json, read_told, write_json
 from metasight.steps.slides.agreement import AGREEMENT
 from metasight.steps.slides.maps import COMPARED, COMPARED_FILE, COMPARED_FORMAT
 from metasight.study.file import StudySettings
+from metasight.study.nested import models_to_fit
 from metasight.validation.json_tree import from_jsonable
 from metasight.validation.results import CentreEvaluation, CentreGap, Evaluation
 
@@ -324,6 +325,7 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         models=tuple(_describe(inputs, settings, leading, asked["horizons_days"])),
         reference_model=leading[0],
         headline_model=leading[1],
+        study_reference=settings.analysis.reference_model,
         single_centre_reason=settings.analysis.single_centre_reason,
         settings=settings.model_dump(mode="json", exclude={"key"}),
         inputs=argument.provenance.tables,
@@ -417,7 +419,7 @@ def _analysis(inputs: Inputs, names: AnalysisNames) -> AnalysisResult:
 def _describe(
     inputs: Inputs, settings: StudySettings, leading: tuple[str, str], horizons: Sequence[int]
 ) -> list[ModelDescription]:
-    asked = {m.name: m for m in settings.model}
+    asked = {m.name: m for m in models_to_fit(settings)}
     folders = _everybody(inputs)
     described = []
     for name in [n for n in asked if n in folders] + [n for n in folders if n not in asked]:

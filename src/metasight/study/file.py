@@ -238,6 +238,9 @@ class StudySettings(CohortSettings):
     def _told_apart(cls, models: tuple[StudyModel, ...]) -> tuple[StudyModel, ...]:
         names = [m.name for m in models]
         _refuse_twice(names)
+        alone = [m.name for m in models if m.kind == "stacked" and len(m.modalities) < 2]
+        if alone:
+            raise ValueError(f"{alone[0]!r}: a stacked model needs at least two modalities")
         files: dict[str, str] = {}
         for name in names:
             other = files.setdefault(file_name(name), name)

@@ -108,6 +108,11 @@ def evaluate(predictions: Predictions, plan: EvaluationPlan) -> Evaluation:
             for name in samples
             if name != plan.reference_model
         ),
+        further=tuple(
+            _comparison(aligned, plan.headline_model, samples, plan, against=name)
+            for name in plan.also_against
+            if name in samples
+        ),
         notes=_notes(aligned, plan),
     )
 
@@ -314,15 +319,22 @@ def _d_calibration(aligned: Aligned, model: ModelRisks) -> DCalibration | NotEst
 
 
 def _comparison(
-    aligned: Aligned, name: str, samples: dict[str, ModelSamples], plan: EvaluationPlan
+    aligned: Aligned,
+    name: str,
+    samples: dict[str, ModelSamples],
+    plan: EvaluationPlan,
+    *,
+    against: str | None = None,
 ) -> Comparison:
-    a, b = samples[name], samples[plan.reference_model]
+    """A model against the plan's reference, or another."""
+    reference = against or plan.reference_model
+    a, b = samples[name], samples[reference]
     nodal = aligned.kind == "nodal"
     c = _contrast(a.harrell, b.harrell, plan)
     not_nodal = NotEstimable(not_estimable="not defined for nodal stage")
     return Comparison(
         model=name,
-        reference=plan.reference_model,
+        reference=reference,
         headline=name == plan.headline_model,
         harrell_c=not_nodal if nodal else c,
         uno_c=not_nodal if nodal else _contrast(a.uno, b.uno, plan),
@@ -330,7 +342,11 @@ def _comparison(
         integrated_ipa=not_nodal if nodal else _contrast(a.integrated_ipa, b.integrated_ipa, plan),
         targets=tuple(
             _target_contrast(
-                t, a.targets[t.name], b.targets[t.name], plan, _delong(aligned, k, name, plan)
+                t,
+                a.targets[t.name],
+                b.targets[t.name],
+                plan,
+                _delong(aligned, k, (name, reference), plan),
             )
             for k, t in enumerate(aligned.targets)
             if t.headline
@@ -362,11 +378,13 @@ def _target_contrast(
     )
 
 
-def _delong(aligned: Aligned, k: int, name: str, plan: EvaluationPlan) -> DeLong | NotEstimable:
+def _delong(
+    aligned: Aligned, k: int, pair: tuple[str, str], plan: EvaluationPlan
+) -> DeLong | NotEstimable:
     """DeLong's test at the ``k``-th threshold of nodal stage."""
     if aligned.kind != "nodal":
         return NotEstimable(not_estimable="defined for a class only")
-    a, b = aligned.models[name], aligned.models[plan.reference_model]
+    a, b = (aligned.models[name] for name in pair)
     if not np.array_equal(a.strata, b.strata):
         return NotEstimable(not_estimable="the models were fitted in other folds")
     above = (aligned.stage >= k + 1).astype(np.int64)
@@ -483,9 +501,7 @@ def centre_gap(
     out = []
     for name in [m for m in a.models if m in b.models]:
         c = [
-            concordance_samples(
-                x, _within_centre(x, name), draws, plan.tau_days, censoring=False
-            )
+            concordance_samples(x, _within_centre(x, name), draws, plan.tau_days, censoring=False)
             for x in (a, b)
         ]
         out.append(

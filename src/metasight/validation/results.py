@@ -34,7 +34,7 @@ from metasight.formats import KEY, require_format, with_format
 from metasight.validation.json_tree import from_jsonable, to_jsonable
 
 Kind = Literal["survival", "competing", "nodal"]
-FORMAT = 1
+FORMAT = 2
 """Of an evaluation as JSON."""
 DEFAULT_THRESHOLDS = (0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.40, 0.50)
 
@@ -55,6 +55,8 @@ class EvaluationPlan:
         The clinical model that every other model is compared with.
     headline_model
         The model whose increment over the reference is the headline.
+    also_against
+        Further models that the headline model is compared with.
     thresholds
         Risk thresholds of the decision curves, in (0, 1).
     n_bootstrap
@@ -83,6 +85,7 @@ class EvaluationPlan:
     tau_days: float | None = None
     reference_model: str
     headline_model: str
+    also_against: tuple[str, ...] = ()
     thresholds: tuple[float, ...] = DEFAULT_THRESHOLDS
     n_bootstrap: int = 500
     n_curve_bootstrap: int = 100
@@ -516,7 +519,8 @@ class Comparison:
 class Evaluation:
     """The evaluation of one endpoint; see the module's docstring for the tree.
 
-    ``notes`` are sentences the report must print beside the numbers.
+    ``comparisons`` are of every model with the plan's reference, ``further`` of the headline model
+    with other references. ``notes`` are sentences the report must print beside the numbers.
     """
 
     endpoint: str
@@ -526,6 +530,7 @@ class Evaluation:
     models: dict[str, ModelEvaluation]
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...]
+    further: tuple[Comparison, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """Return the format, plain dicts, lists, text and numbers; NaN becomes null."""

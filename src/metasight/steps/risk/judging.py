@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,8 @@ class EvaluateArgument:
         Name of the analysis-data step.
     endpoint, reference_model, headline_model, models, thresholds, bootstrap, seed
         As in the plan; ``models`` in the order of ``study.toml``.
+    study_reference
+        The reference that the study names, where the increment is over a nested one.
     subgroups
         Canonical variables.
     leads
@@ -127,6 +129,7 @@ class EvaluateArgument:
     data: str
     endpoint: str
     reference_model: str
+    study_reference: str
     headline_model: str
     models: tuple[str, ...]
     thresholds: tuple[float, ...]
@@ -185,6 +188,7 @@ def _judge(
         subgroups={v: subgroup_levels(data, v) for v in argument.subgroups},
     )
     cross = _of_scheme(fits, "kfold", failures)
+    plan = replace(plan, also_against=_others(argument, plan, cross))
     write_json(out / "evaluation.json", evaluate(cross, plan).to_json())
     cross.to_parquet(out / "predictions.parquet")
     notes = [
@@ -199,6 +203,15 @@ def _judge(
         write_json(out / "ledger.json", silent)
     _judge_resamples(inputs, out, data, info, headline)
     write_json(out / "sample_size.json", _sample_size(data, info, reference))
+
+
+def _others(
+    argument: EvaluateArgument, plan: EvaluationPlan, cross: Predictions
+) -> tuple[str, ...]:
+    """What the headline is compared with besides: the study's reference, and published scores."""
+    published = [m for m in cross.models if m not in argument.models]
+    found = [m for m in (argument.study_reference, *published) if m in cross.models]
+    return tuple(m for m in found if m not in {plan.reference_model, plan.headline_model})
 
 
 def _gather_contributions(fits: Mapping[str, Path], out: Path, headline: str) -> None:
