@@ -106,7 +106,7 @@ def test_leakage_is_said_before_anything_else_is_believed(survival):
 
 def test_who_was_not_observed_is_not_counted_as_absent(nodal):
     lead = next(b for b in section(View(nodal)) if isinstance(b, Paragraph) and b.lead)
-    assert "6 further patients was not observed" in plain(lead.text)
+    assert "Of these, 6 patients had an outcome that was not observed" in plain(lead.text)
     counts = nodal.analyses[0].evaluation.data.class_counts
     assert panel(nodal)["observed stages"] == ", ".join(f"{k} {n}" for k, n in counts.items())
 
