@@ -28,7 +28,7 @@ def rows(contents, anchor) -> list[tuple[str, ...]]:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("tls_radius_um", "Tls radius"),
+        ("tls_radius_um", "TLS radius"),
         ("largest_peripheral_mm", "Largest peripheral"),
         ("ctr", "CTR"),
         ("tils", "TILs"),
@@ -51,6 +51,7 @@ def test_a_definition_is_named_in_words_without_its_unit(name, words):
         (None, "see text", "see text"),
         (None, "", "–"),
         (True, "", "True"),
+        ((0.5, -1.0), "mm²", "0.5, no limit (mm²)"),
     ],
 )
 def test_a_value_has_its_unit_once(value, unit, shown):

@@ -73,3 +73,23 @@ def test_refusals():
         pool_centres([0.7], [0.1], scale="logit")
     with pytest.raises(EvaluationError, match="logit"):
         pool_centres([0.7, 1.0], [0.1, 0.1], scale="logit")
+
+
+def test_alike_centres_do_not_give_an_interval_below_what_their_errors_allow():
+    """C of 0.74, 0.75, 0.752: Hartung-Knapp alone is narrower than a fixed effect."""
+    values, errors = [0.74, 0.75, 0.752], [0.03, 0.03, 0.03]
+    plain = pool_centres(values, errors, scale="logit")
+    careful = pool_centres(values, errors, scale="logit", ad_hoc=True)
+    fixed = 1.96 * (0.03 / (0.7473 * 0.2527)) / 3**0.5
+    logit = np.log(careful.value / (1 - careful.value))
+    assert np.log(plain.upper / (1 - plain.upper)) - logit < fixed
+    assert np.log(careful.upper / (1 - careful.upper)) - logit > fixed
+    assert careful.value == plain.value
+    assert careful.prediction_upper > careful.upper, "one degree of freedom less"
+
+
+def test_where_centres_differ_the_ad_hoc_correction_changes_nothing_of_the_average():
+    y, v = bcg()
+    plain = pool_centres(y, v**0.5, scale="identity")
+    careful = pool_centres(y, v**0.5, scale="identity", ad_hoc=True)
+    assert (careful.lower, careful.upper) == (plain.lower, plain.upper)

@@ -44,3 +44,15 @@ def test_refusals():
         development_binary(r2_cox_snell=0.1, parameters=5, prevalence=0)
     with pytest.raises(EvaluationError, match="r2_cox_snell"):
         development_binary(r2_cox_snell=0.9, parameters=5, prevalence=0.1)
+
+
+def test_what_the_precision_of_the_overall_risk_asks_for_by_itself():
+    """It is the third criterion alone, not the largest of the three."""
+    found = development_survival(
+        r2_cox_snell=0.05, parameters=20, rate=0.03, timepoint=5, mean_follow_up=6
+    )
+    assert found.precision_n == found.n > found.precision_alone_n
+    easier = development_survival(
+        r2_cox_snell=0.05, parameters=2, rate=0.03, timepoint=5, mean_follow_up=6
+    )
+    assert easier.precision_alone_n == found.precision_alone_n

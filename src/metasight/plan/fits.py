@@ -11,6 +11,7 @@ from metasight.engine.contents import Contents
 from metasight.engine.step import Step, StepFunction, StepKind
 from metasight.features.bags import MODALITY
 from metasight.features.crops import MODALITY as CROP_MODALITY
+from metasight.models.published import SCORES
 from metasight.models.settings import ModelSettings
 from metasight.plan.analysis import Analysis
 from metasight.plan.risks import steps_on_risks
@@ -244,7 +245,10 @@ def _evaluate_step(
             # An endpoint that the study's reference is not fitted for is judged against its
             # first model, and its last one is the headline.
             reference_model=reference if reference in names else names[0],
-            study_reference=settings.reference_model,
+            also_against=(
+                settings.reference_model,
+                *(m.name for m in analysis.models if m.kind in SCORES),
+            ),
             headline_model=settings.headline_model
             if settings.headline_model in names
             else names[-1],

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from metasight.models.by_hand import Formula
-from metasight.models.published import SCORES
 from metasight.report.blocks import (
     Block,
     Callout,
@@ -21,6 +20,7 @@ from metasight.report.blocks import (
 )
 from metasight.report.contents import ModelDescription, OptimismResult, SampleSizeResult
 from metasight.report.drawing import looks
+from metasight.report.model_settings import settings_read
 from metasight.report.spread import instability_figure
 from metasight.report.view import View
 from metasight.report.wording import count, number, plural, sentence, stopped, years
@@ -32,12 +32,6 @@ VERDICTS: Mapping[str, str] = {
     "not done": "– not done",
 }
 MOST_COEFFICIENTS = 40
-TUNED = {"elastic_net_cox", "logistic", "ordinal", "stacked"}
-NETWORKS: Mapping[str, frozenset[str]] = {
-    "network": frozenset({"attention_mil", "fused_network", "stacked"}),
-    "scan_network": frozenset({"scan_network", "stacked"}),
-}
-"""Settings of networks, and the kinds that read them."""
 
 
 def stability(view: View) -> list[Block]:
@@ -215,7 +209,7 @@ def models(view: View) -> list[Block]:
 def _model_table(view: View) -> DataTable:
     rows = []
     for m in view.contents.models:
-        own = {k: v for k, v in m.settings.items() if _read(m.kind, k) and not _empty(v)}
+        own = settings_read(m.kind, m.settings)
         notes = "; ".join(m.notes) or "–"
         rows.append(
             Row(
@@ -243,27 +237,6 @@ def _model_table(view: View) -> DataTable:
         ),
         tuple(rows),
     )
-
-
-def _read(kind: str, setting: str) -> bool:
-    """Whether a kind of model reads a setting (see ``metasight.models.settings``)."""
-    if setting in {"kind", "name", "modalities"}:
-        return False
-    if kind in SCORES:
-        return setting == "endpoints"
-    if setting == "n_trees":
-        return kind == "forest"
-    if setting in {"splines", "knots"}:
-        return kind != "forest"
-    if setting in {"l1_ratios", "inner_folds", "penalty_factors"}:
-        return kind in TUNED
-    if setting in NETWORKS:
-        return kind in NETWORKS[setting]
-    return True
-
-
-def _empty(value: Any) -> bool:
-    return value is None or (isinstance(value, list | tuple | dict) and not value)
 
 
 def _told(settings: Mapping[str, Any]) -> str:

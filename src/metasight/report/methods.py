@@ -180,8 +180,8 @@ def _predictor(v: Variable, present: set[str]) -> Row:
 
 def _definitions(view: View) -> Iterator[Block]:
     definitions = view.contents.protocol.definition
-    if not definitions:
-        return
+    if not definitions or not view.reads_images:
+        return  # definitions are of what is measured on slides and scans
     yield Heading(2, "Definitions", "definitions")
     yield DataTable(
         "definitions-table",
@@ -199,6 +199,10 @@ def _definitions(view: View) -> Iterator[Block]:
     )
 
 
+_ACRONYMS = {"tls": "TLS", "tils": "TILs", "he": "H&E", "ihc": "IHC", "od": "optical density"}
+_NO_LIMIT = -1.0
+
+
 def _named(name: str) -> str:
     """Name of a definition in words, without the unit that it may end in."""
     words = name.split("_")
@@ -206,7 +210,7 @@ def _named(name: str) -> str:
         words = words[:-1]
     if len(words) == 1 and len(name) <= 4:
         return {"tils": "TILs"}.get(name, name.upper())
-    text = " ".join(words)
+    text = " ".join(_ACRONYMS.get(w, w) for w in words)
     return text[:1].upper() + text[1:]
 
 
@@ -214,7 +218,9 @@ def _value(value: object, unit: str) -> str:
     if value is None:
         return unit or "–"
     many = value if isinstance(value, tuple) else (value,)
-    told = ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in many)
+    told = ", ".join(
+        "no limit" if v == _NO_LIMIT else f"{v:g}" if isinstance(v, float) else str(v) for v in many
+    )
     return f"{told} ({unit})" if len(many) > 1 and unit else f"{told} {unit}".strip()
 
 

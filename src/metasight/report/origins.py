@@ -18,6 +18,7 @@ from metasight.report.blocks import (
     Paragraph,
     Row,
 )
+from metasight.report.model_settings import settings_read
 from metasight.report.view import View
 
 
@@ -101,9 +102,15 @@ def _lines(settings: Mapping[str, Any]) -> Iterator[str]:
                 yield from _line(f"{key}.{name}", part)
         elif isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
             for part in value:
-                yield from _line(f"[[{key}]]", part)
+                shown = _of_model(part) if key == "model" else part
+                yield from _line(f"[[{key}]]", shown)
         else:
             yield from _line(key, value)
+
+
+def _of_model(settings: Mapping[str, Any]) -> dict[str, Any]:
+    leading = {k: settings[k] for k in ("kind", "name", "modalities") if k in settings}
+    return leading | settings_read(str(settings.get("kind", "")), settings)
 
 
 def _line(name: str, value: Any) -> Iterator[str]:

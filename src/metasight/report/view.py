@@ -75,6 +75,11 @@ class View:
         return self.evaluation.settings.headline_model
 
     @property
+    def reads_images(self) -> bool:
+        """Whether the study gives slides or scans."""
+        return any(self.contents.settings.get(part) for part in ("slides", "scans"))
+
+    @property
     def nested(self) -> bool:
         """Whether the increment is over a nested reference that the study did not name."""
         own = self.contents.study_reference

@@ -59,6 +59,7 @@ def pool_centres(
     *,
     scale: Scale,
     confidence: float = 0.95,
+    ad_hoc: bool = False,
 ) -> Pooled:
     """Random-effects average over centres.
 
@@ -71,6 +72,10 @@ def pool_centres(
         ``logit`` for C and AUC, ``log`` for O/E, ``identity`` for a slope.
     confidence
         Level of both intervals.
+    ad_hoc
+        Never narrower than the fixed-effect variance (Röver, Knapp and Friede 2015): alike centres
+        by chance otherwise give an interval below what their own errors allow. The prediction
+        interval then takes t with k − 2 degrees of freedom (Higgins 2009).
 
     Returns
     -------
@@ -100,8 +105,11 @@ def pool_centres(
     w = 1 / (variance + tau2)
     mean = float((w * y).sum() / w.sum())
     hk = float((w * (y - mean) ** 2).sum() / ((k - 1) * w.sum()))
-    q = float(student.ppf(0.5 + confidence / 2, k - 1))
-    reach, far = q * hk**0.5, q * (hk + tau2) ** 0.5
+    q = far_q = float(student.ppf(0.5 + confidence / 2, k - 1))
+    if ad_hoc:
+        hk = max(hk, float(1 / w.sum()))
+        far_q = float(student.ppf(0.5 + confidence / 2, max(k - 2, 1)))
+    reach, far = q * hk**0.5, far_q * (hk + tau2) ** 0.5
     fixed = 1 / variance
     typical = (k - 1) * fixed.sum() / (fixed.sum() ** 2 - (fixed**2).sum())
 

@@ -26,7 +26,10 @@ class DevelopmentSize:
     optimism_n
         Criterion 2: apparent less adjusted Nagelkerke R² of at most 0.05.
     precision_n
-        Criterion 3: overall risk within 0.05.
+        Criterion 3: overall risk within 0.05, sought from the size that criteria 1 and 2 ask for
+        (as R pmsampsize prints it for time to an event).
+    precision_alone_n
+        What criterion 3 asks for by itself.
     events
         Expected events among ``n``.
     expected_shrinkage
@@ -37,6 +40,7 @@ class DevelopmentSize:
     shrinkage_n: int
     optimism_n: int
     precision_n: int
+    precision_alone_n: int
     events: float
     expected_shrinkage: float
 
@@ -119,16 +123,18 @@ def development_survival(
     second = _for_shrinkage(
         parameters, r2_cox_snell, r2_cox_snell / (r2_cox_snell + 0.05 * largest)
     )
-    third = max(first, second)
     z = float(norm.ppf(0.975))
-    while _incidence_width(rate, timepoint, third * mean_follow_up, z) > 0.05:
-        third += 1
+    alone = 1
+    while _incidence_width(rate, timepoint, alone * mean_follow_up, z) > 0.05:
+        alone += 1
+    third = max(first, second, alone)
     n = max(first, second, third)
     return DevelopmentSize(
         n=n,
         shrinkage_n=first,
         optimism_n=second,
         precision_n=third,
+        precision_alone_n=alone,
         events=rate * mean_follow_up * n,
         expected_shrinkage=_shrinkage_at(n, parameters, r2_cox_snell),
     )
@@ -182,6 +188,7 @@ def development_binary(
         shrinkage_n=first,
         optimism_n=second,
         precision_n=third,
+        precision_alone_n=third,
         events=prevalence * n,
         expected_shrinkage=_shrinkage_at(n, parameters, r2_cox_snell),
     )

@@ -162,5 +162,9 @@ def _pool(metrics: list[Metric], scale: str, confidence: float) -> Pooled | NotE
         )
     values, errors = zip(*usable, strict=True)
     return pool_centres(
-        values, errors, scale="logit" if scale == "logit" else "log", confidence=confidence
+        values,
+        errors,
+        scale="logit" if scale == "logit" else "log",
+        confidence=confidence,
+        ad_hoc=True,
     )

@@ -12,6 +12,7 @@ def argument(*, leads: bool) -> EvaluateArgument:
     return EvaluateArgument(
         data="data",
         endpoint="dm",
+        also_against=(),
         reference_model="clinical",
         headline_model="fusion",
         models=("clinical", "forest", "fusion"),

@@ -118,8 +118,9 @@ class EvaluateArgument:
         Name of the analysis-data step.
     endpoint, reference_model, headline_model, models, thresholds, bootstrap, seed
         As in the plan; ``models`` in the order of ``study.toml``.
-    study_reference
-        The reference that the study names, where the increment is over a nested one.
+    also_against
+        What the headline is compared with besides: the study's own reference where the increment
+        is over a nested one, and published scores.
     subgroups
         Canonical variables.
     leads
@@ -129,7 +130,7 @@ class EvaluateArgument:
     data: str
     endpoint: str
     reference_model: str
-    study_reference: str
+    also_against: tuple[str, ...]
     headline_model: str
     models: tuple[str, ...]
     thresholds: tuple[float, ...]
@@ -208,9 +209,8 @@ def _judge(
 def _others(
     argument: EvaluateArgument, plan: EvaluationPlan, cross: Predictions
 ) -> tuple[str, ...]:
-    """What the headline is compared with besides: the study's reference, and published scores."""
-    published = [m for m in cross.models if m not in argument.models]
-    found = [m for m in (argument.study_reference, *published) if m in cross.models]
+    """Of the further references those that were fitted in every fold."""
+    found = [m for m in argument.also_against if m in cross.models]
     return tuple(m for m in found if m not in {plan.reference_model, plan.headline_model})
 
 
@@ -397,7 +397,7 @@ def _sample_size(data: Data, info: Mapping[str, Any], model: str) -> dict[str, A
         else {
             "shrinkage of at most 10 %": size.shrinkage_n,
             "optimism in R² of at most 0.05": size.optimism_n,
-            "overall risk within ± 0.05": size.precision_n,
+            "overall risk within ± 0.05": size.precision_alone_n,
         },
         "assumptions": found.assumptions,
     }
