@@ -15,6 +15,7 @@ from metasight.report.wording import (
     NBSP,
     above_chance,
     contrast,
+    contrast_over_folds,
     count,
     covers,
     excludes_zero,
@@ -25,6 +26,7 @@ from metasight.report.wording import (
 from metasight.validation.results import (
     Comparison,
     Contrast,
+    FoldContrast,
     NotEstimable,
     TargetEvaluation,
 )
@@ -114,7 +116,17 @@ def _increment(view: View) -> list[Text]:
     if isinstance(gap, NotEstimable):
         return [f"The increment over “{view.reference}” is not estimable: {gap.not_estimable}."]
     shown = f"{name} {contrast(gap)}"
+    refitted = found.refitted
     sign = excludes_zero(gap)
+    if sign and isinstance(refitted, FoldContrast) and refitted.lower <= 0 <= refitted.upper:
+        return [
+            (
+                Strong(f"The increment over “{view.reference}” is not established"),
+                f": difference in {shown} in these fitted models, but fitting to other patients "
+                f"moves it: {contrast_over_folds(refitted)}.",
+            ),
+            *_others(found),
+        ]
     text: Text
     if sign > 0 and not above_chance(discrimination(view.evaluation.models[view.lead], view.kind)):
         text = (

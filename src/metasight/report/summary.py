@@ -33,6 +33,7 @@ from metasight.report.view import (
 from metasight.report.wording import (
     Footnotes,
     contrast,
+    contrast_over_folds,
     count,
     listed,
     metric,
@@ -44,6 +45,7 @@ from metasight.validation.results import (
     Comparison,
     Contrast,
     ContrastMetric,
+    FoldContrast,
     Metric,
 )
 
@@ -182,7 +184,8 @@ def _increment_table(view: View, found: Comparison) -> DataTable:
             discrimination(lead, view.kind),
             gap,
             ranks=True,
-        )
+        ),
+        *_counting_the_fitting(name, found),
     ]
     at = middle_threshold(view.evaluation.settings.thresholds)
     for k, target in enumerate(found.targets):
@@ -223,11 +226,29 @@ def _increment_table(view: View, found: Comparison) -> DataTable:
         tuple(rows),
         (
             *notes.notes,
+            *(
+                (
+                    "Counting the fitting: from the spread of the difference over folds (Nadeau "
+                    "and Bengio 2003), of the procedure with as many patients as a training fold "
+                    "has. All other intervals hold the fitted models fixed.",
+                )
+                if isinstance(found.refitted, FoldContrast)
+                else ()
+            ),
             "IPA: index of prediction accuracy, 0 is one risk for everybody. Net benefit at the "
             "middle "
             "one of the protocol’s thresholds; all are in the section on decision curves.",
         ),
     )
+
+
+def _counting_the_fitting(name: str, found: Comparison) -> tuple[Row, ...]:
+    c = found.refitted
+    if not isinstance(c, FoldContrast):
+        return ()
+    sign = (c.lower > 0) - (c.upper < 0)
+    read = {1: "better", -1: "worse", 0: "no clear difference"}[sign]
+    return (Row((f"{name}, counting the fitting", "", "", contrast_over_folds(c), read)),)
 
 
 def _line(

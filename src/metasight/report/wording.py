@@ -10,6 +10,7 @@ from metasight.units import DAYS_PER_YEAR
 from metasight.validation.results import (
     Contrast,
     ContrastMetric,
+    FoldContrast,
     Metric,
     NotEstimable,
     Pooled,
@@ -124,6 +125,12 @@ def reading(
     if sign > 0 and ranking is not None and not above_chance(ranking):
         return "higher, not above chance"
     return {1: "better", -1: "worse", 0: "no clear difference"}[sign]
+
+
+def contrast_over_folds(c: FoldContrast, digits: int = 3) -> str:
+    """A difference with the interval that counts the fitting."""
+    between = span(c.lower, c.upper, digits, signed=True)
+    return f"{number(c.difference, digits, signed=True)} ({between}, {c.folds} folds)"
 
 
 def above_chance(m: Metric) -> bool:

@@ -26,6 +26,7 @@ from metasight.validation.curve_samples import curve_samples
 from metasight.validation.curves import censoring_survival, median_follow_up
 from metasight.validation.ipcw import require_horizon, require_tau
 from metasight.validation.ordering import CENSORED, COMPETING, EVENT, Floats
+from metasight.validation.refitted import fold_contrast
 from metasight.validation.results import (
     Calibration,
     CalibrationGroup,
@@ -40,6 +41,7 @@ from metasight.validation.results import (
     DeLong,
     Evaluation,
     EvaluationPlan,
+    FoldContrastMetric,
     ModelEvaluation,
     NetBenefitContrast,
     NotEstimable,
@@ -351,7 +353,19 @@ def _comparison(
             for k, t in enumerate(aligned.targets)
             if t.headline
         ),
+        refitted=_refitted(aligned, name, c, plan)
+        if against is None
+        else NotEstimable(not_estimable="computed for the increment only"),
     )
+
+
+def _refitted(
+    aligned: Aligned, name: str, c: ContrastMetric, plan: EvaluationPlan
+) -> FoldContrastMetric:
+    """The difference in C with an interval that counts the fitting."""
+    if isinstance(c, NotEstimable):
+        return c
+    return fold_contrast(aligned, name, c.difference, plan)
 
 
 def _target_contrast(

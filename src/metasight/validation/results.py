@@ -187,6 +187,33 @@ ContrastMetric = Contrast | NotEstimable
 
 
 @dataclass(frozen=True, kw_only=True)
+class FoldContrast:
+    """Model minus reference with an interval that counts the fitting.
+
+    It is of the procedure, fitted to as many patients as a training fold has, not of the locked
+    model.
+
+    Attributes
+    ----------
+    difference
+        Model minus reference, averaged over folds and repeats.
+    lower, upper, se
+        Interval and standard error from the spread over folds (Nadeau and Bengio).
+    folds
+        Folds of all repeats that had a value.
+    """
+
+    difference: float
+    lower: float
+    upper: float
+    se: float
+    folds: int
+
+
+FoldContrastMetric = FoldContrast | NotEstimable
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataSummary:
     """Who was evaluated.
 
@@ -503,7 +530,10 @@ class TargetContrast:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A model minus the reference; ``headline`` marks the plan's headline model."""
+    """A model minus the reference; ``headline`` marks the plan's headline model.
+
+    ``refitted`` is the difference in the leading C with an interval that counts the fitting.
+    """
 
     model: str
     reference: str
@@ -513,6 +543,7 @@ class Comparison:
     ordinal_c: ContrastMetric
     integrated_ipa: ContrastMetric
     targets: tuple[TargetContrast, ...]
+    refitted: FoldContrastMetric = NotEstimable(not_estimable="computed for the increment only")
 
 
 @dataclass(frozen=True, kw_only=True)

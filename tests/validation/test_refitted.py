@@ -1,0 +1,74 @@
+"""The interval of an increment that counts the fitting."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import t as student
+
+from metasight.validation.evaluate import evaluate
+from metasight.validation.refitted import nadeau_bengio
+from metasight.validation.results import EvaluationPlan, FoldContrast, NotEstimable
+
+from .conftest import predictions
+
+
+def test_by_hand():
+    gaps = np.array([0.02, 0.05, -0.01, 0.03, 0.04])
+    found = nadeau_bengio(0.026, gaps, test_share=0.25, confidence=0.95)
+    se = np.sqrt((1 / 5 + 1 / 4) * gaps.var(ddof=1))
+    assert found.se == pytest.approx(se)
+    reach = student.ppf(0.975, 4) * se
+    assert (found.lower, found.upper) == pytest.approx((0.026 - reach, 0.026 + reach))
+    assert found.folds == 5
+
+
+def test_repeats_do_not_make_it_vanish():
+    """Ten times the same five folds tell no more of other training patients than five do."""
+    gaps = np.array([0.02, 0.05, -0.01, 0.03, 0.04])
+    once = nadeau_bengio(0.026, gaps, test_share=0.25, confidence=0.95)
+    often = nadeau_bengio(0.026, np.tile(gaps, 10), test_share=0.25, confidence=0.95)
+    assert often.se > 0.6 * once.se
+
+
+@pytest.mark.parametrize(
+    ("gaps", "reason"),
+    [
+        ([0.1, 0.2, 0.1, 0.0], "4 of 4 folds"),
+        ([0.1, 0.2, 0.1, 0.0, 0.1, 0.2, np.nan, np.nan], "6 of 8 folds"),
+    ],
+)
+def test_too_few_folds(gaps, reason):
+    found = nadeau_bengio(0.1, np.array(gaps), test_share=0.25, confidence=0.95)
+    assert isinstance(found, NotEstimable)
+    assert reason in found.not_estimable
+
+
+def test_it_covers_where_the_folds_share_their_training_patients():
+    """The mean of a k-fold estimate whose folds are correlated by the share that they test."""
+    rng = np.random.default_rng(4)
+    held = 0
+    rho = 1 / 5  # what Nadeau and Bengio take for it in five folds
+    for _ in range(2000):
+        gaps = np.sqrt(rho) * rng.normal() + np.sqrt(1 - rho) * rng.normal(size=5)
+        found = nadeau_bengio(float(gaps.mean()), gaps, test_share=0.25, confidence=0.95)
+        held += found.lower <= 0 <= found.upper
+    assert 0.935 < held / 2000 < 0.965
+
+
+@pytest.mark.parametrize("kind", ["survival", "competing", "nodal"])
+def test_of_an_evaluation(kind):
+    plan = EvaluationPlan(
+        endpoint="dm",
+        horizons_days=() if kind == "nodal" else (1200, 1800),
+        tau_days=None if kind == "nodal" else 1800.0,
+        reference_model="model1",
+        headline_model="model0",
+        n_bootstrap=20,
+        n_curve_bootstrap=20,
+    )
+    (comparison,) = evaluate(predictions(160, kind=kind), plan).comparisons
+    c = comparison.ordinal_c if kind == "nodal" else comparison.harrell_c
+    assert isinstance(comparison.refitted, FoldContrast)
+    assert comparison.refitted.difference == c.difference
+    assert comparison.refitted.lower < c.difference < comparison.refitted.upper
