@@ -318,5 +318,6 @@ def _facts(choice: SeriesChoice, layout: Stack, padded: float, n_copies: int) ->
         lossy=any(h.lossy for h in headers),
         padded_share=padded,
         frame_of_reference=first.frame_of_reference,
+        series_uid=first.series_uid,
         choice=choice.lines,
     )

@@ -16,12 +16,14 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
 from metasight.errors import VolumeError
+from metasight.volumes import vocabulary
 from metasight.volumes.grid import Grid, check_size, directions
 from metasight.volumes.volume import Mask, Volume
 
 Floats = npt.NDArray[np.float64]
 
 _WHERE = "DICOM SEG"
+_NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 _OFF_GRID_MM = 0.05
 _OFF_AXIS = 1e-3
 _MAJORITY = 0.5  # of a fractional segment: a voxel that is mostly inside is inside
@@ -44,7 +46,16 @@ def segments(data: Dataset) -> tuple[Segment, ...]:
     )
 
 
-def read_segment(data: Dataset, number: int, volume: Volume) -> Mask:
+def segmented_series(data: Dataset) -> frozenset[str]:
+    """UIDs of the series that a segmentation says it belongs to; empty if it does not say."""
+    return frozenset(
+        str(series.SeriesInstanceUID)
+        for series in data.get("ReferencedSeriesSequence") or []
+        if series.get("SeriesInstanceUID")
+    )
+
+
+def read_segment(data: Dataset, number: int, volume: Volume, *, any_series: bool = False) -> Mask:
     """One segment as a mask on the scan's grid.
 
     Parameters
@@ -55,12 +66,14 @@ def read_segment(data: Dataset, number: int, volume: Volume) -> Mask:
         Of the segment.
     volume
         The scan.
+    any_series
+        Take a segmentation of another series of the same coordinates.
 
     Raises
     ------
     VolumeError
         No such segment, no voxel in it, a frame off the scan's grid or beyond it, or the object
-        belongs to the coordinates of another scan.
+        belongs to the coordinates of another scan or to another series.
     """
     label = {s.number: s.label for s in segments(data)}.get(number)
     if label is None:
@@ -73,8 +86,16 @@ def read_segment(data: Dataset, number: int, volume: Volume) -> Mask:
             where=where,
             remedy="Give the segmentation of this series",
         )
-    n_frames = int(data.get("NumberOfFrames") or 1)
-    check_size((n_frames, int(data.Rows), int(data.Columns)), where)
+    theirs_drawn = segmented_series(data)
+    own = volume.facts.series_uid
+    if not any_series and own and theirs_drawn and own not in theirs_drawn:
+        raise VolumeError(
+            "the segmentation belongs to another series than the one that was read",
+            where=where,
+            remedy="Give the folder that holds the series it belongs to, or name the series to "
+            "measure in the column `series` of the table of scans",
+        )
+    n_frames = _check_frames(data, where)
     inside = np.zeros(volume.array.shape, dtype=np.uint8)
     kind = str(data.get("SegmentationType", "BINARY"))
     for frame in range(n_frames):
@@ -90,6 +111,29 @@ def read_segment(data: Dataset, number: int, volume: Volume) -> Mask:
     return Mask.from_array(inside, on=volume, name=label)
 
 
+def _check_frames(data: Dataset, where: str) -> int:
+    """Number of frames; refused where places or pixels are of another number."""
+    said = data.get("NumberOfFrames")
+    n_frames = 1 if said is None or said == "" else int(said)
+    rows, columns = int(data.Rows), int(data.Columns)
+    check_size((n_frames, rows, columns), where)
+    places = len(data.get("PerFrameFunctionalGroupsSequence") or [])
+    problem = "" if places in (0, n_frames) else f"{n_frames} frames, places for {places}"
+    if not problem and data.file_meta.TransferSyntaxUID in _NATIVE:
+        bits = n_frames * rows * columns * int(data.BitsAllocated)
+        n_bytes, there = -(-bits // 8), len(data.PixelData)
+        if there not in (n_bytes, n_bytes + n_bytes % 2):
+            problem = f"{there:,} bytes of pixels, {n_bytes:,} by the header"
+    if problem:
+        raise VolumeError(
+            "the segmentation's header and its pixels contradict each other",
+            where=where,
+            value=problem,
+            remedy="Copy or export it again",
+        )
+    return n_frames
+
+
 def _marked(
     pixels: npt.NDArray[Any], data: Dataset, kind: str, number: int
 ) -> npt.NDArray[np.bool_]:
@@ -99,7 +143,9 @@ def _marked(
         return np.asarray(pixels >= _MAJORITY * int(data.MaximumFractionalValue))
     if kind == "BINARY":
         return np.asarray(pixels != 0)
-    raise VolumeError("segmentations of this type are not read", where=_WHERE, value=kind)
+    raise VolumeError(
+        "segmentations of this type are not read", where=_WHERE, value=vocabulary.code(kind)
+    )
 
 
 def _place(

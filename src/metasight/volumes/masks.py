@@ -1,33 +1,44 @@
 """A region from a file: RT structure set, DICOM SEG or NIfTI, on the grid of the scan.
 
 Whatever the file, the result lies voxel for voxel on the scan, holds at least one voxel, and the
-region that is meant is named: a file with several is refused until the caller says which.
+region that is meant is named: a file with several is refused until the caller says which, by name
+or by number. Names of regions are free text, so messages tell regions by their numbers.
 """
 
 from __future__ import annotations
 
+import re
+import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813 (the name its manual uses)
 from pydicom.dataset import Dataset
-from scipy import ndimage
 
 from metasight.errors import VolumeError
-from metasight.volumes.dicom_seg import read_segment, segments
+from metasight.volumes import vocabulary
+from metasight.volumes.dicom_seg import read_segment, segmented_series, segments
 from metasight.volumes.headers import DAMAGE, NotASlice, read_dataset
 from metasight.volumes.nifti import read_nifti_image
-from metasight.volumes.rtstruct import fill_contours, read_contours, region_names
+from metasight.volumes.parts import PartRule, Point, label_parts, one_part
+from metasight.volumes.rtstruct import (
+    fill_contours,
+    read_contours,
+    referenced_series,
+    region_names,
+)
 from metasight.volumes.sources import Item
 from metasight.volumes.volume import Mask, Volume
 
 MIN_VOXELS = 8
 """2 × 2 × 2: the smallest region with an extent along every axis."""
-_TOUCHING = ndimage.generate_binary_structure(3, 3)
+_NAME_ONE = "Give the name or the number of one region in the column `roi` of the table of scans"
+_NUMBER = re.compile(r"\d{1,6}(?:[.,]0+)?")  # a table that passed through a spreadsheet has 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +49,34 @@ class Region:
     name: str
 
     def __str__(self) -> str:
-        return f"{self.number} “{self.name}”" if self.name else str(self.number)
+        shown = vocabulary.region(self.name)
+        return f"{self.number} “{shown}”" if shown else str(self.number)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskRule:
+    """What is asked of a mask, and what may be mended.
+
+    Attributes
+    ----------
+    min_voxels
+        Refuse smaller masks.
+    parts
+        Of a mask in several parts: ``any`` takes it as it is, ``refuse`` and ``largest`` are of
+        one lesion, see :func:`metasight.volumes.parts.one_part`.
+    at_mm
+        A point in the lesion, patient coordinates, that tells which part is meant.
+    max_missing_contours
+        Slices in a row without a contour that are interpolated.
+    any_series
+        Take a region that was drawn on another series of the same coordinates.
+    """
+
+    min_voxels: int = MIN_VOXELS
+    parts: PartRule | Literal["any"] = "any"
+    at_mm: Point | None = None
+    max_missing_contours: int = 0
+    any_series: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +107,7 @@ def read_mask(
     volume: Volume,
     *,
     region: str | int | None = None,
-    min_voxels: int = MIN_VOXELS,
-    one_component: bool = False,
+    rule: MaskRule | None = None,
 ) -> Mask:
     """Read a region on a scan's grid.
 
@@ -81,36 +118,51 @@ def read_mask(
     volume
         The scan that it was drawn on.
     region
-        Name or number of the region; may be left out if the file holds just one.
-    min_voxels
-        Refuse smaller masks.
-    one_component
-        Refuse a mask in several parts, as one lesion cannot be.
+        Name or number of the region; may be left out if the file holds just one. A number may be
+        text; a region of that name goes before a region of that number.
+    rule
+        What is asked of the mask, and what may be mended.
+
+    Returns
+    -------
+    Mask
+        ``mask.notes`` says what was mended.
 
     Raises
     ------
     VolumeError
-        Not a mask file, no such region, several and none named, empty or too small, in parts
-        where one is expected, off the scan's grid.
+        Not a mask file, no such region, several and none named, empty or too small, not whole, in
+        parts where one is expected, drawn on another series, off the scan's grid.
     """
-    mask = _read(_file(path), volume, region).on(volume)
+    asked = rule or MaskRule()
+    mask = _read(_file(path), volume, region, asked).on(volume)
+    if asked.parts != "any":
+        mask = one_part(mask, rule=asked.parts, at_mm=asked.at_mm)
     n = mask.n_voxels
-    where = f"mask {mask.name}".strip()
-    if n < min_voxels:
+    if n < asked.min_voxels:
         raise VolumeError(
-            f"the mask has fewer than {min_voxels} voxels",
-            where=where,
+            f"the mask has fewer than {asked.min_voxels} voxels",
+            where="mask",
             value=f"{n} voxel{'s' * (n > 1)}",
             remedy="Draw the whole region; a point can be given as a coordinate in the table",
         )
-    if one_component and (shape := mask_shape(mask)).n_components > 1:
-        raise VolumeError(
-            "the mask is in several parts",
-            where=where,
-            value=f"{shape.n_components} parts, {shape.largest_share:.0%} in the largest",
-            remedy="Draw one lesion a region",
-        )
     return mask
+
+
+def drawn_on(path: Path) -> frozenset[str]:
+    """UIDs of the series that a mask file says it was drawn on; empty where it does not say.
+
+    Raises
+    ------
+    VolumeError
+        Not a mask file.
+    """
+    file = _file(path)
+    if _is_nifti(file):
+        return frozenset()
+    data = _dicom(file)
+    with _understood():
+        return referenced_series(data) if data.Modality == "RTSTRUCT" else segmented_series(data)
 
 
 def list_regions(path: Path) -> tuple[Region, ...]:
@@ -132,13 +184,13 @@ def list_regions(path: Path) -> tuple[Region, ...]:
 def mask_shape(mask: Mask) -> MaskShape:
     """Size, parts and position of a mask."""
     inside = mask.array
-    labels, n = ndimage.label(inside, structure=_TOUCHING)
+    labels, n = label_parts(mask)
     sizes = np.bincount(labels.ravel())[1:]
     edges = [inside.take(i, axis=a).any() for a in range(3) for i in (0, -1)]
     return MaskShape(
         n_voxels=mask.n_voxels,
         volume_ml=mask.volume_ml,
-        n_components=int(n),
+        n_components=n,
         largest_share=float(sizes.max() / sizes.sum()),
         touches_edge=bool(any(edges)),
     )
@@ -175,12 +227,12 @@ def _dicom(path: Path) -> Dataset:
             remedy="Give an RT structure set, a DICOM SEG or a NIfTI file",
         )
     with _understood():
-        modality = str(data.get("Modality", "not said"))
+        modality = str(data.get("Modality", ""))
     if modality not in ("RTSTRUCT", "SEG"):
         raise VolumeError(
             "the file is no mask that is read",
             where="mask",
-            value=f"DICOM of modality {modality}",
+            value=f"DICOM of modality {vocabulary.modality(modality)}",
             remedy="Give an RT structure set, a DICOM SEG or a NIfTI file",
         )
     return data
@@ -208,7 +260,7 @@ def _regions(data: Dataset) -> tuple[Region, ...]:
     return tuple(Region(number=s.number, name=s.label) for s in segments(data))
 
 
-def _read(path: Path, volume: Volume, region: str | int | None) -> Mask:
+def _read(path: Path, volume: Volume, region: str | int | None, rule: MaskRule) -> Mask:
     if _is_nifti(path):
         return _read_nifti(path, region)
     data = _dicom(path)
@@ -216,30 +268,52 @@ def _read(path: Path, volume: Volume, region: str | int | None) -> Mask:
         found = _regions(data)
         chosen = _choose(found, region)
         if data.Modality == "SEG":
-            return read_segment(data, chosen.number, volume)
-        return fill_contours(read_contours(data, chosen.number), volume)
+            return read_segment(data, chosen.number, volume, any_series=rule.any_series)
+        return fill_contours(
+            read_contours(data, chosen.number),
+            volume,
+            max_missing=rule.max_missing_contours,
+            any_series=rule.any_series,
+        )
 
 
 def _choose(found: Sequence[Region], region: str | int | None) -> Region:
-    names = ", ".join(str(r) for r in found[:20])
+    there = ", ".join(str(r) for r in found[:20]) + (", …" if len(found) > 20 else "")
     if region is None:
         if len(found) == 1:
             return found[0]
         raise VolumeError(
             "the file holds several regions and none is named" if found else "no region in it",
             where="mask",
-            value=names,
-            remedy="Name the region that is meant",
+            value=there,
+            remedy=_NAME_ONE if found else "Draw the region",
         )
-    fit = [r for r in found if (r.number if isinstance(region, int) else r.name) == region]
+    fit = [r for r in found if isinstance(region, str) and r.name and r.name == region]
+    if not fit and isinstance(region, str):
+        fit = [r for r in found if r.name and _plain(r.name) == _plain(region)]
+    if not fit and (number := _number(region)) is not None:
+        fit = [r for r in found if r.number == number]
     if len(fit) != 1:
         raise VolumeError(
             "there is no such region" if not fit else "several regions have this name",
             where="mask",
-            value=f"{region}; there are {names or 'none'}",
-            remedy="Give the name or number of one region",
+            value=f"there are {there}" if found else "there are none",
+            remedy=_NAME_ONE,
         )
     return fit[0]
+
+
+def _number(region: str | int) -> int | None:
+    """A region's number, which a table holds as text."""
+    if isinstance(region, int):
+        return region
+    text = region.strip()
+    return int(re.split(r"[.,]", text)[0]) if _NUMBER.fullmatch(text) else None
+
+
+def _plain(name: str) -> str:
+    """A name without the differences that a table's typist does not see."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _labels(image: sitk.Image) -> tuple[int, ...]:
@@ -255,12 +329,11 @@ def _labels(image: sitk.Image) -> tuple[int, ...]:
 
 
 def _read_nifti(path: Path, region: str | int | None) -> Mask:
-    if isinstance(region, str):
+    if isinstance(region, str) and _number(region) is None:
         raise VolumeError(
             "a NIfTI mask has numbers, no names",
             where="NIfTI mask",
-            value=region,
-            remedy="Give the number of the region",
+            remedy="Give the number of the label in the column `roi` of the table of scans",
         )
     image = read_nifti_image(path)
     labels = _labels(image)

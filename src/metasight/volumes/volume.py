@@ -53,8 +53,9 @@ class ScanFacts:
         Whether the pixels were ever compressed with loss.
     padded_share
         Share of voxels that the file marks as outside the reconstruction (set to air).
-    frame_of_reference
-        UID of the scan's coordinates, to tell another scan's contours; never printed.
+    frame_of_reference, series_uid
+        UIDs of the scan's coordinates and of the series, to tell another scan's contours; never
+        printed.
     choice
         Why this series was read and others were not, a line each.
     """
@@ -72,6 +73,7 @@ class ScanFacts:
     lossy: bool = False
     padded_share: float = 0.0
     frame_of_reference: str = field(default="", repr=False)
+    series_uid: str = field(default="", repr=False)
     choice: tuple[str, ...] = ()
 
 
@@ -187,6 +189,9 @@ class Mask:
         3-D, uint8, LPS mm, at least one voxel is 1 and none is above 1.
     name
         What the region is, in the file's or the caller's words; empty if not said.
+    notes
+        What the reader did to make it, for the ledger: contours drawn twice, slices filled in,
+        parts left out. Never text of the file.
 
     Raises
     ------
@@ -196,6 +201,7 @@ class Mask:
 
     image: sitk.Image
     name: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         where = "mask"
@@ -219,7 +225,12 @@ class Mask:
 
     @classmethod
     def from_array(
-        cls, inside: npt.NDArray[np.generic], *, on: Volume | Mask, name: str = ""
+        cls,
+        inside: npt.NDArray[np.generic],
+        *,
+        on: Volume | Mask,
+        name: str = "",
+        notes: tuple[str, ...] = (),
     ) -> Mask:
         """Make a mask of an array (z, y, x), non-zero inside, on the grid of ``on``."""
         array = np.asarray(inside)
@@ -232,7 +243,7 @@ class Mask:
                 value=f"{array.shape}, not {on.array.shape}",
             )
         image.CopyInformation(on.image)
-        return cls(image=image, name=name)
+        return cls(image=image, name=name, notes=notes)
 
     @property
     def array(self) -> Booleans:
@@ -273,7 +284,7 @@ class Mask:
         if not ours.matches(theirs):
             raise VolumeError(
                 "the mask is not on the scan's grid",
-                where=f"mask {self.name}".strip(),
+                where="mask",
                 value=ours.difference(theirs),
                 remedy="Export the mask on the grid of the series that is measured",
             )
