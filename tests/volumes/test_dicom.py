@@ -36,7 +36,7 @@ def test_a_real_series_equals_what_simpleitk_reads(lung1: Volume, lung1_folder: 
 def test_a_zip_archive_reads_as_its_folder_does(lidc: Volume, lidc_zip: Path) -> None:
     assert lidc.grid.size == (512, 512, 48)
     assert lidc.spacing_mm == (0.78125, 0.78125, 1.0)
-    assert lidc.facts.choice[0].startswith("read series 1 (CT, 48 slices of 1 mm, D, 47 mm)")
+    assert lidc.facts.choice[0].startswith("read series 1 (CT, 48 slices of 1 mm, kernel D, 47 mm)")
     assert lidc.array.min() == -1000.0 and lidc.array.max() == 1761.0
 
 
@@ -309,7 +309,7 @@ def test_a_second_scan_with_other_copies_in_nested_folders(
     with pytest.raises(VolumeError, match="several series are mixed"):
         read_series(tmp_path / "study", rule=SeriesRule(single=True))
     wanted = generate_uid(entropy_srcs=["one"])
-    chosen = read_series(tmp_path / "study", rule=SeriesRule(series_uid=str(wanted)))
+    chosen = read_series(tmp_path / "study", rule=SeriesRule(series=str(wanted)))
     assert chosen.facts.kernel == "B30f"
     shutil.rmtree(tmp_path / "study")
 

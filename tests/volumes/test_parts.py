@@ -59,9 +59,9 @@ def test_two_lesions_of_one_size_have_no_largest() -> None:
 
 def test_missing_slices_are_not_two_lesions_whatever_the_rule() -> None:
     mask = mask_of((4, 4, 4), (9, 4, 4, 6))
-    for given in ({}, {"rule": "largest"}, {"at_mm": (11.0, 12.0, 17.0)}):
+    for told in ({}, {"rule": "largest"}, {"at_mm": (11.0, 12.0, 17.0)}):
         with pytest.raises(VolumeError, match="slices are missing"):
-            one_part(mask, **given)
+            one_part(mask, **told)
 
 
 @pytest.mark.parametrize(

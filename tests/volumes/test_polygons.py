@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-import pytest
 from matplotlib.path import Path as Polygon
 
 from metasight.volumes.polygons import (
@@ -174,4 +174,4 @@ def test_distance_of_outlines_is_between_edges_not_corners() -> None:
         [fine, [[10.0 - x, 10.0] for x in range(10)], [[0.0, 10.0 - y] for y in range(10)]]
     )
     assert distance_mm(coarse, fine, 0.1) == pytest.approx(0.0, abs=1e-9)
-    assert distance_mm(coarse, coarse + [0.3, 0.4], 0.1) == pytest.approx(0.5, abs=0.01)
+    assert distance_mm(coarse, coarse + np.array([0.3, 0.4]), 0.1) == pytest.approx(0.5, abs=0.01)

@@ -153,7 +153,7 @@ SQUARE = ((-2.1, 2.1), (2.5, 8.5))
         lambda p: np.roll(p, 1, axis=0),
         lambda p: p[::-1],
         lambda p: np.round(p, 1),
-        lambda p: p + [0.2, -0.2, 0.0],
+        lambda p: p + np.array([0.2, -0.2, 0.0]),
         lambda p: np.vstack([p, p[:1]]),
         lambda p: np.vstack([p, p]),
     ],

@@ -131,7 +131,7 @@ def load_series(
         check_hounsfield(voxels, where)
     _interpolate_missing(voxels, layout)
     facts = _facts(choice, layout, n_padded / voxels.size, len(copies))
-    return Volume(image=_image(voxels, layout, series.first), unit=unit, facts=facts)
+    return Volume(image=_image(voxels, layout, series.spacing_mm), unit=unit, facts=facts)
 
 
 def _check_missing(layout: Stack, settings: ReadSettings, where: str) -> None:
@@ -288,9 +288,9 @@ def _interpolate_missing(voxels: Voxels, layout: Stack) -> None:
         voxels[place] = (1 - weight) * voxels[low] + weight * voxels[high]
 
 
-def _image(voxels: Voxels, layout: Stack, first: SliceHeader) -> sitk.Image:
+def _image(voxels: Voxels, layout: Stack, spacing_mm: tuple[float, float]) -> sitk.Image:
     image = sitk.GetImageFromArray(voxels)
-    down, right = first.spacing_mm
+    down, right = spacing_mm
     if min(down, right, layout.step_mm) <= 0:  # ITK would only print a warning
         raise VolumeError("voxel spacing must be above 0", value=f"{right:g} × {down:g} mm")
     image.SetSpacing((right, down, layout.step_mm))
@@ -308,7 +308,7 @@ def _facts(choice: SeriesChoice, layout: Stack, padded: float, n_copies: int) ->
         modality=first.modality,
         manufacturer=first.manufacturer,
         model=first.model,
-        kernel=first.kernel,
+        kernel=min(h.kernel for h in headers),  # one kernel may be spelled two ways
         slice_thickness_mm=max((t for t in thickness if t is not None), default=None),
         tube_voltage_kv=first.kilovolts,
         contrast_agent=first.contrast,

@@ -8,6 +8,7 @@ slices that are missing, so such a region is refused unless the study says how m
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +42,7 @@ def missing_between(drawn: Sequence[int], slices: Booleans) -> tuple[tuple[int, 
     """
     return tuple(
         (low, high)
-        for low, high in zip(drawn[:-1], drawn[1:], strict=True)
+        for low, high in pairwise(drawn)
         if high - low > 1 and bool(np.any(slices[low] & slices[high]))
     )
 
@@ -93,8 +94,8 @@ def facing_parts(labels: npt.NDArray[np.int32], step_mm: float) -> tuple[tuple[i
             if own is None or other is None or low == high:
                 continue
             last, first = own[0].stop - 1, other[0].start
-            # parts that touch would be one; a gap is one empty slice or more
-            if not 1 < first - last or (first - last - 1) * step_mm > NEAR_MM:
+            empty = first - last - 1
+            if empty < 1 or empty * step_mm > NEAR_MM:
                 continue
             below, above = labels[last] == low, labels[first] == high
             areas = sorted((np.count_nonzero(below), np.count_nonzero(above)))

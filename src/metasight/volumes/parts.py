@@ -82,7 +82,7 @@ def _check_whole(labels: Labels, mask: Mask) -> None:
             "slices are missing between parts of the mask",
             where=_WHERE,
             value=f"{len(pairs)} gaps",
-            remedy="Draw the region on every slice that it crosses; draw two lesions as two regions",
+            remedy="Draw the region on every slice it crosses; draw two lesions as two regions",
         )
 
 
@@ -126,7 +126,7 @@ def _at(labels: Labels, sizes: npt.NDArray[np.intp], mask: Mask, at_mm: Point) -
             if not len(close)
             else "the given point lies between parts of the mask",
             where=_WHERE,
-            value=f"{len(sizes)} part{'s' * (len(sizes) > 1)}, the nearest {near.min():.1f} mm away",
+            value=f"the nearest of {len(sizes)} is {near.min():.1f} mm away",
             remedy="Give a point inside the lesion, in the CT's patient coordinates (LPS, mm)",
         )
     return int(close[0])

@@ -2,7 +2,7 @@
 
 Names of regions, kernels, modalities and codes are free text in practice: a planning system writes
 a patient's name into a region, a damaged length byte pulls name and date of birth into any element.
-What is not a word of the lists below is therefore never shown; regions and files are told by number.
+What is not a word of the lists below is never shown; regions and files are told by number.
 """
 
 from __future__ import annotations
@@ -10,12 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+
+def _listed(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
 NOT_SHOWN = "text of the file, not shown"
 
-_MODALITIES = frozenset(
+_MODALITIES = _listed(
     "AR ASMT AU BI BMD CR CT CTPROTOCOL DG DOC DX ECG EPS ES FID GM HC HD IO IVOCT IVUS KO LS M3D "
     "MG MR NM OCT OP OPT OT PLAN PR PT PX REG RESP RF RG RTDOSE RTIMAGE RTINTENT RTPLAN RTRAD "
-    "RTRECORD RTSEGANN RTSTRUCT RWV SC SEG SM SMR SR STAIN TEXTUREMAP US VA XA XC".split()
+    "RTRECORD RTSEGANN RTSTRUCT RWV SC SEG SM SMR SR STAIN TEXTUREMAP US VA XA XC"
 )
 _KERNEL = re.compile(
     # Siemens (B30f, Br40d, I31f\3), Canon (FC51), Philips (A, YB, IMR1), GE's words
@@ -23,13 +28,13 @@ _KERNEL = re.compile(
     r"STANDARD|SOFT|CHST|STND|SMOOTH|DETAIL|LUNG|BONE|BONEPLUS|EDGE|ULTRA|HD ?LUNG|HD STND)"
     r"(?:[/\\]\d{1,2})?",
 )
-_REGION_WORDS = frozenset(
+_REGION_WORDS = _listed(
     "gtv ctv ptv itv igtv gtvp gtvn ptvp ctvp tumor tumour lesion nodule mass primary node lymph "
     "lung lungs left right lt rt l r heart cord spinal spine esophagus oesophagus trachea bronchus "
-    "bronchi aorta liver body external skin airway airways lobe upper middle lower segment roi mask "
-    "p n t background total whole solid ground glass neoplasm".split()
+    "bronchi aorta liver body external skin airway airways lobe upper middle lower segment roi "
+    "mask p n t background total whole solid ground glass neoplasm"
 )
-_CODES = frozenset(
+_CODES = _listed(
     # contour types, PS3.3 C.8.8.6
     "POINT OPEN_PLANAR OPEN_NONPLANAR CLOSED_PLANAR CLOSEDPLANAR_XOR INTERPOLATED_PLANAR "
     # segmentation types, PS3.3 C.8.20.2
@@ -37,7 +42,7 @@ _CODES = frozenset(
     # PET: units, decay correction, corrections, SUV types, PS3.3 C.8.9.1
     "CNTS NONE CM2 CM2ML PCNT CPS BQML MGMINML UMOLMINML MLMING MLG 1CM UMOLML PROPCNTS PROPCPS "
     "MLMINML MLML GML STDDEV START ADMIN DECY ATTN SCAT DTIM MOTN PMOT CLN RAN RADL DCAL NORM "
-    "BSA BW LBM LBMJAMES128 LBMJANMA IBW M F O".split()
+    "BSA BW LBM LBMJAMES128 LBMJANMA IBW M F O"
 )
 _ENCODING = re.compile(r"1\.2\.840\.10008(?:\.\d{1,4}){1,7}")
 
