@@ -243,7 +243,9 @@ def read_dataset(
     if item.n_bytes == 0:
         return NotASlice(item=item, reason="empty file")
     try:
-        with item.read() if pixels else item.open() as file, warnings.catch_warnings():
+        # a packed file is read to its end, where its checksum is: a damaged header is not believed
+        whole = pixels or item.member is not None
+        with item.read() if whole else item.open() as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return dcmread(
                 file,

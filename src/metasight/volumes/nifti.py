@@ -102,6 +102,7 @@ def read_nifti_image(path: Path, *, max_voxels: int = MAX_VOXELS) -> sitk.Image:
         with _open(path) as file:
             header = _read_header(file, max_voxels)
             voxels = _read_voxels(file, header)
+            _check_end(file)
     except (EOFError, zlib.error, gzip.BadGzipFile, OSError) as error:
         raise VolumeError(
             "the file cannot be read",
@@ -225,7 +226,7 @@ def _checked(fields: _Fields, order: str, max_voxels: int) -> NiftiHeader:
             remedy="Convert it to millimetres",
         )
     if not np.isfinite(fields.offset) or not 348 <= fields.offset < 2**31:
-        raise VolumeError("the header says no place for the voxels", where=_WHERE)
+        raise VolumeError("vox_offset in the header is invalid", where=_WHERE)
     scaled = fields.slope != 0 and np.isfinite(fields.slope)
     if not np.isfinite(fields.slope) or (scaled and not np.isfinite(fields.intercept)):
         raise VolumeError("the header's scaling is not a number", where=_WHERE)
@@ -275,7 +276,9 @@ def _qform(fields: _Fields) -> Floats:
     b, c, d, x, y, z = (float(v) for v in fields.quatern)
     square = b * b + c * c + d * d
     if not np.isfinite(square) or square > 1 + 1e-5:
-        raise VolumeError("qform's rotation is none", where=_WHERE, value=f"|bcd|² = {square:g}")
+        raise VolumeError(
+            "the qform quaternion is not a rotation", where=_WHERE, value=f"|bcd|² = {square:g}"
+        )
     a = float(np.sqrt(max(0.0, 1.0 - square)))
     rotation = np.array(
         [
@@ -313,6 +316,16 @@ def _check_affine(affine: Floats) -> None:
             where=_WHERE,
             value=f"{np.degrees(np.arcsin(min(skew, 1.0))):.2f}°",
             remedy="Undo the gantry tilt or resample it when converting from DICOM",
+        )
+
+
+def _check_end(file: IO[bytes]) -> None:
+    """Read on to the end: there a packed file is held against its checksum, and nothing is left."""
+    if file.read(1):
+        raise VolumeError(
+            "the file is longer than its header says",
+            where=_WHERE,
+            remedy="Copy or export it again",
         )
 
 

@@ -17,6 +17,7 @@ from pydicom.encaps import get_frame
 from pydicom.pixels.utils import pixel_array
 
 from metasight.errors import VolumeError
+from metasight.volumes import vocabulary
 from metasight.volumes.grid import check_size
 from metasight.volumes.headers import DAMAGE, SliceHeader
 
@@ -70,7 +71,7 @@ def stored_pixels(data: Dataset, header: SliceHeader) -> npt.NDArray[np.int32]:
         raise VolumeError(
             "pixel data of this encoding are not read",
             where=where,
-            value=f"transfer syntax {syntax or 'not said'}",
+            value=f"transfer syntax {vocabulary.encoding(syntax)}",
             remedy="Export the series uncompressed or with lossless JPEG, JPEG-LS or JPEG 2000",
         )
     if raw.shape != (header.rows, header.columns):
@@ -122,13 +123,18 @@ def _check_layout(header: SliceHeader, where: str) -> None:
 def _native(data: Dataset, header: SliceHeader, where: str) -> npt.NDArray[np.int64]:
     kind = np.dtype(f"{_NATIVE[header.transfer_syntax]}u{header.bits_allocated // 8}")
     n_bytes = header.rows * header.columns * kind.itemsize
+    said = data.get("NumberOfFrames")
+    n_frames = 1 if said is None or said == "" else int(said)
     start = header.frame * n_bytes
     pixels = data.PixelData
-    if len(pixels) < start + n_bytes:
+    needed = n_frames * n_bytes
+    if len(pixels) not in (needed, needed + needed % 2):  # DICOM pads to an even length
         raise VolumeError(
-            "pixel data are truncated",
+            "pixel data are truncated"
+            if len(pixels) < needed
+            else "there are more pixel data than the header says",
             where=where,
-            value=f"{len(pixels):,} of {start + n_bytes:,} bytes",
+            value=f"{len(pixels):,} of {needed:,} bytes",
             remedy="Copy or export the series again",
         )
     flat = np.frombuffer(pixels, dtype=kind, count=header.rows * header.columns, offset=start)
