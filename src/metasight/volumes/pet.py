@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from pydicom.dataset import Dataset
 from metasight.errors import VolumeError
 from metasight.volumes.dicom import ReadSettings, header_unit, load_series
 from metasight.volumes.headers import DAMAGE, NotASlice, read_dataset
-from metasight.volumes.series import SeriesRule, choose_series, find_series
+from metasight.volumes.series import SeriesChoice, SeriesRule, choose_series, find_series
 from metasight.volumes.suv import PetHeader, SuvKind, suv_factors
 from metasight.volumes.volume import Volume
 
@@ -35,6 +36,7 @@ def read_pet(
     rule: SeriesRule | None = None,
     settings: ReadSettings | None = None,
     dose_unit: DoseUnit = "Bq",
+    on_choice: Callable[[SeriesChoice], None] | None = None,
 ) -> Volume:
     """Read a PET series as SUV.
 
@@ -51,6 +53,8 @@ def read_pet(
     dose_unit
         That the scanners of a study write the injected activity in, where it is not DICOM's Bq. A
         number that is none in this unit is refused.
+    on_choice
+        Is told which series was chosen, before it is read.
 
     Raises
     ------
@@ -58,6 +62,8 @@ def read_pet(
         As :func:`metasight.volumes.dicom.read_series`, or the header does not say what SUV needs.
     """
     choice = choose_series(find_series(path), rule or SeriesRule(modality="PT"))
+    if on_choice is not None:
+        on_choice(choice)
     header_unit(choice.chosen)
     items = {h.item.number: h.item for h in choice.chosen.headers}
     headers: list[PetHeader] = []

@@ -110,7 +110,9 @@ def stack(headers: Sequence[SliceHeader]) -> Stack:
     along = positions @ axes[:, 2]
     # ties (copies) are broken by the object's own UID: the order of files changes nothing
     sorted_order = np.array(
-        sorted(range(len(headers)), key=lambda i: (round(along[i], 4), headers[i].sop_uid, i))
+        sorted(
+            range(len(headers)), key=lambda i: (round(float(along[i]), 4), headers[i].sop_uid, i)
+        )
     )
     kept, copies = _without_copies(sorted_order, along)
     if len(kept) < 2:

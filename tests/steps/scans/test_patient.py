@@ -26,7 +26,7 @@ def test_unknown_quality_is_neither_good_nor_poor(
     quality = SimpleNamespace(
         verdict=verdict, contrast="no", kernel="soft", reasons=("a reason",), findings=()
     )
-    monkeypatch.setattr(patient, "read_ct", lambda *_: ct)
+    monkeypatch.setattr(patient, "read_ct", lambda *_, **__: ct)
     monkeypatch.setattr(patient, "ct_quality", lambda *_: quality)
     scans = PatientScans(patient="P", ct=tmp_path / "ct", pet=None, lesion=None)
     argument = ScanArgument(
