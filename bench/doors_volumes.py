@@ -1,0 +1,606 @@
+"""Scans, masks and PET as hospitals have them: right, refused with a remedy, or wrong.
+
+``python bench/doors_volumes.py`` prints the table; exit status 1 if a row is wrong. Inputs are made
+here (``tests/scan_files.py``); a refusal counts only if it names a remedy and repeats no text of
+the file.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+import numpy as np
+from doors_common import Situation, main
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from metasight.cohort.scan_table import LesionRow, SeriesRow
+from metasight.cohort.settings import ScanSettings
+from metasight.errors import VolumeError
+from metasight.steps.scans.reading import lesion_of, read_ct, read_suv, series_drawn_on
+from metasight.volumes.volume import Mask, Volume
+from scan_files import (
+    CENTRE,
+    SPHERE_ML,
+    Field,
+    circle,
+    sphere,
+    write_ct,
+    write_labels,
+    write_pet,
+    write_rtstruct,
+)
+
+SETTINGS = ScanSettings(path="scans.csv", id="patient")
+Z = np.arange(-50, 51, 2.5)
+THICK = np.arange(-50, 51, 5.0)
+SECRETS = ("Secret", "4711", "Meier", "1952")
+
+
+# ------------------------------------------------------------------ outcomes
+
+
+def refused(work: Callable[[], Any], word: str) -> str:
+    """Right if it is refused for what is wrong, with a remedy and without text of the file."""
+    try:
+        found = work()
+    except VolumeError as error:
+        told = str(error)
+        if word not in told:
+            return f"wrong: refused for another reason: {told}"
+        if not error.remedy:
+            return f"wrong: no remedy: {told}"
+        if any(secret in told for secret in SECRETS):
+            return f"wrong: repeats text of the file: {told}"
+        return f"refused: {told}"
+    return f"wrong: read as {found}"
+
+
+def near(found: float, expected: float, share: float, what: str) -> str:
+    """Right if a number is within a share of what it must be."""
+    if abs(found / expected - 1) <= share:
+        return "right"
+    return f"wrong: {what} {found:.4g}, not {expected:.4g}"
+
+
+def whole(ct: Volume, slices: int, step_mm: float) -> str:
+    """Right if every slice was read at its distance."""
+    if ct.array.shape[0] != slices or abs(ct.spacing_mm[2] - step_mm) > 0.01:
+        return f"wrong: {ct.array.shape[0]} slices of {ct.spacing_mm[2]:g} mm"
+    return "right"
+
+
+# ------------------------------------------------------------------ contours and masks
+
+
+def lesion(path: Path, ct: Volume, region: str = "", **told: Any) -> Mask:
+    row = LesionRow(path=path, region=region, point_mm=None, corner_mm=None)
+    return lesion_of(replace(row, **told), ct, None)
+
+
+def drawn(work: Path, contours: list[np.ndarray], **told: Any) -> Mask:
+    ct = write_ct(work / "ct", Z)
+    rt = write_rtstruct(work / "rt.dcm", {"GTV-1": contours}, of=ct)
+    return lesion(rt, read_ct(work / "ct", SETTINGS), **told)
+
+
+def again(change: Callable[[list[np.ndarray]], list[np.ndarray]]) -> Callable[[Path], str]:
+    def run(work: Path) -> str:
+        contours = sphere(Z)
+        mask = drawn(work, [*contours, *change(contours)])
+        if not any("drawn again" in note for note in mask.notes):
+            return "wrong: nothing in the ledger"
+        return near(mask.volume_ml, SPHERE_ML, 0.08, "ml")
+
+    return run
+
+
+def larger(contours: list[np.ndarray], mm: float) -> list[np.ndarray]:
+    centre = np.array([*CENTRE[:2]])
+    return [circle(float(c[0, 2]), float(np.linalg.norm(c[0, :2] - centre)) + mm) for c in contours]
+
+
+def a_hole(work: Path) -> str:
+    contours = sphere(Z)
+    mask = drawn(work, [*contours, *[circle(float(z), 5.0) for z in (-2.5, 0.0, 2.5)]])
+    if not any("holes" in note for note in mask.notes):
+        return "wrong: nothing in the ledger"
+    return near(mask.volume_ml, SPHERE_ML - 3 * np.pi * 25 * 2.5 / 1000, 0.08, "ml")
+
+
+def drawn_on_the_thick_series(work: Path) -> str:
+    thick = write_ct(work / "ct", THICK, series="thick")
+    write_ct(work / "ct", np.arange(-50, 51, 1.0), series="thin")
+    rt = write_rtstruct(work / "rt.dcm", {"GTV-1": sphere(THICK)}, of=thick)
+    row = LesionRow(path=rt, region="", point_mm=None, corner_mm=None)
+    ct = read_ct(work / "ct", SETTINGS, drawn=series_drawn_on(row, SeriesRow()))
+    return near(lesion_of(row, ct, None).volume_ml, SPHERE_ML, 0.1, "ml")
+
+
+def drawn_on_a_series_elsewhere(work: Path) -> str:
+    other = write_ct(work / "other", THICK, series="thick")
+    write_ct(work / "ct", Z)
+    rt = write_rtstruct(work / "rt.dcm", {"GTV-1": sphere(THICK)}, of=other)
+    row = LesionRow(path=rt, region="", point_mm=None, corner_mm=None)
+    drawn_on = series_drawn_on(row, SeriesRow())
+    return refused(lambda: read_ct(work / "ct", SETTINGS, drawn=drawn_on), "drawn on is not in")
+
+
+def other_types(work: Path) -> str:
+    write_ct(work / "ct", Z)
+    kinds = {0: "OPEN_PLANAR", 3: "MEIER_1952"}
+    rt = write_rtstruct(work / "rt.dcm", {"GTV-1": sphere(Z)}, kinds=kinds)
+    return refused(lambda: lesion(rt, read_ct(work / "ct", SETTINGS)), "of a type that is not read")
+
+
+def labelled(work: Path) -> tuple[Volume, Path]:
+    write_ct(work / "ct", Z)
+    ct = read_ct(work / "ct", SETTINGS)
+    labels = np.zeros(ct.array.shape, dtype=np.uint8)
+    labels[:4, :5, :5] = 1
+    labels[18:23, 45:50, 63:68] = 2
+    labels[2:5, 10:13, 10:13] = 3
+    return ct, write_labels(work / "m.nii.gz", labels, ct.image)
+
+
+def a_label(region: str) -> Callable[[Path], str]:
+    def run(work: Path) -> str:
+        ct, file = labelled(work)
+        return near(lesion(file, ct, region).n_voxels, 125, 0, "voxels")
+
+    return run
+
+
+def in_parts(**told: Any) -> Callable[[Path], str]:
+    def run(work: Path) -> str:
+        ct, _ = labelled(work)
+        labels = np.zeros(ct.array.shape, dtype=np.uint8)
+        labels[18:23, 45:50, 63:68] = 1
+        labels[2:5, 10:13, 10:13] = 1
+        file = write_labels(work / "parts.nii.gz", labels, ct.image)
+        if not told:
+            return refused(lambda: lesion(file, ct), "several parts")
+        mask = lesion(file, ct, **told)
+        return near(mask.n_voxels, 125, 0, "voxels") if mask.notes else "wrong: no ledger row"
+
+    return run
+
+
+def named_regions(region: str, word: str) -> Callable[[Path], str]:
+    def run(work: Path) -> str:
+        write_ct(work / "ct", Z)
+        regions = {"GTV Meier 1952": sphere(Z), "Lung": sphere(Z), "GTV": sphere(Z, radius=8)}
+        rt = write_rtstruct(work / "rt.dcm", regions)
+        ct = read_ct(work / "ct", SETTINGS)
+        if word:
+            return refused(lambda: lesion(rt, ct, region), word)
+        return near(lesion(rt, ct, region).volume_ml, SPHERE_ML, 0.05, "ml")
+
+    return run
+
+
+def flipped(packed: str) -> Callable[[Path], str]:
+    """300 single bits of a packed file, each refused or without effect."""
+
+    def run(work: Path) -> str:
+        ct, file = labelled(work)
+        whole_file = file.read_bytes()
+        if packed == "zip":
+            with zipfile.ZipFile(work / "ct.zip", "w", zipfile.ZIP_STORED) as archive:
+                for one in sorted((work / "ct").iterdir())[:6]:
+                    archive.write(one, one.name)
+            whole_file = (work / "ct.zip").read_bytes()
+            ct = read_ct(work / "ct.zip", SETTINGS)
+        expected = ct.array if packed == "zip" else lesion(file, ct, "2").array
+        random = np.random.default_rng(1)
+        silent = 0
+        target = work / ("damaged.zip" if packed == "zip" else "damaged.nii.gz")
+        for number in range(300):
+            damaged = bytearray(whole_file)
+            damaged[random.integers(len(damaged))] ^= 1 << int(random.integers(8))
+            one = target.with_name(f"{number}{target.name}")
+            one.write_bytes(bytes(damaged))
+            try:
+                if packed == "zip":
+                    found: Any = read_ct(one, SETTINGS).array
+                else:
+                    found = lesion(one, ct, "2").array
+            except VolumeError:
+                continue
+            finally:
+                one.unlink()
+            silent += not np.array_equal(found, expected)
+        return "right" if not silent else f"wrong: {silent} of 300 read otherwise in silence"
+
+    return run
+
+
+# ------------------------------------------------------------------ series
+
+
+def written_two_ways(tag: str, *values: Any) -> Callable[[Path], str]:
+    def run(work: Path) -> str:
+        def edit(data: Dataset, k: int) -> None:
+            setattr(data, tag, values[k % len(values)])
+
+        write_ct(work / "ct", Z, edit=edit)
+        return whole(read_ct(work / "ct", SETTINGS), len(Z), 2.5)
+
+    return run
+
+
+def halves(tag: str, value: Any, *, abut: bool = False) -> Callable[[Path], str]:
+    def run(work: Path) -> str:
+        def edit(data: Dataset, k: int) -> None:
+            if k < len(Z) // 2 if abut else k % 2:
+                setattr(data, tag, value)
+
+        write_ct(work / "ct", Z, edit=edit)
+        return refused(lambda: read_ct(work / "ct", SETTINGS), "in parts that belong together")
+
+    return run
+
+
+def sent_twice(work: Path) -> str:
+    write_ct(work / "ct", Z, series="a")
+    write_ct(work / "ct", Z, series="b")
+    return whole(read_ct(work / "ct", SETTINGS), len(Z), 2.5)
+
+
+def two_in_one(tag: str, first: str, second: str, word: str) -> Callable[[Path], str]:
+    def run(work: Path) -> str:
+        write_ct(work / "ct", Z, series="a", **{tag: first})
+        write_ct(work / "ct", Z, series="b", **{tag: second})
+        return refused(lambda: read_ct(work / "ct", SETTINGS), word)
+
+    return run
+
+
+def chosen_by(**named: Any) -> Callable[[Path], str]:
+    def run(work: Path) -> str:
+        early = {"StudyInstanceUID": "1.2.3", "StudyDate": "20200301", "SeriesNumber": 3}
+        late = {"StudyInstanceUID": "1.2.4", "StudyDate": "20300301", "SeriesNumber": 4}
+        write_ct(work / "ct", Z, series="a", **early)
+        write_ct(work / "ct", THICK, series="b", **late)
+        return whole(read_ct(work / "ct", SETTINGS, named=SeriesRow(**named)), len(THICK), 5.0)
+
+    return run
+
+
+def derived(accepted: bool) -> Callable[[Path], str]:
+    def run(work: Path) -> str:
+        write_ct(work / "ct", Z, ImageType=["DERIVED", "SECONDARY", "MPR"], SeriesNumber=7)
+        named = SeriesRow(series="7", accepted=accepted)
+        if not accepted:
+            return refused(lambda: read_ct(work / "ct", SETTINGS, named=named), "image type mpr")
+        return whole(read_ct(work / "ct", SETTINGS, named=named), len(Z), 2.5)
+
+    return run
+
+
+def one_bad_slice(word: str, **tags: Any) -> Callable[[Path], str]:
+    def run(work: Path) -> str:
+        def edit(data: Dataset, k: int) -> None:
+            if k == len(Z) - 1:
+                for tag, value in tags.items():
+                    setattr(data, tag, value)
+
+        write_ct(work / "ct", Z, edit=edit)
+        return refused(lambda: read_ct(work / "ct", SETTINGS), word)
+
+    return run
+
+
+def rows_less(work: Path) -> str:
+    write_ct(work / "ct", Z, Rows=95)
+    return refused(lambda: read_ct(work / "ct", SETTINGS), "more pixel data than the header says")
+
+
+def a_byte_of_the_zip_s_directory(work: Path) -> str:
+    write_ct(work / "ct", Z)
+    archive = Path(shutil.make_archive(str(work / "ct"), "zip", work / "ct"))
+    content = bytearray(archive.read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 99
+    archive.write_bytes(bytes(content))
+    return refused(lambda: read_ct(archive, SETTINGS), "archive")
+
+
+def text_where_the_modality_is(work: Path) -> str:
+    write_ct(work / "ct", Z)
+    report = dcmread(next((work / "ct").iterdir()))
+    del report.Rows, report.Columns, report.PixelData
+    report.Modality = "MEIER 1952"
+    report.save_as(work / "ct" / "x.dcm")
+    chosen: list[Any] = []
+    read_ct(work / "ct", SETTINGS, on_choice=chosen.append)
+    lines = " ".join(chosen[0].lines)
+    return "right" if "not shown" in lines and "MEIER" not in lines else f"wrong: {lines}"
+
+
+def longer_than_its_header(work: Path) -> str:
+    ct, file = labelled(work)
+    longer = work / "longer.nii.gz"
+    longer.write_bytes(gzip.compress(gzip.decompress(file.read_bytes()) + b"\0" * 8))
+    return refused(lambda: lesion(longer, ct, "2"), "longer than its header says")
+
+
+# ------------------------------------------------------------------ PET
+
+
+def suv_of(work: Path, field: Field, edit: Any = None, unit: Any = "Bq", kind: str = "") -> float:
+    write_pet(work / "pet", field, edit=edit)
+    settings = SETTINGS if not kind else SETTINGS.model_copy(update={"suv": kind})
+    pet = read_suv(
+        work / "pet", settings, named=SeriesRow(), dose_unit=unit, on_choice=lambda _: None
+    )
+    spread = float(np.ptp(pet.array)) / float(pet.array.mean())
+    return float(pet.array.mean()) if spread < 0.01 else float("nan")
+
+
+def flat(field: Field, edit: Any = None, **told: Any) -> Callable[[Path], str]:
+    return lambda work: near(suv_of(work, field, edit, **told), field.suv, 0.01, "SUV")
+
+
+def no_suv(word: str, edit: Any, field: Field | None = None, **told: Any) -> Callable[[Path], str]:
+    return lambda work: refused(lambda: suv_of(work, field or Field(), edit, **told), word)
+
+
+def set_tags(**tags: Any) -> Callable[[Dataset, int], None]:
+    def edit(data: Dataset, _: int) -> None:
+        for tag, value in tags.items():
+            setattr(data, tag, value)
+
+    return edit
+
+
+def tracer(**tags: Any) -> Callable[[Dataset, int], None]:
+    def edit(data: Dataset, _: int) -> None:
+        for tag, value in tags.items():
+            setattr(data.RadiopharmaceuticalInformationSequence[0], tag, value)
+
+    return edit
+
+
+def with_date(injected: str) -> Callable[[Dataset, int], None]:
+    def edit(data: Dataset, _: int) -> None:
+        own = data.RadiopharmaceuticalInformationSequence[0]
+        del own.RadiopharmaceuticalStartTime
+        own.RadiopharmaceuticalStartDateTime = injected
+
+    return edit
+
+
+def rewritten(ge: str = "") -> Callable[[Dataset, int], None]:
+    """The series was written anew five hours later; GE keeps the scan's start in its own field."""
+
+    def edit(data: Dataset, _: int) -> None:
+        data.SeriesTime = "170000"
+        if ge:
+            data.Manufacturer = "GE MEDICAL SYSTEMS"
+            data.private_block(0x0009, "GEMS_PETD_01", create=True).add_new(0x0D, "DT", ge)
+
+    return edit
+
+
+def philips(*, creator: bool, suv: bool, maker: str = "Philips") -> Callable[[Dataset, int], None]:
+    """Counts with Philips' factors: 1000 counts are 3 SUV or 14,583 Bq/ml at the scan's start."""
+    field = Field()
+
+    def edit(data: Dataset, _: int) -> None:
+        data.Manufacturer, data.Units, data.RescaleSlope = maker, "CNTS", 1
+        if creator:
+            data.add_new((0x7053, 0x0010), "LO", "Philips PET Private Group")
+        if suv:
+            data.add_new((0x7053, 0x1000), "DS", "0.003")
+        data.add_new((0x7053, 0x1009), "DS", f"{field.bqml(0) / 1000:.10g}")
+
+    return edit
+
+
+def in_grams_per_ml(suv_type: str, factor: float, units: str = "GML") -> Any:
+    def edit(data: Dataset, _: int) -> None:
+        data.Units, data.RescaleSlope = units, f"{factor * 3.0 / 1000:.12g}"[:16]
+        data.SUVType = suv_type
+
+    return edit
+
+
+def decay_factor(kind: str) -> Callable[[Dataset, int], None]:
+    field = Field()
+
+    def edit(data: Dataset, k: int) -> None:
+        since = (k * field.beds // 10 + 0.5) * field.frame_s
+        since += field.uptake_s if kind == "ADMIN" else 0.0
+        data.DecayFactor = f"{2 ** (since / field.half_life_s):.8g}"
+
+    return edit
+
+
+HALF_LIVES = {"F-18": 6586.2, "C-11": 1223.4, "Ga-68": 4057.7}
+DAYS = {"at noon": ("20200301", "120000"), "past midnight": ("20200301", "002000")}
+
+
+def flat_fields() -> list[Situation]:
+    found = []
+    for decay, (isotope, seconds), (when, start) in product(
+        ("START", "ADMIN", "NONE"), HALF_LIVES.items(), DAYS.items()
+    ):
+        field = Field(decay=decay, half_life_s=seconds, start=start)
+        name = f"PET BQML, {decay}, {isotope}, {when}"
+        found.append(Situation(name=name, run=flat(field)))
+    return found
+
+
+def pet_situations() -> list[Situation]:
+    weight, cm = Field().weight_kg, Field().height_m * 100
+    janma = 9270 * weight / (8780 + 244 * weight / (cm / 100) ** 2)
+    surface = 0.007184 * weight**0.425 * cm**0.725 * 10
+    rows: dict[str, Callable[[Path], str]] = {
+        "PET injection with its date": flat(Field(), with_date("20200301110000")),
+        "PET injection in another time zone": flat(Field(), zoned),
+        "PET rewritten later": flat(Field(), rewritten()),
+        "PET rewritten later, GE's own start": flat(Field(), rewritten("20200301120000")),
+        "PET height in cm": flat(Field(), set_tags(PatientSize=172)),
+        "PET height 0.01": flat(Field(), set_tags(PatientSize=0.01)),
+        "PET height in cm, lean body mass asked": no_suv(
+            "height is not in m", set_tags(PatientSize=172), kind="SUVlbm"
+        ),
+        "PET weight in g": no_suv("weight is not in kg", set_tags(PatientWeight=70000)),
+        "PET weight missing": no_suv("weight is missing", set_tags(PatientWeight=None)),
+        "PET dose in MBq": no_suv("not in Bq", tracer(RadionuclideTotalDose=350)),
+        "PET dose in MBq, said by the study": flat(
+            Field(), tracer(RadionuclideTotalDose=350), unit="MBq"
+        ),
+        "PET half-life in hours": no_suv(
+            "half-life is not in s", tracer(RadionuclideHalfLife=1.83)
+        ),
+        "PET injection after the scan": no_suv("impossible", with_date("20200301130000")),
+        "PET not corrected for attenuation": no_suv(
+            "not corrected for attenuation", set_tags(CorrectedImage=["DECY"])
+        ),
+        "PET decay correction contradicts itself": no_suv(
+            "contradicts itself", set_tags(CorrectedImage=["ATTN"])
+        ),
+        "PET in an unknown unit": no_suv("unit", set_tags(Units="MEIER 1952")),
+        "PET Philips, factor to SUV": flat(Field(), philips(creator=True, suv=True)),
+        "PET Philips, factor to activity": flat(Field(beds=1), philips(creator=True, suv=False)),
+        "PET Philips, creator removed": flat(Field(), philips(creator=False, suv=True)),
+        "PET Philips, creator removed, activity": flat(
+            Field(beds=1), philips(creator=False, suv=False)
+        ),
+        "PET counts at Philips' place of another vendor": no_suv(
+            "no factor", philips(creator=False, suv=True, maker="SIEMENS")
+        ),
+        "PET in g/ml, body weight": flat(Field(), in_grams_per_ml("BW", 1.0)),
+        "PET in g/ml, lean body mass (Janmahasatian)": flat(
+            Field(), in_grams_per_ml("LBMJANMA", janma / weight)
+        ),
+        "PET in cm²/ml, body surface": flat(
+            Field(), in_grams_per_ml("BSA", surface / weight, "CM2ML")
+        ),
+        "PET in g/ml, lean body mass of a man, which is not said": no_suv(
+            "120 or 128", in_grams_per_ml("LBM", 0.7), Field(sex="M")
+        ),
+        "PET decay factor agrees with START": flat(Field(), decay_factor("START")),
+        "PET decay factor of ADMIN under START": no_suv(
+            "decay factor contradicts", decay_factor("ADMIN")
+        ),
+        "PET one slice's slope of 1e30": no_suv(
+            "no SUVbw scale has",
+            lambda data, k: setattr(data, "RescaleSlope", "1e30") if k == 4 else None,
+        ),
+    }
+    return [Situation(name=name, run=run) for name, run in rows.items()]
+
+
+def one_steep_slice(data: Dataset, k: int) -> None:
+    if k == 4:
+        data.RescaleSlope = "1e30"
+
+
+def zoned(data: Dataset, k: int) -> None:
+    data.TimezoneOffsetFromUTC = "+0200"
+    with_date("20200301090000+0000")(data, k)
+
+
+# ------------------------------------------------------------------ all
+
+
+def mask_situations() -> list[Situation]:
+    at = (45.0 + 1.25, 0.0, 0.0)
+    rows: dict[str, Callable[[Path], str]] = {
+        "contour copied": again(lambda cs: [cs[4]]),
+        "contour copied from another point": again(lambda cs: [np.roll(cs[4], 7, axis=0)]),
+        "contour copied, rounded to 0.1 mm": again(lambda cs: [np.round(cs[4], 1)]),
+        "every contour twice": again(list),
+        "every contour three times": again(lambda cs: cs + cs),
+        "every contour redrawn 0.2 mm larger": again(lambda cs: larger(cs, 0.2)),
+        "cavity drawn as a contour within": a_hole,
+        "contours on every second slice": lambda work: refused(
+            lambda: drawn(work, sphere(Z)[::2]), "inside the region have no contour"
+        ),
+        "contours on every second slice, filled by the study's word": lambda work: near(
+            drawn(work, sphere(Z)[::2], max_missing_contours=1).volume_ml, SPHERE_ML, 0.1, "ml"
+        ),
+        "one slice of the stack without a contour": lambda work: refused(
+            lambda: drawn(work, sphere(Z)[:3] + sphere(Z)[4:]), "inside the region have no contour"
+        ),
+        "contours of types that are not read": other_types,
+        "drawn on the thick series of the folder": drawn_on_the_thick_series,
+        "drawn on a series that is not there": drawn_on_a_series_elsewhere,
+        "label map, roi 2": a_label("2"),
+        "label map, roi 2.0": a_label("2.0"),
+        "label map, roi a name": lambda work: refused(
+            lambda: lesion(labelled(work)[1], read_ct(work / "ct", SETTINGS), "nodule"), "numbers"
+        ),
+        "mask in two parts": in_parts(),
+        "mask in two parts, the largest by the study's word": in_parts(parts="largest"),
+        "mask in two parts, a click in one": in_parts(point_mm=at),
+        "several regions, none named; a patient's name among them": named_regions("", "several"),
+        "region misspelt; a patient's name among them": named_regions("GTV-9", "no such region"),
+        "region by its number": named_regions("1", ""),
+        "NIfTI longer than its header says": longer_than_its_header,
+        "300 flipped bits of a .nii.gz": flipped("nii.gz"),
+        "300 flipped bits of a zip": flipped("zip"),
+    }
+    return [Situation(name=name, run=run) for name, run in rows.items()]
+
+
+def series_situations() -> list[Situation]:
+    axes = "ImageOrientationPatient"
+    rows: dict[str, Callable[[Path], str]] = {
+        "direction cosines at a rounding edge": written_two_ways(
+            axes, [1, 0, 0, 0, 1, 0.000499], [1, 0, 0, 0, 1, 0.000501]
+        ),
+        "direction cosines in the last digit": written_two_ways(
+            axes, [1, 0, 0, 0, 1, 0.0004], [1, 0, 0, 0, 1, 0.0006]
+        ),
+        "pixel spacing in the last digit": written_two_ways(
+            "PixelSpacing", ["2.5", "2.5"], ["2.5000001", "2.5000001"]
+        ),
+        "kernel spelled two ways": written_two_ways("ConvolutionKernel", "B30f", "B30F "),
+        "image type with more words": written_two_ways(
+            "ImageType", ["ORIGINAL", "PRIMARY", "AXIAL"], ["ORIGINAL", "PRIMARY", "AXIAL", "SPI"]
+        ),
+        "two kernels interleaved under one UID": halves("ConvolutionKernel", "B70f"),
+        "upper half of another pixel spacing": halves("PixelSpacing", [2.4, 2.4], abut=True),
+        "the series sent twice": sent_twice,
+        "two patients in one folder": two_in_one("PatientID", "4711", "4712", "several patients"),
+        "two examinations in one folder": two_in_one(
+            "StudyInstanceUID", "1.2.3", "1.2.4", "several examinations"
+        ),
+        "two examinations, one named by its date": chosen_by(date=dt.date(2030, 3, 1)),
+        "two examinations, one named by its series": chosen_by(series="4"),
+        "reformat named in the table": derived(accepted=False),
+        "reformat named in the table with a reason": derived(accepted=True),
+        "one slice at z = 1e30": one_bad_slice(
+            "impossible position", ImagePositionPatient=[0, 0, 1e30]
+        ),
+        "one slice of slope 1e30": one_bad_slice("no HU scale has", RescaleSlope="1e30"),
+        "one slice of doubled slope": one_bad_slice("do not fit its neighbours", RescaleSlope=2),
+        "one slice with no frames": one_bad_slice("impossible number of frames", NumberOfFrames=0),
+        "one row less than stored": rows_less,
+        "a byte of a zip's directory": a_byte_of_the_zip_s_directory,
+        "a name where the modality is": text_where_the_modality_is,
+    }
+    return [Situation(name=name, run=run) for name, run in rows.items()]
+
+
+def situations() -> list[Situation]:
+    """All of scans, masks and PET."""
+    return [*mask_situations(), *series_situations(), *flat_fields(), *pet_situations()]
+
+
+if __name__ == "__main__":
+    sys.exit(main(situations()))
