@@ -21,6 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import numpy as np
+import SimpleITK as sitk  # noqa: N813 (the name its manual uses)
 from doors_common import Situation, main
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -32,6 +33,7 @@ from metasight.steps.scans.reading import lesion_of, read_ct, read_suv, series_d
 from metasight.volumes.volume import Mask, Volume
 from scan_files import (
     CENTRE,
+    RADIUS,
     SPHERE_ML,
     Field,
     circle,
@@ -158,6 +160,37 @@ def a_label(region: str) -> Callable[[Path], str]:
     def run(work: Path) -> str:
         ct, file = labelled(work)
         return near(lesion(file, ct, region).n_voxels, 125, 0, "voxels")
+
+    return run
+
+
+def stored_as(suffix: str) -> Callable[[Path], str]:
+    def run(work: Path) -> str:
+        ct, _ = labelled(work)
+        labels = np.zeros(ct.array.shape, dtype=np.uint8)
+        labels[18:23, 45:50, 63:68] = 2
+        file = write_labels(work / f"m{suffix}", labels, ct.image)
+        return near(lesion(file, ct, "2").n_voxels, 125, 0, "voxels")
+
+    return run
+
+
+def on_another_grid(rule: str) -> Callable[[Path], str]:
+    """A sphere on 1 mm voxels, the scan has 2.5 mm."""
+
+    def run(work: Path) -> str:
+        write_ct(work / "ct", Z)
+        ct = read_ct(work / "ct", SETTINGS)
+        z, y, x = np.indices((40, 40, 40)) - 19.5
+        fine = sitk.GetImageFromArray((z**2 + y**2 + x**2 <= RADIUS**2).astype(np.uint8))
+        fine.SetOrigin([c - 19.5 for c in CENTRE])
+        sitk.WriteImage(fine, str(work / "fine.nrrd"))
+        if rule == "same":
+            return refused(lambda: lesion(work / "fine.nrrd", ct), "not on the scan's grid")
+        mask = lesion(work / "fine.nrrd", ct, grid="resample")
+        if not any("resampled" in note for note in mask.notes):
+            return "wrong: nothing in the ledger"
+        return near(mask.volume_ml, SPHERE_ML, 0.05, "ml")
 
     return run
 
@@ -544,6 +577,10 @@ def mask_situations() -> list[Situation]:
         "label map, roi a name": lambda work: refused(
             lambda: lesion(labelled(work)[1], read_ct(work / "ct", SETTINGS), "nodule"), "numbers"
         ),
+        "label map as NRRD": stored_as(".nrrd"),
+        "label map as MetaImage": stored_as(".mha"),
+        "label map on another grid": on_another_grid("same"),
+        "label map on another grid, resampled by the study's word": on_another_grid("resample"),
         "mask in two parts": in_parts(),
         "mask in two parts, the largest by the study's word": in_parts(parts="largest"),
         "mask in two parts, a click in one": in_parts(point_mm=at),

@@ -43,5 +43,5 @@ def test_the_table_counts_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
     rows = [COMMON.Situation(name=name, run=run) for name, run in {**outcomes, "d": fails}.items()]
     assert COMMON.table(rows, tmp_path / "work") == 2
     told = capsys.readouterr().out
-    assert "4 situations, 2 wrong" in told and "d         | wrong: ValueError" in told
+    assert "4 situations, 2 wrong" in told and "d | wrong: ValueError" in told
     assert "Secret" not in told

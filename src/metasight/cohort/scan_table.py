@@ -18,6 +18,7 @@ KindName = Literal["CT", "PET", "mask"]
 KINDS: tuple[KindName, ...] = ("CT", "PET", "mask")
 Point = tuple[float, float, float]
 PartRule = Literal["refuse", "largest"]
+GridRule = Literal["same", "resample"]
 DoseUnit = Literal["Bq", "kBq", "MBq", "mCi"]
 
 _POINT = ("x_mm", "y_mm", "z_mm")
@@ -53,7 +54,7 @@ class LesionRow:
     Attributes
     ----------
     path
-        RTSTRUCT, DICOM SEG or NIfTI; None for a click or a box.
+        RTSTRUCT, DICOM SEG, NIfTI, NRRD or MHA; None for a click or a box.
     region
         Name or number of the region in the file; empty where the file holds one.
     point_mm, corner_mm
@@ -63,6 +64,8 @@ class LesionRow:
         Of a mask in several parts without a click.
     max_missing_contours
         Slices in a row without a contour that are interpolated.
+    grid
+        Of a label map whose voxels are not the scan's.
     """
 
     path: Path | None
@@ -71,6 +74,7 @@ class LesionRow:
     corner_mm: Point | None
     parts: PartRule = "refuse"
     max_missing_contours: int = 0
+    grid: GridRule = "same"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,6 +238,7 @@ def _lesion(scans: ScanSettings, text: dict[str, str], path: Path | None) -> Les
         corner_mm=_point(text, _CORNER),
         parts=scans.lesion_parts,
         max_missing_contours=scans.max_missing_contours,
+        grid=scans.mask_grid,
     )
 
 

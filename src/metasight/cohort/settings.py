@@ -271,6 +271,9 @@ class ScanSettings(TableSettings, ScanRecipe):
         Of a mask in several parts, where no point says which: refuse it, or measure the largest.
     max_missing_contours
         Slices in a row without a contour that are interpolated.
+    mask_grid
+        Of a label map whose voxels are not the scan's: ``same`` refuses it, ``resample``
+        interpolates it.
     pet_dose_unit
         In which the scanners write the injected activity; DICOM prescribes Bq.
     """
@@ -284,6 +287,7 @@ class ScanSettings(TableSettings, ScanRecipe):
     folder: str = "."
     lesion_parts: Literal["refuse", "largest"] = "refuse"
     max_missing_contours: int = Field(default=0, ge=0, le=20)
+    mask_grid: Literal["same", "resample"] = "same"
     pet_dose_unit: Literal["Bq", "kBq", "MBq", "mCi"] = "Bq"
 
     def recipe(self) -> ScanRecipe:

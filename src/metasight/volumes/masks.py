@@ -1,4 +1,4 @@
-"""A region from a file: RT structure set, DICOM SEG or NIfTI, on the grid of the scan.
+"""A region from a file: RT structure set, DICOM SEG or a label map, on the grid of the scan.
 
 Whatever the file, the result lies voxel for voxel on the scan, holds at least one voxel, and the
 region that is meant is named: a file with several is refused until the caller says which, by name
@@ -24,8 +24,10 @@ from metasight.errors import VolumeError
 from metasight.volumes import vocabulary
 from metasight.volumes.dicom_seg import read_segment, segmented_series, segments
 from metasight.volumes.headers import DAMAGE, NotASlice, read_dataset
+from metasight.volumes.label_files import SUFFIXES, LabelFile, read_label_file
 from metasight.volumes.nifti import read_nifti_image
 from metasight.volumes.parts import PartRule, Point, label_parts, one_part
+from metasight.volumes.placing import GridRule, placed
 from metasight.volumes.rtstruct import (
     fill_contours,
     read_contours,
@@ -38,6 +40,7 @@ from metasight.volumes.volume import Mask, Volume
 MIN_VOXELS = 8
 """2 × 2 × 2: the smallest region with an extent along every axis."""
 _NAME_ONE = "Give the name or the number of one region in the column `roi` of the table of scans"
+_LABELS = "label map"
 _NUMBER = re.compile(r"\d{1,6}(?:[.,]0+)?")  # a table that passed through a spreadsheet has 2.0
 
 
@@ -70,6 +73,8 @@ class MaskRule:
         Slices in a row without a contour that are interpolated.
     any_series
         Take a region that was drawn on another series of the same coordinates.
+    grid
+        Of a label map whose voxels are not the scan's: refuse it, or resample it.
     """
 
     min_voxels: int = MIN_VOXELS
@@ -77,6 +82,7 @@ class MaskRule:
     at_mm: Point | None = None
     max_missing_contours: int = 0
     any_series: bool = False
+    grid: GridRule = "same"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +120,7 @@ def read_mask(
     Parameters
     ----------
     path
-        RT structure set, DICOM SEG or NIfTI; a folder if it holds nothing else.
+        RT structure set, DICOM SEG, NIfTI, NRRD or MHA; a folder if it holds nothing else.
     volume
         The scan that it was drawn on.
     region
@@ -135,7 +141,7 @@ def read_mask(
         parts where one is expected, drawn on another series, off the scan's grid.
     """
     asked = rule or MaskRule()
-    mask = _read(_file(path), volume, region, asked).on(volume)
+    mask = placed(_read(_file(path), volume, region, asked), volume, asked.grid).on(volume)
     if asked.parts != "any":
         mask = one_part(mask, rule=asked.parts, at_mm=asked.at_mm)
     n = mask.n_voxels
@@ -158,7 +164,7 @@ def drawn_on(path: Path) -> frozenset[str]:
         Not a mask file.
     """
     file = _file(path)
-    if _is_nifti(file):
+    if _is_label_map(file):
         return frozenset()
     data = _dicom(file)
     with _understood():
@@ -174,8 +180,8 @@ def list_regions(path: Path) -> tuple[Region, ...]:
         Not a mask file.
     """
     file = _file(path)
-    if _is_nifti(file):
-        return tuple(Region(number=v, name="") for v in _labels(read_nifti_image(file)))
+    if _is_label_map(file):
+        return _label_regions(_label_map(file))
     data = _dicom(file)
     with _understood():
         return _regions(data)
@@ -212,8 +218,18 @@ def _file(path: Path) -> Path:
     return path
 
 
-def _is_nifti(path: Path) -> bool:
-    return path.name.lower().endswith((".nii", ".nii.gz"))
+def _is_label_map(path: Path) -> bool:
+    return path.name.lower().endswith((".nii", ".nii.gz", *SUFFIXES))
+
+
+def _label_map(path: Path) -> LabelFile:
+    if path.name.lower().endswith(SUFFIXES):
+        return read_label_file(path)
+    return LabelFile(image=read_nifti_image(path), names={})
+
+
+def _label_regions(read: LabelFile) -> tuple[Region, ...]:
+    return tuple(Region(number=v, name=read.names.get(v, "")) for v in _labels(read.image))
 
 
 def _dicom(path: Path) -> Dataset:
@@ -224,7 +240,7 @@ def _dicom(path: Path) -> Dataset:
             "the file is no mask that is read",
             where="mask",
             value=data.reason,
-            remedy="Give an RT structure set, a DICOM SEG or a NIfTI file",
+            remedy="Give an RT structure set, a DICOM SEG, or a label map (.nii.gz, .nrrd, .mha)",
         )
     with _understood():
         modality = str(data.get("Modality", ""))
@@ -233,7 +249,7 @@ def _dicom(path: Path) -> Dataset:
             "the file is no mask that is read",
             where="mask",
             value=f"DICOM of modality {vocabulary.modality(modality)}",
-            remedy="Give an RT structure set, a DICOM SEG or a NIfTI file",
+            remedy="Give an RT structure set, a DICOM SEG, or a label map (.nii.gz, .nrrd, .mha)",
         )
     return data
 
@@ -261,8 +277,8 @@ def _regions(data: Dataset) -> tuple[Region, ...]:
 
 
 def _read(path: Path, volume: Volume, region: str | int | None, rule: MaskRule) -> Mask:
-    if _is_nifti(path):
-        return _read_nifti(path, region)
+    if _is_label_map(path):
+        return _read_labels(path, region)
     data = _dicom(path)
     with _understood():
         found = _regions(data)
@@ -321,27 +337,28 @@ def _labels(image: sitk.Image) -> tuple[int, ...]:
     if not np.all(np.isfinite(values)) or np.any(values != np.rint(values)) or values.min() < 0:
         raise VolumeError(
             "a mask must hold whole numbers from 0",
-            where="NIfTI mask",
+            where=_LABELS,
             value=f"{values.min():g} to {values.max():g}",
             remedy="Threshold probabilities first",
         )
     return tuple(int(v) for v in values if v != 0)
 
 
-def _read_nifti(path: Path, region: str | int | None) -> Mask:
-    if isinstance(region, str) and _number(region) is None:
+def _read_labels(path: Path, region: str | int | None) -> Mask:
+    read = _label_map(path)
+    found = _label_regions(read)
+    if not found:
+        raise VolumeError("the mask is empty", where=_LABELS, remedy="Draw the region")
+    unnamed = not any(r.name for r in found)
+    if unnamed and isinstance(region, str) and _number(region) is None:
         raise VolumeError(
-            "a NIfTI mask has numbers, no names",
-            where="NIfTI mask",
+            "this label map has numbers, no names",
+            where=_LABELS,
             remedy="Give the number of the label in the column `roi` of the table of scans",
         )
-    image = read_nifti_image(path)
-    labels = _labels(image)
-    if not labels:
-        raise VolumeError("the mask is empty", where="NIfTI mask", remedy="Draw the region")
-    chosen = _choose([Region(number=v, name="") for v in labels], region)
+    chosen = _choose(found, region)
     inside = sitk.GetImageFromArray(
-        (sitk.GetArrayFromImage(image) == chosen.number).astype(np.uint8)
+        (sitk.GetArrayFromImage(read.image) == chosen.number).astype(np.uint8)
     )
-    inside.CopyInformation(image)
-    return Mask(image=inside)
+    inside.CopyInformation(read.image)
+    return Mask(image=inside, name=chosen.name)

@@ -111,6 +111,7 @@ def lesion_of(
             at_mm=told.point_mm,
             max_missing_contours=told.max_missing_contours,
             any_series=any_series,
+            grid=told.grid,
         )
         return read_mask(told.path, ct, region=told.region or None, rule=rule)
     if told.point_mm is None:
