@@ -434,8 +434,8 @@ MUTANTS = (
         "volumes",
         "an outline drawn again is a hole",
         "volumes/polygons.py",
-        "return distance_mm(one, other, near_mm / _SAMPLES) < near_mm",
-        "return distance_mm(one, other, near_mm / _SAMPLES) < 0",
+        "outline, near_mm / _SAMPLES) < near_mm",
+        "outline, near_mm / _SAMPLES) < 0",
         "volumes/test_polygons.py",
     ),
     Mutant(

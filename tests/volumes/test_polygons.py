@@ -175,3 +175,11 @@ def test_distance_of_outlines_is_between_edges_not_corners() -> None:
     )
     assert distance_mm(coarse, fine, 0.1) == pytest.approx(0.0, abs=1e-9)
     assert distance_mm(coarse, coarse + np.array([0.3, 0.4]), 0.1) == pytest.approx(0.5, abs=0.01)
+
+
+def test_many_contours_on_a_slice_are_told_apart_quickly() -> None:
+    """Vessels: a thousand small squares, each drawn twice."""
+    places = [(x, y) for x in range(0, 96, 3) for y in range(0, 96, 3)]
+    small = [square(0.5, 1.5) + np.array(place) for place in places]
+    found = fill_region([*small, *small], (100, 100), pixel_mm=(0.7, 0.7))
+    assert found.n_repeated == len(small) and found.inside.sum() == len(small)

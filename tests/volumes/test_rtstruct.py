@@ -266,3 +266,18 @@ def test_the_series_that_a_structure_set_names():
     data.ReferencedFrameOfReferenceSequence = Sequence([frame])
     assert referenced_series(data) == frozenset({"1.2.3.4"})
     assert referenced_series(Dataset()) == frozenset()
+
+
+def test_images_that_contours_name_stand_for_their_series(scan):
+    """Some systems name no series, only the image that each contour lies on."""
+    data = structure_set(("CLOSED_PLANAR", [0, 0, 50, 1, 0, 50, 1, 1, 50]))
+    image = Dataset()
+    image.ReferencedSOPInstanceUID = "1.9.9"
+    data.ROIContourSequence[0].ContourSequence[0].ContourImageSequence = Sequence([image])
+    assert referenced_series(data) == frozenset({"1.9.9"})
+    square = replace(of(box(52.0, *SQUARE)), series_uids=frozenset({"1.9.9"}))
+    own = replace(scan.facts, series_uid="1.1", image_uids=frozenset({"1.9.8", "1.9.9"}))
+    assert fill_contours(square, Volume(image=scan.image, unit="HU", facts=own)).n_voxels
+    other = replace(own, image_uids=frozenset({"1.9.8"}))
+    with pytest.raises(VolumeError, match="on another series"):
+        fill_contours(square, Volume(image=scan.image, unit="HU", facts=other))

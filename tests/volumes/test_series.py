@@ -218,3 +218,9 @@ def test_text_of_the_file_is_in_no_line_of_the_choice(write_ct: Maker, ct_slices
     lines = " ".join(choose_series(find_series(folder), SeriesRule()).lines)
     assert "not shown" in lines
     assert not any(w in lines for w in ("Meier", "MEIER", "1952"))
+
+
+def test_the_series_of_the_images_that_the_lesion_was_drawn_on(study: Path) -> None:
+    thick = next(s for s in find_series(study).series if s.first.thickness_mm == 8.0)
+    rule = SeriesRule(drawn_on=frozenset({thick.headers[2].sop_uid}))
+    assert choose_series(find_series(study), rule).chosen.number == thick.number

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -103,3 +104,23 @@ def test_the_directory_of_an_archive_is_read_once(tmp_path: Path, monkeypatch) -
     for item in items_of(file):
         item.read()
     assert len(opened) <= 2  # once for the list of its files, once to read them
+
+
+def test_what_is_no_file_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(VolumeError, match="neither a file nor a folder"):
+        items_of(tmp_path / "pipe")
+    with pytest.raises(VolumeError, match="neither a file nor a folder"):
+        items_of(Path("/dev/zero"))
+    assert [i.path.name for i in _with_file(tmp_path)] == ["a"]  # within a folder it is left out
+
+
+def _with_file(folder: Path) -> tuple[Item, ...]:
+    (folder / "a").write_text("a")
+    return items_of(folder)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "none"])
+def test_a_path_that_is_not_there(tmp_path: Path, name: str) -> None:
+    with pytest.raises(VolumeError, match="no such scan"):
+        items_of(tmp_path / name)

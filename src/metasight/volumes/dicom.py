@@ -351,5 +351,6 @@ def _facts(choice: SeriesChoice, layout: Stack, padded: float, n_copies: int) ->
         padded_share=padded,
         frame_of_reference=first.frame_of_reference,
         series_uid=first.series_uid,
+        image_uids=frozenset(h.sop_uid for h in headers),
         choice=choice.lines,
     )

@@ -7,6 +7,7 @@ or by number. Names of regions are free text, so messages tell regions by their 
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 import warnings
@@ -156,7 +157,9 @@ def read_mask(
 
 
 def drawn_on(path: Path) -> frozenset[str]:
-    """UIDs of the series that a mask file says it was drawn on; empty where it does not say.
+    """UIDs of the series, or else of the images, that a mask file says it was drawn on.
+
+    Empty where it does not say.
 
     Raises
     ------
@@ -213,8 +216,12 @@ def _file(path: Path) -> Path:
                 remedy="Give the path of the file",
             )
         return files[0]
-    if not path.is_file():
-        raise VolumeError("there is no such file", where="mask", remedy="Check the path")
+    if not os.path.isfile(path):  # a name too long for the disk is not there either
+        raise VolumeError(
+            "there is no such file",
+            where="mask",
+            remedy="Check the path of the mask in the table of scans",
+        )
     return path
 
 

@@ -172,16 +172,26 @@ def _once(polygons: Sequence[Floats], pixel_mm: tuple[float, float]) -> tuple[li
     polygons = [_one_round(p) for p in polygons]
     # a total order of the outlines themselves: which copy is kept does not hang on the file's order
     order = sorted(range(len(polygons)), key=lambda i: (-_area(polygons[i]), _name(polygons[i])))
+    boxes = np.array([[*p.min(axis=0), *p.max(axis=0)] for p in polygons]) * [*scale, *scale]
     kept: list[int] = []
     copies: list[int] = []
     for index in order:
         outline = polygons[index] * scale
-        if any(_same(polygons[k] * scale, outline, near_mm) for k in kept):
+
+        def alike(others: list[int], index: int = index, outline: Floats = outline) -> bool:
+            # most pairs are told apart by their boxes
+            apart = np.abs(boxes[others] - boxes[index]).max(axis=1) if others else np.array([])
+            return any(
+                distance_mm(polygons[others[k]] * scale, outline, near_mm / _SAMPLES) < near_mm
+                for k in np.flatnonzero(apart < near_mm)
+            )
+
+        if alike(kept):
             copies.append(index)
-            continue
-        if any(_same(polygons[k] * scale, outline, near_mm) for k in copies):
+        elif alike(copies):
             raise AmbiguousOutlinesError("outlines are alike one by one, but not all together")
-        kept.append(index)
+        else:
+            kept.append(index)
     return [polygons[k] for k in kept], len(copies)
 
 
@@ -195,13 +205,6 @@ def _one_round(points: Floats) -> Floats:
             if np.all(turns == turns[:1]):
                 return np.asarray(turns[0])
     return np.asarray(own)
-
-
-def _same(one: Floats, other: Floats, near_mm: float) -> bool:
-    ends = np.abs([one.min(axis=0) - other.min(axis=0), one.max(axis=0) - other.max(axis=0)])
-    if float(ends.max()) >= near_mm:
-        return False  # their boxes differ by more: most pairs are told apart here
-    return distance_mm(one, other, near_mm / _SAMPLES) < near_mm
 
 
 def _along(inner: Floats, outer: Floats, near_mm: float) -> float:

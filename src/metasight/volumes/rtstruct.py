@@ -44,7 +44,8 @@ class Contours:
     frame_of_reference
         UID of the coordinates that they are in; empty if not said.
     series_uids
-        Series that the structure set says it was drawn on; empty if it does not say.
+        Series, or else images, that the structure set says it was drawn on; empty if it does not
+        say.
     unread
         Types of contour that are not read, with their number.
     xor
@@ -69,13 +70,20 @@ def region_names(data: Dataset) -> tuple[tuple[int, str], ...]:
 
 
 def referenced_series(data: Dataset) -> frozenset[str]:
-    """UIDs of the series that a structure set says it was drawn on."""
-    return frozenset(
+    """UIDs of the series that a structure set says it was drawn on; else of the images."""
+    series = frozenset(
         str(series.SeriesInstanceUID)
         for frame in data.get("ReferencedFrameOfReferenceSequence") or []
         for study in frame.get("RTReferencedStudySequence") or []
         for series in study.get("RTReferencedSeriesSequence") or []
         if series.get("SeriesInstanceUID")
+    )
+    return series or frozenset(
+        str(image.ReferencedSOPInstanceUID)
+        for drawn in data.get("ROIContourSequence") or []
+        for contour in drawn.get("ContourSequence") or []
+        for image in contour.get("ContourImageSequence") or []
+        if image.get("ReferencedSOPInstanceUID")
     )
 
 
@@ -185,7 +193,7 @@ def _check_scan(contours: Contours, volume: Volume, where: str, *, any_series: b
         not any_series
         and facts.series_uid
         and contours.series_uids
-        and facts.series_uid not in contours.series_uids
+        and not contours.series_uids & {facts.series_uid, *facts.image_uids}
     ):
         raise VolumeError(
             "the contours were drawn on another series than the one that was read",

@@ -61,8 +61,8 @@ class SeriesRule:
     study_date
         Day of the examination to read; None where the folder holds one.
     drawn_on
-        UIDs of the series that the lesion was drawn on: one of them is read, unless ``series``
-        names another. Empty where nothing says so.
+        UIDs of the series, or of images, that the lesion was drawn on: one of them is read, unless
+        ``series`` names another. Empty where nothing says so.
     accept_derived
         Take a named series although it is derived, reformatted or not axial.
     """
@@ -264,8 +264,10 @@ def _unfit(series: Series, rule: SeriesRule) -> str:
         return "another series was asked for"
     if rule.study_date and first.study_date != rule.study_date:
         return "of another date than the table of scans says"
-    if rule.drawn_on and not rule.series and first.series_uid not in rule.drawn_on:
-        return "the lesion was drawn on another series"
+    if rule.drawn_on and not rule.series:
+        own = {first.series_uid, *(h.sop_uid for h in series.headers)}
+        if not own & rule.drawn_on:
+            return "the lesion was drawn on another series"
     if not rule.accept_derived and (why := _unfit_kind(series)):
         return why
     if first.samples != 1:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import lzma
+import os
 import struct
 import zipfile
 import zlib
@@ -111,8 +112,13 @@ def items_of(path: Path) -> tuple[Item, ...]:
     VolumeError
         Nothing there, no file in it, more than 50,000, a damaged archive.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # a name too long for the disk is not there either
         raise VolumeError("there is no such scan", remedy="Check the path of the scan in the table")
+    if not path.is_dir() and not path.is_file():  # a pipe or a device: reading it may never end
+        raise VolumeError(
+            "the path is neither a file nor a folder",
+            remedy="Check the path of the scan in the table",
+        )
     if path.is_dir():
         files = sorted(f for f in path.rglob("*") if f.is_file() and not _hidden(f, path))
         found = [(f, None, f.stat().st_size) for f in files[: MAX_FILES + 1]]

@@ -53,9 +53,9 @@ class ScanFacts:
         Whether the pixels were ever compressed with loss.
     padded_share
         Share of voxels that the file marks as outside the reconstruction (set to air).
-    frame_of_reference, series_uid
-        UIDs of the scan's coordinates and of the series, to tell another scan's contours; never
-        printed.
+    frame_of_reference, series_uid, image_uids
+        UIDs of the scan's coordinates, of the series and of its images, to tell another scan's
+        contours; never printed.
     choice
         Why this series was read and others were not, a line each.
     """
@@ -74,6 +74,7 @@ class ScanFacts:
     padded_share: float = 0.0
     frame_of_reference: str = field(default="", repr=False)
     series_uid: str = field(default="", repr=False)
+    image_uids: frozenset[str] = field(default=frozenset(), repr=False)
     choice: tuple[str, ...] = ()
 
 
