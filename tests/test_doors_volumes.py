@@ -23,6 +23,7 @@ def _module(name: str) -> Any:
 
 
 COMMON = _module("doors_common")
+_module("doors_pet")
 SITUATIONS = [s for s in _module("doors_volumes").situations() if not s.name.startswith(SLOW)]
 
 

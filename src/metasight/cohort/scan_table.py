@@ -136,19 +136,7 @@ def read_scan_table(folder: Path, settings: CohortSettings) -> tuple[PatientScan
     if scans is None:
         return ()
     raw = read_table(folder, scans)
-    needed = (scans.id, scans.kind, scans.file)
-    problems = [
-        Problem(
-            table=raw.name,
-            row=None,
-            column=column,
-            value="",
-            problem="missing column",
-            accepted="a column of this name, or another named in study.toml [scans]",
-        )
-        for column in needed
-        if column not in raw.cells
-    ]
+    problems = _missing_columns(raw, scans)
     if problems:
         raise TableError(problems)
     told: dict[str, dict[str, _Scan | LesionRow]] = {}
@@ -180,6 +168,21 @@ def read_scan_table(folder: Path, settings: CohortSettings) -> tuple[PatientScan
     if problems:
         raise TableError(problems)
     return tuple(_of_patient(patient, own, scans) for patient, own in told.items())
+
+
+def _missing_columns(raw: RawTable, scans: ScanSettings) -> list[Problem]:
+    return [
+        Problem(
+            table=raw.name,
+            row=None,
+            column=column,
+            value="",
+            problem="missing column",
+            accepted="a column of this name, or another named in study.toml [scans]",
+        )
+        for column in (scans.id, scans.kind, scans.file)
+        if column not in raw.cells
+    ]
 
 
 class _Problem(Protocol):
