@@ -117,6 +117,16 @@ def test_impossible_numbers_of_frames_are_refused_before_one_is_looked_at(header
         headers(NumberOfFrames=frames)
 
 
+@pytest.mark.parametrize(("frames", "places"), [(2, 0), (99_999, 0), (3, 2), (1, 2), (99_999, 2)])
+def test_frames_without_a_place_of_their_own_are_refused_at_once(headers, frames, places):
+    groups = Sequence([Dataset() for _ in range(places)])
+    given = {"PerFrameFunctionalGroupsSequence": groups} if places else {}
+    with pytest.raises(VolumeError, match="each of its frames a place") as error:
+        headers(NumberOfFrames=frames, **given)
+    assert error.value.value == f"{frames:,} frames, places for {places:,}"
+    assert headers(NumberOfFrames=2, Modality="MR")  # of another kind: nobody reads it
+
+
 @pytest.mark.parametrize("z", [1e30, -1e30, 10_001.0])
 def test_a_slice_outside_any_scanner_is_refused(headers, z):
     with pytest.raises(VolumeError, match="impossible position") as error:

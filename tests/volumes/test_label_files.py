@@ -80,6 +80,8 @@ def test_a_segmentation_of_3d_slicer_has_names(tmp_path: Path) -> None:
         (("space origin: (12.5,-30.25,-400)\n", ""), "where the image lies"),
         (("space directions: (-0.7,0,0) (0,-0.8,0) (0,0,2.5)\n", ""), "where the image lies"),
         (("(-0.7,0,0)", "(0,0,0)"), "spacing must be"),
+        (("(-0.7,0,0)", "none"), "damaged or leaves out"),
+        (("space origin: (12.5,-30.25,-400)", "space origin: (12.5,-30.25)"), "damaged"),
         (("(-0.7,0,0)", "(-0.7,0.3,0)"), "right angles"),
         (("(-0.7,0,0)", "(nan,0,0)"), "where the image lies"),
         (("encoding: gzip", "encoding: bzip2"), "encoding are not read"),
@@ -106,6 +108,17 @@ def test_a_metaimage_that_leaves_out_its_place_is_refused(tmp_path: Path, line: 
     content = file.read_bytes()
     file.write_bytes(content.replace(line.encode(), b"X" + line.encode()[1:], 1))
     with pytest.raises(VolumeError, match="where the image lies"):
+        read_label_file(file)
+
+
+@pytest.mark.parametrize("origin", ["1 2", "1 2 3 4", "1 2 x"])
+def test_a_metaimage_at_no_point_is_refused(tmp_path: Path, origin: str) -> None:
+    file = tmp_path / "m.mha"
+    sitk.WriteImage(image(), str(file))
+    content = file.read_bytes()
+    given = next(line for line in content.splitlines() if line.startswith(b"Offset"))
+    file.write_bytes(content.replace(given, f"Offset = {origin}".encode(), 1))
+    with pytest.raises(VolumeError, match=r"where the image lies|damaged"):
         read_label_file(file)
 
 

@@ -212,6 +212,7 @@ def read_headers(item: Item) -> tuple[SliceHeader, ...] | NotASlice:
                     value=f"{n_frames:,}",
                     remedy=AGAIN,
                 )
+            _check_places(data, item, n_frames)
             return tuple(_header(data, item, frame) for frame in range(n_frames))
         except _NoPlaceError as error:
             return NotASlice(item=item, reason=str(error))
@@ -261,6 +262,20 @@ def read_dataset(
             value=type(error).__name__,
             remedy=AGAIN,
         ) from error
+
+
+def _check_places(data: Dataset, item: Item, n_frames: int) -> None:
+    """Refuse a CT or PET of several frames that does not give each of them its place."""
+    places = len(data.get("PerFrameFunctionalGroupsSequence") or [])
+    if n_frames == places or (n_frames == 1 and places == 0):
+        return
+    if _modality(data) in ("CT", "PT") and (places or "ImagePositionPatient" in data):
+        raise VolumeError(
+            "the image does not give each of its frames a place",
+            where=str(item),
+            value=f"{n_frames:,} frames, places for {places:,}",
+            remedy=AGAIN,
+        )
 
 
 class _NoPlaceError(Exception):

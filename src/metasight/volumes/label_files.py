@@ -232,6 +232,8 @@ def _voxels(
 
 
 def _image(voxels: npt.NDArray[Any], matrix: Floats, origin: Floats, where: str) -> sitk.Image:
+    if matrix.shape != (3, 3) or origin.shape != (3,):
+        raise _no_place(where)
     spacing = np.linalg.norm(matrix, axis=0)
     low, high = SPACING_RANGE_MM
     axes = matrix / np.where(spacing > 0, spacing, 1.0)

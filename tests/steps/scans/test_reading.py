@@ -12,7 +12,7 @@ from metasight.cohort.scan_table import LesionRow, SeriesRow
 from metasight.cohort.settings import ScanSettings
 from metasight.errors import VolumeError
 from metasight.steps.scans import lesion_of, read_ct
-from metasight.steps.scans.reading import read_suv, series_drawn_on
+from metasight.steps.scans.reading import read_suv, series_drawn_on, uptake_within
 from scan_files import (
     CENTRE,
     SPHERE_ML,
@@ -170,3 +170,24 @@ def test_a_pet_by_the_table_s_word(tmp_path: Path) -> None:
     with pytest.raises(VolumeError, match="named in the table of scans"):
         read("MBq", "8")
     assert len(chosen) == 2  # the choice is told although the first could not be read
+
+
+def test_a_pet_of_other_coordinates_gives_no_uptake(medium, tmp_path: Path) -> None:
+    """Two examinations each have their own origin: the lesion would be looked for beside itself."""
+    ct = read_ct(medium.folder, SETTINGS)
+    lesion = lesion_of(row(write_rtstruct(tmp_path / "rt.dcm", {"G": sphere(MEDIUM)})), ct, None)
+
+    def read(frame: str | None):
+        def edit(data, _):
+            if frame is not None:
+                data.FrameOfReferenceUID = frame
+
+        folder = write_pet(tmp_path / f"pet {frame}", Field(suv=2.5), edit=edit)
+        told = {"named": SeriesRow(), "dose_unit": "Bq", "on_choice": lambda _: None}
+        return read_suv(folder, SETTINGS, **told)
+
+    assert uptake_within(read(None), lesion, ct).suvmax == pytest.approx(2.5, rel=1e-3)
+    assert uptake_within(read(""), lesion, ct).suvmax == pytest.approx(2.5, rel=1e-3)
+    with pytest.raises(VolumeError, match="not in one frame of reference") as caught:
+        uptake_within(read("1.2.3"), lesion, ct)
+    assert "1.2.3" not in str(caught.value) and caught.value.remedy

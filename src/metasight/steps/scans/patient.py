@@ -25,12 +25,17 @@ from metasight.ledger import Entry, Fate
 from metasight.lesions.against_table import disagreements
 from metasight.lesions.measured import LesionMeasured, measure
 from metasight.lesions.picture import picture_of
-from metasight.lesions.uptake import uptake_of
 from metasight.protocol.evidence import CT_QUALITY_POOR, MEASURED_ON_CT
 from metasight.protocol.study import Protocol
 from metasight.segmentation.lung import Lungs, find_lungs
 from metasight.steps.files import link, number, read_told, write_told
-from metasight.steps.scans.reading import lesion_of, read_ct, read_suv, series_drawn_on
+from metasight.steps.scans.reading import (
+    lesion_of,
+    read_ct,
+    read_suv,
+    series_drawn_on,
+    uptake_within,
+)
 from metasight.volumes.ct_limits import CtLimits
 from metasight.volumes.quality import CtQuality, ct_quality
 from metasight.volumes.series import SeriesChoice
@@ -231,7 +236,9 @@ def _lesion(patient: _Patient, ct: Volume, out: Path) -> None:
         return
     pet = _pet(patient)
     if patient.argument.scans.pet is not None:
-        uptake = None if pet is None else patient.attempt("PET", lambda: uptake_of(pet, mask))
+        uptake = None
+        if pet is not None:
+            uptake = patient.attempt("PET", lambda: uptake_within(pet, mask, ct))
         found = found.with_uptake(uptake)
     _told(patient, found)
     drawn = patient.attempt("picture", lambda: picture_of(ct, mask, found))

@@ -8,6 +8,7 @@ from pathlib import Path
 from metasight.cohort.scan_table import LesionRow, SeriesRow
 from metasight.cohort.settings import ScanRecipe
 from metasight.errors import VolumeError
+from metasight.lesions.uptake import Uptake, uptake_of
 from metasight.segmentation.lesion import lesion_from_box, lesion_from_click
 from metasight.segmentation.lung import Lungs
 from metasight.volumes.dicom import ReadSettings, load_series
@@ -129,6 +130,26 @@ def lesion_of(
     if told.corner_mm is not None:
         return lesion_from_box(ct, lungs, told.point_mm, told.corner_mm).mask
     return lesion_from_click(ct, lungs, told.point_mm).mask
+
+
+def uptake_within(pet: Volume, lesion: Mask, ct: Volume) -> Uptake:
+    """Uptake of a lesion that was drawn on the CT.
+
+    Raises
+    ------
+    VolumeError
+        The headers say that PET and CT are not in one frame of reference, or the PET does not
+        cover the lesion.
+    """
+    ours, theirs = pet.facts.frame_of_reference, ct.facts.frame_of_reference
+    if ours and theirs and ours != theirs:
+        raise VolumeError(
+            "PET and CT are not in one frame of reference",
+            where="PET",
+            remedy="Measure the CT of the PET/CT examination (column `series` of the table of "
+            "scans), or register the PET to the CT first",
+        )
+    return uptake_of(pet, lesion)
 
 
 def read_suv(
