@@ -104,10 +104,10 @@ def stack(*slices: int) -> Contours:
 @pytest.mark.parametrize(
     ("slices", "told"),
     [
-        ((0, 2, 4), "2 slices in 2 gaps, up to 1 in a row"),
-        ((0, 1, 2, 4, 5), "1 slices in 1 gaps, up to 1 in a row"),
-        ((1, 4), "2 slices in 1 gaps, up to 2 in a row"),
-        ((0, 1, 3, 4), "1 slices in 1 gaps, up to 1 in a row"),
+        ((0, 2, 4), "2 slices in 2 gaps, at most 1 in a row"),
+        ((0, 1, 2, 4, 5), "1 slice in 1 gap, at most 1 in a row"),
+        ((1, 4), "2 slices in 1 gap, at most 2 in a row"),
+        ((0, 1, 3, 4), "1 slice in 1 gap, at most 1 in a row"),
     ],
 )
 def test_slices_without_a_contour_inside_the_stack_are_refused(scan, slices, told):

@@ -224,7 +224,12 @@ def _fill(
 def _data(header: SliceHeader) -> Dataset:
     data = read_dataset(header.item, pixels=True)
     if isinstance(data, NotASlice):
-        raise VolumeError("a slice cannot be read", where=str(header.item), value=data.reason)
+        raise VolumeError(
+            "a slice cannot be read",
+            where=str(header.item),
+            value=data.reason,
+            remedy="Copy or export the series again",
+        )
     return data
 
 
@@ -324,7 +329,11 @@ def _image(voxels: Voxels, layout: Stack, spacing_mm: tuple[float, float]) -> si
     image = sitk.GetImageFromArray(voxels)
     down, right = spacing_mm
     if min(down, right, layout.step_mm) <= 0:  # ITK would only print a warning
-        raise VolumeError("voxel spacing must be above 0", value=f"{right:g} × {down:g} mm")
+        raise VolumeError(
+            "voxel spacing must be above 0",
+            value=f"{right:g} × {down:g} mm",
+            remedy="Export the series again with its pixel spacing",
+        )
     image.SetSpacing((right, down, layout.step_mm))
     image.SetOrigin(layout.origin_mm)
     image.SetDirection([float(v) for v in layout.direction.ravel()])

@@ -77,7 +77,12 @@ def read_segment(data: Dataset, number: int, volume: Volume, *, any_series: bool
     """
     label = {s.number: s.label for s in segments(data)}.get(number)
     if label is None:
-        raise VolumeError("there is no such segment", where=_WHERE, value=str(number))
+        raise VolumeError(
+            "there is no such segment",
+            where=_WHERE,
+            value=str(number),
+            remedy="Give the number of one of its segments",
+        )
     where = f"{_WHERE}, segment {number}"
     ours, theirs = volume.facts.frame_of_reference, str(data.get("FrameOfReferenceUID", ""))
     if ours and theirs and ours != theirs:
@@ -144,7 +149,10 @@ def _marked(
     if kind == "BINARY":
         return np.asarray(pixels != 0)
     raise VolumeError(
-        "segmentations of this type are not read", where=_WHERE, value=vocabulary.code(kind)
+        "segmentations of this type are not read",
+        where=_WHERE,
+        value=vocabulary.code(kind),
+        remedy="Export it as a binary, fractional or label-map segmentation",
     )
 
 
@@ -160,7 +168,11 @@ def _place(
     orientation = _value(groups, "PlaneOrientationSequence", "ImageOrientationPatient")
     spacing = _value(groups, "PixelMeasuresSequence", "PixelSpacing")
     if position is None or orientation is None or spacing is None:
-        raise VolumeError("a frame does not say where it lies", where=where)
+        raise VolumeError(
+            "a frame does not say where it lies",
+            where=where,
+            remedy="Export the segmentation again",
+        )
     axes = directions([float(v) for v in orientation])
     down, right = (float(v) for v in spacing)
     first = np.array([float(v) for v in position])

@@ -81,7 +81,7 @@ def _check_whole(labels: Labels, mask: Mask) -> None:
         raise VolumeError(
             "slices are missing between parts of the mask",
             where=_WHERE,
-            value=f"{len(pairs)} gaps",
+            value=f"{len(pairs)} gap{'s' * (len(pairs) > 1)}",
             remedy="Draw the region on every slice it crosses; draw two lesions as two regions",
         )
 

@@ -70,7 +70,12 @@ def read_pet(
     for item in items.values():
         data = read_dataset(item, pixels=False)
         if isinstance(data, NotASlice):
-            raise VolumeError("a slice cannot be read", where=str(item), value=data.reason)
+            raise VolumeError(
+                "a slice cannot be read",
+                where=str(item),
+                value=data.reason,
+                remedy="Copy or export the series again",
+            )
         headers.append(pet_header(data, dose_unit=dose_unit))
     factors = dict(zip(items, suv_factors(headers, kind).tolist(), strict=True))
     return load_series(choice, settings=settings, factors=factors, unit=kind)

@@ -79,6 +79,7 @@ def stored_pixels(data: Dataset, header: SliceHeader) -> npt.NDArray[np.int32]:
             "pixel data have another size than the header says",
             where=where,
             value=f"{raw.shape}, not {(header.rows, header.columns)}",
+            remedy="Copy or export the series again",
         )
     return _with_sign(raw, header)
 
@@ -94,29 +95,42 @@ def _check_there(data: Dataset, where: str) -> None:
             remedy="Copy or export the series again",
         ) from error
     if not there:
-        raise VolumeError("the image has no pixel data", where=where)
+        raise VolumeError(
+            "the image has no pixel data",
+            where=where,
+            remedy="Export the series again with its pixel data",
+        )
 
 
 def _check_layout(header: SliceHeader, where: str) -> None:
     check_size((header.rows, header.columns, 1), where)
     if header.samples != 1:
         raise VolumeError(
-            "a colour image is not a scan", where=where, value=f"{header.samples} samples a pixel"
+            "a colour image is not a scan",
+            where=where,
+            value=f"{header.samples} samples a pixel",
+            remedy="Give the original greyscale series",
         )
     if header.bits_allocated not in (8, 16, 32):
         raise VolumeError(
-            "bits allocated must be 8, 16 or 32", where=where, value=str(header.bits_allocated)
+            "bits allocated must be 8, 16 or 32",
+            where=where,
+            value=str(header.bits_allocated),
+            remedy="Export the series again",
         )
     if not 1 <= header.bits_stored <= header.bits_allocated:
         raise VolumeError(
-            "bits stored must be 1 to bits allocated", where=where, value=str(header.bits_stored)
+            "bits stored must be 1 to bits allocated",
+            where=where,
+            value=str(header.bits_stored),
+            remedy="Export the series again",
         )
     if header.high_bit != header.bits_stored - 1:
         raise VolumeError(
-            "pixel values are not in the lowest bits",
+            "HighBit is not BitsStored − 1",
             where=where,
             value=f"high bit {header.high_bit}, {header.bits_stored} bits",
-            remedy="Export the series again as DICOM of today",
+            remedy="Export the series again as current DICOM",
         )
 
 

@@ -97,7 +97,12 @@ def read_contours(data: Dataset, number: int) -> Contours:
     """
     regions = {int(r.ROINumber): r for r in data.get("StructureSetROISequence") or []}
     if number not in regions:
-        raise VolumeError("there is no such region", where=_WHERE, value=str(number))
+        raise VolumeError(
+            "there is no such region",
+            where=_WHERE,
+            value=str(number),
+            remedy="Give the number of one of its regions",
+        )
     contours = [
         c
         for drawn in data.get("ROIContourSequence") or []
@@ -268,7 +273,8 @@ def _close_gaps(
         raise VolumeError(
             "slices inside the region have no contour",
             where=where,
-            value=f"{missing} slices in {len(gaps)} gaps, up to {longest} in a row",
+            value=f"{missing} slice{'s' * (missing > 1)} in {len(gaps)} "
+            f"gap{'s' * (len(gaps) > 1)}, at most {longest} in a row",
             remedy="Draw or interpolate them in the planning system, or set max_missing_contours "
             "under [scans] in study.toml",
         )
@@ -284,6 +290,7 @@ def _points(contour: Dataset, number: int) -> Floats:
             "a contour's coordinates are not triples of numbers",
             where=f"{_WHERE}, {number}",
             value=f"{numbers.size} numbers",
+            remedy="Export the structure set again",
         )
     return numbers.reshape(-1, 3)
 

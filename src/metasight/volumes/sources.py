@@ -84,7 +84,10 @@ class Item:
         """
         if self.n_bytes > MAX_FILE_BYTES:
             raise VolumeError(
-                "a file is longer than any scan", where=str(self), value=f"{self.n_bytes:,} bytes"
+                "a file is longer than any scan",
+                where=str(self),
+                value=f"{self.n_bytes:,} bytes",
+                remedy="Check the path of the scan in the table",
             )
         try:
             with self.open() as file:

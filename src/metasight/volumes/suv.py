@@ -122,9 +122,17 @@ def suv_factors(headers: Sequence[PetHeader], kind: SuvKind = "SUVbw") -> Floats
         not corrected for attenuation or decay; units that are not read.
     """
     if kind not in get_args(SuvKind):
-        raise VolumeError("there is no such SUV", value=str(kind))
+        raise VolumeError(
+            "there is no such SUV",
+            value=str(kind),
+            remedy="Use SUVbw, SUVlbm, SUVlbmJanma or SUVbsa",
+        )
     if not headers:
-        raise VolumeError("a PET series has no images", where=_WHERE)
+        raise VolumeError(
+            "a PET series has no images",
+            where=_WHERE,
+            remedy="Give the folder with the whole series",
+        )
     first = _alike(headers, kind)
     if first.units in ("GML", "CM2ML"):
         return np.full(len(headers), _from_suv(first, kind))

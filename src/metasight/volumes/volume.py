@@ -309,14 +309,19 @@ def check_finite(voxels: npt.NDArray[np.generic], where: str) -> None:
 def _check_axes(array: npt.NDArray[np.generic], where: str) -> None:
     if array.ndim != 3:
         raise VolumeError(
-            "the image is not three-dimensional", where=where, value=f"{array.ndim} dimensions"
+            "the image is not three-dimensional",
+            where=where,
+            value=f"{array.ndim} dimensions",
+            remedy="Give an array of slices, rows and columns",
         )
 
 
 def _place(image: sitk.Image, spacing_mm: tuple[float, ...], origin_mm: tuple[float, ...]) -> None:
     if not all(np.isfinite(s) and s > 0 for s in spacing_mm):  # ITK would only print a warning
         raise VolumeError(
-            "voxel spacing must be above 0", value=" × ".join(f"{s:g}" for s in spacing_mm)
+            "voxel spacing must be above 0",
+            value=" × ".join(f"{s:g}" for s in spacing_mm),
+            remedy="Give the spacing in mm",
         )
     image.SetSpacing([float(s) for s in spacing_mm])
     image.SetOrigin([float(o) for o in origin_mm])
