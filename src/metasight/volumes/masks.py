@@ -23,7 +23,13 @@ from pydicom.dataset import Dataset
 
 from metasight.errors import VolumeError
 from metasight.volumes import vocabulary
-from metasight.volumes.dicom_seg import read_segment, segmented_series, segments
+from metasight.volumes.dicom_seg import (
+    OffGridError,
+    read_segment,
+    segment_on_own_grid,
+    segmented_series,
+    segments,
+)
 from metasight.volumes.headers import DAMAGE, NotASlice, read_dataset
 from metasight.volumes.label_files import SUFFIXES, LabelFile, read_label_file
 from metasight.volumes.nifti import read_nifti_image
@@ -75,7 +81,7 @@ class MaskRule:
     any_series
         Take a region that was drawn on another series of the same coordinates.
     grid
-        Of a label map whose voxels are not the scan's: refuse it, or resample it.
+        Of a label map or segmentation whose voxels are not the scan's: refuse it, or resample it.
     """
 
     min_voxels: int = MIN_VOXELS
@@ -291,13 +297,22 @@ def _read(path: Path, volume: Volume, region: str | int | None, rule: MaskRule) 
         found = _regions(data)
         chosen = _choose(found, region)
         if data.Modality == "SEG":
-            return read_segment(data, chosen.number, volume, any_series=rule.any_series)
+            return _segment(data, chosen.number, volume, rule)
         return fill_contours(
             read_contours(data, chosen.number),
             volume,
             max_missing=rule.max_missing_contours,
             any_series=rule.any_series,
         )
+
+
+def _segment(data: Dataset, number: int, volume: Volume, rule: MaskRule) -> Mask:
+    try:
+        return read_segment(data, number, volume, any_series=rule.any_series)
+    except OffGridError:
+        if rule.grid == "same":
+            raise
+        return segment_on_own_grid(data, number, volume, any_series=rule.any_series)
 
 
 def _choose(found: Sequence[Region], region: str | int | None) -> Region:
