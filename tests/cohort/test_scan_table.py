@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 
 from metasight.cohort.canonical import pseudonym
-from metasight.cohort.scan_table import read_scan_table
+from metasight.cohort.scan_table import SeriesRow, read_scan_table
 from metasight.cohort.settings import CohortSettings
 from metasight.errors import TableError
 
@@ -75,8 +77,8 @@ def test_a_table_without_columns_for_points(read):
         ("A,ct,a,,,,,,,", "kind", "unknown kind"),
         ("A,CT,,,,,,,,", "path", "a CT without a file"),
         ("A,PET,,,,,,,,", "path", "a PET without a file"),
-        ("A,mask,,,,,,,,", "path", "a lesion is told by a file or by a point"),
-        ("A,mask,m.dcm,,1,2,3,,,", "path", "a lesion is told by a file or by a point"),
+        ("A,mask,,,,,,,,", "path", "a lesion without a file and without a point"),
+        ("A,mask,m.dcm,,1,2,3,4,5,6", "x2_mm", "a box beside a file"),
         ("A,mask,,,1,2,,,,", "x_mm", "part of a point"),
         ("A,mask,,,1,2,3,4,,6", "x2_mm", "part of a point"),
         ("A,mask,,,1,two,3,,,", "y_mm", "not a number"),
@@ -98,3 +100,85 @@ def test_columns_that_are_not_there(read):
         (None, "kind", "missing column"),
         (None, "path", "missing column"),
     ]
+
+
+# ------------------------------------------------------------------ which series, which part
+
+WHICH = "id,kind,path,series,date,accept\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [("1.2.840.113619.2.5.1762", "1.2.840.113619.2.5.1762"), ("4", "4"), ("4.0", "4"), ("", "")],
+)
+def test_a_series_by_its_uid_or_number(read, given, told):
+    (scans,) = read(f"A,CT,ct,{given},,\n", WHICH)
+    assert scans.ct_series == SeriesRow(series=told)
+
+
+def test_an_examination_by_its_date_and_a_reason_to_accept(read):
+    (scans,) = read("A,CT,ct,,2020-03-01,\nA,PET,pet,5,,the only one there is\n", WHICH)
+    assert scans.ct_series == SeriesRow(date=dt.date(2020, 3, 1))
+    assert scans.pet_series == SeriesRow(series="5", accepted=True)
+    assert "2020" not in repr(scans) and "only one" not in repr(scans)
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "problem"),
+    [
+        ("A,CT,ct,Thorax 1.0,,", "series", "not a series"),
+        ("A,CT,ct,1.2,,", "series", "not a series"),
+        ("A,CT,ct,,01.03.2020,", "date", "not a date"),
+        ("A,CT,ct,,2020-02-30,", "date", "not a date"),
+        ("A,CT,ct,,,because", "accept", "a reason to accept a series that is not named"),
+        ("A,mask,m.dcm,4,,", "series", "a mask has no series"),
+        ("A,mask,m.dcm,,2020-03-01,", "date", "a mask has no series"),
+    ],
+)
+def test_what_does_not_name_a_series(read, row, column, problem):
+    assert problems(read, row + "\n", WHICH) == [(2, column, problem)]
+
+
+def test_columns_of_other_meanings_are_not_looked_at_if_the_study_says_so(read):
+    (scans,) = read("A,CT,ct,Thorax,1.3.2020,x\n", WHICH, series="", date="", accept="")
+    assert scans.ct_series == SeriesRow()
+    (scans,) = read("A,CT,ct,7\n", "id,kind,path,uid\n", series="uid")
+    assert scans.ct_series.series == "7"
+
+
+def test_a_point_beside_a_file_says_which_part(read):
+    (scans,) = read("A,mask,m.dcm,GTV,1,2,3,,,\n")
+    assert scans.lesion.point_mm == (1, 2, 3)
+    assert scans.lesion.path is not None
+
+
+def test_how_masks_and_doses_of_a_study_are_read(read):
+    row = "A,mask,m.dcm,GTV,,,,,,\nA,PET,p,,,,,,,\n"
+    (plain,) = read(row)
+    assert (plain.lesion.parts, plain.lesion.max_missing_contours) == ("refuse", 0)
+    assert plain.pet_dose_unit == "Bq"
+    (told,) = read(row, lesion_parts="largest", max_missing_contours=2, pet_dose_unit="MBq")
+    assert (told.lesion.parts, told.lesion.max_missing_contours) == ("largest", 2)
+    assert told.pet_dose_unit == "MBq"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "CT,SIM-0001,x,,,,,,,",
+        "A,mask,,,SIM-0001,1,2,,,",
+        "A,Meier^Anna,x,,,,,,,",
+        "A,mask,,,1,2,19520317a,,,",
+    ],
+)
+def test_cells_in_the_wrong_column_are_not_repeated(read, row):
+    """Columns shifted by one cell put a patient's id where a kind or a number belongs."""
+    with pytest.raises(TableError) as error:
+        read(row + "\n")
+    assert not any(word in str(error.value) for word in ("SIM-0001", "Meier", "1952"))
+
+
+def test_a_kind_that_is_no_ones_name_is_repeated(read):
+    with pytest.raises(TableError) as error:
+        read("A,MRI,x,,,,,,,\n")
+    assert "(value: MRI)" in str(error.value)

@@ -152,7 +152,6 @@ def test_the_table_of_scans_is_checked(study: Study, tmp_path: Path) -> None:
         "unknown kind": "P1,MRI,a,,,,",
         "second": "P1,CT,a,,,,\nP1,CT,b,,,,",
         "no file": "P1,PET,,,,,",
-        "both": "P1,mask,a,,1,2,3",
         "neither": "P1,mask,,,,,",
         "part of a point": "P1,mask,,,1,,",
         "not a number": "P1,mask,,,1,2,x",

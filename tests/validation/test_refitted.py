@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import t as student
 
+from metasight.predictions import Predictions
 from metasight.validation.evaluate import evaluate
 from metasight.validation.refitted import nadeau_bengio
 from metasight.validation.results import EvaluationPlan, FoldContrast, NotEstimable
@@ -56,6 +58,22 @@ def test_it_covers_where_the_folds_share_their_training_patients():
     assert 0.935 < held / 2000 < 0.965
 
 
+def same_folds(kind):
+    """Two models in the same folds: the second gives some patients their neighbours' risks."""
+    first = predictions(160, kind=kind, models=1).table
+    second = first.assign(model="model1")
+    rng = np.random.default_rng(3)
+    for _, rows in second.groupby(["repeat", "fold"]):
+        names = rows["patient"].drop_duplicates().to_numpy()
+        some = names[rng.random(names.size) < 0.5]
+        dealt = dict(zip(some, np.roll(some, 1), strict=True))
+        keys = [k for k in ("horizon_days", "label") if rows[k].notna().any()]
+        risk = rows.set_index(["patient", *keys])["risk"]
+        told = [(dealt.get(r[0], r[0]), *r[1:]) for r in rows[["patient", *keys]].to_numpy()]
+        second.loc[rows.index, "risk"] = risk.loc[told].to_numpy()
+    return Predictions(pd.concat([first, second], ignore_index=True))
+
+
 @pytest.mark.parametrize("kind", ["survival", "competing", "nodal"])
 def test_of_an_evaluation(kind):
     plan = EvaluationPlan(
@@ -67,8 +85,24 @@ def test_of_an_evaluation(kind):
         n_bootstrap=20,
         n_curve_bootstrap=20,
     )
-    (comparison,) = evaluate(predictions(160, kind=kind), plan).comparisons
+    (comparison,) = evaluate(same_folds(kind), plan).comparisons
     c = comparison.ordinal_c if kind == "nodal" else comparison.harrell_c
     assert isinstance(comparison.refitted, FoldContrast)
     assert comparison.refitted.difference == c.difference
     assert comparison.refitted.lower < c.difference < comparison.refitted.upper
+
+
+def test_other_folds_are_not_compared():
+    plan = EvaluationPlan(
+        endpoint="dm",
+        horizons_days=(1200, 1800),
+        tau_days=1800.0,
+        reference_model="model1",
+        headline_model="model0",
+        n_bootstrap=20,
+        n_curve_bootstrap=20,
+    )
+    (comparison,) = evaluate(predictions(160), plan).comparisons
+    assert comparison.refitted == NotEstimable(
+        not_estimable="the models were fitted in other folds"
+    )

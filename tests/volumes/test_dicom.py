@@ -36,7 +36,7 @@ def test_a_real_series_equals_what_simpleitk_reads(lung1: Volume, lung1_folder: 
 def test_a_zip_archive_reads_as_its_folder_does(lidc: Volume, lidc_zip: Path) -> None:
     assert lidc.grid.size == (512, 512, 48)
     assert lidc.spacing_mm == (0.78125, 0.78125, 1.0)
-    assert lidc.facts.choice[0].startswith("read series 1 (CT, 48 slices of 1 mm, D, 47 mm)")
+    assert lidc.facts.choice[0].startswith("read series 1 (CT, 48 slices of 1 mm, kernel D, 47 mm)")
     assert lidc.array.min() == -1000.0 and lidc.array.max() == 1761.0
 
 
@@ -309,7 +309,7 @@ def test_a_second_scan_with_other_copies_in_nested_folders(
     with pytest.raises(VolumeError, match="several series are mixed"):
         read_series(tmp_path / "study", rule=SeriesRule(single=True))
     wanted = generate_uid(entropy_srcs=["one"])
-    chosen = read_series(tmp_path / "study", rule=SeriesRule(series_uid=str(wanted)))
+    chosen = read_series(tmp_path / "study", rule=SeriesRule(series=str(wanted)))
     assert chosen.facts.kernel == "B30f"
     shutil.rmtree(tmp_path / "study")
 
@@ -332,3 +332,63 @@ def test_random_damage_is_named_or_harmless(write_ct: Maker) -> None:
             refused += 1
             assert "Secret" not in str(error)
     assert refused > 20
+
+
+@pytest.mark.parametrize("rows", [23, 12, 25])
+@pytest.mark.parametrize("tag", ["Rows", "Columns"])
+def test_pixels_are_exactly_as_many_as_the_header_says(write_ct, ct_slices, tag, rows) -> None:
+    """One row less would shear every slice."""
+    with pytest.raises(VolumeError, match=r"more pixel data than|truncated"):
+        read_series(write_ct(ct_slices(**{tag: rows})))
+
+
+def test_an_odd_length_is_padded(write_ct, chest_like, ct_slices) -> None:
+    slices = ct_slices(chest_like((6, 21, 19)))
+    for data in slices:
+        plane = np.frombuffer(data.PixelData, "<u2") // 16
+        data.BitsAllocated = data.BitsStored = 8
+        data.HighBit = 7
+        data.RescaleSlope = 16
+        data.PixelData = plane.astype(np.uint8).tobytes() + b"\0"
+    assert read_series(write_ct(slices)).array.shape == (6, 21, 19)
+
+
+@pytest.mark.parametrize("tag", ["RescaleSlope", "RescaleIntercept"])
+@pytest.mark.parametrize("value", ["1e30", "1e9", "-1e9", "50000"])
+def test_one_slice_beyond_any_scale_is_refused(write_ct, ct_slices, tag, value) -> None:
+    slices = ct_slices()
+    setattr(slices[2], tag, value)
+    with pytest.raises(VolumeError, match=r"no HU scale has|are impossible|do not fit"):
+        read_series(write_ct(slices))
+
+
+def test_one_slice_of_a_doubled_slope_is_refused(write_ct, ct_slices) -> None:
+    slices = ct_slices()
+    slices[2].RescaleSlope = 2
+    with pytest.raises(VolumeError, match="do not fit its neighbours"):
+        read_series(write_ct(slices))
+
+
+def test_each_slice_by_its_own_slope_is_read(write_ct, ct_slices, chest_like) -> None:
+    slices = ct_slices()
+    for data in slices[::2]:
+        plane = np.frombuffer(data.PixelData, "<u2")
+        data.RescaleSlope, data.RescaleIntercept = 0.5, -1024
+        data.BitsStored, data.HighBit = 13, 12
+        data.PixelData = (plane * 2).astype("<u2").tobytes()
+    np.testing.assert_array_equal(read_series(write_ct(slices)).array, chest_like())
+
+
+def test_a_slice_without_frames_does_not_vanish(write_ct, ct_slices) -> None:
+    slices = ct_slices()
+    slices[-1].NumberOfFrames = 0
+    with pytest.raises(VolumeError, match="impossible number of frames"):
+        read_series(write_ct(slices))
+
+
+@pytest.mark.parametrize("z", [1e30, -1e30, 1e5])
+def test_a_slice_at_an_impossible_position_is_named(write_ct, ct_slices, moved, z) -> None:
+    slices = ct_slices()
+    moved(slices[-1], z=z)
+    with pytest.raises(VolumeError, match="impossible position"):
+        read_series(write_ct(slices))

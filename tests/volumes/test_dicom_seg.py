@@ -9,7 +9,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 
 from metasight.errors import VolumeError
-from metasight.volumes.dicom_seg import read_segment, segments
+from metasight.volumes.dicom_seg import read_segment, segment_on_own_grid, segments
 from metasight.volumes.volume import ScanFacts, Volume
 
 
@@ -152,3 +152,54 @@ def test_there_is_no_such_segment(scan):
     with pytest.raises(VolumeError, match="no such segment") as error:
         read_segment(seg([((10, 20, 30), ONE)]), 4, scan)
     assert error.value.value == "4"
+
+
+def finer(step: float | None = 1.0, z=(31.0, 32.0, 34.0), **more) -> Dataset:
+    """Frames of 0.5 × 0.5 × 1 mm; the one at 33 mm has no voxel and is left out."""
+    pixels = np.zeros((8, 12))
+    pixels[2:6, 3:9] = 1
+    data = seg([((12.0, 22.0, at), pixels) for at in z], spacing=(0.5, 0.5), **more)
+    if step is not None:
+        measures = data.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+        measures.SpacingBetweenSlices = step
+    return data
+
+
+def test_a_segmentation_on_a_grid_of_its_own(scan):
+    with pytest.raises(VolumeError, match="not on the scan's grid") as error:
+        read_segment(finer(), 1, scan)
+    assert 'mask_grid = "resample"' in error.value.remedy
+    mask = segment_on_own_grid(finer(), 1, scan)
+    assert mask.grid.spacing_mm == (0.5, 0.5, 1.0)
+    assert mask.array.shape == (4, 8, 12)
+    assert [int(p.sum()) for p in mask.array] == [24, 24, 0, 24]
+    low = mask.grid.to_mm(np.array([3.0, 2.0, 0.0]))
+    np.testing.assert_allclose(low, (13.5, 23.0, 31.0))
+    # the order of frames does not matter, nor that slices run from the head down
+    again = segment_on_own_grid(finer(z=(34.0, 31.0, 32.0)), 1, scan)
+    np.testing.assert_array_equal(again.array, mask.array)
+    assert again.grid == mask.grid
+
+
+def test_a_single_frame_is_a_grid_of_one_slice(scan):
+    assert segment_on_own_grid(finer(z=(33.0,)), 1, scan).array.shape == (1, 8, 12)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (finer(step=None), "how far its slices are apart"),
+        (finer(step=0.0), "how far its slices are apart"),
+        (finer(z=(31.0, 31.6)), "do not lie on one grid"),
+        (finer(frame="9.9"), "another scan"),
+    ],
+)
+def test_frames_that_span_no_grid_are_refused(scan, data, says):
+    with pytest.raises(VolumeError, match=says) as error:
+        segment_on_own_grid(data, 1, scan)
+    assert error.value.remedy
+    with pytest.raises(VolumeError, match="no such segment"):
+        segment_on_own_grid(data, 7, scan)
+    if "apart" in says:
+        with pytest.raises(VolumeError, match="mask is empty"):
+            segment_on_own_grid(data, 2, scan)

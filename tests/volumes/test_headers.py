@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 
 import pytest
@@ -104,15 +105,60 @@ def test_an_image_without_a_place_is_no_slice(headers, tags, reason):
 def test_a_header_that_cannot_be_understood_is_an_error_in_ct_and_nothing_in_others(headers):
     with pytest.raises(VolumeError, match="cannot be understood") as error:
         headers(BitsStored=None, HighBit=None)
-    assert error.value.remedy == "Export the series again"
+    assert "take the file out of the folder" in error.value.remedy
     told = headers(BitsStored=None, HighBit=None, Modality="MR")
     assert isinstance(told, NotASlice)
     assert told.reason == "image of another kind (MR)"
 
 
-def test_too_many_frames_are_refused_before_one_is_looked_at(headers):
-    with pytest.raises(VolumeError, match="too many frames"):
-        headers(NumberOfFrames=2_000_000)
+@pytest.mark.parametrize("frames", [2_000_000, 0, -5])
+def test_impossible_numbers_of_frames_are_refused_before_one_is_looked_at(headers, frames):
+    with pytest.raises(VolumeError, match="impossible number of frames"):
+        headers(NumberOfFrames=frames)
+
+
+@pytest.mark.parametrize(("frames", "places"), [(2, 0), (99_999, 0), (3, 2), (1, 2), (99_999, 2)])
+def test_frames_without_a_place_of_their_own_are_refused_at_once(headers, frames, places):
+    groups = Sequence([Dataset() for _ in range(places)])
+    given = {"PerFrameFunctionalGroupsSequence": groups} if places else {}
+    with pytest.raises(VolumeError, match="each of its frames a place") as error:
+        headers(NumberOfFrames=frames, **given)
+    assert error.value.value == f"{frames:,} frames, places for {places:,}"
+    assert headers(NumberOfFrames=2, Modality="MR")  # of another kind: nobody reads it
+
+
+@pytest.mark.parametrize("z", [1e30, -1e30, 10_001.0])
+def test_a_slice_outside_any_scanner_is_refused(headers, z):
+    with pytest.raises(VolumeError, match="impossible position") as error:
+        headers(ImagePositionPatient=[0.0, 0.0, z])
+    assert "e+30" not in str(error.value)
+    assert isinstance(headers(ImagePositionPatient=[0.0, 0.0, z], Modality="MR"), tuple)
+
+
+def test_patients_are_compared_and_not_kept(headers):
+    def patient(**tags: str) -> str:
+        return headers(**tags)[0].patient
+
+    one = patient(PatientID="MRN-1", PatientName="Meier^Anna")
+    assert one and "MRN" not in one and "Meier" not in repr(headers(PatientName="Meier^Anna"))
+    assert patient(PatientID="mrn-1 ", PatientName="MEIER^ANNA^^") == one
+    assert patient(PatientID="MRN-2", PatientName="Meier^Anna") != one
+    named = patient(PatientID="", PatientName="Meier^Anna^^", PatientBirthDate="19520317")
+    assert named == patient(PatientID="", PatientName="MEIER^ANNA", PatientBirthDate="19520317")
+    assert named != patient(PatientID="", PatientName="Meier^Anna", PatientBirthDate="19520318")
+    assert patient(PatientID="", PatientName="") == ""
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value")
+def test_the_day_of_the_examination(headers):
+    assert headers(StudyDate="20200229")[0].study_date == dt.date(2020, 2, 29)
+    assert headers(StudyDate="2020.02.29")[0].study_date == dt.date(2020, 2, 29)
+    assert headers(StudyDate="")[0].study_date is None
+
+
+def test_texts_of_odd_objects_are_not_repeated(headers):
+    told = headers(Modality="MEIER", BitsStored=None, HighBit=None)
+    assert told.reason == "image of another kind (text of the file, not shown)"
 
 
 def groups(**sequences) -> Dataset:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from metasight.errors import VolumeError
-from metasight.volumes.hounsfield import check_hounsfield
+from metasight.volumes.hounsfield import check_hounsfield, check_scale
 
 
 def chest(air: float = 0.5, slope: float = 1.0, intercept: float = 0.0) -> np.ndarray:
@@ -51,3 +51,27 @@ def test_outside_of_the_reconstruction_does_not_pass_for_tissue():
     voxels[:, 10:40, 10:40] = -900.0
     with pytest.raises(VolumeError):
         check_hounsfield(voxels, "scan")
+
+
+def test_a_slice_beside_the_scale_of_its_neighbours_is_refused() -> None:
+    voxels = np.full((5, 20, 20), -1000.0, dtype=np.float32)
+    voxels[:, 5:15, 5:15] = np.linspace(0, 80, 5)[:, None, None]
+    none, second = np.zeros(5, dtype=bool), np.array([0, 1, 0, 0, 0], dtype=bool)
+    check_scale(voxels, none, "series 1")
+    check_scale(voxels, second, "series 1")  # rescaled otherwise, and rightly
+    check_scale(voxels, ~none, "series 1")  # each slice by its own: nothing to compare with
+    voxels[1] = (voxels[1] + 1024) * 2 - 1024
+    check_scale(voxels, none, "series 1")
+    with pytest.raises(VolumeError, match="do not fit its neighbours") as error:
+        check_scale(voxels, second, "series 1")
+    assert error.value.where == "series 1"
+
+
+@pytest.mark.parametrize("place", [0, 4])
+def test_an_end_slice_has_one_neighbour(place: int) -> None:
+    voxels = np.full((5, 20, 20), -1000.0, dtype=np.float32)
+    own = np.arange(5) == place
+    check_scale(voxels, own, "")
+    voxels[place] = 40
+    with pytest.raises(VolumeError):
+        check_scale(voxels, own, "")

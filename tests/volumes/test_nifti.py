@@ -101,7 +101,7 @@ NAN = float("nan")
         ({"sform": (NAN, *SROW[1:]), "qform": None}, "not a number"),
         ({"sform": (-0.8, 0.3, 0, 10, *SROW[4:]), "qform": None}, "right angles"),
         ({"sform": (80.0, *SROW[1:]), "qform": None}, "spacing"),
-        ({"sform": None, "qform": (1, 1, 1, 0, 0, 0)}, "rotation is none"),
+        ({"sform": None, "qform": (1, 1, 1, 0, 0, 0)}, "not a rotation"),
         ({"units": 1}, "not in millimetres"),
         ({"dim": (4, 5, 4, 3, 2, 1, 1, 1)}, "three-dimensional"),
         ({"dim": (2, 5, 4, 1, 1, 1, 1, 1)}, "three-dimensional"),
@@ -137,3 +137,32 @@ def test_hu_that_are_none_are_refused(file: Path) -> None:
     file.write_bytes(nifti())
     with pytest.raises(VolumeError, match="Hounsfield"):
         read_nifti(file, unit="HU")
+
+
+@pytest.mark.parametrize("extra", [b"\0", b"more voxels"])
+@pytest.mark.parametrize("pack", [lambda b: b, gzip.compress])
+def test_a_file_that_goes_on_behind_its_voxels_is_refused(file: Path, extra, pack) -> None:
+    file.write_bytes(pack(nifti() + extra))
+    with pytest.raises(VolumeError, match="longer than its header says"):
+        read_nifti_image(file)
+
+
+def test_no_flipped_bit_of_a_packed_file_gives_other_voxels(file: Path) -> None:
+    """300 flips: the checksum at the end is asked for, so each is refused or changes nothing."""
+    noisy = np.random.default_rng(1).normal(size=VOXELS.shape).astype(VOXELS.dtype)
+    whole = gzip.compress(nifti(voxels=noisy), mtime=0)
+    file.write_bytes(whole)
+    expected = sitk.GetArrayFromImage(read_nifti_image(file))
+    random = np.random.default_rng(7)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        damaged[random.integers(len(whole))] ^= 1 << int(random.integers(8))
+        file.write_bytes(bytes(damaged))
+        try:
+            found = sitk.GetArrayFromImage(read_nifti_image(file))
+        except VolumeError:
+            refused += 1
+            continue
+        np.testing.assert_array_equal(found, expected)
+    assert refused > 250

@@ -124,7 +124,6 @@ def test_zero_is_not_said(value):
     ("tag", "inside", "outside"),
     [
         ("PatientWeight", ("20", "400"), ("19.9", "401")),
-        ("PatientSize", ("1.0", "2.5"), ("0.99", "172")),
     ],
 )
 def test_slips_of_units_are_refused_and_their_limits_are_not(tag, inside, outside):
@@ -145,6 +144,71 @@ def test_activity_in_megabecquerel_is_refused_with_its_value():
     with pytest.raises(VolumeError, match="injected activity is not in Bq") as error:
         pet_header(data)
     assert error.value.value == "370, expected 1e+06 to 1e+10"
+    assert "pet_dose_unit" in error.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("unit", "written"), [("Bq", "3.7E8"), ("kBq", "370000"), ("MBq", "370"), ("mCi", "10")]
+)
+def test_activity_in_the_unit_that_the_study_names(unit, written):
+    data = Dataset()
+    data.RadiopharmaceuticalInformationSequence = Sequence([tracer(RadionuclideTotalDose=written)])
+    assert pet_header(data, dose_unit=unit).dose_bq == pytest.approx(3.7e8)
+
+
+@pytest.mark.parametrize("unit", ["kBq", "MBq", "mCi"])
+def test_activity_in_another_unit_than_the_study_names_is_refused(unit):
+    data = Dataset()
+    data.RadiopharmaceuticalInformationSequence = Sequence([tracer(RadionuclideTotalDose="3.7E8")])
+    with pytest.raises(VolumeError, match=f"is not in {unit}"):
+        pet_header(data, dose_unit=unit)
+
+
+def philips(creator: str | None, maker: str = "Philips Medical Systems", **values) -> Dataset:
+    data = Dataset()
+    data.Manufacturer, data.Units = maker, "CNTS"
+    if creator is not None:
+        data.add_new((0x7053, 0x0010), "LO", creator)
+    for name, (vr, value) in values.items():
+        data.add_new((0x7053, int(name[1:], 16)), vr, value)
+    return data
+
+
+@pytest.mark.parametrize("vr", ["DS", "UN"])
+@pytest.mark.parametrize("creator", ["Philips PET Private Group", None])
+@pytest.mark.parametrize("maker", ["Philips Medical Systems", "PHILIPS", "Philips"])
+def test_philips_factors_without_the_creator_of_their_block(vr, creator, maker):
+    texts = {"suv": "0.000551", "bqml": "1.602563"}
+    coded = {k: v if vr == "DS" else v.encode() + b" " for k, v in texts.items()}
+    data = philips(creator, maker, x1000=(vr, coded["suv"]), x1009=(vr, coded["bqml"]))
+    told = pet_header(data)
+    assert (told.philips_suv, told.philips_bqml) == (0.000551, 1.602563)
+
+
+@pytest.mark.parametrize(
+    ("creator", "maker"),
+    [("Another vendor's block", "Philips"), (None, "SIEMENS"), (None, "")],
+)
+def test_a_number_at_philips_place_is_another_vendors(creator, maker):
+    told = pet_header(philips(creator, maker, x1000=("DS", "0.5"), x1009=("DS", "0.7")))
+    assert (told.philips_suv, told.philips_bqml) == (None, None)
+
+
+@pytest.mark.parametrize("value", ["-1", "0"])
+def test_philips_factors_are_above_zero(value):
+    data = philips("Philips PET Private Group", x1000=("DS", value))
+    if value == "0":  # not given
+        assert pet_header(data).philips_suv is None
+        return
+    with pytest.raises(VolumeError, match="not a number above 0"):
+        pet_header(data)
+
+
+@pytest.mark.parametrize("height", ["172", "0.01", "0", ""])
+def test_a_height_in_another_unit_stops_no_suv_by_weight(height):
+    data = Dataset()
+    data.PatientSize = height
+    assert pet_header(data).height_m == (float(height or 0) or None)
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value")

@@ -124,7 +124,7 @@ def test_an_encoding_that_is_not_read_is_named(write_ct: Maker, ct_slices: Maker
     ("tags", "says"),
     [
         ({"SamplesPerPixel": 3}, "no CT series"),
-        ({"HighBit": 13}, "lowest bits"),
+        ({"HighBit": 13}, "HighBit is not"),
         ({"BitsStored": 20, "HighBit": 19}, "bits stored"),
     ],
 )

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom.uid import generate_uid
 
 from metasight.errors import VolumeError
 from metasight.volumes.series import SeriesRule, choose_series, find_series
@@ -120,3 +122,105 @@ def test_no_series_says_what_there_was(study: Path) -> None:
     with pytest.raises(VolumeError, match="no PT series") as caught:
         choose_series(find_series(study), SeriesRule(modality="PT"))
     assert "modality is CT, not PT" in caught.value.value
+
+
+def follow_up(ct_slices: Maker, **tags: Any) -> list[Any]:
+    return list(ct_slices(series="later", StudyInstanceUID="1.5", StudyDate="20300301", **tags))
+
+
+@pytest.fixture
+def two_examinations(write_ct: Maker, ct_slices: Maker) -> Path:
+    """Baseline and follow-up of one patient in one folder."""
+    write_ct(ct_slices(StudyInstanceUID="1.4", StudyDate="20200301"), name="both/a")
+    return Path(write_ct(follow_up(ct_slices, SeriesNumber=7), name="both/b")).parent
+
+
+def test_two_examinations_are_refused_until_one_is_named(two_examinations: Path) -> None:
+    found = find_series(two_examinations)
+    with pytest.raises(VolumeError, match="several examinations") as caught:
+        choose_series(found, SeriesRule())
+    assert caught.value.value == "2 examinations in 2 series"
+    assert "column `date`" in caught.value.remedy and "column `series`" in caught.value.remedy
+    assert "2030" not in str(caught.value) and "1.5" not in str(caught.value)
+    later = SeriesRule(study_date=dt.date(2030, 3, 1))
+    choice = choose_series(found, later)
+    assert choice.chosen.first.study == "1.5"
+    assert choice.reason == "of the examination on the date in the table of scans; the only one"
+    assert "2030" not in " ".join(choice.lines)
+    by_number = choose_series(found, SeriesRule(series="7"))
+    by_uid = choose_series(found, SeriesRule(series=choice.chosen.first.series_uid))
+    assert by_number.chosen.first.study == by_uid.chosen.first.study == "1.5"
+    assert by_uid.reason == "named in the table of scans; the only one"
+
+
+def test_a_date_without_a_series_is_told(two_examinations: Path) -> None:
+    with pytest.raises(VolumeError, match="no series of the date") as caught:
+        choose_series(find_series(two_examinations), SeriesRule(study_date=dt.date(2021, 1, 1)))
+    assert "2021" not in str(caught.value)
+
+
+def test_two_patients_are_refused_whatever_their_dates(write_ct: Maker, ct_slices: Maker) -> None:
+    write_ct(ct_slices(series="a", PatientID="MRN-1"), name="p/a")
+    folder = write_ct(ct_slices(series="b", PatientID="MRN-2"), name="p/b").parent
+    with pytest.raises(VolumeError, match="several patients") as caught:
+        choose_series(find_series(folder), SeriesRule())
+    assert "MRN" not in str(caught.value)
+
+
+def test_files_without_an_id_are_not_another_patient(write_ct: Maker, ct_slices: Maker) -> None:
+    write_ct(ct_slices(series="a", PatientID="MRN-1"), name="p/a")
+    folder = write_ct(ct_slices(series="b", PatientID="", PatientName=""), name="p/b").parent
+    assert len(choose_series(find_series(folder), SeriesRule()).chosen.headers) == 6
+
+
+def test_a_report_of_another_examination_does_no_harm(write_ct: Maker, ct_slices: Maker) -> None:
+    scout = ct_slices(series="s", StudyInstanceUID="1.9", ImageType=["ORIGINAL", "PRIMARY", "MPR"])
+    folder = write_ct([*ct_slices(StudyInstanceUID="1.4"), *scout])
+    assert choose_series(find_series(folder), SeriesRule()).chosen.first.study == "1.4"
+
+
+def test_the_series_that_the_lesion_was_drawn_on_is_read(study: Path) -> None:
+    thick = next(s for s in find_series(study).series if s.first.thickness_mm == 8.0)
+    rule = SeriesRule(drawn_on=frozenset({thick.first.series_uid, "1.2.3"}))
+    choice = choose_series(find_series(study), rule)
+    assert choice.chosen.first.thickness_mm == 8.0
+    assert choice.reason == "the lesion was drawn on it; the only one"
+    with pytest.raises(VolumeError, match="drawn on is not in the folder") as caught:
+        choose_series(find_series(study), SeriesRule(drawn_on=frozenset({"1.2.3"})))
+    assert "1.2.3" not in str(caught.value)
+    # the study's own word goes first
+    smooth = next(s for s in find_series(study).series if s.first.kernel == "B30f")
+    named = SeriesRule(series=smooth.first.series_uid, drawn_on=rule.drawn_on)
+    assert choose_series(find_series(study), named).chosen.first.kernel == "B30f"
+
+
+@pytest.mark.parametrize(("name", "kind"), [("mip", "image type mip"), ("coronal", "not axial")])
+def test_what_is_refused_by_rule_is_read_if_the_table_accepts_it(
+    study: Path, name: str, kind: str
+) -> None:
+    uid = str(generate_uid(entropy_srcs=[name]))
+    with pytest.raises(VolumeError, match="cannot be measured or is not there") as caught:
+        choose_series(find_series(study), SeriesRule(series=uid))
+    assert kind in caught.value.value and "column `accept`" in caught.value.remedy
+    choice = choose_series(find_series(study), SeriesRule(series=uid, accept_derived=True))
+    assert choice.chosen.first.series_uid == uid
+    assert f"although {kind}" in choice.reason
+
+
+def test_text_of_the_file_is_in_no_line_of_the_choice(write_ct: Maker, ct_slices: Maker) -> None:
+    secret = "Meier Anna 1952"
+    write_ct(ct_slices(series="a", ConvolutionKernel=secret, SeriesNumber=3), name="s/a")
+    report = ct_slices(series="r")[:1]
+    for tag in ("Rows", "Columns", "PixelData"):
+        delattr(report[0], tag)
+    report[0].Modality = "MEIER ANNA"
+    folder = write_ct(report, name="s/b").parent
+    lines = " ".join(choose_series(find_series(folder), SeriesRule()).lines)
+    assert "not shown" in lines
+    assert not any(w in lines for w in ("Meier", "MEIER", "1952"))
+
+
+def test_the_series_of_the_images_that_the_lesion_was_drawn_on(study: Path) -> None:
+    thick = next(s for s in find_series(study).series if s.first.thickness_mm == 8.0)
+    rule = SeriesRule(drawn_on=frozenset({thick.headers[2].sop_uid}))
+    assert choose_series(find_series(study), rule).chosen.number == thick.number

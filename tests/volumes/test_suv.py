@@ -121,7 +121,10 @@ def test_units_and_philips_factors() -> None:
         ({"corrections": ("ATTN",)}, "contradicts itself"),
         ({"units": "PROPCPS"}, "unit"),
         ({"units": "CNTS"}, "no factor"),
-        ({"units": "GML", "suv_type": "LBM"}, "another SUV"),
+        ({"units": "GML", "suv_type": "LBM"}, "body measure is not known"),
+        ({"units": "GML", "suv_type": "MEIER"}, "text of the file, not shown"),
+        ({"units": "CM2ML", "suv_type": "BW"}, "contradict each other"),
+        ({"units": "GML", "suv_type": "BSA"}, "contradict each other"),
         ({"decay_correction": "LATER"}, "kind of decay"),
         ({"decay_correction": "START", "injection_time": None}, "injection is missing"),
         (
@@ -150,7 +153,7 @@ def test_lean_mass_needs_height_and_sex() -> None:
 def test_images_of_two_scans_are_not_mixed() -> None:
     with pytest.raises(VolumeError, match="differ") as caught:
         suv_factors([made(), made(half_life_s=11.0)])
-    assert caught.value.value == "half_life_s"
+    assert caught.value.value == "half life s"
 
 
 def test_an_injection_before_midnight() -> None:
@@ -203,7 +206,6 @@ def test_without_decay_correction_each_frame_has_its_own_factor() -> None:
     ("tag", "value", "unit"),
     [
         ("PatientWeight", "70000", "kg"),
-        ("PatientSize", "163", "m"),
         ("RadionuclideTotalDose", "350", "Bq"),
         ("RadionuclideHalfLife", "1.83", "s"),
     ],
@@ -252,3 +254,151 @@ def test_a_real_pet_without_weight_is_refused(sts001: Path, tmp_path: Path) -> N
         data.save_as(tmp_path / file.name)
     with pytest.raises(VolumeError, match="weight is missing"):
         read_pet(tmp_path)
+
+
+HALF_LIFE_S = {"F18": 6586.2, "C11": 1223.4, "Ga68": 4057.7, "Zr89": 282240.0}
+SUV = 3.0
+DOSE_BQ, WEIGHT_KG, HEIGHT_M = 3.5e8, 72.0, 1.68
+UPTAKE_S, FRAME_S = 3600.0, 180.0
+
+
+def flat_field(decay: str, isotope: str, start: datetime, bed_s: float) -> float:
+    """Bq/ml that a scanner writes for a field of SUV 3, by integrating the counts of the frame."""
+    half_life = HALF_LIFE_S[isotope]
+    at_injection = SUV * DOSE_BQ / (WEIGHT_KG * 1000.0)
+    if decay == "ADMIN":
+        return at_injection
+    if decay == "START":  # of the scan, whatever bed
+        return float(at_injection * 2.0 ** (-UPTAKE_S / half_life))
+    steps = (np.arange(20000) + 0.5) / 20000 * FRAME_S
+    counts = 2.0 ** (-(UPTAKE_S + bed_s + steps) / half_life)
+    return float(at_injection * counts.mean())
+
+
+def field_header(
+    decay: str, isotope: str, clock: str, start: datetime, bed_s: float, **over: Any
+) -> PetHeader:
+    """One bed's header; the injection as the vendor writes it."""
+    injected = start - timedelta(seconds=UPTAKE_S)
+    seconds = injected.hour * 3600.0 + injected.minute * 60.0 + injected.second
+    header = PetHeader(
+        units="BQML",
+        decay_correction=decay,
+        corrections=("ATTN",) if decay == "NONE" else ("ATTN", "DECY"),
+        series_time=start,
+        acquisition_time=start + timedelta(seconds=bed_s),
+        injection_time=injected if clock == "date and time" else None,
+        injection_clock=None if clock == "date and time" else seconds,
+        frame_reference_ms=1000.0 * (bed_s + FRAME_S / 2),
+        frame_duration_ms=1000.0 * FRAME_S,
+        half_life_s=HALF_LIFE_S[isotope],
+        dose_bq=DOSE_BQ,
+        weight_kg=WEIGHT_KG,
+        height_m=HEIGHT_M,
+        sex="F",
+    )
+    return replace(header, **over)
+
+
+NOON, AFTER_MIDNIGHT = datetime(2020, 3, 1, 12), datetime(2020, 3, 1, 0, 20)
+
+
+@pytest.mark.parametrize("start", [NOON, AFTER_MIDNIGHT], ids=["noon", "after midnight"])
+@pytest.mark.parametrize("clock", ["time of day", "date and time"])
+@pytest.mark.parametrize("isotope", HALF_LIFE_S)
+@pytest.mark.parametrize("decay", ["START", "ADMIN", "NONE"])
+@pytest.mark.parametrize("beds", [1, 6])
+def test_a_flat_field_of_known_suv(decay, isotope, clock, start, beds) -> None:
+    """Each bed of a field of SUV 3 reads 3, whatever its decay correction, isotope and clock."""
+    places = [FRAME_S * k for k in range(beds)]
+    headers = [field_header(decay, isotope, clock, start, bed) for bed in places]
+    written = np.array([flat_field(decay, isotope, start, bed) for bed in places])
+    np.testing.assert_allclose(written * suv_factors(headers), SUV, rtol=1e-4)
+    # rewritten later: the start is that of the earliest bed, or what GE keeps of it
+    later = start + timedelta(hours=5)
+    again = [replace(h, series_time=later) for h in headers]
+    np.testing.assert_allclose(written * suv_factors(again), SUV, rtol=1e-2)
+    kept = [replace(h, scan_time_ge=start) for h in again]
+    np.testing.assert_allclose(written * suv_factors(kept), SUV, rtol=1e-4)
+
+
+@pytest.mark.parametrize("given", ["BW", "", "LBMJANMA", "LBMJAMES128", "IBW", "BSA", "LBM"])
+@pytest.mark.parametrize("asked", ["SUVbw", "SUVlbm", "SUVlbmJanma", "SUVbsa"])
+@pytest.mark.parametrize("sex", ["F", "M"])
+def test_an_image_in_one_suv_is_converted_to_another(given, asked, sex) -> None:
+    """The ratio of the two body measures, by formulas written out here."""
+    w, cm = WEIGHT_KG, HEIGHT_M * 100
+    bmi = w / HEIGHT_M**2
+    male = sex == "M"
+    james = {c: 1.10 * w - c * (w / cm) ** 2 for c in (120, 128)}
+    women = 1.07 * w - 148 * (w / cm) ** 2
+    janma = 9270 * w / (6680 + 216 * bmi if male else 8780 + 244 * bmi)
+    surface = 0.007184 * w**0.425 * cm**0.725 * 10  # in 1e3 cm²
+    mass = {
+        "BW": w,
+        "": w,
+        "LBM": women,
+        "LBMJANMA": janma,
+        "LBMJAMES128": james[128] if male else women,
+        "IBW": 48.0 + 1.06 * (cm - 152) if male else 45.5 + 0.91 * (cm - 152),
+        "BSA": surface,
+        "SUVbw": w,
+        "SUVlbm": james[120] if male else women,
+        "SUVlbmJanma": janma,
+        "SUVbsa": surface,
+    }
+    units = "CM2ML" if given == "BSA" else "GML"
+    header = made(units=units, suv_type=given, weight_kg=w, height_m=HEIGHT_M, sex=sex)
+    if given == "LBM" and male:
+        with pytest.raises(VolumeError, match="James, with 120 or 128"):
+            suv_factors([header], asked)
+        return
+    assert suv_factors([header], asked)[0] == pytest.approx(mass[asked] / mass[given], rel=1e-9)
+
+
+@pytest.mark.parametrize("height_m", [172.0, 0.01, None, 163.0])
+def test_a_height_that_is_not_needed_stops_nothing(height_m) -> None:
+    plain = suv_factors([made()])[0]
+    assert suv_factors([made(height_m=height_m)])[0] == plain
+    assert suv_factors([made(height_m=height_m), made(height_m=1.8)])[0] == plain
+    for kind in ("SUVlbm", "SUVlbmJanma", "SUVbsa"):
+        with pytest.raises(VolumeError, match="height") as caught:
+            suv_factors([made(height_m=height_m)], kind)
+        if height_m is not None:
+            assert 'suv = "SUVbw"' in caught.value.remedy
+
+
+@pytest.mark.parametrize("decay", ["START", "ADMIN"])
+@pytest.mark.parametrize("isotope", ["F18", "C11", "Ga68"])
+def test_a_decay_factor_is_held_against_the_times(decay, isotope) -> None:
+    """As scanners write it, it agrees; one of the other kind of correction is refused."""
+    half_life = HALF_LIFE_S[isotope]
+
+    def headers(factor_for: str, decay: str = decay) -> list[PetHeader]:
+        rows = []
+        for bed in (0.0, 180.0, 900.0):
+            since = bed + FRAME_S / 2 + (UPTAKE_S if factor_for == "ADMIN" else 0.0)
+            factor = 2.0 ** (since / half_life)
+            rows.append(field_header(decay, isotope, "time of day", NOON, bed, decay_factor=factor))
+        return rows
+
+    suv_factors(headers(decay))
+    # one acquisition time for all beds, as some scanners write it
+    suv_factors([replace(h, acquisition_time=NOON) for h in headers(decay)])
+    other = "START" if decay == "ADMIN" else "ADMIN"
+    with pytest.raises(VolumeError, match="decay factor contradicts") as caught:
+        suv_factors(headers(other))
+    assert decay in caught.value.value
+    shifted = [replace(h, injection_clock=9 * 3600.0) for h in headers("ADMIN", "ADMIN")]
+    with pytest.raises(VolumeError, match="decay factor contradicts"):
+        suv_factors(shifted)
+
+
+def test_days_after_injection_need_its_date() -> None:
+    day4 = NOON + timedelta(days=4)
+    header = field_header("START", "Zr89", "date and time", NOON, 0.0)
+    late = replace(header, series_time=day4, acquisition_time=day4)
+    left = 2.0 ** (-(4 * 86400 + UPTAKE_S) / HALF_LIFE_S["Zr89"])
+    assert suv_factors([late])[0] == pytest.approx(WEIGHT_KG * 1000 / (DOSE_BQ * left), rel=1e-9)
+    with pytest.raises(VolumeError, match="impossible"):
+        suv_factors([replace(late, half_life_s=6586.2)])

@@ -2,23 +2,49 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple, Protocol
 
 from metasight.cohort.canonical import pseudonym
 from metasight.cohort.settings import CohortSettings, ScanSettings
-from metasight.cohort.showing import printable
 from metasight.cohort.tables import RawTable, read_table
 from metasight.errors import Problem, TableError
 
 KindName = Literal["CT", "PET", "mask"]
 KINDS: tuple[KindName, ...] = ("CT", "PET", "mask")
 Point = tuple[float, float, float]
+PartRule = Literal["refuse", "largest"]
+GridRule = Literal["same", "resample"]
+DoseUnit = Literal["Bq", "kBq", "MBq", "mCi"]
 
 _POINT = ("x_mm", "y_mm", "z_mm")
 _CORNER = ("x2_mm", "y2_mm", "z2_mm")
+_SERIES = re.compile(r"\d{1,12}|[0-2](?:\.\d+){3,}")  # SeriesNumber, SeriesInstanceUID
+_SHOWN = frozenset(("pt", "pet/ct", "petct", "mr", "mri", "seg", "rtstruct", "roi", "lesion", "us"))
+"""Kinds that a message may repeat. Columns shifted by one cell put a patient's id there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesRow:
+    """Which series of a folder is meant; never printed.
+
+    Attributes
+    ----------
+    series
+        SeriesInstanceUID or SeriesNumber; empty to choose by rule.
+    date
+        Of the examination; None where the table does not say.
+    accepted
+        Whether the table says why a derived or reformatted series is measured.
+    """
+
+    series: str = field(default="", repr=False)
+    date: dt.date | None = field(default=None, repr=False)
+    accepted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,17 +54,27 @@ class LesionRow:
     Attributes
     ----------
     path
-        RTSTRUCT, DICOM SEG or NIfTI; None for a click or a box.
+        RTSTRUCT, DICOM SEG, NIfTI, NRRD or MHA; None for a click or a box.
     region
-        Name of the region in the file; empty where the file holds one.
+        Name or number of the region in the file; empty where the file holds one.
     point_mm, corner_mm
-        x, y, z in the CT's patient coordinates (LPS): a click, or with the second a box.
+        x, y, z in the CT's patient coordinates (LPS): a click, or with the second a box. Beside a
+        file, the click says which of the mask's parts is the lesion.
+    parts
+        Of a mask in several parts without a click.
+    max_missing_contours
+        Slices in a row without a contour that are interpolated.
+    grid
+        Of a label map whose voxels are not the scan's.
     """
 
     path: Path | None
     region: str
     point_mm: Point | None
     corner_mm: Point | None
+    parts: PartRule = "refuse"
+    max_missing_contours: int = 0
+    grid: GridRule = "same"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +89,19 @@ class PatientScans:
         Folder, zip or file; None where the table has none.
     lesion
         None where the table has none.
+    ct_series, pet_series
+        Which series of them is meant.
+    pet_dose_unit
+        In which the scanner wrote the injected activity.
     """
 
     patient: str
     ct: Path | None
     pet: Path | None
     lesion: LesionRow | None
+    ct_series: SeriesRow = SeriesRow()
+    pet_series: SeriesRow = SeriesRow()
+    pet_dose_unit: DoseUnit = "Bq"
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -87,28 +130,16 @@ def read_scan_table(folder: Path, settings: CohortSettings) -> tuple[PatientScan
         The table cannot be read.
     TableError
         Every row with a problem: no patient, an unknown kind, a second CT, PET or lesion, no
-        file where one is needed, a point that is no point.
+        file where one is needed, a point that is no point, a series or a date that is none.
     """
     scans = settings.scans
     if scans is None:
         return ()
     raw = read_table(folder, scans)
-    needed = (scans.id, scans.kind, scans.file)
-    problems = [
-        Problem(
-            table=raw.name,
-            row=None,
-            column=column,
-            value="",
-            problem="missing column",
-            accepted="a column of this name, or another named in study.toml [scans]",
-        )
-        for column in needed
-        if column not in raw.cells
-    ]
+    problems = _missing_columns(raw, scans)
     if problems:
         raise TableError(problems)
-    told: dict[str, dict[str, Path | LesionRow | None]] = {}
+    told: dict[str, dict[str, _Scan | LesionRow]] = {}
     for number, cells in raw.cells.iterrows():
         row = int(str(number))
         text = {str(c): str(cells[c]).strip() for c in raw.cells.columns}
@@ -130,20 +161,76 @@ def read_scan_table(folder: Path, settings: CohortSettings) -> tuple[PatientScan
         problems += found
         if not found:
             path = folder / scans.folder / text[scans.file] if text[scans.file] else None
-            own[kind] = _lesion(scans, text, path) if kind == "mask" else path
+            if kind == "mask":
+                own[kind] = _lesion(scans, text, path)
+            elif path is not None:
+                own[kind] = _Scan(path, _series(scans, text))
     if problems:
         raise TableError(problems)
-    return tuple(_of_patient(patient, own) for patient, own in told.items())
+    return tuple(_of_patient(patient, own, scans) for patient, own in told.items())
 
 
-def _of_patient(patient: str, own: dict[str, Path | LesionRow | None]) -> PatientScans:
+def _missing_columns(raw: RawTable, scans: ScanSettings) -> list[Problem]:
+    return [
+        Problem(
+            table=raw.name,
+            row=None,
+            column=column,
+            value="",
+            problem="missing column",
+            accepted="a column of this name, or another named in study.toml [scans]",
+        )
+        for column in (scans.id, scans.kind, scans.file)
+        if column not in raw.cells
+    ]
+
+
+class _Problem(Protocol):
+    """Notes one problem of the row."""
+
+    def __call__(self, column: str, what: str, accepted: str, value: str = "") -> None: ...
+
+
+class _Scan(NamedTuple):
+    """One CT or PET."""
+
+    path: Path
+    series: SeriesRow
+
+
+def _of_patient(
+    patient: str, own: dict[str, _Scan | LesionRow], scans: ScanSettings
+) -> PatientScans:
     ct, pet, lesion = own.get("CT"), own.get("PET"), own.get("mask")
     return PatientScans(
         patient=patient,
-        ct=ct if isinstance(ct, Path) else None,
-        pet=pet if isinstance(pet, Path) else None,
+        ct=ct.path if isinstance(ct, _Scan) else None,
+        pet=pet.path if isinstance(pet, _Scan) else None,
         lesion=lesion if isinstance(lesion, LesionRow) else None,
+        ct_series=ct.series if isinstance(ct, _Scan) else SeriesRow(),
+        pet_series=pet.series if isinstance(pet, _Scan) else SeriesRow(),
+        pet_dose_unit=scans.pet_dose_unit,
     )
+
+
+def _series(scans: ScanSettings, text: dict[str, str]) -> SeriesRow:
+    return SeriesRow(
+        series=_without_zeros(text.get(scans.series, "")),
+        date=_day(text.get(scans.date, "")),
+        accepted=bool(text.get(scans.accept, "")),
+    )
+
+
+def _without_zeros(number: str) -> str:
+    """A SeriesNumber that passed through a spreadsheet: 4.0 is 4."""
+    return re.sub(r"^(\d+)[.,]0+$", r"\1", number)
+
+
+def _day(text: str) -> dt.date | None:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _lesion(scans: ScanSettings, text: dict[str, str], path: Path | None) -> LesionRow:
@@ -152,6 +239,9 @@ def _lesion(scans: ScanSettings, text: dict[str, str], path: Path | None) -> Les
         region=text.get(scans.region, ""),
         point_mm=_point(text, _POINT),
         corner_mm=_point(text, _CORNER),
+        parts=scans.lesion_parts,
+        max_missing_contours=scans.max_missing_contours,
+        grid=scans.mask_grid,
     )
 
 
@@ -179,29 +269,60 @@ def _problems_of(
         problem(scans.id, "no patient id", "an id in every row")
     kind = text[scans.kind]
     if kind not in KINDS:
-        problem(scans.kind, "unknown kind", ", ".join(KINDS), printable(kind))
+        shown = kind if kind.casefold() in {*_SHOWN, *(k.casefold() for k in KINDS)} else ""
+        problem(scans.kind, "unknown kind", ", ".join(KINDS), shown)
         return found
-    for columns in (_POINT, _CORNER):
-        given = {c: text.get(c, "") for c in columns}
-        said = [c for c, v in given.items() if v]
-        bad = [c for c in said if not _is_number(given[c])]
-        for column in bad:
-            problem(
-                column,
-                "not a number",
-                "millimetres in patient coordinates",
-                printable(given[column]),
-            )
-        if said and len(said) < len(columns):
-            problem(columns[0], "part of a point", f"{', '.join(columns)} together or none")
-    clicked = bool(text.get(_POINT[0], ""))
-    if text.get(_CORNER[0], "") and not clicked:
+    clicked, boxed = (_point_problems(text, columns, problem) for columns in (_POINT, _CORNER))
+    if boxed and not clicked:
         problem(_CORNER[0], "a box without its first corner", f"{', '.join(_POINT)} too")
     if kind != "mask" and not text[scans.file]:
         problem(scans.file, f"a {kind} without a file", "a folder, a zip or a file")
-    elif kind == "mask" and bool(text[scans.file]) == clicked:
-        problem(scans.file, "a lesion is told by a file or by a point", "one of the two")
+    elif kind == "mask" and not text[scans.file] and not clicked:
+        problem(scans.file, "a lesion without a file and without a point", "one of the two")
+    elif kind == "mask" and text[scans.file] and boxed and clicked:
+        problem(_CORNER[0], "a box beside a file", "a file, or a box; a point may name a part")
+    _series_problems(scans, text, problem)
     return found
+
+
+def _point_problems(text: dict[str, str], columns: tuple[str, ...], problem: _Problem) -> bool:
+    """Whether a point is given; what is wrong with it is told."""
+    said = [c for c in columns if text.get(c, "")]
+    for column in said:
+        if not _is_number(text[column]):
+            # the cell may be another column's, an id among them: it is not repeated
+            problem(column, "not a number", "millimetres in patient coordinates, decimal point")
+    if said and len(said) < len(columns):
+        problem(columns[0], "part of a point", f"{', '.join(columns)} together or none")
+    return bool(text.get(columns[0], ""))
+
+
+def _series_problems(scans: ScanSettings, text: dict[str, str], problem: _Problem) -> None:
+    """What is wrong with the columns that say which series is meant."""
+    series, date, accept = (text.get(c, "") for c in (scans.series, scans.date, scans.accept))
+    if text[scans.kind] == "mask":
+        given = [c for c in (scans.series, scans.date, scans.accept) if text.get(c, "")]
+        if given:
+            problem(given[0], "a mask has no series", "put it in the row of the CT or PET")
+        return
+    if series and not _SERIES.fullmatch(_without_zeros(series)):
+        problem(
+            scans.series,
+            "not a series",
+            'SeriesInstanceUID or SeriesNumber; series = "" under [scans] ignores the column',
+        )
+    if date and _day(date) is None:
+        problem(
+            scans.date,
+            "not a date",
+            'YYYY-MM-DD; date = "" under [scans] ignores the column',
+        )
+    if accept and not series:
+        problem(
+            scans.accept,
+            "a reason to accept a series that is not named",
+            f'{scans.series} too; accept = "" under [scans] ignores the column',
+        )
 
 
 def _is_number(text: str) -> bool:

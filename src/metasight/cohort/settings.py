@@ -258,17 +258,37 @@ class ScanSettings(TableSettings, ScanRecipe):
     ----------
     kind, file, region
         Columns: ``CT``, ``PET`` or ``mask``; the folder, zip or file relative to ``folder``; the
-        name of the lesion in a file of masks. A lesion may be told by a point instead of a file:
-        columns ``x_mm``, ``y_mm``, ``z_mm`` (patient coordinates, LPS), with ``x2_mm``, ``y2_mm``,
-        ``z2_mm`` a box.
+        name or number of the lesion in a file of masks. A lesion may be told by a point instead of
+        a file: columns ``x_mm``, ``y_mm``, ``z_mm`` (patient coordinates, LPS), with ``x2_mm``,
+        ``y2_mm``, ``z2_mm`` a box. Beside a file the point says which of its parts is the lesion.
+    series, date, accept
+        Columns of a CT or PET, each may be missing or empty: its SeriesInstanceUID or
+        SeriesNumber; the day of the examination; why a derived or reformatted series is measured.
+        An empty name: the column is not looked at.
     folder
         Where the scans are, relative to the study folder.
+    lesion_parts
+        Of a mask in several parts, where no point says which: refuse it, or measure the largest.
+    max_missing_contours
+        Slices in a row without a contour that are interpolated.
+    mask_grid
+        Of a label map whose voxels are not the scan's: ``same`` refuses it, ``resample``
+        interpolates it.
+    pet_dose_unit
+        In which the scanners write the injected activity; DICOM prescribes Bq.
     """
 
     kind: str = "kind"
     file: str = "path"
     region: str = "roi"
+    series: str = "series"
+    date: str = "date"
+    accept: str = "accept"
     folder: str = "."
+    lesion_parts: Literal["refuse", "largest"] = "refuse"
+    max_missing_contours: int = Field(default=0, ge=0, le=20)
+    mask_grid: Literal["same", "resample"] = "same"
+    pet_dose_unit: Literal["Bq", "kBq", "MBq", "mCi"] = "Bq"
 
     def recipe(self) -> ScanRecipe:
         """How scans are measured, alone: where they lie changes no measurement."""

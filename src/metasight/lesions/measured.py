@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 from metasight.errors import VolumeError
@@ -13,6 +13,8 @@ from metasight.segmentation.lung import Lungs
 from metasight.volumes.volume import Mask, Volume
 
 Cell = float | str | bool | None
+
+NO_PET = "uptake: no PET is given"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +79,13 @@ class LesionMeasured:
     def as_row(self) -> dict[str, Cell]:
         """Plain values by name with its unit; None for what is not known."""
         return {**self._size_row(), **self._place_row(), **self._uptake_row()}
+
+    def with_uptake(self, uptake: Uptake | None) -> LesionMeasured:
+        """The same with what a PET gave; None: there is a PET, and it could not be used."""
+        why = [line for line in self.not_measured if line != NO_PET]
+        if uptake is None:
+            why.append("uptake: the PET could not be used")
+        return replace(self, uptake=uptake, not_measured=tuple(why))
 
     def _size_row(self) -> dict[str, Cell]:
         found = self.solidity
@@ -176,7 +185,7 @@ def measure(
     place = None if lungs is None else place_of(scan, lesion, lungs)
     why = ("place: no lungs are given",) if place is None else place.not_found
     if pet is None:
-        why = (*why, "uptake: no PET is given")
+        why = (*why, NO_PET)
     return LesionMeasured(
         solidity=solidity,
         place=place,

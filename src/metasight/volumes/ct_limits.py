@@ -35,6 +35,7 @@ class Limit:
                 "a limit's low is above its high",
                 where="CT quality",
                 value=f"{self.low:g}, {self.high:g}",
+                remedy="Correct [ct_quality] of the protocol",
             )
 
     def verdict(self, value: float | None) -> Verdict:
@@ -167,5 +168,6 @@ def _limit(name: str, entry: Mapping[str, object]) -> Limit:
             "a limit is low and high (numbers) and required (true or false)",
             where=f"CT quality, {name}",
             value=", ".join(sorted(wrong)) or str(required),
+            remedy="Correct [ct_quality] of the protocol",
         )
     return Limit(low=sides["low"], high=sides["high"], required=required)

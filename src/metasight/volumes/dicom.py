@@ -7,6 +7,7 @@ memory at a time, twice for a moment.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +19,25 @@ from pydicom.dataset import Dataset
 from scipy import ndimage
 
 from metasight.errors import VolumeError
+from metasight.volumes import vocabulary
 from metasight.volumes.grid import MAX_VOXELS, check_size
 from metasight.volumes.headers import NotASlice, SliceHeader, read_dataset
-from metasight.volumes.hounsfield import AIR_HU, OUTSIDE_HU, check_hounsfield
+from metasight.volumes.hounsfield import (
+    AIR_HU,
+    HIGHEST_HU,
+    OUTSIDE_HU,
+    check_hounsfield,
+    check_scale,
+)
 from metasight.volumes.pixels import stored_pixels
 from metasight.volumes.series import Series, SeriesChoice, SeriesRule, choose_series, find_series
 from metasight.volumes.stack import Stack, stack
 from metasight.volumes.volume import ScanFacts, Unit, Volume
 
 Voxels = npt.NDArray[np.float32]
+
+_HIGHEST: Mapping[Unit, float] = {"HU": HIGHEST_HU, "BQML": 1e12, "CNTS": 1e12}
+_HIGHEST_SUV = 1e5  # the whole injected activity in one millilitre of a heavy patient
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,9 +140,19 @@ def load_series(
     _check_copies(layout, copies, chosen, where)
     if unit == "HU" and chosen.check_hu:
         check_hounsfield(voxels, where)
+        check_scale(voxels, _of_own_scale(series, layout), where)
     _interpolate_missing(voxels, layout)
     facts = _facts(choice, layout, n_padded / voxels.size, len(copies))
-    return Volume(image=_image(voxels, layout, series.first), unit=unit, facts=facts)
+    return Volume(image=_image(voxels, layout, series.spacing_mm), unit=unit, facts=facts)
+
+
+def _of_own_scale(series: Series, layout: Stack) -> npt.NDArray[np.bool_]:
+    """For each place, whether its slice is rescaled otherwise than most are."""
+    scales = [(series.headers[i].slope, series.headers[i].intercept) for i in layout.order]
+    usual = Counter(scales).most_common(1)[0][0]
+    own = np.zeros(layout.n_places, dtype=np.bool_)
+    own[list(layout.places)] = [scale != usual for scale in scales]
+    return own
 
 
 def _check_missing(layout: Stack, settings: ReadSettings, where: str) -> None:
@@ -161,13 +182,13 @@ def header_unit(series: Series) -> Unit:
     for unit in known:
         if units == {unit}:
             return unit
-    if units == {"GML"}:
+    if units in ({"GML"}, {"CM2ML"}):  # of which body measure, its SUV type says
         return "SUVbw"
     raise VolumeError(
         "the unit of a PET series is not one that is read",
         where=f"series {series.number}",
-        value=", ".join(sorted(units)) or "not said",
-        remedy="Export it in BQML, CNTS or GML",
+        value=vocabulary.codes(units),
+        remedy="Export it in BQML, CNTS, GML or CM2ML",
     )
 
 
@@ -188,8 +209,8 @@ def _fill(
         header = series.headers[index]
         if held is None or held[0] != header.item.number:
             held = (header.item.number, _data(header))
-        plane, padded = _rescaled(held[1], header, unit)
-        plane *= np.float32(factors.get(header.item.number, 1.0))
+        factor = factors.get(header.item.number, 1.0)
+        plane, padded = _rescaled(held[1], header, unit, factor)
         if index in twin_of:
             kept = voxels[place_of[twin_of[index]]]
             shifted = _shifted(plane, shift_of[twin_of[index]], header, unit)
@@ -203,11 +224,16 @@ def _fill(
 def _data(header: SliceHeader) -> Dataset:
     data = read_dataset(header.item, pixels=True)
     if isinstance(data, NotASlice):
-        raise VolumeError("a slice cannot be read", where=str(header.item), value=data.reason)
+        raise VolumeError(
+            "a slice cannot be read",
+            where=str(header.item),
+            value=data.reason,
+            remedy="Copy or export the series again",
+        )
     return data
 
 
-def _rescaled(data: Dataset, header: SliceHeader, unit: Unit) -> tuple[Voxels, int]:
+def _rescaled(data: Dataset, header: SliceHeader, unit: Unit, factor: float) -> tuple[Voxels, int]:
     where = str(header.item)
     if header.slope is None or header.intercept is None:
         raise VolumeError(
@@ -220,18 +246,28 @@ def _rescaled(data: Dataset, header: SliceHeader, unit: Unit) -> tuple[Voxels, i
             "rescale slope and intercept are impossible",
             where=where,
             value=f"{header.slope:g}, {header.intercept:g}",
+            remedy="Export the series again",
         )
     stored = stored_pixels(data, header)
-    plane = (stored * header.slope + header.intercept).astype(np.float32)
-    if unit != "HU":
-        return plane, 0
-    outside = plane <= OUTSIDE_HU
-    if header.padding is not None:
-        low, high = (_stored(v, header) for v in header.padding)
-        # a padding value that real air can have marks nothing that is not air anyway
-        outside |= (stored >= low) & (stored <= high) & (plane <= AIR_HU)
-    plane[outside] = AIR_HU
-    return plane, int(np.count_nonzero(outside))
+    exact = (stored * header.slope + header.intercept) * factor
+    n_padded = 0
+    if unit == "HU":
+        outside = exact <= OUTSIDE_HU
+        if header.padding is not None:
+            low, high = (_stored(v, header) for v in header.padding)
+            # a padding value that real air can have marks nothing that is not air anyway
+            outside |= (stored >= low) & (stored <= high) & (exact <= AIR_HU)
+        exact[outside] = AIR_HU
+        n_padded = int(np.count_nonzero(outside))
+    largest = float(np.abs(exact).max())
+    if not largest <= _HIGHEST.get(unit, _HIGHEST_SUV):
+        raise VolumeError(
+            f"a slice holds values that no {unit} scale has",
+            where=where,
+            value=f"up to {largest:.3g} {unit}",
+            remedy="Check its rescale slope and intercept; fetch the series again from the archive",
+        )
+    return exact.astype(np.float32), n_padded
 
 
 def _stored(value: int, header: SliceHeader) -> int:
@@ -275,7 +311,8 @@ def _check_copies(
             "slices are there twice",
             where=where,
             value=f"{len(identical)} copies",
-            remedy="Remove the copies, or allow identical copies in the protocol",
+            remedy="Remove the copies, or set allow_identical_copies = true under [scans] in "
+            "study.toml",
         )
 
 
@@ -288,11 +325,15 @@ def _interpolate_missing(voxels: Voxels, layout: Stack) -> None:
         voxels[place] = (1 - weight) * voxels[low] + weight * voxels[high]
 
 
-def _image(voxels: Voxels, layout: Stack, first: SliceHeader) -> sitk.Image:
+def _image(voxels: Voxels, layout: Stack, spacing_mm: tuple[float, float]) -> sitk.Image:
     image = sitk.GetImageFromArray(voxels)
-    down, right = first.spacing_mm
+    down, right = spacing_mm
     if min(down, right, layout.step_mm) <= 0:  # ITK would only print a warning
-        raise VolumeError("voxel spacing must be above 0", value=f"{right:g} × {down:g} mm")
+        raise VolumeError(
+            "voxel spacing must be above 0",
+            value=f"{right:g} × {down:g} mm",
+            remedy="Export the series again with its pixel spacing",
+        )
     image.SetSpacing((right, down, layout.step_mm))
     image.SetOrigin(layout.origin_mm)
     image.SetDirection([float(v) for v in layout.direction.ravel()])
@@ -308,7 +349,7 @@ def _facts(choice: SeriesChoice, layout: Stack, padded: float, n_copies: int) ->
         modality=first.modality,
         manufacturer=first.manufacturer,
         model=first.model,
-        kernel=first.kernel,
+        kernel=min(h.kernel for h in headers),  # one kernel may be spelled two ways
         slice_thickness_mm=max((t for t in thickness if t is not None), default=None),
         tube_voltage_kv=first.kilovolts,
         contrast_agent=first.contrast,
@@ -318,5 +359,7 @@ def _facts(choice: SeriesChoice, layout: Stack, padded: float, n_copies: int) ->
         lossy=any(h.lossy for h in headers),
         padded_share=padded,
         frame_of_reference=first.frame_of_reference,
+        series_uid=first.series_uid,
+        image_uids=frozenset(h.sop_uid for h in headers),
         choice=choice.lines,
     )

@@ -98,7 +98,9 @@ class Grid:
 def check_grid(grid: Grid | None, where: str) -> None:
     """Refuse a grid that no scan of a patient has (None: not three-dimensional)."""
     if grid is None:
-        raise VolumeError("the image is not three-dimensional", where=where)
+        raise VolumeError(
+            "the image is not three-dimensional", where=where, remedy="Give a scan of slices"
+        )
     check_size(grid.size, where)
     low, high = SPACING_RANGE_MM
     if not all(np.isfinite(s) and low <= s <= high for s in grid.spacing_mm):
@@ -109,10 +111,16 @@ def check_grid(grid: Grid | None, where: str) -> None:
             remedy="Export the scan again with its true spacing",
         )
     if not np.all(np.isfinite(grid.origin_mm)):
-        raise VolumeError("the image's position is not a number", where=where)
+        raise VolumeError(
+            "the image's position is not a number", where=where, remedy="Export it again"
+        )
     axes = np.reshape(grid.direction, (3, 3))
     if not np.allclose(axes.T @ axes, np.eye(3), atol=_DIRECTION_TOLERANCE, rtol=0):
-        raise VolumeError("the image's axes are not at right angles", where=where)
+        raise VolumeError(
+            "the image's axes are not at right angles",
+            where=where,
+            remedy="Export it again without shear",
+        )
     nearest = np.abs(axes).argmax(axis=0)  # the patient's axis that each image axis is nearest to
     if (
         not np.array_equal(nearest, [0, 1, 2])
@@ -132,7 +140,12 @@ def check_size(size: tuple[int, ...], where: str, *, max_voxels: int = MAX_VOXEL
     for side in size:
         n *= int(side)
     if n < 1 or min(size) < 1:
-        raise VolumeError("the image has no voxels", where=where, value=_by(size))
+        raise VolumeError(
+            "the image has no voxels",
+            where=where,
+            value=_by(size),
+            remedy="Copy or export it again",
+        )
     if n > max_voxels:
         raise VolumeError(
             f"the image claims more than {max_voxels:,} voxels",

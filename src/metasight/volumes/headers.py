@@ -1,18 +1,22 @@
 """What a slice says of itself: a DICOM header read once, checked, without its pixels.
 
-Nothing that names a patient is read. A multi-frame object (enhanced CT or PET) gives one header
-a frame. A file that is no image, or an image that has no place in space, is not an error here:
+Nothing that names a patient is kept: whether two files are of one patient is told by a digest with
+a key that dies with the process. A multi-frame object (enhanced CT or PET) gives one header a
+frame. A file that is no image, or an image that has no place in space, is not an error here:
 :func:`read_headers` says what it is, and the choice of series counts it.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import hashlib
+import secrets
 import struct
 import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +26,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.sequence import Sequence as DicomSequence
 
 from metasight.errors import VolumeError
+from metasight.volumes import vocabulary
 from metasight.volumes.grid import directions
 from metasight.volumes.sources import Item
 
@@ -59,10 +64,20 @@ _TAGS = [
     "CorrectedImage",
     "Units",
     "SeriesNumber",
+    "StudyInstanceUID",
+    "StudyDate",
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 ]
 
+
+FARTHEST_MM = 10_000.0
+"""No scanner's coordinates reach farther: a position beyond is damaged."""
+AGAIN = "Copy or export the series again, or take the file out of the folder"
+_KEY = secrets.token_bytes(16)
 
 DAMAGE = (
     EOFError,
@@ -117,6 +132,11 @@ class SliceHeader:
         Whether the pixels were ever compressed with loss.
     corrections, units
         Of PET: corrections applied, and unit of the rescaled value.
+    study, study_date
+        UID and date of the examination, to tell two in one folder apart; never printed.
+    patient
+        Whether two files are of one patient: a digest under a key of this process, empty where
+        the file does not say. Never kept.
     """
 
     item: Item
@@ -152,6 +172,9 @@ class SliceHeader:
     lossy: bool
     corrections: tuple[str, ...]
     units: str
+    study: str = field(default="", repr=False)
+    study_date: dt.date | None = field(default=None, repr=False)
+    patient: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,27 +197,35 @@ def read_headers(item: Item) -> tuple[SliceHeader, ...] | NotASlice:
     if isinstance(data, NotASlice):
         return data
     if "Rows" not in data:
-        return NotASlice(item=item, reason=f"DICOM without an image ({_modality(data)})")
+        if item.path.name.upper() == "DICOMDIR" and item.member is None:
+            return NotASlice(item=item, reason="DICOMDIR; give the folder that it lists")
+        shown = vocabulary.modality(_modality(data))
+        return NotASlice(item=item, reason=f"DICOM without an image ({shown})")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd but readable values; ours are checked below
         try:
             n_frames = int(_text(data, "NumberOfFrames") or 1)
-            if n_frames > 100_000:
+            if not 1 <= n_frames <= 100_000:
                 raise VolumeError(
-                    "the image claims too many frames", where=str(item), value=f"{n_frames:,}"
+                    "the image claims an impossible number of frames",
+                    where=str(item),
+                    value=f"{n_frames:,}",
+                    remedy=AGAIN,
                 )
+            _check_places(data, item, n_frames)
             return tuple(_header(data, item, frame) for frame in range(n_frames))
         except _NoPlaceError as error:
             return NotASlice(item=item, reason=str(error))
         except (*DAMAGE, OverflowError) as error:
             modality = _modality(data)
             if modality not in ("CT", "PT", ""):  # of another kind, and nobody asked to read it
-                return NotASlice(item=item, reason=f"image of another kind ({modality})")
+                shown = vocabulary.modality(modality)
+                return NotASlice(item=item, reason=f"image of another kind ({shown})")
             raise VolumeError(
                 "the DICOM header cannot be understood",
                 where=str(item),
                 value=type(error).__name__,
-                remedy="Export the series again",
+                remedy=AGAIN,
             ) from error
 
 
@@ -213,7 +244,9 @@ def read_dataset(
     if item.n_bytes == 0:
         return NotASlice(item=item, reason="empty file")
     try:
-        with item.read() if pixels else item.open() as file, warnings.catch_warnings():
+        # a packed file is read to its end, where its checksum is: a damaged header is not believed
+        whole = pixels or item.member is not None
+        with item.read() if whole else item.open() as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return dcmread(
                 file,
@@ -227,8 +260,22 @@ def read_dataset(
             "a DICOM file is damaged",
             where=str(item),
             value=type(error).__name__,
-            remedy="Copy or export it again, or take it out of the folder",
+            remedy=AGAIN,
         ) from error
+
+
+def _check_places(data: Dataset, item: Item, n_frames: int) -> None:
+    """Refuse a CT or PET of several frames that does not give each of them its place."""
+    places = len(data.get("PerFrameFunctionalGroupsSequence") or [])
+    if n_frames == places or (n_frames == 1 and places == 0):
+        return
+    if _modality(data) in ("CT", "PT") and (places or "ImagePositionPatient" in data):
+        raise VolumeError(
+            "the image does not give each of its frames a place",
+            where=str(item),
+            value=f"{n_frames:,} frames, places for {places:,}",
+            remedy=AGAIN,
+        )
 
 
 class _NoPlaceError(Exception):
@@ -246,6 +293,13 @@ def _header(data: Dataset, item: Item, frame: int) -> SliceHeader:
         directions(orientation)
     except VolumeError as error:
         raise _NoPlaceError("image whose rows and columns are not at right angles") from error
+    if max(abs(v) for v in position) > FARTHEST_MM and _modality(data) in ("CT", "PT"):
+        raise VolumeError(
+            "a slice lies at an impossible position",
+            where=str(item),
+            value=f"more than {FARTHEST_MM / 1000:g} m from the origin",
+            remedy=AGAIN,
+        )
     rows, columns = int(data.Rows), int(data.Columns)
     contrast = data.get("ContrastBolusAgent")
     return SliceHeader(
@@ -282,7 +336,30 @@ def _header(data: Dataset, item: Item, frame: int) -> SliceHeader:
         lossy=_text(data, "LossyImageCompression") == "01",
         corrections=tuple(str(v) for v in _values(data.get("CorrectedImage"))),
         units=_text(data, "Units"),
+        study=_text(data, "StudyInstanceUID"),
+        study_date=_date(data),
+        patient=_patient(data),
     )
+
+
+def _date(data: Dataset) -> dt.date | None:
+    """Day of the examination; None if not said or not a day."""
+    text = _text(data, "StudyDate").replace(".", "")
+    try:
+        return dt.datetime.strptime(text, "%Y%m%d").date()
+    except ValueError:
+        return None
+
+
+def _patient(data: Dataset) -> str:
+    """A digest of the hospital's number, or of name and birth where there is no number."""
+    said = _text(data, "PatientID")
+    if not said:
+        name = [part for part in _text(data, "PatientName").casefold().split("^") if part.strip()]
+        said = "^".join(name) and "^".join([*name, _text(data, "PatientBirthDate")])
+    if not said:
+        return ""
+    return hashlib.blake2b(said.casefold().encode(), key=_KEY, digest_size=16).hexdigest()
 
 
 def _functional_groups(data: Dataset, frame: int) -> list[Dataset]:

@@ -102,6 +102,7 @@ def read_nifti_image(path: Path, *, max_voxels: int = MAX_VOXELS) -> sitk.Image:
         with _open(path) as file:
             header = _read_header(file, max_voxels)
             voxels = _read_voxels(file, header)
+            _check_end(file)
     except (EOFError, zlib.error, gzip.BadGzipFile, OSError) as error:
         raise VolumeError(
             "the file cannot be read",
@@ -131,14 +132,23 @@ def _open(path: Path) -> IO[bytes]:
 def _read_header(file: IO[bytes], max_voxels: int) -> NiftiHeader:
     start = file.read(4)
     if len(start) < 4:
-        raise VolumeError("the file is not NIfTI", where=_WHERE)
+        raise VolumeError(
+            "the file is not NIfTI", where=_WHERE, remedy="Give a .nii or .nii.gz file"
+        )
     order = next((o for o in "<>" if struct.unpack(o + "i", start)[0] in (348, 540)), None)
     if order is None:
-        raise VolumeError("the file is not NIfTI", where=_WHERE)
+        raise VolumeError(
+            "the file is not NIfTI", where=_WHERE, remedy="Give a .nii or .nii.gz file"
+        )
     length = struct.unpack(order + "i", start)[0]
     head = start + file.read(length - 4)
     if len(head) < length:
-        raise VolumeError("the file is truncated", where=_WHERE, value=f"{len(head)} bytes")
+        raise VolumeError(
+            "the file is truncated",
+            where=_WHERE,
+            value=f"{len(head)} bytes",
+            remedy="Copy or export it again",
+        )
     fields = _fields_1(head, order) if length == 348 else _fields_2(head, order)
     return _checked(fields, order, max_voxels)
 
@@ -210,12 +220,16 @@ def _checked(fields: _Fields, order: str, max_voxels: int) -> NiftiHeader:
             "the image is not three-dimensional",
             where=_WHERE,
             value=" × ".join(str(d) for d in fields.dim[1 : max(n_dim, 0) + 1]),
+            remedy="Export one volume per file",
         )
     size = (int(fields.dim[1]), int(fields.dim[2]), int(fields.dim[3]))
     check_size(size, _WHERE, max_voxels=max_voxels)
     if fields.datatype not in _KINDS:
         raise VolumeError(
-            "voxels of this type are not read", where=_WHERE, value=f"datatype {fields.datatype}"
+            "voxels of this type are not read",
+            where=_WHERE,
+            value=f"datatype {fields.datatype}",
+            remedy="Convert it to whole numbers or float32",
         )
     if fields.units & 7 not in _UNIT_TO_MM:
         raise VolumeError(
@@ -225,10 +239,18 @@ def _checked(fields: _Fields, order: str, max_voxels: int) -> NiftiHeader:
             remedy="Convert it to millimetres",
         )
     if not np.isfinite(fields.offset) or not 348 <= fields.offset < 2**31:
-        raise VolumeError("the header says no place for the voxels", where=_WHERE)
+        raise VolumeError(
+            "vox_offset in the header is invalid",
+            where=_WHERE,
+            remedy="Convert it again from DICOM",
+        )
     scaled = fields.slope != 0 and np.isfinite(fields.slope)
     if not np.isfinite(fields.slope) or (scaled and not np.isfinite(fields.intercept)):
-        raise VolumeError("the header's scaling is not a number", where=_WHERE)
+        raise VolumeError(
+            "the header's scaling is not a number",
+            where=_WHERE,
+            remedy="Convert it again from DICOM",
+        )
     return NiftiHeader(
         size=size,
         kind=np.dtype(order + _KINDS[fields.datatype]),
@@ -275,7 +297,12 @@ def _qform(fields: _Fields) -> Floats:
     b, c, d, x, y, z = (float(v) for v in fields.quatern)
     square = b * b + c * c + d * d
     if not np.isfinite(square) or square > 1 + 1e-5:
-        raise VolumeError("qform's rotation is none", where=_WHERE, value=f"|bcd|² = {square:g}")
+        raise VolumeError(
+            "the qform quaternion is not a rotation",
+            where=_WHERE,
+            value=f"|bcd|² = {square:g}",
+            remedy="Convert it again from DICOM",
+        )
     a = float(np.sqrt(max(0.0, 1.0 - square)))
     rotation = np.array(
         [
@@ -313,6 +340,16 @@ def _check_affine(affine: Floats) -> None:
             where=_WHERE,
             value=f"{np.degrees(np.arcsin(min(skew, 1.0))):.2f}°",
             remedy="Undo the gantry tilt or resample it when converting from DICOM",
+        )
+
+
+def _check_end(file: IO[bytes]) -> None:
+    """Read on to the end: there a packed file is held against its checksum, and nothing is left."""
+    if file.read(1):
+        raise VolumeError(
+            "the file is longer than its header says",
+            where=_WHERE,
+            remedy="Copy or export it again",
         )
 
 

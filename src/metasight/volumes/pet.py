@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydicom.dataset import Dataset
 
 from metasight.errors import VolumeError
 from metasight.volumes.dicom import ReadSettings, header_unit, load_series
 from metasight.volumes.headers import DAMAGE, NotASlice, read_dataset
-from metasight.volumes.series import SeriesRule, choose_series, find_series
+from metasight.volumes.series import SeriesChoice, SeriesRule, choose_series, find_series
 from metasight.volumes.suv import PetHeader, SuvKind, suv_factors
 from metasight.volumes.volume import Volume
 
 _PHILIPS = "Philips PET Private Group"
 _GE = "GEMS_PETD_01"
 
-# Outside these a number is in another unit: MBq or mCi for Bq, g or lb for kg, cm for m.
+# Outside these a number is in another unit: MBq or mCi for Bq, g or lb for kg.
 _DOSE_BQ = (1e6, 1e10)
 _HALF_LIFE_S = (60.0, 1e7)
 _WEIGHT_KG = (20.0, 400.0)
-_HEIGHT_M = (1.0, 2.5)
+DoseUnit = Literal["Bq", "kBq", "MBq", "mCi"]
+BQ_PER: dict[DoseUnit, float] = {"Bq": 1.0, "kBq": 1e3, "MBq": 1e6, "mCi": 3.7e7}
 
 
 def read_pet(
@@ -32,6 +35,8 @@ def read_pet(
     kind: SuvKind = "SUVbw",
     rule: SeriesRule | None = None,
     settings: ReadSettings | None = None,
+    dose_unit: DoseUnit = "Bq",
+    on_choice: Callable[[SeriesChoice], None] | None = None,
 ) -> Volume:
     """Read a PET series as SUV.
 
@@ -45,6 +50,11 @@ def read_pet(
         Which series; the default takes the attenuation-corrected PET of the widest coverage.
     settings
         What is put up with; the default is nothing.
+    dose_unit
+        That the scanners of a study write the injected activity in, where it is not DICOM's Bq. A
+        number that is none in this unit is refused.
+    on_choice
+        Is told which series was chosen, before it is read.
 
     Raises
     ------
@@ -52,20 +62,34 @@ def read_pet(
         As :func:`metasight.volumes.dicom.read_series`, or the header does not say what SUV needs.
     """
     choice = choose_series(find_series(path), rule or SeriesRule(modality="PT"))
+    if on_choice is not None:
+        on_choice(choice)
     header_unit(choice.chosen)
     items = {h.item.number: h.item for h in choice.chosen.headers}
     headers: list[PetHeader] = []
     for item in items.values():
         data = read_dataset(item, pixels=False)
         if isinstance(data, NotASlice):
-            raise VolumeError("a slice cannot be read", where=str(item), value=data.reason)
-        headers.append(pet_header(data))
+            raise VolumeError(
+                "a slice cannot be read",
+                where=str(item),
+                value=data.reason,
+                remedy="Copy or export the series again",
+            )
+        headers.append(pet_header(data, dose_unit=dose_unit))
     factors = dict(zip(items, suv_factors(headers, kind).tolist(), strict=True))
     return load_series(choice, settings=settings, factors=factors, unit=kind)
 
 
-def pet_header(data: Dataset) -> PetHeader:
+def pet_header(data: Dataset, *, dose_unit: DoseUnit = "Bq") -> PetHeader:
     """What SUV depends on, from one image's data set.
+
+    Parameters
+    ----------
+    data
+        The image's header.
+    dose_unit
+        Of the injected activity.
 
     Raises
     ------
@@ -75,7 +99,7 @@ def pet_header(data: Dataset) -> PetHeader:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd but readable values
         try:
-            return _header(data)
+            return _header(data, dose_unit)
         except (*DAMAGE, OverflowError) as error:
             raise VolumeError(
                 "a value that SUV depends on cannot be read",
@@ -85,7 +109,7 @@ def pet_header(data: Dataset) -> PetHeader:
             ) from error
 
 
-def _header(data: Dataset) -> PetHeader:
+def _header(data: Dataset, dose_unit: DoseUnit) -> PetHeader:
     tracer = (data.get("RadiopharmaceuticalInformationSequence") or [Dataset()])[0]
     offset = str(data.get("TimezoneOffsetFromUTC") or "")
     clock = str(tracer.get("RadiopharmaceuticalStartTime") or "").strip()
@@ -104,12 +128,13 @@ def _header(data: Dataset) -> PetHeader:
         half_life_s=_within(
             tracer.get("RadionuclideHalfLife"), _HALF_LIFE_S, "tracer’s half-life", "s"
         ),
-        dose_bq=_within(tracer.get("RadionuclideTotalDose"), _DOSE_BQ, "injected activity", "Bq"),
+        dose_bq=_dose_bq(tracer.get("RadionuclideTotalDose"), dose_unit),
         weight_kg=_within(data.get("PatientWeight"), _WEIGHT_KG, "patient’s weight", "kg"),
-        height_m=_within(data.get("PatientSize"), _HEIGHT_M, "patient’s height", "m"),
+        height_m=_number(data.get("PatientSize")) or None,
         sex=str(data.get("PatientSex") or "").strip(),
-        philips_suv=_number(_private(data, 0x7053, _PHILIPS, 0x00)),
-        philips_bqml=_number(_private(data, 0x7053, _PHILIPS, 0x09)),
+        decay_factor=_number(data.get("DecayFactor")),
+        philips_suv=_philips(data, 0x00),
+        philips_bqml=_philips(data, 0x09),
     )
 
 
@@ -170,9 +195,56 @@ def _private(data: Dataset, group: int, creator: str, element: int) -> Any:
         value = data.private_block(group, creator)[element].value
     except KeyError:
         return None
-    if isinstance(value, bytes):  # written without its type
-        return value.decode("ascii", errors="replace").strip("\x00 ")
-    return value
+    return _plain(value)
+
+
+def _philips(data: Dataset, element: int) -> float | None:
+    """One of Philips' factors; de-identification may have removed the block's creator.
+
+    Without any creator the block is Philips' if the manufacturer is, for then the place of its
+    elements (7053,10xx) is the one that Philips writes.
+    """
+    value = _private(data, 0x7053, _PHILIPS, element)
+    if value is None and "PHILIPS" in str(data.get("Manufacturer") or "").upper():
+        owned = any((0x7053, place) in data for place in range(0x10, 0x100))
+        if not owned and (0x7053, 0x1000 + element) in data:
+            value = _plain(data[0x7053, 0x1000 + element].value)
+    number = _number(value)
+    if number is not None and not (math.isfinite(number) and number > 0):
+        if number == 0:  # what Philips writes where there is no factor
+            return None
+        raise VolumeError(
+            "Philips’ factor is not a number above 0",
+            where="PET header",
+            value=f"{number:g}",
+            remedy="Export the series in BQML",
+        )
+    return number
+
+
+def _plain(value: Any) -> Any:
+    """A private value, which is bytes where its type was not written."""
+    return (
+        value.decode("ascii", errors="replace").strip("\x00 ")
+        if isinstance(value, bytes)
+        else value
+    )
+
+
+def _dose_bq(value: Any, unit: DoseUnit) -> float | None:
+    number = _number(value)
+    if number is None or number == 0:
+        return None
+    low, high = (limit / BQ_PER[unit] for limit in _DOSE_BQ)
+    if not low <= number <= high:
+        raise VolumeError(
+            f"the injected activity is not in {unit}",
+            where="PET header",
+            value=f"{number:g}, expected {low:g} to {high:g}",
+            remedy='Correct the header, or set pet_dose_unit = "MBq" (or kBq, mCi) under [scans] '
+            "in study.toml if all scanners of the study write it so",
+        )
+    return number * BQ_PER[unit]
 
 
 def _number(value: Any) -> float | None:
@@ -196,6 +268,6 @@ def _within(value: Any, limits: tuple[float, float], name: str, unit: str) -> fl
             f"the {name} is not in {unit}",
             where="PET header",
             value=f"{number:g}, expected {low:g} to {high:g}",
-            remedy="Correct the header",
+            remedy="Correct the header, or leave PET out",
         )
     return number

@@ -17,6 +17,7 @@ from pydicom.encaps import get_frame
 from pydicom.pixels.utils import pixel_array
 
 from metasight.errors import VolumeError
+from metasight.volumes import vocabulary
 from metasight.volumes.grid import check_size
 from metasight.volumes.headers import DAMAGE, SliceHeader
 
@@ -70,7 +71,7 @@ def stored_pixels(data: Dataset, header: SliceHeader) -> npt.NDArray[np.int32]:
         raise VolumeError(
             "pixel data of this encoding are not read",
             where=where,
-            value=f"transfer syntax {syntax or 'not said'}",
+            value=f"transfer syntax {vocabulary.encoding(syntax)}",
             remedy="Export the series uncompressed or with lossless JPEG, JPEG-LS or JPEG 2000",
         )
     if raw.shape != (header.rows, header.columns):
@@ -78,6 +79,7 @@ def stored_pixels(data: Dataset, header: SliceHeader) -> npt.NDArray[np.int32]:
             "pixel data have another size than the header says",
             where=where,
             value=f"{raw.shape}, not {(header.rows, header.columns)}",
+            remedy="Copy or export the series again",
         )
     return _with_sign(raw, header)
 
@@ -93,42 +95,60 @@ def _check_there(data: Dataset, where: str) -> None:
             remedy="Copy or export the series again",
         ) from error
     if not there:
-        raise VolumeError("the image has no pixel data", where=where)
+        raise VolumeError(
+            "the image has no pixel data",
+            where=where,
+            remedy="Export the series again with its pixel data",
+        )
 
 
 def _check_layout(header: SliceHeader, where: str) -> None:
     check_size((header.rows, header.columns, 1), where)
     if header.samples != 1:
         raise VolumeError(
-            "a colour image is not a scan", where=where, value=f"{header.samples} samples a pixel"
+            "a colour image is not a scan",
+            where=where,
+            value=f"{header.samples} samples a pixel",
+            remedy="Give the original greyscale series",
         )
     if header.bits_allocated not in (8, 16, 32):
         raise VolumeError(
-            "bits allocated must be 8, 16 or 32", where=where, value=str(header.bits_allocated)
+            "bits allocated must be 8, 16 or 32",
+            where=where,
+            value=str(header.bits_allocated),
+            remedy="Export the series again",
         )
     if not 1 <= header.bits_stored <= header.bits_allocated:
         raise VolumeError(
-            "bits stored must be 1 to bits allocated", where=where, value=str(header.bits_stored)
+            "bits stored must be 1 to bits allocated",
+            where=where,
+            value=str(header.bits_stored),
+            remedy="Export the series again",
         )
     if header.high_bit != header.bits_stored - 1:
         raise VolumeError(
-            "pixel values are not in the lowest bits",
+            "HighBit is not BitsStored − 1",
             where=where,
             value=f"high bit {header.high_bit}, {header.bits_stored} bits",
-            remedy="Export the series again as DICOM of today",
+            remedy="Export the series again as current DICOM",
         )
 
 
 def _native(data: Dataset, header: SliceHeader, where: str) -> npt.NDArray[np.int64]:
     kind = np.dtype(f"{_NATIVE[header.transfer_syntax]}u{header.bits_allocated // 8}")
     n_bytes = header.rows * header.columns * kind.itemsize
+    said = data.get("NumberOfFrames")
+    n_frames = 1 if said is None or said == "" else int(said)
     start = header.frame * n_bytes
     pixels = data.PixelData
-    if len(pixels) < start + n_bytes:
+    needed = n_frames * n_bytes
+    if len(pixels) not in (needed, needed + needed % 2):  # DICOM pads to an even length
         raise VolumeError(
-            "pixel data are truncated",
+            "pixel data are truncated"
+            if len(pixels) < needed
+            else "there are more pixel data than the header says",
             where=where,
-            value=f"{len(pixels):,} of {start + n_bytes:,} bytes",
+            value=f"{len(pixels):,} of {needed:,} bytes",
             remedy="Copy or export the series again",
         )
     flat = np.frombuffer(pixels, dtype=kind, count=header.rows * header.columns, offset=start)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from metasight.volumes import vocabulary
 from metasight.volumes.chest import Chest, edge_of_view, find_aorta, find_chest
 from metasight.volumes.ct_limits import CtLimits, Limit, Verdict
 from metasight.volumes.ct_metal import metal_ml, streak_share
@@ -177,7 +178,7 @@ def _of_header(volume: Volume) -> Iterator[_Value]:
     yield _Value(
         name="kernel_known",
         value=None if sharp == "unknown" else 1.0,
-        said=f"{facts.kernel or 'kernel not said'}, {sharp}",
+        said=f"kernel {vocabulary.kernel(facts.kernel)}, {sharp}",
     )
 
 

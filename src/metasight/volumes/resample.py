@@ -37,7 +37,11 @@ def onto(volume: Volume, target: Volume) -> Volume:
             remedy="PET and CT must come from one examination, or be registered first",
         )
     if covered_share(volume, target) == 0.0:
-        raise VolumeError("two scans do not overlap", where="resampling")
+        raise VolumeError(
+            "two scans do not overlap",
+            where="resampling",
+            remedy="PET and CT must come from one examination, or be registered first",
+        )
     image = sitk.Resample(
         volume.image, target.image, sitk.Transform(), sitk.sitkLinear, _beyond(volume)
     )
@@ -100,7 +104,10 @@ def isotropic_mask(mask: Mask, spacing_mm: float) -> Mask:
 def _isotropic_grid(grid: Grid, spacing_mm: float) -> Grid:
     if not np.isfinite(spacing_mm) or spacing_mm <= 0:
         raise VolumeError(
-            "voxel spacing must be above 0", where="resampling", value=str(spacing_mm)
+            "voxel spacing must be above 0",
+            where="resampling",
+            value=str(spacing_mm),
+            remedy="Ask for a spacing in mm above 0",
         )
     old = np.array(grid.spacing_mm)
     length = np.array(grid.size) * old

@@ -1,50 +1,40 @@
 """The series of a folder, told apart, and the one that is measured, chosen by a stated rule.
 
 A folder from the archive holds localisers, dose reports, reformats and several reconstructions of
-one scan. Slices belong to one series if they share its UID, orientation, size, pixel spacing,
-kernel and image type; if two then lie at one place, the acquisition number parts them. Of what is
-left, the rule takes the widest coverage up to a whole chest, then the wanted kernel, then the
-thinnest slices; it says so, and why each other series was left.
+one scan; it may hold two examinations, and even two patients. Of what the study's table names, or
+the lesion was drawn on, or else of one examination, the rule takes the widest coverage up to a
+whole chest, then the wanted kernel, then the thinnest slices; it says so, and why each other series
+was left.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from metasight.errors import VolumeError
-from metasight.volumes.grid import directions
+from metasight.volumes import vocabulary
+from metasight.volumes.grouping import DERIVED, differences, group, parts_of_one
 from metasight.volumes.headers import NotASlice, SliceHeader, read_headers
 from metasight.volumes.kernels import sharpness
 from metasight.volumes.sources import items_of
-from metasight.volumes.stack import SAME_POSITION_MM, extent_mm
+from metasight.volumes.stack import extent_mm, usual_directions
 
 Kernel = Literal["any", "smooth", "sharp"]
 
-_DERIVED = {
-    "LOCALIZER",
-    "MIP",
-    "MINIP",
-    "MPR",
-    "REFORMATTED",
-    "SECONDARY",
-    "DOSE",
-    "SCREEN SAVE",
-    "CSA MPR",
-    "PROJECTION IMAGE",
-    "MAX_IP",
-    "MIN_IP",
-    "VOLUME RENDERING",
-}
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 # Coverages that differ less are alike: a few slices more at the belly do not make a better scan.
 _ALIKE_MM = 15.0
 _AXIAL_COSINE = float(np.cos(np.radians(35.0)))  # as far as a gantry tilts
+_NAME_IT = (
+    "Name the examination in the column `date` or the series in the column `series` of the table "
+    "of scans, or give each examination a folder of its own"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +56,15 @@ class SeriesRule:
         A series of fewer is no scan.
     single
         Refuse a folder with more than one series that could be read.
-    series_uid
-        Read this series and no other; empty to choose.
+    series
+        SeriesInstanceUID or SeriesNumber of the one series to read; empty to choose.
+    study_date
+        Day of the examination to read; None where the folder holds one.
+    drawn_on
+        UIDs of the series, or of images, that the lesion was drawn on: one of them is read, unless
+        ``series`` names another. Empty where nothing says so.
+    accept_derived
+        Take a named series although it is derived, reformatted or not axial.
     """
 
     modality: Literal["CT", "PT"] = "CT"
@@ -76,7 +73,10 @@ class SeriesRule:
     max_slice_thickness_mm: float = 3.0
     min_slices: int = 2
     single: bool = False
-    series_uid: str = ""
+    series: str = ""
+    study_date: dt.date | None = None
+    drawn_on: frozenset[str] = field(default=frozenset(), repr=False)
+    accept_derived: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ class Series:
     number
         Place among the series found, from 1, in the order of their UIDs.
     headers
-        Its slices, in the order of the files.
+        Its slices, in the order of their own UIDs: how files are named changes nothing.
     extent_mm
         From the first slice's centre to the last's.
     """
@@ -99,16 +99,21 @@ class Series:
 
     @property
     def first(self) -> SliceHeader:
-        """Header of its first file: what all slices share."""
+        """Header of one slice: what all share."""
         return self.headers[0]
+
+    @property
+    def spacing_mm(self) -> tuple[float, float]:
+        """Usual distance of rows and of columns; files differ in the last decimal."""
+        down, right = np.median([h.spacing_mm for h in self.headers], axis=0)
+        return float(down), float(right)
 
     def __str__(self) -> str:
         first = self.first
         thick = f"{first.thickness_mm:g} mm" if first.thickness_mm else "thickness not said"
-        kernel = first.kernel or "kernel not said"
         return (
-            f"series {self.number} ({first.modality}, {len(self.headers)} slices of {thick}, "
-            f"{kernel}, {self.extent_mm:.0f} mm)"
+            f"series {self.number} ({vocabulary.modality(first.modality)}, {len(self.headers)} "
+            f"slices of {thick}, kernel {vocabulary.kernel(first.kernel)}, {self.extent_mm:.0f} mm)"
         )
 
 
@@ -172,10 +177,9 @@ def find_series(path: Path) -> Found:
             others[read.reason] += 1
         else:
             headers.extend(read)
-    groups = [g for group in _by(headers, _key) for g in _by_acquisition(group)]
     series = tuple(
-        Series(number=i, headers=tuple(group), extent_mm=extent_mm(group))
-        for i, group in enumerate(groups, start=1)
+        Series(number=i, headers=tuple(own), extent_mm=extent_mm(own))
+        for i, own in enumerate(group(headers), start=1)
     )
     return Found(series=series, not_slices=tuple(sorted(others.items())), n_files=len(items))
 
@@ -186,88 +190,105 @@ def choose_series(found: Found, rule: SeriesRule) -> SeriesChoice:
     Raises
     ------
     VolumeError
-        No series qualifies, the one asked for is not there, or several qualify although
-        ``rule.single`` says that one was expected.
+        No series qualifies, the one asked for is not there, several examinations or patients
+        qualify, the chosen one lies in parts, or several qualify although ``rule.single`` says
+        that one was expected.
     """
     refused = {s.number: why for s in found.series if (why := _unfit(s, rule))}
     fit = [s for s in found.series if s.number not in refused]
     if not fit:
         raise _nothing_fits(found, refused, rule)
+    _check_one_examination(fit)
     if rule.single and len(fit) > 1:
         raise VolumeError(
             "several series are mixed where one was expected",
             value="; ".join(str(s) for s in fit),
-            remedy="Give each series a folder of its own, or name the series",
+            remedy="Give each series a folder of its own, or name the series in the column "
+            "`series` of the table of scans",
         )
     ranked = sorted(fit, key=lambda s: _rank(s, rule))
+    _check_in_one(ranked[0], found)
     left = [f"left {s}: {_behind(ranked[0], s, rule)}" for s in ranked[1:]]
     left += [f"left {s}: {refused[s.number]}" for s in found.series if s.number in refused]
     left += [f"{n} file{'s' * (n > 1)} left: {why}" for why, n in found.not_slices]
     reason = _behind(ranked[0], ranked[1], rule, won=True) if len(fit) > 1 else "the only one"
+    reason = _asked(rule) + reason
+    if rule.accept_derived and (why := _unfit_kind(ranked[0])):
+        reason += f"; accepted by the table of scans although {why}"
     return SeriesChoice(chosen=ranked[0], reason=reason, left=tuple(left))
 
 
-def _key(header: SliceHeader) -> tuple[object, ...]:
-    return (
-        header.series_uid,
-        header.modality,
-        header.sop_class,
-        header.rows,
-        header.columns,
-        tuple(round(v, 4) for v in header.spacing_mm),
-        tuple(round(v, 3) + 0.0 for v in header.orientation),
-        header.kernel,
-        header.image_type,
-        header.frame_of_reference,
-    )
+def _asked(rule: SeriesRule) -> str:
+    """What narrowed the choice, before the rule was asked."""
+    if rule.series:
+        return "named in the table of scans; "
+    if rule.drawn_on:
+        return "the lesion was drawn on it; "
+    return "of the examination on the date in the table of scans; " if rule.study_date else ""
 
 
-def _by(
-    headers: Iterable[SliceHeader], key: Callable[[SliceHeader], tuple[object, ...]]
-) -> list[list[SliceHeader]]:
-    groups: dict[tuple[object, ...], list[SliceHeader]] = {}
-    for header in headers:
-        groups.setdefault(key(header), []).append(header)
-    return [groups[k] for k in sorted(groups, key=str)]
+def _check_one_examination(fit: list[Series]) -> None:
+    """Refuse a folder in which two patients or two examinations could be meant."""
+    for what, values in (
+        ("patients", {h.patient for s in fit for h in s.headers if h.patient}),
+        ("examinations", {h.study for s in fit for h in s.headers if h.study}),
+    ):
+        if len(values) > 1:
+            raise VolumeError(
+                f"the folder holds series of several {what}",
+                value=f"{len(values)} {what} in {len(fit)} series",
+                remedy=_NAME_IT,
+            )
 
 
-def _by_acquisition(group: list[SliceHeader]) -> list[list[SliceHeader]]:
-    """Part a group by acquisition number if, and only if, that parts slices at one place."""
-    normal = directions(group[0].orientation)[:, 2]
-    if not _two_at_one_place(group, normal):
-        return [group]
-    # copies of one file are not two acquisitions
-    parts = _by(group, lambda h: (h.acquisition,))
-    if len(parts) == 1 or any(_two_at_one_place(p, normal) for p in parts):
-        return [group]
-    return parts
-
-
-def _two_at_one_place(group: Sequence[SliceHeader], normal: object) -> bool:
-    along = np.sort(np.array([h.position_mm for h in group]) @ np.asarray(normal))
-    return bool(np.any(np.diff(along) < SAME_POSITION_MM))
+def _check_in_one(chosen: Series, found: Found) -> None:
+    """Refuse a series of which another part interleaves with what would be read, or abuts it."""
+    for other in found.series:
+        if other.number != chosen.number and parts_of_one(chosen.headers, other.headers):
+            differ = differences(chosen.headers, other.headers)
+            raise VolumeError(
+                "the slices of one series are in parts that belong together",
+                value=f"{len(chosen.headers)} and {len(other.headers)} slices under one series "
+                f"UID that differ in {differ or 'nothing that is read'}",
+                remedy="Fetch the whole series again from the archive; what differs must be the "
+                "same in every slice",
+            )
 
 
 def _unfit(series: Series, rule: SeriesRule) -> str:
     """Why a series cannot be the one; empty if it can."""
     first = series.first
-    if rule.series_uid and first.series_uid != rule.series_uid:
-        return "another series was asked for"
     if first.modality != rule.modality:
-        return f"modality is {first.modality or 'not said'}, not {rule.modality}"
-    if first.sop_class.startswith(_SECONDARY_CAPTURE):
-        return "secondary capture"
-    derived = _DERIVED.intersection(first.image_type)
-    if derived:
-        return f"image type {sorted(derived)[0].lower()}"
-    if abs(directions(first.orientation)[2, 2]) < _AXIAL_COSINE:
-        return "not axial"
+        return f"modality is {vocabulary.modality(first.modality)}, not {rule.modality}"
+    if rule.series and rule.series not in (first.series_uid, first.series_number):
+        return "another series was asked for"
+    if rule.study_date and first.study_date != rule.study_date:
+        return "of another date than the table of scans says"
+    if rule.drawn_on and not rule.series:
+        own = {first.series_uid, *(h.sop_uid for h in series.headers)}
+        if not own & rule.drawn_on:
+            return "the lesion was drawn on another series"
+    if not rule.accept_derived and (why := _unfit_kind(series)):
+        return why
     if first.samples != 1:
         return "colour image"
     if len(series.headers) < rule.min_slices:
         return f"{len(series.headers)} slice{'s' * (len(series.headers) > 1)}"
     if rule.modality == "PT" and first.corrections and "ATTN" not in first.corrections:
         return "not corrected for attenuation"
+    return ""
+
+
+def _unfit_kind(series: Series) -> str:
+    """Why a series is of a kind that a study may accept by name all the same; empty if not."""
+    first = series.first
+    if first.sop_class.startswith(_SECONDARY_CAPTURE):
+        return "secondary capture"
+    derived = DERIVED.intersection(first.image_type)
+    if derived:
+        return f"image type {sorted(derived)[0].lower()}"
+    if abs(usual_directions(series.headers)[2, 2]) < _AXIAL_COSINE:
+        return "not axial"
     return ""
 
 
@@ -318,11 +339,23 @@ def _nothing_fits(found: Found, refused: dict[int, str], rule: SeriesRule) -> Vo
     lines += [f"{n} files: {why}" for why, n in found.not_slices]
     shown = "; ".join(lines[:8]) + ("; …" if len(lines) > 8 else "")
     single = found.n_files == 1 and sum(len(s.headers) for s in found.series) == 1
-    remedy = (
-        "Give the folder or archive with the whole series, not one of its files"
-        if single
-        else "Check that the path leads to the original axial series"
-    )
-    return VolumeError(
-        f"no {rule.modality} series that can be measured", value=shown, remedy=remedy
-    )
+    problem = f"no {rule.modality} series that can be measured"
+    remedy = "Check that the path leads to the original axial series"
+    if single:
+        remedy = "Give the folder or archive with the whole series, not one of its files"
+    elif any(why == "of another date than the table of scans says" for why in refused.values()):
+        problem = "no series of the date in the table of scans"
+        remedy = "Correct the column `date` (YYYY-MM-DD) of the table of scans"
+    elif not rule.series and any("drawn on another" in why for why in refused.values()):
+        problem = "the series that the lesion was drawn on is not in the folder"
+        remedy = (
+            "Give the folder that holds it, or name the series to measure in the column `series` "
+            "of the table of scans"
+        )
+    elif rule.series:
+        problem = "the series named in the table of scans cannot be measured or is not there"
+        remedy = (
+            "Correct the column `series` (SeriesInstanceUID or SeriesNumber); a derived or "
+            "reformatted series needs a reason in the column `accept`"
+        )
+    return VolumeError(problem, value=shown, remedy=remedy)

@@ -7,10 +7,14 @@ message quotes one.
 from __future__ import annotations
 
 import io
+import lzma
+import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +23,17 @@ from metasight.errors import VolumeError
 MAX_FILES = 50_000
 MAX_FILE_BYTES = 2_500_000_000
 """Of one file, unpacked: above what a chest CT in one multi-frame object takes."""
+_DAMAGED = (
+    zipfile.BadZipFile,
+    NotImplementedError,  # a damaged byte asks for a version or a method that there is not
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    struct.error,
+    ValueError,
+    OverflowError,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +64,9 @@ class Item:
         """Open for reading from the start; only what is read is unpacked."""
         if self.member is None:
             return self.path.open("rb")
-        archive = zipfile.ZipFile(self.path)
         try:
-            return archive.open(self.member)
-        except (RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+            return _archive(self.path, self.path.stat().st_mtime_ns).open(self.member)
+        except (*_DAMAGED, RuntimeError, KeyError) as error:
             raise VolumeError(
                 "an archive's member cannot be opened",
                 where=str(self),
@@ -70,15 +84,25 @@ class Item:
         """
         if self.n_bytes > MAX_FILE_BYTES:
             raise VolumeError(
-                "a file is longer than any scan", where=str(self), value=f"{self.n_bytes:,} bytes"
+                "a file is longer than any scan",
+                where=str(self),
+                value=f"{self.n_bytes:,} bytes",
+                remedy="Check the path of the scan in the table",
             )
         try:
             with self.open() as file:
                 return io.BytesIO(file.read(MAX_FILE_BYTES + 1))
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except _DAMAGED as error:
             raise VolumeError(
                 "the archive is damaged", where=str(self), remedy="Copy or export it again"
             ) from error
+
+
+@lru_cache(maxsize=2)
+def _archive(path: Path, changed_ns: int) -> zipfile.ZipFile:
+    """An open archive: its directory is read once, not again for each of its files."""
+    del changed_ns  # another version of the file is another archive
+    return zipfile.ZipFile(path)
 
 
 def items_of(path: Path) -> tuple[Item, ...]:
@@ -91,8 +115,13 @@ def items_of(path: Path) -> tuple[Item, ...]:
     VolumeError
         Nothing there, no file in it, more than 50,000, a damaged archive.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # a name too long for the disk is not there either
         raise VolumeError("there is no such scan", remedy="Check the path of the scan in the table")
+    if not path.is_dir() and not path.is_file():  # a pipe or a device: reading it may never end
+        raise VolumeError(
+            "the path is neither a file nor a folder",
+            remedy="Check the path of the scan in the table",
+        )
     if path.is_dir():
         files = sorted(f for f in path.rglob("*") if f.is_file() and not _hidden(f, path))
         found = [(f, None, f.stat().st_size) for f in files[: MAX_FILES + 1]]
@@ -115,7 +144,7 @@ def _members(path: Path) -> list[tuple[str, int]]:
     try:
         with zipfile.ZipFile(path) as archive:
             infos = [i for i in archive.infolist() if not i.is_dir()]
-    except zipfile.BadZipFile as error:
+    except _DAMAGED as error:
         raise VolumeError("the archive is damaged", remedy="Copy or export it again") from error
     return sorted(
         (i.filename, i.file_size)

@@ -71,9 +71,17 @@ class Stack:
         return tuple(sorted(set(range(self.n_places)) - set(self.places)))
 
 
+def usual_directions(headers: Sequence[SliceHeader]) -> Floats:
+    """(3, 3) columns: along a row, along a column, normal; of the usual direction cosines.
+
+    Some archives write them with few decimals, and neighbours then differ in the last one.
+    """
+    return directions(np.median([h.orientation for h in headers], axis=0).tolist())
+
+
 def extent_mm(headers: Sequence[SliceHeader]) -> float:
     """Distance from the first slice's centre to the last's, along their normal."""
-    normal = directions(headers[0].orientation)[:, 2]
+    normal = usual_directions(headers)[:, 2]
     along = np.array([h.position_mm for h in headers]) @ normal
     return float(np.ptp(along))
 
@@ -97,11 +105,15 @@ def stack(headers: Sequence[SliceHeader]) -> Stack:
             value="1 slice",
             remedy="Give the folder or archive with the whole series",
         )
-    axes = directions(headers[0].orientation)
+    axes = usual_directions(headers)
     positions = np.array([h.position_mm for h in headers], dtype=np.float64)
     along = positions @ axes[:, 2]
-    # ties (copies) are broken by the order given
-    sorted_order = np.argsort(np.round(along, 4), kind="stable")
+    # ties (copies) are broken by the object's own UID: the order of files changes nothing
+    sorted_order = np.array(
+        sorted(
+            range(len(headers)), key=lambda i: (round(float(along[i]), 4), headers[i].sop_uid, i)
+        )
+    )
     kept, copies = _without_copies(sorted_order, along)
     if len(kept) < 2:
         raise VolumeError(

@@ -53,8 +53,9 @@ class ScanFacts:
         Whether the pixels were ever compressed with loss.
     padded_share
         Share of voxels that the file marks as outside the reconstruction (set to air).
-    frame_of_reference
-        UID of the scan's coordinates, to tell another scan's contours; never printed.
+    frame_of_reference, series_uid, image_uids
+        UIDs of the scan's coordinates, of the series and of its images, to tell another scan's
+        contours; never printed.
     choice
         Why this series was read and others were not, a line each.
     """
@@ -72,6 +73,8 @@ class ScanFacts:
     lossy: bool = False
     padded_share: float = 0.0
     frame_of_reference: str = field(default="", repr=False)
+    series_uid: str = field(default="", repr=False)
+    image_uids: frozenset[str] = field(default=frozenset(), repr=False)
     choice: tuple[str, ...] = ()
 
 
@@ -187,6 +190,9 @@ class Mask:
         3-D, uint8, LPS mm, at least one voxel is 1 and none is above 1.
     name
         What the region is, in the file's or the caller's words; empty if not said.
+    notes
+        What the reader did to make it, for the ledger: contours drawn twice, slices filled in,
+        parts left out. Never text of the file.
 
     Raises
     ------
@@ -196,6 +202,7 @@ class Mask:
 
     image: sitk.Image
     name: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         where = "mask"
@@ -219,7 +226,12 @@ class Mask:
 
     @classmethod
     def from_array(
-        cls, inside: npt.NDArray[np.generic], *, on: Volume | Mask, name: str = ""
+        cls,
+        inside: npt.NDArray[np.generic],
+        *,
+        on: Volume | Mask,
+        name: str = "",
+        notes: tuple[str, ...] = (),
     ) -> Mask:
         """Make a mask of an array (z, y, x), non-zero inside, on the grid of ``on``."""
         array = np.asarray(inside)
@@ -232,7 +244,7 @@ class Mask:
                 value=f"{array.shape}, not {on.array.shape}",
             )
         image.CopyInformation(on.image)
-        return cls(image=image, name=name)
+        return cls(image=image, name=name, notes=notes)
 
     @property
     def array(self) -> Booleans:
@@ -273,7 +285,7 @@ class Mask:
         if not ours.matches(theirs):
             raise VolumeError(
                 "the mask is not on the scan's grid",
-                where=f"mask {self.name}".strip(),
+                where="mask",
                 value=ours.difference(theirs),
                 remedy="Export the mask on the grid of the series that is measured",
             )
@@ -297,14 +309,19 @@ def check_finite(voxels: npt.NDArray[np.generic], where: str) -> None:
 def _check_axes(array: npt.NDArray[np.generic], where: str) -> None:
     if array.ndim != 3:
         raise VolumeError(
-            "the image is not three-dimensional", where=where, value=f"{array.ndim} dimensions"
+            "the image is not three-dimensional",
+            where=where,
+            value=f"{array.ndim} dimensions",
+            remedy="Give an array of slices, rows and columns",
         )
 
 
 def _place(image: sitk.Image, spacing_mm: tuple[float, ...], origin_mm: tuple[float, ...]) -> None:
     if not all(np.isfinite(s) and s > 0 for s in spacing_mm):  # ITK would only print a warning
         raise VolumeError(
-            "voxel spacing must be above 0", value=" × ".join(f"{s:g}" for s in spacing_mm)
+            "voxel spacing must be above 0",
+            value=" × ".join(f"{s:g}" for s in spacing_mm),
+            remedy="Give the spacing in mm",
         )
     image.SetSpacing([float(s) for s in spacing_mm])
     image.SetOrigin([float(o) for o in origin_mm])

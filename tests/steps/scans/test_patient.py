@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
 
-from metasight.cohort.scan_table import PatientScans
+from metasight.cohort.scan_table import LesionRow, PatientScans
 from metasight.cohort.settings import ScanSettings
 from metasight.steps.files import read_json
 from metasight.steps.scans import patient
 from metasight.steps.scans.patient import ScanArgument, measure_scans
 from metasight.volumes.ct_limits import CtLimits
+from scan_files import sphere, write_ct, write_rtstruct
 
 
 @pytest.mark.parametrize(
@@ -26,7 +31,7 @@ def test_unknown_quality_is_neither_good_nor_poor(
     quality = SimpleNamespace(
         verdict=verdict, contrast="no", kernel="soft", reasons=("a reason",), findings=()
     )
-    monkeypatch.setattr(patient, "read_ct", lambda *_: ct)
+    monkeypatch.setattr(patient, "read_ct", lambda *_, **__: ct)
     monkeypatch.setattr(patient, "ct_quality", lambda *_: quality)
     scans = PatientScans(patient="P", ct=tmp_path / "ct", pet=None, lesion=None)
     argument = ScanArgument(
@@ -40,3 +45,108 @@ def test_unknown_quality_is_neither_good_nor_poor(
     assert (row["item"], row["verdict"], row["reason"]) == ("CT", fate, "a reason")
     # a CT that is not known to be poor is measured all the same
     assert any(e["item"] == "lesion" for e in found["ledger"]) == (verdict != "failed")
+
+
+def argument_of(tmp_path: Path, **scans: object) -> ScanArgument:
+    given = {"patient": "P", "ct": tmp_path / "ct", "pet": None, "lesion": None} | scans
+    return ScanArgument(
+        scans=PatientScans(**given),  # type: ignore[arg-type]
+        settings=ScanSettings(path="scans.csv", id="patient"),
+        limits=CtLimits(),
+    )
+
+
+@pytest.mark.parametrize("error", [ValueError, MemoryError, KeyError, RecursionError])
+def test_whatever_a_file_raises_is_its_own_row_without_its_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error("Meier^Anna, MRN-4711")
+
+    monkeypatch.setattr(patient, "read_ct", fails)
+    measure_scans({}, tmp_path, argument_of(tmp_path))
+    (row,) = read_json(tmp_path / "scan.json")["ledger"]
+    assert (row["item"], row["verdict"], row["value"]) == ("CT", "failed", error.__name__)
+    assert "Meier" not in str(row) and "MRN" not in str(row)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "none"])
+def test_a_path_that_cannot_be_is_a_row(tmp_path: Path, name: str) -> None:
+    measure_scans({}, tmp_path, argument_of(tmp_path, ct=tmp_path / name))
+    (row,) = read_json(tmp_path / "scan.json")["ledger"]
+    assert (row["item"], row["verdict"]) == ("CT", "failed")
+    assert name not in row["reason"]
+
+
+# ------------------------------------------------------------------ canaries
+
+CANARY = "Canary^Meier"
+DATE = "19520317"
+TEXTS = (
+    "PatientName PatientID OtherPatientIDs PatientAddress PatientComments InstitutionName "
+    "InstitutionAddress ReferringPhysicianName PerformingPhysicianName OperatorsName "
+    "StudyDescription SeriesDescription StudyID AccessionNumber ProtocolName StationName "
+    "DeviceSerialNumber RequestedProcedureDescription ImageComments PhysiciansOfRecord "
+    "ConvolutionKernel FilterType BodyPartExamined ManufacturerModelName Manufacturer "
+    "ContrastBolusAgent InstitutionalDepartmentName PerformedProcedureStepDescription "
+    "NameOfPhysiciansReadingStudy AdmittingDiagnosesDescription SoftwareVersions "
+    "AdditionalPatientHistory Occupation SeriesNumber "
+)
+
+
+def planted(data: Dataset, _: int) -> None:
+    for tag in TEXTS.split():
+        value = "4711" if tag == "SeriesNumber" else CANARY[:16]
+        setattr(data, tag, value)
+    data.StudyDate = data.SeriesDate = data.AcquisitionDate = DATE
+
+
+def spoil_nothing(folder: Path) -> None:
+    del folder
+
+
+def spoil_a_modality(folder: Path) -> None:
+    data = dcmread(min(folder.iterdir()))
+    data.Modality = "CANARYMEIER"
+    data.save_as(min(folder.iterdir()))
+
+
+def spoil_a_slice(folder: Path) -> None:
+    min(folder.iterdir()).unlink()
+    (folder / f"{CANARY}.dcm").write_bytes(sorted(folder.iterdir())[4].read_bytes()[:-500])
+
+
+def spoil_lengths(folder: Path) -> None:
+    """A wrong length byte pulls what follows into the modality."""
+    for file in sorted(folder.iterdir())[:3]:
+        content = bytearray(file.read_bytes())
+        place = content.index(b"\x08\x00\x60\x00CS") + 6
+        content[place] = 120
+        file.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("spoil", [spoil_nothing, spoil_a_modality, spoil_a_slice, spoil_lengths])
+@pytest.mark.parametrize("roi", ["", f"{CANARY} 1", "9", f"gtv {CANARY}"])
+@pytest.mark.filterwarnings("ignore:Invalid value", "ignore:The value length")
+def test_no_text_of_a_file_reaches_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path], None], roi: str
+) -> None:
+    z_mm = np.arange(-30, 31, 5.0)
+    ct = write_ct(tmp_path / CANARY / "ct", z_mm, edit=planted)
+    regions = {f"GTV {CANARY} {DATE}": sphere(z_mm), f"{CANARY} 1": sphere(z_mm)}
+    rt = write_rtstruct(tmp_path / CANARY / "rt.dcm", regions, of=ct)
+    spoil(ct.folder)
+    good = SimpleNamespace(
+        verdict="passed", contrast="no", kernel="unknown", reasons=(), findings=()
+    )
+    monkeypatch.setattr(patient, "ct_quality", lambda *_: good)
+    lesion = LesionRow(path=rt, region=roi, point_mm=None, corner_mm=None)
+    out = tmp_path / "out"
+    out.mkdir()
+    measure_scans({}, out, argument_of(tmp_path, ct=ct.folder, lesion=lesion))
+    for file in out.iterdir():
+        content = file.read_bytes().lower()
+        for secret in (b"canary", b"meier", DATE.encode(), ct.uid.encode(), b"4711"):
+            assert secret not in content, (file.name, secret)
+    rows = read_json(out / "scan.json")["ledger"]
+    assert rows

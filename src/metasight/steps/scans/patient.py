@@ -7,13 +7,13 @@ ask of scans comes out as evidence, what models may read as feature columns.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
 
-from metasight.cohort.scan_table import LesionRow, PatientScans
+from metasight.cohort.scan_table import PatientScans
 from metasight.cohort.settings import ScanRecipe
 from metasight.engine.step import Inputs, StepKind
 from metasight.errors import VolumeError
@@ -25,19 +25,20 @@ from metasight.ledger import Entry, Fate
 from metasight.lesions.against_table import disagreements
 from metasight.lesions.measured import LesionMeasured, measure
 from metasight.lesions.picture import picture_of
-from metasight.lesions.uptake import uptake_of
 from metasight.protocol.evidence import CT_QUALITY_POOR, MEASURED_ON_CT
 from metasight.protocol.study import Protocol
-from metasight.segmentation.lesion import lesion_from_box, lesion_from_click
 from metasight.segmentation.lung import Lungs, find_lungs
 from metasight.steps.files import link, number, read_told, write_told
+from metasight.steps.scans.reading import (
+    lesion_of,
+    read_ct,
+    read_suv,
+    series_drawn_on,
+    uptake_within,
+)
 from metasight.volumes.ct_limits import CtLimits
-from metasight.volumes.dicom import ReadSettings, read_series
-from metasight.volumes.masks import read_mask
-from metasight.volumes.nifti import read_nifti
-from metasight.volumes.pet import read_pet
 from metasight.volumes.quality import CtQuality, ct_quality
-from metasight.volumes.series import SeriesRule
+from metasight.volumes.series import SeriesChoice
 from metasight.volumes.volume import Mask, Volume
 
 Found = dict[str, Any]
@@ -113,12 +114,24 @@ class _Patient:
         )
 
     def attempt(self, item: str, work: Callable[[], T]) -> T | None:
-        """The work's result, or None and a ledger row."""
+        """The work's result, or None and a ledger row: no file of one patient stops the others."""
         try:
             return work()
         except VolumeError as error:
             self.note(item, Fate.FAILED, error.value, str(error))
-            return None
+        except Exception as error:  # noqa: BLE001 (whatever a damaged file raises is its own row)
+            kind = type(error).__name__  # its text may be the file's
+            self.note(item, Fate.FAILED, kind, f"this file could not be processed ({kind})")
+        return None
+
+    def chosen(self, item: str) -> Callable[[SeriesChoice], None]:
+        """A row for the series that is read and why, whatever becomes of it."""
+
+        def note(choice: SeriesChoice) -> None:
+            reason = "; ".join(choice.lines)
+            self.note(item, Fate.KEPT, f"{len(choice.left)} not read", reason)
+
+        return note
 
 
 def measure_scans(inputs: Inputs, out: Path, argument: ScanArgument) -> None:
@@ -131,12 +144,24 @@ def measure_scans(inputs: Inputs, out: Path, argument: ScanArgument) -> None:
         patient.note("CT", Fate.FAILED, "", "the table of scans has no CT of the patient")
     else:
         path = scans.ct
-        ct = patient.attempt("CT", lambda: read_ct(path, argument.settings))
+        named = patient.attempt("lesion", lambda: series_drawn_on(scans.lesion, scans.ct_series))
+        drawn = named or frozenset()
+        ct = patient.attempt(
+            "CT",
+            lambda: read_ct(
+                path,
+                argument.settings,
+                named=scans.ct_series,
+                drawn=drawn,
+                on_choice=patient.chosen("CT series"),
+            ),
+        )
         if ct is not None:
             quality = patient.attempt("CT", lambda: ct_quality(ct, argument.limits))
         if ct is not None and quality is not None:
             _judged(patient, ct, quality)
-            if quality.verdict != "failed":
+            # a file that cannot be opened has its row already
+            if quality.verdict != "failed" and named is not None:
                 _lesion(patient, ct, out)
     write_told(
         out / "scan.json",
@@ -154,20 +179,6 @@ def measure_scans(inputs: Inputs, out: Path, argument: ScanArgument) -> None:
     )
 
 
-def read_ct(path: Path, settings: ScanRecipe) -> Volume:
-    """A CT as the study wants it read: DICOM, or NIfTI in HU."""
-    if path.name.lower().endswith((".nii", ".nii.gz")):
-        return read_nifti(path, unit="HU")
-    return read_series(
-        path,
-        rule=SeriesRule(kernel=settings.kernel),
-        settings=ReadSettings(
-            max_missing_slices=settings.max_missing_slices,
-            allow_identical_copies=settings.allow_identical_copies,
-        ),
-    )
-
-
 def _judged(patient: _Patient, ct: Volume, quality: CtQuality) -> None:
     verdict = quality.verdict
     fate = {"passed": Fate.KEPT, "failed": Fate.EXCLUDED, "unknown": Fate.UNKNOWN}[verdict]
@@ -176,7 +187,7 @@ def _judged(patient: _Patient, ct: Volume, quality: CtQuality) -> None:
         "CT",
         fate,
         f"{spacing} mm, contrast {quality.contrast}",
-        "; ".join(quality.reasons) or "; ".join(ct.facts.choice),
+        "; ".join(quality.reasons) or "within the protocol's limits of CT quality",
     )
     patient.evidence[CT_QUALITY_POOR] = {"passed": False, "failed": True}.get(verdict)
 
@@ -209,23 +220,30 @@ def _lesion(patient: _Patient, ct: Volume, out: Path) -> None:
     """Find and measure the lesion; without one criteria stay unknown."""
     told = patient.argument.scans.lesion
     if told is None:
-        patient.note("lesion", Fate.FAILED, "", "the table of scans tells no lesion")
+        patient.note("lesion", Fate.FAILED, "", "the table of scans has no lesion of the patient")
         return
     lungs = patient.attempt("lungs", lambda: find_lungs(ct))
-    mask = patient.attempt("lesion", lambda: lesion_of(told, ct, lungs))
+    any_series = bool(patient.argument.scans.ct_series.series)
+    mask = patient.attempt("lesion", lambda: lesion_of(told, ct, lungs, any_series=any_series))
     if mask is None:
         return
+    if mask.notes:
+        patient.note("lesion mask", Fate.KEPT, f"{mask.volume_ml:.2f} ml", "; ".join(mask.notes))
     found = patient.attempt("lesion", lambda: measure(ct, mask, lungs=lungs))
     if found is None and lungs is not None:  # it lies in no lung: its size is known all the same
         found = patient.attempt("lesion", lambda: measure(ct, mask))
     if found is None:
         return
     pet = _pet(patient)
-    if pet is not None:
-        uptake = patient.attempt("PET", lambda: uptake_of(pet, mask))
-        found = replace(found, uptake=uptake)
+    if patient.argument.scans.pet is not None:
+        uptake = None
+        if pet is not None:
+            uptake = patient.attempt("PET", lambda: uptake_within(pet, mask, ct))
+        found = found.with_uptake(uptake)
     _told(patient, found)
-    (out / "lesion.png").write_bytes(picture_of(ct, mask, found))
+    drawn = patient.attempt("picture", lambda: picture_of(ct, mask, found))
+    if drawn is not None:
+        (out / "lesion.png").write_bytes(drawn)
     if patient.argument.radiomics is not None:
         _texture(patient, ct, mask, lungs)
     _crop(patient, (ct, mask, pet), found, out)
@@ -297,35 +315,22 @@ def _as_number(value: Any) -> float:
     return float(value)
 
 
-def lesion_of(told: LesionRow, ct: Volume, lungs: Lungs | None) -> Mask:
-    """The lesion's mask on the CT's grid, from a file, a box or a click.
-
-    Raises
-    ------
-    VolumeError
-        It cannot be read or found, or it is told by a point and no lung was found.
-    """
-    if told.path is not None:
-        return read_mask(told.path, ct, region=told.region or None)
-    if told.point_mm is None:
-        raise VolumeError("a lesion is told by a file or by a point", where="lesion")
-    if lungs is None:
-        raise VolumeError(
-            "a lesion cannot be found from a point without lungs",
-            where="lesion",
-            remedy="Give a mask of the lesion",
-        )
-    if told.corner_mm is not None:
-        return lesion_from_box(ct, lungs, told.point_mm, told.corner_mm).mask
-    return lesion_from_click(ct, lungs, told.point_mm).mask
-
-
 def _pet(patient: _Patient) -> Volume | None:
     """The patient's PET on its own grid."""
-    path = patient.argument.scans.pet
+    scans = patient.argument.scans
+    path = scans.pet
     if path is None:
         return None
-    return patient.attempt("PET", lambda: read_pet(path, kind=patient.argument.settings.suv))
+    return patient.attempt(
+        "PET",
+        lambda: read_suv(
+            path,
+            patient.argument.settings,
+            named=scans.pet_series,
+            dose_unit=scans.pet_dose_unit,
+            on_choice=patient.chosen("PET series"),
+        ),
+    )
 
 
 # ------------------------------------------------------------------ the cohort

@@ -1,0 +1,171 @@
+"""A patient's CT, PET and lesion as the table of scans names them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from metasight.cohort.scan_table import LesionRow, SeriesRow
+from metasight.cohort.settings import ScanRecipe
+from metasight.errors import VolumeError
+from metasight.lesions.uptake import Uptake, uptake_of
+from metasight.segmentation.lesion import lesion_from_box, lesion_from_click
+from metasight.segmentation.lung import Lungs
+from metasight.volumes.dicom import ReadSettings, load_series
+from metasight.volumes.masks import MaskRule, drawn_on, read_mask
+from metasight.volumes.nifti import read_nifti
+from metasight.volumes.pet import DoseUnit, read_pet
+from metasight.volumes.series import SeriesChoice, SeriesRule, choose_series, find_series
+from metasight.volumes.volume import Mask, Volume
+
+Told = Callable[[SeriesChoice], None]
+
+
+def read_ct(
+    path: Path,
+    settings: ScanRecipe,
+    *,
+    named: SeriesRow | None = None,
+    drawn: frozenset[str] = frozenset(),
+    on_choice: Told | None = None,
+) -> Volume:
+    """A CT as the study wants it read: DICOM, or NIfTI in HU.
+
+    Parameters
+    ----------
+    path
+        Folder, zip or file.
+    settings
+        Of the study.
+    named
+        Series or examination that the table names.
+    drawn
+        UIDs of the series that the lesion was drawn on.
+    on_choice
+        Is told which series was chosen, before it is read.
+
+    Raises
+    ------
+    VolumeError
+        Nothing there that can be measured, several examinations and none named, or the chosen
+        series cannot be read.
+    """
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        return read_nifti(path, unit="HU")
+    named = named or SeriesRow()
+    rule = SeriesRule(
+        kernel=settings.kernel,
+        series=named.series,
+        study_date=named.date,
+        drawn_on=drawn,
+        accept_derived=named.accepted,
+    )
+    choice = choose_series(find_series(path), rule)
+    if on_choice is not None:
+        on_choice(choice)
+    return load_series(
+        choice,
+        settings=ReadSettings(
+            max_missing_slices=settings.max_missing_slices,
+            allow_identical_copies=settings.allow_identical_copies,
+        ),
+    )
+
+
+def series_drawn_on(lesion: LesionRow | None, named: SeriesRow) -> frozenset[str]:
+    """UIDs of the series that a lesion's file names; empty where the table names one itself.
+
+    Raises
+    ------
+    VolumeError
+        The file is no mask that is read.
+    """
+    if lesion is None or lesion.path is None or named.series:
+        return frozenset()
+    return drawn_on(lesion.path)
+
+
+def lesion_of(
+    told: LesionRow, ct: Volume, lungs: Lungs | None, *, any_series: bool = False
+) -> Mask:
+    """The lesion's mask on the CT's grid, from a file, a box or a click.
+
+    Parameters
+    ----------
+    told
+        Row of the table of scans.
+    ct
+        In HU.
+    lungs
+        Needed for a box or a click.
+    any_series
+        The table names the series to measure, so a mask drawn on another one is taken.
+
+    Raises
+    ------
+    VolumeError
+        It cannot be read or found, is not one part, or it is told by a point and no lung was found.
+    """
+    if told.path is not None:
+        rule = MaskRule(
+            parts=told.parts,
+            at_mm=told.point_mm,
+            max_missing_contours=told.max_missing_contours,
+            any_series=any_series,
+            grid=told.grid,
+        )
+        return read_mask(told.path, ct, region=told.region or None, rule=rule)
+    if told.point_mm is None:
+        raise VolumeError(
+            "the row of the lesion gives neither a file nor a point",
+            where="lesion",
+            remedy="Give a file, or x_mm, y_mm and z_mm, in the table of scans",
+        )
+    if lungs is None:
+        raise VolumeError(
+            "a lesion cannot be found from a point without lungs",
+            where="lesion",
+            remedy="Give a mask of the lesion",
+        )
+    if told.corner_mm is not None:
+        return lesion_from_box(ct, lungs, told.point_mm, told.corner_mm).mask
+    return lesion_from_click(ct, lungs, told.point_mm).mask
+
+
+def uptake_within(pet: Volume, lesion: Mask, ct: Volume) -> Uptake:
+    """Uptake of a lesion that was drawn on the CT.
+
+    Raises
+    ------
+    VolumeError
+        The headers say that PET and CT are not in one frame of reference, or the PET does not
+        cover the lesion.
+    """
+    ours, theirs = pet.facts.frame_of_reference, ct.facts.frame_of_reference
+    if ours and theirs and ours != theirs:
+        raise VolumeError(
+            "PET and CT are not in one frame of reference",
+            where="PET",
+            remedy="Measure the CT of the PET/CT examination (column `series` of the table of "
+            "scans), or register the PET to the CT first",
+        )
+    return uptake_of(pet, lesion)
+
+
+def read_suv(
+    path: Path, settings: ScanRecipe, *, named: SeriesRow, dose_unit: DoseUnit, on_choice: Told
+) -> Volume:
+    """A PET in the study's SUV, on its own grid.
+
+    Raises
+    ------
+    VolumeError
+        As :func:`metasight.volumes.pet.read_pet`.
+    """
+    rule = SeriesRule(
+        modality="PT",
+        series=named.series,
+        study_date=named.date,
+        accept_derived=named.accepted,
+    )
+    return read_pet(path, kind=settings.suv, rule=rule, dose_unit=dose_unit, on_choice=on_choice)
