@@ -115,7 +115,11 @@ class Fold:
 
 
 def fold_seed(seed: int, *names: object) -> int:
-    """Return a seed of its own for each fit, the same in every run and on every machine."""
+    """Return a seed of its own for each fit, the same in every run and on every machine.
+
+    Models of one fold share it: what is compared is then what they are, not how inner folds fell,
+    and a model's name changes nothing.
+    """
     digest = hashlib.sha256("\x1f".join(map(str, (seed, *names))).encode()).digest()
     return int.from_bytes(digest[:4], "big")
 
@@ -152,7 +156,7 @@ def fit_fold(
     fitted = model.fit(
         features,
         outcome,
-        seed=fold_seed(seed, model.name, split.scheme, split.repeat, split.fold),
+        seed=fold_seed(seed, split.scheme, split.repeat, split.fold),
     )
     predictions = predict(
         fitted, model.name, data, split.test, horizons_days, repeat=split.repeat, fold=split.fold
@@ -220,7 +224,7 @@ def predict(
 
 def fit_everybody(model: RiskModel, data: Data, *, seed: int) -> FittedModel:
     """Fit to all patients: the model that the bundle carries, never the one that is evaluated."""
-    return model.fit(data.features, data.outcome, seed=fold_seed(seed, model.name, "everybody"))
+    return model.fit(data.features, data.outcome, seed=fold_seed(seed, "everybody"))
 
 
 # ------------------------------------------------------------------------------------- guards
@@ -246,7 +250,7 @@ def corrupt_test_rows_check(
 
 def _fit_train(model: RiskModel, data: Data, split: Split, seed: int) -> FittedModel:
     features, outcome = data.take(split.train)
-    return model.fit(features, outcome, seed=fold_seed(seed, model.name, "corrupt check"))
+    return model.fit(features, outcome, seed=fold_seed(seed, "corrupt check"))
 
 
 def corrupt(data: Data, patients: Sequence[str]) -> Data:
@@ -326,7 +330,7 @@ def fit_resample(
     fitted = model.fit(
         FeatureTable(values, data.features.features),
         data.outcome.take(index),
-        seed=fold_seed(seed, model.name, "resample", number),
+        seed=fold_seed(seed, "resample", number),
     )
     return Resample(index, fitted.predict(data.features, horizons_days), fitted)
 
