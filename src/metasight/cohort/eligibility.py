@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from metasight.cohort.canonical import PatientRow
+from metasight.cohort.columns import PatientRow
 from metasight.errors import StudyError
 from metasight.ledger import Entry, Fate
 from metasight.protocol.criteria import Criterion

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from metasight.cohort.canonical import pseudonym
+from metasight.cohort.joined import meet_patients
 from metasight.cohort.settings import CohortSettings, ScanSettings
 from metasight.cohort.showing import printable
 from metasight.cohort.tables import RawTable, read_table
@@ -92,8 +93,9 @@ def read_scan_table(folder: Path, settings: CohortSettings) -> tuple[PatientScan
     scans = settings.scans
     if scans is None:
         return ()
-    raw = read_table(folder, scans)
     needed = (scans.id, scans.kind, scans.file)
+    read = (*needed, scans.region, *_POINT, *_CORNER)
+    raw = read_table(folder, scans, read)
     problems = [
         Problem(
             table=raw.name,
@@ -108,11 +110,17 @@ def read_scan_table(folder: Path, settings: CohortSettings) -> tuple[PatientScan
     ]
     if problems:
         raise TableError(problems)
+    ids = {int(str(n)): str(i) for n, i in raw.cells[scans.id].items()}
+    meeting = meet_patients(folder, settings, ids, table=raw.name, column=scans.id)
+    problems = [*raw.flaws_of(read), *meeting.problems]
+    strangers = set(meeting.strangers)
     told: dict[str, dict[str, Path | LesionRow | None]] = {}
     for number, cells in raw.cells.iterrows():
         row = int(str(number))
         text = {str(c): str(cells[c]).strip() for c in raw.cells.columns}
         found = _problems_of(raw, row, scans, text)
+        if row in strangers and not found:  # the ledger says so where the patients are read
+            continue
         patient = pseudonym(text[scans.id], settings.salt)
         own = told.setdefault(patient, {})
         kind = text[scans.kind]
