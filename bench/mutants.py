@@ -274,8 +274,8 @@ MUTANTS = (
         "cohort",
         "a waived criterion excludes",
         "cohort/eligibility.py",
-        "keeps: bool | None = True",
-        "keeps: bool | None = False",
+        "        keeps = True\n        fate",
+        "        keeps = False\n        fate",
         "cohort/test_eligibility.py",
     ),
     Mutant(

@@ -90,7 +90,8 @@ def test_duplicate_patient(breast_study, breast_table, refused):
     table.loc[9, "id"] = table.loc[2, "id"]
     said = refused("check", breast_study(table))
     assert (
-        "row 11, column id: duplicate patient, first in row 4; accepted: one row a patient" in said
+        "row 11, column id: duplicate patient (value: first in row 4); accepted: one row a patient"
+        in said
     )
 
 

@@ -26,6 +26,9 @@ from metasight.ledger import Entry, Fate
 LARGEST = 1e100
 """No measurement is larger; such a number is a damaged cell, and squares of it overflow."""
 
+LARGEST_LOG = 40.0
+"""2^40 copies or counts of a transcript are more than any assay measures."""
+
 _NUMBER = {
     decimal: re.compile(rf"[+-]?(?:\d+[{decimal}]?\d*|[{decimal}]\d+)(?:[eE][+-]?\d+)?", re.ASCII)
     for decimal in (".", ",")
@@ -269,6 +272,40 @@ class _Reader:
         else:
             what = "not a finite number"
         self._problem(row, column, f"text of {len(text)} characters", what, accepted)
+
+
+def problem_of_expression(values: pd.DataFrame, table: str, *, log_scale: bool) -> Problem | None:
+    """Why values of gene expression cannot be on the scale that ``study.toml`` says they are on.
+
+    Parameters
+    ----------
+    values
+        A column a gene.
+    table
+        File name, for the message.
+    log_scale
+        Whether they are said to be logarithms.
+    """
+    numbers = values.to_numpy(dtype=float)
+    if log_scale:
+        wrong, what = np.abs(numbers) > LARGEST_LOG, "no logarithm of an expression is so large"
+        accepted = f"logarithms from -{LARGEST_LOG:g} to {LARGEST_LOG:g}; say log_scale = false of "
+        accepted += "values that are none"
+    else:
+        wrong, what = numbers < 0, "an expression that is not a logarithm is not negative"
+        accepted = "values of 0 or more; say log_scale = true of logarithms, ratios and z values"
+    if not wrong.any():
+        return None
+    extreme = float(numbers[wrong][np.abs(numbers[wrong]).argmax()])
+    column = str(values.columns[int(wrong.any(axis=0).argmax())])
+    return Problem(
+        table=table,
+        row=None,
+        column=printable(column),
+        value=f"{extreme:g}, {int(wrong.sum())} values in {int(wrong.any(axis=0).sum())} columns",
+        problem=f"[biology] log_scale = {'true' if log_scale else 'false'}, and {what}",
+        accepted=accepted,
+    )
 
 
 def _number(text: str, decimal: str) -> float:

@@ -360,9 +360,16 @@ class Study:
 
     @property
     def patient_tables(self) -> tuple[str, ...]:
-        """Files of the patient table and of further feature tables, with their dictionaries."""
-        tables = [self.settings.patients, *self.settings.modalities.values()]
+        """Files of the patient table, joined and feature tables, with their dictionaries."""
+        settings = self.settings
+        tables = [settings.patients, *settings.tables.values(), *settings.modalities.values()]
         return tuple(dict.fromkeys(name for t in tables for name in t.files))
+
+    @property
+    def screened_tables(self) -> tuple[str, ...]:
+        """Files that screening reads: the tables of patients, and the ids of slides and scans."""
+        images = [t for t in (self.settings.slides, self.settings.scans) if t is not None]
+        return tuple(dict.fromkeys([*self.patient_tables, *(t.path for t in images)]))
 
     @property
     def tables(self) -> tuple[str, ...]:
