@@ -164,3 +164,101 @@ def test_a_damaged_sheet_is_told(read_excel, tmp_path):
             new.writestr(name, data)
     with pytest.raises(StudyError, match="the workbook is damaged"):
         read_table(tmp_path, TableSettings(path="t.xlsx", id="id"))
+
+
+# ------------------------------------------------ what the study does not read cannot stop it
+
+
+NOTES = ["id", "x", "notes", "notes", ""]
+
+
+def test_errors_and_names_of_columns_that_nobody_reads_do_not_matter(read_book):
+    def fill(book):
+        rows(book, NOTES, ["a", 1, "#REF!", "", "y"], ["b", 2, "=1+1", "#N/A", "", "beyond"])
+        book.active.merge_cells("C2:C3")
+
+    table = read_book(fill, ["x"])
+    assert list(table.cells) == ["id", "x"]
+    assert table.flaws_of(["id", "x"]) == ()
+
+
+def test_a_needed_column_must_be_told_from_others(read_book):
+    with pytest.raises(TableError, match=r"column notes: the column name occurs 2 times") as error:
+        read_book(lambda b: rows(b, NOTES, ["a", 1, "", "", ""]), ["notes"])
+    assert len(error.value.problems) == 1
+    with pytest.raises(TableError, match="occurs 2 times"):
+        read_book(lambda b: rows(b, NOTES, ["a", 1, "", "", ""]))
+
+
+def test_a_spreadsheet_error_is_a_problem_of_its_cell(read_book):
+    table = read_book(lambda b: rows(b, ["id", "x"], ["a", "#REF!"], ["b", "####"], ["c", "#1"]))
+    assert sorted(table.flaws) == [(2, "x"), (3, "x")]
+    assert table.flaws[2, "x"].value == "#REF!"
+
+
+@pytest.mark.parametrize("first", ["1", "0"])
+def test_row_numbers_of_r_and_pandas_are_ignored(read, first):
+    n = int(first)
+    text = f'"","id","x"\n"{n}","a",1\n"{n + 1}","b",2\n'
+    assert list(read(text)) == ["id", "x"]
+
+
+def test_a_column_without_a_name_that_may_be_a_feature_is_a_problem(read, tmp_path):
+    with pytest.raises(TableError, match=r"column number 1: a column without a name"):
+        read(",id\n0.7,a\n1.5,b\n")
+    cells = read_table(tmp_path, TableSettings(path="t.csv", id="id"), ()).cells
+    assert list(cells) == ["id"]
+
+
+def test_a_cell_too_many_is_a_problem_of_its_row_in_a_text_file(tmp_path):
+    (tmp_path / "t.csv").write_text("id,x\na,1\nb,2,3\nc,3\n")
+    table = read_table(tmp_path, TableSettings(path="t.csv", id="id"), ["x"])
+    assert table.cells["id"].tolist() == ["a", "c"]
+    (problem,) = table.bad_rows
+    assert (problem.row, problem.problem) == (3, "the row has 3 cells, row 1 has 2")
+
+
+def test_a_title_above_the_header_is_told(read, read_book, tmp_path):
+    with pytest.raises(StudyError, match="row 1 does not name the column 'id', row 3 does") as told:
+        read_book(lambda b: rows(b, ["Registry"], [], ["id", "x"], ["a", 1]))
+    assert told.value.remedy.startswith("Set header_row = 3")
+    table = read_book(lambda b: rows(b, ["Registry"], [], ["id", "x"], ["a", 1]), header_row=3)
+    assert table.cells["x"].to_dict() == {4: "1"}
+    with pytest.raises(StudyError, match="Set header_row = 2"):
+        read("Registry\nid,x\na,1\n")
+
+
+def test_one_problem_for_all_rows_of_another_length(read):
+    with pytest.raises(TableError) as error:
+        read("id\na,1\nb,2\n")
+    assert str(error.value).startswith("1 problem in the patient tables\n")
+    assert "t.csv, row 2: the row has 2 cells, row 1 has 1" in str(error.value)
+    assert "set header_row = 2" in str(error.value)
+
+
+def test_rows_of_units_are_left_out_where_the_study_says_so(read_book):
+    def fill(book):
+        rows(book, ["id", "x"], ["", "mm"], ["a", 1])
+
+    assert read_book(fill, skip_rows=(2,)).cells["x"].to_dict() == {3: "1"}
+
+
+def test_ids_and_names_are_compared_as_they_are_seen(read):
+    cells = read("\u200bid,Gro\u0308\u00dfe\nA\u200b1,1\n")
+    assert list(cells) == ["id", "Gr\u00f6\u00dfe"]
+    assert cells["id"].tolist() == ["A1"]
+
+
+def test_ids_may_be_said_to_be_numbers(tmp_path):
+    (tmp_path / "t.csv").write_text("id,x\n0017,1\n18.0,2\nA1,3\n")
+    table = read_table(tmp_path, TableSettings(path="t.csv", id="id", ids="number"))
+    assert table.cells["id"].tolist() == ["17", "18", "A1"]
+    (flaw,) = table.flaws.values()
+    assert (flaw.row, flaw.value) == (4, "")
+    assert 'ids = "number"' in flaw.problem
+
+
+def test_other_kinds_of_table_are_listed(tmp_path):
+    (tmp_path / "t.rds").write_text("x")
+    with pytest.raises(StudyError, match=r"unknown kind of table.*\.csv.*\.xlsx.*\.sav.*\.dta"):
+        read_table(tmp_path, TableSettings(path="t.rds", id="id"))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 
 import pytest
 
+from metasight.cohort.mapping import TimeAndStatus
+from metasight.cohort.settings import TableSettings
 from metasight.protocol.load import read_protocol
 from metasight.study.scaffold import study_toml
 
@@ -15,8 +18,7 @@ def text(protocol: str, header: list[str]) -> str:
         read_protocol(protocol),
         name=protocol,
         salt="a salt for tests",
-        table="patients.csv",
-        id_column="id",
+        table=TableSettings(path="patients.csv", id="id"),
         header=header,
     )
 
@@ -48,3 +50,31 @@ def test_columns_are_mapped_by_name(spelled: str) -> None:
 def test_horizons_are_offered_to_survival_studies_only() -> None:
     assert "# horizons_years" in text("breast-dmfs", [])
     assert "# horizons_years" not in text("nsclc-occult-node", [])
+
+
+@pytest.mark.parametrize("protocol", ["breast-dmfs", "nsclc-occult-node"])
+def test_every_choice_that_is_offered_can_be_taken(protocol: str) -> None:
+    """Each commented line of [columns] and beside it names what the study file knows."""
+    known = read_protocol(protocol)
+    offered = text(protocol, [])
+    for line in offered.splitlines():
+        name, _, rest = line.removeprefix("#   ").partition(" = ")
+        if line.startswith("#   ") and rest:
+            assert name in known.variables, line
+    taken = offered.split("# [[time_and_status]]")[1].split("\n\n")[0]
+    entry = tomllib.loads("\n".join(x.removeprefix("# ") for x in taken.strip().splitlines()))
+    assert set(TimeAndStatus(**entry).events) <= set(known.variables)
+    (part,) = re.findall(r'One part .*: "(\w+)[.](\w+)"', offered)
+    assert part[1] in known.criteria[part[0]].parts
+
+
+def test_sheet_and_header_row_are_written() -> None:
+    told = study_toml(
+        read_protocol("breast-dmfs"),
+        name="breast-dmfs",
+        salt="a salt for tests",
+        table=TableSettings(path="p.xlsx", id="id", sheet="Data", header_row=2),
+        header=[],
+    )
+    patients = tomllib.loads(told)["patients"]
+    assert (patients["sheet"], patients["header_row"]) == ("Data", 2)

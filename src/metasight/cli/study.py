@@ -37,6 +37,10 @@ def init(
         str, typer.Option(help="Patient table, relative to the folder; its header is mapped.")
     ] = "patients.csv",
     id_column: Annotated[str, typer.Option("--id", help="Column of the patient id.")] = "patient",
+    sheet: Annotated[str | None, typer.Option(help="Sheet of a workbook that has several.")] = None,
+    header_row: Annotated[
+        int, typer.Option(min=1, help="Row that names the columns, if a title is above it.")
+    ] = 1,
 ) -> None:
     """Write a commented study.toml, its mapping filled where column names match."""
     import secrets
@@ -55,9 +59,10 @@ def init(
             "there is a file of that name", where=str(folder), remedy="Give another folder"
         )
     known = read_protocol(protocol, folder=folder)
+    given = TableSettings(path=table, id=id_column, sheet=sheet, header_row=header_row)
     header: list[str] = []
     if (folder / table).is_file():
-        raw = read_table(folder, TableSettings(path=table, id=id_column))
+        raw = read_table(folder, given, ())  # what is wrong with a column is for `check` to say
         header = [str(c) for c in raw.cells.columns]
         if id_column not in header:
             raise StudyError(
@@ -66,23 +71,20 @@ def init(
                 value=id_column,
                 remedy=f"Give it: --id NAME, one of {', '.join(header)}",
             )
-    text = study_toml(
-        known,
-        name=protocol,
-        salt=secrets.token_hex(16),
-        table=table,
-        id_column=id_column,
-        header=header,
-    )
+    text = study_toml(known, name=protocol, salt=secrets.token_hex(16), table=given, header=header)
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8")
-    mapped = len(tomllib.loads(text)["columns"])
+    columns = tomllib.loads(text)["columns"]
     out.print(f"Wrote {shown(path)}.", soft_wrap=True)
-    out.print(
-        f"{mapped} variables mapped from {shown(table)}."
-        if header
-        else f"{shown(table)} is not there yet: put it there, or correct its path."
-    )
+    if header:
+        n = sum(v.evidence in {"table", "CT measurement"} for v in known.variable)
+        pairs = ", ".join(f"{v} ← {c}" for v, c in columns.items())
+        told = f"Mapped {len(columns)} of {n} variables by column name" + (
+            f" ({pairs}). Check them in study.toml." if columns else "."
+        )
+        out.print(shown(told), soft_wrap=True)
+    else:
+        out.print(f"{shown(table)} is not there yet: put it there, or correct its path.")
     out.print(f"Next: fill in study.toml, then {command_line('check', folder)}.", soft_wrap=True)
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 
+from metasight.cohort.settings import TableSettings
 from metasight.protocol.study import Protocol, Variable
 
 _ROLES = {
@@ -18,7 +19,7 @@ _ROLES = {
 
 
 def study_toml(
-    protocol: Protocol, *, name: str, salt: str, table: str, id_column: str, header: Sequence[str]
+    protocol: Protocol, *, name: str, salt: str, table: TableSettings, header: Sequence[str]
 ) -> str:
     """Text of a study file.
 
@@ -31,9 +32,7 @@ def study_toml(
     salt
         Private text that pseudonyms are made with.
     table
-        Path of the patient table, relative to the study folder.
-    id_column
-        Column of the patient id.
+        The patient table: path, column of the id, sheet, row of the header.
     header
         Column names of the table; a variable whose name is among them (capitals and separators
         aside) is mapped, the others are left as comments.
@@ -50,12 +49,22 @@ def study_toml(
         "# centres = []             # names that may occur",
         "",
         "[patients]",
-        f"path = {_q(table)}",
-        f"id = {_q(id_column)}",
+        f"path = {_q(table.path)}",
+        f"id = {_q(table.id)}",
+        f"sheet = {_q(table.sheet)}" if table.sheet else '# sheet = "…"  # of a workbook',
+        f"header_row = {table.header_row}" if table.header_row > 1 else "# header_row = 2",
+        "# skip_rows = [3]           # rows behind the header that are no patients (units)",
         '# format = "redcap"         # a raw export; then also dictionary = "….csv"',
         '# encoding = "cp1252"       # text that is not UTF-8',
         '# decimal = ","',
-        '# missing = ["NA", "-9"]    # texts that mean missing',
+        '# missing = ["NA", -9]      # codes that mean missing; -9.0 is one of them',
+        '# ids = "number"            # 0017, 17 and 17.0 are one id',
+        "",
+        "# A further table with one row a patient, joined by the id; below, its columns are given",
+        '# with its name: { table = "pathology", column = "…" }',
+        "# [tables.pathology]",
+        '# path = "pathology.csv"',
+        '# id = "patient_id"',
         "",
         "# A further table whose numeric columns are one modality:",
         "# [modalities.genes]",
@@ -65,18 +74,18 @@ def study_toml(
         *_slides(protocol),
         *_scans(protocol),
         "# Canonical variable = your column. With another unit, codes or date format:",
-        '#   tumour_size_mm = { column = "size", unit = "cm" }',
-        '#   er_positive = { column = "er", values = { pos = true, neg = false } }',
-        '#   surgery_date = { column = "op", date_format = "%d.%m.%Y" }',
+        *_examples(protocol),
         "[columns]",
         *_mapping(protocol, columns),
         "",
+        *_time_and_status(protocol),
         "# The same for every patient, with the reason:",
         "[constants]",
-        '# sex = { value = "female", reason = "the series holds women only" }',
+        *_constant(protocol),
         "",
         "# Criteria this study cannot assess, with the reason that ledger and report will show.",
         "# Every other one is assessed; a patient for whom one stays unknown is not analysed.",
+        *_part(protocol),
         "[waive]",
         *(_criterion(c.id, c.text, c.evidence) for c in protocol.criterion),
         "",
@@ -89,6 +98,61 @@ def study_toml(
         *_models(protocol),
     ]
     return "\n".join(parts) + "\n"
+
+
+def _examples(protocol: Protocol) -> list[str]:
+    """Mappings of the protocol's own variables, one of each kind."""
+    days = [v.name for v in protocol.variable if v.role == "outcome" and v.unit == "days"]
+    flags = [v.name for v in protocol.variable if v.type == "boolean" and v.role == "predictor"]
+    age = [v.name for v in protocol.variable if v.unit == "years"]
+    sizes = [v.name for v in protocol.variable if v.unit == "mm"]
+    zero = protocol.time_zero_date
+    event = days[0].removesuffix("_days") if days else ""
+    lines = [(sizes, '{ column = "size", unit = "cm" }')]
+    lines += [(flags, '{ column = "marker", values = { pos = true, neg = false } }')]
+    lines += [([zero], '{ column = "day", date_format = "%d.%m.%Y" }')]
+    lines += [(age, '{ years_between = ["birth_date", "day"] }')]
+    lines += [(days, '{ days_between = ["day", "event_day"] }')]
+    lines += [([event] if event else [], '{ filled = "event_day", missing = ["NP"] }')]
+    return [f"#   {names[0]} = {mapping}" for names, mapping in lines if names]
+
+
+def _time_and_status(protocol: Protocol) -> list[str]:
+    events = [
+        v.name
+        for v in protocol.variable
+        if v.role == "outcome" and v.type == "boolean" and f"{v.name}_days" in protocol.variables
+    ]
+    if not events:
+        return []
+    codes = ", ".join(f"{i} = {_q(e)}" for i, e in enumerate(events, start=1))
+    return [
+        "# One time and one status column for the outcome, in place of its columns above:",
+        "# [[time_and_status]]",
+        '# time = "time"',
+        '# unit = "days"             # or weeks, months, years',
+        '# status = "status"',
+        f'# codes = {{ 0 = "censored", {codes} }}',
+        "",
+    ]
+
+
+def _constant(protocol: Protocol) -> list[str]:
+    """An example with a variable of the protocol."""
+    for variable in protocol.variable:
+        if variable.role == "criterion" and variable.type in {"boolean", "category"}:
+            value = "true" if variable.type == "boolean" else _q(variable.values[0])
+            reason = _q("why it is so for every patient of the series")
+            return [f"# {variable.name} = {{ value = {value}, reason = {reason} }}"]
+    return []
+
+
+def _part(protocol: Protocol) -> list[str]:
+    for criterion in protocol.criterion:
+        if criterion.evidence.startswith("table") and len(criterion.parts) > 1:
+            name = f"{criterion.id}.{criterion.parts[-1]}"
+            return [f'# One part of a criterion alone, the rest is assessed: {_q(name)} = "…"']
+    return []
 
 
 def _slides(protocol: Protocol) -> list[str]:
