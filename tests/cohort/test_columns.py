@@ -272,6 +272,29 @@ def test_an_error_in_a_column_that_is_read_is_a_problem_of_its_patient(breast_st
     assert cohort_of(folder).failed == 1
 
 
+@pytest.mark.parametrize("column", ["size", "dead", "death_date", "g"])
+def test_a_formula_without_a_result_is_never_a_missing_value(breast_study, breast_table, column):
+    table = breast_table().assign(g=1.5).astype(object)
+    folder = breast_study(
+        replace=[
+            ("patients.csv", "patients.xlsx"),
+            ("[columns]", '[modalities.x]\npath = "x.xlsx"\nid = "id"\n\n[columns]'),
+        ],
+    )
+    if column == "death_date":
+        toml = (folder / "study.toml").read_text()
+        old = 'death = "dead"\ndeath_date = "death_date"'
+        (folder / "study.toml").write_text(
+            toml.replace(old, 'death = { filled = "death_date" }\ndeath_date = "death_date"')
+        )
+    table.loc[4, column] = "=1+1"
+    table.drop(columns="g").to_excel(folder / "patients.xlsx", index=False)
+    table[["id", "g"]].to_excel(folder / "x.xlsx", index=False)
+    problems = problems_of(folder)
+    assert {(p.row, p.column) for p in problems} == {(6, column)}
+    assert all("formula without a stored result" in p.problem for p in problems)
+
+
 WAYS = {
     "zeros": lambda i: f"{i:06d}",
     "number": lambda i: f"{i}",

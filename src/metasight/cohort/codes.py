@@ -29,11 +29,11 @@ class MissingCodes:
         self._texts = {"", *codes}
         self._numbers = {n for c in self._texts if (n := number_of(c)) is not None}
 
-    def __contains__(self, text: str) -> bool:
+    def __contains__(self, text: object) -> bool:
         """Whether a cell means missing."""
         if text in self._texts:
             return True
-        return bool(self._numbers) and number_of(text) in self._numbers
+        return bool(self._numbers) and number_of(str(text)) in self._numbers
 
 
 def find_code(text: str, codes: Iterable[str]) -> str | None:

@@ -212,10 +212,10 @@ class ColumnReader:
         for number, text in self.raw.cells[key].items():
             row = int(str(number))
             value, problem = None, ""
-            if text not in missing and codes.get(row, text) not in missing:
-                if (flaw := self.raw.flaws.get((row, key))) is not None:
-                    self.findings.flaw(row, name, flaw)
-                elif variable.type == "date" and (row, key) in self.raw.dates:
+            if (flaw := self.raw.flaw(row, key, missing)) is not None:
+                self.findings.flaw(row, name, flaw)
+            elif text not in missing and codes.get(row, text) not in missing:
+                if variable.type == "date" and (row, key) in self.raw.dates:
                     value, problem = parse_cell(text, variable, _ISO, decimal)
                 else:
                     value, problem = self._parse(text, codes.get(row), variable, mapping, decimal)
@@ -262,10 +262,10 @@ class ColumnReader:
     ) -> derived.Point | None:
         """A cell that an interval begins or ends at; None where it is missing or a problem."""
         text = str(self.raw.cells.at[row, key])
-        if text in missing:
-            return None
-        if (flaw := self.raw.flaws.get((row, key))) is not None:
+        if (flaw := self.raw.flaw(row, key, missing)) is not None:
             self.findings.flaw(row, variable.name, flaw)
+            return None
+        if text in missing:
             return None
         decimal = self._source_settings(mapped.table).decimal
         is_date = (row, key) in self.raw.dates
@@ -313,7 +313,7 @@ class ColumnReader:
         key = key_of(mapped.table, mapped.filled)
         for row, values in rows.items():
             text = str(self.raw.cells.at[row, key])
-            if text not in missing and (flaw := self.raw.flaws.get((row, key))) is not None:
+            if (flaw := self.raw.flaw(row, key, missing)) is not None:
                 self.findings.flaw(row, variable.name, flaw)
                 continue
             values[variable.name], problem = derived.happened(mapped, text, missing)
@@ -386,9 +386,8 @@ class ColumnReader:
         status_key, time_key = key_of(part.table, part.status), key_of(part.table, part.time)
         status, time = (str(self.raw.cells.at[row, k]) for k in (status_key, time_key))
         nothing, _ = derived.told_by(part, None, None)
-        for key, text in ((status_key, status), (time_key, time)):
-            flaw = self.raw.flaws.get((row, key))
-            if flaw is not None and text not in missing:
+        for key in (status_key, time_key):
+            if (flaw := self.raw.flaw(row, key, missing)) is not None:
                 self.findings.flaw(row, event, flaw)
                 return nothing
         days: Value | None = None

@@ -239,10 +239,11 @@ class _Reader:
             texts = cells[column].tolist()
             shares = any("%" in t for t in texts)
             for i, text in enumerate(texts):
-                if text in missing:
+                flaw = self.raw.flaw(rows[i], column, missing) if column in flawed else None
+                if flaw is not None:
+                    self.problems.append(flaw)
                     continue
-                if column in flawed and (rows[i], column) in self.raw.flaws:
-                    self.problems.append(self.raw.flaws[rows[i], column])
+                if text in missing:
                     continue
                 share = shares and is_percentage(text)
                 value = _number(text[:-1].rstrip() if share else text, self.settings.decimal)

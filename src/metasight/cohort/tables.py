@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -65,6 +65,18 @@ class RawTable:
     codes: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     row_of: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+
+    def flaw(self, row: int, column: str, missing: Container[str]) -> Problem | None:
+        """Problem of a cell, unless the cell holds a code that is declared as missing.
+
+        An empty cell with a problem (a formula without a result, the cells below a merged one) is
+        not missing.
+        """
+        found = self.flaws.get((row, column))
+        if found is None:
+            return None
+        text = str(self.cells.at[row, column])
+        return None if text and text in missing else found
 
     def flaws_of(self, columns: Collection[str]) -> tuple[Problem, ...]:
         """Problems of single cells of some columns, and of whole rows, in the order of rows."""
