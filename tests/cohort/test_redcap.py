@@ -131,6 +131,23 @@ def test_a_box_of_a_form_that_holds_nothing_is_missing(read, status, when, other
     assert cells["prior___1"].tolist() == [box, "1"]
 
 
+@pytest.mark.parametrize("code", ["prior___unk", "prior____99"])
+def test_a_box_beside_a_ticked_missing_data_code_is_missing(read, code):
+    """With missing-data codes REDCap exports a box for each, which no choice lists."""
+    export = (
+        f"record_id,size,prior___1,prior___2,{code},history_complete\n"
+        "1,22,0,0,1,2\n2,9,0,1,0,2\n3,9,1,0,,2\n"
+    )
+    cells = read(export, ["prior___1"], dictionary=BOXES).cells
+    assert cells["prior___1"].tolist() == ["", "0", "1"]
+
+
+def test_a_choice_with_a_minus_sign_is_a_choice(read):
+    boxes = DICTIONARY + 'prior,history,checkbox,"-1, None | 2, Cancer",\n'
+    export = "record_id,prior____1,prior___2,history_complete\n1,1,0,2\n"
+    assert read(export, ["prior___2"], dictionary=boxes).cells["prior___2"].tolist() == ["0"]
+
+
 def test_a_box_of_an_export_without_form_status(read):
     export = "record_id,size,prior___1,when\n1,22,0,\n2,9,0,2001\n"
     cells = read(export, ["prior___1"], dictionary=BOXES).cells

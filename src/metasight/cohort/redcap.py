@@ -209,8 +209,30 @@ def _without_unopened(
         if f"{form}{_STATUS}" in cells:
             filled |= cells[f"{form}{_STATUS}"].isin(["1", "2", "Unverified", "Complete"])
         for box in [c for c in boxes if c in ticks]:
-            out[box] = cells[box].where(filled, "")
+            known = filled & ~_said_missing(box, cells, dictionary)
+            out[box] = cells[box].where(known, "")
     return out
+
+
+def _said_missing(box: str, cells: pd.DataFrame, dictionary: pd.DataFrame) -> pd.Series:
+    """Rows in which a missing-data code of the project is ticked for the field of a box.
+
+    A project with such codes exports a box for each (``field___unk``, ``field____99``), which the
+    choices of the field do not list.
+    """
+    field = box.split("___", maxsplit=1)[0]
+    choices = {_of_box(code) for code in _choices(str(dictionary.at[field, CHOICES]))}
+    others = [
+        c
+        for c in map(str, cells.columns)
+        if c.startswith(f"{field}___") and c.removeprefix(f"{field}___") not in choices
+    ]
+    return (cells[others] == "1").any(axis=1)
+
+
+def _of_box(code: str) -> str:
+    """A choice's code as the name of its box ends: small letters, and _ for a minus sign."""
+    return re.sub(r"[^a-z0-9]", "_", code.lower())
 
 
 class _Merge:

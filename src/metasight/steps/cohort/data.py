@@ -318,19 +318,25 @@ def _refuse_degenerate(
 ) -> None:
     """Refuse a population in which everybody has the event, and say which criterion makes it so.
 
+    So too one of nodal stage in which nobody has a positive node.
+
     Raises
     ------
     EvaluationError
         No patient without the event is in it: no risk can be told from another.
     """
     n, events = len(told.patients), told.outcome.n_events
+    event = "the event"
     if isinstance(told.outcome, NodalOutcome):
-        n = int(told.outcome.observed.sum())
-    if not n or events < n:
+        n, event = int(told.outcome.observed.sum()), "a positive node"
+    whole = bool(n) and events == n
+    # of survival, `require_horizon` says where there is no event
+    if not (whole or (isinstance(told.outcome, NodalOutcome) and not events)):
         return
     remedy = "Check the codes of the outcome and who is in the table"
     future = [c for c in argument.protocol.criterion if c.selects_on_future]
-    if argument.population == "as_written" and future and "followup_days" in table:
+    followed = isinstance(told.outcome, SurvivalOutcome) and "followup_days" in table
+    if argument.population == "as_written" and future and followed:
         longest = float(table.loc[list(info["all_eligible"]), "followup_days"].max())
         names = " and ".join(c.id for c in future)
         remedy = (
@@ -339,7 +345,8 @@ def _refuse_degenerate(
             f"that was not cut, or waive {names} with the reason"
         )
     raise EvaluationError(
-        "every patient of this population has the event, so no risk can be estimated in it",
+        f"{'every' if whole else 'no'} patient of this population has {event}, so no risk can be "
+        "estimated in it",
         where=argument.population.replace("_", " "),
         value=f"{n} patients, {events} events",
         remedy=remedy,
