@@ -13,6 +13,7 @@ from metasight.cli import main
 from metasight.cohort.settings import CohortSettings, TableSettings
 from metasight.protocol.load import read_protocol
 from metasight.study.file import read_study
+from metasight.study.propose import Proposal
 from metasight.study.scaffold import study_toml
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -101,7 +102,8 @@ def test_the_scaffold_of_a_protocol_whose_texts_have_several_lines():
         name="x.toml",
         salt="a salt for tests",
         table=TableSettings(path="patients.csv", id="id"),
-        header=["age_years"],
+        proposals={"age_years": Proposal(column="age_years", mapping='"age_years"', sure=True)},
+        images={},
     )
     assert tomllib.loads(text)["columns"] == {"age_years": "age_years"}
 

@@ -49,6 +49,7 @@ def init(
     from metasight.cohort.settings import TableSettings
     from metasight.cohort.tables import read_table
     from metasight.protocol.load import read_protocol
+    from metasight.study.propose import decimal_sign, image_tables, propose
     from metasight.study.scaffold import study_toml
 
     path = folder / "study.toml"
@@ -60,8 +61,9 @@ def init(
         )
     known = read_protocol(protocol, folder=folder)
     given = TableSettings(path=table, id=id_column, sheet=sheet, header_row=header_row)
-    header: list[str] = []
-    if (folder / table).is_file():
+    proposals = {}
+    there = (folder / table).is_file()
+    if there:
         raw = read_table(folder, given, ())  # what is wrong with a column is for `check` to say
         header = [str(c) for c in raw.cells.columns]
         if id_column not in header:
@@ -71,18 +73,33 @@ def init(
                 value=id_column,
                 remedy=f"Give it: --id NAME, one of {', '.join(header)}",
             )
-    text = study_toml(known, name=protocol, salt=secrets.token_hex(16), table=given, header=header)
+        proposals = propose(known, raw.cells, id_column)
+        given = given.model_copy(update={"decimal": decimal_sign(raw.cells)})
+    text = study_toml(
+        known,
+        name=protocol,
+        salt=secrets.token_hex(16),
+        table=given,
+        proposals=proposals,
+        images=image_tables(folder, id_column) if folder.is_dir() else {},
+    )
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8")
     columns = tomllib.loads(text)["columns"]
     out.print(f"Wrote {shown(path)}.", soft_wrap=True)
-    if header:
+    if there:
         n = sum(v.evidence in {"table", "CT measurement"} for v in known.variable)
-        pairs = ", ".join(f"{v} ← {c}" for v, c in columns.items())
+        pairs = ", ".join(f"{v} ← {proposals[v].column}" for v in columns)
         told = f"Mapped {len(columns)} of {n} variables by column name" + (
             f" ({pairs}). Check them in study.toml." if columns else "."
         )
         out.print(shown(told), soft_wrap=True)
+        open_ones = [f"{v} ← {p.column}" for v, p in proposals.items() if not p.sure]
+        if open_ones:
+            told = f"{len(open_ones)} more are proposed with a question mark: " + ", ".join(
+                open_ones
+            )
+            out.print(shown(told) + ". Take # ? away where they are right.", soft_wrap=True)
     else:
         out.print(f"{shown(table)} is not there yet: put it there, or correct its path.")
     out.print(f"Next: fill in study.toml, then {command_line('check', folder)}.", soft_wrap=True)

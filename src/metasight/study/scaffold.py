@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from metasight.cohort.settings import TableSettings
 from metasight.protocol.study import Protocol, Variable
+from metasight.study.propose import Proposal
 
 _ROLES = {
     "design": "design: centre, arm and the dates that times count from",
@@ -19,7 +19,13 @@ _ROLES = {
 
 
 def study_toml(
-    protocol: Protocol, *, name: str, salt: str, table: TableSettings, header: Sequence[str]
+    protocol: Protocol,
+    *,
+    name: str,
+    salt: str,
+    table: TableSettings,
+    proposals: Mapping[str, Proposal],
+    images: Mapping[str, str],
 ) -> str:
     """Text of a study file.
 
@@ -33,11 +39,12 @@ def study_toml(
         Private text that pseudonyms are made with.
     table
         The patient table: path, column of the id, sheet, row of the header.
-    header
-        Column names of the table; a variable whose name is among them (capitals and separators
-        aside) is mapped, the others are left as comments.
+    proposals
+        Variable → what a table's column probably is; one that is not sure is written as a comment
+        with a question mark.
+    images
+        ``slides`` and ``scans`` whose tables are there → their column of the patient id.
     """
-    columns = {_plain(c): c for c in header}
     parts = [
         f"# A {_one_line(f'{protocol.id} study ({protocol.registration})')}. Lines with # in front "
         "are choices not taken.\n# Check it with `metasight check`, then `metasight run`.\n",
@@ -56,7 +63,9 @@ def study_toml(
         "# skip_rows = [3]           # rows behind the header that are no patients (units)",
         '# format = "redcap"         # a raw export; then also dictionary = "….csv"',
         '# encoding = "cp1252"       # text that is not UTF-8',
-        '# decimal = ","',
+        'decimal = ","               # as in the table'
+        if table.decimal == ","
+        else '# decimal = ","',
         '# missing = ["NA", -9]      # codes that mean missing; -9.0 is one of them',
         '# ids = "number"            # 0017, 17 and 17.0 are one id',
         "",
@@ -71,12 +80,13 @@ def study_toml(
         '# path = "genes.csv"',
         '# id = "patient_id"',
         "",
-        *_slides(protocol),
-        *_scans(protocol),
+        *_slides(protocol, images.get("slides")),
+        *_scans(protocol, images.get("scans")),
         "# Canonical variable = your column. With another unit, codes or date format:",
         *_examples(protocol),
+        "# A line with # ? in front is a proposal from the table that a person has to confirm.",
         "[columns]",
-        *_mapping(protocol, columns),
+        *_mapping(protocol, proposals),
         "",
         *_time_and_status(protocol),
         "# The same for every patient, with the reason:",
@@ -87,7 +97,7 @@ def study_toml(
         "# Every other one is assessed; a patient for whom one stays unknown is not analysed.",
         *_part(protocol),
         "[waive]",
-        *(_criterion(c.id, c.text, c.evidence) for c in protocol.criterion),
+        *(_criterion(c.id, c.text, c.evidence, images) for c in protocol.criterion),
         "",
         "# Outcomes that were not recorded, with the reason:",
         "[not_recorded]",
@@ -155,14 +165,15 @@ def _part(protocol: Protocol) -> list[str]:
     return []
 
 
-def _slides(protocol: Protocol) -> list[str]:
+def _slides(protocol: Protocol, id_column: str | None) -> list[str]:
     if not any(c.evidence == "slide quality" for c in protocol.criterion):
         return []
+    mark = "# " if id_column is None else ""
     return [
         "# Slides: a table with a row a slide (columns patient, file, stain, markers).",
-        "# [slides]",
-        '# path = "slides.csv"',
-        '# id = "patient"',
+        f"{mark}[slides]",
+        f'{mark}path = "slides.csv"',
+        f"{mark}id = {_q(id_column or 'patient')}",
         '# folder = "slides"          # where the files are',
         "# mpp = 0.25                # micrometres a pixel, where files do not say it",
         '# mpp_of = { "s1.svs" = 0.5 }',
@@ -170,15 +181,16 @@ def _slides(protocol: Protocol) -> list[str]:
     ]
 
 
-def _scans(protocol: Protocol) -> list[str]:
+def _scans(protocol: Protocol, id_column: str | None) -> list[str]:
     if not any(c.evidence.startswith("CT") for c in protocol.criterion):
         return []
+    mark = "# " if id_column is None else ""
     return [
         "# CT and PET: a table with a row a file",
         "# (columns patient, kind, path, roi, x_mm, y_mm, z_mm).",
-        "# [scans]",
-        '# path = "scans.csv"',
-        '# id = "patient"',
+        f"{mark}[scans]",
+        f'{mark}path = "scans.csv"',
+        f"{mark}id = {_q(id_column or 'patient')}",
         '# folder = "scans"           # where the files are',
         "",
     ]
@@ -203,25 +215,28 @@ def _analysis(protocol: Protocol) -> list[str]:
     ]
 
 
-def _mapping(protocol: Protocol, columns: dict[str, str]) -> list[str]:
+def _mapping(protocol: Protocol, proposals: Mapping[str, Proposal]) -> list[str]:
     lines: list[str] = []
     for role, title in _ROLES.items():
         lines += ["", f"# -- {title}"]
         for variable in protocol.variable:
             if variable.role == role and variable.evidence in {"table", "CT measurement"}:
-                lines.append(_line(variable, columns.get(_plain(variable.name))))
+                lines.append(_line(variable, proposals.get(variable.name)))
     return lines
 
 
-def _line(variable: Variable, column: str | None) -> str:
+def _line(variable: Variable, proposal: Proposal | None) -> str:
     about = _one_line(f"{variable.label}: {variable.accepted}")
-    if column is None:
+    if proposal is None:
         return f'# {variable.name} = "…"   # {about}'
-    return f"{variable.name} = {_q(column)}   # {about}"
+    why = f" [from the cells: {_one_line(proposal.why)}]" if proposal.why else ""
+    mark = "" if proposal.sure else "# ? "
+    return f"{mark}{variable.name} = {proposal.mapping}   # {about}{why}"
 
 
-def _criterion(name: str, text: str, evidence: str) -> str:
-    if evidence.startswith("table"):
+def _criterion(name: str, text: str, evidence: str, images: Mapping[str, str]) -> str:
+    given = ("scans" if evidence.startswith("CT") else "slides") in images
+    if evidence.startswith("table") or given:
         return f'# {name} = "…"   # {_one_line(text)}'
     about = _one_line(f"{text} ({evidence})")
     if evidence.startswith("CT"):
@@ -254,10 +269,6 @@ def _models(protocol: Protocol) -> list[str]:
             "",
         ]
     return lines
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _one_line(comment: str) -> str:
