@@ -7,9 +7,17 @@ import tomllib
 import pandas as pd
 import pytest
 
-from metasight.cohort.mapping import ColumnMapping
+from metasight.cohort.mapping import ColumnMapping, TimeAndStatus
+from metasight.cohort.settings import TableSettings
 from metasight.protocol.load import read_protocol
-from metasight.study.propose import decimal_sign, image_tables, plain_name, propose
+from metasight.study.propose import (
+    decimal_sign,
+    image_tables,
+    plain_name,
+    propose,
+    status_pairs,
+)
+from metasight.study.scaffold import study_toml
 
 BREAST, LUNG = read_protocol("breast-dmfs"), read_protocol("nsclc-occult-node")
 DAYS = ["2016-03-01", "2017-12-24", "2019-06-30"]
@@ -103,6 +111,34 @@ def test_one_column_is_proposed_once_and_the_better_name_wins():
     assert found["tumour_size_mm"].column == "tumour_size_mm"
     columns = [p.column for p in of(LUNG, pn=["N0", "N1", "N2"], ct=["T1a", "T1b", "T2a"]).values()]
     assert sorted(columns) == ["ct", "pn"]
+
+
+def test_a_time_of_those_without_the_event_too_is_a_status_and_a_time():
+    cells = pd.DataFrame(
+        {
+            "id": ["a", "b", "c"],
+            "e.dmfs": ["0.0", "1.0", "0.0"],
+            "t.dmfs": ["5209", "1688", "900"],
+            "death": ["0", "1", "0"],
+            "death_days": ["", "1700", ""],
+        },
+        dtype=object,
+    )
+    (pair,) = status_pairs(BREAST, cells, propose(BREAST, cells, "id"))
+    assert (pair.event, pair.time, pair.status) == ("distant_metastasis", "t.dmfs", "e.dmfs")
+    assert pair.codes == {"0.0": "censored", "1.0": "distant_metastasis"}
+    told = study_toml(
+        BREAST,
+        name="breast-dmfs",
+        salt="a salt for tests",
+        table=TableSettings(path="p.csv", id="id"),
+        proposals=propose(BREAST, cells, "id"),
+        images={},
+        pairs=[pair],
+    )
+    assert tomllib.loads(told)["columns"] == {"death": "death", "death_days": "death_days"}
+    taken = tomllib.loads(told.replace("# ? ", ""))
+    assert TimeAndStatus(**taken["time_and_status"][0]).events == ("distant_metastasis",)
 
 
 def test_the_decimal_sign():

@@ -49,7 +49,7 @@ def init(
     from metasight.cohort.settings import TableSettings
     from metasight.cohort.tables import read_table
     from metasight.protocol.load import read_protocol
-    from metasight.study.propose import decimal_sign, image_tables, propose
+    from metasight.study.propose import decimal_sign, image_tables, propose, status_pairs
     from metasight.study.scaffold import study_toml
 
     path = folder / "study.toml"
@@ -61,7 +61,7 @@ def init(
         )
     known = read_protocol(protocol, folder=folder)
     given = TableSettings(path=table, id=id_column, sheet=sheet, header_row=header_row)
-    proposals = {}
+    proposals, pairs = {}, []
     there = (folder / table).is_file()
     if there:
         raw = read_table(folder, given, ())  # what is wrong with a column is for `check` to say
@@ -74,6 +74,7 @@ def init(
                 remedy=f"Give it: --id NAME, one of {', '.join(header)}",
             )
         proposals = propose(known, raw.cells, id_column)
+        pairs = status_pairs(known, raw.cells, proposals)
         given = given.model_copy(update={"decimal": decimal_sign(raw.cells)})
     text = study_toml(
         known,
@@ -81,6 +82,7 @@ def init(
         salt=secrets.token_hex(16),
         table=given,
         proposals=proposals,
+        pairs=pairs,
         images=image_tables(folder, id_column) if folder.is_dir() else {},
     )
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,12 +91,12 @@ def init(
     out.print(f"Wrote {shown(path)}.", soft_wrap=True)
     if there:
         n = sum(v.evidence in {"table", "CT measurement"} for v in known.variable)
-        pairs = ", ".join(f"{v} ← {proposals[v].column}" for v in columns)
+        names = ", ".join(f"{v} ← {proposals[v].column}" for v in columns)
         told = f"Mapped {len(columns)} of {n} variables by column name" + (
-            f" ({pairs}). Check them in study.toml." if columns else "."
+            f" ({names}). Check them in study.toml." if columns else "."
         )
         out.print(shown(told), soft_wrap=True)
-        open_ones = [f"{v} ← {p.column}" for v, p in proposals.items() if not p.sure]
+        open_ones = [f"{v} ← {p.column}" for v, p in proposals.items() if v not in columns]
         if open_ones:
             told = f"{len(open_ones)} more are proposed with a question mark: " + ", ".join(
                 open_ones

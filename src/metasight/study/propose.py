@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,7 +20,7 @@ import pandas as pd
 
 from metasight.cohort.codes import find_code, number_of
 from metasight.cohort.delimited import text_rows
-from metasight.cohort.mapping import ColumnMapping
+from metasight.cohort.mapping import CENSORED, ColumnMapping
 from metasight.cohort.parsing import parse_cell
 from metasight.protocol.study import Protocol, Variable
 from metasight.units import units_like
@@ -91,6 +92,56 @@ def propose(protocol: Protocol, cells: pd.DataFrame, id_column: str) -> dict[str
             )
             taken.add(place)
     return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusPair:
+    """A status and a time that is filled in for those without the event as well.
+
+    Attributes
+    ----------
+    event
+        Of the protocol.
+    time, status
+        Columns.
+    unit
+        Of the time.
+    codes
+        Code of the status → the event, or ``censored``.
+    """
+
+    event: str
+    time: str
+    status: str
+    unit: str
+    codes: dict[str, str]
+
+
+def status_pairs(
+    protocol: Protocol, cells: pd.DataFrame, proposals: Mapping[str, Proposal]
+) -> list[StatusPair]:
+    """Events whose proposed time is follow-up in those without the event: [[time_and_status]]."""
+    found = []
+    for event in (v.name for v in protocol.variable if f"{v.name}_days" in protocol.variables):
+        status, time = proposals.get(event), proposals.get(f"{event}_days")
+        if status is None or time is None:
+            continue
+        codes = {}
+        given = _mapping_of(status)
+        for text in sorted({str(t) for t in cells[status.column] if t and not _looks_missing(t)}):
+            value, _ = parse_cell(text, protocol.variables[event], given, ".")
+            codes[text] = event if value else CENSORED
+        without = cells[status.column].isin([c for c, e in codes.items() if e == CENSORED])
+        if len(set(codes.values())) == 2 and (cells.loc[without, time.column] != "").any():
+            unit = _mapping_of(time).unit or "days"
+            pair = {"event": event, "time": time.column, "status": status.column}
+            found.append(StatusPair(**pair, unit=unit, codes=codes))
+    return found
+
+
+def _mapping_of(proposal: Proposal) -> ColumnMapping:
+    given = tomllib.loads(f"x = {proposal.mapping}")["x"]
+    return ColumnMapping(column=given) if isinstance(given, str) else ColumnMapping(**given)
 
 
 def decimal_sign(cells: pd.DataFrame) -> Literal[".", ","]:

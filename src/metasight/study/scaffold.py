@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from metasight.cohort.settings import TableSettings
 from metasight.protocol.study import Protocol, Variable
-from metasight.study.propose import Proposal
+from metasight.study.propose import Proposal, StatusPair
 
 _ROLES = {
     "design": "design: centre, arm and the dates that times count from",
@@ -26,6 +26,7 @@ def study_toml(
     table: TableSettings,
     proposals: Mapping[str, Proposal],
     images: Mapping[str, str],
+    pairs: Sequence[StatusPair] = (),
 ) -> str:
     """Text of a study file.
 
@@ -44,7 +45,12 @@ def study_toml(
         with a question mark.
     images
         ``slides`` and ``scans`` whose tables are there → their column of the patient id.
+    pairs
+        Outcomes that the table gives by a status and a time; proposed with a question mark, in
+        place of their columns.
     """
+    of_pairs = {name for p in pairs for name in (p.event, f"{p.event}_days")}
+    proposals = {n: p for n, p in proposals.items() if n not in of_pairs}
     parts = [
         f"# A {_one_line(f'{protocol.id} study ({protocol.registration})')}. Lines with # in front "
         "are choices not taken.\n# Check it with `metasight check`, then `metasight run`.\n",
@@ -88,7 +94,8 @@ def study_toml(
         "[columns]",
         *_mapping(protocol, proposals),
         "",
-        *_time_and_status(protocol),
+        *(_pair(p) for p in pairs),
+        *([] if pairs else _time_and_status(protocol)),
         "# The same for every patient, with the reason:",
         "[constants]",
         *_constant(protocol),
@@ -125,6 +132,18 @@ def _examples(protocol: Protocol) -> list[str]:
     lines += [(days, '{ days_between = ["day", "event_day"] }')]
     lines += [([event] if event else [], '{ filled = "event_day", missing = ["NP"] }')]
     return [f"#   {names[0]} = {mapping}" for names, mapping in lines if names]
+
+
+def _pair(pair: StatusPair) -> str:
+    codes = ", ".join(f"{_q(code)} = {_q(what)}" for code, what in pair.codes.items())
+    lines = [
+        "[[time_and_status]]   # [from the cells: times of patients without the event, too]",
+        f"time = {_q(pair.time)}",
+        f"unit = {_q(pair.unit)}",
+        f"status = {_q(pair.status)}",
+        f"codes = {{ {codes} }}",
+    ]
+    return "\n".join(f"# ? {line}" for line in lines) + "\n"
 
 
 def _time_and_status(protocol: Protocol) -> list[str]:
