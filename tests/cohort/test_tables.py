@@ -258,6 +258,14 @@ def test_ids_may_be_said_to_be_numbers(tmp_path):
     assert 'ids = "number"' in flaw.problem
 
 
+def test_a_table_without_ids_may_count_its_rows(tmp_path):
+    (tmp_path / "t.csv").write_text("x,y\n1,2\n3,4\n")
+    table = read_table(tmp_path, TableSettings(path="t.csv", id="id", ids="row"))
+    assert table.cells["id"].to_dict() == {2: "2", 3: "3"}
+    with pytest.raises(StudyError, match=r'ids = "row" is for a table without ids.*value: x'):
+        read_table(tmp_path, TableSettings(path="t.csv", id="x", ids="row"))
+
+
 def test_other_kinds_of_table_are_listed(tmp_path):
     (tmp_path / "t.rds").write_text("x")
     with pytest.raises(StudyError, match=r"unknown kind of table.*\.csv.*\.xlsx.*\.sav.*\.dta"):

@@ -75,7 +75,7 @@ def test_event_after_death(breast_study, breast_table, refused):
     table.loc[row, "metastasis_date"] = later.date().isoformat()
     said = refused("check", breast_study(table))
     assert f"row {row + 2}, column distant_metastasis_days: rule R2 broken" in said
-    assert "no distant metastasis after death" in said
+    assert "distant_metastasis_days must not be later than death_days" in said
 
 
 def test_unknown_centre(breast_study, breast_table, refused):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,15 @@ from metasight.cli.printing import (
     shown,
 )
 from metasight.errors import StudyError
+
+
+class IdKind(StrEnum):
+    """How ids of a table are read, as in ``study.toml``."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    ROW = "row"
+
 
 app = typer.Typer(
     add_completion=False,
@@ -37,6 +47,10 @@ def init(
         str, typer.Option(help="Patient table, relative to the folder; its header is mapped.")
     ] = "patients.csv",
     id_column: Annotated[str, typer.Option("--id", help="Column of the patient id.")] = "patient",
+    ids: Annotated[
+        IdKind,
+        typer.Option(help="How ids are read; row: the table has none, its row numbers are taken."),
+    ] = IdKind.TEXT,
     sheet: Annotated[str | None, typer.Option(help="Sheet of a workbook that has several.")] = None,
     header_row: Annotated[
         int, typer.Option(min=1, help="Row that names the columns, if a title is above it.")
@@ -60,7 +74,9 @@ def init(
             "there is a file of that name", where=str(folder), remedy="Give another folder"
         )
     known = read_protocol(protocol, folder=folder)
-    given = TableSettings(path=table, id=id_column, sheet=sheet, header_row=header_row)
+    given = TableSettings(
+        path=table, id=id_column, ids=ids.value, sheet=sheet, header_row=header_row
+    )
     proposals, pairs = {}, []
     there = (folder / table).is_file()
     if there:
@@ -71,7 +87,8 @@ def init(
                 "the table has no such column",
                 where=table,
                 value=id_column,
-                remedy=f"Give it: --id NAME, one of {', '.join(header)}",
+                remedy=f"Give it: --id NAME, one of {', '.join(header)}; or --ids row if there is "
+                "none",
             )
         proposals = propose(known, raw.cells, id_column)
         pairs = status_pairs(known, raw.cells, proposals)

@@ -34,7 +34,8 @@ class TableSettings(_Part):
         Column that identifies the patient. Its values never enter the store.
     ids
         ``text``: ids are compared as they are written. ``number``: 0017, 17 and 17.0 are one id;
-        an id that is no whole number is then a problem.
+        an id that is no whole number is then a problem. ``row``: the table has no id, and the row's
+        number is one; ``id`` names the column in which it then stands.
     format
         ``table``, or ``redcap`` for a raw export, which needs ``dictionary``.
     dictionary
@@ -59,7 +60,7 @@ class TableSettings(_Part):
 
     path: str
     id: str
-    ids: Literal["text", "number"] = "text"
+    ids: Literal["text", "number", "row"] = "text"
     format: Literal["table", "redcap"] = "table"
     dictionary: str | None = None
     encoding: str = "utf-8"

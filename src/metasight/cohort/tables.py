@@ -182,7 +182,7 @@ def _places(header: list[str], *, blank: bool = False) -> dict[int, str]:
 
 def _look_for_header(name: str, header: list[str], sheet: Sheet, settings: TableSettings) -> None:
     """Refuse a table whose names stand in another row than was said."""
-    if settings.id in header:
+    if settings.id in header or settings.ids == "row":
         return
     for offset, row in enumerate(sheet.rows[:_ROWS_SEARCHED]):
         if settings.id in {normal_id(c) for c in row}:
@@ -301,6 +301,8 @@ def _flaws(
 def _with_ids(table: RawTable, settings: TableSettings) -> RawTable:
     """Ids as they are compared; see `metasight.cohort.ids`."""
     column = settings.id
+    if settings.ids == "row":
+        return _numbered(table, column)
     if column not in table.cells:
         return table
     cells, flaws = table.cells.copy(), dict(table.flaws)
@@ -320,6 +322,26 @@ def _with_ids(table: RawTable, settings: TableSettings) -> RawTable:
             ids[place] = text if whole is None else whole
     cells[column] = ids
     return replace(table, cells=cells, flaws=flaws)
+
+
+def _numbered(table: RawTable, column: str) -> RawTable:
+    """A table without ids: the number of a row is its id.
+
+    Raises
+    ------
+    StudyError
+        It has a column of that name.
+    """
+    if column in table.cells:
+        raise StudyError(
+            'ids = "row" is for a table without ids, and this one has the column that id names',
+            where=table.name,
+            value=column,
+            remedy='Take ids = "row" out, or give id a name that no column has',
+        )
+    cells = table.cells.copy()
+    cells.insert(0, column, [str(n) for n in cells.index])
+    return replace(table, cells=cells)
 
 
 def _whole_number(text: str) -> str | None:

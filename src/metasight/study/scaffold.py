@@ -73,7 +73,9 @@ def study_toml(
         if table.decimal == ","
         else '# decimal = ","',
         '# missing = ["NA", -9]      # codes that mean missing; -9.0 is one of them',
-        '# ids = "number"            # 0017, 17 and 17.0 are one id',
+        f"ids = {_q(table.ids)}"
+        if table.ids != "text"
+        else '# ids = "number"            # 0017, 17 and 17.0 are one id',
         "",
         "# A further table with one row a patient, joined by the id; below, its columns are given",
         '# with its name: { table = "pathology", column = "…" }',
