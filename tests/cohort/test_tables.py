@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import zipfile
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from openpyxl import Workbook
 from openpyxl.chart import BarChart, Reference
 
@@ -180,6 +183,44 @@ def test_errors_and_names_of_columns_that_nobody_reads_do_not_matter(read_book):
     table = read_book(fill, ["x"])
     assert list(table.cells) == ["id", "x"]
     assert table.flaws_of(["id", "x"]) == ()
+
+
+NOISE = st.lists(
+    st.tuples(
+        st.sampled_from(["notes", "x", "", " ", "#REF!", "id_old"]),
+        st.lists(
+            st.sampled_from(["", "#REF!", "a;b", "1,5", "####", "x\ny", '"', "45%"]),
+            min_size=3,
+            max_size=3,
+        ),
+        st.integers(0, 3),
+    ),
+    max_size=4,
+)
+
+
+@given(noise=NOISE)
+def test_no_column_beside_changes_what_is_read(noise, tmp_path_factory):
+    """Property: whatever stands in other columns, the columns that are read are the same."""
+    folder = tmp_path_factory.mktemp("noise")
+    header, body = ["id", "size"], [["a", "1"], ["b", "2"], ["c", ""]]
+    for name, cells, place in noise:
+        header.insert(place, name)
+        for row, cell in zip(body, cells, strict=True):
+            row.insert(place, cell)
+    with (folder / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([header, *body])
+    book = Workbook()
+    rows(book, header, *body)
+    book.save(folder / "t.xlsx")
+    for name in ("t.csv", "t.xlsx"):
+        table = read_table(folder, TableSettings(path=name, id="id"), ["size"])
+        assert table.cells[["id", "size"]].to_numpy().tolist() == [
+            ["a", "1"],
+            ["b", "2"],
+            ["c", ""],
+        ]
+        assert table.flaws_of(["id", "size"]) == ()
 
 
 def test_a_needed_column_must_be_told_from_others(read_book):

@@ -208,8 +208,9 @@ def _even_rows(
         cells = [c.strip() for c in row]
         if number in left_out or not any(cells):
             continue
-        # in a workbook a cell knows its column; in a text file a cell too many shifts the others
-        if len(cells) >= width and not (separated and any(cells[width:])):
+        # in a workbook a cell knows its column; in a text file a cell too many shifts the others,
+        # unless the header has a place for it, be it without a name
+        if len(cells) >= width and not (separated and any(cells[len(sheet.header) :])):
             kept[number] = cells[:width]
             continue
         one_more = ", or R wrote row names without a name for them (write.csv does not)"
