@@ -91,6 +91,28 @@ def test_sex_and_stage():
     assert found.values == {"pT1": "T1", "pT2": "T2"}
 
 
+def test_levels_that_name_a_variable():
+    found = of(LUNG, Gender=["Female", "Male", "Male"], Histology=["Adenocarcinoma", "NOS", "NOS"])
+    assert mapping(found["female"]).values == {"Female": True, "Male": False}
+    assert mapping(found["adenocarcinoma"]).values == {"Adenocarcinoma": True, "NOS": False}
+    smoker = of(LUNG, **{"Smoking status": ["Current", "Former", "Nonsmoker"]})["ever_smoker"]
+    assert mapping(smoker).values == {"Current": True, "Former": True, "Nonsmoker": False}
+    assert not smoker.sure
+
+
+def test_the_beginning_of_a_name_comes_last():
+    assert of(**{"Age at first visit": ["50", "60", "70"]})["age_years"].column
+    both = of(**{"Age at first visit": ["50", "60", "70"], "age": ["51", "61", "71"]})
+    assert both["age_years"].column == "age"
+
+
+def test_what_was_not_collected_is_missing():
+    found = mapping(
+        of(LUNG, **{"Pathological N stage": ["N0", "Not Collected", "N2"]})["pathological_n"]
+    )
+    assert found.missing == ("Not Collected",)
+
+
 def test_missing_codes_are_proposed_with_a_question_mark():
     found = of(grade=["1", "-9.0", "unknown"])["grade"]
     assert not found.sure

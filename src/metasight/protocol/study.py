@@ -68,7 +68,8 @@ class Variable(_Part):
     source
         Where the definition comes from.
     spellings
-        Other names that tables use for it; `metasight init` looks for them.
+        Other names that tables use for it; `metasight init` looks for them. One that ends in ``*``
+        is the beginning of a name.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")

@@ -27,9 +27,44 @@ from metasight.units import units_like
 
 DATE_FORMATS = ("%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d", "%Y%m%d")
 _MISSING_WORDS = {"na", "n/a", "nan", "none", "null", "unknown", "unk", "missing", "not known", "?"}
+_NOT_RECORDED = re.compile(
+    r"not (collected|recorded|assessed|known|available|applicable|done|evaluated|tested|determined|"
+    r"reported|stated)( .*)?"
+)
 _MISSING_NUMBERS = {-9.0, -99.0, -999.0, -9999.0}
-_TRUE = {"pos", "positive", "+", "present", "yes", "y", "true", "t", "ja", "dead", "deceased"}
-_FALSE = {"neg", "negative", "-", "absent", "no", "n", "false", "f", "nein", "alive", "living"}
+_TRUE = {
+    "pos",
+    "positive",
+    "+",
+    "present",
+    "yes",
+    "y",
+    "true",
+    "t",
+    "ja",
+    "dead",
+    "deceased",
+    "current",
+    "former",
+    "ever",
+    "smoker",
+}
+_FALSE = {
+    "neg",
+    "negative",
+    "-",
+    "absent",
+    "no",
+    "n",
+    "false",
+    "f",
+    "nein",
+    "alive",
+    "living",
+    "never",
+    "nonsmoker",
+    "non-smoker",
+}
 _LEVELS = {"f": "female", "m": "male", "w": "female", "bct": "breast-conserving"}
 _MOST_CODES = 8
 
@@ -167,7 +202,7 @@ def image_tables(folder: Path, id_column: str) -> dict[str, str]:
 
 
 def _rank(variable: Variable, column: str) -> int | None:
-    """0: the variable's name; 1: its label, or a spelling that the protocol knows."""
+    """0: the variable's name; 1: its label or a known spelling; 2: the beginning of one; or None."""
     plain = plain_name(column)
     if plain == plain_name(variable.name):
         return 0
@@ -175,7 +210,10 @@ def _rank(variable: Variable, column: str) -> int | None:
     known = {plain_name(n) for n in (bare, variable.label, *variable.spellings)}
     # a unit behind a column's name is no other column: "Size (cm)", "age_yrs"
     short = re.sub(r"[\s_(\[]+(mm|cm|years|yrs|yr|days|months|d|%)[)\]]?$", "", column.lower())
-    return 1 if plain in known or plain_name(short) in known else None
+    if plain in known or plain_name(short) in known:
+        return 1
+    begun = [plain_name(n) for n in variable.spellings if n.endswith("*")]
+    return 2 if any(plain.startswith(b) for b in begun) else None
 
 
 def plain_name(name: str) -> str:
@@ -202,7 +240,9 @@ def _fit(variable: Variable, column: str, texts: Sequence[str]) -> tuple[str, bo
 
 
 def _looks_missing(text: str) -> bool:
-    return text.lower() in _MISSING_WORDS or number_of(text) in _MISSING_NUMBERS
+    low = text.lower()
+    words = low in _MISSING_WORDS or _NOT_RECORDED.fullmatch(low) is not None
+    return words or number_of(text) in _MISSING_NUMBERS
 
 
 def _plausible(variable: Variable, values: Sequence[tuple[object, str]]) -> bool:
@@ -258,12 +298,21 @@ def _codes(variable: Variable, texts: Sequence[str]) -> dict[str, bool | int | f
     if len(texts) > _MOST_CODES:
         return None
     found: dict[str, bool | int | float | str] = {}
+    if variable.type == "boolean" and any(_names(variable, t) for t in texts):
+        return {t: _names(variable, t) for t in texts}
     for text in texts:
         meaning = _boolean(text) if variable.type == "boolean" else _level(variable, text)
         if meaning is None:
             return None
         found[text] = meaning
     return found
+
+
+def _names(variable: Variable, text: str) -> bool:
+    """Whether a level names the variable: "F" or "Female" of female, a type of a histology."""
+    plain = plain_name(text)
+    exact = plain in {plain_name(variable.name), plain_name(variable.label)}
+    return exact or (variable.name == "female" and plain in {"f", "w"})
 
 
 def _boolean(text: str) -> bool | None:
