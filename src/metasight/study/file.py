@@ -426,8 +426,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     StudyError
         It is not UTF-8 text, or not TOML.
     """
+    text = ""
     try:
-        return tomllib.loads(path.read_text("utf-8-sig"))  # Notepad puts a mark before the text
+        text = path.read_text("utf-8-sig")  # Notepad puts a mark before the text
+        return tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise StudyError(
             "the file is not UTF-8 text",
@@ -439,10 +441,21 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise StudyError(
             "not valid TOML",
             where=path.name,
-            value=str(error),
-            remedy="Correct the line named; text stands in quotes, and each [section] "
-            "has one header",
+            value=f"{error}{_key_named(str(error), text)}",
+            remedy="Correct the line named; text stands in quotes, each [section] has one header, "
+            "and each key stands once in its section",
         ) from error
+
+
+def _key_named(problem: str, text: str) -> str:
+    """Key or header of the line that a complaint of TOML names; never what is behind the key."""
+    line = re.search(r"at line (\d+)", problem)
+    lines = text.splitlines()
+    if line is None or int(line[1]) > len(lines):
+        return ""
+    # a key that stands twice is complained of at the end of its line, or at the next one
+    key = re.match(r"\s*(\[+[^\]]*\]+|[A-Za-z0-9_.\"-]+)", lines[int(line[1]) - 1])
+    return f": {key[1]}" if key else ""
 
 
 def _check_endpoints(model: StudyModel, protocol: Protocol) -> None:

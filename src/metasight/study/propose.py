@@ -202,7 +202,7 @@ def image_tables(folder: Path, id_column: str) -> dict[str, str]:
 
 
 def _rank(variable: Variable, column: str) -> int | None:
-    """0: the variable's name; 1: its label or a known spelling; 2: the beginning of one; or None."""
+    """0: the variable's name; 1: its label or a known spelling; 2: its beginning; None: another."""
     plain = plain_name(column)
     if plain == plain_name(variable.name):
         return 0
