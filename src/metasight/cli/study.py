@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -19,6 +20,10 @@ from metasight.cli.printing import (
     shown,
 )
 from metasight.errors import StudyError
+
+if TYPE_CHECKING:
+    from metasight.protocol.study import Protocol
+    from metasight.study.propose import Proposal
 
 
 class IdKind(StrEnum):
@@ -107,21 +112,24 @@ def init(
     columns = tomllib.loads(text)["columns"]
     out.print(f"Wrote {shown(path)}.", soft_wrap=True)
     if there:
-        n = sum(v.evidence in {"table", "CT measurement"} for v in known.variable)
-        names = ", ".join(f"{v} ← {proposals[v].column}" for v in columns)
-        told = f"Mapped {len(columns)} of {n} variables by column name" + (
-            f" ({names}). Check them in study.toml." if columns else "."
-        )
-        out.print(shown(told), soft_wrap=True)
-        open_ones = [f"{v} ← {p.column}" for v, p in proposals.items() if v not in columns]
-        if open_ones:
-            told = f"{len(open_ones)} more are proposed with a question mark: " + ", ".join(
-                open_ones
-            )
-            out.print(shown(told) + ". Take # ? away where they are right.", soft_wrap=True)
+        _print_proposals(known, proposals, tuple(columns))
     else:
         out.print(f"{shown(table)} is not there yet: put it there, or correct its path.")
     out.print(f"Next: fill in study.toml, then {command_line('check', folder)}.", soft_wrap=True)
+
+
+def _print_proposals(
+    protocol: Protocol, proposals: Mapping[str, Proposal], mapped: Sequence[str]
+) -> None:
+    n = sum(v.evidence in {"table", "CT measurement"} for v in protocol.variable)
+    names = ", ".join(f"{v} ← {proposals[v].column}" for v in mapped)
+    told = f"Mapped {len(mapped)} of {n} variables by column name"
+    told += f" ({names}). Check them in study.toml." if mapped else "."
+    out.print(shown(told), soft_wrap=True)
+    others = [f"{v} ← {p.column}" for v, p in proposals.items() if v not in mapped]
+    if others:
+        told = f"{len(others)} more with a question mark: {', '.join(others)}. Confirm each"
+        out.print(shown(f"{told} by taking # ? away."), soft_wrap=True)
 
 
 @app.command()

@@ -97,18 +97,7 @@ def read_cohort(
     joined = read_patients(folder, settings)
     raw = joined.raw
     canonical = canonicalise(raw, settings, protocol, new_patients=new_patients)
-    modalities = {
-        name: read_modality(
-            folder,
-            name,
-            table,
-            salt=settings.salt,
-            patients=canonical.rows,
-            patient_table=raw,
-            patient_id=settings.patients.id,
-        )
-        for name, table in settings.modalities.items()
-    }
+    modalities = _modalities(folder, settings, canonical, raw)
     problems = [
         *canonical.problems,
         *joined.problems,
@@ -128,8 +117,7 @@ def read_cohort(
     ledger = Ledger(_reading_entries(raw.name, canonical, failed))
     ledger.extend([*joined.entries, *map(_row_left_out, joined.problems)])
     ledger.extend(image_strangers(folder, settings, raw))
-    for modality in modalities.values():
-        ledger.extend(modality.entries)
+    ledger.extend(entry for modality in modalities.values() for entry in modality.entries)
     ledger.extend(_lengthened_entries(raw.name, canonical, rows))
     eligibility = assess(rows, protocol, settings.waive)
     ledger.extend(eligibility.entries)
@@ -147,6 +135,23 @@ def read_cohort(
         accrual=(zero[0], zero[-1]) if zero else (),
         marks=_marks(raw, settings, protocol, rows, canonical.source_row, key=overlap_key),
     )
+
+
+def _modalities(
+    folder: Path, settings: CohortSettings, canonical: Canonical, raw: RawTable
+) -> dict[str, Modality]:
+    return {
+        name: read_modality(
+            folder,
+            name,
+            table,
+            salt=settings.salt,
+            patients=canonical.rows,
+            patient_table=raw,
+            patient_id=settings.patients.id,
+        )
+        for name, table in settings.modalities.items()
+    }
 
 
 def _refuse_outcomes(settings: CohortSettings, protocol: Protocol) -> None:

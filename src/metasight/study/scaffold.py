@@ -61,6 +61,56 @@ def study_toml(
         '# on_problem = "exclude"   # leave out a row with a problem, with a ledger row',
         "# centres = []             # names that may occur",
         "",
+        *_patients(table),
+        *_slides(protocol, images.get("slides")),
+        *_scans(protocol, images.get("scans")),
+        *_columns(protocol, proposals, pairs),
+        *_not_assessed(protocol, images),
+        *_analysis(protocol),
+        "",
+        *_models(protocol),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _columns(
+    protocol: Protocol, proposals: Mapping[str, Proposal], pairs: Sequence[StatusPair]
+) -> list[str]:
+    return [
+        "# Canonical variable = your column. With another unit, codes or date format:",
+        *_examples(protocol),
+        "# A line with # ? in front is a proposal from the table that a person has to confirm.",
+        "[columns]",
+        *_mapping(protocol, proposals),
+        "",
+        *(_pair(p) for p in pairs),
+        *([] if pairs else _time_and_status(protocol)),
+    ]
+
+
+def _not_assessed(protocol: Protocol, images: Mapping[str, str]) -> list[str]:
+    """Constants, waivers, and what was not recorded."""
+    return [
+        "# The same for every patient, with the reason:",
+        "[constants]",
+        *_constant(protocol),
+        "",
+        "# Criteria this study cannot assess, with the reason that ledger and report will show.",
+        "# Every other one is assessed; a patient for whom one stays unknown is not analysed.",
+        *_part(protocol),
+        "[waive]",
+        *(_criterion(c.id, c.text, c.evidence, images) for c in protocol.criterion),
+        "",
+        "# Outcomes that were not recorded, with the reason:",
+        "[not_recorded]",
+        '# death = "…"',
+        "",
+    ]
+
+
+def _patients(table: TableSettings) -> list[str]:
+    """Sections of the patient table and of further ones."""
+    return [
         "[patients]",
         f"path = {_q(table.path)}",
         f"id = {_q(table.id)}",
@@ -88,35 +138,7 @@ def study_toml(
         '# path = "genes.csv"',
         '# id = "patient_id"',
         "",
-        *_slides(protocol, images.get("slides")),
-        *_scans(protocol, images.get("scans")),
-        "# Canonical variable = your column. With another unit, codes or date format:",
-        *_examples(protocol),
-        "# A line with # ? in front is a proposal from the table that a person has to confirm.",
-        "[columns]",
-        *_mapping(protocol, proposals),
-        "",
-        *(_pair(p) for p in pairs),
-        *([] if pairs else _time_and_status(protocol)),
-        "# The same for every patient, with the reason:",
-        "[constants]",
-        *_constant(protocol),
-        "",
-        "# Criteria this study cannot assess, with the reason that ledger and report will show.",
-        "# Every other one is assessed; a patient for whom one stays unknown is not analysed.",
-        *_part(protocol),
-        "[waive]",
-        *(_criterion(c.id, c.text, c.evidence, images) for c in protocol.criterion),
-        "",
-        "# Outcomes that were not recorded, with the reason:",
-        "[not_recorded]",
-        '# death = "…"',
-        "",
-        *_analysis(protocol),
-        "",
-        *_models(protocol),
     ]
-    return "\n".join(parts) + "\n"
 
 
 def _examples(protocol: Protocol) -> list[str]:
