@@ -73,14 +73,28 @@ def test_one_time_and_one_status_give_the_outcome_of_separate_columns(breast_stu
     assert (told.loc[alive, "followup_days"] == plain.loc[alive, "followup_days"]).all()
 
 
-def test_a_code_that_is_not_declared_is_one_problem(status_study):
+@pytest.mark.parametrize("on_problem", ["stop", "exclude"])
+def test_a_code_that_is_not_declared_is_one_problem_of_the_column(status_study, on_problem):
+    """Patients are never left out by a code of their outcome."""
     folder = status_study(lambda t: t.replace({"status": {"alive": "lost"}}))
-    problems = problems_of(folder)
-    assert {p.column for p in problems} == {"status"}
-    with pytest.raises(TableError) as error:
-        cohort_of(folder)
-    assert str(error.value).startswith("1 problem in the patient tables\n")
-    assert "accepted: one of alive, DM, dead, with a time" in str(error.value)
+    toml = folder / "study.toml"
+    toml.write_text(toml.read_text().replace('"stop"', f'"{on_problem}"'))
+    (problem,) = problems_of(folder)
+    assert (problem.row, problem.column) == (None, "status")
+    assert problem.problem == "1 code without a meaning in study.toml"
+    assert problem.value.startswith("lost in ")
+    assert problem.accepted.startswith("one of alive, DM, dead")
+
+
+def test_an_undeclared_code_of_an_event_is_a_problem_of_its_column_too(breast_study, breast_table):
+    table = breast_table()
+    table.loc[[2, 5], "dead"] = "lost"
+    coded = 'death = { column = "dead", values = { yes = true, no = false } }'
+    folder = breast_study(
+        table, [('death = "dead"', coded), ('on_problem = "stop"', 'on_problem = "exclude"')]
+    )
+    (problem,) = problems_of(folder)
+    assert (problem.row, problem.column, problem.value) == (None, "dead", "lost in 2 rows")
 
 
 def test_codes_and_units_of_a_status(status_study):

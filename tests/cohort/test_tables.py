@@ -269,6 +269,14 @@ def test_a_title_above_the_header_is_told(read, read_book, tmp_path):
         read("Registry\nid,x\na,1\n")
 
 
+def test_a_row_that_names_nothing_is_one_problem(tmp_path):
+    (tmp_path / "t.csv").write_text("id,x,y\na,1,2\nb,3,4\n")
+    settings = TableSettings(path="t.csv", id="id", header_row=2)
+    with pytest.raises(StudyError, match="row 2 names none of the 3 columns") as error:
+        read_table(tmp_path, settings, ["x", "y"])
+    assert "header_row" in error.value.remedy
+
+
 def test_one_problem_for_all_rows_of_another_length(read):
     with pytest.raises(TableError) as error:
         read("id\na,1\nb,2\n")

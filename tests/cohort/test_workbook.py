@@ -120,9 +120,13 @@ def test_a_formula_that_was_never_calculated(read, tmp_path):
         (45, '0"%"', "45"),
         (45, "0\\%", "45"),
         (0.45, "General", "0.45"),
+        (17, "0000", "0017"),
+        (17.0, "0000", "0017"),
+        (12345, "0000", "12345"),
+        (17, "0", "17"),
     ],
 )
-def test_a_percentage_is_what_the_sheet_shows(read, value, number_format, text):
+def test_a_number_is_what_the_sheet_shows(read, value, number_format, text):
     def change(book):
         book.active["B2"].number_format = number_format
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
+from collections.abc import Collection
 
 import numpy as np
 
 from metasight.cohort import derived
-from metasight.cohort.codes import MissingCodes
+from metasight.cohort.codes import MissingCodes, find_code
 from metasight.cohort.joined import column_of, key_of, table_of
 from metasight.cohort.mapping import (
     CENSORED,
@@ -17,7 +19,7 @@ from metasight.cohort.mapping import (
     Mapped,
     TimeAndStatus,
 )
-from metasight.cohort.parsing import accepted_in, is_percentage, parse_cell
+from metasight.cohort.parsing import NO_MEANING, accepted_in, is_percentage, parse_cell
 from metasight.cohort.settings import CohortSettings, TableSettings, columns_read
 from metasight.cohort.showing import visible
 from metasight.cohort.tables import RawTable
@@ -27,6 +29,7 @@ from metasight.protocol.study import Protocol, Variable
 from metasight.units import conversion_factor, units_like
 
 PatientRow = dict[str, Value | None]
+_MOST_CODES = 5
 
 
 def patient_ids(raw: RawTable, settings: TableSettings) -> frozenset[str]:
@@ -209,6 +212,7 @@ class ColumnReader:
         decimal = self._source_settings(mapping.table).decimal
         missing = self._missing(mapping.table, mapping.missing)
         codes = self.raw.codes.get(key, {})
+        strange: Counter[str] = Counter()
         for number, text in self.raw.cells[key].items():
             row = int(str(number))
             value, problem = None, ""
@@ -219,10 +223,14 @@ class ColumnReader:
                     value, problem = parse_cell(text, variable, _ISO, decimal)
                 else:
                     value, problem = self._parse(text, codes.get(row), variable, mapping, decimal)
-                if problem:
+                if problem == NO_MEANING and variable.role == "outcome":
+                    strange[text] += 1
+                elif problem:
                     accepted = accepted_in(variable, mapping)
                     self.findings.cell(row, name, text, problem, accepted)
             rows[row][name] = value
+        # to leave patients out by a code of their outcome would be to choose them by it
+        self._undeclared(key, strange, mapping.values or (), (name,))
         self._check_percentages(variable, mapping, rows)
         self._check_unit(variable, mapping, [r.get(name) for r in rows.values()])
 
@@ -369,7 +377,11 @@ class ColumnReader:
 
     def _time_and_status(self, rows: dict[int, PatientRow]) -> None:
         told: dict[int, list[derived.Told]] = {row: [] for row in rows}
-        parts = [p for p in self.settings.time_and_status if self._status_can_be_read(p)]
+        parts = [
+            p
+            for p in self.settings.time_and_status
+            if self._status_can_be_read(p) and self._status_is_declared(p)
+        ]
         for part in parts:
             for row, values in rows.items():
                 found = self._told(part, row)
@@ -436,6 +448,42 @@ class ColumnReader:
             return False
         there = [self._is_there(name, part, c) for c in (part.time, part.status)]
         return all(there)
+
+    def _status_is_declared(self, part: TimeAndStatus) -> bool:
+        """Whether every code of a status has a meaning.
+
+        One that has none is a problem of the column: to leave its patients out would be to choose
+        patients by their outcome.
+        """
+        key, missing = key_of(part.table, part.status), self._missing(part.table, part.missing)
+        codes = self.raw.codes.get(key, {})
+        strange: Counter[str] = Counter()
+        for number, cell in self.raw.cells[key].items():
+            row, text = int(str(number)), str(cell)
+            known = find_code(text, part.codes) or find_code(codes.get(row, text), part.codes)
+            if text not in missing and known is None and (row, key) not in self.raw.flaws:
+                strange[text] += 1
+        self._undeclared(key, strange, part.codes, part.events)
+        return not strange
+
+    def _undeclared(
+        self, key: str, strange: Counter[str], codes: Collection[str], variables: Collection[str]
+    ) -> None:
+        """Codes of an outcome that have no meaning, as one problem of the column."""
+        if not strange:
+            return
+        ids, n = self.findings.ids, len(strange)
+        self.findings.bad_columns.update(variables)
+        self.findings.add(
+            None,
+            key,
+            ", ".join(
+                f"{visible(c, ids)} in {k} rows" for c, k in strange.most_common(_MOST_CODES)
+            ),
+            f"{n} code{'s' * (n > 1)} without a meaning in study.toml",
+            f"one of {', '.join(codes)}; give the others a meaning in study.toml, or list them in "
+            "missing",
+        )
 
     def _can_be_read(self, variable: Variable, mapping: ColumnMapping) -> bool:
         """Whether the mapping makes sense; what does not is a problem of the whole column."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from metasight.cohort.codes import MissingCodes, find_code, number_of
 from metasight.cohort.mapping import CENSORED, Filled, Interval, TimeAndStatus
-from metasight.cohort.parsing import date_from
+from metasight.cohort.parsing import NO_MEANING, date_from
 from metasight.cohort.showing import looks_like_date
 from metasight.protocol.criteria import Value
 from metasight.protocol.study import Variable
@@ -107,7 +107,7 @@ def told_by(part: TimeAndStatus, status: str | None, days: float | None) -> tupl
         return unknown, "" if days is None else "a time without a status"
     code = find_code(status, part.codes)
     if code is None:
-        return unknown, "a code without a meaning in study.toml"
+        return unknown, NO_MEANING
     if days is None:
         return unknown, "a status without a time"
     event = part.codes[code]

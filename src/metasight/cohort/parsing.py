@@ -16,6 +16,7 @@ from metasight.protocol.study import Variable
 from metasight.units import conversion_factor
 
 TRUE, FALSE = {"yes", "y", "true"}, {"no", "n", "false"}
+NO_MEANING = "a code without a meaning in study.toml"
 _MIDNIGHT = re.compile(r"[ T]00:00(:00(\.0+)?)?")
 """pandas and databases write a day as the time at which it begins."""
 
@@ -50,7 +51,7 @@ def parse_cell(
     if mapping.values is not None:
         found = find_code(text, mapping.values)
         if found is None:
-            return None, "a code without a meaning in study.toml"
+            return None, NO_MEANING
         code = mapping.values[found]
         text = ("yes" if code else "no") if isinstance(code, bool) else str(code)
         decimal = "."  # study.toml's own numbers

@@ -148,6 +148,12 @@ def _table(
     while header and not header[-1]:  # Excel leaves empty columns behind the table
         header.pop()
     _look_for_header(name, header, sheet, settings)
+    if wanted is not None and len(wanted) > 1 and not set(wanted) & set(header):
+        raise StudyError(
+            f"row {sheet.first_row - 1} names none of the {len(wanted)} columns that are read",
+            where=name,
+            remedy="Correct header_row, sheet, or the names in study.toml",
+        )
     rows, uneven = _even_rows(name, len(header), sheet, settings, separated=separated)
     problems = _header_problems(name, header, rows, wanted)
     if problems:

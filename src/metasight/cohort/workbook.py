@@ -3,7 +3,7 @@
 A workbook keeps formulas, cached results, merged cells and charts; a table has none of them. What
 would silently read as missing (a formula that was never calculated, the cells under a merged one)
 is a problem with its row and column. What a number's format says of it is kept: a date is a date,
-and 0.45 shown as 45 % is the text "45%".
+0.45 shown as 45 % is the text "45%", and 17 shown as 0017 is the text "0017".
 """
 
 from __future__ import annotations
@@ -191,9 +191,11 @@ def _cell_text(cell: Any, decimal: str) -> str:
         return value.isoformat()
     if isinstance(value, int | float) and _is_percentage(cell.number_format):
         return _percentage(value).replace(".", decimal)
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else repr(value).replace(".", decimal)
-    return str(value)
+    if isinstance(value, float) and not value.is_integer():
+        return repr(value).replace(".", decimal)
+    if isinstance(value, int | float) and re.fullmatch("0{2,}", cell.number_format or ""):
+        return str(int(value)).zfill(len(cell.number_format))  # 17 that is shown as 0017
+    return str(int(value)) if isinstance(value, float) else str(value)
 
 
 def _is_percentage(number_format: str | None) -> bool:
