@@ -151,8 +151,8 @@ class Problem:
 class TableError(MetasightError):
     """Every problem found in the patient tables, reported at once.
 
-    The text speaks of each kind of problem once: the first rows with their values, then the
-    numbers of more rows; ``problems`` holds all of them.
+    Problems of one column with one cause are one problem, told once: the first row with its value,
+    then how many more rows, with numbers and values of some; ``problems`` holds every row.
 
     Parameters
     ----------
@@ -164,10 +164,11 @@ class TableError(MetasightError):
         if not problems:
             raise ValueError("a TableError needs at least one problem")
         self.problems = tuple(problems)
-        n = len(self.problems)
+        kinds = _by_kind(self.problems)
+        n = len(kinds)
         super().__init__(
             f"{n} problem{'s' if n > 1 else ''} in the patient tables\n"
-            + "\n".join(_table_lines(self.problems))
+            + "\n".join(_table_lines(kinds))
             + "\n",
             remedy="Correct the table, or the mapping in study.toml, and run `metasight check`",
         )
@@ -176,17 +177,22 @@ class TableError(MetasightError):
         return TableError, (self.problems,)
 
 
-_ROWS_IN_FULL = 3
 _ROWS_BY_NUMBER = 10
+_VALUES = 5
 _LINES = 60
 
 
-def _table_lines(problems: Sequence[Problem]) -> list[str]:
-    """At most 60 lines: problems of one kind together, in the order of their first row."""
+def _by_kind(problems: Sequence[Problem]) -> list[list[Problem]]:
+    """Problems of one column with one cause together, in the order of their first row."""
     kinds: dict[Problem, list[Problem]] = {}
     for problem in problems:
         kinds.setdefault(replace(problem, row=None, value=""), []).append(problem)
-    lines = [line for alike in kinds.values() for line in _lines_of_kind(alike)]
+    return list(kinds.values())
+
+
+def _table_lines(kinds: Sequence[Sequence[Problem]]) -> list[str]:
+    """At most 60 lines."""
+    lines = [line for alike in kinds for line in _lines_of_kind(alike)]
     if len(lines) > _LINES:
         left = sum(n for _, n in lines[_LINES - 1 :])
         lines = [*lines[: _LINES - 1], (f"  … and {left} more problems; correct these first", left)]
@@ -194,14 +200,15 @@ def _table_lines(problems: Sequence[Problem]) -> list[str]:
 
 
 def _lines_of_kind(alike: Sequence[Problem]) -> Iterator[tuple[str, int]]:
-    """Lines, each with the number of problems that it tells of."""
-    for problem in alike[:_ROWS_IN_FULL]:
-        yield f"  {problem}", 1
-    rest = alike[_ROWS_IN_FULL:]
+    """Lines, each with the number of problems that it is the first to speak of."""
+    yield f"  {alike[0]}", 1
+    rest = alike[1:]
     if rest:
-        rows = [str(p.row) for p in rest[:_ROWS_BY_NUMBER]]
-        rows += ["…"] if len(rest) > len(rows) else []
-        yield (
-            f"    … and {len(rest)} more row{'s' * (len(rest) > 1)} ({', '.join(rows)})",
-            len(rest),
-        )
+        rows = _some([str(p.row) for p in rest], _ROWS_BY_NUMBER)
+        values = list(dict.fromkeys(p.value for p in rest if p.value and p.value != alike[0].value))
+        more = f"; other values: {_some(values, _VALUES)}" if values else ""
+        yield f"    … and {len(rest)} more row{'s' * (len(rest) > 1)} ({rows}){more}", 0
+
+
+def _some(texts: Sequence[str], most: int) -> str:
+    return ", ".join([*texts[:most], *(["…"] if len(texts) > most else [])])

@@ -37,7 +37,7 @@ def study_folder(
     (folder / "study.toml").write_text(text)
     pd.DataFrame(rows, columns=columns).to_csv(folder / table, index=False)
     for name in ("patients.csv", "expression.csv"):
-        (folder / name).write_text("patient\n")
+        (folder / name).write_text("patient,place\nA,1\nB,1\nC,1\nD,1\nE,1\nF,1\n")
     (folder / "gene_sets.gmt").write_text("SET\tx\tG1\n")
     return folder
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from metasight.cohort.canonical import parse_cell
+from metasight.cohort.parsing import parse_cell
 from metasight.cohort.read import read_cohort
 from metasight.cohort.settings import ColumnMapping
 from metasight.errors import TableError
@@ -165,13 +165,13 @@ def test_a_code_with_a_wrong_meaning(breast_study):
         replace=[
             (
                 'surgery = "operation"',
-                'surgery = { column = "operation", values = { mastectomy = "Mastectomy", '
+                'surgery = { column = "operation", values = { mastectomy = "excision", '
                 'breast-conserving = "breast-conserving" } }',
             )
         ]
     )
     (problem,) = problems_of(folder)
-    assert (problem.row, problem.value) == (None, "Mastectomy")
+    assert (problem.row, problem.value) == (None, "excision")
     assert "the code 'mastectomy' a meaning that surgery cannot have" in problem.problem
     assert problem.accepted == "one of mastectomy, breast-conserving, none"
 

@@ -13,12 +13,17 @@ from metasight.cohort.delimited import text_rows
 from metasight.errors import StudyError, TableError
 
 
+def parts(path, encoding):
+    sheet = text_rows(path, encoding)
+    return sheet.header, sheet.rows, sheet.first_row
+
+
 @pytest.fixture
 def read(tmp_path):
     def of(content: str | bytes, encoding: str = "utf-8"):
         data = content.encode() if isinstance(content, str) else content
         (tmp_path / "t.csv").write_bytes(data)
-        return text_rows(tmp_path / "t.csv", encoding)
+        return parts(tmp_path / "t.csv", encoding)
 
     return of
 
@@ -109,4 +114,12 @@ def test_what_a_writer_quotes_is_read_back(tmp_path_factory, rows, separator):
     csv.writer(text, delimiter=separator).writerows([["id", "a", "b"], *rows])
     path = tmp_path_factory.mktemp("t") / "t.csv"
     path.write_bytes(text.getvalue().encode())
-    assert text_rows(path, "utf-8") == (["id", "a", "b"], rows, 2)
+    assert parts(path, "utf-8") == (["id", "a", "b"], rows, 2)
+
+
+def test_a_title_above_the_header_is_not_read(tmp_path):
+    (tmp_path / "t.csv").write_text("Export, of: today\nid;x\na;1\n")
+    sheet = text_rows(tmp_path / "t.csv", "utf-8", header_row=2)
+    assert (sheet.header, sheet.rows, sheet.first_row) == (["id", "x"], [["a", "1"]], 3)
+    with pytest.raises(StudyError, match="no header"):
+        text_rows(tmp_path / "t.csv", "utf-8", header_row=9)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,10 +85,23 @@ def test_a_waived_criterion_keeps_everybody_and_prints_why():
     told = assess(ROWS, PROTOCOL, {"E1": reason})
     assert "relapse" in told.as_written
     assert "relapse unknown" in told.as_written
-    assert {s.criterion: s.waived for s in told.steps} == {"I1": "", "E1": reason, "I2": ""}
+    assert [(s.criterion, bool(s.waived)) for s in told.steps] == [
+        ("I1", False),
+        ("E1", True),
+        ("I2", False),
+    ]
     waived = [e for e in told.entries if e.criterion == "E1"]
     assert {e.verdict for e in waived} == {Fate.WAIVED}
-    assert {e.reason for e in waived} == {reason}
+    against = f"{reason} (the table says: not eligible)"
+    assert {e.patient for e in waived if e.reason == against} == {
+        "child with relapse",
+        "relapse",
+        "age unknown, relapse",
+    }
+    assert {e.reason for e in waived} == {reason, against}
+    step = next(s for s in told.steps if s.criterion == "E1")
+    assert (step.against, step.in_part) == (3, False)
+    assert step.waived == f"{reason} (3 patients stay in who by the table are not eligible)"
     assert [e.value for e in waived if e.patient == "relapse"] == ["relapse=yes"]
 
 
@@ -141,3 +156,116 @@ def test_which_limits_take_in_the_value_itself(limit, stays):
     protocol = PROTOCOL.model_copy(update={"criterion": (one,)})
     rows = {"under": {"size": 29.9}, "at it": {"size": 30}, "over": {"size": 30.1}}
     assert set(assess(rows, protocol, {}).as_written) == stays
+
+
+BREAST = read_protocol("breast-dmfs")
+OPERATED = {
+    "surgery": "mastectomy",
+    "surgery_date": None,
+    "curative_resection": True,
+}
+
+
+def of_i3(row, waive):
+    told = assess({"p": row}, BREAST, waive)
+    entry = next(e for e in told.entries if e.criterion == "I3")
+    return entry, next(s for s in told.steps if s.criterion == "I3")
+
+
+def test_a_part_is_waived_and_the_others_count():
+    """The dates are not in an anonymised table; who was not operated for cure is still excluded."""
+    why = {"I3.surgery_date": "the table holds no dates"}
+    entry, step = of_i3(OPERATED, why)
+    assert entry.verdict is Fate.KEPT
+    assert "surgery date is not assessed: the table holds no dates" in entry.reason
+    assert step.in_part
+    assert "surgery date is not assessed" in step.waived
+    palliative, _ = of_i3({**OPERATED, "curative_resection": False}, why)
+    assert palliative.verdict is Fate.EXCLUDED
+    unknown, _ = of_i3({**OPERATED, "surgery": None}, why)
+    assert unknown.verdict is Fate.UNKNOWN
+
+
+def test_who_stays_in_against_the_table_is_said():
+    entry, step = of_i3(
+        {**OPERATED, "curative_resection": False}, {"I3": "the table holds no dates"}
+    )
+    assert entry.verdict is Fate.WAIVED
+    assert entry.reason.endswith("(the table says: not eligible)")
+    assert step.against == 1
+    assert "1 patient stays in who by the table are not eligible" in step.waived
+    assert "one of its parts alone: I3.curative_resection, I3.surgery, I3.surgery" in step.waived
+
+
+def test_what_is_only_not_recorded_is_nothing_against_a_patient():
+    told = assess({"p": {}}, BREAST, {"I7": "treatment is not in the table"})
+    assert next(s.against for s in told.steps if s.criterion == "I7") == 0
+
+
+def test_a_variable_of_a_list_that_must_be_recorded_is_waived_alone():
+    row = dict.fromkeys(BREAST.criteria["I7"].condition.variables(), 1.0)
+    told = {}
+    for waive in ({}, {"I7.chemotherapy": "treatment is not in the table"}):
+        entries = assess({"p": {**row, "chemotherapy": None}}, BREAST, waive).entries
+        told[len(waive)] = next(e.verdict for e in entries if e.criterion == "I7")
+    assert told == {0: Fate.EXCLUDED, 1: Fate.KEPT}
+
+
+@pytest.mark.parametrize(
+    ("waive", "problem", "remedy"),
+    [
+        ({"I3.grade": "it is not recorded"}, "names no part of I3", '"I3.surgery_date"'),
+        ({"E4.prior_malignancy": "not recorded"}, "names no part of E4", "none; waive it whole"),
+        ({"E3.neoadjuvant": "not recorded"}, "names no part of E3", "none; waive it whole"),
+        (
+            {"I3": "it is not recorded", "I3.surgery": "it is not recorded"},
+            "names I3 and a part",
+            "or parts of it",
+        ),
+        (
+            {f"I3.{v}": "it is not recorded" for v in BREAST.criteria["I3"].parts},
+            "names every part of I3",
+            "Waive the whole criterion: I3",
+        ),
+    ],
+)
+def test_parts_that_cannot_be_waived_alone(waive, problem, remedy):
+    with pytest.raises(StudyError, match=problem) as error:
+        assess({"p": {}}, BREAST, waive)
+    assert remedy in error.value.remedy
+
+
+@pytest.mark.parametrize("protocol", ["breast-dmfs", "nsclc-occult-node"])
+@given(data=st.data())
+def test_a_waived_part_never_turns_a_recorded_failure_of_another_into_a_pass(protocol, data):
+    """Property: what is left of a criterion is asked exactly as it is without the part."""
+    known = read_protocol(protocol)
+    criterion = data.draw(st.sampled_from([c for c in known.criterion if len(c.parts) > 1]))
+    part = data.draw(st.sampled_from(criterion.parts))
+    values = st.sampled_from([None, True, False, "N0", "T1a", "mastectomy", 5.0, 2000.0])
+    names = tuple(dict.fromkeys(criterion.condition.variables()))
+    row = {n: data.draw(values) for n in names if n != part}
+    row = {n: v for n, v in row.items() if v is None or _fits(known, n, v)}
+    why = {f"{criterion.id}.{part}": "it was not recorded"}
+    verdicts = {
+        next(
+            e.verdict
+            for e in assess({"p": {**row, part: v}}, known, why).entries
+            if e.criterion == criterion.id
+        )
+        for v in (None, _some(known, part))
+    }
+    assert len(verdicts) == 1, "the waived part decides nothing"
+    assert Fate.WAIVED not in verdicts
+
+
+def _fits(protocol, name, value):
+    kind = {"number": float, "integer": float, "boolean": bool, "category": str}
+    return isinstance(value, kind.get(protocol.variables[name].type, dt.date))
+
+
+def _some(protocol, name):
+    variable = protocol.variables[name]
+    if variable.type == "date":
+        return dt.date(2016, 3, 1)
+    return {"boolean": False, "category": (variable.values or ("x",))[-1]}.get(variable.type, 1.0)

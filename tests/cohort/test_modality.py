@@ -100,7 +100,7 @@ def test_duplicate_patients(read):
 
     with pytest.raises(
         TableError,
-        match=r"row 152, column sample: duplicate patient, first in "
+        match=r"row 152, column sample: duplicate patient \(value: first in "
         r"row 2",
     ):
         read(again)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import zipfile
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from openpyxl import Workbook
 from openpyxl.chart import BarChart, Reference
 
@@ -24,12 +27,20 @@ def read(tmp_path):
 
 
 @pytest.fixture
-def read_excel(tmp_path):
-    def of(fill, **settings):
+def read_book(tmp_path):
+    def of(fill, needed=None, **settings):
         book = Workbook()
         fill(book)
         book.save(tmp_path / "t.xlsx")
-        return read_table(tmp_path, TableSettings(path="t.xlsx", id="id", **settings)).cells
+        return read_table(tmp_path, TableSettings(path="t.xlsx", id="id", **settings), needed)
+
+    return of
+
+
+@pytest.fixture
+def read_excel(read_book):
+    def of(fill, **settings):
+        return read_book(fill, **settings).cells
 
     return of
 
@@ -108,18 +119,22 @@ def rows(book, *lines):
         book.active.append(line)
 
 
-def test_merged_cells_are_a_problem(read_excel):
+def test_merged_cells_are_a_problem_of_each_of_them(read_book):
     def fill(book):
         rows(book, ["id", "centre", "x"], ["a", "North", 1], ["b", None, 2])
         book.active.merge_cells("B2:B3")
 
-    with pytest.raises(TableError, match=r"t.xlsx, row 2, column centre: merged cells"):
-        read_excel(fill)
+    table = read_book(fill)
+    assert sorted(table.flaws) == [(2, "centre"), (3, "centre")]
+    assert str(table.flaws[2, "centre"]).startswith("t.xlsx, row 2, column centre: merged cells")
 
 
-def test_formulas_that_were_never_calculated_are_a_problem(read_excel):
-    with pytest.raises(TableError, match=r"row 3, column x: the formula has no calculated value"):
-        read_excel(lambda b: rows(b, ["id", "x"], ["a", 1], ["b", "=1+1"]))
+def test_formulas_that_were_never_calculated_are_a_problem(read_book):
+    table = read_book(lambda b: rows(b, ["id", "x"], ["a", 1], ["b", "=1+1"]))
+    (flaw,) = table.flaws_of(["x"])
+    assert (flaw.row, flaw.column) == (3, "x")
+    assert "a formula without a stored result" in flaw.problem
+    assert table.flaws_of(["id"]) == ()
 
 
 def test_excel_numbers_follow_the_decimal_sign(read_excel):
@@ -152,3 +167,155 @@ def test_a_damaged_sheet_is_told(read_excel, tmp_path):
             new.writestr(name, data)
     with pytest.raises(StudyError, match="the workbook is damaged"):
         read_table(tmp_path, TableSettings(path="t.xlsx", id="id"))
+
+
+# ------------------------------------------------ what the study does not read cannot stop it
+
+
+NOTES = ["id", "x", "notes", "notes", ""]
+
+
+def test_errors_and_names_of_columns_that_nobody_reads_do_not_matter(read_book):
+    def fill(book):
+        rows(book, NOTES, ["a", 1, "#REF!", "", "y"], ["b", 2, "=1+1", "#N/A", "", "beyond"])
+        book.active.merge_cells("C2:C3")
+
+    table = read_book(fill, ["x"])
+    assert list(table.cells) == ["id", "x"]
+    assert table.flaws_of(["id", "x"]) == ()
+
+
+NOISE = st.lists(
+    st.tuples(
+        st.sampled_from(["notes", "x", "", " ", "#REF!", "id_old"]),
+        st.lists(
+            st.sampled_from(["", "#REF!", "a;b", "1,5", "####", "x\ny", '"', "45%"]),
+            min_size=3,
+            max_size=3,
+        ),
+        st.integers(0, 3),
+    ),
+    max_size=4,
+)
+
+
+@given(noise=NOISE)
+def test_no_column_beside_changes_what_is_read(noise, tmp_path_factory):
+    """Property: whatever stands in other columns, the columns that are read are the same."""
+    folder = tmp_path_factory.mktemp("noise")
+    header, body = ["id", "size"], [["a", "1"], ["b", "2"], ["c", ""]]
+    for name, cells, place in noise:
+        header.insert(place, name)
+        for row, cell in zip(body, cells, strict=True):
+            row.insert(place, cell)
+    with (folder / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([header, *body])
+    book = Workbook()
+    rows(book, header, *body)
+    book.save(folder / "t.xlsx")
+    for name in ("t.csv", "t.xlsx"):
+        table = read_table(folder, TableSettings(path=name, id="id"), ["size"])
+        assert table.cells[["id", "size"]].to_numpy().tolist() == [
+            ["a", "1"],
+            ["b", "2"],
+            ["c", ""],
+        ]
+        assert table.flaws_of(["id", "size"]) == ()
+
+
+def test_a_needed_column_must_be_told_from_others(read_book):
+    with pytest.raises(TableError, match=r"column notes: the column name occurs 2 times") as error:
+        read_book(lambda b: rows(b, NOTES, ["a", 1, "", "", ""]), ["notes"])
+    assert len(error.value.problems) == 1
+    with pytest.raises(TableError, match="occurs 2 times"):
+        read_book(lambda b: rows(b, NOTES, ["a", 1, "", "", ""]))
+
+
+def test_a_spreadsheet_error_is_a_problem_of_its_cell(read_book):
+    table = read_book(lambda b: rows(b, ["id", "x"], ["a", "#REF!"], ["b", "####"], ["c", "#1"]))
+    assert sorted(table.flaws) == [(2, "x"), (3, "x")]
+    assert table.flaws[2, "x"].value == "#REF!"
+
+
+@pytest.mark.parametrize("first", ["1", "0"])
+def test_row_numbers_of_r_and_pandas_are_ignored(read, first):
+    n = int(first)
+    text = f'"","id","x"\n"{n}","a",1\n"{n + 1}","b",2\n'
+    assert list(read(text)) == ["id", "x"]
+
+
+def test_a_column_without_a_name_that_may_be_a_feature_is_a_problem(read, tmp_path):
+    with pytest.raises(TableError, match=r"column number 1: a column without a name"):
+        read(",id\n0.7,a\n1.5,b\n")
+    cells = read_table(tmp_path, TableSettings(path="t.csv", id="id"), ()).cells
+    assert list(cells) == ["id"]
+
+
+def test_a_cell_too_many_is_a_problem_of_its_row_in_a_text_file(tmp_path):
+    (tmp_path / "t.csv").write_text("id,x\na,1\nb,2,3\nc,3\n")
+    table = read_table(tmp_path, TableSettings(path="t.csv", id="id"), ["x"])
+    assert table.cells["id"].tolist() == ["a", "c"]
+    (problem,) = table.bad_rows
+    assert (problem.row, problem.problem) == (3, "the row has 3 cells, row 1 has 2")
+
+
+def test_a_title_above_the_header_is_told(read, read_book, tmp_path):
+    with pytest.raises(StudyError, match="row 1 does not name the column 'id', row 3 does") as told:
+        read_book(lambda b: rows(b, ["Registry"], [], ["id", "x"], ["a", 1]))
+    assert told.value.remedy.startswith("Set header_row = 3")
+    table = read_book(lambda b: rows(b, ["Registry"], [], ["id", "x"], ["a", 1]), header_row=3)
+    assert table.cells["x"].to_dict() == {4: "1"}
+    with pytest.raises(StudyError, match="Set header_row = 2"):
+        read("Registry\nid,x\na,1\n")
+
+
+def test_a_row_that_names_nothing_is_one_problem(tmp_path):
+    (tmp_path / "t.csv").write_text("id,x,y\na,1,2\nb,3,4\n")
+    settings = TableSettings(path="t.csv", id="id", header_row=2)
+    with pytest.raises(StudyError, match="row 2 names none of the 3 columns") as error:
+        read_table(tmp_path, settings, ["x", "y"])
+    assert "header_row" in error.value.remedy
+
+
+def test_one_problem_for_all_rows_of_another_length(read):
+    with pytest.raises(TableError) as error:
+        read("id\na,1\nb,2\n")
+    assert str(error.value).startswith("1 problem in the patient tables\n")
+    assert "t.csv, row 2: the row has 2 cells, row 1 has 1" in str(error.value)
+    assert "set header_row = 2" in str(error.value)
+
+
+def test_rows_of_units_are_left_out_where_the_study_says_so(read_book):
+    def fill(book):
+        rows(book, ["id", "x"], ["", "mm"], ["a", 1])
+
+    assert read_book(fill, skip_rows=(2,)).cells["x"].to_dict() == {3: "1"}
+
+
+def test_ids_and_names_are_compared_as_they_are_seen(read):
+    cells = read("\u200bid,Gro\u0308\u00dfe\nA\u200b1,1\n")
+    assert list(cells) == ["id", "Gr\u00f6\u00dfe"]
+    assert cells["id"].tolist() == ["A1"]
+
+
+def test_ids_may_be_said_to_be_numbers(tmp_path):
+    (tmp_path / "t.csv").write_text("id,x\n0017,1\n18.0,2\nA1,3\n")
+    table = read_table(tmp_path, TableSettings(path="t.csv", id="id", ids="number"))
+    assert table.cells["id"].tolist() == ["17", "18", "A1"]
+    (flaw,) = table.flaws.values()
+    assert (flaw.row, flaw.value) == (4, "")
+    assert 'ids = "number"' in flaw.problem
+
+
+def test_a_table_without_ids_may_count_its_rows(tmp_path):
+    (tmp_path / "t.csv").write_text("x,y\n1,2\n3,4\n")
+    table = read_table(tmp_path, TableSettings(path="t.csv", id="id", ids="row"))
+    assert table.cells["id"].to_dict() == {2: "2", 3: "3"}
+    with pytest.raises(StudyError, match=r'ids = "row" is for a table without ids.*value: x'):
+        read_table(tmp_path, TableSettings(path="t.csv", id="x", ids="row"))
+
+
+def test_other_kinds_of_table_are_listed(tmp_path):
+    (tmp_path / "t.rds").write_text("x")
+    with pytest.raises(StudyError, match=r"unknown kind of table.*\.csv.*\.xlsx.*\.sav.*\.dta"):
+        read_table(tmp_path, TableSettings(path="t.rds", id="id"))

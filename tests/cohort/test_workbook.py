@@ -8,7 +8,7 @@ import pytest
 from openpyxl import Workbook
 
 from metasight.cohort.workbook import excel_rows
-from metasight.errors import StudyError, TableError
+from metasight.errors import StudyError
 
 
 @pytest.fixture
@@ -20,7 +20,8 @@ def read(tmp_path):
         if change:
             change(book)
         book.save(tmp_path / "t.xlsx")
-        return excel_rows(tmp_path / "t.xlsx", sheet, decimal)
+        found = excel_rows(tmp_path / "t.xlsx", sheet, decimal)
+        return found.header, found.rows, found.first_row
 
     return of
 
@@ -74,15 +75,18 @@ def test_several_sheets_need_a_name(read):
     assert error.value.remedy == "Sheets: Sheet, second"
 
 
-def test_merged_cells_name_the_first_row_below_the_header(read):
+def strange(path):
+    return {cell: what for cell, (what, _) in excel_rows(path, None, ".").strange.items()}
+
+
+def test_merged_cells_are_strange_each(read, tmp_path):
     def merge(book):
         book.active.merge_cells("B2:B3")
 
-    with pytest.raises(TableError) as error:
-        read([["id", "x"], ["a", 1], ["b", 2]], change=merge)
-    (problem,) = error.value.problems
-    assert (problem.row, problem.column) == (2, "x")
-    assert "only the first of them" in problem.problem
+    read([["id", "x"], ["a", 1], ["b", 2]], change=merge)
+    found = strange(tmp_path / "t.xlsx")
+    assert sorted(found) == [(2, 1), (3, 1)]
+    assert "only the first of them" in found[3, 1]
 
 
 def test_a_merged_title_above_nothing_but_the_header_is_none(read):
@@ -98,12 +102,46 @@ def test_merged_cells_and_formulas_beside_the_table_do_not_matter(read):
     assert read([["id", "x"], ["a", 1]], change=beside)[1][0][:2] == ["a", "1"]
 
 
-def test_a_formula_that_was_never_calculated(read):
-    with pytest.raises(TableError) as error:
-        read([["id", "x"], ["a", "=1+1"], ["b", 2]])
-    (problem,) = error.value.problems
-    assert (problem.row, problem.column) == (2, "x")
-    assert problem.problem == "the formula has no calculated value"
+def test_a_formula_that_was_never_calculated(read, tmp_path):
+    read([["id", "x"], ["a", "=1+1"], ["b", 2]])
+    found = strange(tmp_path / "t.xlsx")
+    assert list(found) == [(2, 1)]
+    assert "a formula without a stored result" in found[2, 1]
+
+
+@pytest.mark.parametrize(
+    ("value", "number_format", "text"),
+    [
+        (0.45, "0%", "45%"),
+        (0.07, "0.0%", "7%"),
+        (0.123, "0%", "12.3%"),
+        (1, "0%", "100%"),
+        (0, "0%", "0%"),
+        (45, '0"%"', "45"),
+        (45, "0\\%", "45"),
+        (0.45, "General", "0.45"),
+        (17, "0000", "0017"),
+        (17.0, "0000", "0017"),
+        (12345, "0000", "12345"),
+        (17, "0", "17"),
+    ],
+)
+def test_a_number_is_what_the_sheet_shows(read, value, number_format, text):
+    def change(book):
+        book.active["B2"].number_format = number_format
+
+    assert read([["id", "x"], ["a", value]], change=change)[1] == [["a", text]]
+
+
+def test_real_dates_are_known_from_texts(read, tmp_path):
+    read([["id", "x"], ["a", dt.date(2020, 2, 29)], ["b", "2020-02-29"]])
+    assert excel_rows(tmp_path / "t.xlsx", None, ".").dates == {(2, 1)}
+
+
+def test_a_title_above_the_header(read, tmp_path):
+    read([["Export of today"], ["id", "x"], ["a", 1]])
+    sheet = excel_rows(tmp_path / "t.xlsx", None, ".", header_row=2)
+    assert (sheet.header, sheet.rows, sheet.first_row) == (["id", "x"], [["a", "1"]], 3)
 
 
 def test_what_is_no_workbook(tmp_path):

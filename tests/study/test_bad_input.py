@@ -75,7 +75,7 @@ def test_event_after_death(breast_study, breast_table, refused):
     table.loc[row, "metastasis_date"] = later.date().isoformat()
     said = refused("check", breast_study(table))
     assert f"row {row + 2}, column distant_metastasis_days: rule R2 broken" in said
-    assert "no distant metastasis after death" in said
+    assert "distant_metastasis_days must not be later than death_days" in said
 
 
 def test_unknown_centre(breast_study, breast_table, refused):
@@ -90,7 +90,8 @@ def test_duplicate_patient(breast_study, breast_table, refused):
     table.loc[9, "id"] = table.loc[2, "id"]
     said = refused("check", breast_study(table))
     assert (
-        "row 11, column id: duplicate patient, first in row 4; accepted: one row a patient" in said
+        "row 11, column id: duplicate patient (value: first in row 4); accepted: one row a patient"
+        in said
     )
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from metasight.cli import main
+from metasight.cohort.settings import CohortSettings, TableSettings
 from metasight.protocol.load import read_protocol
 from metasight.study.file import read_study
+from metasight.study.propose import Proposal
 from metasight.study.scaffold import study_toml
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -38,7 +40,7 @@ def test_first_study(tmp_path, snippets, capsys):
     shutil.copy(DOCS / "example" / "patients.csv", folder)
     init = ("init", folder, "--protocol", "breast-dmfs", "--table", "patients.csv")
     assert run(*init, "--id", "patient_id") == 0
-    assert "14 variables mapped" in capsys.readouterr().out
+    assert "Mapped 14 of " in capsys.readouterr().out
     assert set(snippets) == {"columns", "constants", "waive"}
     path = folder / "study.toml"
 
@@ -99,9 +101,9 @@ def test_the_scaffold_of_a_protocol_whose_texts_have_several_lines():
         several,
         name="x.toml",
         vault="../study.vault",
-        table="patients.csv",
-        id_column="id",
-        header=["age_years"],
+        table=TableSettings(path="patients.csv", id="id"),
+        proposals={"age_years": Proposal(column="age_years", mapping='"age_years"', sure=True)},
+        images={},
     )
     assert tomllib.loads(text)["columns"] == {"age_years": "age_years"}
 
@@ -111,3 +113,28 @@ def test_the_sections_of_the_walk_through_are_in_the_scaffold_once(tmp_path, sni
     text = (tmp_path / "s" / "study.toml").read_text("utf-8")
     for section in snippets:
         assert len(re.findall(rf"(?m)^\[{section}\]$", text)) == 1
+
+
+def test_what_the_page_on_tables_shows_can_be_read():
+    """Each entry that docs/tables.md shows is one that the study file takes."""
+    text = (DOCS / "tables.md").read_text("utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) >= 5
+    names = {"patients", "tables", "columns", "time_and_status", "waive", "modalities"}
+    shown = {}
+    for block in blocks:
+        for name, content in tomllib.loads(block).items():
+            assert name in names, name
+            if isinstance(content, list):
+                shown[name] = [*shown.get(name, []), *content]
+            else:
+                shown[name] = {**shown.get(name, {}), **content}
+    waive = shown.pop("waive")
+    settings = CohortSettings.model_validate({"key": "a key for tests", **shown})
+    known = read_protocol("breast-dmfs")
+    assert set(settings.columns) <= set(known.variables)
+    for part in settings.time_and_status:
+        assert set(part.events) <= set(known.variables)
+    for name in waive:
+        criterion, _, variable = name.partition(".")
+        assert variable in known.criteria[criterion].parts

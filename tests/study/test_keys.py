@@ -95,7 +95,7 @@ def demonstration(request, tmp_path_factory) -> Path:
             file.parent.mkdir(exist_ok=True)
             file.write_text(f"content of {file.name}")
     for name in ("patients.csv", "expression.csv"):
-        (folder / name).write_text("patient\n")
+        (folder / name).write_text("patient,place\nA,1\nB,1\nC,1\nD,1\nE,1\nF,1\n")
     (folder / "gene_sets.gmt").write_text("SET\tx\tG1\tG2\n")
     return folder
 

@@ -8,7 +8,7 @@ import pytest
 
 from metasight.errors import StudyError
 from metasight.models.settings import file_name
-from metasight.study.file import read_study
+from metasight.study.file import read_study, read_toml
 
 GENES = '[modalities.genes]\npath = "genes.csv"\nid = "id"\n'
 
@@ -235,3 +235,20 @@ def test_crops_of_lesions_are_not_stacked_for_follow_up(said):
     stacked = 'kind = "stacked"\nmodalities = ["clinical", "scan_network"]'
     text = said(("[analysis]", scans), ('kind = "forest"', stacked))
     assert "stacks crops of lesions" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('[columns]\nsex = "a"\nage = "b"\nsex = "c"\n', "): sex)"),
+        ('[columns]\nsex = "a"\n[x]\n[columns]\n', "): [columns])"),
+        ("salt = very_private\n", "): salt)"),
+    ],
+)
+def test_the_key_of_a_line_that_is_wrong_is_named_and_its_value_is_not(tmp_path, text, key):
+    path = tmp_path / "study.toml"
+    path.write_text(text)
+    with pytest.raises(StudyError) as error:
+        read_toml(path)
+    assert key in str(error.value)
+    assert "very_private" not in str(error.value)

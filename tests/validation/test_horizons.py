@@ -37,6 +37,16 @@ def test_none_supported_is_an_error():
         supported_horizons(TIME, np.array([0, 0, 0, 1, 0]), [Days(200)], insist=False)
 
 
+def test_the_earliest_that_fails_is_named():
+    """Follow-up cut at 1825 days: it is the 5 years that fail, and 10 with them."""
+    time = np.minimum(TIME, 1825.0)
+    for insist in (False, True):
+        with pytest.raises(EvaluationError, match=r"^5-year risk is not reported.*horizon 1826"):
+            supported_horizons(time, STATUS, [Days(3652), Days(1826)], insist=insist)
+    _, (refused,) = supported(1826, 3652)
+    assert refused.startswith("10-year risk is not reported: the horizon lies past the follow-up")
+
+
 def test_the_floor_of_being_followed_is_the_callers():
     # a fifth is censored at 800 days: G(1826) is 3/4
     assert supported(1826, min_censoring_survival=0.7)[0] == [1826]

@@ -44,7 +44,7 @@ def print_screening(screening: Screening) -> None:
     out.print(f"{cohort['screened']} patients in the table, {cohort['failed']} left out for errors")
     table = Table("criterion", "", "excluded", "unknown", "left", title="Eligibility")
     for s in cohort["steps"]:
-        waived = " (waived)" if s["waived"] else ""
+        waived = " (waived in part)" if s["in_part"] else " (waived)" if s["waived"] else ""
         table.add_row(
             s["criterion"],
             shown(s["text"]) + waived,
@@ -53,6 +53,9 @@ def print_screening(screening: Screening) -> None:
             str(s["remaining"]),
         )
     out.print(table)
+    for s in cohort["steps"]:
+        if s["against"]:
+            out.print(f"  note: {s['criterion']} is waived: {shown(s['waived'])}", soft_wrap=True)
     for d in screening.data:
         horizons = ", ".join(f"{h / DAYS_PER_YEAR:.3g} years" for h in d["horizons_days"])
         who = f"{d['endpoint']}, {d['population'].replace('_', ' ')}"
@@ -66,6 +69,8 @@ def print_screening(screening: Screening) -> None:
             out.print(f"  note: {shown(line)}")
         if any(d["missing"].values()):
             out.print(f"  missing: {shown(_missing(d['missing']))}")
+    for line in screening.skipped:
+        out.print(f"Not analysed: {shown(line)}")
 
 
 def _missing(counts: dict[str, int], most: int = 10) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -18,6 +20,19 @@ from metasight.cli.printing import (
     shown,
 )
 from metasight.errors import StudyError
+
+if TYPE_CHECKING:
+    from metasight.protocol.study import Protocol
+    from metasight.study.propose import Proposal
+
+
+class IdKind(StrEnum):
+    """How ids of a table are read, as in ``study.toml``."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    ROW = "row"
+
 
 app = typer.Typer(
     add_completion=False,
@@ -37,6 +52,14 @@ def init(
         str, typer.Option(help="Patient table, relative to the folder; its header is mapped.")
     ] = "patients.csv",
     id_column: Annotated[str, typer.Option("--id", help="Column of the patient id.")] = "patient",
+    ids: Annotated[
+        IdKind,
+        typer.Option(help="How ids are read; row: the table has none, its row numbers are taken."),
+    ] = IdKind.TEXT,
+    sheet: Annotated[str | None, typer.Option(help="Sheet of a workbook that has several.")] = None,
+    header_row: Annotated[
+        int, typer.Option(min=1, help="Row that names the columns, if a title is above it.")
+    ] = 1,
 ) -> None:
     """Write a commented study.toml, its mapping filled where column names match."""
     import tomllib
@@ -44,6 +67,7 @@ def init(
     from metasight.cohort.settings import TableSettings
     from metasight.cohort.tables import read_table
     from metasight.protocol.load import read_protocol
+    from metasight.study.propose import decimal_sign, image_tables, propose, status_pairs
     from metasight.study.scaffold import study_toml
     from metasight.study.vault import default_path, make_key
 
@@ -55,42 +79,64 @@ def init(
             "there is a file of that name", where=str(folder), remedy="Give another folder"
         )
     known = read_protocol(protocol, folder=folder)
-    header: list[str] = []
-    if (folder / table).is_file():
-        raw = read_table(folder, TableSettings(path=table, id=id_column))
+    given = TableSettings(
+        path=table, id=id_column, ids=ids.value, sheet=sheet, header_row=header_row
+    )
+    proposals, pairs = {}, []
+    there = (folder / table).is_file()
+    if there:
+        raw = read_table(folder, given, ())  # what is wrong with a column is for `check` to say
         header = [str(c) for c in raw.cells.columns]
         if id_column not in header:
             raise StudyError(
                 "the table has no such column",
                 where=table,
                 value=id_column,
-                remedy=f"Give it: --id NAME, one of {', '.join(header)}",
+                remedy=f"Give it: --id NAME, one of {', '.join(header)}; or --ids row if there is "
+                "none",
             )
+        proposals = propose(known, raw.cells, id_column)
+        pairs = status_pairs(known, raw.cells, proposals)
+        given = given.model_copy(update={"decimal": decimal_sign(raw.cells)})
     text = study_toml(
         known,
         name=protocol,
         vault=default_path(folder),
-        table=table,
-        id_column=id_column,
-        header=header,
+        table=given,
+        proposals=proposals,
+        pairs=pairs,
+        images=image_tables(folder, id_column) if folder.is_dir() else {},
     )
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8")
     vault = folder / default_path(folder)
     made = make_key(vault)
-    mapped = len(tomllib.loads(text)["columns"])
+    columns = tomllib.loads(text)["columns"]
     out.print(f"Wrote {shown(path)}.", soft_wrap=True)
-    out.print(
-        f"{mapped} variables mapped from {shown(table)}."
-        if header
-        else f"{shown(table)} is not there yet: put it there, or correct its path."
-    )
+    if there:
+        _print_proposals(known, proposals, tuple(columns))
+    else:
+        out.print(f"{shown(table)} is not there yet: put it there, or correct its path.")
     out.print(
         f"The key of the pseudonyms {'is' if made else 'was there already:'} "
         f"{shown(vault.resolve())}. Back it up; send it to nobody.",
         soft_wrap=True,
     )
     out.print(f"Next: fill in study.toml, then {command_line('check', folder)}.", soft_wrap=True)
+
+
+def _print_proposals(
+    protocol: Protocol, proposals: Mapping[str, Proposal], mapped: Sequence[str]
+) -> None:
+    n = sum(v.evidence in {"table", "CT measurement"} for v in protocol.variable)
+    names = ", ".join(f"{v} ← {proposals[v].column}" for v in mapped)
+    told = f"Mapped {len(mapped)} of {n} variables by column name"
+    told += f" ({names}). Check them in study.toml." if mapped else "."
+    out.print(shown(told), soft_wrap=True)
+    others = [f"{v} ← {p.column}" for v, p in proposals.items() if v not in mapped]
+    if others:
+        told = f"{len(others)} more with a question mark: {', '.join(others)}. Confirm each"
+        out.print(shown(f"{told} by taking # ? away."), soft_wrap=True)
 
 
 @app.command()

@@ -12,14 +12,15 @@ import io
 import re
 from pathlib import Path
 
+from metasight.cohort.workbook import Sheet
 from metasight.errors import Problem, StudyError, TableError
 
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 _GUESSED = (",", ";", "\t")
 
 
-def text_rows(path: Path, encoding: str) -> tuple[list[str], list[list[str]], int]:
-    """Header, rows, and the number of the first row behind the header.
+def text_rows(path: Path, encoding: str, *, header_row: int = 1) -> Sheet:
+    """Header and rows of a file; rows above ``header_row`` are a title.
 
     Raises
     ------
@@ -30,7 +31,7 @@ def text_rows(path: Path, encoding: str) -> tuple[list[str], list[list[str]], in
     """
     text = _decode(path.name, path.read_bytes(), encoding)
     delimiter, text, skipped = _hint(path.name, text)
-    delimiter = delimiter or _delimiter(text, path.name)
+    delimiter = delimiter or _delimiter(text, path.name, header_row)
     rows: list[list[str]] = []
     # newline="" leaves line ends to the csv module: \n, \r\n and the \r of old Macs
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -38,10 +39,16 @@ def text_rows(path: Path, encoding: str) -> tuple[list[str], list[list[str]], in
         rows.extend(reader)
     except csv.Error as error:
         raise TableError([_broken(path.name, 1 + skipped + len(rows), error)]) from error
-    if not rows or not any(c.strip() for c in rows[0]):
-        raise StudyError("the file has no header", where=path.name, remedy="Name its columns")
-    _refuse_swallowed_rows(path.name, rows, delimiter, 1 + skipped)
-    return rows[0], rows[1:], 2 + skipped
+    header = rows[header_row - 1] if len(rows) >= header_row else []
+    if not any(c.strip() for c in header):
+        raise StudyError(
+            "the file has no header",
+            where=path.name,
+            remedy="Name its columns, or give the row that does: header_row = 2",
+        )
+    rows = rows[header_row - 1 :]
+    _refuse_swallowed_rows(path.name, rows, delimiter, header_row + skipped)
+    return Sheet(header=header, rows=rows[1:], first_row=1 + header_row + skipped)
 
 
 def _decode(name: str, data: bytes, encoding: str) -> str:
@@ -103,10 +110,12 @@ def _hint(name: str, text: str) -> tuple[str, str, int]:
     return delimiter, text[end.end() :] if end else "", 1
 
 
-def _delimiter(text: str, name: str) -> str:
+def _delimiter(text: str, name: str, header_row: int) -> str:
     """The one separator that stands outside quotes in the header."""
     found: dict[str, None] = {}
     quoted, start = False, True
+    if header_row > 1:
+        text = re.split(r"\r\n?|\n", text, maxsplit=header_row - 1)[-1]
     for character in text:
         if character == '"' and (quoted or start):
             quoted = not quoted
@@ -118,7 +127,7 @@ def _delimiter(text: str, name: str) -> str:
     if len(found) > 1:
         raise StudyError(
             "the header holds more than one kind of separator",
-            where=f"{name}, row 1",
+            where=f"{name}, row {header_row}",
             value=" ".join(repr(d) for d in found),
             remedy="Rename the columns so that only the separator stands between names, or quote "
             "the names",

@@ -1,17 +1,24 @@
-"""Who is in the study and why not: every criterion for every patient, and the flow counts."""
+"""Who is in the study and why not: every criterion for every patient, and the flow counts.
+
+A criterion of several parts is assessed part by part: a study that cannot assess one of them
+waives that one (``I3.surgery_date``), and the others count. Where a whole criterion is waived and
+the table says that a patient is not eligible by it, the patient stays; ledger, screen and report
+say so.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from metasight.cohort.canonical import PatientRow
+from metasight.cohort.columns import PatientRow
 from metasight.errors import StudyError
 from metasight.ledger import Entry, Fate
-from metasight.protocol.criteria import Criterion
+from metasight.protocol.criteria import Criterion, CriterionTest, about_values, without
 from metasight.protocol.study import Protocol
 
 STAGE = "eligibility"
+_AGAINST = " (the table says: not eligible)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +35,14 @@ class FlowStep:
         Patients held back here: nothing excludes them, and this is the first criterion that
         could not be assessed.
     waived
-        The study's written reason, if it does not assess this criterion; empty otherwise.
+        The study's written reason, if it does not assess this criterion or a part of it, and how
+        many patients stay in against the table; empty otherwise.
     remaining
         Patients left after this line.
+    in_part
+        Whether the rest of the criterion is assessed although ``waived`` is not empty.
+    against
+        Patients who stay in by a waiver although the table says that they are not eligible.
     """
 
     criterion: str
@@ -40,6 +52,8 @@ class FlowStep:
     unknown: int
     waived: str
     remaining: int
+    in_part: bool = False
+    against: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,21 +90,23 @@ def assess(
     protocol
         Its criteria, in its order.
     waive
-        Criterion id → the study's reason for not assessing it.
+        Criterion id → the study's reason for not assessing it; or id and variable with a point
+        between them (``I3.surgery_date``) for that part of it.
 
     Raises
     ------
     StudyError
-        A waiver names no criterion or gives no reason.
+        A waiver names no criterion, no part of one, or every part; or gives no reason.
     """
     _check_waivers(protocol, waive)
+    asked = {c.id: _Asked.of(c, waive) for c in protocol.criterion}
     entries: list[Entry] = []
     first_out: dict[str, str] = {}
     first_unknown: dict[str, str] = {}
     future_out: set[str] = set()
     for criterion in protocol.criterion:
         for patient, row in rows.items():
-            entry, keeps = _one(patient, row, criterion, waive)
+            entry, keeps = _one(patient, row, asked[criterion.id])
             entries.append(entry)
             if keeps is not True and criterion.selects_on_future:
                 future_out.add(patient)
@@ -102,14 +118,63 @@ def assess(
     return Eligibility(
         as_written=tuple(p for p in everyone if p not in future_out),
         all_eligible=everyone,
-        steps=_steps(protocol, waive, entries, len(rows)),
+        steps=_steps(protocol, asked, entries, len(rows)),
         entries=tuple(entries),
     )
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What a study asks of one criterion.
+
+    Attributes
+    ----------
+    criterion
+        Of the protocol.
+    test
+        What is left of it.
+    waived
+        Reason, if the whole criterion is not assessed; empty otherwise.
+    parts
+        Variable → reason, of parts that are not assessed.
+    """
+
+    criterion: Criterion
+    test: CriterionTest
+    waived: str
+    parts: dict[str, str]
+
+    @classmethod
+    def of(cls, criterion: Criterion, waive: Mapping[str, str]) -> _Asked:
+        own = {}
+        for name, reason in waive.items():
+            of, _, variable = name.partition(".")
+            if of == criterion.id and variable:
+                own[variable] = reason
+        left = without(criterion.condition, own) if own else criterion.condition
+        test = criterion.test.model_copy(update={"condition": left or criterion.condition})
+        return cls(criterion, test, waive.get(criterion.id, ""), own)
+
+    def is_against(self, row: PatientRow) -> bool:
+        """Whether a value in the table says that the patient is not eligible by this criterion."""
+        values = about_values(self.criterion.condition)
+        if values is None:
+            return False
+        test = self.test.model_copy(update={"condition": values})
+        return test.keeps(test.evaluate(row)[0]) is False
+
+    @property
+    def remark(self) -> str:
+        """Parts that are not assessed, in words; empty where there are none."""
+        return "; ".join(
+            f"{v.replace('_', ' ')} is not assessed: {r}" for v, r in self.parts.items()
+        )
+
+
 def _check_waivers(protocol: Protocol, waive: Mapping[str, str]) -> None:
     for name, reason in waive.items():
-        if name not in protocol.criteria:
+        whole, _, variable = name.partition(".")
+        if whole not in protocol.criteria:
             raise StudyError(
                 "[waive] names no criterion of the protocol",
                 where="study.toml",
@@ -123,21 +188,48 @@ def _check_waivers(protocol: Protocol, waive: Mapping[str, str]) -> None:
                 value=reason,
                 remedy="Write the reason that the report shall print",
             )
+        criterion = protocol.criteria[whole]
+        if variable and variable not in criterion.parts:
+            raise StudyError(
+                f"[waive] {name} names no part of {whole} that can be waived alone",
+                where="study.toml",
+                value=variable,
+                remedy=f"Parts of {whole}: "
+                + (", ".join(f'"{whole}.{v}"' for v in criterion.parts) or "none; waive it whole"),
+            )
+        if variable and whole in waive:
+            raise StudyError(
+                f"[waive] names {whole} and a part of it",
+                where="study.toml",
+                value=name,
+                remedy="Waive the whole criterion or parts of it",
+            )
+    for criterion in protocol.criterion:
+        own = [v for v in criterion.parts if f"{criterion.id}.{v}" in waive]
+        if own and without(criterion.condition, own) is None:
+            raise StudyError(
+                f"[waive] names every part of {criterion.id}",
+                where="study.toml",
+                value=", ".join(own),
+                remedy=f'Waive the whole criterion: {criterion.id} = "…"',
+            )
 
 
-def _one(
-    patient: str, row: PatientRow, criterion: Criterion, waive: Mapping[str, str]
-) -> tuple[Entry, bool | None]:
-    verdict, value = criterion.evaluate(row)
-    if criterion.id in waive:
-        keeps: bool | None = True
-        fate, reason = Fate.WAIVED, waive[criterion.id]
+def _one(patient: str, row: PatientRow, asked: _Asked) -> tuple[Entry, bool | None]:
+    criterion = asked.criterion
+    verdict, value = asked.test.evaluate(row)
+    keeps = asked.test.keeps(verdict)
+    if asked.waived:
+        against = _AGAINST if asked.is_against(row) else ""
+        keeps = True
+        fate, reason = Fate.WAIVED, asked.waived + against
     else:
-        keeps = criterion.keeps(verdict)
         fate = {True: Fate.KEPT, False: Fate.EXCLUDED, None: Fate.UNKNOWN}[keeps]
         reason = f"{verdict}: {criterion.text}"
         if keeps is None and criterion.evidence != "table":
             reason += f" (no evidence from: {criterion.evidence})"
+        if asked.parts:
+            reason += f" ({asked.remark})"
     return (
         Entry(
             patient=patient,
@@ -153,7 +245,7 @@ def _one(
 
 
 def _steps(
-    protocol: Protocol, waive: Mapping[str, str], entries: list[Entry], n: int
+    protocol: Protocol, asked: Mapping[str, _Asked], entries: list[Entry], n: int
 ) -> tuple[FlowStep, ...]:
     by_patient: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -170,6 +262,8 @@ def _steps(
     steps, remaining = [], n
     for criterion in protocol.criterion:
         remaining -= excluded[criterion.id] + unknown[criterion.id]
+        own = asked[criterion.id]
+        against = sum(e.criterion == criterion.id and e.reason.endswith(_AGAINST) for e in entries)
         steps.append(
             FlowStep(
                 criterion=criterion.id,
@@ -177,8 +271,22 @@ def _steps(
                 text=criterion.text,
                 excluded=excluded[criterion.id],
                 unknown=unknown[criterion.id],
-                waived=waive.get(criterion.id, ""),
+                waived=_waiver(own, against),
                 remaining=remaining,
+                in_part=not own.waived and bool(own.parts),
+                against=against,
             )
         )
     return tuple(steps)
+
+
+def _waiver(asked: _Asked, against: int) -> str:
+    """Why a criterion, or a part of it, is not assessed, and who stays in against the table."""
+    if not asked.waived or not against:
+        return asked.waived or asked.remark
+    who = "1 patient stays" if against == 1 else f"{against} patients stay"
+    parts = asked.criterion.parts
+    names = ", ".join(f"{asked.criterion.id}.{p}" for p in parts)
+    remedy = f"; to assess the rest, waive one of its parts alone: {names}"
+    told = f"{asked.waived} ({who} in who by the table are not eligible"
+    return told + (f"{remedy})" if parts else ")")

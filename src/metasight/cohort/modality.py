@@ -10,7 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from metasight.cohort.canonical import patient_ids, pseudonym
+from metasight.cohort.canonical import pseudonym
+from metasight.cohort.codes import MissingCodes
+from metasight.cohort.columns import patient_ids
+from metasight.cohort.ids import meet
+from metasight.cohort.joined import strangers_of
+from metasight.cohort.parsing import is_percentage
 from metasight.cohort.redcap import is_own_field, read_redcap
 from metasight.cohort.settings import ModalityTable
 from metasight.cohort.showing import is_id, printable
@@ -20,6 +25,9 @@ from metasight.ledger import Entry, Fate
 
 LARGEST = 1e100
 """No measurement is larger; such a number is a damaged cell, and squares of it overflow."""
+
+LARGEST_LOG = 40.0
+"""2^40 copies or counts of a transcript are more than any assay measures."""
 
 _NUMBER = {
     decimal: re.compile(rf"[+-]?(?:\d+[{decimal}]?\d*|[{decimal}]\d+)(?:[eE][+-]?\d+)?", re.ASCII)
@@ -89,7 +97,8 @@ def read_modality(
         return Modality(
             values=pd.DataFrame(), problems=tuple(reader.problems), failed={}, entries=()
         )
-    return reader.read(name, key, patients, patient_table.name)
+    known = {str(i) for i in patient_table.cells.get(patient_id, ()) if i}
+    return reader.read(name, key, patients, patient_table.name, known)
 
 
 def _read(folder: Path, name: str, settings: ModalityTable) -> RawTable:
@@ -113,7 +122,7 @@ def _read(folder: Path, name: str, settings: ModalityTable) -> RawTable:
         )
     if settings.format == "redcap":
         return read_redcap(folder, settings, needed=given)
-    return read_table(folder, settings)
+    return read_table(folder, settings, given)
 
 
 def _columns(raw: RawTable, name: str, settings: ModalityTable) -> list[str]:
@@ -162,20 +171,25 @@ class _Reader:
             if column not in self.raw.cells:
                 self._problem(None, column, "", "missing column", "a column of this name")
 
-    def read(self, name: str, key: str, patients: Collection[str], patient_table: str) -> Modality:
-        of_row = {
-            int(str(n)): pseudonym(str(i), key) if i else ""
-            for n, i in self.raw.cells[self.settings.id].items()
-        }
+    def read(
+        self,
+        name: str,
+        key: str,
+        patients: Collection[str],
+        patient_table: str,
+        known: Collection[str],
+    ) -> Modality:
+        ids = {int(str(n)): str(i) for n, i in self.raw.cells[self.settings.id].items()}
+        of_row = {n: pseudonym(i, key) if i else "" for n, i in ids.items()}
         strangers = [n for n, p in of_row.items() if p and p not in patients]
-        if not set(of_row.values()) & set(patients):
-            self._problem(
-                None,
-                self.settings.id,
-                "",
-                "no patient of the patient table is in this table",
-                "the same patient ids in both",
-            )
+        self.problems += self.raw.bad_rows
+        self.problems += meet(
+            ids,
+            known,
+            table=self.raw.name,
+            column=self.settings.id,
+            patient_table=patient_table,
+        ).problems
         self._check_ids(of_row, set(strangers))
         ours = [n for n, p in of_row.items() if p in patients]
         numbers = self._numbers(self.raw.cells.loc[ours, list(self.columns)])
@@ -188,15 +202,15 @@ class _Reader:
         numbers.index = pd.Index([of_row[n] for n in ours], name="patient")
         failed: dict[str, int] = {}
         for problem in self.problems:
-            if problem.row is not None and of_row[problem.row]:
+            if problem.row is not None and of_row.get(problem.row):
                 failed.setdefault(of_row[problem.row], problem.row)
         return Modality(
             values=numbers[~numbers.index.duplicated()],
             problems=tuple(self.problems),
             failed=failed,
             entries=(
-                *(_stranger(self.raw.name, n, patient_table) for n in strangers),
-                *(_failed(p, of_row[p.row]) for p in self.problems if p.row is not None),
+                *strangers_of(self.raw, strangers, patient_table),
+                *(_failed(p, of_row.get(p.row, "")) for p in self.problems if p.row is not None),
             ),
         )
 
@@ -209,8 +223,8 @@ class _Reader:
                 self._problem(
                     number,
                     self.settings.id,
-                    "",
-                    f"duplicate patient, first in row {first[patient]}",
+                    f"first in row {first[patient]}",
+                    "duplicate patient",
                     "one row a patient",
                 )
             first.setdefault(patient, number)
@@ -218,18 +232,32 @@ class _Reader:
     def _numbers(self, cells: pd.DataFrame) -> pd.DataFrame:
         # Column by column in plain Python: several times as fast as pandas on wide tables.
         rows = [int(str(n)) for n in cells.index]
-        missing = {"", *self.settings.missing}
+        missing = MissingCodes(self.settings.missing)
+        flawed = {column for _, column in self.raw.flaws}
         numbers = np.full(cells.shape, np.nan)
         for j, column in enumerate(self.columns):
-            for i, text in enumerate(cells[column].tolist()):
+            texts = cells[column].tolist()
+            shares = any("%" in t for t in texts)
+            for i, text in enumerate(texts):
+                flaw = self.raw.flaw(rows[i], column, missing) if column in flawed else None
+                if flaw is not None:
+                    self.problems.append(flaw)
+                    continue
                 if text in missing:
                     continue
-                value = _number(text, self.settings.decimal)
-                if abs(value) <= LARGEST:
-                    numbers[i, j] = value
-                else:
+                share = shares and is_percentage(text)
+                value = _number(text[:-1].rstrip() if share else text, self.settings.decimal)
+                if not abs(value) <= LARGEST:
                     self._bad_cell(rows[i], column, text)
+                elif shares and not share and 0 < value <= 1:
+                    self._mixed(rows[i], column)
+                else:
+                    numbers[i, j] = value
         return pd.DataFrame(numbers, index=cells.index, columns=list(self.columns))
+
+    def _mixed(self, row: int, column: str) -> None:
+        what = "a plain number up to 1 in a column with percentages: its unit is not known"
+        self._problem(row, column, "", what, "all cells of the column in one notation")
 
     def _bad_cell(self, row: int, column: str, text: str) -> None:
         accepted = f'a number with decimal = "{self.settings.decimal}", or empty'
@@ -247,6 +275,40 @@ class _Reader:
         self._problem(row, column, f"text of {len(text)} characters", what, accepted)
 
 
+def problem_of_expression(values: pd.DataFrame, table: str, *, log_scale: bool) -> Problem | None:
+    """Why values of gene expression cannot be on the scale that ``study.toml`` says they are on.
+
+    Parameters
+    ----------
+    values
+        A column a gene.
+    table
+        File name, for the message.
+    log_scale
+        Whether they are said to be logarithms.
+    """
+    numbers = values.to_numpy(dtype=float)
+    if log_scale:
+        wrong, what = np.abs(numbers) > LARGEST_LOG, "no logarithm of an expression is so large"
+        accepted = f"logarithms from -{LARGEST_LOG:g} to {LARGEST_LOG:g}; say log_scale = false of "
+        accepted += "values that are none"
+    else:
+        wrong, what = numbers < 0, "an expression that is not a logarithm is not negative"
+        accepted = "values of 0 or more; say log_scale = true of logarithms, ratios and z values"
+    if not wrong.any():
+        return None
+    extreme = float(numbers[wrong][np.abs(numbers[wrong]).argmax()])
+    column = str(values.columns[int(wrong.any(axis=0).argmax())])
+    return Problem(
+        table=table,
+        row=None,
+        column=printable(column),
+        value=f"{extreme:g}, {int(wrong.sum())} values in {int(wrong.any(axis=0).sum())} columns",
+        problem=f"[biology] log_scale = {'true' if log_scale else 'false'}, and {what}",
+        accepted=accepted,
+    )
+
+
 def _number(text: str, decimal: str) -> float:
     """One cell; NaN where it is not a number.
 
@@ -255,16 +317,6 @@ def _number(text: str, decimal: str) -> float:
     if _NUMBER[decimal].fullmatch(text):
         return float(text.replace(",", "."))
     return float("nan")
-
-
-def _stranger(table: str, row: int, patient_table: str) -> Entry:
-    return Entry(
-        patient="",
-        item=f"{table} row {row}",
-        stage="reading",
-        verdict=Fate.EXCLUDED,
-        reason=f"no such patient in {patient_table}",
-    )
 
 
 def _failed(problem: Problem, patient: str) -> Entry:

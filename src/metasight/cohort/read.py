@@ -8,19 +8,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from metasight.cohort.canonical import (
-    Canonical,
-    PatientRow,
-    canonicalise,
-    to_frame,
-)
+from metasight.cohort.canonical import Canonical, canonicalise, to_frame
+from metasight.cohort.columns import PatientRow
 from metasight.cohort.eligibility import Eligibility, assess
+from metasight.cohort.joined import image_strangers, read_patients
 from metasight.cohort.modality import Modality, read_modality
 from metasight.cohort.overlap import marks_of
-from metasight.cohort.redcap import read_redcap
 from metasight.cohort.settings import CohortSettings
-from metasight.cohort.tables import RawTable, read_table
-from metasight.errors import StudyError, TableError
+from metasight.cohort.tables import RawTable
+from metasight.errors import Problem, StudyError, TableError
 from metasight.ledger import Entry, Fate, Ledger
 from metasight.protocol.study import Protocol
 
@@ -98,21 +94,15 @@ def read_cohort(
     """
     if new_patients:
         _refuse_outcomes(settings, protocol)
-    raw = _read_raw(folder, settings)
+    joined = read_patients(folder, settings)
+    raw = joined.raw
     canonical = canonicalise(raw, settings, protocol, new_patients=new_patients)
-    modalities = {
-        name: read_modality(
-            folder,
-            name,
-            table,
-            key=settings.key,
-            patients=canonical.rows,
-            patient_table=raw,
-            patient_id=settings.patients.id,
-        )
-        for name, table in settings.modalities.items()
-    }
-    problems = [*canonical.problems, *(p for m in modalities.values() for p in m.problems)]
+    modalities = _modalities(folder, settings, canonical, raw)
+    problems = [
+        *canonical.problems,
+        *joined.problems,
+        *(p for m in modalities.values() for p in m.problems),
+    ]
     if problems and (settings.on_problem == "stop" or any(p.row is None for p in problems)):
         raise TableError(problems)
     failed = _failed_elsewhere(modalities, settings)
@@ -125,8 +115,9 @@ def read_cohort(
         if patient in rows:
             rows[patient].update(values)
     ledger = Ledger(_reading_entries(raw.name, canonical, failed))
-    for modality in modalities.values():
-        ledger.extend(modality.entries)
+    ledger.extend([*joined.entries, *map(_row_left_out, joined.problems)])
+    ledger.extend(image_strangers(folder, settings, raw))
+    ledger.extend(entry for modality in modalities.values() for entry in modality.entries)
     ledger.extend(_lengthened_entries(raw.name, canonical, rows))
     eligibility = assess(rows, protocol, settings.waive)
     ledger.extend(eligibility.entries)
@@ -138,12 +129,29 @@ def read_cohort(
         modalities={n: m.values.reindex(list(rows)) for n, m in modalities.items()},
         eligibility=eligibility,
         ledger=ledger,
-        screened=len(raw.cells),
-        failed=len(raw.cells) - len(rows),
+        screened=len(raw.cells) + len(raw.bad_rows),
+        failed=len(raw.cells) + len(raw.bad_rows) - len(rows),
         windows_checked=canonical.windows_checked,
         accrual=(zero[0], zero[-1]) if zero else (),
         marks=_marks(raw, settings, protocol, rows, canonical.source_row, key=overlap_key),
     )
+
+
+def _modalities(
+    folder: Path, settings: CohortSettings, canonical: Canonical, raw: RawTable
+) -> dict[str, Modality]:
+    return {
+        name: read_modality(
+            folder,
+            name,
+            table,
+            key=settings.key,
+            patients=canonical.rows,
+            patient_table=raw,
+            patient_id=settings.patients.id,
+        )
+        for name, table in settings.modalities.items()
+    }
 
 
 def _refuse_outcomes(settings: CohortSettings, protocol: Protocol) -> None:
@@ -185,11 +193,17 @@ def _marks(  # noqa: PLR0917 - all that a mark is made of
     return found
 
 
-def _read_raw(folder: Path, settings: CohortSettings) -> RawTable:
-    if settings.patients.format == "table":
-        return read_table(folder, settings.patients)
-    mappings = (settings.mapping(name) for name in settings.columns)
-    return read_redcap(folder, settings.patients, needed=[m.column for m in mappings if m])
+def _row_left_out(problem: Problem) -> Entry:
+    """A row of a joined table that could not be read, whoever's it is."""
+    return Entry(
+        patient="",
+        item=f"{problem.table} row {problem.row}",
+        stage="reading",
+        verdict=Fate.FAILED,
+        criterion=problem.column,
+        value=problem.value,
+        reason=f"{problem.problem}; accepted: {problem.accepted}",
+    )
 
 
 def _failed_elsewhere(
@@ -220,8 +234,8 @@ def _reading_entries(name: str, canonical: Canonical, failed: Mapping[str, str])
     ]
     entries += [
         Entry(
-            patient=patient_of.get(p.row or 0, ""),
-            item=f"{name} row {p.row}",
+            patient=patient_of.get(canonical.row_of.get(p, 0), ""),
+            item=f"{p.table} row {p.row}",
             stage="reading",
             verdict=Fate.FAILED,
             criterion=p.column,

@@ -4,32 +4,41 @@ The dictionary (Project Setup → "Download the current data dictionary") is req
 neither the codes nor the identifier flags are known. Fields flagged as identifiers never leave
 this module, except the record id, which becomes the pseudonym. The data access group is the
 centre.
+
+An export has a row for each record, event and instance of a repeating form, and writes 0 for every
+box of a form that nobody opened. A box of a form that holds nothing is therefore missing, never
+"no"; and which event and which instance count is the study's to say where they differ.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
+from metasight.cohort.codes import MissingCodes, find_code
 from metasight.cohort.settings import TableSettings
 from metasight.cohort.showing import visible
 from metasight.cohort.tables import RawTable, read_table
-from metasight.errors import Problem, StudyError, TableError
+from metasight.errors import Problem, StudyError
 
-FIELD, TYPE = "Variable / Field Name", "Field Type"
+FIELD, FORM, TYPE = "Variable / Field Name", "Form Name", "Field Type"
 CHOICES, IDENTIFIER = "Choices, Calculations, OR Slider Labels", "Identifier?"
-GROUP, EVENT, REPEAT = (
+GROUP, EVENT, REPEAT, INSTANCE = (
     "redcap_data_access_group",
     "redcap_event_name",
     "redcap_repeat_instrument",
+    "redcap_repeat_instance",
 )
-_CHOICE_TYPES = {"radio", "dropdown", "checkbox"}
-_OWN_FIELDS = {GROUP, EVENT, REPEAT, "redcap_repeat_instance", "redcap_survey_identifier"}
+_CHOICE_TYPES = {"radio", "dropdown"}
+_NOT_ANSWERED = {"calc", "descriptive"}
+"""Kinds of field that hold something although nobody filled the form in, or nothing ever."""
+_OWN_FIELDS = {GROUP, EVENT, REPEAT, INSTANCE, "redcap_survey_identifier"}
+_STATUS = "_complete"
 
 
 def is_own_field(name: str) -> bool:
@@ -42,14 +51,15 @@ def read_redcap(
 ) -> RawTable:
     """A raw export as a table of labels, one row a record, without identifiers.
 
-    Choice codes become their labels, checkboxes (``field___code``) become 0/1 columns as they
-    are, the events of a longitudinal project are merged into one row where they do not
-    contradict each other.
+    Choice codes become their labels, with the codes kept beside them; checkboxes
+    (``field___code``) become 0/1 columns, empty where the form holds nothing; the rows of a record
+    are merged into one where they do not contradict each other.
 
     Parameters
     ----------
     folder, settings
-        Study folder and the export.
+        Study folder and the export; ``events`` and ``repeats`` say which event and which instance
+        of a form count.
     needed
         Columns that the study reads; every other one but the id and the data access group is
         dropped at the door, neither decoded nor compared. Without, all of the project's fields
@@ -58,10 +68,9 @@ def read_redcap(
     Raises
     ------
     StudyError
-        The dictionary is missing or is not one; the export was made with labels, or has
-        repeating instruments; there is no such id column; a needed field is an identifier.
-    TableError
-        A code that the dictionary does not list; events that contradict each other.
+        The dictionary is missing or is not one; the export was made with labels; there is no such
+        id column; a needed field is an identifier; ``events`` or ``repeats`` name what is not
+        there.
     """
     if settings.dictionary is None:
         raise StudyError(
@@ -70,15 +79,16 @@ def read_redcap(
             remedy='Download it from REDCap (Dictionary) and give it: dictionary = "…csv"',
         )
     dictionary = _read_dictionary(folder, settings)
-    raw = read_table(folder, settings)
+    raw = read_table(folder, settings, needed)
     _check_export(raw, dictionary, settings.id)
+    _check_choices(raw, dictionary, settings)
     flagged = set(dictionary.index[dictionary[IDENTIFIER].str.lower().isin(["y", "yes", "1"])])
     kept = _kept_columns(raw, settings.id, flagged, needed)
     ids = frozenset(str(i) for i in raw.cells[settings.id])
-    cells = _decode(raw.name, raw.cells[kept], dictionary, settings.id, ids)
-    if EVENT in cells:
-        cells = _merge_events(raw.name, cells, settings.id, ids)
-    return replace(raw, cells=cells)
+    cells = _without_unopened(raw.cells, dictionary, kept)
+    fields = [c for c in kept if c not in {settings.id, EVENT, REPEAT, INSTANCE}]
+    merged = _Merge(raw, cells, dictionary, settings, ids).records(fields)
+    return _decode(merged, dictionary, settings, ids)
 
 
 def _check_export(raw: RawTable, dictionary: pd.DataFrame, id_: str) -> None:
@@ -104,13 +114,23 @@ def _check_export(raw: RawTable, dictionary: pd.DataFrame, id_: str) -> None:
             remedy="Give REDCap's record id as id"
             + (f", perhaps {' or '.join(close)}" if close else ""),
         )
-    if REPEAT in raw.cells and (raw.cells[REPEAT] != "").any():
-        first = raw.cells.index[raw.cells[REPEAT] != ""][0]
+
+
+def _check_choices(raw: RawTable, dictionary: pd.DataFrame, settings: TableSettings) -> None:
+    """``events`` and ``repeats`` name forms or fields, and events, that are in the export."""
+    forms = set(dictionary[FORM])
+    events = set(raw.cells[EVENT]) - {""} if EVENT in raw.cells else set()
+    known = forms | set(dictionary.index)
+    wrong = [("events", n, known) for n in settings.events if n not in known]
+    wrong += [("events", e, events) for e in settings.events.values() if e not in events]
+    wrong += [("repeats", n, forms | events) for n in settings.repeats if n not in forms | events]
+    for key, name, allowed in wrong:
+        close = difflib.get_close_matches(name, allowed, n=3) or sorted(allowed)[:5]
         raise StudyError(
-            "repeating instruments are not one row a patient",
-            where=f"{raw.name}, row {first}, column {REPEAT}",
-            value=visible(str(raw.cells.at[first, REPEAT]), set(raw.cells[id_])),
-            remedy="Export a report without repeating instruments",
+            f"{key} of study.toml names what the export does not hold",
+            where=raw.name,
+            value=name,
+            remedy=f"Perhaps {' or '.join(close)}" if close else "Take it out: there are no events",
         )
 
 
@@ -127,7 +147,7 @@ def _kept_columns(
             value=", ".join(asked),
             remedy="Take them out of study.toml; identifiers are never read",
         )
-    structure = {id_, GROUP, EVENT}
+    structure = {id_, GROUP, EVENT, REPEAT, INSTANCE}
     return [
         c
         for c in columns
@@ -140,7 +160,7 @@ def _read_dictionary(folder: Path, settings: TableSettings) -> pd.DataFrame:
     table = read_table(
         folder, TableSettings(path=str(settings.dictionary), id=FIELD, encoding=settings.encoding)
     )
-    missing = [c for c in (FIELD, TYPE, CHOICES, IDENTIFIER) if c not in table.cells]
+    missing = [c for c in (FIELD, FORM, TYPE, CHOICES, IDENTIFIER) if c not in table.cells]
     if missing:
         raise StudyError(
             "not a REDCap data dictionary: columns are missing",
@@ -160,34 +180,180 @@ def _read_dictionary(folder: Path, settings: TableSettings) -> pd.DataFrame:
     return table.cells.set_index(FIELD)
 
 
-def _decode(
-    name: str, cells: pd.DataFrame, dictionary: pd.DataFrame, id_: str, ids: Collection[str]
+def _form_of(column: str, dictionary: pd.DataFrame) -> str:
+    field = column if column in dictionary.index else column.split("___", maxsplit=1)[0]
+    return str(dictionary.at[field, FORM]) if field in dictionary.index else ""
+
+
+def _without_unopened(
+    cells: pd.DataFrame, dictionary: pd.DataFrame, kept: list[str]
 ) -> pd.DataFrame:
-    problems: list[Problem] = []
+    """Boxes of forms that hold nothing in a row become empty.
+
+    A form was filled in when it is marked unverified or complete, when a field of it that people
+    fill in holds something, or when a box is ticked. An export without form status is judged by
+    fields and boxes alone.
+    """
     out = cells.copy()
-    for column in cells.columns:
-        if column == id_ or column not in dictionary.index:
-            continue
-        kind = dictionary.at[column, TYPE]
-        if kind not in _CHOICE_TYPES or kind == "checkbox":
+    boxes = [c for c in kept if "___" in c and c not in dictionary.index]
+    for form in {_form_of(c, dictionary) for c in boxes}:
+        own = [c for c in map(str, cells.columns) if _form_of(c, dictionary) == form]
+        first = dictionary.index[0]  # the record id is on a form and says nothing of it
+        answered = [
+            c
+            for c in own
+            if c in dictionary.index and c != first and dictionary.at[c, TYPE] not in _NOT_ANSWERED
+        ]
+        ticks = [c for c in own if c not in dictionary.index]
+        filled = (cells[answered] != "").any(axis=1) | (cells[ticks] == "1").any(axis=1)
+        if f"{form}{_STATUS}" in cells:
+            filled |= cells[f"{form}{_STATUS}"].isin(["1", "2", "Unverified", "Complete"])
+        for box in [c for c in boxes if c in ticks]:
+            known = filled & ~_said_missing(box, cells, dictionary)
+            out[box] = cells[box].where(known, "")
+    return out
+
+
+def _said_missing(box: str, cells: pd.DataFrame, dictionary: pd.DataFrame) -> pd.Series:
+    """Rows in which a missing-data code of the project is ticked for the field of a box.
+
+    A project with such codes exports a box for each (``field___unk``, ``field____99``), which the
+    choices of the field do not list.
+    """
+    field = box.split("___", maxsplit=1)[0]
+    choices = {_of_box(code) for code in _choices(str(dictionary.at[field, CHOICES]))}
+    others = [
+        c
+        for c in map(str, cells.columns)
+        if c.startswith(f"{field}___") and c.removeprefix(f"{field}___") not in choices
+    ]
+    return (cells[others] == "1").any(axis=1)
+
+
+def _of_box(code: str) -> str:
+    """A choice's code as the name of its box ends: small letters, and _ for a minus sign."""
+    return re.sub(r"[^a-z0-9]", "_", code.lower())
+
+
+class _Merge:
+    """Rows of a record to one row."""
+
+    def __init__(
+        self,
+        raw: RawTable,
+        cells: pd.DataFrame,
+        dictionary: pd.DataFrame,
+        settings: TableSettings,
+        ids: Collection[str],
+    ) -> None:
+        self.raw, self.cells, self.dictionary = raw, cells, dictionary
+        self.settings, self.ids = settings, ids
+        self.flaws: dict[tuple[int, str], Problem] = {}
+
+    def records(self, fields: list[str]) -> RawTable:
+        """One row a record, at its first row's number."""
+        id_ = self.settings.id
+        merged: dict[int, dict[str, str]] = {}
+        for record, rows in self.cells.groupby(id_, sort=False):
+            # rows without an id are nobody's and not merged
+            groups = [rows] if record else [rows.loc[[n]] for n in rows.index]
+            for group in groups:
+                first = int(str(group.index[0]))
+                values = {f: self._value(first, f, group) for f in fields}
+                merged[first] = {id_: str(record), **values}
+        order = sorted(merged)
+        frame = pd.DataFrame.from_dict(
+            {n: merged[n] for n in order}, orient="index", dtype="object"
+        )
+        return replace(self.raw, cells=frame, flaws=self.flaws)
+
+    def _value(self, first: int, field: str, rows: pd.DataFrame) -> str:
+        form = _form_of(field, self.dictionary)
+        event = self.settings.events.get(field, self.settings.events.get(form))
+        if event is not None:
+            rows = rows[rows[EVENT] == event]
+        rows = rows[rows[field] != ""]
+        which = self._which(form, rows)
+        if which is not None and not rows.empty:
+            instance = pd.to_numeric(rows[INSTANCE], errors="coerce").fillna(1)
+            rows = rows[instance == (instance.min() if which == "first" else instance.max())]
+        for row in rows.index:
+            flaw = self.raw.flaws.get((int(str(row)), field))
+            if flaw is not None:
+                self.flaws.setdefault((first, field), flaw)
+        values = list(dict.fromkeys(map(str, rows[field])))
+        if len(values) > 1 and (first, field) not in self.flaws:
+            self.flaws[first, field] = self._contradiction(first, field, form, rows, values)
+        return values[0] if values else ""
+
+    def _which(self, form: str, rows: pd.DataFrame) -> str | None:
+        if INSTANCE not in rows:
+            return None
+        repeats = self.settings.repeats
+        events = set(rows[EVENT]) if EVENT in rows else set()
+        named = [repeats[e] for e in events if e in repeats]
+        return repeats.get(form) or (named[0] if named else None)
+
+    def _contradiction(
+        self, first: int, field: str, form: str, rows: pd.DataFrame, values: list[str]
+    ) -> Problem:
+        repeated = INSTANCE in rows and rows[INSTANCE].nunique() > 1
+        if repeated:
+            what = f"instances of the repeating form {form} differ"
+            remedy = f'repeats = {{ {form} = "first" }} or "last" in study.toml'
+        else:
+            events = ", ".join(sorted(set(rows[EVENT]))) if EVENT in rows else ""
+            what = "events of one record contradict each other"
+            remedy = (
+                f'events = {{ {form or field} = "…" }} in study.toml with the event that counts'
+            )
+            remedy += f" ({events})" if events else ""
+        return Problem(
+            table=self.raw.name,
+            row=first,
+            column=field,
+            value=" / ".join(visible(v, self.ids) for v in values[:3]),
+            problem=what,
+            accepted=f"one value a record, or {remedy}",
+        )
+
+
+def _decode(
+    raw: RawTable, dictionary: pd.DataFrame, settings: TableSettings, ids: Collection[str]
+) -> RawTable:
+    """Labels for codes; a code that the dictionary does not list is a problem of its cell.
+
+    The project's missing-data codes (UNK, -99) stand in fields whose choices do not list them: a
+    code that the study declares as missing stays as it is.
+    """
+    missing = MissingCodes(settings.missing)
+    out, flaws = raw.cells.copy(), dict(raw.flaws)
+    codes: dict[str, Mapping[int, str]] = dict(raw.codes)
+    for column in map(str, raw.cells.columns):
+        listed = column in dictionary.index and dictionary.at[column, TYPE] in _CHOICE_TYPES
+        if column == settings.id or not listed:
             continue
         labels = _choices(str(dictionary.at[column, CHOICES]))
-        for row, code in cells[column].items():
-            if code and code not in labels:
-                problems.append(
-                    Problem(
-                        table=name,
-                        row=int(str(row)),
-                        column=column,
-                        value=visible(code, ids),
-                        problem="a code that the dictionary does not list",
-                        accepted=", ".join(f"{k} ({v})" for k, v in labels.items()),
-                    )
+        own: dict[int, str] = {}
+        texts = []
+        for number, text in raw.cells[column].items():
+            row = int(str(number))
+            code = find_code(str(text), labels) if text else None
+            if code is not None:
+                own[row] = code
+            elif text and text not in missing and (row, column) not in flaws:
+                flaws[row, column] = Problem(
+                    table=raw.name,
+                    row=row,
+                    column=column,
+                    value=visible(str(text), ids),
+                    problem="a code that the dictionary does not list",
+                    accepted=", ".join(f"{k} ({v})" for k, v in labels.items())
+                    + "; a missing-data code of the project goes to missing in study.toml",
                 )
-        out[column] = [labels.get(code, code) for code in cells[column]]
-    if problems:
-        raise TableError(problems)
-    return out
+            texts.append(str(text) if code is None else labels[code])
+        out[column], codes[column] = texts, own
+    return replace(raw, cells=out, flaws=flaws, codes=codes)
 
 
 def _choices(text: str) -> dict[str, str]:
@@ -198,39 +364,3 @@ def _choices(text: str) -> dict[str, str]:
         if code.strip():
             labels[code.strip()] = re.sub(r"<[^>]*>", "", label).strip()
     return labels
-
-
-def _merge_events(name: str, cells: pd.DataFrame, id_: str, ids: Collection[str]) -> pd.DataFrame:
-    problems = [
-        Problem(
-            table=name,
-            row=int(str(row)),
-            column=id_,
-            value="",
-            problem="no patient id",
-            accepted="an id in every row",
-        )
-        for row in cells.index[cells[id_] == ""]
-    ]
-    merged: dict[int, dict[str, str]] = {}
-    for _, rows in cells.drop(columns=EVENT).groupby(id_, sort=False):
-        first = int(str(rows.index[0]))
-        record: dict[str, str] = {}
-        for column in rows.columns:
-            values = list(dict.fromkeys(v for v in rows[column] if v))
-            if len(values) > 1:
-                problems.append(
-                    Problem(
-                        table=name,
-                        row=first,
-                        column=str(column),
-                        value=" / ".join(visible(v, ids) for v in values[:3]),
-                        problem="events of one record contradict each other",
-                        accepted="one value a record; export the event that counts",
-                    )
-                )
-            record[str(column)] = values[0] if values else ""
-        merged[first] = record
-    if problems:
-        raise TableError(problems)
-    return pd.DataFrame.from_dict(merged, orient="index", dtype="object")

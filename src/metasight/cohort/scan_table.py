@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 from metasight.cohort.canonical import pseudonym
+from metasight.cohort.joined import meet_patients
 from metasight.cohort.settings import CohortSettings, ScanSettings
 from metasight.cohort.tables import RawTable, read_table
 from metasight.errors import Problem, TableError
@@ -135,15 +136,22 @@ def read_scan_table(folder: Path, settings: CohortSettings) -> tuple[PatientScan
     scans = settings.scans
     if scans is None:
         return ()
-    raw = read_table(folder, scans)
+    read = _columns(scans)
+    raw = read_table(folder, scans, read)
     problems = _missing_columns(raw, scans)
     if problems:
         raise TableError(problems)
+    ids = {int(str(n)): str(i) for n, i in raw.cells[scans.id].items()}
+    meeting = meet_patients(folder, settings, ids, table=raw.name, column=scans.id)
+    problems = [*raw.flaws_of(read), *meeting.problems]
+    strangers = set(meeting.strangers)
     told: dict[str, dict[str, _Scan | LesionRow]] = {}
     for number, cells in raw.cells.iterrows():
         row = int(str(number))
         text = {str(c): str(cells[c]).strip() for c in raw.cells.columns}
         found = _problems_of(raw, row, scans, text)
+        if row in strangers and not found:  # the ledger says so where the patients are read
+            continue
         patient = pseudonym(text[scans.id], settings.key)
         own = told.setdefault(patient, {})
         kind = text[scans.kind]
@@ -168,6 +176,13 @@ def read_scan_table(folder: Path, settings: CohortSettings) -> tuple[PatientScan
     if problems:
         raise TableError(problems)
     return tuple(_of_patient(patient, own, scans) for patient, own in told.items())
+
+
+def _columns(scans: ScanSettings) -> tuple[str, ...]:
+    """Columns that are read; one that is switched off by an empty name is not among them."""
+    needed = (scans.id, scans.kind, scans.file)
+    chosen = (scans.region, scans.series, scans.date, scans.accept)
+    return tuple(c for c in (*needed, *chosen, *_POINT, *_CORNER) if c)
 
 
 def _missing_columns(raw: RawTable, scans: ScanSettings) -> list[Problem]:

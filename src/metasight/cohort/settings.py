@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Scalar = bool | int | float | str
+from metasight.cohort.mapping import (
+    Code,
+    ColumnMapping,
+    Constant,
+    Filled,
+    Mapped,
+    TimeAndStatus,
+)
+
 Resolution = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -20,9 +28,14 @@ class TableSettings(_Part):
     Attributes
     ----------
     path
-        Relative to the study folder: .csv, .tsv, .txt or .xlsx.
+        Relative to the study folder: .csv, .tsv, .txt, .xlsx, .parquet; with the extra
+        ``statistics`` also .sav, .zsav, .por, .dta, .sas7bdat and .xpt.
     id
         Column that identifies the patient. Its values never enter the store.
+    ids
+        ``text``: ids are compared as they are written. ``number``: 0017, 17 and 17.0 are one id;
+        an id that is no whole number is then a problem. ``row``: the table has no id, and the row's
+        number is one; ``id`` names the column in which it then stands.
     format
         ``table``, or ``redcap`` for a raw export, which needs ``dictionary``.
     dictionary
@@ -33,18 +46,37 @@ class TableSettings(_Part):
         ``.`` or ``,``; under ``,`` a point in a number is a problem, since it may group thousands.
     sheet
         Of an Excel file; needed when it has more than one.
+    header_row
+        Row that holds the names of the columns; rows above it are a title and are not read.
+    skip_rows
+        Numbers of rows behind the header that are not patients (units, explanations).
     missing
-        Texts that mean missing, besides an empty cell.
+        Codes that mean missing, besides an empty cell; numbers compare as numbers.
+    events
+        Of a longitudinal REDCap project: form or field → the event whose values count.
+    repeats
+        Of a REDCap project: repeating form (or event) → which of its instances counts.
     """
 
     path: str
     id: str
+    ids: Literal["text", "number", "row"] = "text"
     format: Literal["table", "redcap"] = "table"
     dictionary: str | None = None
     encoding: str = "utf-8"
     decimal: Literal[".", ","] = "."
     sheet: str | None = None
-    missing: tuple[str, ...] = ("NA",)
+    header_row: int = Field(default=1, ge=1, le=1000)
+    skip_rows: tuple[int, ...] = ()
+    missing: tuple[Code, ...] = ("NA",)
+    events: dict[str, str] = {}
+    repeats: dict[str, Literal["first", "last"]] = {}
+
+    @model_validator(mode="after")
+    def _of_redcap(self) -> TableSettings:
+        if (self.events or self.repeats) and self.format != "redcap":
+            raise ValueError('events and repeats need format = "redcap"')
+        return self
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -295,37 +327,6 @@ class ScanSettings(TableSettings, ScanRecipe):
         return ScanRecipe(**{name: getattr(self, name) for name in ScanRecipe.model_fields})
 
 
-class ColumnMapping(_Part):
-    """How a canonical variable is found in the user's table.
-
-    Attributes
-    ----------
-    column
-        The user's name for it.
-    unit
-        The user's unit, if not the protocol's; it is converted.
-    values
-        The user's codes and what they mean.
-    missing
-        Codes that mean missing.
-    date_format
-        strptime pattern of a date column that is not YYYY-MM-DD.
-    """
-
-    column: str
-    unit: str | None = None
-    values: dict[str, Scalar] | None = None
-    missing: tuple[str, ...] = ()
-    date_format: str | None = None
-
-
-class Constant(_Part):
-    """A value that holds for every patient of the study, and why."""
-
-    value: Scalar
-    reason: str = Field(min_length=10)
-
-
 class CohortSettings(_Part):
     """The part of ``study.toml`` that says who the patients are.
 
@@ -335,6 +336,8 @@ class CohortSettings(_Part):
         Of the hash that makes a pseudonym of a patient id; ``study.toml`` names where it lies.
     patients
         The main table.
+    tables
+        Further tables with one row a patient, by a name that ``[columns]`` uses; joined by the id.
     modalities
         Further feature tables, by modality name.
     slides
@@ -342,7 +345,10 @@ class CohortSettings(_Part):
     scans
         CT, PET and lesions, and how they are read; none without.
     columns
-        Canonical variable → column name, or a mapping with unit, codes, missing codes.
+        Canonical variable → column name, a mapping with unit, codes, missing codes, or a derived
+        value.
+    time_and_status
+        Outcomes that are given by one time and one status column.
     constants
         Canonical variable → value for all patients, with the reason.
     waive
@@ -360,24 +366,74 @@ class CohortSettings(_Part):
 
     key: str = Field(min_length=8, repr=False)
     patients: TableSettings
+    tables: dict[str, TableSettings] = {}
     modalities: dict[str, ModalityTable] = {}
     slides: SlideSettings | None = None
     scans: ScanSettings | None = None
-    columns: dict[str, str | ColumnMapping]
+    columns: dict[str, str | Mapped]
+    time_and_status: tuple[TimeAndStatus, ...] = ()
     constants: dict[str, Constant] = {}
     waive: dict[str, str] = {}
     not_recorded: dict[str, str] = {}
     centres: tuple[str, ...] = ()
     on_problem: Literal["stop", "exclude"] = "stop"
 
+    @model_validator(mode="after")
+    def _tables_are_there(self) -> CohortSettings:
+        parts = [("columns." + n, m) for n, m in self.columns.items() if not isinstance(m, str)]
+        named = [(where, m.table) for where, m in parts]
+        named += [("time_and_status", t.table) for t in self.time_and_status]
+        for where, table in named:
+            if table is not None and table not in self.tables:
+                there = ", ".join(self.tables) or "none"
+                raise ValueError(f"{where}: {table!r} is no table of [tables]; there are: {there}")
+        return self
+
     def gives(self, variable: str) -> bool:
         """Whether the study gives ``variable`` by a column, a constant, or dates to count from."""
         dated = variable.removesuffix("_days") + "_date"
-        return any(
+        return variable in self.from_status or any(
             name in given for name in (variable, dated) for given in (self.columns, self.constants)
         )
 
+    def reads(self, variable: str) -> bool:
+        """Whether ``variable`` itself is read from a table."""
+        return variable in self.columns or variable in self.from_status
+
+    @property
+    def from_status(self) -> tuple[str, ...]:
+        """Variables that ``time_and_status`` gives."""
+        events = dict.fromkeys(e for part in self.time_and_status for e in part.events)
+        given = [name for e in events for name in (e, f"{e}_days")]
+        if given and not {"followup_days", "followup_date"} & {*self.columns}:
+            given.append("followup_days")
+        return tuple(given)
+
     def mapping(self, variable: str) -> ColumnMapping | None:
-        """How ``variable`` is read from the patient table; None if it is not."""
+        """How ``variable`` is read from one column of the tables; None if it is not."""
         given = self.columns.get(variable)
-        return ColumnMapping(column=given) if isinstance(given, str) else given
+        if isinstance(given, str):
+            return ColumnMapping(column=given)
+        return given if isinstance(given, ColumnMapping) else None
+
+    def columns_of(self, table: str | None) -> tuple[str, ...]:
+        """Columns of a table of ``[tables]`` (None: the patient table) that the study reads."""
+        found: list[str] = []
+        for given in self.columns.values():
+            if isinstance(given, str):
+                found += [given] if table is None else []
+            elif given.table == table:
+                found += columns_read(given)
+        for part in self.time_and_status:
+            found += [part.time, part.status] if part.table == table else []
+        return tuple(dict.fromkeys(found))
+
+
+def columns_read(mapped: Mapped) -> tuple[str, ...]:
+    """Columns that a mapping reads."""
+    match mapped:
+        case ColumnMapping():
+            return (mapped.column,)
+        case Filled():
+            return (mapped.filled,)
+    return mapped.columns

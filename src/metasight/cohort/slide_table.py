@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from metasight.cohort.canonical import pseudonym
+from metasight.cohort.joined import meet_patients
 from metasight.cohort.settings import CohortSettings, SlideSettings
 from metasight.cohort.showing import printable
 from metasight.cohort.tables import RawTable, read_table
@@ -64,7 +65,8 @@ def read_slide_table(
 
     Returns
     -------
-    In the table's order, without rows whose file cell is empty.
+    In the table's order, without rows whose file cell is empty or whose patient is not in the
+    patient table.
 
     Raises
     ------
@@ -72,15 +74,20 @@ def read_slide_table(
         The table cannot be read.
     TableError
         Every row with a problem: no patient, an unknown stain, no marker where one is needed,
-        one file twice.
+        one file twice; ids that do not meet the patient table's.
     """
     slides = settings.slides
     if slides is None:
         return ()
-    raw = read_table(folder, slides)
+    own = (slides.id, slides.file, slides.stain, slides.markers)
+    raw = read_table(folder, slides, own)
     problems = _missing_columns(raw, slides)
     if problems:
         raise TableError(problems)
+    ids = {int(str(n)): str(i) for n, i in raw.cells[slides.id].items()}
+    meeting = meet_patients(folder, settings, ids, table=raw.name, column=slides.id)
+    problems = [*raw.flaws_of(own), *meeting.problems]
+    strangers = set(meeting.strangers)
     rows: list[SlideRow] = []
     seen: dict[str, int] = {}
     numbers: Counter[tuple[str, str]] = Counter()
@@ -94,6 +101,8 @@ def read_slide_table(
         found = _problems_of(raw.name, row, slides, text, shown, seen)
         if found:
             problems += found
+            continue
+        if row in strangers:  # the ledger says so where the patients are read
             continue
         patient = pseudonym(text[slides.id], settings.key)
         stain = next(s for s in STAINS if s == text[slides.stain])

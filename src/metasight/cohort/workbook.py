@@ -2,36 +2,65 @@
 
 A workbook keeps formulas, cached results, merged cells and charts; a table has none of them. What
 would silently read as missing (a formula that was never calculated, the cells under a merged one)
-is a problem with its row and column.
+is a problem with its row and column. What a number's format says of it is kept: a date is a date,
+0.45 shown as 45 % is the text "45%", and 17 shown as 0017 is the text "0017".
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import re
 import zipfile
 import zlib
+from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from metasight.errors import Problem, StudyError, TableError
+from metasight.errors import StudyError
 
-_FORMULA = "the formula has no calculated value"
+_FORMULA = "the cell holds a formula without a stored result"
+_FORMULA_REMEDY = "the value itself; open the file in Excel, let it calculate, and save it"
 _MERGED = "merged cells: only the first of them holds the value"
+_MERGED_REMEDY = "the value itself, in every cell it belongs to"
+Cell = tuple[int, int]
+"""Row number as the spreadsheet shows it, and number of the column from 0."""
 
 
-def excel_rows(
-    path: Path, sheet: str | None, decimal: str
-) -> tuple[list[str], list[list[str]], int]:
-    """Header, rows, and the number of the first row behind the header.
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """Cells of a table as text.
+
+    Attributes
+    ----------
+    header
+        Names of the columns.
+    rows
+        Rows behind the header, each as long as the longest.
+    first_row
+        Number of the first of them as a spreadsheet shows it.
+    strange
+        Cells that cannot be read for what they are → problem, and what would be accepted.
+    dates
+        Cells that are dates by their own type; their text is YYYY-MM-DD.
+    """
+
+    header: list[str]
+    rows: list[list[str]]
+    first_row: int
+    strange: dict[Cell, tuple[str, str]] = field(default_factory=dict)
+    dates: frozenset[Cell] = frozenset()
+
+
+def excel_rows(path: Path, sheet: str | None, decimal: str, *, header_row: int = 1) -> Sheet:
+    """Rows of one sheet.
 
     Numbers are written with ``decimal``, so that text and number cells are read alike.
 
     Raises
     ------
     StudyError
-        Not a workbook, a broken one, or no telling which sheet.
-    TableError
-        Merged cells, or formulas without a value, among the rows.
+        Not a workbook, a broken one, no telling which sheet, or no header.
     """
     from openpyxl import load_workbook
     from openpyxl.utils.exceptions import InvalidFileException
@@ -59,8 +88,8 @@ def excel_rows(
     try:
         chosen = _sheet(book, path.name, sheet)
         chosen.reset_dimensions()  # a wrong note of the sheet's size would cut columns off
-        rows = [[_cell_text(v, decimal) for v in r] for r in chosen.iter_rows(values_only=True)]
-        strange = _strange_cells(path, chosen)
+        rows, dates = _texts(chosen, decimal)
+        strange = _strange_cells(path, chosen, len(rows))
     except broken as error:
         raise StudyError(
             "the sheet cannot be read: the workbook is damaged",
@@ -69,12 +98,30 @@ def excel_rows(
         ) from error
     finally:
         book.close()
-    if not rows or not any(rows[0]):
-        raise StudyError("the sheet has no header", where=path.name, remedy="Name its columns")
+    header = rows[header_row - 1] if len(rows) >= header_row else []
+    if not any(h.strip() for h in header):
+        raise StudyError(
+            "the sheet has no header",
+            where=f"{path.name}, row {header_row}",
+            remedy="Name its columns, or give the row that does: header_row = 2",
+        )
     width = max(map(len, rows))
-    rows = [r + [""] * (width - len(r)) for r in rows]
-    _refuse(path.name, rows[0], strange)
-    return rows[0], rows[1:], 2
+    return Sheet(
+        header=header + [""] * (width - len(header)),
+        rows=[r + [""] * (width - len(r)) for r in rows[header_row:]],
+        first_row=header_row + 1,
+        strange=strange,
+        dates=dates,
+    )
+
+
+def _texts(sheet: Any, decimal: str) -> tuple[list[list[str]], frozenset[Cell]]:
+    rows: list[list[str]] = []
+    dates: set[Cell] = set()
+    for number, cells in enumerate(sheet.iter_rows(), start=1):
+        rows.append([_cell_text(cell, decimal) for cell in cells])
+        dates |= {(number, i) for i, c in enumerate(cells) if isinstance(c.value, dt.date)}
+    return rows, frozenset(dates)
 
 
 def _sheet(book: Any, name: str, sheet: str | None) -> Any:
@@ -88,7 +135,7 @@ def _sheet(book: Any, name: str, sheet: str | None) -> Any:
             "the workbook has several sheets",
             where=name,
             value=", ".join(names),
-            remedy='Name one: sheet = "…"',
+            remedy='Name one: sheet = "…" in study.toml, or --sheet of `metasight init`',
         )
     if sheet is not None and sheet not in names:
         raise StudyError(
@@ -100,27 +147,29 @@ def _sheet(book: Any, name: str, sheet: str | None) -> Any:
     return book[sheet or names[0]]
 
 
-def _strange_cells(path: Path, sheet: Any) -> list[tuple[int, int, str]]:
-    """Row, column and problem of merged cells and of formulas that were never calculated."""
+def _strange_cells(path: Path, sheet: Any, last_row: int) -> dict[Cell, tuple[str, str]]:
+    """Problem of merged cells and of formulas that were never calculated."""
     from openpyxl.utils import column_index_from_string
     from openpyxl.utils.cell import coordinate_from_string, range_boundaries
     from openpyxl.xml.functions import iterparse
 
-    found: list[tuple[int, int, str]] = []
+    found: dict[Cell, tuple[str, str]] = {}
     with zipfile.ZipFile(path) as archive, archive.open(sheet._worksheet_path) as xml:
         for _, element in iterparse(xml):
             tag = element.tag.rpartition("}")[2]
             if tag == "c":
                 if _uncalculated(element):
                     letters, row = coordinate_from_string(element.get("r"))
-                    found.append((row, column_index_from_string(letters), _FORMULA))
+                    cell = row, column_index_from_string(letters) - 1
+                    found[cell] = _FORMULA, _FORMULA_REMEDY
                 element.clear()
             elif tag == "row":
                 element.clear()
             elif tag == "mergeCell":
-                left, top, _, bottom = range_boundaries(element.get("ref"))
-                if bottom > 1:
-                    found.append((max(top, 2), left, _MERGED))
+                left, top, right, bottom = range_boundaries(element.get("ref"))
+                for row in range(top, min(bottom, last_row) + 1):
+                    for column in range(left - 1, right):
+                        found[row, column] = _MERGED, _MERGED_REMEDY
     return found
 
 
@@ -130,25 +179,8 @@ def _uncalculated(cell: Any) -> bool:
     return "f" in parts and not parts.get("v") and cell.get("t") != "str"
 
 
-def _refuse(name: str, header: list[str], strange: list[tuple[int, int, str]]) -> None:
-    width = max((i + 1 for i, h in enumerate(header) if h.strip()), default=0)
-    problems = [
-        Problem(
-            table=name,
-            row=row,
-            column=header[column - 1].strip(),
-            value="",
-            problem=what,
-            accepted="the value itself, in every cell it belongs to",
-        )
-        for row, column, what in sorted(strange)
-        if column <= width
-    ]
-    if problems:
-        raise TableError(problems)
-
-
-def _cell_text(value: object, decimal: str) -> str:
+def _cell_text(cell: Any, decimal: str) -> str:
+    value = cell.value
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -157,6 +189,22 @@ def _cell_text(value: object, decimal: str) -> str:
         return value.date().isoformat()
     if isinstance(value, dt.date):
         return value.isoformat()
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else repr(value).replace(".", decimal)
-    return str(value)
+    if isinstance(value, int | float) and _is_percentage(cell.number_format):
+        return _percentage(value).replace(".", decimal)
+    if isinstance(value, float) and not value.is_integer():
+        return repr(value).replace(".", decimal)
+    if isinstance(value, int | float) and re.fullmatch("0{2,}", cell.number_format or ""):
+        return str(int(value)).zfill(len(cell.number_format))  # 17 that is shown as 0017
+    return str(int(value)) if isinstance(value, float) else str(value)
+
+
+def _is_percentage(number_format: str | None) -> bool:
+    """Whether a number format shows a hundredfold with a per-cent sign (``0.0%``)."""
+    # a sign that is quoted or escaped is text behind the number and changes nothing
+    return "%" in re.sub(r'"[^"]*"|\\.|_.|\*.', "", number_format or "")
+
+
+def _percentage(value: float) -> str:
+    """0.07 as "7%"; exact, for 0.07 * 100 is not 7."""
+    text = f"{Decimal(repr(value)) * 100:f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text) + "%"

@@ -82,15 +82,21 @@ def cohort_step(
         label="cohort",
         function=data.cohort,
         argument=data.CohortArgument(
-            folder=Folder(root=study.folder, files=study.patient_tables),
+            folder=Folder(root=study.folder, files=study.screened_tables),
             settings=study.settings.cohort(),
             protocol=study.protocol,
             overlap_key=overlap_key or key_from(study.settings.key),
             new_patients=new_patients,
+            expression=_expression(study),
         ),
         needs=tuple(s for s in images if s.kind in READ_BY_COHORT),
         contents=contents,
     )
+
+
+def _expression(study: Study) -> tuple[str, bool] | None:
+    asked = study.settings.biology
+    return None if asked is None else (asked.expression, asked.log_scale)
 
 
 def plan_analyses(

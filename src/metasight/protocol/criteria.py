@@ -15,7 +15,7 @@ condition that a missing value decides: it asks whether the value is there.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -175,6 +175,63 @@ for _model in (All, AnyOf, Not):
     _model.model_rebuild()
 
 
+def parts(condition: Condition) -> tuple[str, ...]:
+    """Variables whose part of a condition can be left out and the rest still be asked.
+
+    All parts that have to hold together, and each variable that has to be recorded; in the order in
+    which the condition names them. Empty where the condition is one whole.
+    """
+    match condition:
+        case Not():
+            inner = condition.not_
+            return parts(inner) if isinstance(inner, Recorded) else ()
+        case Recorded():
+            return condition.recorded if len(condition.recorded) > 1 else ()
+        case All():
+            names = [v for part in condition.all for v in part.variables()]
+            return (
+                tuple(dict.fromkeys(names)) if len(condition.all) > 1 else parts(condition.all[0])
+            )
+    return ()
+
+
+def without(condition: Condition, variables: Collection[str]) -> Condition | None:
+    """The condition without its parts that read any of ``variables``; None where nothing is left.
+
+    A variable that must be recorded is taken out of the list alone; of parts that must hold
+    together those that read it go as a whole.
+    """
+    match condition:
+        case Not():
+            inner = without(condition.not_, variables)
+            return None if inner is None else Not(**{"not": inner})
+        case Recorded():
+            left = tuple(v for v in condition.recorded if v not in variables)
+            return Recorded(recorded=left) if left else None
+        case All():
+            rest = [without(part, variables) for part in condition.all]
+            kept = tuple(part for part in rest if part is not None)
+            return All(all=kept) if kept else None
+    return None if set(condition.variables()) & set(variables) else condition
+
+
+def about_values(condition: Condition) -> Condition | None:
+    """The condition without what only asks whether something is recorded; None if that is all."""
+    match condition:
+        case Recorded():
+            return None
+        case Not():
+            inner = about_values(condition.not_)
+            return None if inner is None else Not(**{"not": inner})
+        case All():
+            kept = [c for part in condition.all if (c := about_values(part)) is not None]
+            return All(all=tuple(kept)) if kept else None
+        case AnyOf():
+            either = [c for part in condition.any if (c := about_values(part)) is not None]
+            return AnyOf(any=tuple(either)) if len(either) == len(condition.any) else None
+    return condition
+
+
 class CriterionTest(_Condition):
     """What a criterion tests, without its wording.
 
@@ -198,6 +255,14 @@ class CriterionTest(_Condition):
         names = dict.fromkeys(self.condition.variables())
         shown = "; ".join(f"{n}={_text(row.get(n))}" for n in names)
         return verdict, shown
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Variables whose part of the criterion a study may waive alone (``I3.surgery_date``)."""
+        # of an exclusion, parts that have to hold together: without one more patients would go
+        if self.kind == "exclusion" and isinstance(self.condition, All):
+            return ()
+        return parts(self.condition)
 
     def undecided_by(self, variable: str, values: Iterable[float]) -> bool:
         """Whether values of ``variable`` that are all possible lead to different verdicts.

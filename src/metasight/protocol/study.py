@@ -67,6 +67,9 @@ class Variable(_Part):
         ``table``, or the stage that supplies it; see `metasight.protocol.evidence`.
     source
         Where the definition comes from.
+    spellings
+        Other names that tables use for it; `metasight init` looks for them. One that ends in ``*``
+        is the beginning of a name.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -84,6 +87,7 @@ class Variable(_Part):
     spline: bool = False
     evidence: str = "table"
     source: str = ""
+    spellings: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _complete(self) -> Variable:

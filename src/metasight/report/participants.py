@@ -121,8 +121,11 @@ def _not_assessed(view: View) -> Iterator[Block]:
     rows: list[Row] = []
     if contents.waived:
         rows.append(Row(("Criteria not assessed (waived)",), group=True))
-        order = [i for i in known if i in contents.waived]
-        rows += [Row((f"{i} {known[i].text}", sentence(contents.waived[i]))) for i in order]
+        for step in contents.flow.steps:  # its text says who stays in against the table, too
+            if step.waived:
+                part = " (in part)" if step.in_part else ""
+                text = f"{step.criterion} {known[step.criterion].text}{part}"
+                rows.append(Row((text, sentence(step.waived))))
     rows += _reasons("Not recorded", contents.not_recorded, view)
     rows += _reasons("The same for every patient (stated, not measured)", contents.constants, view)
     yield Heading(2, "What this study does not assess or record", "not-assessed")

@@ -364,9 +364,16 @@ class Study:
 
     @property
     def patient_tables(self) -> tuple[str, ...]:
-        """Files of the patient table and of further feature tables, with their dictionaries."""
-        tables = [self.settings.patients, *self.settings.modalities.values()]
+        """Files of the patient table, joined and feature tables, with their dictionaries."""
+        settings = self.settings
+        tables = [settings.patients, *settings.tables.values(), *settings.modalities.values()]
         return tuple(dict.fromkeys(name for t in tables for name in t.files))
+
+    @property
+    def screened_tables(self) -> tuple[str, ...]:
+        """Files that screening reads: the tables of patients, and the ids of slides and scans."""
+        images = [t for t in (self.settings.slides, self.settings.scans) if t is not None]
+        return tuple(dict.fromkeys([*self.patient_tables, *(t.path for t in images)]))
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -423,8 +430,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     StudyError
         It is not UTF-8 text, or not TOML.
     """
+    text = ""
     try:
-        return tomllib.loads(path.read_text("utf-8-sig"))  # Notepad puts a mark before the text
+        text = path.read_text("utf-8-sig")  # Notepad puts a mark before the text
+        return tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise StudyError(
             "the file is not UTF-8 text",
@@ -436,10 +445,21 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise StudyError(
             "not valid TOML",
             where=path.name,
-            value=str(error),
-            remedy="Correct the line named; text stands in quotes, and each [section] "
-            "has one header",
+            value=f"{error}{_key_named(str(error), text)}",
+            remedy="Correct the line named; text stands in quotes, each [section] has one header, "
+            "and each key stands once in its section",
         ) from error
+
+
+def _key_named(problem: str, text: str) -> str:
+    """Key or header of the line that a complaint of TOML names; never what is behind the key."""
+    line = re.search(r"at line (\d+)", problem)
+    lines = text.splitlines()
+    if line is None or int(line[1]) > len(lines):
+        return ""
+    # a key that stands twice is complained of at the end of its line, or at the next one
+    key = re.match(r"\s*(\[+[^\]]*\]+|[A-Za-z0-9_.\"-]+)", lines[int(line[1]) - 1])
+    return f": {key[1]}" if key else ""
 
 
 def _check_endpoints(model: StudyModel, protocol: Protocol) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from metasight.cohort.settings import TableSettings
 from metasight.protocol.study import Protocol, Variable
+from metasight.study.propose import Proposal, StatusPair
 
 _ROLES = {
     "design": "design: centre, arm and the dates that times count from",
@@ -18,7 +19,14 @@ _ROLES = {
 
 
 def study_toml(
-    protocol: Protocol, *, name: str, vault: str, table: str, id_column: str, header: Sequence[str]
+    protocol: Protocol,
+    *,
+    name: str,
+    vault: str,
+    table: TableSettings,
+    proposals: Mapping[str, Proposal],
+    images: Mapping[str, str],
+    pairs: Sequence[StatusPair] = (),
 ) -> str:
     """Text of a study file.
 
@@ -31,14 +39,18 @@ def study_toml(
     vault
         Folder with the key of the pseudonyms, relative to the study folder.
     table
-        Path of the patient table, relative to the study folder.
-    id_column
-        Column of the patient id.
-    header
-        Column names of the table; a variable whose name is among them (capitals and separators
-        aside) is mapped, the others are left as comments.
+        The patient table: path, column of the id, sheet, row of the header.
+    proposals
+        Variable → what a table's column probably is; one that is not sure is written as a comment
+        with a question mark.
+    images
+        ``slides`` and ``scans`` whose tables are there → their column of the patient id.
+    pairs
+        Outcomes that the table gives by a status and a time; proposed with a question mark, in
+        place of their columns.
     """
-    columns = {_plain(c): c for c in header}
+    of_pairs = {name for p in pairs for name in (p.event, f"{p.event}_days")}
+    proposals = {n: p for n, p in proposals.items() if n not in of_pairs}
     parts = [
         f"# A {_one_line(f'{protocol.id} study ({protocol.registration})')}. Lines with # in front "
         "are choices not taken.\n# Check it with `metasight check`, then `metasight run`.\n",
@@ -49,41 +61,11 @@ def study_toml(
         '# on_problem = "exclude"   # leave out a row with a problem, with a ledger row',
         "# centres = []             # names that may occur",
         "",
-        "[patients]",
-        f"path = {_q(table)}",
-        f"id = {_q(id_column)}",
-        '# format = "redcap"         # a raw export; then also dictionary = "….csv"',
-        '# encoding = "cp1252"       # text that is not UTF-8',
-        '# decimal = ","',
-        '# missing = ["NA", "-9"]    # texts that mean missing',
-        "",
-        "# A further table whose numeric columns are one modality:",
-        "# [modalities.genes]",
-        '# path = "genes.csv"',
-        '# id = "patient_id"',
-        "",
-        *_slides(protocol),
-        *_scans(protocol),
-        "# Canonical variable = your column. With another unit, codes or date format:",
-        '#   tumour_size_mm = { column = "size", unit = "cm" }',
-        '#   er_positive = { column = "er", values = { pos = true, neg = false } }',
-        '#   surgery_date = { column = "op", date_format = "%d.%m.%Y" }',
-        "[columns]",
-        *_mapping(protocol, columns),
-        "",
-        "# The same for every patient, with the reason:",
-        "[constants]",
-        '# sex = { value = "female", reason = "the series holds women only" }',
-        "",
-        "# Criteria this study cannot assess, with the reason that ledger and report will show.",
-        "# Every other one is assessed; a patient for whom one stays unknown is not analysed.",
-        "[waive]",
-        *(_criterion(c.id, c.text, c.evidence) for c in protocol.criterion),
-        "",
-        "# Outcomes that were not recorded, with the reason:",
-        "[not_recorded]",
-        '# death = "…"',
-        "",
+        *_patients(table),
+        *_slides(protocol, images.get("slides")),
+        *_scans(protocol, images.get("scans")),
+        *_columns(protocol, proposals, pairs),
+        *_not_assessed(protocol, images),
         *_analysis(protocol),
         "",
         *_models(protocol),
@@ -91,14 +73,150 @@ def study_toml(
     return "\n".join(parts) + "\n"
 
 
-def _slides(protocol: Protocol) -> list[str]:
+def _columns(
+    protocol: Protocol, proposals: Mapping[str, Proposal], pairs: Sequence[StatusPair]
+) -> list[str]:
+    return [
+        "# Canonical variable = your column. With another unit, codes or date format:",
+        *_examples(protocol),
+        "# A line with # ? in front is a proposal from the table that a person has to confirm.",
+        "[columns]",
+        *_mapping(protocol, proposals),
+        "",
+        *(_pair(p) for p in pairs),
+        *([] if pairs else _time_and_status(protocol)),
+    ]
+
+
+def _not_assessed(protocol: Protocol, images: Mapping[str, str]) -> list[str]:
+    """Constants, waivers, and what was not recorded."""
+    return [
+        "# The same for every patient, with the reason:",
+        "[constants]",
+        *_constant(protocol),
+        "",
+        "# Criteria this study cannot assess, with the reason that ledger and report will show.",
+        "# Every other one is assessed; a patient for whom one stays unknown is not analysed.",
+        *_part(protocol),
+        "[waive]",
+        *(_criterion(c.id, c.text, c.evidence, images) for c in protocol.criterion),
+        "",
+        "# Outcomes that were not recorded, with the reason:",
+        "[not_recorded]",
+        '# death = "…"',
+        "",
+    ]
+
+
+def _patients(table: TableSettings) -> list[str]:
+    """Sections of the patient table and of further ones."""
+    return [
+        "[patients]",
+        f"path = {_q(table.path)}",
+        f"id = {_q(table.id)}",
+        f"sheet = {_q(table.sheet)}" if table.sheet else '# sheet = "…"  # of a workbook',
+        f"header_row = {table.header_row}" if table.header_row > 1 else "# header_row = 2",
+        "# skip_rows = [3]           # rows behind the header that are no patients (units)",
+        '# format = "redcap"         # a raw export; then also dictionary = "….csv"',
+        '# encoding = "cp1252"       # text that is not UTF-8',
+        'decimal = ","               # as in the table'
+        if table.decimal == ","
+        else '# decimal = ","',
+        '# missing = ["NA", -9]      # codes that mean missing; -9.0 is one of them',
+        f"ids = {_q(table.ids)}"
+        if table.ids != "text"
+        else '# ids = "number"            # 0017, 17 and 17.0 are one id',
+        "",
+        "# A further table with one row a patient, joined by the id; below, its columns are given",
+        '# with its name: { table = "pathology", column = "…" }',
+        "# [tables.pathology]",
+        '# path = "pathology.csv"',
+        '# id = "patient_id"',
+        "",
+        "# A further table whose numeric columns are one modality:",
+        "# [modalities.genes]",
+        '# path = "genes.csv"',
+        '# id = "patient_id"',
+        "",
+    ]
+
+
+def _examples(protocol: Protocol) -> list[str]:
+    """Mappings of the protocol's own variables, one of each kind."""
+    days = [v.name for v in protocol.variable if v.role == "outcome" and v.unit == "days"]
+    flags = [v.name for v in protocol.variable if v.type == "boolean" and v.role == "predictor"]
+    age = [v.name for v in protocol.variable if v.unit == "years"]
+    sizes = [v.name for v in protocol.variable if v.unit == "mm"]
+    zero = protocol.time_zero_date
+    event = days[0].removesuffix("_days") if days else ""
+    lines = [(sizes, '{ column = "size", unit = "cm" }')]
+    lines += [(flags, '{ column = "marker", values = { pos = true, neg = false } }')]
+    lines += [([zero], '{ column = "day", date_format = "%d.%m.%Y" }')]
+    lines += [(age, '{ years_between = ["birth_date", "day"] }')]
+    lines += [(days, '{ days_between = ["day", "event_day"] }')]
+    lines += [([event] if event else [], '{ filled = "event_day", missing = ["NP"] }')]
+    return [f"#   {names[0]} = {mapping}" for names, mapping in lines if names]
+
+
+def _pair(pair: StatusPair) -> str:
+    codes = ", ".join(f"{_q(code)} = {_q(what)}" for code, what in pair.codes.items())
+    lines = [
+        "[[time_and_status]]   # [from the cells: times of patients without the event, too]",
+        f"time = {_q(pair.time)}",
+        f"unit = {_q(pair.unit)}",
+        f"status = {_q(pair.status)}",
+        f"codes = {{ {codes} }}",
+    ]
+    return "\n".join(f"# ? {line}" for line in lines) + "\n"
+
+
+def _time_and_status(protocol: Protocol) -> list[str]:
+    events = [
+        v.name
+        for v in protocol.variable
+        if v.role == "outcome" and v.type == "boolean" and f"{v.name}_days" in protocol.variables
+    ]
+    if not events:
+        return []
+    codes = ", ".join(f"{i} = {_q(e)}" for i, e in enumerate(events, start=1))
+    return [
+        "# One time and one status column for the outcome, in place of its columns above:",
+        "# [[time_and_status]]",
+        '# time = "time"',
+        '# unit = "days"             # or weeks, months, years',
+        '# status = "status"',
+        f'# codes = {{ 0 = "censored", {codes} }}',
+        "",
+    ]
+
+
+def _constant(protocol: Protocol) -> list[str]:
+    """An example with a variable of the protocol."""
+    for variable in protocol.variable:
+        if variable.role == "criterion" and variable.type in {"boolean", "category"}:
+            value = "true" if variable.type == "boolean" else _q(variable.values[0])
+            reason = _q("why it is so for every patient of the series")
+            return [f"# {variable.name} = {{ value = {value}, reason = {reason} }}"]
+    return []
+
+
+def _part(protocol: Protocol) -> list[str]:
+    for criterion in protocol.criterion:
+        if criterion.evidence.startswith("table") and len(criterion.parts) > 1:
+            name = f"{criterion.id}.{criterion.parts[-1]}"
+            return [f'# One part of a criterion alone, the rest is assessed: {_q(name)} = "…"']
+    return []
+
+
+def _slides(protocol: Protocol, id_column: str | None) -> list[str]:
     if not any(c.evidence == "slide quality" for c in protocol.criterion):
         return []
+    mark = "# " if id_column is None else ""
     return [
         "# Slides: a table with a row a slide (columns patient, file, stain, markers).",
-        "# [slides]",
-        '# path = "slides.csv"',
-        '# id = "patient"',
+        f"{mark}[slides]",
+        f'{mark}path = "slides.csv"',
+        f"{mark}id = {_q(id_column or 'patient')}",
         '# folder = "slides"          # where the files are',
         "# mpp = 0.25                # micrometres a pixel, where files do not say it",
         '# mpp_of = { "s1.svs" = 0.5 }',
@@ -106,15 +224,16 @@ def _slides(protocol: Protocol) -> list[str]:
     ]
 
 
-def _scans(protocol: Protocol) -> list[str]:
+def _scans(protocol: Protocol, id_column: str | None) -> list[str]:
     if not any(c.evidence.startswith("CT") for c in protocol.criterion):
         return []
+    mark = "# " if id_column is None else ""
     return [
         "# CT and PET: a table with a row a file",
         "# (columns patient, kind, path, roi, x_mm, y_mm, z_mm).",
-        "# [scans]",
-        '# path = "scans.csv"',
-        '# id = "patient"',
+        f"{mark}[scans]",
+        f'{mark}path = "scans.csv"',
+        f"{mark}id = {_q(id_column or 'patient')}",
         '# folder = "scans"           # where the files are',
         "",
     ]
@@ -139,25 +258,28 @@ def _analysis(protocol: Protocol) -> list[str]:
     ]
 
 
-def _mapping(protocol: Protocol, columns: dict[str, str]) -> list[str]:
+def _mapping(protocol: Protocol, proposals: Mapping[str, Proposal]) -> list[str]:
     lines: list[str] = []
     for role, title in _ROLES.items():
         lines += ["", f"# -- {title}"]
         for variable in protocol.variable:
             if variable.role == role and variable.evidence in {"table", "CT measurement"}:
-                lines.append(_line(variable, columns.get(_plain(variable.name))))
+                lines.append(_line(variable, proposals.get(variable.name)))
     return lines
 
 
-def _line(variable: Variable, column: str | None) -> str:
+def _line(variable: Variable, proposal: Proposal | None) -> str:
     about = _one_line(f"{variable.label}: {variable.accepted}")
-    if column is None:
+    if proposal is None:
         return f'# {variable.name} = "…"   # {about}'
-    return f"{variable.name} = {_q(column)}   # {about}"
+    why = f" [from the cells: {_one_line(proposal.why)}]" if proposal.why else ""
+    mark = "" if proposal.sure else "# ? "
+    return f"{mark}{variable.name} = {proposal.mapping}   # {about}{why}"
 
 
-def _criterion(name: str, text: str, evidence: str) -> str:
-    if evidence.startswith("table"):
+def _criterion(name: str, text: str, evidence: str, images: Mapping[str, str]) -> str:
+    given = ("scans" if evidence.startswith("CT") else "slides") in images
+    if evidence.startswith("table") or given:
         return f'# {name} = "…"   # {_one_line(text)}'
     about = _one_line(f"{text} ({evidence})")
     if evidence.startswith("CT"):
@@ -190,10 +312,6 @@ def _models(protocol: Protocol) -> list[str]:
             "",
         ]
     return lines
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _one_line(comment: str) -> str:

@@ -42,22 +42,31 @@ def supported_horizons(
     Raises
     ------
     EvaluationError
-        A horizon is not supported and ``insist``, or none is.
+        A horizon is not supported and ``insist``, or none is; it speaks of the earliest that fails.
     """
     kept: list[Days] = []
-    refused: list[str] = []
+    refused: list[EvaluationError] = []
     for horizon in sorted(wanted):
         try:
             require_horizon(
                 time_days, status, horizon, min_censoring_survival=min_censoring_survival
             )
         except EvaluationError as error:
-            if insist or (horizon == max(wanted) and not kept):
-                raise
-            refused.append(str(error))
+            refused.append(_of_years(error, horizon))
         else:
             kept.append(horizon)
-    return kept, refused
+    if refused and (insist or not kept):
+        raise refused[0]
+    return kept, [str(error) for error in refused]
+
+
+def _of_years(error: EvaluationError, horizon: Days) -> EvaluationError:
+    """The same refusal, begun with the risk that it concerns."""
+    return EvaluationError(
+        f"{horizon / DAYS_PER_YEAR:.3g}-year risk is not reported: {error.problem}",
+        value=error.value + (" days" if "follow-up" in error.value else ""),
+        remedy=error.remedy,
+    )
 
 
 def prediction_days(horizons: Sequence[Days], last: Days) -> list[Days]:

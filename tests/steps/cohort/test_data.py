@@ -18,6 +18,7 @@ from metasight.steps.cohort.data import (
     _horizons,
     _left_out,
     _outcome_table,
+    _refuse_degenerate,
     _with_centre,
     build_features,
 )
@@ -138,3 +139,33 @@ def test_a_nodal_stage_has_no_horizon():
     found = _horizons(LUNG.primary, told.outcome, argument(protocol=LUNG))
     assert found == {"horizons_days": [], "grid_days": [], "tau_days": None, "refused": []}
     assert np.asarray(told.outcome.stage).tolist() == [0, 1]
+
+
+def degenerate(table, eligible, **changes):
+    asked = argument(**changes)
+    endpoint = next(e for e in asked.protocol.endpoint if e.name == asked.endpoint)
+    told = build_outcome(endpoint, table, list(table.index), {})
+    _refuse_degenerate(told, table, {"all_eligible": eligible, "as_written": []}, asked)
+
+
+def test_a_population_of_events_alone_is_said_with_the_criterion_that_makes_it(table):
+    events = table.loc[["P0", "P3"]]
+    with pytest.raises(EvaluationError, match=r"every patient .* has the event.*2 events") as error:
+        degenerate(events, ["P0", "P3"])
+    assert error.value.remedy.startswith("I8 (Follow-up ≥ 5 years")
+    assert "3200 days" in error.value.remedy
+    with pytest.raises(EvaluationError, match="Check the codes of the outcome"):
+        degenerate(events, ["P0"], population="all_eligible")
+    degenerate(table.drop(index="P5"), ["P0"])
+
+
+@pytest.mark.parametrize(("stage", "says"), [("N0", "no patient"), ("N1", "every patient")])
+def test_nodes_that_are_all_alike_are_said(stage, says):
+    table = pd.DataFrame(
+        {"pathological_n": [stage, stage, None], "arm": "surgery"}, index=["P0", "P1", "P2"]
+    )
+    asked = {"endpoint": "nodal_stage", "protocol": LUNG}
+    with pytest.raises(EvaluationError, match=f"{says} of this population has a positive node"):
+        degenerate(table, ["P0"], **asked)
+    table.loc["P1", "pathological_n"] = "N0" if stage == "N1" else "N2"
+    degenerate(table, ["P0"], **asked)

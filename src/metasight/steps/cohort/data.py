@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metasight.cohort.describe import follow_up, missingness, table1
+from metasight.cohort.modality import problem_of_expression
 from metasight.cohort.outcome import (
     EndpointData,
     NodalOutcome,
@@ -26,7 +27,7 @@ from metasight.cohort.settings import CohortSettings
 from metasight.cohort.splits import Split, leave_one_centre_out, repeated_kfold, temporal
 from metasight.engine.contents import Folder
 from metasight.engine.step import Inputs, StepKind
-from metasight.errors import EvaluationError, StudyError
+from metasight.errors import EvaluationError, StudyError, TableError
 from metasight.features.bags import MODALITY as EMBEDDING_MODALITY
 from metasight.features.columns import CENTRE, ERROR, Feature, FeatureTable, Kind
 from metasight.features.crops import MODALITY as CROP_MODALITY
@@ -68,6 +69,8 @@ class CohortArgument:
         Key of the marks by which a patient is found in another cohort.
     new_patients
         Whether these are patients to predict, of whom no outcome may be given.
+    expression
+        Modality of gene expression, and whether its values are said to be logarithms.
     """
 
     folder: Folder
@@ -75,6 +78,7 @@ class CohortArgument:
     protocol: Protocol
     overlap_key: str
     new_patients: bool = False
+    expression: tuple[str, bool] | None = None
 
 
 def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
@@ -99,6 +103,7 @@ def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
         overlap_key=argument.overlap_key,
         new_patients=argument.new_patients,
     )
+    _check_expression(read, argument)
     for rows in (slides.entries, maps.entries, scans.entries):
         read.ledger.extend(rows)
     read.ledger.extend(against_table(read.table, scans.evidence, argument.protocol))
@@ -119,6 +124,23 @@ def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
         p: {"ct": scans.acquired.get(p), "slides": slides.acquired.get(p, [])} for p in patients
     }
     write_told(out / ACQUIRED_FILE, {"patients": acquired}, own=ACQUIRED_FORMAT)
+
+
+def _check_expression(read: Cohort, argument: CohortArgument) -> None:
+    """Refuse expression that is not on the scale that it is said to be on.
+
+    Raises
+    ------
+    TableError
+        It is not.
+    """
+    if argument.expression is None:
+        return
+    name, log_scale = argument.expression
+    table = Path(argument.settings.modalities[name].path).name
+    problem = problem_of_expression(read.modalities[name], table, log_scale=log_scale)
+    if problem is not None:
+        raise TableError([problem])
 
 
 def read_acquired(cohort: Path) -> dict[str, Any]:
@@ -251,11 +273,13 @@ def analysis_data(inputs: Inputs, out: Path, argument: DataArgument) -> None:
     write_json(out / "features.json", [asdict(f) for f in features.features])
     _outcome_table(told, table).to_parquet(out / "outcome.parquet")
     try:
+        _refuse_degenerate(told, table, info, argument)
         horizons = _horizons(endpoint, told.outcome, argument)
     except EvaluationError as error:
         if argument.leads:
-            raise
-        write_json(out / "data.json", {"skipped": f"{endpoint.label}: {error}"})
+            raise _with_other_population(error, table, info, argument) from error
+        who = argument.population.replace("_", " ")
+        write_json(out / "data.json", {"skipped": f"{endpoint.label}, {who}: {error}"})
         return
     splits, notes = _splits(told, table, argument)
     write_json(out / "splits.json", [asdict(s) for s in splits])
@@ -287,6 +311,69 @@ def analysis_data(inputs: Inputs, out: Path, argument: DataArgument) -> None:
             **horizons,
         },
     )
+
+
+def _refuse_degenerate(
+    told: EndpointData, table: pd.DataFrame, info: Mapping[str, Any], argument: DataArgument
+) -> None:
+    """Refuse a population in which everybody has the event, and say which criterion makes it so.
+
+    So too one of nodal stage in which nobody has a positive node.
+
+    Raises
+    ------
+    EvaluationError
+        No patient without the event is in it: no risk can be told from another.
+    """
+    n, events = len(told.patients), told.outcome.n_events
+    event = "the event"
+    if isinstance(told.outcome, NodalOutcome):
+        n, event = int(told.outcome.observed.sum()), "a positive node"
+    whole = bool(n) and events == n
+    # of survival, `require_horizon` says where there is no event
+    if not (whole or (isinstance(told.outcome, NodalOutcome) and not events)):
+        return
+    remedy = "Check the codes of the outcome and who is in the table"
+    future = [c for c in argument.protocol.criterion if c.selects_on_future]
+    followed = isinstance(told.outcome, SurvivalOutcome) and "followup_days" in table
+    if argument.population == "as_written" and future and followed:
+        longest = float(table.loc[list(info["all_eligible"]), "followup_days"].max())
+        names = " and ".join(c.id for c in future)
+        remedy = (
+            f"{names} ({'; '.join(c.text for c in future)}) keeps only patients with the event: "
+            f"the longest follow-up of an eligible patient is {longest:g} days. Give follow-up "
+            f"that was not cut, or waive {names} with the reason"
+        )
+    raise EvaluationError(
+        f"{'every' if whole else 'no'} patient of this population has {event}, so no risk can be "
+        "estimated in it",
+        where=argument.population.replace("_", " "),
+        value=f"{n} patients, {events} events",
+        remedy=remedy,
+    )
+
+
+def _with_other_population(
+    error: EvaluationError, table: pd.DataFrame, info: Mapping[str, Any], argument: DataArgument
+) -> EvaluationError:
+    """The error, and what else is wrong: a cut follow-up spoils the other population too."""
+    endpoint = next(e for e in argument.protocol.endpoint if e.name == argument.endpoint)
+    other = next(p for p in ("as_written", "all_eligible") if p != argument.population)
+    if not info.get(other):
+        return error
+    try:
+        told = build_outcome(endpoint, table, info[other], argument.not_recorded)
+        _refuse_degenerate(told, table, info, replace(argument, population=other))
+    except StudyError:
+        return error
+    except EvaluationError as also:
+        return EvaluationError(
+            error.problem,
+            where=error.where,
+            value=error.value,
+            remedy=f"{error.remedy}. Also, {also}"[:-1],
+        )
+    return error
 
 
 def _left_out(told: EndpointData) -> list[str]:
