@@ -218,10 +218,12 @@ def staging(
 ) -> None:
     """Show one patient's predicted risk of nodal metastasis next to the guideline."""
     from metasight.cohort.canonical import pseudonym
+    from metasight.cohort.ids import normal_id
     from metasight.steps.after.staging import staging_of
     from metasight.study.file import read_study
 
-    for line in staging_of(folder, pseudonym(patient, read_study(folder).settings.key)):
+    key = read_study(folder).settings.key
+    for line in staging_of(folder, pseudonym(normal_id(patient), key)):
         out.print(shown(line))
 
 
@@ -259,13 +261,14 @@ def predict(
     from metasight import pipeline
     from metasight.cli.printing import print_predictions
     from metasight.cohort.canonical import pseudonym
+    from metasight.cohort.ids import normal_id
     from metasight.engine.progress import Bars
     from metasight.study.new_patients import read_patient_settings
 
     with Bars(out) as bars:
         pipeline.predict(bundle, patients, output, scheduler=scheduler, progress=bars)
     key = read_patient_settings(patients).key
-    print_predictions(output, None if patient is None else pseudonym(patient, key))
+    print_predictions(output, None if patient is None else pseudonym(normal_id(patient), key))
 
 
 @app.command()
