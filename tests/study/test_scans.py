@@ -33,6 +33,7 @@ from metasight.steps.files import read_json
 from metasight.steps.scans.patient import CROPS, ScanArgument, against_table, measure_scans
 from metasight.study.file import Study, read_study
 from metasight.volumes.ct_limits import CtLimits, Limit
+from metasight.volumes.mask_file import load_mask
 from worked import image_steps, screened
 from worked import measured as measured_store
 
@@ -101,6 +102,21 @@ def test_the_cohort_reads_what_scans_tell(study: Study, measured: Store) -> None
     failed = [e for e in entries if e.stage == "scans" and e.verdict == "failed"]
     assert [e.item for e in failed] == ["CT"]
     assert "SIM" not in str(failed)
+
+
+def test_the_mask_of_a_lesion_is_kept_as_it_was_measured(study: Study, measured: Store) -> None:
+    kept = 0
+    for step in image_steps(study):
+        if step.kind is not StepKind.MEASURE_SCANS:
+            continue
+        place = measured.path(step.key)
+        found = read_json(place / "scan.json")["measured"]
+        assert (place / "lesion_mask.npz").is_file() == bool(found)
+        if found:
+            volume_mm3 = 1000 * load_mask(place / "lesion_mask.npz").volume_ml
+            assert volume_mm3 == pytest.approx(found["tumour_volume_mm3"], rel=0.02)
+            kept += 1
+    assert kept == 2
 
 
 def test_crops_are_a_feature_that_networks_alone_can_read(study: Study, measured: Store) -> None:

@@ -37,6 +37,7 @@ from metasight.steps.scans.reading import (
     uptake_within,
 )
 from metasight.volumes.ct_limits import CtLimits
+from metasight.volumes.mask_file import save_mask
 from metasight.volumes.quality import CtQuality, ct_quality
 from metasight.volumes.series import SeriesChoice
 from metasight.volumes.volume import Mask, Volume
@@ -135,7 +136,10 @@ class _Patient:
 
 
 def measure_scans(inputs: Inputs, out: Path, argument: ScanArgument) -> None:
-    """Read, judge and measure one patient; writes ``scan.json``, ``lesion.png``, ``crop.h5``."""
+    """Read, judge and measure one patient.
+
+    Writes ``scan.json`` and, of a lesion, ``lesion_mask.npz``, ``lesion.png`` and ``crop.h5``.
+    """
     del inputs
     patient = _Patient(argument)
     quality = None
@@ -227,6 +231,7 @@ def _lesion(patient: _Patient, ct: Volume, out: Path) -> None:
     mask = patient.attempt("lesion", lambda: lesion_of(told, ct, lungs, any_series=any_series))
     if mask is None:
         return
+    save_mask(mask, out / "lesion_mask.npz")
     if mask.notes:
         patient.note("lesion mask", Fate.KEPT, f"{mask.volume_ml:.2f} ml", "; ".join(mask.notes))
     found = patient.attempt("lesion", lambda: measure(ct, mask, lungs=lungs))
