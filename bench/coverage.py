@@ -26,7 +26,8 @@ from metasight.models.registry import ModelSettings, build
 from metasight.predictions import Predictions
 from metasight.validation.discrimination import harrell_c
 from metasight.validation.evaluate import evaluate
-from metasight.validation.results import EvaluationPlan, FoldContrast
+from metasight.validation.fold_contrast import FoldContrast
+from metasight.validation.results import EvaluationPlan
 
 CLINICAL, IMAGE = 5, 8
 TAU = 1826

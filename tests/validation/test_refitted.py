@@ -9,8 +9,9 @@ from scipy.stats import t as student
 
 from metasight.predictions import Predictions
 from metasight.validation.evaluate import evaluate
+from metasight.validation.fold_contrast import FoldContrast
 from metasight.validation.refitted import nadeau_bengio
-from metasight.validation.results import EvaluationPlan, FoldContrast, NotEstimable
+from metasight.validation.results import EvaluationPlan, NotEstimable
 
 from .conftest import predictions
 

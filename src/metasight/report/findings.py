@@ -23,10 +23,10 @@ from metasight.report.wording import (
     metric,
     number,
 )
+from metasight.validation.fold_contrast import FoldContrast
 from metasight.validation.results import (
     Comparison,
     Contrast,
-    FoldContrast,
     NotEstimable,
     TargetEvaluation,
 )

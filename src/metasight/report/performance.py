@@ -18,6 +18,7 @@ from metasight.report.blocks import (
 from metasight.report.curves import calibration_figure, decision_figure
 from metasight.report.drawing import Look, looks
 from metasight.report.forest_plot import Forest, Line, Mark, Panel, forest
+from metasight.report.risk_groups import risk_groups_figure
 from metasight.report.spread import d_calibration_figure
 from metasight.report.view import (
     View,
@@ -27,7 +28,7 @@ from metasight.report.view import (
     discrimination_name,
     targets,
 )
-from metasight.report.wording import Footnotes, contrast, metric, number, percent, span
+from metasight.report.wording import Footnotes, contrast, metric, number, percent, span, years
 from metasight.validation.results import Comparison, DeLong, ModelEvaluation, NotEstimable
 
 WIDE = 1.7
@@ -41,6 +42,7 @@ def section(view: View) -> list[Block]:
         *_increment(view, look),
         Heading(2, "Discrimination", "discrimination"),
         discrimination_figure(view, look),
+        *([curves] if (curves := risk_groups_figure(view)) is not None else []),
         _overall_table(view),
         Heading(
             2, "Accuracy at each " + ("threshold of stage" if view.nodal else "horizon"), "accuracy"
@@ -253,6 +255,14 @@ def discrimination_figure(view: View, look: Mapping[str, Look]) -> Figure:
     return forest(about, lines, panels)
 
 
+def _overall_caption(view: View) -> str:
+    if view.nodal:
+        return "All models over all stages."
+    tau = view.evaluation.settings.tau_days
+    until = "" if tau is None else f" until {years(tau)}"
+    return f"All models over follow-up{until}."
+
+
 def _overall_table(view: View) -> DataTable:
     notes = Footnotes()
     if view.nodal:
@@ -284,7 +294,7 @@ def _overall_table(view: View) -> DataTable:
         ]
     return DataTable(
         "overall",
-        "All models over the whole follow-up." if not view.nodal else "All models over all stages.",
+        _overall_caption(view),
         (Column("Model", weight=2.0), *columns),
         tuple(Row((role(view, m), *cells), strong=m == view.lead) for m, cells in rows),
         notes.notes,

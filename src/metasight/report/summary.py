@@ -41,11 +41,11 @@ from metasight.report.wording import (
     reading,
     years,
 )
+from metasight.validation.fold_contrast import FoldContrast
 from metasight.validation.results import (
     Comparison,
     Contrast,
     ContrastMetric,
-    FoldContrast,
     Metric,
 )
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from metasight.estimate import Estimate
 from metasight.units import DAYS_PER_YEAR
+from metasight.validation.fold_contrast import FoldContrast
 from metasight.validation.results import (
     Contrast,
     ContrastMetric,
-    FoldContrast,
     Metric,
     NotEstimable,
     Pooled,

@@ -24,6 +24,7 @@ from metasight.validation.calibration import d_calibration, risk_groups
 from metasight.validation.compare import bootstrap_contrast
 from metasight.validation.curve_samples import curve_samples
 from metasight.validation.curves import censoring_survival, median_follow_up
+from metasight.validation.group_curves import group_curves
 from metasight.validation.ipcw import require_horizon, require_tau
 from metasight.validation.ordering import CENSORED, COMPETING, EVENT, Floats
 from metasight.validation.refitted import fold_contrast
@@ -205,6 +206,16 @@ def _model(
         d_calibration=_d_calibration(aligned, model),
         centres=evaluate_by_centre(aligned, name, draws, plan),
         subgroups=evaluate_subgroups(aligned, name, draws, plan),
+        by_risk=group_curves(
+            aligned,
+            name,
+            headline_target(aligned),
+            draws,
+            tau=plan.tau_days,
+            confidence=level,
+        )
+        if name == plan.headline_model and plan.tau_days is not None
+        else (),
     )
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import t as student
 
+from metasight.validation.fold_contrast import FoldContrast
 from metasight.validation.ordering import Floats
 from metasight.validation.results import (
     EvaluationPlan,
-    FoldContrast,
     FoldContrastMetric,
     NotEstimable,
 )

@@ -17,8 +17,7 @@ Every number stands beside its interval, or a stated reason why there is none::
     │   └── subgroups: (SubgroupEvaluation, …)
     └── comparisons: (Comparison, …)        every model against the reference model
 
-A metric is a :class:`metasight.estimate.Estimate` or a :class:`NotEstimable`; a NaN never stands
-for a number.
+A metric is a :class:`metasight.estimate.Estimate` or a :class:`NotEstimable`, never NaN.
 ``to_json`` and ``from_json`` are inverse (:mod:`metasight.validation.json_tree`).
 """
 
@@ -31,6 +30,8 @@ from typing import Literal
 from metasight.errors import EvaluationError
 from metasight.estimate import Estimate
 from metasight.formats import KEY, require_format, with_format
+from metasight.validation.fold_contrast import FoldContrast
+from metasight.validation.group_curve import GroupCurve
 from metasight.validation.json_tree import from_jsonable, to_jsonable
 
 Kind = Literal["survival", "competing", "nodal"]
@@ -184,30 +185,6 @@ class Contrast:
 
 
 ContrastMetric = Contrast | NotEstimable
-
-
-@dataclass(frozen=True, kw_only=True)
-class FoldContrast:
-    """Model minus reference with an interval that counts the fitting.
-
-    It is of the procedure, fitted to as many patients as a training fold has, not of the locked
-    model.
-
-    Attributes
-    ----------
-    difference
-        Model minus reference, averaged over folds and repeats.
-    lower, upper, se
-        Interval and standard error from the spread over folds (Nadeau and Bengio).
-    folds
-        Folds of all repeats that had a value.
-    """
-
-    difference: float
-    lower: float
-    upper: float
-    se: float
-    folds: int
 
 
 FoldContrastMetric = FoldContrast | NotEstimable
@@ -479,6 +456,8 @@ class ModelEvaluation:
         Over the predicted horizons from 0 to tau, divided by the last horizon (trapezoid).
     ranking
         What C ranks patients by.
+    by_risk
+        Cumulative incidence by thirds of risk; of the headline model only.
     """
 
     model: str
@@ -492,6 +471,7 @@ class ModelEvaluation:
     d_calibration: DCalibration | NotEstimable
     centres: CentreSummary | NotEstimable
     subgroups: tuple[SubgroupEvaluation, ...]
+    by_risk: tuple[GroupCurve, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
