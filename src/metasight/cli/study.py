@@ -154,6 +154,40 @@ def vault(folder: Folder) -> None:
 
 
 @app.command()
+def plan(
+    folder: Folder,
+    lock: Annotated[
+        bool, typer.Option("--lock", help="Lock the plan; do this before `metasight check`.")
+    ] = False,
+    amend: Annotated[
+        str | None, typer.Option(help="Amend the locked plan; the reason is printed in the report.")
+    ] = None,
+) -> None:
+    """Show the analysis plan, made from study.toml alone, or lock it before outcomes are read."""
+    from metasight.study.analysis_plan import PAGE_FILE, compare_with_plan, lock_plan, plan_entries
+    from metasight.study.file import read_study
+
+    study = read_study(folder)
+    if lock or amend is not None:
+        locked = lock_plan(study, reason=amend)
+        out.print(f"{'Amended' if amend else 'Locked'}: {shown(folder / PAGE_FILE)}")
+        out.print(f"sha256 {locked.sha256}", soft_wrap=True)
+        return
+    table = Table("entry", "planned")
+    for name, text in plan_entries(study.settings, study.protocol).items():
+        table.add_row(name, shown(text))
+    out.print(table)
+    found = compare_with_plan(study)
+    if not found.locked:
+        out.print(f"Not locked. Next: {command_line('plan', folder)} --lock.", soft_wrap=True)
+    elif found.deviations:
+        names = ", ".join(name for name, _, _ in found.deviations)
+        out.print(f"Differs from the plan locked on {found.day}: {names}.", soft_wrap=True)
+    else:
+        out.print(f"As locked on {found.day}.")
+
+
+@app.command()
 def check(folder: Folder) -> None:
     """Validate the tables and screen the patients; fit nothing."""
     from metasight.engine.progress import Bars

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from metasight.cohort.overlap import key_from
 from metasight.engine.contents import Contents, Folder
@@ -10,6 +11,7 @@ from metasight.engine.step import Step, StepKind
 from metasight.plan.analysis import Analysis
 from metasight.provenance import hash_json
 from metasight.steps import locking, results
+from metasight.study.analysis_plan import PlanComparison, compare_with_plan
 from metasight.study.file import Study
 
 
@@ -43,8 +45,9 @@ def report_steps(
         Which endpoints could not be analysed, and why.
     """
     tables = contents.of_folder(Folder(root=study.folder, files=study.tables))
+    plan = PlanComparison() if locked else compare_with_plan(study)
     provenance = results.Provenance(
-        run=hash_json([locked, [s.key for s in needs]])[:12],
+        run=hash_json([locked, [s.key for s in needs], asdict(plan)])[:12],
         tables=tables,
         versions={name: ", ".join(found) for name, found in made_by.items()},
         several=tuple(name for name, found in made_by.items() if len(found) > 1),
@@ -67,6 +70,7 @@ def report_steps(
         provenance=provenance,
         external=bool(locked),
         skipped=skipped,
+        plan=plan,
     )
     collected = Step(
         name="results",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from metasight.cohort.eligibility import FlowStep
 from metasight.leakage import Check
 from metasight.models.by_hand import Formula
 from metasight.protocol.study import Protocol
+from metasight.study.analysis_plan import PlanComparison
 from metasight.validation.results import CentreEvaluation, CentreGap, Evaluation
 
 
@@ -322,6 +323,8 @@ class ReportContents:
     study_reference
         The reference that ``study.toml`` names; ``reference_model`` is another one where the
         increment is taken over a nested reference.
+    plan
+        The locked analysis plan, and what differs from it.
     reference_model, headline_model
         Names.
     single_centre_reason
@@ -375,6 +378,7 @@ class ReportContents:
     reference_model: str
     headline_model: str
     study_reference: str = ""
+    plan: PlanComparison = field(default_factory=PlanComparison)
     single_centre_reason: str | None
     settings: Mapping[str, Any]
     inputs: Mapping[str, str]

@@ -21,7 +21,16 @@ from metasight.report.blocks import (
     numeric,
 )
 from metasight.report.view import POPULATIONS, View
-from metasight.report.wording import in_years, listed, number, plural, points, sentence, years
+from metasight.report.wording import (
+    in_years,
+    listed,
+    number,
+    plural,
+    points,
+    sentence,
+    stopped,
+    years,
+)
 
 
 def section(view: View) -> list[Block]:
@@ -30,6 +39,7 @@ def section(view: View) -> list[Block]:
         Heading(1, "Outcome, predictors and methods", "methods"),
         Heading(2, "Endpoints", "endpoints"),
         _endpoints(view),
+        *_plan(view),
         *_deviations(view),
         Heading(2, "Predictors", "predictors"),
         *_predictors(view),
@@ -86,6 +96,38 @@ def _when(endpoint: Endpoint) -> str:
     return (
         f"at {listed(f'{y:g}' for y in endpoint.horizons_years)} years; "
         f"C truncated at {endpoint.tau_years:g} years"
+    )
+
+
+def _plan(view: View) -> Iterator[Block]:
+    """What was planned beforehand, as far as the program knows."""
+    plan = view.contents.plan
+    if view.external:
+        return
+    yield Heading(2, "Analysis plan", "plan")
+    if not plan.locked:
+        yield Paragraph(
+            "No analysis plan was locked (`metasight plan`). Nothing in this report is known to "
+            "have been planned before outcomes were seen."
+        )
+        return
+    before = (
+        "metasight had read the study’s tables before that: the plan is not known to be blind to "
+        "outcomes"
+        if plan.outcomes_read_before
+        else "metasight had not read the study’s tables before"
+    )
+    yield Paragraph(f"Locked on {plan.day}, sha256 {plan.sha256[:16]}…; {before}.")
+    for a in plan.amendments:
+        yield Paragraph(f"Amended on {a.day} ({listed(a.changed)}): {stopped(a.reason)}")
+    if not plan.deviations:
+        yield Paragraph("The analysis follows the plan.")
+        return
+    yield DataTable(
+        "plan-deviations",
+        "Where the analysis differs from the locked plan.",
+        (Column("What", weight=1), Column("Planned", weight=2), Column("Done", weight=2)),
+        tuple(Row((sentence(n).rstrip("."), a, b)) for n, a, b in plan.deviations),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ from metasight.steps.cohort.data import load_data
 from metasight.steps.files import read_json, read_told, write_json
 from metasight.steps.slides.agreement import AGREEMENT
 from metasight.steps.slides.maps import COMPARED, COMPARED_FILE, COMPARED_FORMAT
+from metasight.study.analysis_plan import PlanComparison
 from metasight.study.file import StudySettings
 from metasight.study.nested import models_to_fit
 from metasight.validation.json_tree import from_jsonable
@@ -114,6 +115,8 @@ class ResultsArgument:
         Whether locked models were tried on these patients; nothing was fitted then.
     skipped
         Endpoints that could not be analysed, each with the reason.
+    plan
+        The locked analysis plan, and what differs from it.
     """
 
     settings: StudySettings
@@ -122,6 +125,7 @@ class ResultsArgument:
     provenance: Provenance
     external: bool = False
     skipped: tuple[str, ...] = ()
+    plan: PlanComparison = field(default_factory=PlanComparison)
 
 
 _LEFT_BEHIND = {
@@ -326,6 +330,7 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         reference_model=leading[0],
         headline_model=leading[1],
         study_reference=settings.analysis.reference_model,
+        plan=argument.plan,
         single_centre_reason=settings.analysis.single_centre_reason,
         settings=settings.model_dump(mode="json", exclude={"key"}),
         inputs=argument.provenance.tables,
