@@ -197,3 +197,35 @@ def test_centimetres_called_millimetres_are_told_apart(breast_study, breast_tabl
     table["size"] = 2.4
     (problem,) = problems_of(breast_study(table))
     assert problem.accepted.endswith('the values look like cm: set unit = "cm"')
+
+
+def test_a_predictor_dated_after_the_metastasis_is_a_problem(breast_study, breast_table):
+    """Ten metastases on days 10 to 19, and a pathology report of day 60: nobody knew it then."""
+    table = breast_table(n=120)
+    operated = pd.to_datetime(table["operated"])
+    table["reported"] = (operated + pd.Timedelta(days=60)).dt.date.astype(str)
+    table["metastasis"], table["metastasis_date"] = "no", ""
+    table["dead"], table["death_date"] = "no", ""
+    for k in range(10):
+        table.loc[k, "metastasis"] = "yes"
+        day = operated[k] + pd.Timedelta(days=10 + k)
+        table.loc[k, "metastasis_date"] = day.date().isoformat()
+    with pytest.raises(TableError) as refusal:
+        cohort_of(breast_study(table))
+    found = [p for p in refusal.value.problems if "after the outcome" in p.problem]
+    assert [p.row for p in found] == list(range(2, 12)), "one a patient, not one a predictor"
+    assert {p.column for p in found} == {"reported"}
+    assert found[0].value == "day 60; event on day 10"
+    left_out = cohort_of(breast_study(table, [('"stop"', '"exclude"')], name="excluded"))
+    assert left_out.failed == 10
+    rows = [e for e in left_out.ledger.entries if "after the outcome" in e.reason]
+    assert len(rows) == 10
+
+
+def test_a_metastasis_on_the_day_of_the_report_is_none(breast_study, breast_table):
+    table = breast_table(n=60)
+    early = pd.to_datetime(table["operated"]) + pd.Timedelta(days=10)
+    table["metastasis"], table["metastasis_date"] = "no", ""
+    table.loc[0, "metastasis"] = "yes"
+    table.loc[0, "metastasis_date"] = early[0].date().isoformat()
+    assert cohort_of(breast_study(table)).failed == 0

@@ -101,6 +101,7 @@ class _Rows:
         for number, row in rows.items():
             self._derive(number, row)
         checked = self._check_windows(rows)
+        self._check_before_outcome(rows)
         self._check_rules(rows)
         self._check_centres(rows)
         return self._by_pseudonym(rows, checked)
@@ -181,6 +182,47 @@ class _Rows:
                         f"{self.protocol.time_zero}",
                     )
         return tuple(checked)
+
+    def _check_before_outcome(self, rows: dict[int, PatientRow]) -> None:
+        """A predictor dated after the event that it is to predict is a problem of its row.
+
+        One for each date: what was measured on one day has one cause.
+        """
+        zero_name = self.protocol.time_zero_date
+        measured = [v for v in self.protocol.variable if v.measured_on and v.role == "predictor"]
+        dates: dict[str, list[str]] = {}
+        for v in measured:
+            if self.settings.reads(v.name) and self.settings.reads(v.measured_on or ""):
+                dates.setdefault(v.measured_on or "", []).append(v.name)
+        for number, row in rows.items():
+            first = self._first_event(row)
+            zero = row.get(zero_name)
+            if first is None or not isinstance(zero, dt.date):
+                continue
+            for on, names in dates.items():
+                date = row.get(on)
+                if not isinstance(date, dt.date) or all(row.get(n) is None for n in names):
+                    continue
+                days = (date - zero).days
+                if days > first:
+                    self.findings.add(
+                        number,
+                        self.findings.source(on),
+                        f"day {days}; event on day {first:g}",
+                        "predictors were measured after the outcome",
+                        "a day before the event; correct it, leave the values empty, or set "
+                        'on_problem = "exclude"',
+                    )
+
+    def _first_event(self, row: PatientRow) -> float | None:
+        """Day of the first outcome event of a patient; None where there was none."""
+        days = [
+            row.get(f"{v.name}_days")
+            for v in self.protocol.variable
+            if v.role == "outcome" and v.type == "boolean" and row.get(v.name) is True
+        ]
+        known = [float(d) for d in days if isinstance(d, int | float)]
+        return min(known) if known else None
 
     def _check_rules(self, rows: dict[int, PatientRow]) -> None:
         for rule in self.protocol.rule:

@@ -32,6 +32,8 @@ _DROPOUT_PER_YEAR = 0.015
 _ACCRUAL_YEARS = (0.0, 6.0)  # surgery from January 2015 to December 2020
 _LOCK_YEARS = 11.4  # data of May 2026
 _MOST_DAYS = 20_000.0
+_FIRST_DAY = 16.0
+"""Of an event or the last visit: whoever is in the table lived to see the tumour board."""
 _REFERENCE_N = 8000
 _REFERENCE_SEED = 90_001
 
@@ -153,7 +155,7 @@ def _scale_years(effects: Effects, event_share: float, centres: int, confounding
 
 
 def draw_outcome(rng: np.random.Generator, risk: Risk) -> Outcome:
-    """Times of metastasis, death and follow-up of each patient, in whole days from 1."""
+    """Times of metastasis, death and follow-up of each patient, in whole days from day 16."""
     n = len(risk.image)
     drawn = rng.exponential(size=(3, n))
     surgery = rng.uniform(*_ACCRUAL_YEARS, n) * _YEAR
@@ -161,10 +163,10 @@ def draw_outcome(rng: np.random.Generator, risk: Risk) -> Outcome:
     # after a distant metastasis the median survival is about three years
     after = metastasis + rng.exponential(3.0 / np.log(2), n) * _YEAR
     other = drawn[1] / risk.death_per_year * _YEAR
-    death = np.ceil(np.minimum(np.minimum(other, after), _MOST_DAYS))
-    metastasis = np.ceil(np.minimum(metastasis, _MOST_DAYS))
+    death = np.ceil(np.clip(np.minimum(other, after), _FIRST_DAY, _MOST_DAYS))
+    metastasis = np.ceil(np.clip(metastasis, _FIRST_DAY, _MOST_DAYS))
     lost = np.minimum(drawn[2] / _DROPOUT_PER_YEAR * _YEAR, _LOCK_YEARS * _YEAR - surgery)
-    lost = np.maximum(np.floor(lost), 1)
+    lost = np.maximum(np.floor(lost), _FIRST_DAY)
     followup = np.minimum(death, lost)
     return Outcome(
         metastasis_days=np.where(
