@@ -226,20 +226,19 @@ def _increment_table(view: View, found: Comparison) -> DataTable:
         tuple(rows),
         (
             *notes.notes,
-            *(
-                (
-                    "Counting the fitting: from the spread of the difference over folds (Nadeau "
-                    "and Bengio 2003), of the procedure with as many patients as a training fold "
-                    "has. All other intervals hold the fitted models fixed.",
-                )
-                if isinstance(found.refitted, FoldContrast)
-                else ()
-            ),
+            *((_FITTING_COUNTED,) if isinstance(found.refitted, FoldContrast) else ()),
             "IPA: index of prediction accuracy, 0 is one risk for everybody. Net benefit at the "
             "middle "
             "one of the protocol’s thresholds; all are in the section on decision curves.",
         ),
     )
+
+
+_FITTING_COUNTED = (
+    "Counting the fitting: from the spread of the difference over folds (Nadeau and Bengio 2003), "
+    "of the procedure with as many patients as a training fold has. All other intervals hold the "
+    "fitted models fixed."
+)
 
 
 def _counting_the_fitting(name: str, found: Comparison) -> tuple[Row, ...]:
