@@ -1,0 +1,121 @@
+"""Results where people look for them: whole, checked, replaced only where metasight made them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from metasight.engine.step import StepKind
+from metasight.errors import StudyError
+from metasight.plan.publishing import MARK, mark, openings, publish, set_out
+
+FILES = {
+    "report": {"report.html": b"<p>risk</p>", "report.pdf": b"%PDF"},
+    "sheet": {"sheet.html": b"<p>slide</p>"},
+    "fit": {"state.json": b"{}"},
+}
+
+
+class Made:
+    """What stands for the store of a run: three steps with their files."""
+
+    def __init__(self) -> None:
+        self.copied: list[str] = []
+        self.contents = SimpleNamespace(
+            file=lambda path: hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        )
+        self.store = SimpleNamespace(listing=self._listing)
+
+    def _listing(self, key: str) -> SimpleNamespace:
+        files = FILES[key].items()
+        return SimpleNamespace(files={n: (len(b), hashlib.sha256(b).hexdigest()) for n, b in files})
+
+    def copy(self, step: SimpleNamespace, target: Path) -> None:
+        self.copied.append(step.key)
+        target.mkdir(parents=True, exist_ok=True)
+        for name, content in FILES[step.key].items():
+            (target / name).write_bytes(content)
+
+
+STEPS = (
+    SimpleNamespace(kind=StepKind.WRITE_REPORT, subject="", key="report"),
+    SimpleNamespace(kind=StepKind.DRAW_SHEET, subject="P01", key="sheet"),
+    SimpleNamespace(kind=StepKind.FIT, subject="", key="fit"),
+)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> SimpleNamespace:
+    return SimpleNamespace(folder=tmp_path, results=tmp_path / "results")
+
+
+def test_files_go_where_their_kind_belongs_and_fits_stay_inside(study) -> None:
+    work = Made()
+    final = publish(study, "abc", STEPS, work)
+    assert (final / "report.html").read_bytes() == b"<p>risk</p>"
+    assert (final / "slides" / "P01" / "sheet.html").is_file()
+    assert not list(final.rglob("state.json"))
+    assert (study.results / "latest").resolve() == final.resolve()
+    assert sorted(p.name for p in study.results.iterdir()) == ["abc", "latest"]
+
+
+def test_what_is_whole_is_not_copied_again(study) -> None:
+    publish(study, "abc", STEPS, Made())
+    again = Made()
+    publish(study, "abc", STEPS, again)
+    assert again.copied == []
+
+
+@pytest.mark.parametrize("damage", ["changed", "deleted"])
+def test_a_published_file_that_was_altered_is_put_back(study, damage) -> None:
+    final = publish(study, "abc", STEPS, Made())
+    if damage == "changed":
+        (final / "report.html").write_bytes(b"<p>no risk</p>")
+    else:
+        (final / "report.html").unlink()
+    publish(study, "abc", STEPS, Made())
+    assert (final / "report.html").read_bytes() == b"<p>risk</p>"
+
+
+def test_latest_points_at_the_last_run_and_a_validation_has_its_own(study) -> None:
+    publish(study, "abc", STEPS, Made())
+    publish(study, "def", STEPS, Made())
+    publish(study, "ghi", STEPS, Made(), latest="latest-validation")
+    assert (study.results / "latest").resolve().name == "def"
+    assert (study.results / "latest-validation").resolve().name == "ghi"
+    assert (study.results / "abc").is_dir(), "earlier runs stay"
+
+
+def test_a_folder_of_the_users_is_not_taken_for_the_link(study) -> None:
+    (study.results / "latest").mkdir(parents=True)
+    with pytest.raises(StudyError, match=r"results/latest.*Move it away"):
+        publish(study, "abc", STEPS, Made())
+    assert (study.results / "latest").is_dir()
+
+
+def test_a_folder_that_the_user_named_is_replaced_only_where_it_is_ours(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    set_out(STEPS, out, Made())
+    assert (out / MARK).is_file()
+    (out / "old.txt").write_text("of the run before")
+    set_out(STEPS, out, Made())
+    assert not (out / "old.txt").exists()
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "thesis.docx").write_text("x")
+    with pytest.raises(StudyError, match="not empty"):
+        set_out(STEPS, theirs, Made())
+    assert (theirs / "thesis.docx").is_file()
+    mark(theirs)
+    set_out(STEPS, theirs, Made())
+    assert not (theirs / "thesis.docx").exists()
+
+
+def test_an_opening_is_counted_once_a_model(study) -> None:
+    assert openings(study, "one") == 1
+    assert openings(study, "two") == 2
+    assert openings(study, "one") == 1
+    assert openings(study, "three") == 3
