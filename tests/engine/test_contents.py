@@ -135,3 +135,12 @@ def test_many_small_files_are_looked_up_quickly(tmp_path):
     contents.of(tmp_path)
     assert contents.read_files == 2000
     assert time.perf_counter() - begun < 2
+
+
+def test_a_path_that_no_system_can_hold_is_the_steps_to_refuse(tmp_path):
+    """A name of 300 characters: one bad row of a table does not stop the planning of the others."""
+    too_long = tmp_path / ("x" * 300)
+    assert Contents().file(too_long) == "OSError"
+    assert Contents().of(too_long) == Contents().of(tmp_path / ("y" * 300))
+    with pytest.raises(StudyError, match="no such file"):
+        Contents().of_folder(Folder(root=tmp_path, files=("x" * 300,)))

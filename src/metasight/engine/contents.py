@@ -95,7 +95,7 @@ class Contents:
         in the same order is the same scan.
         """
         parts = [path]
-        if path.is_dir():
+        if os.path.isdir(path):  # no error for a path that no system can hold
             parts = _files_of(path)
         elif path.suffix.lower() == _BESIDE:
             parts = [path, *_files_of(path.with_suffix(""))]
@@ -110,7 +110,7 @@ class Contents:
             One of them is not there.
         """
         for name in folder.files:
-            if not (folder.root / name).is_file():
+            if not os.path.isfile(folder.root / name):
                 raise StudyError(
                     "there is no such file",
                     where=f"study.toml: {name}",
