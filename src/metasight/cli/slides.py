@@ -18,7 +18,24 @@ Files = Annotated[list[Path], typer.Option("-i", "--input", help="Slide file; re
 Out = Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")]
 Mpp = Annotated[
     list[float] | None,
-    typer.Option("--mpp", help="Micrometres a pixel over what the file says; once, or one a file."),
+    typer.Option(
+        "--mpp",
+        help="Pixel size in µm: once for files that do not state it, or one per file, which "
+        "replaces what the file states.",
+    ),
+]
+Picture = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--picture", help="Number of the slide in a file of several pictures; once, or one a file."
+    ),
+]
+Channel = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--channel",
+        help='Marker of a channel, "NAME=MARKER" or "NUMBER=MARKER"; repeat for each channel.',
+    ),
 ]
 StainOption = Annotated[str, typer.Option(help="H&E, IHC (DAB) or fluorescence.")]
 Markers = Annotated[str, typer.Option(help="Markers to read, with ; between them.")]
@@ -48,6 +65,8 @@ def slides_check(
     output: Out,
     stain: StainOption = "H&E",
     mpp: Mpp = None,
+    picture: Picture = None,
+    channel: Channel = None,
     nuclear: Nuclear = "DAPI",
     reader: ReaderOption = None,
     scheduler: Scheduler = "inline",
@@ -56,7 +75,9 @@ def slides_check(
     from metasight.engine.progress import Bars
     from metasight.plan import loose_slides
 
-    batch = _batch(files, stain, "", mpp, reader, nuclear)
+    batch = _batch(
+        files, stain, "", mpp, reader=reader, nuclear=nuclear, picture=picture, channel=channel
+    )
     with Bars(out) as bars:
         found = loose_slides.check(batch, output, scheduler=scheduler, progress=bars)
     words = {True: "sufficient", False: "refused", None: "not known"}
@@ -103,6 +124,8 @@ def slides_map(
     markers: Markers = "",
     stain: StainOption = "fluorescence",
     mpp: Mpp = None,
+    picture: Picture = None,
+    channel: Channel = None,
     nuclear: Nuclear = "DAPI",
     reader: ReaderOption = None,
     scheduler: Scheduler = "inline",
@@ -111,7 +134,9 @@ def slides_map(
     from metasight.engine.progress import Bars
     from metasight.plan import loose_slides
 
-    batch = _batch(files, stain, markers, mpp, reader, nuclear)
+    batch = _batch(
+        files, stain, markers, mpp, reader=reader, nuclear=nuclear, picture=picture, channel=channel
+    )
     with Bars(out) as bars:
         found = loose_slides.map_markers(batch, output, scheduler=scheduler, progress=bars)
     table = Table("slide", "marker", "positive", "per mm²", "threshold by")
@@ -133,6 +158,8 @@ def slides_measure(
     markers: Markers = "",
     stain: StainOption = "fluorescence",
     mpp: Mpp = None,
+    picture: Picture = None,
+    channel: Channel = None,
     nuclear: Nuclear = "DAPI",
     reader: ReaderOption = None,
     scheduler: Scheduler = "inline",
@@ -141,7 +168,9 @@ def slides_measure(
     from metasight.engine.progress import Bars
     from metasight.plan import loose_slides
 
-    batch = _batch(files, stain, markers, mpp, reader, nuclear)
+    batch = _batch(
+        files, stain, markers, mpp, reader=reader, nuclear=nuclear, picture=picture, channel=channel
+    )
     with Bars(out) as bars:
         found = loose_slides.measure(batch, output, scheduler=scheduler, progress=bars)
     table = Table("slide", "stage", "verdict", "value", "why")
@@ -157,8 +186,11 @@ def _batch(
     stain: str,
     markers: str,
     mpp: list[float] | None,
+    *,
     reader: str | None,
-    nuclear: str = "DAPI",
+    nuclear: str,
+    picture: list[int] | None,
+    channel: list[str] | None,
 ) -> Any:
     from metasight.cohort.slide_table import STAINS
     from metasight.plan.loose_slides import Batch
@@ -173,10 +205,27 @@ def _batch(
         files=tuple(files),
         stain=known,
         mpp=tuple(mpp or ()),
+        picture=tuple(picture or ()),
+        channels=_channels(channel or []),
         reader=chosen,
         nuclear=nuclear,
         markers=tuple(m.strip() for m in markers.split(";") if m.strip()),
     )
+
+
+def _channels(given: list[str]) -> dict[str, str]:
+    """Channel → marker; the marker stands after the last sign of equality."""
+    mapped: dict[str, str] = {}
+    for one in given:
+        channel, equals, marker = (part.strip() for part in one.rpartition("="))
+        if not (channel and equals and marker) or channel in mapped:
+            raise StudyError(
+                "--channel names a channel and its marker, each channel once",
+                value=shown(one),
+                remedy='Give, for example, --channel "Opal 690=Pan-CK" or --channel 2=CD3',
+            )
+        mapped[channel] = marker
+    return mapped
 
 
 def _number(value: float | None) -> str:

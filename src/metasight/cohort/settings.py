@@ -150,9 +150,13 @@ class SlideSettings(TableSettings, SlideRecipe):
     folder
         Where the slides are, relative to the study folder.
     mpp
-        Micrometres a pixel of every slide, over what the files say.
+        Micrometres a pixel of slides whose files do not say them; a file's own go before it.
     mpp_of
-        The same for single files, by file name.
+        Those of single files, by file name; they replace what the file says.
+    picture_of
+        File name → number, from 1, of the picture that is the slide, where a file holds several.
+    channels
+        Channel as files name it, or its number from 1 → marker.
     reader
         ``tiff`` or ``openslide`` for all slides of a kind of light; without it the first where
         it reads them all.
@@ -166,6 +170,8 @@ class SlideSettings(TableSettings, SlideRecipe):
     folder: str = "."
     mpp: Resolution | None = None
     mpp_of: dict[str, Resolution] = {}
+    picture_of: dict[str, Annotated[int, Field(ge=1, strict=True)]] = {}
+    channels: dict[str, str] = {}
     reader: Literal["tiff", "openslide"] | None = None
     nuclear: str = "DAPI"
 

@@ -38,6 +38,10 @@ class SlideRow:
         protocol does not know keeps the table's name.
     mpp
         Given in ``study.toml``; None where the file is to say it.
+    replaces_mpp
+        Whether ``mpp`` is given for this file and replaces what it says; else it fills a gap.
+    picture
+        Number, from 1, of the picture that is the slide; None where the file is to tell.
     """
 
     patient: str
@@ -46,6 +50,8 @@ class SlideRow:
     stain: StainName
     markers: tuple[str, ...]
     mpp: float | None
+    replaces_mpp: bool = False
+    picture: int | None = None
 
 
 def read_slide_table(
@@ -99,7 +105,8 @@ def read_slide_table(
         stain = next(s for s in STAINS if s == text[slides.stain])
         numbers[patient, stain] += 1
         kind = stain.replace("&", "")
-        given = slides.mpp_of.get(Path(text[slides.file]).name, slides.mpp)
+        file = Path(text[slides.file]).name
+        given = slides.mpp_of.get(file, slides.mpp)
         rows.append(
             SlideRow(
                 patient=patient,
@@ -108,6 +115,8 @@ def read_slide_table(
                 stain=stain,
                 markers=shown,
                 mpp=given,
+                replaces_mpp=file in slides.mpp_of,
+                picture=slides.picture_of.get(file),
             )
         )
     if problems:

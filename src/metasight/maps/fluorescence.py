@@ -100,8 +100,9 @@ def require_markers(found: Sequence[str], required: Sequence[str]) -> None:
         raise MarkerError(
             "the stain lacks a marker",
             value=", ".join(missing),
-            remedy=f"Found: {', '.join(found)}. Name the channels in study.toml, or leave the "
-            "section out",
+            remedy=f"Found: {', '.join(found)}. Say which channel shows which marker in study.toml "
+            "under [slides.channels], or on the command line with --channel; or leave the section "
+            "out",
         )
 
 

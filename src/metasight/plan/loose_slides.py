@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,12 @@ from metasight.engine.step import Step
 from metasight.engine.store import Store
 from metasight.errors import StudyError
 from metasight.plan.publishing import MARK, mark
-from metasight.plan.slides import check_step, marker_step, measure_step, sheet_step
+from metasight.plan.slides import check_step, mapped_channels, marker_step, measure_step, sheet_step
 from metasight.protocol.load import read_protocol
 from metasight.protocol.markers import study_names
 from metasight.protocol.study import Protocol
 from metasight.slides.opening import ReaderName, open_slide, reader_of_all
+from metasight.slides.reader import ReadAs
 from metasight.steps.files import read_json, write_json
 from metasight.steps.slides import patient as slides
 from metasight.steps.slides.sections import align_slides
@@ -44,7 +45,13 @@ class Batch:
     stain, markers
         What they show.
     mpp
-        Micrometres a pixel, one for all or one for each file; empty where the files say it.
+        Micrometres a pixel: one for all files that do not say them, or one for each file, which
+        then replaces what it says; empty where the files say it.
+    picture
+        Number of the picture that is the slide, one for all or one for each file; empty where the
+        files tell.
+    channels
+        Channel as files name it, or its number from 1 → marker.
     reader
         One for all; None chooses.
     nuclear
@@ -57,6 +64,8 @@ class Batch:
     stain: StainName = "H&E"
     markers: tuple[str, ...] = ()
     mpp: tuple[float, ...] = ()
+    picture: tuple[int, ...] = ()
+    channels: Mapping[str, str] = field(default_factory=dict)
     reader: ReaderName | None = None
     nuclear: str = "DAPI"
     protocol: str = "breast-dmfs"
@@ -67,6 +76,12 @@ class Batch:
             raise StudyError(
                 "give --mpp once for all files, or once for each",
                 value=f"{len(self.mpp)} given",
+                remedy=f"There are {len(self.files)} files",
+            )
+        if len(self.picture) not in {0, 1, len(self.files)}:
+            raise StudyError(
+                "give --picture once for all files, or once for each",
+                value=f"{len(self.picture)} given",
                 remedy=f"There are {len(self.files)} files",
             )
         if not all(math.isfinite(m) and m > 0 for m in self.mpp):
@@ -90,7 +105,9 @@ class Batch:
         """One a file, named ``slide-001`` and so on."""
         reader = self.reader or reader_of_all(self.files)
         markers = study_names(self.markers, protocol.marker, where="--markers")
+        own = len(self.mpp) == len(self.files)
         given = self.mpp * len(self.files) if len(self.mpp) == 1 else self.mpp
+        pictures = self.picture * len(self.files) if len(self.picture) == 1 else self.picture
         return tuple(
             slides.SlideArgument(
                 slide=SlideRow(
@@ -100,9 +117,12 @@ class Batch:
                     stain=self.stain,
                     markers=markers,
                     mpp=given[n - 1] if given else None,
+                    replaces_mpp=own,
+                    picture=pictures[n - 1] if pictures else None,
                 ),
                 reader="tiff" if self.stain == "fluorescence" else reader,
                 nuclear=self.nuclear,
+                channels=mapped_channels(self.channels, protocol),
             )
             for n, path in enumerate(self.files, start=1)
         )
@@ -173,11 +193,16 @@ def align(
         raise StudyError("a slide cannot be aligned to itself", remedy="Give two files")
     given = tuple(mpp) * 2 if len(mpp) == 1 else tuple(mpp) or (None, None)
     if len(given) != 2:
-        raise StudyError("give --mpp once or twice", value=str(len(mpp)))
+        raise StudyError(
+            "give --mpp once or twice", value=str(len(mpp)), remedy="There are two files"
+        )
+    first, second = (
+        ReadAs(mpp=one, replaces_mpp=len(mpp) == 2, channels={nuclear: nuclear}) for one in given
+    )
     out.mkdir(parents=True, exist_ok=True)
     with (
-        open_slide(fixed, name="fixed slide", mpp=given[0]) as still,
-        open_slide(moving, name="moving slide", mpp=given[1]) as other,
+        open_slide(fixed, name="fixed slide", read_as=first) as still,
+        open_slide(moving, name="moving slide", read_as=second) as other,
     ):
         asked = read_protocol(protocol).for_slides
         return align_slides(still, other, asked, out, nuclear=nuclear).found

@@ -14,6 +14,7 @@ from metasight.engine.contents import Contents
 from metasight.engine.step import Step, StepKind
 from metasight.errors import StudyError
 from metasight.maps.generator_folds import generator_folds
+from metasight.protocol.markers import study_name
 from metasight.protocol.study import Protocol, SlideProtocol, require_roles
 from metasight.slides.opening import ReaderName, reader_of_all
 from metasight.slides.quality import quality_definitions
@@ -46,6 +47,7 @@ def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
                 slide=row,
                 reader=readers[row.stain == "fluorescence"],
                 nuclear=settings.nuclear,
+                channels=mapped_channels(settings.channels, study.protocol),
             )
             for row in rows
             if row.patient == patient
@@ -315,6 +317,14 @@ def _readers(rows: Sequence[SlideRow], asked: ReaderName | None) -> dict[bool, R
     return chosen
 
 
+def mapped_channels(given: Mapping[str, str], protocol: Protocol) -> dict[str, str]:
+    """A study's mapping of channels, its markers by the protocol's names.
+
+    A marker of the protocol that is not named in the mapping is found by its own name.
+    """
+    return {channel: study_name(m, protocol.marker) for channel, m in given.items()}
+
+
 def check_step(argument: slides.SlideArgument, protocol: Protocol, contents: Contents) -> Step:
     """Quality of one slide."""
     return Step(
@@ -327,6 +337,7 @@ def check_step(argument: slides.SlideArgument, protocol: Protocol, contents: Con
             slide=argument.slide,
             reader=argument.reader,
             nuclear=argument.nuclear,
+            channels=argument.channels,
             definitions=quality_definitions(protocol.definition),
         ),
         contents=contents,
@@ -352,6 +363,7 @@ def marker_step(
             slide=argument.slide,
             reader=argument.reader,
             nuclear=argument.nuclear,
+            channels=argument.channels,
             markers=protocol.marker,
             thresholds=dict(thresholds),
         ),

@@ -21,13 +21,16 @@ import tifffile
 
 from metasight.errors import SlideError
 from metasight.slides.cache import TileCache
+from metasight.slides.pictures_in_file import chosen_picture
 from metasight.slides.reader import (
     RGB,
     Pixels,
     PyramidReader,
+    ReadAs,
     Region,
     checked_mpp,
     level_downsamples,
+    mpp_note,
 )
 from metasight.slides.tiff_index import (
     DAMAGED,
@@ -38,6 +41,7 @@ from metasight.slides.tiff_index import (
     check_chain,
     check_levels,
     opened,
+    orientation_note,
     pages_of,
     properties_of,
     series_of,
@@ -66,6 +70,8 @@ class TiffReader(PyramidReader):
         How messages call it.
     mpp
         Overrides what the file says.
+    read_as
+        What the study says of the file, instead of ``mpp``.
     cache
         Where decoded tiles are kept; one for the process where it is None.
 
@@ -81,6 +87,7 @@ class TiffReader(PyramidReader):
         *,
         name: str,
         mpp: float | None = None,
+        read_as: ReadAs | None = None,
         cache: TileCache | None = None,
     ) -> None:
         self._cache = cache if cache is not None else _shared_cache
@@ -88,7 +95,7 @@ class TiffReader(PyramidReader):
         self._file = opened(path, name)
         self._levels_tiles: list[Tiles] = []
         try:
-            self._read_index(name, mpp)
+            self._read_index(name, read_as or ReadAs(mpp=mpp))
         except SlideError:
             self.close()
             raise
@@ -101,23 +108,34 @@ class TiffReader(PyramidReader):
                 remedy=EXPORT_AGAIN,
             ) from error
 
-    def _read_index(self, name: str, mpp: float | None) -> None:
+    def _read_index(self, name: str, asked: ReadAs) -> None:
         check_chain(self._file, name)
-        series = series_of(self._file, name)
+        index, choice = chosen_picture(self._file, name, asked.picture)
+        series = series_of(self._file, name, index)
         pages = [pages_of(level, name) for level in series.levels]
         keyframe = pages[0][0].keyframe
-        channels = channels_of(self._file, series, keyframe, name)
+        channels = channels_of(
+            self._file, series, keyframe, name, index=index, given=asked.channels
+        )
         check_levels(pages, channels, name)
         self._levels_tiles = [tiles_of(p, name) for p in pages]
         sizes = [(t.width, t.height) for t in self._levels_tiles]
+        x, y = stated_mpp(self._file, keyframe, index)
         super().__init__(
             name=name,
             software=f"tifffile {tifffile.__version__}, imagecodecs {imagecodecs.__version__}",
             levels=level_downsamples(sizes, name=name),
-            mpp=checked_mpp(*stated_mpp(self._file, keyframe), name=name, override=mpp),
+            mpp=checked_mpp(
+                x,
+                y,
+                name=name,
+                override=asked.mpp if asked.replaces_mpp else None,
+                default=asked.mpp,
+            ),
             channels=channels,
             dtype=np.dtype(keyframe.dtype),
             properties=properties_of(self._file, keyframe),
+            notes=[choice, mpp_note(x, y, asked), orientation_note(keyframe)],
             reductions=_reductions(self._levels_tiles) if channels == RGB else (1,),
         )
 

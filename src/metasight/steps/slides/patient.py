@@ -33,7 +33,7 @@ from metasight.protocol.evidence import (
 from metasight.protocol.markers import MarkerNames, study_name
 from metasight.protocol.study import Definition, SlideProtocol, require_roles
 from metasight.slides.opening import ReaderName, open_slide
-from metasight.slides.reader import PyramidReader
+from metasight.slides.reader import PyramidReader, ReadAs
 from metasight.steps.files import read_json, read_told, write_json, write_told
 from metasight.steps.slides.pairs import Pair, density_together, he_window
 from metasight.steps.slides.sections import (
@@ -73,11 +73,14 @@ class SlideArgument:
         What opens it.
     nuclear
         Nuclear channel of fluorescence.
+    channels
+        Channel as files name it, or its number → marker, as the study says.
     """
 
     slide: SlideRow
     reader: ReaderName
     nuclear: str = "DAPI"
+    channels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,10 +112,26 @@ class MarkersArgument(SlideArgument):
     thresholds: dict[str, float] = field(default_factory=dict)
 
 
-def opened(argument: SlideArgument) -> PyramidReader:
-    """The slide under its study name, with the study's reader and resolution."""
+def opened(argument: SlideArgument, markers: Sequence[MarkerNames] = ()) -> PyramidReader:
+    """The slide under its study name, with the study's reader and resolution.
+
+    Its channels are called as the study calls them: by its mapping, else by the nuclear channel
+    and the spellings of ``markers``.
+    """
     row = argument.slide
-    return open_slide(row.path, name=row.name, mpp=row.mpp, reader=argument.reader)
+    known = {argument.nuclear: argument.nuclear, **{m: m for m in row.markers}}
+    known |= {spelled: m.name for m in markers for spelled in (m.name, *m.spellings)}
+    return open_slide(
+        row.path,
+        name=row.name,
+        reader=argument.reader,
+        read_as=ReadAs(
+            mpp=row.mpp,
+            replaces_mpp=row.replaces_mpp,
+            picture=row.picture,
+            channels=known | dict(argument.channels),
+        ),
+    )
 
 
 def check_slide(inputs: Inputs, out: Path, argument: CheckArgument) -> None:

@@ -1,0 +1,68 @@
+"""Names of a fluorescence slide's channels: as the file has them, and as the study calls them."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from metasight.protocol.markers import plain_name
+from metasight.slides.vocabulary import channel
+
+_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
+
+
+def named_channels(found: Sequence[str], given: Mapping[str, str]) -> tuple[str, ...]:
+    """What the study calls each channel.
+
+    Parameters
+    ----------
+    found
+        Names in the file's order; empty where the file has none.
+    given
+        See `ReadAs.channels`. A name goes before a number, an exact one before one that agrees in
+        all but capitals, separators and fluorophore.
+
+    Returns
+    -------
+    For each channel the name given to it; else its own where it is made of known words of
+    microscopy, and ``channel_3`` where it may be anything.
+    """
+    plain = {plain_name(key): name for key, name in given.items() if not key.strip().isdigit()}
+    names = []
+    for number, text in enumerate(found, start=1):
+        own = given.get(text) if text else None
+        own = own or (plain.get(plain_name(text)) if text else None) or given.get(str(number))
+        names.append(own or channel(text, number))
+    return tuple(names)
+
+
+def ome_channels(pixels: Any) -> list[str]:
+    """Names in an OME-XML ``Pixels`` element."""
+    elements = [e for e in pixels if e.tag.rpartition("}")[2] == "Channel"]
+    return [e.get("Name") or e.get("Fluor") or "" for e in elements]
+
+
+def qptiff_channels(descriptions: Sequence[str]) -> list[str]:
+    """Names that Akoya's scanners write into the XML of each page.
+
+    ``Biomarker`` is what the operator stained for, ``Name`` the filter or dye.
+    """
+    names = []
+    for text in descriptions:
+        try:
+            root = ET.fromstring(_DECLARATION.sub("", text))  # noqa: S314  expat: no external entity
+        except ET.ParseError:
+            names.append("")
+            continue
+        names.append(next((t for tag in ("Biomarker", "Name") if (t := root.findtext(tag))), ""))
+    return names
+
+
+def imagej_channels(metadata: Mapping[str, Any]) -> list[str]:
+    """Labels that ImageJ keeps of the planes of a stack."""
+    labels = metadata.get("Labels")
+    if isinstance(labels, str):
+        labels = [labels]
+    return [str(one) for one in labels] if isinstance(labels, list | tuple) else []
