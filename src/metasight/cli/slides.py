@@ -30,6 +30,19 @@ Picture = Annotated[
         "--picture", help="Number of the slide in a file of several pictures; once, or one a file."
     ),
 ]
+GivenCells = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--cells",
+        help="Cells that another program found (QuPath, HALO, …), one file per slide.",
+    ),
+]
+CellClass = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--class", help='Marker of a class of those cells, "CLASS=MARKER"; repeat for each class.'
+    ),
+]
 Channel = Annotated[
     list[str] | None,
     typer.Option(
@@ -84,7 +97,9 @@ def slides_check(
     table = Table("slide", "quality", "why")
     for n, f in enumerate(found, start=1):
         said = "could not be read" if "failed" in f else words[f["sufficient"]]
-        table.add_row(f"{n}", said, shown(f.get("failed") or "; ".join(f["reasons"])))
+        table.add_row(
+            f"{n}", said, shown(f.get("failed") or "; ".join([*f["reasons"], *f["notes"]]))
+        )
     out.print(table)
     _say_where(output, failed=any("failed" in f for f in found))
 
@@ -126,6 +141,8 @@ def slides_map(
     mpp: Mpp = None,
     picture: Picture = None,
     channel: Channel = None,
+    cells: GivenCells = None,
+    cell_class: CellClass = None,
     nuclear: Nuclear = "DAPI",
     reader: ReaderOption = None,
     scheduler: Scheduler = "inline",
@@ -135,7 +152,16 @@ def slides_map(
     from metasight.plan import loose_slides
 
     batch = _batch(
-        files, stain, markers, mpp, reader=reader, nuclear=nuclear, picture=picture, channel=channel
+        files,
+        stain,
+        markers,
+        mpp,
+        reader=reader,
+        nuclear=nuclear,
+        picture=picture,
+        channel=channel,
+        cells=cells,
+        cell_class=cell_class,
     )
     with Bars(out) as bars:
         found = loose_slides.map_markers(batch, output, scheduler=scheduler, progress=bars)
@@ -148,6 +174,9 @@ def slides_map(
                 f"{n}", shown(m["marker"]), f"{m['positive']:,}", f"{m['per_mm2']:,.0f}", m["rule"]
             )
     out.print(table)
+    for n, f in enumerate(found, start=1):
+        for note in f.get("notes", ()):
+            out.print(f"Slide {n}: {shown(note)}.")
     _say_where(output, failed=any("failed" in f for f in found))
 
 
@@ -160,6 +189,8 @@ def slides_measure(
     mpp: Mpp = None,
     picture: Picture = None,
     channel: Channel = None,
+    cells: GivenCells = None,
+    cell_class: CellClass = None,
     nuclear: Nuclear = "DAPI",
     reader: ReaderOption = None,
     scheduler: Scheduler = "inline",
@@ -169,7 +200,16 @@ def slides_measure(
     from metasight.plan import loose_slides
 
     batch = _batch(
-        files, stain, markers, mpp, reader=reader, nuclear=nuclear, picture=picture, channel=channel
+        files,
+        stain,
+        markers,
+        mpp,
+        reader=reader,
+        nuclear=nuclear,
+        picture=picture,
+        channel=channel,
+        cells=cells,
+        cell_class=cell_class,
     )
     with Bars(out) as bars:
         found = loose_slides.measure(batch, output, scheduler=scheduler, progress=bars)
@@ -191,6 +231,8 @@ def _batch(
     nuclear: str,
     picture: list[int] | None,
     channel: list[str] | None,
+    cells: list[Path] | None = None,
+    cell_class: list[str] | None = None,
 ) -> Any:
     from metasight.cohort.slide_table import STAINS
     from metasight.plan.loose_slides import Batch
@@ -206,25 +248,27 @@ def _batch(
         stain=known,
         mpp=tuple(mpp or ()),
         picture=tuple(picture or ()),
-        channels=_channels(channel or []),
+        channels=_mapping(channel or [], "--channel"),
+        cells=tuple(cells or ()),
+        classes=_mapping(cell_class or [], "--class"),
         reader=chosen,
         nuclear=nuclear,
         markers=tuple(m.strip() for m in markers.split(";") if m.strip()),
     )
 
 
-def _channels(given: list[str]) -> dict[str, str]:
-    """Channel → marker; the marker stands after the last sign of equality."""
+def _mapping(given: list[str], option: str) -> dict[str, str]:
+    """Name → marker; the marker stands after the last sign of equality."""
     mapped: dict[str, str] = {}
     for one in given:
-        channel, equals, marker = (part.strip() for part in one.rpartition("="))
-        if not (channel and equals and marker) or channel in mapped:
+        name, equals, marker = (part.strip() for part in one.rpartition("="))
+        if not (name and equals and marker) or name in mapped:
             raise StudyError(
-                "--channel names a channel and its marker, each channel once",
+                f"{option} gives one name and its marker, each name once",
                 value=shown(one),
-                remedy='Give, for example, --channel "Opal 690=Pan-CK" or --channel 2=CD3',
+                remedy=f'Give, for example, {option} "Opal 690=Pan-CK"',
             )
-        mapped[channel] = marker
+        mapped[name] = marker
     return mapped
 
 

@@ -42,6 +42,8 @@ class SlideRow:
         Whether ``mpp`` is given for this file and replaces what it says; else it fills a gap.
     picture
         Number, from 1, of the picture that is the slide; None where the file is to tell.
+    cells
+        Cells that another program found on it; None where metasight finds them.
     """
 
     patient: str
@@ -52,6 +54,7 @@ class SlideRow:
     mpp: float | None
     replaces_mpp: bool = False
     picture: int | None = None
+    cells: Path | None = None
 
 
 def read_slide_table(
@@ -94,6 +97,8 @@ def read_slide_table(
         row = int(str(number))
         text = {c: str(cells[c]).strip() for c in (slides.id, slides.file, slides.stain)}
         marked = str(cells[slides.markers]) if slides.markers in raw.cells else ""
+        of_cells = str(cells[slides.cells]).strip() if slides.cells in raw.cells else ""
+        text[slides.cells] = of_cells
         shown = tuple(study_name(m.strip(), markers) for m in marked.split(";") if m.strip())
         if not text[slides.file]:
             continue
@@ -117,6 +122,7 @@ def read_slide_table(
                 mpp=given,
                 replaces_mpp=file in slides.mpp_of,
                 picture=slides.picture_of.get(file),
+                cells=folder / slides.folder / of_cells if of_cells else None,
             )
         )
     if problems:
@@ -174,6 +180,8 @@ def _problems_of(  # noqa: PLR0917
             "one; or fluorescence",
             "; ".join(markers),
         )
+    if stain == "H&E" and text[slides.cells]:
+        problem(slides.cells, "cells are given for an H&E section", "empty; or a marker section")
     file = os.path.normpath(text[slides.file])
     if file in seen:
         problem(slides.file, f"the same file as in row {seen[file]}", "each file once")

@@ -59,7 +59,12 @@ class Channels:
             )
         twice = sorted({n for n in self.names if self.names.count(n) > 1})
         if twice:
-            raise MarkerError("a channel is named twice", value=", ".join(twice))
+            raise MarkerError(
+                "a channel is named twice",
+                value=", ".join(twice),
+                remedy="Say which channel shows which marker, by its number, in study.toml under "
+                "[slides.channels] or with --channel",
+            )
         if not self.mpp > 0:
             raise MarkerError("channels need their µm per pixel", value=str(self.mpp))
         values = np.asarray(self.counts)

@@ -23,7 +23,7 @@ from metasight.engine.step import Step
 from metasight.engine.store import Store
 from metasight.errors import StudyError
 from metasight.plan.publishing import MARK, mark
-from metasight.plan.slides import check_step, mapped_channels, marker_step, measure_step, sheet_step
+from metasight.plan.slides import by_marker, check_step, marker_step, measure_step, sheet_step
 from metasight.protocol.load import read_protocol
 from metasight.protocol.markers import study_names
 from metasight.protocol.study import Protocol
@@ -52,6 +52,10 @@ class Batch:
         files tell.
     channels
         Channel as files name it, or its number from 1 → marker.
+    cells
+        Files of cells that another program found, one for each file; empty for none.
+    classes
+        Class of those cells → marker.
     reader
         One for all; None chooses.
     nuclear
@@ -66,6 +70,8 @@ class Batch:
     mpp: tuple[float, ...] = ()
     picture: tuple[int, ...] = ()
     channels: Mapping[str, str] = field(default_factory=dict)
+    cells: tuple[Path, ...] = ()
+    classes: Mapping[str, str] = field(default_factory=dict)
     reader: ReaderName | None = None
     nuclear: str = "DAPI"
     protocol: str = "breast-dmfs"
@@ -89,6 +95,17 @@ class Batch:
                 "micrometres a pixel are above 0",
                 value=", ".join(map(str, self.mpp)),
                 remedy="Ask the scanner's operator",
+            )
+        if self.cells and len(self.cells) != len(self.files):
+            raise StudyError(
+                "give --cells once for each file",
+                value=f"{len(self.cells)} given",
+                remedy=f"There are {len(self.files)} files",
+            )
+        if self.cells and self.stain == "H&E":
+            raise StudyError(
+                "cells of another program are read for marker sections only",
+                remedy="Give --stain IHC or fluorescence, or leave out --cells",
             )
         if len({f.resolve() for f in self.files}) < len(self.files):
             raise StudyError("a slide is given twice", remedy="Give each file once")
@@ -119,10 +136,11 @@ class Batch:
                     mpp=given[n - 1] if given else None,
                     replaces_mpp=own,
                     picture=pictures[n - 1] if pictures else None,
+                    cells=self.cells[n - 1].resolve() if self.cells else None,
                 ),
                 reader="tiff" if self.stain == "fluorescence" else reader,
                 nuclear=self.nuclear,
-                channels=mapped_channels(self.channels, protocol),
+                channels=by_marker(self.channels, protocol),
             )
             for n, path in enumerate(self.files, start=1)
         )
@@ -146,7 +164,14 @@ def map_markers(
     protocol, contents = read_protocol(batch.protocol), _contents(out)
     asked = protocol.for_slides
     steps = [
-        marker_step(a, check_step(a, protocol, contents), asked, contents, thresholds={})
+        marker_step(
+            a,
+            check_step(a, protocol, contents),
+            asked,
+            contents,
+            thresholds={},
+            classes=by_marker(batch.classes, protocol),
+        )
         for a in batch.arguments(protocol)
     ]
     _make_room(batch, out)
@@ -163,7 +188,8 @@ def measure(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> l
     for a in batch.arguments(protocol):
         own = [check_step(a, protocol, contents)]
         if a.slide.stain != "H&E":
-            own.append(marker_step(a, own[0], asked, contents, thresholds={}))
+            classes = by_marker(batch.classes, protocol)
+            own.append(marker_step(a, own[0], asked, contents, thresholds={}, classes=classes))
         argument = slides.PatientArgument(
             patient=a.slide.name,
             slides=(a,),

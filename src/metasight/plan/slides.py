@@ -47,7 +47,7 @@ def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
                 slide=row,
                 reader=readers[row.stain == "fluorescence"],
                 nuclear=settings.nuclear,
-                channels=mapped_channels(settings.channels, study.protocol),
+                channels=by_marker(settings.channels, study.protocol),
             )
             for row in rows
             if row.patient == patient
@@ -74,6 +74,7 @@ def _patient_steps(
     settings = study.settings.slides
     learns = settings is not None and settings.maps is not None and not settings.maps.generator
     thresholds = dict(settings.thresholds) if settings is not None else {}
+    classes = by_marker(settings.classes, study.protocol) if settings is not None else {}
     paired = learns and any(a.slide.stain != "H&E" for a in arguments)
     own: list[Step] = []
     nuclei: list[Step] = []
@@ -82,7 +83,9 @@ def _patient_steps(
         checked = check_step(argument, study.protocol, contents)
         own.append(checked)
         if row.stain != "H&E" or paired:
-            read = marker_step(argument, checked, protocol, contents, thresholds=thresholds)
+            read = marker_step(
+                argument, checked, protocol, contents, thresholds=thresholds, classes=classes
+            )
             # nuclei of an H&E are for the generator; the patient's measures do not rest on them
             (own if row.stain != "H&E" else nuclei).append(read)
     measuring = measure_step(
@@ -317,12 +320,9 @@ def _readers(rows: Sequence[SlideRow], asked: ReaderName | None) -> dict[bool, R
     return chosen
 
 
-def mapped_channels(given: Mapping[str, str], protocol: Protocol) -> dict[str, str]:
-    """A study's mapping of channels, its markers by the protocol's names.
-
-    A marker of the protocol that is not named in the mapping is found by its own name.
-    """
-    return {channel: study_name(m, protocol.marker) for channel, m in given.items()}
+def by_marker(given: Mapping[str, str], protocol: Protocol) -> dict[str, str]:
+    """A study's mapping of channels or classes, its markers by the protocol's names."""
+    return {name: study_name(m, protocol.marker) for name, m in given.items()}
 
 
 def check_step(argument: slides.SlideArgument, protocol: Protocol, contents: Contents) -> Step:
@@ -351,6 +351,7 @@ def marker_step(
     contents: Contents,
     *,
     thresholds: Mapping[str, float],
+    classes: Mapping[str, str],
 ) -> Step:
     """Marked cells of one slide."""
     return Step(
@@ -366,6 +367,7 @@ def marker_step(
             channels=argument.channels,
             markers=protocol.marker,
             thresholds=dict(thresholds),
+            classes=dict(classes),
         ),
         needs=(checked,),
         contents=contents,

@@ -8,34 +8,44 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metasight.protocol.markers import plain_name
+from metasight.slides.reader import ReadAs
 from metasight.slides.vocabulary import channel
 
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 
 
-def named_channels(found: Sequence[str], given: Mapping[str, str]) -> tuple[str, ...]:
+def named_channels(found: Sequence[str], read_as: ReadAs) -> tuple[str, ...]:
     """What the study calls each channel.
 
     Parameters
     ----------
     found
         Names in the file's order; empty where the file has none.
-    given
-        See `ReadAs.channels`. A name goes before a number, an exact one before one that agrees in
-        all but capitals, separators and fluorophore.
+    read_as
+        With the study's mapping, which goes before the usual spellings. In it an exact name goes
+        before one that agrees in all but capitals, separators and fluorophore, and that before a
+        number.
 
     Returns
     -------
     For each channel the name given to it; else its own where it is made of known words of
     microscopy, and ``channel_3`` where it may be anything.
     """
-    plain = {plain_name(key): name for key, name in given.items() if not key.strip().isdigit()}
+    given = read_as.channels
+    named = {key: name for key, name in given.items() if not key.strip().isdigit()}
+    plain, spelled = _plainly(named), _plainly(read_as.spellings)
     names = []
     for number, text in enumerate(found, start=1):
-        own = given.get(text) if text else None
-        own = own or (plain.get(plain_name(text)) if text else None) or given.get(str(number))
+        own = given.get(str(number))
+        if text:
+            bare = plain_name(text)
+            own = named.get(text) or plain.get(bare) or own or spelled.get(bare)
         names.append(own or channel(text, number))
     return tuple(names)
+
+
+def _plainly(given: Mapping[str, str]) -> dict[str, str]:
+    return {plain_name(key): name for key, name in given.items()}
 
 
 def ome_channels(pixels: Any) -> list[str]:

@@ -82,12 +82,15 @@ class ReadAs:
     channels
         Name of a fluorescence channel as the file spells it, or its number from 1 → the name that
         the study gives it. Capitals, separators and a fluorophore beside it make no difference.
+    spellings
+        Usual spellings of the study's channels → the name; for channels that ``channels`` leaves.
     """
 
     mpp: float | None = None
     replaces_mpp: bool = True
     picture: int | None = None
     channels: Mapping[str, str] = field(default_factory=dict)
+    spellings: Mapping[str, str] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -114,9 +114,7 @@ class TiffReader(PyramidReader):
         series = series_of(self._file, name, index)
         pages = [pages_of(level, name) for level in series.levels]
         keyframe = pages[0][0].keyframe
-        channels = channels_of(
-            self._file, series, keyframe, name, index=index, given=asked.channels
-        )
+        channels = channels_of(self._file, series, keyframe, name, index=index, read_as=asked)
         check_levels(pages, channels, name)
         self._levels_tiles = [tiles_of(p, name) for p in pages]
         sizes = [(t.width, t.height) for t in self._levels_tiles]

@@ -24,7 +24,7 @@ from metasight.slides.channels import (
     ome_channels,
     qptiff_channels,
 )
-from metasight.slides.reader import RGB, stated_number
+from metasight.slides.reader import RGB, ReadAs, stated_number
 
 # What tifffile, and a look at what it read, raise on an index with wrong bytes in it.
 DAMAGED = (
@@ -269,7 +269,7 @@ def channels_of(
     name: str,
     *,
     index: int = 0,
-    given: Mapping[str, str] | None = None,
+    read_as: ReadAs | None = None,
 ) -> tuple[str, ...]:
     """Red, green and blue, or what the study calls a fluorescence slide's channels.
 
@@ -281,8 +281,8 @@ def channels_of(
         Of the slide, for messages.
     index
         Of the series in the file.
-    given
-        See `ReadAs.channels`.
+    read_as
+        What the study calls channels.
     """
     dtype = np.dtype(keyframe.dtype) if keyframe.dtype is not None else None
     if dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
@@ -303,7 +303,8 @@ def channels_of(
         return RGB
     count = dict(zip(series.axes, series.shape, strict=True)).get("C", 1)
     names = _names_of_channels(file, series, index)
-    return named_channels(names if len(names) == count else [""] * count, given or {})
+    found = names if len(names) == count else [""] * count
+    return named_channels(found, read_as or ReadAs())
 
 
 def _names_of_channels(file: Any, series: Any, index: int) -> list[str]:
