@@ -11,6 +11,7 @@ from metasight.protocol.markers import plain_name
 from metasight.slides.reader import ReadAs
 from metasight.slides.vocabulary import channel
 
+_SEPARATOR = re.compile(r"[\W_]")
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 
 
@@ -38,14 +39,20 @@ def named_channels(found: Sequence[str], read_as: ReadAs) -> tuple[str, ...]:
     for number, text in enumerate(found, start=1):
         own = given.get(str(number))
         if text:
-            bare = plain_name(text)
+            bare = _bare(text)
             own = named.get(text) or plain.get(bare) or own or spelled.get(bare)
         names.append(own or channel(text, number))
     return tuple(names)
 
 
 def _plainly(given: Mapping[str, str]) -> dict[str, str]:
-    return {plain_name(key): name for key, name in given.items()}
+    return {_bare(key): name for key, name in given.items()}
+
+
+def _bare(text: str) -> str:
+    """`plain_name`, which keeps a dye's name as it is where nothing else stands beside it."""
+    plain = plain_name(text)
+    return _SEPARATOR.sub("", plain) or plain
 
 
 def ome_channels(pixels: Any) -> list[str]:

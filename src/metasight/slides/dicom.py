@@ -77,7 +77,7 @@ def slide_in_folder(folder: Path, name: str) -> Path:
         raise SlideError(
             "the folder holds DICOM files but no whole-slide image",
             where=name,
-            value=f"{len(files)} files",
+            value=f"{len(files)} DICOM file{'s' * (len(files) > 1)}",
             remedy="Give the folder of one whole-slide series (modality SM, image type VOLUME)",
         )
     if len(slides) > 1:

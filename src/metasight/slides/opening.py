@@ -24,7 +24,6 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PICTURES = {b"\xff\xd8\xff": (".jpg", ".jpeg"), b"\x89PNG": (".png",)}
 # Formats that are what they say and that no reader here knows, by their first bytes.
 _NOT_SUPPORTED = {
-    b"ZISRAWFILE": "Zeiss CZI",
     b"\xda\xce\xbe\x0a": "Nikon ND2",
     b"\x70\0\0\0": "Leica LIF",
     b"\xd0\xcf\x11\xe0": "compound file, as Olympus OIB and Zeiss ZVI are",

@@ -24,6 +24,7 @@ from metasight.slides.cache import TileCache
 from metasight.slides.pictures_in_file import chosen_picture
 from metasight.slides.reader import (
     RGB,
+    Level,
     Pixels,
     PyramidReader,
     ReadAs,
@@ -50,6 +51,12 @@ from metasight.slides.tiff_index import (
 )
 
 _JPEG = 7
+# tifffile takes levels from the dialect; in others any page of half the size is one to it
+_LEVELS_BY_DIALECT = {"svs", "ome", "qpi"}
+_PLACES = 8
+_SQUARE = 32  # pixels of the coarser level
+_BLANK = 0.5
+_SAME_CONTENT = 0.8
 _REDUCED = {
     2: cv2.IMREAD_REDUCED_COLOR_2,
     4: cv2.IMREAD_REDUCED_COLOR_4,
@@ -136,6 +143,40 @@ class TiffReader(PyramidReader):
             notes=[choice, mpp_note(x, y, asked), orientation_note(keyframe)],
             reductions=_reductions(self._levels_tiles) if channels == RGB else (1,),
         )
+        if series.kind not in _LEVELS_BY_DIALECT:
+            self._check_unmarked(pages)
+
+    def _check_unmarked(self, pages: Sequence[Sequence[Any]]) -> None:
+        """Refuse a page of half the size that is no level: other pictures of a file may be.
+
+        A page that says it is reduced is believed; another is held against the level before it, in
+        places spread over the slide.
+        """
+        for level in range(1, len(pages)):
+            if pages[level][0].keyframe.is_reduced:
+                continue
+            finer, coarser = self.levels[level - 1], self.levels[level]
+            ratio = coarser.downsample / finer.downsample
+            pairs: list[tuple[float, float]] = []
+            for row, column in np.ndindex(_PLACES, _PLACES):
+                there = _square(coarser, row, column, 1.0)
+                here = _square(finer, row, column, ratio)
+                pairs.append(
+                    (
+                        float(self.read_level(level - 1, here, 1).mean()),
+                        float(self.read_level(level, there, 1).mean()),
+                    )
+                )
+            seen = np.array(pairs).T
+            if seen.std(axis=1).min() > _BLANK and np.corrcoef(seen)[0, 1] < _SAME_CONTENT:
+                raise SlideError(
+                    "a page of the file is as large as a level of the slide, and shows something "
+                    "else",
+                    where=self.name,
+                    value=f"{coarser.width} × {coarser.height} pixels",
+                    remedy="Export the slide as a file of its own, or each picture as an image of "
+                    "an OME-TIFF",
+                )
 
     def close(self) -> None:
         """Let go of the file and of its tiles."""
@@ -265,6 +306,14 @@ def _with_tables(keyframe: Any, data: bytes) -> bytes:
     adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([transform])
     tables = keyframe.jpegtables or b"\xff\xd8\xff\xd9"
     return b"\xff\xd8" + adobe + tables[2:-2] + data[2:]
+
+
+def _square(level: Level, row: int, column: int, ratio: float) -> Region:
+    """One of `_PLACES` × `_PLACES` squares spread over a level."""
+    side = max(round(_SQUARE * ratio), 1)
+    x = int(column * max(level.width - side, 0) / (_PLACES - 1))
+    y = int(row * max(level.height - side, 0) / (_PLACES - 1))
+    return Region(x=x, y=y, width=min(side, level.width), height=min(side, level.height))
 
 
 def _paste(out: Pixels, tile: Pixels, row: int, column: int) -> None:
