@@ -284,7 +284,7 @@ def _of_image(
         )
     kept = table[table[column] == own[0]]
     left = len(table) - len(kept)
-    return kept, [f"{left} rows of {len(names) - 1} other images are left out"] if left else []
+    return kept, [f"{_rows(left)} of other images left out"] if left else []
 
 
 def _is_of(named: str, image: str) -> bool:
@@ -324,8 +324,12 @@ def _only_cells(
                 remedy="Export cells or detections from QuPath",
             )
         left = len(table) - len(kept)
-        return kept, [f"{left} rows of annotations are left out"] if left else []
+        return kept, [f"{_rows(left)} of annotations left out"] if left else []
     return table, []
+
+
+def _rows(number: int) -> str:
+    return f"{number:,} row{'s' * (number > 1)}"
 
 
 def _scale(mpp: float | None, path: Path) -> float:

@@ -139,7 +139,8 @@ def _shown_syntax(data: Any) -> str:
 
 def _read(path: Path) -> Any:
     try:
-        return dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+        data = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+        return data if data.get("SeriesInstanceUID") else None
     except (InvalidDicomError, OSError, ValueError, KeyError, AttributeError, TypeError, EOFError):
         return None
 

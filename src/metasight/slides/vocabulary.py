@@ -16,7 +16,7 @@ def _listed(words: str) -> frozenset[str]:
 _MARKER = re.compile(
     r"cd\d{1,3}[a-zα-ε]{0,2}|ki\d{2}|pdl?\d|panck|pck|cks?\d{0,2}|ae[13]|foxp\d|sox\d{1,2}|p\d{2}|"
     r"her\d|cy\d|af\d{3}|ttf\d|lag\d|tim\d|ctla\d|muc\d{1,2}|s\d{3}|ms4a1|l26|opal\d{3}|"
-    r"h33\d{3}|hoechst\d{0,5}|draq\d|c\d{1,2}|ch\d{1,2}|a?sma|αsma|sytox|\d{1,3}|q?dot\d{3}"
+    r"h33\d{3}|hoechst\d{0,5}|33\d{3}|l\d|draq\d|c\d{1,2}|ch\d{1,2}|a?sma|αsma|sytox|\d{1,3}|q?dot\d{3}"
 )
 _WORDS = _listed(
     "pan cytokeratin pancytokeratin keratin epithelial epithelium cadherin vimentin smooth muscle "
