@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 from made_up_sections import MPP, block, brightfield, cells, he, ihc, painted, turned
 from metasight import pipeline
@@ -398,3 +399,72 @@ def test_a_sheet_is_drawn_from_what_was_measured_and_nothing_rests_on_it(measure
     for step in steps:
         assert not any(n.name.startswith("sheet of ") for n in step.needs), step.name
     assert not (store.path(sheets[0].needs[-1].key) / "sheet.html").exists()
+
+
+def mapped(out: Path, *arguments: str) -> dict:
+    """What ``slides map`` tells of one slide."""
+    with pytest.raises(SystemExit):
+        main(["slides", "map", "--markers", "Pan-CK;CD3;CD20", "-o", str(out), *arguments])
+    (found,) = json.loads((out / "results.json").read_text("utf-8"))
+    return found
+
+
+def test_channels_are_mapped_on_the_command_line(slides: Path, tmp_path: Path) -> None:
+    with tifffile.TiffFile(slides / "if.ome.tif") as file:
+        planes = file.series[0].levels[0].asarray()
+    path = write_fluorescence(
+        tmp_path / "s.ome.tif", planes, ["dapi", "Opal 690", "Meier 1952", "CD20cy"], mpp=MPP
+    )
+    whole = mapped(tmp_path / "whole", "-i", str(slides / "if.ome.tif"))
+    failed = mapped(tmp_path / "failed", "-i", str(path))["failed"]
+    assert "channel_3" in failed
+    assert "--channel" in failed
+    assert "Meier" not in failed
+    given = ["--channel", "opal-690=panCK", "--channel", "3=CD3"]
+    found = mapped(tmp_path / "mapped", "-i", str(path), *given)
+    assert found["markers"] == whole["markers"]
+
+
+def test_cells_of_another_program_on_the_command_line(slides: Path, tmp_path: Path, capsys) -> None:
+    table = "Image,Object type,Classification,Centroid X µm,Centroid Y µm\n"
+    rows = [f"if.ome.tif,Cell,{c},{x},{x}" for x, c in ((80, "panCK"), (90, "T cell"), (99, "L26"))]
+    (tmp_path / "cells.csv").write_text(table + "\n".join(rows) + "\n", encoding="utf-8")
+    arguments = ["-i", str(slides / "if.ome.tif"), "--cells", str(tmp_path / "cells.csv")]
+    failed = mapped(tmp_path / "out", *arguments)["failed"]
+    assert "no class of the cells names the marker (value: CD3)" in failed
+    found = mapped(tmp_path / "out", *arguments, "--class", "T cell=CD3")
+    assert {m["marker"]: m["positive"] for m in found["markers"]} == dict.fromkeys(MARKERS, 1)
+    assert "cells are those of QuPath" in capsys.readouterr().out
+
+
+def test_a_resolution_for_all_replaces_nothing_and_a_contradiction_is_said(
+    slides: Path, tmp_path: Path, capsys
+) -> None:
+    silent = tmp_path / "silent.svs"
+    write_pyramid(silent, tissue_like(400, 400), mpp=None)
+    files = ["-i", str(silent), "-i", str(slides / "empty.svs")]
+    with pytest.raises(SystemExit):
+        main(["slides", "check", *files, "--mpp", "0.25", "-o", str(tmp_path / "out")])
+    found = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
+    assert [(f["mpp"], f["mpp_source"]) for f in found] == [(0.25, "settings"), (MPP, "file")]
+    assert [bool(f["notes"]) for f in found] == [False, True]
+    assert "the file's are used" in " ".join(capsys.readouterr().out.replace("│", "").split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--channel", "DAPI"], "--channel gives one name and its marker"),
+        (["--class", "=CD3"], "--class gives one name and its marker"),
+        (["--picture", "1", "--picture", "2"], "--picture once"),
+        (["--cells", "a.csv", "--cells", "b.csv"], "--cells once for each file"),
+    ],
+)
+def test_mappings_that_make_no_sense(
+    slides: Path, tmp_path: Path, capsys, arguments, message
+) -> None:
+    base = ["slides", "map", "-i", str(slides / "if.ome.tif"), "--markers", "CD3"]
+    with pytest.raises(SystemExit) as stop:
+        main([*base, "-o", str(tmp_path), *arguments])
+    assert stop.value.code == 2
+    assert message in " ".join(capsys.readouterr().err.split())

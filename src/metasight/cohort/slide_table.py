@@ -125,6 +125,7 @@ def read_slide_table(
                 cells=folder / slides.folder / of_cells if of_cells else None,
             )
         )
+    problems += _of_no_file(raw, slides)
     if problems:
         raise TableError(problems)
     return tuple(rows)
@@ -142,6 +143,24 @@ def _missing_columns(raw: RawTable, slides: SlideSettings) -> list[Problem]:
         )
         for column in (slides.id, slides.file, slides.stain)
         if column not in raw.cells
+    ]
+
+
+def _of_no_file(raw: RawTable, slides: SlideSettings) -> list[Problem]:
+    """Settings of single files that name a file which the table does not list."""
+    listed = {Path(str(cell).strip()).name for cell in raw.cells[slides.file]}
+    named = {"mpp_of": slides.mpp_of, "picture_of": slides.picture_of}
+    return [
+        Problem(
+            table=raw.name,
+            row=None,
+            column=slides.file,
+            value=f"{len(set(files) - listed)} of {len(files)}",
+            problem=f"study.toml [slides.{key}] names files that are not in the table",
+            accepted="names of files, without their folder, as this column has them",
+        )
+        for key, files in named.items()
+        if set(files) - listed
     ]
 
 
