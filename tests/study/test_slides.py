@@ -468,3 +468,43 @@ def test_mappings_that_make_no_sense(
         main([*base, "-o", str(tmp_path), *arguments])
     assert stop.value.code == 2
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_cells_and_channels_that_study_toml_maps(
+    slides: Path, tmp_path: Path, made_up: tuple[pd.DataFrame, str]
+) -> None:
+    patients, text = made_up
+    patients.to_csv(tmp_path / "patients.csv", index=False)
+    text = "\n".join(line for line in text.splitlines() if "no slides in a test" not in line)
+    (tmp_path / "slides").mkdir()
+    for name in ("one.ome.tif", "two.ome.tif"):
+        data = (slides / "if.ome.tif").read_bytes()
+        (tmp_path / "slides" / name).write_bytes(data.replace(b'Name="CD3"', b'Name="AF1"'))
+    ids = patients["id"].tolist()
+    head = "Image,Object type,Classification,Centroid X µm,Centroid Y µm\n"
+    cells = tmp_path / "slides" / "cells.csv"
+    both = ["one.ome.tif,Cell,CK,80,80", "one.ome.tif,Cell,T,90,90", "x.svs,Cell,T,91,90"]
+    cells.write_text(head + "\n".join(both) + "\n", "utf-8")
+    (tmp_path / "slides.csv").write_text(
+        "patient,file,stain,markers,cells\n"
+        f"{ids[0]},one.ome.tif,fluorescence,Pan-CK;CD3;CD20,cells.csv\n"
+        f"{ids[1]},two.ome.tif,fluorescence,Pan-CK;CD3;CD20,\n"
+    )
+    mapping = '[slides.channels]\nAF1 = "CD3"\n[slides.classes]\nT = "CD3"\n"B cell" = "CD20"\n'
+    (tmp_path / "study.toml").write_text(text + SLIDES.format(folder="slides") + mapping, "utf-8")
+    study = read_study(tmp_path)
+    steps = {s.name: s for s in image_steps(study)}
+    store = measured_store(study)
+    names = [f"markers of {patient_of(tmp_path, n)}-fluorescence-1" for n in (0, 1)]
+    given, own = (
+        json.loads((store.path(steps[name].key) / "markers.json").read_text("utf-8"))
+        for name in names
+    )
+    assert [m["positive"] for m in given["markers"]] == [1, 1, 0]
+    assert given["notes"] == ["cells are those of QuPath", "1 row of other images left out"]
+    assert min(m["positive"] for m in own["markers"]) > 10
+    # another table of cells is another step; the other slide's stays
+    cells.write_text(head + "one.ome.tif,Cell,CK,80,80\n", "utf-8")
+    again = {s.name: s for s in image_steps(read_study(tmp_path))}
+    assert again[names[0]].key != steps[names[0]].key
+    assert again[names[1]].key == steps[names[1]].key

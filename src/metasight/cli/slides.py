@@ -109,6 +109,7 @@ def slides_align(
     files: Files,
     output: Out,
     mpp: Mpp = None,
+    picture: Picture = None,
     nuclear: Nuclear = "DAPI",
 ) -> None:
     """Align the second slide to the first, and say how far off that is."""
@@ -119,7 +120,13 @@ def slides_align(
             "two slides make a pair", value=f"{len(files)} given", remedy="Give -i FIXED -i MOVING"
         )
     found = loose_slides.align(
-        files[0], files[1], output, mpp=mpp or [], nuclear=nuclear, protocol="breast-dmfs"
+        files[0],
+        files[1],
+        output,
+        mpp=mpp or [],
+        nuclear=nuclear,
+        protocol="breast-dmfs",
+        picture=picture or [],
     )
     verdict = "Accepted" if found["accepted"] else "Refused"
     p50, p90 = _number(found["error_p50_um"]), _number(found["error_p90_um"])

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import tifffile
@@ -182,7 +183,7 @@ def read_label_image(
     Parameters
     ----------
     path
-        TIFF, or ``.npy`` with plain integers. Cellpose's ``_seg.npy`` is a pickle, which can run
+        TIFF, PNG, or ``.npy`` of plain integers. Cellpose's ``_seg.npy`` is a pickle, which can run
         code when it is opened, and is refused: save masks as TIFF instead.
     mpp
         µm per pixel of the image.
@@ -308,14 +309,16 @@ def _labels(path: Path) -> Labels:
     try:
         if path.suffix.lower() == ".npy":
             image = np.load(path, allow_pickle=False)
+        elif path.suffix.lower() == ".png":  # Cellpose's masks, 16 bits
+            image = _png(path)
         else:
             image = tifffile.imread(path)
-    except (OSError, ValueError, RuntimeError, tifffile.TiffFileError) as error:
+    except (OSError, ValueError, RuntimeError, tifffile.TiffFileError, cv2.error) as error:
         raise MarkerError(
             "the label image cannot be read",
             where=path.name,
             value=type(error).__name__,
-            remedy="Give a TIFF or .npy of whole numbers; pickles are not opened",
+            remedy="Give a TIFF, PNG or .npy of whole numbers; pickles are not opened",
         ) from error
     if image.ndim != 2 or not np.issubdtype(image.dtype, np.integer) or image.min() < 0:
         raise MarkerError(
@@ -325,3 +328,11 @@ def _labels(path: Path) -> Labels:
             remedy="Give a two-dimensional image of whole numbers from 0",
         )
     return np.asarray(image, dtype=np.int64)
+
+
+def _png(path: Path) -> npt.NDArray[Any]:
+    data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
+    if image is None:
+        raise ValueError("no PNG")
+    return np.asarray(image)

@@ -204,7 +204,14 @@ def measure(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> l
 
 
 def align(
-    fixed: Path, moving: Path, out: Path, *, mpp: Sequence[float], nuclear: str, protocol: str
+    fixed: Path,
+    moving: Path,
+    out: Path,
+    *,
+    mpp: Sequence[float],
+    nuclear: str,
+    protocol: str,
+    picture: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Align two files; the transform, a checkerboard and the predicted error go into ``out``.
 
@@ -222,8 +229,18 @@ def align(
         raise StudyError(
             "give --mpp once or twice", value=str(len(mpp)), remedy="There are two files"
         )
+    if len(picture) not in {0, 2}:
+        raise StudyError(
+            "give --picture twice", value=str(len(picture)), remedy="Once for each of the two files"
+        )
     first, second = (
-        ReadAs(mpp=one, replaces_mpp=len(mpp) == 2, channels={nuclear: nuclear}) for one in given
+        ReadAs(
+            mpp=one,
+            replaces_mpp=len(mpp) == 2,
+            picture=number,
+            spellings={nuclear: nuclear},
+        )
+        for one, number in zip(given, picture or (None, None), strict=True)
     )
     out.mkdir(parents=True, exist_ok=True)
     with (
