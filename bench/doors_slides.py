@@ -110,7 +110,7 @@ def overview_first(work: Path) -> str:
     slide = tissue_like(480, 640)
     small = halved(halved(slide))
     path = write_ome(work / "a.ome.tif", [(PATIENT, small, 2.0), (PATIENT, slide, 0.5)])
-    return sized(opened(path), 640, 0.5, "picture 2: 640 × 480 pixels is read")
+    return sized(opened(path), 640, 0.5, "picture 2 (640 × 480 pixels) is read")
 
 
 def label_and_macro(work: Path) -> str:
@@ -515,12 +515,14 @@ def meaning_situations() -> list[Situation]:
     names = ["DAPI", "Pan-CK", "CD3", "CD20"]
     rows: dict[str, Callable[[Path], str]] = {
         "mpp of all, the file is silent": resolution(None, 0.5, 0.5),
-        "mpp of all, the file says another": resolution("0.25", 0.5, 0.25, "the file's are used"),
+        "mpp of all, the file says another": resolution(
+            "0.25", 0.5, 0.25, "the file's value is used"
+        ),
         "mpp of all, the file says the same": resolution("0.2501", 0.25, 0.25),
         "mpp of this file, the file says another": resolution(
             "0.25", 0.5, 0.5, "replace the 0.25", own=True
         ),
-        "mpp of all, the file says 72 dpi": resolution("352.8", 0.5, 0.5, "are no scan's"),
+        "mpp of all, the file says 72 dpi": resolution("352.8", 0.5, 0.5, "no scan has the 352.8"),
         "no mpp anywhere": lambda work: refused(
             lambda: resolution(None, None, 0.5)(work), "[slides.mpp_of]"
         ),

@@ -38,7 +38,7 @@ def test_the_slide_among_its_overviews(tmp_path: Path, pictures, index) -> None:
     assert found == index
     assert bool(note) == (len(pictures) > 1)
     if note:
-        assert f"picture {index + 1}: 512 × 384 pixels is read" in note
+        assert f"picture {index + 1} (512 × 384 pixels) is read" in note
 
 
 @pytest.mark.parametrize(

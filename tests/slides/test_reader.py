@@ -201,11 +201,11 @@ def test_a_resolution_of_all_must_be_one():
         (None, None, ReadAs(mpp=0.5), ""),
         (0.25, 0.25, ReadAs(mpp=0.2549), ""),  # 2 % are the same
         (0.25, 0.25, ReadAs(mpp=0.2551), "0.2551 µm a pixel, given for this file, replace"),
-        (0.25, 0.25, ReadAs(mpp=0.5, replaces_mpp=False), "the file's are used"),
+        (0.25, 0.25, ReadAs(mpp=0.5, replaces_mpp=False), "the file's value is used"),
         (0.25, 0.5, ReadAs(mpp=0.5, replaces_mpp=False), "0.25 × 0.5"),
-        (353.0, 353.0, ReadAs(mpp=0.5, replaces_mpp=False), "no scan's"),
-        (0.0, 0.0, ReadAs(mpp=0.5, replaces_mpp=False), "no scan's"),
-        (float("inf"), 0.5, ReadAs(mpp=0.5, replaces_mpp=False), "no scan's"),
+        (353.0, 353.0, ReadAs(mpp=0.5, replaces_mpp=False), "no scan has"),
+        (0.0, 0.0, ReadAs(mpp=0.5, replaces_mpp=False), "no scan has"),
+        (float("inf"), 0.5, ReadAs(mpp=0.5, replaces_mpp=False), "no scan has"),
     ],
 )
 def test_a_contradiction_is_said(x, y, asked, said):

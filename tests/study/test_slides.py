@@ -448,7 +448,7 @@ def test_a_resolution_for_all_replaces_nothing_and_a_contradiction_is_said(
     found = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
     assert [(f["mpp"], f["mpp_source"]) for f in found] == [(0.25, "settings"), (MPP, "file")]
     assert [bool(f["notes"]) for f in found] == [False, True]
-    assert "the file's are used" in " ".join(capsys.readouterr().out.replace("│", "").split())
+    assert "the file's value is used" in " ".join(capsys.readouterr().out.replace("│", "").split())
 
 
 @pytest.mark.parametrize(
@@ -456,7 +456,7 @@ def test_a_resolution_for_all_replaces_nothing_and_a_contradiction_is_said(
     [
         (["--channel", "DAPI"], "--channel gives one name and its marker"),
         (["--class", "=CD3"], "--class gives one name and its marker"),
-        (["--picture", "1", "--picture", "2"], "--picture once"),
+        (["--picture", "1", "--picture", "2"], "--picture once for each file"),
         (["--cells", "a.csv", "--cells", "b.csv"], "--cells once for each file"),
     ],
 )

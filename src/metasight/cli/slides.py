@@ -27,7 +27,9 @@ Mpp = Annotated[
 Picture = Annotated[
     list[int] | None,
     typer.Option(
-        "--picture", help="Number of the slide in a file of several pictures; once, or one a file."
+        "--picture",
+        help="Number of the slide in a file of several pictures, once per file; 0 leaves the "
+        "choice to the file.",
     ),
 ]
 GivenCells = Annotated[
@@ -172,7 +174,7 @@ def slides_map(
     )
     with Bars(out) as bars:
         found = loose_slides.map_markers(batch, output, scheduler=scheduler, progress=bars)
-    table = Table("slide", "marker", "positive", "per mm²", "threshold by")
+    table = Table("slide", "marker", "positive", "per mm²", "threshold by, or why not")
     for n, f in enumerate(found, start=1):
         if "failed" in f:
             table.add_row(f"{n}", "", "", "", shown(f["failed"]))

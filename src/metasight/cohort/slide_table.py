@@ -149,18 +149,18 @@ def _missing_columns(raw: RawTable, slides: SlideSettings) -> list[Problem]:
 def _of_no_file(raw: RawTable, slides: SlideSettings) -> list[Problem]:
     """Settings of single files that name a file which the table does not list."""
     listed = {Path(str(cell).strip()).name for cell in raw.cells[slides.file]}
-    named = {"mpp_of": slides.mpp_of, "picture_of": slides.picture_of}
+    named = {"mpp_of": frozenset(slides.mpp_of), "picture_of": frozenset(slides.picture_of)}
     return [
         Problem(
             table=raw.name,
             row=None,
             column=slides.file,
-            value=f"{len(set(files) - listed)} of {len(files)}",
+            value=f"{len(files - listed)} of {len(files)}",
             problem=f"study.toml [slides.{key}] names files that are not in the table",
             accepted="names of files, without their folder, as this column has them",
         )
         for key, files in named.items()
-        if set(files) - listed
+        if files - listed
     ]
 
 

@@ -48,8 +48,8 @@ class Batch:
         Micrometres a pixel: one for all files that do not say them, or one for each file, which
         then replaces what it says; empty where the files say it.
     picture
-        Number of the picture that is the slide, one for all or one for each file; empty where the
-        files tell.
+        Number of the picture that is the slide, one for each file and 0 where it is to tell; empty
+        where all are.
     channels
         Channel as files name it, or its number from 1 → marker.
     cells
@@ -84,11 +84,17 @@ class Batch:
                 value=f"{len(self.mpp)} given",
                 remedy=f"There are {len(self.files)} files",
             )
-        if len(self.picture) not in {0, 1, len(self.files)}:
+        if self.picture and len(self.picture) != len(self.files):
             raise StudyError(
-                "give --picture once for all files, or once for each",
+                "give --picture once for each file",
                 value=f"{len(self.picture)} given",
-                remedy=f"There are {len(self.files)} files",
+                remedy=f"There are {len(self.files)} files; 0 leaves the choice to a file",
+            )
+        if any(number < 0 for number in self.picture):
+            raise StudyError(
+                "pictures are numbered from 1",
+                value=", ".join(map(str, self.picture)),
+                remedy="0 leaves the choice to a file",
             )
         if not all(math.isfinite(m) and m > 0 for m in self.mpp):
             raise StudyError(
@@ -124,7 +130,6 @@ class Batch:
         markers = study_names(self.markers, protocol.marker, where="--markers")
         own = len(self.mpp) == len(self.files)
         given = self.mpp * len(self.files) if len(self.mpp) == 1 else self.mpp
-        pictures = self.picture * len(self.files) if len(self.picture) == 1 else self.picture
         return tuple(
             slides.SlideArgument(
                 slide=SlideRow(
@@ -135,7 +140,7 @@ class Batch:
                     markers=markers,
                     mpp=given[n - 1] if given else None,
                     replaces_mpp=own,
-                    picture=pictures[n - 1] if pictures else None,
+                    picture=(self.picture[n - 1] or None) if self.picture else None,
                     cells=self.cells[n - 1].resolve() if self.cells else None,
                 ),
                 reader="tiff" if self.stain == "fluorescence" else reader,
@@ -231,16 +236,18 @@ def align(
         )
     if len(picture) not in {0, 2}:
         raise StudyError(
-            "give --picture twice", value=str(len(picture)), remedy="Once for each of the two files"
+            "give --picture twice",
+            value=str(len(picture)),
+            remedy="Once for each of the two files; 0 leaves the choice to a file",
         )
     first, second = (
         ReadAs(
             mpp=one,
             replaces_mpp=len(mpp) == 2,
-            picture=number,
+            picture=number or None,
             spellings={nuclear: nuclear},
         )
-        for one, number in zip(given, picture or (None, None), strict=True)
+        for one, number in zip(given, picture or (0, 0), strict=True)
     )
     out.mkdir(parents=True, exist_ok=True)
     with (

@@ -95,14 +95,13 @@ def chosen_picture(file: Any, name: str, asked: int | None) -> tuple[int, str]:
             remedy="Give the number of the slide in study.toml under [slides.picture_of], or on "
             "the command line as --picture; or export each as a file of its own",
         )
-    beside = _list(others)
-    return largest.index, f"picture {largest.said} is read; its overviews are not ({beside})"
+    return largest.index, f"{_read(largest)} as the slide; the others are its overviews or labels"
 
 
 def _asked(pictures: list[PictureInFile], asked: int, name: str) -> tuple[int, str]:
     for picture in pictures:
         if picture.index + 1 == asked:
-            note = f"picture {picture.said} is read, as the study asks" if len(pictures) > 1 else ""
+            note = f"{_read(picture)}, as the study asks" if len(pictures) > 1 else ""
             return picture.index, note
     raise SlideError(
         "the file has no picture of this number",
@@ -110,6 +109,11 @@ def _asked(pictures: list[PictureInFile], asked: int, name: str) -> tuple[int, s
         value=str(asked),
         remedy=f"It holds {_list(pictures)}; correct [slides.picture_of] or --picture",
     )
+
+
+def _read(picture: PictureInFile) -> str:
+    size = f"{picture.width} × {picture.height} pixels"
+    return f"picture {picture.index + 1} ({size}) is read"
 
 
 def _list(pictures: list[PictureInFile]) -> str:

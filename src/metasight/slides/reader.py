@@ -237,12 +237,15 @@ def mpp_note(x: float | None, y: float | None, read_as: ReadAs) -> str:
         return ""
     said = f"{x:.4g}" if _alike(x, y) else f"{x:.4g} × {y:.4g}"
     if read_as.replaces_mpp:
-        return f"{given:.4g} µm a pixel, given for this file, replace the {said} that it says"
+        return f"{given:.4g} µm a pixel, given for this file, replace the {said} that it states"
     if not (_plausible(x) and _plausible(y)):
-        return f"{given:.4g} µm a pixel of the study are used; the {said} of the file are no scan's"
+        return (
+            f"the study's {given:.4g} µm a pixel are used; no scan has the {said} that the file "
+            "states"
+        )
     return (
-        f"the file says {said} µm a pixel and the study {given:.4g}: the file's are used; "
-        "[slides.mpp_of], or --mpp once a file, replaces them"
+        f"the file states {said} µm a pixel and the study {given:.4g}; the file's value is used "
+        "(mpp_of in study.toml, or --mpp once per file, replaces it)"
     )
 
 
