@@ -118,6 +118,24 @@ def test_mcmicro_and_cellprofiler(tmp_path: Path) -> None:
     assert found.cells.positive["CD3"].tolist() == [True]
 
 
+@pytest.mark.parametrize(("unit", "x"), [("pixels", 5.0), ("square microns", 10.0)])
+def test_inform_says_its_unit_with_the_areas(tmp_path: Path, unit: str, x: float) -> None:
+    text = (
+        f"Sample Name\tCell X Position\tCell Y Position\tPhenotype\tNucleus Area ({unit})\n"
+        "A_1.im3\t10\t20\tCD3+\t50\n"
+    )
+    found = read(tmp_path, text, mpp=0.5, image="A_1_component_data.tif")
+    assert (found.program, found.cells.x_um.tolist(), classes(found)) == ("inForm", [x], ["CD3+"])
+    with pytest.raises(MarkerError, match="no cells of this slide"):
+        read(tmp_path, text, mpp=0.5, image="B.tif")
+    for area in ("Nucleus Area", "Nucleus Area (pixels)\tCell Area (square microns)"):
+        more = "\t1" * area.count("\t")
+        unclear = text.replace(f"Nucleus Area ({unit})", area).replace("\t50", f"\t50{more}")
+        with pytest.raises(MarkerError, match="pixels or µm") as error:
+            read(tmp_path, unclear, mpp=0.5)
+        assert error.value.remedy
+
+
 def test_intensities_alone_are_no_classes(tmp_path: Path) -> None:
     with pytest.raises(MarkerError, match="not a table of cells"):
         read(tmp_path, "X_centroid,Y_centroid,CD3\n1,2,300\n", mpp=0.5)

@@ -36,7 +36,8 @@ class TableFormat:
     x, y
         Columns of the position; the mean of several, such as the ends of a box.
     in_um
-        Whether positions are in µm; else in pixels of level 0.
+        Whether positions are in µm; else in pixels of level 0. None where the program writes
+        either, and the columns of areas say which.
     classes
         Columns that may hold the class, the first that is there; none is needed with ``positive``.
     images
@@ -48,7 +49,7 @@ class TableFormat:
     program: str
     x: tuple[str, ...]
     y: tuple[str, ...]
-    in_um: bool
+    in_um: bool | None
     classes: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     positive: str = ""
@@ -77,6 +78,14 @@ FORMATS = (
         positive=r"(.+?) Positive(?: Classification)?",
     ),
     TableFormat(
+        program="inForm",
+        x=("Cell X Position",),
+        y=("Cell Y Position",),
+        in_um=None,
+        classes=("Phenotype",),
+        images=("Sample Name",),
+    ),
+    TableFormat(
         program="MCMICRO",
         x=("X_centroid",),
         y=("Y_centroid",),
@@ -93,6 +102,7 @@ FORMATS = (
         positive=r"Classify_(.+?)[ _]?[Pp]ositive",
     ),
 )
+_AREAS_IN = {"(pixels)": False, "(square microns)": True}
 _OBJECT_COLUMNS = ("Object type", "Name")
 _CELLS = {"cell", "detection", "pathcellobject", "pathdetectionobject"}
 _NO_CELLS = {
@@ -134,8 +144,8 @@ def read_cell_table(path: Path, *, mpp: float | None = None, image: str | None =
     Parameters
     ----------
     path
-        Of QuPath, HALO, MCMICRO or CellProfiler; see `FORMATS` for the columns. Further columns are
-        left alone. Decimal commas are read where commas do not separate columns.
+        Of QuPath, HALO, inForm, MCMICRO or CellProfiler; see `FORMATS` for the columns. Further
+        columns are left alone. Decimal commas are read where commas do not separate columns.
     mpp
         µm per level-0 pixel, where positions are in pixels.
     image
@@ -158,7 +168,7 @@ def read_cell_table(path: Path, *, mpp: float | None = None, image: str | None =
     if known is None or (class_name is None and not flags):
         raise MarkerError(
             "not a table of cells that is known: not a QuPath table of detections, nor of "
-            "HALO, MCMICRO or CellProfiler",
+            "HALO, inForm, MCMICRO or CellProfiler",
             where=path.name,
             value=f"{len(columns)} columns",
             remedy="A QuPath table needs Centroid X µm, Centroid Y µm, and one of "
@@ -167,7 +177,7 @@ def read_cell_table(path: Path, *, mpp: float | None = None, image: str | None =
     table, notes = _of_image(table, known, image, path)
     table, left = _only_cells(table, class_name, path)
     notes += left
-    scale = 1.0 if known.in_um else _scale(mpp, path)
+    scale = 1.0 if _is_in_um(known, list(table.columns), path) else _scale(mpp, path)
     x, y = (
         np.mean([numbers_of(table[c], path) for c in names], axis=0) * scale
         for names in (known.x, known.y)
@@ -247,6 +257,20 @@ def numbers_of(column: pd.Series[Any], path: Path) -> Floats:
     return values
 
 
+def _is_in_um(known: TableFormat, columns: list[str], path: Path) -> bool:
+    """Whether positions are in µm, by the format or by the units of the table's areas."""
+    if known.in_um is not None:
+        return known.in_um
+    said = {in_um for unit, in_um in _AREAS_IN.items() if any(c.endswith(unit) for c in columns)}
+    if len(said) != 1:
+        raise MarkerError(
+            "the table does not say whether positions are in pixels or µm",
+            where=path.name,
+            remedy="Export it with areas, whose column says (pixels) or (square microns)",
+        )
+    return said.pop()
+
+
 def _flag_columns(table: pd.DataFrame, known: TableFormat) -> dict[str, str]:
     """Marker → column of 0 and 1."""
     if not known.positive:
@@ -295,6 +319,8 @@ def _is_of(named: str, image: str) -> bool:
     own = re.split(r"[\\/]", named.strip())[-1].casefold()
     wanted = image.casefold()
     bare = re.sub(r"(\.ome)?\.[a-z]{2,6}$", "", wanted)
+    if own.endswith(".im3"):  # inForm names the scan, its export is beside it
+        return bare.removesuffix("_component_data") == own.removesuffix(".im3")
     return own in {wanted, bare} or own.startswith((f"{wanted} - ", f"{bare} - "))
 
 
