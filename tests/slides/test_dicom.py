@@ -6,7 +6,7 @@ import pydicom
 import pytest
 
 from metasight.errors import SlideError
-from metasight.slides.dicom import check_supported, is_dicom, slide_in_folder
+from metasight.slides.dicom import check_frames, check_supported, is_dicom, slide_in_folder
 from metasight.slides.opening import open_slide, reader_of
 from slide_files import tissue_like, write_dicom
 
@@ -97,3 +97,26 @@ def test_a_folder_without_a_slide(tmp_path):
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(SlideError, match="holds no DICOM file"):
         slide_in_folder(tmp_path, "slide")
+
+
+@pytest.mark.parametrize("change", [0, 1, 2])
+def test_a_table_of_tiles_that_leads_nowhere(slide, change):
+    """OpenSlide follows it and the process is gone."""
+    path = slide / "level-0.dcm"
+    check_frames(path, "slide")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\xe0\x7f\x10\x00") + 12  # the item of the table
+    second = at + 8 + 4
+    if change == 0:
+        data[second : second + 4] = (7).to_bytes(4, "little")
+    elif change == 1:
+        data[second : second + 4] = (2**31).to_bytes(4, "little")
+    else:  # the first tile's length
+        count = int.from_bytes(data[at + 4 : at + 8], "little")
+        first = at + 8 + count
+        data[first + 4 : first + 8] = (2**30).to_bytes(4, "little")
+    path.write_bytes(bytes(data))
+    for work in (lambda: check_frames(path, "slide"), lambda: open_slide(slide)):
+        with pytest.raises(SlideError, match="leads to where no tile is") as error:
+            work()
+        assert error.value.remedy

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
@@ -31,6 +34,20 @@ _READ_BY_OPENSLIDE = {
     "1.2.840.10008.1.2.4.90": "JPEG 2000",
     "1.2.840.10008.1.2.4.91": "JPEG 2000",
 }
+# what pydicom raises on damage
+_UNREADABLE = (
+    InvalidDicomError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+_PIXEL_DATA, _ITEM = b"\xe0\x7f\x10\x00", b"\xfe\xff\x00\xe0"
 _LISTED = 8
 _CONVERT = "Convert it to a colour OME-TIFF or to DICOM with JPEG tiles"
 
@@ -103,7 +120,7 @@ def check_supported(path: Path, name: str) -> None:
     data = _read(path)
     if data is None:
         return  # damaged: OpenSlide says so
-    width = int(data.get("TotalPixelMatrixColumns") or 0)
+    width = _number(data, "TotalPixelMatrixColumns", 0)
     kinds = {
         "is no whole-slide image": not width,
         "is greyscale": _number(data, "SamplesPerPixel", 3) != 3,
@@ -122,9 +139,51 @@ def check_supported(path: Path, name: str) -> None:
             )
 
 
+def check_frames(path: Path, name: str) -> None:
+    """Refuse a table of tiles that points to where no tile is: OpenSlide follows it unchecked.
+
+    Raises
+    ------
+    SlideError
+        An offset of the table does not lead to a tile, or a tile reaches into the next.
+    """
+    with path.open("rb") as file:
+        try:
+            data = dcmread(file, stop_before_pixels=True, specific_tags=["NumberOfFrames"])
+        except _UNREADABLE:
+            return  # OpenSlide says so
+        head = file.read(20)
+        base = file.tell()
+        if head[:4] != _PIXEL_DATA or head[12:16] != _ITEM:
+            return  # not in items, or no table: there is nothing to follow
+        count = int.from_bytes(head[16:20], "little") // 4
+        offsets = np.frombuffer(file.read(4 * count), dtype="<u4").astype(np.int64)
+        base += 4 * count
+        if count == 0:
+            return
+        size = path.stat().st_size
+        ends = np.append(offsets[1:], size - base)
+        fits = count == _number(data, "NumberOfFrames", 1) == len(offsets)
+        for offset, end in zip(offsets.tolist(), ends.tolist(), strict=True):
+            if not fits:
+                break
+            item = os.pread(file.fileno(), 8, base + offset)
+            length = int.from_bytes(item[4:], "little")
+            fits = item[:4] == _ITEM and offset + 8 + length <= end
+    if not fits:
+        raise SlideError(
+            "the table of tiles is wrong: it leads to where no tile is",
+            where=name,
+            remedy="Copy the slide again, or export it again from the scanner",
+        )
+
+
 def _number(data: Any, tag: str, default: int) -> int:
-    value = data.get(tag)
-    return default if value in {None, ""} else int(value)
+    try:
+        value = data.get(tag)
+        return default if value in {None, ""} else int(value)
+    except _UNREADABLE:
+        return 0  # it is damaged, and what needs it refuses
 
 
 def _syntax(data: Any) -> str:
@@ -141,7 +200,7 @@ def _read(path: Path) -> Any:
     try:
         data = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
         return data if data.get("SeriesInstanceUID") else None
-    except (InvalidDicomError, OSError, ValueError, KeyError, AttributeError, TypeError, EOFError):
+    except _UNREADABLE:
         return None
 
 
@@ -150,7 +209,8 @@ def _head(path: Path) -> _Head | None:
     if data is None:
         return None
     width, height = (_number(data, f"TotalPixelMatrix{s}", 0) for s in ("Columns", "Rows"))
-    kind = [str(word).upper() for word in data.get("ImageType") or ()]
+    said = data.get("ImageType") or ()
+    kind = [str(word).upper() for word in ([said] if isinstance(said, str) else said)]
     beside = bool({"LABEL", "OVERVIEW", "THUMBNAIL"} & set(kind)) and "VOLUME" not in kind
     return _Head(
         path=path,
