@@ -6,7 +6,13 @@ import pydicom
 import pytest
 
 from metasight.errors import SlideError
-from metasight.slides.dicom import check_frames, check_supported, is_dicom, slide_in_folder
+from metasight.slides.dicom import (
+    check_frames,
+    check_supported,
+    files_of_series,
+    is_dicom,
+    slide_in_folder,
+)
 from metasight.slides.opening import open_slide, reader_of
 from slide_files import tissue_like, write_dicom
 
@@ -120,3 +126,12 @@ def test_a_table_of_tiles_that_leads_nowhere(slide, change):
         with pytest.raises(SlideError, match="leads to where no tile is") as error:
             work()
         assert error.value.remedy
+
+
+def test_every_file_of_the_series_is_checked_and_no_other(slide, tmp_path):
+    other = write_dicom(tmp_path / "two", tissue_like(300, 260))
+    (other / "level-0.dcm").rename(slide / "other.dcm")
+    (slide / "copy.dcm").write_bytes((slide / "level-0.dcm").read_bytes())
+    found = files_of_series(slide / "level-0.dcm")
+    assert [p.name for p in found] == ["level-0.dcm", "copy.dcm"]
+    assert files_of_series(slide / "other.dcm") == [slide / "other.dcm"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID
 
 from metasight.errors import SlideError
@@ -36,6 +36,7 @@ _READ_BY_OPENSLIDE = {
 }
 # what pydicom raises on damage
 _UNREADABLE = (
+    BytesLengthException,
     InvalidDicomError,
     ArithmeticError,
     AttributeError,
@@ -139,6 +140,14 @@ def check_supported(path: Path, name: str) -> None:
             )
 
 
+def files_of_series(path: Path) -> list[Path]:
+    """The file and those beside it of its series: OpenSlide opens them all."""
+    own = _head(path)
+    beside = (p for p in sorted(path.parent.iterdir()) if p != path and p.is_file())
+    heads = (h for p in beside if own is not None and is_dicom(p) if (h := _head(p)) is not None)
+    return [path, *(h.path for h in heads if own is not None and h.uid == own.uid)]
+
+
 def check_frames(path: Path, name: str) -> None:
     """Refuse a table of tiles that points to where no tile is: OpenSlide follows it unchecked.
 
@@ -150,6 +159,7 @@ def check_frames(path: Path, name: str) -> None:
     with path.open("rb") as file:
         try:
             data = dcmread(file, stop_before_pixels=True, specific_tags=["NumberOfFrames"])
+            frames = _number(data, "NumberOfFrames", 1)
         except _UNREADABLE:
             return  # OpenSlide says so
         head = file.read(20)
@@ -163,7 +173,7 @@ def check_frames(path: Path, name: str) -> None:
             return
         size = path.stat().st_size
         ends = np.append(offsets[1:], size - base)
-        fits = count == _number(data, "NumberOfFrames", 1) == len(offsets)
+        fits = count == frames == len(offsets)
         for offset, end in zip(offsets.tolist(), ends.tolist(), strict=True):
             if not fits:
                 break
@@ -179,11 +189,8 @@ def check_frames(path: Path, name: str) -> None:
 
 
 def _number(data: Any, tag: str, default: int) -> int:
-    try:
-        value = data.get(tag)
-        return default if value in {None, ""} else int(value)
-    except _UNREADABLE:
-        return 0  # it is damaged, and what needs it refuses
+    value = data.get(tag)
+    return default if value is None or value == "" else int(value)
 
 
 def _syntax(data: Any) -> str:
@@ -199,7 +206,9 @@ def _shown_syntax(data: Any) -> str:
 def _read(path: Path) -> Any:
     try:
         data = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
-        return data if data.get("SeriesInstanceUID") else None
+        # every value is read: damage shows here, not later
+        several = [e.VM > 1 for e in data if e.keyword not in {"ImageType", "SeriesInstanceUID"}]
+        return data if data.get("SeriesInstanceUID") and not any(several) else None
     except _UNREADABLE:
         return None
 

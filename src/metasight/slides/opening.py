@@ -11,7 +11,7 @@ import openslide
 
 from metasight.errors import SlideError
 from metasight.slides.cache import TileCache
-from metasight.slides.dicom import check_frames, check_supported, slide_in_folder
+from metasight.slides.dicom import check_frames, check_supported, files_of_series, slide_in_folder
 from metasight.slides.picture import PictureReader
 from metasight.slides.reader import PyramidReader, ReadAs
 from metasight.slides.tiff import TiffReader
@@ -125,7 +125,8 @@ def reader_of(path: Path, *, name: str | None = None) -> ReaderName:
         return "tiff"
     if head[128:132] == b"DICM":
         check_supported(path, name)
-        check_frames(path, name)
+        for part in files_of_series(path):
+            check_frames(part, name)
     if openslide.OpenSlide.detect_format(str(path)) is not None:
         return "openslide"
     if path.suffix.lower() == ".mrxs":  # itself a JPEG: the slide is in the folder beside it
