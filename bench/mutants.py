@@ -434,8 +434,8 @@ MUTANTS = (
         "cohort",
         "the table's resolution goes before a file's own",
         "cohort/slide_table.py",
-        "slides.mpp_of.get(Path(text[slides.file]).name, slides.mpp)",
-        "slides.mpp or slides.mpp_of.get(Path(text[slides.file]).name)",
+        "slides.mpp_of.get(file, slides.mpp)",
+        "slides.mpp or slides.mpp_of.get(file)",
         "cohort/test_slide_table.py",
     ),
     Mutant(

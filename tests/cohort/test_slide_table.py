@@ -162,3 +162,33 @@ def test_a_row_without_a_file_is_no_slide_and_no_table_of_slides_has_none(tmp_pa
     assert read_slide_table(tmp_path, plain_settings(), MARKERS) == ()
     none = plain_settings().model_copy(update={"slides": None})
     assert read_slide_table(tmp_path, none, MARKERS) == ()
+
+
+def test_what_is_said_of_single_files(read, tmp_path: Path) -> None:
+    rows = read(
+        "A,x/a.svs,H&E,\nA,b.svs,H&E,\n",
+        mpp=0.5,
+        mpp_of={"a.svs": 0.25},
+        picture_of={"b.svs": 2},
+    )
+    assert [(r.mpp, r.replaces_mpp, r.picture) for r in rows] == [
+        (0.25, True, None),
+        (0.5, False, 2),
+    ]
+
+
+@pytest.mark.parametrize("key", ["mpp_of", "picture_of"])
+def test_a_file_that_the_table_does_not_list_is_a_problem(read, key: str) -> None:
+    with pytest.raises(TableError, match=f"{key}. names files that are not in the table") as error:
+        read("A,a.svs,H&E,\n", **{key: {"a.svs": 1, "Smith.svs": 1}})
+    assert "Smith" not in str(error.value)
+
+
+def test_cells_of_another_program_lie_beside_the_slides(read, tmp_path: Path) -> None:
+    rows = read(
+        "case,file,stain,markers,cells\nA,a.svs,H&E,,\nA,b.svs,IHC,CD3,b.csv\n", folder="slides"
+    )
+    assert [r.cells for r in rows] == [None, tmp_path / "slides" / "b.csv"]
+    assert problems(read, "case,file,stain,markers,cells\nA,a.svs,H&E,,a.csv\n") == [
+        (2, "cells", "cells are given for an H&E section")
+    ]

@@ -9,6 +9,7 @@ from shapely.geometry import box, mapping
 from metasight.errors import MarkerError
 from metasight.maps.adapters import (
     cells_of_deepliif,
+    read_cell_file,
     read_label_image,
     read_label_types,
     read_qupath_geojson,
@@ -132,3 +133,59 @@ def test_deepliif(shared):
         cells_of_deepliif(panels[0], mpp=0.25, marker="Ki67")
     with pytest.raises(MarkerError, match="RGB"):
         cells_of_deepliif(panels[5][..., 0], mpp=0.25, marker="Ki67")
+
+
+def test_labels_as_png(tmp_path):
+    labels = np.zeros((8, 8), np.uint16)
+    labels[1:3, 1:3], labels[5:7, 5:7] = 1, 300
+    cv2.imwrite(str(tmp_path / "m.png"), labels)
+    cells, read = read_label_image(tmp_path / "m.png", mpp=0.5)
+    assert cells.x_um.tolist() == [1.0, 3.0]
+    assert np.array_equal(read, labels)
+    for data in (b"", b"\x89PNG nothing"):
+        (tmp_path / "m.png").write_bytes(data)
+        with pytest.raises(MarkerError, match="cannot be read"):
+            read_label_image(tmp_path / "m.png", mpp=0.5)
+
+
+@pytest.mark.parametrize(
+    ("classification", "name"),
+    [
+        ({"name": "CD3"}, "CD3"),
+        ({"names": ["CD3", "CD20"]}, "CD3: CD20"),
+        ("CD3", "CD3"),
+        (None, "unclassified"),
+        ({}, "unclassified"),
+        ("", "unclassified"),
+    ],
+)
+def test_classes_in_every_form_of_qupath(tmp_path, classification, name):
+    made = feature(box(0, 0, 2, 2))
+    made["properties"]["classification"] = classification
+    (tmp_path / "c.geojson").write_text(json.dumps([made]))
+    cells = read_cell_file(tmp_path / "c.geojson", mpp=1.0).cells
+    assert cells.type_names == (name,)
+
+
+@pytest.mark.parametrize("classification", [3, {"name": 3}, {"names": ["CD3", 3]}, ["CD3", None]])
+def test_a_class_of_another_form_is_refused(tmp_path, classification):
+    made = feature(box(0, 0, 2, 2))
+    made["properties"]["classification"] = classification
+    (tmp_path / "c.geojson").write_text(json.dumps([made]))
+    with pytest.raises(MarkerError, match="neither a name nor a list"):
+        read_cell_file(tmp_path / "c.geojson", mpp=1.0)
+
+
+def test_kinds_of_old_versions_and_other_files(tmp_path):
+    made = feature(box(0, 0, 2, 2))
+    made["id"], made["properties"] = "PathCellObject", {"classification": {"name": "CD3"}}
+    (tmp_path / "c.json").write_text(json.dumps([made]))
+    assert len(read_cell_file(tmp_path / "c.json", mpp=1.0).cells) == 1
+    made["properties"] = "Meier"
+    (tmp_path / "c.json").write_text(json.dumps([made]))
+    with pytest.raises(MarkerError, match="not a GeoJSON"):
+        read_cell_file(tmp_path / "c.json", mpp=1.0)
+    with pytest.raises(MarkerError, match="table or a GeoJSON"):
+        read_cell_file(tmp_path / "c.qpdata", mpp=1.0)
+    with pytest.raises(MarkerError, match="cannot be read"):
+        read_cell_file(tmp_path / "none.json", mpp=1.0)

@@ -95,3 +95,22 @@ def test_one_reader_for_a_cohort(files, tmp_path):
     assert reader_of_all([svs, broken]) == "tiff"  # which fails where it is opened
     assert reader_of_all([png]) == "picture"
     assert reader_of_all([svs, png]) == "openslide"
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [(b"\xda\xce\xbe\x0a", "Nikon ND2"), (b"PK\x03\x04", "zip"), (b"%PDF-1.7", "PDF")],
+)
+def test_a_format_that_is_not_read_is_named(tmp_path, head, kind):
+    (tmp_path / "x.svs").write_bytes(head + bytes(range(200)))
+    for reader in (None, "tiff", "openslide"):
+        with pytest.raises(SlideError, match=f"not supported: {kind}") as error:
+            open_slide(tmp_path / "x.svs", name="slide", reader=reader)
+        assert "OME-TIFF" in error.value.remedy
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
+def test_a_path_that_cannot_be_one(tmp_path, name):
+    with pytest.raises(SlideError) as error:
+        open_slide(tmp_path / name, name="slide")
+    assert error.value.remedy

@@ -11,9 +11,11 @@ from metasight.errors import SlideError
 from metasight.slides.reader import (
     RGB,
     PyramidReader,
+    ReadAs,
     Region,
     checked_mpp,
     level_downsamples,
+    mpp_note,
     stated_number,
 )
 
@@ -172,6 +174,54 @@ def test_resolutions_that_are_none(x, y, override, problem):
     with pytest.raises(SlideError, match=problem) as error:
         checked_mpp(x, y, name="slide", override=override)
     assert "study.toml" in error.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "default", "told"),
+    [
+        (None, None, 0.5, (0.5, "settings")),  # it fills the gap
+        (0.25, 0.25, 0.5, (0.25, "file")),  # and replaces nothing
+        (353.0, 353.0, 0.5, (0.5, "settings")),  # 72 dpi are no resolution
+    ],
+)
+def test_a_resolution_of_all_fills_gaps_only(x, y, default, told):
+    assert checked_mpp(x, y, name="slide", default=default) == (pytest.approx(told[0]), told[1])
+
+
+def test_a_resolution_of_all_must_be_one():
+    with pytest.raises(SlideError, match="the resolution given is implausible") as error:
+        checked_mpp(0.25, 0.25, name="slide", default=25.0)
+    assert error.value.remedy.index("mpp_of") < error.value.remedy.index("[slides] mpp ")
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "asked", "said"),
+    [
+        (0.25, 0.25, ReadAs(), ""),
+        (None, None, ReadAs(mpp=0.5), ""),
+        (0.25, 0.25, ReadAs(mpp=0.2549), ""),  # 2 % are the same
+        (0.25, 0.25, ReadAs(mpp=0.2551), "0.2551 µm a pixel, given for this file, replace"),
+        (0.25, 0.25, ReadAs(mpp=0.5, replaces_mpp=False), "the file's value is used"),
+        (0.25, 0.5, ReadAs(mpp=0.5, replaces_mpp=False), "0.25 × 0.5"),
+        (353.0, 353.0, ReadAs(mpp=0.5, replaces_mpp=False), "no scan has"),
+        (0.0, 0.0, ReadAs(mpp=0.5, replaces_mpp=False), "no scan has"),
+        (float("inf"), 0.5, ReadAs(mpp=0.5, replaces_mpp=False), "no scan has"),
+    ],
+)
+def test_a_contradiction_is_said(x, y, asked, said):
+    note = mpp_note(x, y, asked)
+    assert said in note
+    assert bool(said) == bool(note)
+
+
+@given(value=st.floats(0.01, 20).map(lambda v: round(v, 5)))
+def test_a_decimal_comma_is_a_decimal_point(value):
+    assert stated_number(f"{value:.5f}".replace(".", ",")) == value
+
+
+@pytest.mark.parametrize("text", ["0,25,3", "0.25,3", "1,2 µm", ",5", "0,", ""])
+def test_what_is_no_number(text):
+    assert stated_number(text) is None
 
 
 def test_numbers_as_files_state_them():

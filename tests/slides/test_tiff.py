@@ -17,7 +17,7 @@ from metasight.errors import SlideError
 from metasight.slides.cache import TileCache
 from metasight.slides.opening import open_slide, reader_of, reader_of_all
 from metasight.slides.reader import Region
-from slide_files import tissue_like, write_fluorescence, write_pyramid
+from slide_files import halved, tissue_like, write_fluorescence, write_pyramid
 
 REAL = ("cmu-1-small-region.svs", "tcga-cr-7395-01a-01-ts1.svs")
 
@@ -674,3 +674,54 @@ def test_a_tile_too_large_for_the_cache_does_not_empty_it() -> None:
     assert cache.get(("a", 0)) is not None
     assert cache.get(("a", 1)) is None
     assert cache.bytes == 600
+
+
+def test_a_page_of_half_the_size_is_a_level_only_if_it_shows_the_same(tmp_path: Path) -> None:
+    slide = tissue_like(512, 640)
+    for name, second in (("a", halved(slide)), ("b", halved(tissue_like(512, 640, 3)))):
+        with tifffile.TiffWriter(tmp_path / f"{name}.tif") as out:
+            for page in (slide, second):
+                out.write(
+                    page,
+                    tile=(128, 128),
+                    photometric="rgb",
+                    **AT_HALF_A_MICROMETRE,
+                )
+    with open_slide(tmp_path / "a.tif") as found:
+        assert len(found.levels) == 2
+    with pytest.raises(SlideError, match="shows something else") as error:
+        open_slide(tmp_path / "b.tif")
+    assert error.value.remedy
+
+
+def test_imagej_writes_no_compression_tag(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path,
+        tissue_like(128, 192),
+        tile=(128, 128),
+        photometric="rgb",
+        **AT_HALF_A_MICROMETRE,
+    )
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        offset = file.pages[0].tags[259].offset
+    data[offset : offset + 2] = (60_000).to_bytes(2, "little")  # a private tag instead
+    path.write_bytes(bytes(data))
+    with open_slide(path) as slide:
+        assert slide.properties["compression"] == "NONE"
+        assert slide.read(Region(x=0, y=0, width=192, height=128), 0.5).shape == (128, 192, 3)
+
+
+def test_a_picture_that_is_turned_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path,
+        tissue_like(128, 192),
+        tile=(128, 128),
+        photometric="rgb",
+        extratags=[(274, 3, 1, 6, True)],
+        **AT_HALF_A_MICROMETRE,
+    )
+    with open_slide(path) as slide:
+        assert "Orientation 6" in " ".join(slide.notes)

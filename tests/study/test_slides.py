@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 from made_up_sections import MPP, block, brightfield, cells, he, ihc, painted, turned
 from metasight import pipeline
@@ -398,3 +399,112 @@ def test_a_sheet_is_drawn_from_what_was_measured_and_nothing_rests_on_it(measure
     for step in steps:
         assert not any(n.name.startswith("sheet of ") for n in step.needs), step.name
     assert not (store.path(sheets[0].needs[-1].key) / "sheet.html").exists()
+
+
+def mapped(out: Path, *arguments: str) -> dict:
+    """What ``slides map`` tells of one slide."""
+    with pytest.raises(SystemExit):
+        main(["slides", "map", "--markers", "Pan-CK;CD3;CD20", "-o", str(out), *arguments])
+    (found,) = json.loads((out / "results.json").read_text("utf-8"))
+    return found
+
+
+def test_channels_are_mapped_on_the_command_line(slides: Path, tmp_path: Path) -> None:
+    with tifffile.TiffFile(slides / "if.ome.tif") as file:
+        planes = file.series[0].levels[0].asarray()
+    path = write_fluorescence(
+        tmp_path / "s.ome.tif", planes, ["dapi", "Opal 690", "Meier 1952", "CD20cy"], mpp=MPP
+    )
+    whole = mapped(tmp_path / "whole", "-i", str(slides / "if.ome.tif"))
+    failed = mapped(tmp_path / "failed", "-i", str(path))["failed"]
+    assert "channel_3" in failed
+    assert "--channel" in failed
+    assert "Meier" not in failed
+    given = ["--channel", "opal-690=panCK", "--channel", "3=CD3"]
+    found = mapped(tmp_path / "mapped", "-i", str(path), *given)
+    assert found["markers"] == whole["markers"]
+
+
+def test_cells_of_another_program_on_the_command_line(slides: Path, tmp_path: Path, capsys) -> None:
+    table = "Image,Object type,Classification,Centroid X µm,Centroid Y µm\n"
+    rows = [f"if.ome.tif,Cell,{c},{x},{x}" for x, c in ((80, "panCK"), (90, "T cell"), (99, "L26"))]
+    (tmp_path / "cells.csv").write_text(table + "\n".join(rows) + "\n", encoding="utf-8")
+    arguments = ["-i", str(slides / "if.ome.tif"), "--cells", str(tmp_path / "cells.csv")]
+    failed = mapped(tmp_path / "out", *arguments)["failed"]
+    assert "no class of the cells names the marker (value: CD3)" in failed
+    found = mapped(tmp_path / "out", *arguments, "--class", "T cell=CD3")
+    assert {m["marker"]: m["positive"] for m in found["markers"]} == dict.fromkeys(MARKERS, 1)
+    assert "cells are those of QuPath" in capsys.readouterr().out
+
+
+def test_a_resolution_for_all_replaces_nothing_and_a_contradiction_is_said(
+    slides: Path, tmp_path: Path, capsys
+) -> None:
+    silent = tmp_path / "silent.svs"
+    write_pyramid(silent, tissue_like(400, 400), mpp=None)
+    files = ["-i", str(silent), "-i", str(slides / "empty.svs")]
+    with pytest.raises(SystemExit):
+        main(["slides", "check", *files, "--mpp", "0.25", "-o", str(tmp_path / "out")])
+    found = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
+    assert [(f["mpp"], f["mpp_source"]) for f in found] == [(0.25, "settings"), (MPP, "file")]
+    assert [bool(f["notes"]) for f in found] == [False, True]
+    assert "the file's value is used" in " ".join(capsys.readouterr().out.replace("│", "").split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--channel", "DAPI"], "--channel gives one name and its marker"),
+        (["--class", "=CD3"], "--class gives one name and its marker"),
+        (["--picture", "1", "--picture", "2"], "--picture once for each file"),
+        (["--cells", "a.csv", "--cells", "b.csv"], "--cells once for each file"),
+    ],
+)
+def test_mappings_that_make_no_sense(
+    slides: Path, tmp_path: Path, capsys, arguments, message
+) -> None:
+    base = ["slides", "map", "-i", str(slides / "if.ome.tif"), "--markers", "CD3"]
+    with pytest.raises(SystemExit) as stop:
+        main([*base, "-o", str(tmp_path), *arguments])
+    assert stop.value.code == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_cells_and_channels_that_study_toml_maps(
+    slides: Path, tmp_path: Path, made_up: tuple[pd.DataFrame, str]
+) -> None:
+    patients, text = made_up
+    patients.to_csv(tmp_path / "patients.csv", index=False)
+    text = "\n".join(line for line in text.splitlines() if "no slides in a test" not in line)
+    (tmp_path / "slides").mkdir()
+    for name in ("one.ome.tif", "two.ome.tif"):
+        data = (slides / "if.ome.tif").read_bytes()
+        (tmp_path / "slides" / name).write_bytes(data.replace(b'Name="CD3"', b'Name="AF1"'))
+    ids = patients["id"].tolist()
+    head = "Image,Object type,Classification,Centroid X µm,Centroid Y µm\n"
+    cells = tmp_path / "slides" / "cells.csv"
+    both = ["one.ome.tif,Cell,CK,80,80", "one.ome.tif,Cell,T,90,90", "x.svs,Cell,T,91,90"]
+    cells.write_text(head + "\n".join(both) + "\n", "utf-8")
+    (tmp_path / "slides.csv").write_text(
+        "patient,file,stain,markers,cells\n"
+        f"{ids[0]},one.ome.tif,fluorescence,Pan-CK;CD3;CD20,cells.csv\n"
+        f"{ids[1]},two.ome.tif,fluorescence,Pan-CK;CD3;CD20,\n"
+    )
+    mapping = '[slides.channels]\nAF1 = "CD3"\n[slides.classes]\nT = "CD3"\n"B cell" = "CD20"\n'
+    (tmp_path / "study.toml").write_text(text + SLIDES.format(folder="slides") + mapping, "utf-8")
+    study = read_study(tmp_path)
+    steps = {s.name: s for s in image_steps(study)}
+    store = measured_store(study)
+    names = [f"markers of {patient_of(tmp_path, n)}-fluorescence-1" for n in (0, 1)]
+    given, own = (
+        json.loads((store.path(steps[name].key) / "markers.json").read_text("utf-8"))
+        for name in names
+    )
+    assert [m["positive"] for m in given["markers"]] == [1, 1, 0]
+    assert given["notes"] == ["cells are those of QuPath", "1 row of other images left out"]
+    assert min(m["positive"] for m in own["markers"]) > 10
+    # another table of cells is another step; the other slide's stays
+    cells.write_text(head + "one.ome.tif,Cell,CK,80,80\n", "utf-8")
+    again = {s.name: s for s in image_steps(read_study(tmp_path))}
+    assert again[names[0]].key != steps[names[0]].key
+    assert again[names[1]].key == steps[names[1]].key

@@ -18,7 +18,39 @@ Files = Annotated[list[Path], typer.Option("-i", "--input", help="Slide file; re
 Out = Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")]
 Mpp = Annotated[
     list[float] | None,
-    typer.Option("--mpp", help="Micrometres a pixel over what the file says; once, or one a file."),
+    typer.Option(
+        "--mpp",
+        help="Pixel size in µm: once for files that do not state it, or one per file, which "
+        "replaces what the file states.",
+    ),
+]
+Picture = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--picture",
+        help="Number of the slide in a file of several pictures, once per file; 0 leaves the "
+        "choice to the file.",
+    ),
+]
+GivenCells = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--cells",
+        help="Cells that another program found (QuPath, HALO, …), one file per slide.",
+    ),
+]
+CellClass = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--class", help='Marker of a class of those cells, "CLASS=MARKER"; repeat for each class.'
+    ),
+]
+Channel = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--channel",
+        help='Marker of a channel, "NAME=MARKER" or "NUMBER=MARKER"; repeat for each channel.',
+    ),
 ]
 StainOption = Annotated[str, typer.Option(help="H&E, IHC (DAB) or fluorescence.")]
 Markers = Annotated[str, typer.Option(help="Markers to read, with ; between them.")]
@@ -48,6 +80,8 @@ def slides_check(
     output: Out,
     stain: StainOption = "H&E",
     mpp: Mpp = None,
+    picture: Picture = None,
+    channel: Channel = None,
     nuclear: Nuclear = "DAPI",
     reader: ReaderOption = None,
     scheduler: Scheduler = "inline",
@@ -56,14 +90,18 @@ def slides_check(
     from metasight.engine.progress import Bars
     from metasight.plan import loose_slides
 
-    batch = _batch(files, stain, "", mpp, reader, nuclear)
+    batch = _batch(
+        files, stain, "", mpp, reader=reader, nuclear=nuclear, picture=picture, channel=channel
+    )
     with Bars(out) as bars:
         found = loose_slides.check(batch, output, scheduler=scheduler, progress=bars)
     words = {True: "sufficient", False: "refused", None: "not known"}
     table = Table("slide", "quality", "why")
     for n, f in enumerate(found, start=1):
         said = "could not be read" if "failed" in f else words[f["sufficient"]]
-        table.add_row(f"{n}", said, shown(f.get("failed") or "; ".join(f["reasons"])))
+        table.add_row(
+            f"{n}", said, shown(f.get("failed") or "; ".join([*f["reasons"], *f["notes"]]))
+        )
     out.print(table)
     _say_where(output, failed=any("failed" in f for f in found))
 
@@ -73,6 +111,7 @@ def slides_align(
     files: Files,
     output: Out,
     mpp: Mpp = None,
+    picture: Picture = None,
     nuclear: Nuclear = "DAPI",
 ) -> None:
     """Align the second slide to the first, and say how far off that is."""
@@ -83,7 +122,13 @@ def slides_align(
             "two slides make a pair", value=f"{len(files)} given", remedy="Give -i FIXED -i MOVING"
         )
     found = loose_slides.align(
-        files[0], files[1], output, mpp=mpp or [], nuclear=nuclear, protocol="breast-dmfs"
+        files[0],
+        files[1],
+        output,
+        mpp=mpp or [],
+        nuclear=nuclear,
+        protocol="breast-dmfs",
+        picture=picture or [],
     )
     verdict = "Accepted" if found["accepted"] else "Refused"
     p50, p90 = _number(found["error_p50_um"]), _number(found["error_p90_um"])
@@ -103,6 +148,10 @@ def slides_map(
     markers: Markers = "",
     stain: StainOption = "fluorescence",
     mpp: Mpp = None,
+    picture: Picture = None,
+    channel: Channel = None,
+    cells: GivenCells = None,
+    cell_class: CellClass = None,
     nuclear: Nuclear = "DAPI",
     reader: ReaderOption = None,
     scheduler: Scheduler = "inline",
@@ -111,10 +160,21 @@ def slides_map(
     from metasight.engine.progress import Bars
     from metasight.plan import loose_slides
 
-    batch = _batch(files, stain, markers, mpp, reader, nuclear)
+    batch = _batch(
+        files,
+        stain,
+        markers,
+        mpp,
+        reader=reader,
+        nuclear=nuclear,
+        picture=picture,
+        channel=channel,
+        cells=cells,
+        cell_class=cell_class,
+    )
     with Bars(out) as bars:
         found = loose_slides.map_markers(batch, output, scheduler=scheduler, progress=bars)
-    table = Table("slide", "marker", "positive", "per mm²", "threshold by")
+    table = Table("slide", "marker", "positive", "per mm²", "threshold by, or why not")
     for n, f in enumerate(found, start=1):
         if "failed" in f:
             table.add_row(f"{n}", "", "", "", shown(f["failed"]))
@@ -123,6 +183,9 @@ def slides_map(
                 f"{n}", shown(m["marker"]), f"{m['positive']:,}", f"{m['per_mm2']:,.0f}", m["rule"]
             )
     out.print(table)
+    for n, f in enumerate(found, start=1):
+        for note in f.get("notes", ()):
+            out.print(f"Slide {n}: {shown(note)}.")
     _say_where(output, failed=any("failed" in f for f in found))
 
 
@@ -133,6 +196,10 @@ def slides_measure(
     markers: Markers = "",
     stain: StainOption = "fluorescence",
     mpp: Mpp = None,
+    picture: Picture = None,
+    channel: Channel = None,
+    cells: GivenCells = None,
+    cell_class: CellClass = None,
     nuclear: Nuclear = "DAPI",
     reader: ReaderOption = None,
     scheduler: Scheduler = "inline",
@@ -141,7 +208,18 @@ def slides_measure(
     from metasight.engine.progress import Bars
     from metasight.plan import loose_slides
 
-    batch = _batch(files, stain, markers, mpp, reader, nuclear)
+    batch = _batch(
+        files,
+        stain,
+        markers,
+        mpp,
+        reader=reader,
+        nuclear=nuclear,
+        picture=picture,
+        channel=channel,
+        cells=cells,
+        cell_class=cell_class,
+    )
     with Bars(out) as bars:
         found = loose_slides.measure(batch, output, scheduler=scheduler, progress=bars)
     table = Table("slide", "stage", "verdict", "value", "why")
@@ -157,8 +235,13 @@ def _batch(
     stain: str,
     markers: str,
     mpp: list[float] | None,
+    *,
     reader: str | None,
-    nuclear: str = "DAPI",
+    nuclear: str,
+    picture: list[int] | None,
+    channel: list[str] | None,
+    cells: list[Path] | None = None,
+    cell_class: list[str] | None = None,
 ) -> Any:
     from metasight.cohort.slide_table import STAINS
     from metasight.plan.loose_slides import Batch
@@ -173,10 +256,29 @@ def _batch(
         files=tuple(files),
         stain=known,
         mpp=tuple(mpp or ()),
+        picture=tuple(picture or ()),
+        channels=_mapping(channel or [], "--channel"),
+        cells=tuple(cells or ()),
+        classes=_mapping(cell_class or [], "--class"),
         reader=chosen,
         nuclear=nuclear,
         markers=tuple(m.strip() for m in markers.split(";") if m.strip()),
     )
+
+
+def _mapping(given: list[str], option: str) -> dict[str, str]:
+    """Name → marker; the marker stands after the last sign of equality."""
+    mapped: dict[str, str] = {}
+    for one in given:
+        name, equals, marker = (part.strip() for part in one.rpartition("="))
+        if not (name and equals and marker) or name in mapped:
+            raise StudyError(
+                f"{option} gives one name and its marker, each name once",
+                value=shown(one),
+                remedy=f'Give, for example, {option} "Opal 690=Pan-CK"',
+            )
+        mapped[name] = marker
+    return mapped
 
 
 def _number(value: float | None) -> str:

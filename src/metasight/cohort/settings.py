@@ -179,12 +179,21 @@ class SlideSettings(TableSettings, SlideRecipe):
     file, stain, markers
         Columns: the slide's file relative to ``folder``; ``H&E``, ``IHC`` or ``fluorescence``;
         for the last two the markers to read, with semicolons between them.
+    cells
+        Column, which need not be there, of a file of cells that another program found on the
+        slide, relative to ``folder``; they are used instead of metasight's own.
     folder
         Where the slides are, relative to the study folder.
     mpp
-        Micrometres a pixel of every slide, over what the files say.
+        Micrometres a pixel of slides whose files do not say them; a file's own go before it.
     mpp_of
-        The same for single files, by file name.
+        Those of single files, by file name; they replace what the file says.
+    picture_of
+        File name → number, from 1, of the picture that is the slide, where a file holds several.
+    channels
+        Channel as files name it, or its number from 1 → marker.
+    classes
+        Class of cells as another program names it → marker.
     reader
         ``tiff`` or ``openslide`` for all slides of a kind of light; without it the first where
         it reads them all.
@@ -195,9 +204,13 @@ class SlideSettings(TableSettings, SlideRecipe):
     file: str = "file"
     stain: str = "stain"
     markers: str = "markers"
+    cells: str = "cells"
     folder: str = "."
     mpp: Resolution | None = None
     mpp_of: dict[str, Resolution] = {}
+    picture_of: dict[str, Annotated[int, Field(ge=1, strict=True)]] = {}
+    channels: dict[str, str] = {}
+    classes: dict[str, str] = {}
     reader: Literal["tiff", "openslide"] | None = None
     nuclear: str = "DAPI"
 

@@ -39,6 +39,12 @@ class SlideRow:
         protocol does not know keeps the table's name.
     mpp
         Given in ``study.toml``; None where the file is to say it.
+    replaces_mpp
+        Whether ``mpp`` is given for this file and replaces what it says; else it fills a gap.
+    picture
+        Number, from 1, of the picture that is the slide; None where the file is to tell.
+    cells
+        Cells that another program found on it; None where metasight finds them.
     """
 
     patient: str
@@ -47,6 +53,9 @@ class SlideRow:
     stain: StainName
     markers: tuple[str, ...]
     mpp: float | None
+    replaces_mpp: bool = False
+    picture: int | None = None
+    cells: Path | None = None
 
 
 def read_slide_table(
@@ -95,6 +104,8 @@ def read_slide_table(
         row = int(str(number))
         text = {c: str(cells[c]).strip() for c in (slides.id, slides.file, slides.stain)}
         marked = str(cells[slides.markers]) if slides.markers in raw.cells else ""
+        of_cells = str(cells[slides.cells]).strip() if slides.cells in raw.cells else ""
+        text[slides.cells] = of_cells
         shown = tuple(study_name(m.strip(), markers) for m in marked.split(";") if m.strip())
         if not text[slides.file]:
             continue
@@ -108,7 +119,8 @@ def read_slide_table(
         stain = next(s for s in STAINS if s == text[slides.stain])
         numbers[patient, stain] += 1
         kind = stain.replace("&", "")
-        given = slides.mpp_of.get(Path(text[slides.file]).name, slides.mpp)
+        file = Path(text[slides.file]).name
+        given = slides.mpp_of.get(file, slides.mpp)
         rows.append(
             SlideRow(
                 patient=patient,
@@ -117,8 +129,12 @@ def read_slide_table(
                 stain=stain,
                 markers=shown,
                 mpp=given,
+                replaces_mpp=file in slides.mpp_of,
+                picture=slides.picture_of.get(file),
+                cells=folder / slides.folder / of_cells if of_cells else None,
             )
         )
+    problems += _of_no_file(raw, slides)
     if problems:
         raise TableError(problems)
     return tuple(rows)
@@ -136,6 +152,24 @@ def _missing_columns(raw: RawTable, slides: SlideSettings) -> list[Problem]:
         )
         for column in (slides.id, slides.file, slides.stain)
         if column not in raw.cells
+    ]
+
+
+def _of_no_file(raw: RawTable, slides: SlideSettings) -> list[Problem]:
+    """Settings of single files that name a file which the table does not list."""
+    listed = {Path(str(cell).strip()).name for cell in raw.cells[slides.file]}
+    named = {"mpp_of": frozenset(slides.mpp_of), "picture_of": frozenset(slides.picture_of)}
+    return [
+        Problem(
+            table=raw.name,
+            row=None,
+            column=slides.file,
+            value=f"{len(files - listed)} of {len(files)}",
+            problem=f"study.toml [slides.{key}] names files that are not in the table",
+            accepted="names of files, without their folder, as this column has them",
+        )
+        for key, files in named.items()
+        if files - listed
     ]
 
 
@@ -174,6 +208,8 @@ def _problems_of(  # noqa: PLR0917
             "one; or fluorescence",
             "; ".join(markers),
         )
+    if stain == "H&E" and text[slides.cells]:
+        problem(slides.cells, "cells are given for an H&E section", "empty; or a marker section")
     file = os.path.normpath(text[slides.file])
     if file in seen:
         problem(slides.file, f"the same file as in row {seen[file]}", "each file once")

@@ -11,28 +11,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import tifffile
 from scipy import ndimage
 from shapely.errors import ShapelyError
 from shapely.geometry import shape
 
 from metasight.errors import MarkerError
+from metasight.maps.cell_tables import (
+    UNCLASSIFIED,
+    CellFile,
+    numbers_of,
+    read_cell_table,
+    read_plain_table,
+)
 from metasight.maps.cells import Cells, cells_of
 
 Labels = npt.NDArray[np.int64]
 
-UNCLASSIFIED = "unclassified"
-
-_X_COLUMNS = ("Centroid X µm", "Centroid X um", "Centroid X px")
-_CLASS_COLUMNS = ("Classification", "Class", "Name")
-_CELL_OBJECTS = ("cell", "detection")
+_CELL_OBJECTS = ("cell", "detection", "PathCellObject", "PathDetectionObject")
 
 
-def read_qupath_table(path: Path, *, mpp: float | None = None) -> Cells:
-    """Read detections that QuPath exported as a table (CSV or TSV).
+def read_qupath_table(path: Path, *, mpp: float | None = None, image: str | None = None) -> Cells:
+    """Read the cells of one slide that QuPath exported as a table (CSV or TSV).
 
     Parameters
     ----------
@@ -41,34 +44,23 @@ def read_qupath_table(path: Path, *, mpp: float | None = None) -> Cells:
         "Classification", "Class", "Name". Further columns are left alone.
     mpp
         µm per level-0 pixel.
+    image
+        File name of the slide, for a table that holds several.
 
     Raises
     ------
     MarkerError
-        The file is no table, a column is missing, a position is not a number.
+        As :func:`metasight.maps.cell_tables.read_cell_table`.
     """
-    table = _table(path)
-    x_name = next((c for c in _X_COLUMNS if c in table.columns), None)
-    class_name = next((c for c in _CLASS_COLUMNS if c in table.columns), None)
-    if x_name is None or class_name is None or x_name.replace("X", "Y") not in table.columns:
-        raise MarkerError(
-            "not a QuPath table of detections",
-            where=path.name,
-            value=", ".join(map(str, table.columns[:8])),
-            remedy=f"It needs {_X_COLUMNS[0]}, its Y, and one of {', '.join(_CLASS_COLUMNS)}",
-        )
-    x = _numbers(table[x_name], path)
-    y = _numbers(table[x_name.replace("X", "Y")], path)
-    scale = _scale(mpp, path) if x_name.endswith("px") else 1.0
-    types = table[class_name].fillna(UNCLASSIFIED).astype(str).to_numpy(dtype=np.str_)
-    return cells_of(x * scale, y * scale, types)
+    return read_cell_table(path, mpp=mpp, image=image).cells
 
 
 def read_qupath_geojson(path: Path, *, mpp: float) -> Cells:
     """Read cells and detections that QuPath exported as GeoJSON.
 
     The nucleus' outline gives the centre where there is one, the cell's otherwise. Annotations
-    are regions and are left out.
+    are regions and are left out. A class is a text, a name, or several names, which become one
+    with a colon between them as QuPath shows it.
 
     Raises
     ------
@@ -76,25 +68,23 @@ def read_qupath_geojson(path: Path, *, mpp: float) -> Cells:
         The file is no GeoJSON, or holds neither cells nor detections.
     """
     scale = _scale(mpp, path)
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise MarkerError("the GeoJSON cannot be read", where=path.name) from error
-    features = read.get("features") if isinstance(read, dict) else read
-    if not isinstance(features, list):
-        raise MarkerError("not a GeoJSON of features", where=path.name)
+    features = _features(path)
     x, y, types = [], [], []
-    for feature in features:
+    for number, feature in enumerate(features, start=1):
         if not isinstance(feature, dict):
-            raise MarkerError("not a GeoJSON of features", where=path.name)
+            raise _no_geojson(path)
         properties = feature.get("properties") or {}
-        if properties.get("objectType") not in _CELL_OBJECTS:
+        if not isinstance(properties, dict):
+            raise _no_geojson(path)
+        # QuPath before 0.4 tells the kind of object by the feature's id
+        kind = properties.get("objectType") or properties.get("object_type") or feature.get("id")
+        if kind not in _CELL_OBJECTS:
             continue
         outline = feature.get("nucleusGeometry") or feature.get("geometry")
         centre = _centre(outline, path)
         x.append(centre[0] * scale)
         y.append(centre[1] * scale)
-        types.append(str((properties.get("classification") or {}).get("name", UNCLASSIFIED)))
+        types.append(_class_of(properties.get("classification"), f"{path.name}, object {number}"))
     if not types:
         raise MarkerError(
             "the GeoJSON holds no cells",
@@ -105,12 +95,84 @@ def read_qupath_geojson(path: Path, *, mpp: float) -> Cells:
     return cells_of(x, y, types)
 
 
+def read_cell_file(path: Path, *, mpp: float, image: str | None = None) -> CellFile:
+    """Read the cells of one slide from another program's table or GeoJSON, by the file's ending.
+
+    Parameters
+    ----------
+    path
+        ``.csv``, ``.tsv`` or ``.txt`` (`read_cell_table`); ``.geojson`` or ``.json`` of QuPath.
+    mpp
+        µm per level-0 pixel.
+    image
+        File name of the slide; a GeoJSON does not say whose it is.
+
+    Raises
+    ------
+    MarkerError
+        It is of another kind, or cannot be read.
+    """
+    ending = path.suffix.lower()
+    if ending in {".geojson", ".json"}:
+        return CellFile(cells=read_qupath_geojson(path, mpp=mpp), program="QuPath")
+    if ending in {".csv", ".tsv", ".txt"}:
+        return read_cell_table(path, mpp=mpp, image=image)
+    raise MarkerError(
+        "cells are read from a table or a GeoJSON",
+        where=path.name,
+        value=ending or "no ending",
+        remedy="Export them as .csv, .tsv or .geojson",
+    )
+
+
+def _features(path: Path) -> list[Any]:
+    try:
+        read = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise MarkerError(
+            "the GeoJSON cannot be read",
+            where=path.name,
+            value=type(error).__name__,
+            remedy="Export it again",
+        ) from error
+    features = read.get("features") if isinstance(read, dict) else read
+    if not isinstance(features, list):
+        raise _no_geojson(path)
+    return features
+
+
+def _no_geojson(path: Path) -> MarkerError:
+    return MarkerError(
+        "not a GeoJSON of features", where=path.name, remedy="Export cells from QuPath as GeoJSON"
+    )
+
+
+def _class_of(classification: Any, where: str) -> str:
+    """The class of a cell in every form in which QuPath has written it."""
+    named = classification
+    if isinstance(classification, dict):
+        named = classification.get("name") or classification.get("names")
+    if isinstance(named, list) and all(isinstance(n, str) for n in named):
+        named = ": ".join(named)
+    if named in (None, ""):
+        return UNCLASSIFIED
+    if isinstance(named, str):
+        return named
+    raise MarkerError(
+        "the class of an object is neither a name nor a list of names",
+        where=where,
+        remedy="Export it again with QuPath",
+    )
+
+
 def _centre(outline: Any, path: Path) -> tuple[float, float]:
     try:
         centre = shape(outline).centroid
         return float(centre.x), float(centre.y)
     except (ShapelyError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise MarkerError("an outline of the GeoJSON cannot be read", where=path.name) from error
+        raise MarkerError(
+            "an outline of the GeoJSON cannot be read", where=path.name, remedy="Export it again"
+        ) from error
 
 
 def read_label_image(
@@ -121,7 +183,7 @@ def read_label_image(
     Parameters
     ----------
     path
-        TIFF, or ``.npy`` with plain integers. Cellpose's ``_seg.npy`` is a pickle, which can run
+        TIFF, PNG, or ``.npy`` of plain integers. Cellpose's ``_seg.npy`` is a pickle, which can run
         code when it is opened, and is refused: save masks as TIFF instead.
     mpp
         µm per pixel of the image.
@@ -166,16 +228,16 @@ def read_label_types(path: Path, *, label: str = "label", name: str = "type") ->
     MarkerError
         A column is missing, or a label occurs twice or is no whole number.
     """
-    table = _table(path)
+    table = read_plain_table(path)
     for column in (label, name):
         if column not in table.columns:
             raise MarkerError(
                 "a column is missing",
                 where=path.name,
                 value=column,
-                remedy=f"Columns: {', '.join(map(str, table.columns))}",
+                remedy="Name the columns of the labels and of their types",
             )
-    numbers = _numbers(table[label], path)
+    numbers = numbers_of(table[label], path)
     if (numbers != np.rint(numbers)).any() or len(np.unique(numbers)) != len(numbers):
         raise MarkerError("labels must be whole numbers, each once", where=path.name)
     return dict(zip(numbers.astype(int).tolist(), table[name].astype(str), strict=True))
@@ -232,31 +294,6 @@ def cells_of_deepliif(
     return cells, labels.astype(np.int64)
 
 
-def _table(path: Path) -> pd.DataFrame:
-    separator = "\t" if path.suffix.lower() in {".tsv", ".txt"} else ","
-    try:
-        table = pd.read_csv(path, sep=separator, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise MarkerError(
-            "the table cannot be read", where=path.name, value=type(error).__name__
-        ) from error
-    if not len(table):
-        raise MarkerError("the table is empty", where=path.name)
-    return table
-
-
-def _numbers(column: pd.Series[Any], path: Path) -> npt.NDArray[np.float64]:
-    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        raise MarkerError(
-            f"{column.name} is not a number",
-            where=f"{path.name}, row {int(bad[0]) + 2}",
-            value=str(column.iloc[int(bad[0])]),
-        )
-    return values
-
-
 def _scale(mpp: float | None, path: Path) -> float:
     if mpp is None or not mpp > 0:
         raise MarkerError(
@@ -272,14 +309,16 @@ def _labels(path: Path) -> Labels:
     try:
         if path.suffix.lower() == ".npy":
             image = np.load(path, allow_pickle=False)
+        elif path.suffix.lower() == ".png":  # Cellpose's masks, 16 bits
+            image = _png(path)
         else:
             image = tifffile.imread(path)
-    except (OSError, ValueError, RuntimeError, tifffile.TiffFileError) as error:
+    except (OSError, ValueError, RuntimeError, tifffile.TiffFileError, cv2.error) as error:
         raise MarkerError(
             "the label image cannot be read",
             where=path.name,
             value=type(error).__name__,
-            remedy="Give a TIFF or .npy of whole numbers; pickles are not opened",
+            remedy="Give a TIFF, PNG or .npy of whole numbers; pickles are not opened",
         ) from error
     if image.ndim != 2 or not np.issubdtype(image.dtype, np.integer) or image.min() < 0:
         raise MarkerError(
@@ -289,3 +328,11 @@ def _labels(path: Path) -> Labels:
             remedy="Give a two-dimensional image of whole numbers from 0",
         )
     return np.asarray(image, dtype=np.int64)
+
+
+def _png(path: Path) -> npt.NDArray[Any]:
+    data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
+    if image is None:
+        raise ValueError("no PNG")
+    return np.asarray(image)

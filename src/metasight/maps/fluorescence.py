@@ -59,7 +59,12 @@ class Channels:
             )
         twice = sorted({n for n in self.names if self.names.count(n) > 1})
         if twice:
-            raise MarkerError("a channel is named twice", value=", ".join(twice))
+            raise MarkerError(
+                "a channel is named twice",
+                value=", ".join(twice),
+                remedy="Say which channel shows which marker, by its number, in study.toml under "
+                "[slides.channels] or with --channel",
+            )
         if not self.mpp > 0:
             raise MarkerError("channels need their µm per pixel", value=str(self.mpp))
         values = np.asarray(self.counts)
@@ -100,8 +105,9 @@ def require_markers(found: Sequence[str], required: Sequence[str]) -> None:
         raise MarkerError(
             "the stain lacks a marker",
             value=", ".join(missing),
-            remedy=f"Found: {', '.join(found)}. Name the channels in study.toml, or leave the "
-            "section out",
+            remedy=f"Found: {', '.join(found)}. Say which channel shows which marker in study.toml "
+            "under [slides.channels], or on the command line with --channel; or leave the section "
+            "out",
         )
 
 

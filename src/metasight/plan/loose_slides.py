@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,12 @@ from metasight.engine.step import Step
 from metasight.engine.store import Store
 from metasight.errors import StudyError
 from metasight.plan.publishing import MARK, mark
-from metasight.plan.slides import check_step, marker_step, measure_step, sheet_step
+from metasight.plan.slides import by_marker, check_step, marker_step, measure_step, sheet_step
 from metasight.protocol.load import read_protocol
 from metasight.protocol.markers import study_names
 from metasight.protocol.study import Protocol
 from metasight.slides.opening import ReaderName, open_slide, reader_of_all
+from metasight.slides.reader import ReadAs
 from metasight.steps.files import read_json, write_json
 from metasight.steps.slides import patient as slides
 from metasight.steps.slides.sections import align_slides
@@ -44,7 +45,17 @@ class Batch:
     stain, markers
         What they show.
     mpp
-        Micrometres a pixel, one for all or one for each file; empty where the files say it.
+        Micrometres a pixel: one for all files that do not say them, or one for each file, which
+        then replaces what it says; empty where the files say it.
+    picture
+        Number of the picture that is the slide, one for each file and 0 where it is to tell; empty
+        where all are.
+    channels
+        Channel as files name it, or its number from 1 → marker.
+    cells
+        Files of cells that another program found, one for each file; empty for none.
+    classes
+        Class of those cells → marker.
     reader
         One for all; None chooses.
     nuclear
@@ -57,6 +68,10 @@ class Batch:
     stain: StainName = "H&E"
     markers: tuple[str, ...] = ()
     mpp: tuple[float, ...] = ()
+    picture: tuple[int, ...] = ()
+    channels: Mapping[str, str] = field(default_factory=dict)
+    cells: tuple[Path, ...] = ()
+    classes: Mapping[str, str] = field(default_factory=dict)
     reader: ReaderName | None = None
     nuclear: str = "DAPI"
     protocol: str = "breast-dmfs"
@@ -69,11 +84,34 @@ class Batch:
                 value=f"{len(self.mpp)} given",
                 remedy=f"There are {len(self.files)} files",
             )
+        if self.picture and len(self.picture) != len(self.files):
+            raise StudyError(
+                "give --picture once for each file",
+                value=f"{len(self.picture)} given",
+                remedy=f"There are {len(self.files)} files; 0 leaves the choice to a file",
+            )
+        if any(number < 0 for number in self.picture):
+            raise StudyError(
+                "pictures are numbered from 1",
+                value=", ".join(map(str, self.picture)),
+                remedy="0 leaves the choice to a file",
+            )
         if not all(math.isfinite(m) and m > 0 for m in self.mpp):
             raise StudyError(
                 "micrometres a pixel are above 0",
                 value=", ".join(map(str, self.mpp)),
                 remedy="Ask the scanner's operator",
+            )
+        if self.cells and len(self.cells) != len(self.files):
+            raise StudyError(
+                "give --cells once for each file",
+                value=f"{len(self.cells)} given",
+                remedy=f"There are {len(self.files)} files",
+            )
+        if self.cells and self.stain == "H&E":
+            raise StudyError(
+                "cells of another program are read for marker sections only",
+                remedy="Give --stain IHC or fluorescence, or leave out --cells",
             )
         if len({f.resolve() for f in self.files}) < len(self.files):
             raise StudyError("a slide is given twice", remedy="Give each file once")
@@ -90,6 +128,7 @@ class Batch:
         """One a file, named ``slide-001`` and so on."""
         reader = self.reader or reader_of_all(self.files)
         markers = study_names(self.markers, protocol.marker, where="--markers")
+        own = len(self.mpp) == len(self.files)
         given = self.mpp * len(self.files) if len(self.mpp) == 1 else self.mpp
         return tuple(
             slides.SlideArgument(
@@ -100,9 +139,13 @@ class Batch:
                     stain=self.stain,
                     markers=markers,
                     mpp=given[n - 1] if given else None,
+                    replaces_mpp=own,
+                    picture=(self.picture[n - 1] or None) if self.picture else None,
+                    cells=self.cells[n - 1].resolve() if self.cells else None,
                 ),
                 reader="tiff" if self.stain == "fluorescence" else reader,
                 nuclear=self.nuclear,
+                channels=by_marker(self.channels, protocol),
             )
             for n, path in enumerate(self.files, start=1)
         )
@@ -126,7 +169,14 @@ def map_markers(
     protocol, contents = read_protocol(batch.protocol), _contents(out)
     asked = protocol.for_slides
     steps = [
-        marker_step(a, check_step(a, protocol, contents), asked, contents, thresholds={})
+        marker_step(
+            a,
+            check_step(a, protocol, contents),
+            asked,
+            contents,
+            thresholds={},
+            classes=by_marker(batch.classes, protocol),
+        )
         for a in batch.arguments(protocol)
     ]
     _make_room(batch, out)
@@ -143,7 +193,8 @@ def measure(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> l
     for a in batch.arguments(protocol):
         own = [check_step(a, protocol, contents)]
         if a.slide.stain != "H&E":
-            own.append(marker_step(a, own[0], asked, contents, thresholds={}))
+            classes = by_marker(batch.classes, protocol)
+            own.append(marker_step(a, own[0], asked, contents, thresholds={}, classes=classes))
         argument = slides.PatientArgument(
             patient=a.slide.name,
             slides=(a,),
@@ -158,7 +209,14 @@ def measure(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> l
 
 
 def align(
-    fixed: Path, moving: Path, out: Path, *, mpp: Sequence[float], nuclear: str, protocol: str
+    fixed: Path,
+    moving: Path,
+    out: Path,
+    *,
+    mpp: Sequence[float],
+    nuclear: str,
+    protocol: str,
+    picture: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Align two files; the transform, a checkerboard and the predicted error go into ``out``.
 
@@ -173,11 +231,28 @@ def align(
         raise StudyError("a slide cannot be aligned to itself", remedy="Give two files")
     given = tuple(mpp) * 2 if len(mpp) == 1 else tuple(mpp) or (None, None)
     if len(given) != 2:
-        raise StudyError("give --mpp once or twice", value=str(len(mpp)))
+        raise StudyError(
+            "give --mpp once or twice", value=str(len(mpp)), remedy="There are two files"
+        )
+    if len(picture) not in {0, 2}:
+        raise StudyError(
+            "give --picture twice",
+            value=str(len(picture)),
+            remedy="Once for each of the two files; 0 leaves the choice to a file",
+        )
+    first, second = (
+        ReadAs(
+            mpp=one,
+            replaces_mpp=len(mpp) == 2,
+            picture=number or None,
+            spellings={nuclear: nuclear},
+        )
+        for one, number in zip(given, picture or (0, 0), strict=True)
+    )
     out.mkdir(parents=True, exist_ok=True)
     with (
-        open_slide(fixed, name="fixed slide", mpp=given[0]) as still,
-        open_slide(moving, name="moving slide", mpp=given[1]) as other,
+        open_slide(fixed, name="fixed slide", read_as=first) as still,
+        open_slide(moving, name="moving slide", read_as=second) as other,
     ):
         asked = read_protocol(protocol).for_slides
         return align_slides(still, other, asked, out, nuclear=nuclear).found

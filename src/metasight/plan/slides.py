@@ -14,6 +14,7 @@ from metasight.engine.contents import Contents
 from metasight.engine.step import Step, StepKind
 from metasight.errors import StudyError
 from metasight.maps.generator_folds import generator_folds
+from metasight.protocol.markers import study_name
 from metasight.protocol.study import Protocol, SlideProtocol, require_roles
 from metasight.slides.opening import ReaderName, reader_of_all
 from metasight.slides.quality import quality_definitions
@@ -46,6 +47,7 @@ def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
                 slide=row,
                 reader=readers[row.stain == "fluorescence"],
                 nuclear=settings.nuclear,
+                channels=by_marker(settings.channels, study.protocol),
             )
             for row in rows
             if row.patient == patient
@@ -72,6 +74,7 @@ def _patient_steps(
     settings = study.settings.slides
     learns = settings is not None and settings.maps is not None and not settings.maps.generator
     thresholds = dict(settings.thresholds) if settings is not None else {}
+    classes = by_marker(settings.classes, study.protocol) if settings is not None else {}
     paired = learns and any(a.slide.stain != "H&E" for a in arguments)
     own: list[Step] = []
     nuclei: list[Step] = []
@@ -80,7 +83,9 @@ def _patient_steps(
         checked = check_step(argument, study.protocol, contents)
         own.append(checked)
         if row.stain != "H&E" or paired:
-            read = marker_step(argument, checked, protocol, contents, thresholds=thresholds)
+            read = marker_step(
+                argument, checked, protocol, contents, thresholds=thresholds, classes=classes
+            )
             # nuclei of an H&E are for the generator; the patient's measures do not rest on them
             (own if row.stain != "H&E" else nuclei).append(read)
     measuring = measure_step(
@@ -315,6 +320,11 @@ def _readers(rows: Sequence[SlideRow], asked: ReaderName | None) -> dict[bool, R
     return chosen
 
 
+def by_marker(given: Mapping[str, str], protocol: Protocol) -> dict[str, str]:
+    """A study's mapping of channels or classes, its markers by the protocol's names."""
+    return {name: study_name(m, protocol.marker) for name, m in given.items()}
+
+
 def check_step(argument: slides.SlideArgument, protocol: Protocol, contents: Contents) -> Step:
     """Quality of one slide."""
     return Step(
@@ -327,6 +337,7 @@ def check_step(argument: slides.SlideArgument, protocol: Protocol, contents: Con
             slide=argument.slide,
             reader=argument.reader,
             nuclear=argument.nuclear,
+            channels=argument.channels,
             definitions=quality_definitions(protocol.definition),
         ),
         contents=contents,
@@ -340,6 +351,7 @@ def marker_step(
     contents: Contents,
     *,
     thresholds: Mapping[str, float],
+    classes: Mapping[str, str],
 ) -> Step:
     """Marked cells of one slide."""
     return Step(
@@ -352,8 +364,10 @@ def marker_step(
             slide=argument.slide,
             reader=argument.reader,
             nuclear=argument.nuclear,
+            channels=argument.channels,
             markers=protocol.marker,
             thresholds=dict(thresholds),
+            classes=dict(classes),
         ),
         needs=(checked,),
         contents=contents,

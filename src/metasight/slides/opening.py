@@ -11,8 +11,9 @@ import openslide
 
 from metasight.errors import SlideError
 from metasight.slides.cache import TileCache
+from metasight.slides.dicom import check_frames, check_supported, files_of_series, slide_in_folder
 from metasight.slides.picture import PictureReader
-from metasight.slides.reader import PyramidReader
+from metasight.slides.reader import PyramidReader, ReadAs
 from metasight.slides.tiff import TiffReader
 from metasight.slides.tiff_index import is_tiff_slide
 from metasight.slides.vendor import OpenSlideReader
@@ -21,6 +22,17 @@ ReaderName = Literal["tiff", "openslide", "picture"]
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PICTURES = {b"\xff\xd8\xff": (".jpg", ".jpeg"), b"\x89PNG": (".png",)}
+# Formats that are what they say and that no reader here knows, by their first bytes.
+_NOT_SUPPORTED = {
+    b"\xda\xce\xbe\x0a": "Nikon ND2",
+    b"\x70\0\0\0": "Leica LIF",
+    b"\xd0\xcf\x11\xe0": "compound file, as Olympus OIB and Zeiss ZVI are",
+    b"\x89HDF": "HDF5, as Imaris files are",
+    b"<DataObject": "Philips iSyntax",
+    b"PK\x03\x04": "zip archive",
+    b"\x1f\x8b": "gzip archive",
+    b"%PDF": "PDF",
+}
 _COPY_AGAIN = "Copy the slide again, or export it again from the scanner"
 
 
@@ -31,6 +43,7 @@ def open_slide(
     mpp: float | None = None,
     reader: ReaderName | None = None,
     cache: TileCache | None = None,
+    read_as: ReadAs | None = None,
 ) -> PyramidReader:
     """Open a slide.
 
@@ -47,6 +60,8 @@ def open_slide(
         Which one; None takes the one that `reader_of` names.
     cache
         Where decoded tiles are kept; one for the process where it is None.
+    read_as
+        What the study says of the file, instead of ``mpp``.
 
     Raises
     ------
@@ -56,13 +71,32 @@ def open_slide(
     name = path.name if name is None else name
     path = _main_file(path, name)
     kind = reader_of(path, name=name) if reader is None else reader
+    asked = read_as or ReadAs(mpp=mpp)
+    if reader is not None:
+        _check_kind(path, name, reader)
     match kind:
         case "tiff":
-            return TiffReader(path, name=name, mpp=mpp, cache=cache)
+            return TiffReader(path, name=name, read_as=asked, cache=cache)
         case "openslide":
-            return OpenSlideReader(path, name=name, mpp=mpp)
+            return OpenSlideReader(path, name=name, read_as=asked)
         case "picture":
-            return PictureReader(path, name=name, mpp=mpp)
+            return PictureReader(path, name=name, read_as=asked)
+
+
+def _check_kind(path: Path, name: str, reader: ReaderName) -> None:
+    """Say what a file is that the reader of the study's other slides does not read."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if head[:4] in _TIFF or not head.strip(b"\0"):
+        return
+    kind = reader_of(path, name=name)
+    if kind == "openslide" and reader == "tiff":
+        raise SlideError(
+            "this slide is read through OpenSlide alone, and fluorescence or this study's setting "
+            "`reader` asks for the TIFF reader",
+            where=name,
+            remedy="Export it as OME-TIFF, or leave out [slides] reader or --reader",
+        )
 
 
 def reader_of(path: Path, *, name: str | None = None) -> ReaderName:
@@ -89,6 +123,10 @@ def reader_of(path: Path, *, name: str | None = None) -> ReaderName:
         )
     if head[:4] in _TIFF and is_tiff_slide(path):
         return "tiff"
+    if head[128:132] == b"DICM":
+        check_supported(path, name)
+        for part in files_of_series(path):
+            check_frames(part, name)
     if openslide.OpenSlide.detect_format(str(path)) is not None:
         return "openslide"
     if path.suffix.lower() == ".mrxs":  # itself a JPEG: the slide is in the folder beside it
@@ -97,6 +135,14 @@ def reader_of(path: Path, *, name: str | None = None) -> ReaderName:
             where=name,
             remedy="Copy its folder, with Slidedat.ini and all .dat files, beside it",
         )
+    for magic, kind in _NOT_SUPPORTED.items():
+        if head.startswith(magic):
+            raise SlideError(
+                f"this file is not supported: {kind}",
+                where=name,
+                remedy="Export the slide as pyramidal OME-TIFF, with the scanner's program, "
+                "QuPath or bfconvert",
+            )
     for magic, suffixes in _PICTURES.items():
         if head.startswith(magic):
             return _picture(path, name, suffixes)
@@ -140,24 +186,15 @@ def _picture(path: Path, name: str, suffixes: tuple[str, ...]) -> ReaderName:
 def _main_file(path: Path, name: str) -> Path:
     try:
         if path.is_dir():
-            return _of_series(path, name)
+            return slide_in_folder(path, name)
         is_there = path.is_file()
     except OSError as error:
         raise _unreadable(name, error) from error
+    except ValueError as error:  # a zero byte in it
+        raise SlideError("the path is no path", where=name, remedy="Correct it") from error
     if not is_there:
         raise SlideError("the file is not there", where=name, remedy="Check its path")
     return path
-
-
-def _of_series(folder: Path, name: str) -> Path:
-    series = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".dcm")
-    if not series:
-        raise SlideError(
-            "the folder holds no DICOM file",
-            where=name,
-            remedy="Give a slide's file, or the folder of one DICOM series",
-        )
-    return series[0]
 
 
 def _unreadable(name: str, error: OSError) -> SlideError:

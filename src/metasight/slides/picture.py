@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metasight.errors import SlideError
-from metasight.slides.reader import RGB, Level, Pixels, PyramidReader, Region, checked_mpp
+from metasight.slides.reader import RGB, Level, Pixels, PyramidReader, ReadAs, Region, checked_mpp
 
 _MOST_BYTES = 200_000_000
 _MOST_PIXELS = 400_000_000  # 1.2 GB: it is held in memory
@@ -26,6 +26,8 @@ class PictureReader(PyramidReader):
         As for `TiffReader`.
     mpp
         Micrometres a pixel. A picture's own dots per inch say nothing of a microscope.
+    read_as
+        What the study says of the file, instead of ``mpp``.
 
     Raises
     ------
@@ -33,8 +35,11 @@ class PictureReader(PyramidReader):
         It cannot be decoded, is too large to be a picture, or ``mpp`` is None.
     """
 
-    def __init__(self, path: Path, *, name: str, mpp: float | None = None) -> None:
-        resolution = checked_mpp(None, None, name=name, override=mpp)
+    def __init__(
+        self, path: Path, *, name: str, mpp: float | None = None, read_as: ReadAs | None = None
+    ) -> None:
+        asked = read_as or ReadAs(mpp=mpp)
+        resolution = checked_mpp(None, None, name=name, override=asked.mpp)
         image = _decoded(path, name)
         self._pixels = np.ascontiguousarray(image[..., ::-1])
         height, width = image.shape[:2]

@@ -397,7 +397,8 @@ class _Fluorescence(_Look):
                 "the slide has no such nuclear channel",
                 where=slide.name,
                 value=nuclear,
-                remedy=f"Name one of its channels: {', '.join(slide.channels)}",
+                remedy=f"Name one of its channels as [slides] nuclear in study.toml or with "
+                f"--nuclear: {', '.join(slide.channels)}",
             )
         self.nuclear = slide.channels.index(nuclear)
         planes, self.mpp = _overview(slide)

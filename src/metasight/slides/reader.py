@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -66,6 +66,33 @@ class Level:
     downsample: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReadAs:
+    """What the study says of a file, where the file is silent, wrong or leaves a choice.
+
+    Attributes
+    ----------
+    mpp
+        Micrometres a pixel; None where the file is to say them.
+    replaces_mpp
+        Whether ``mpp`` is of this very file and replaces what it says. Else it fills the gap of a
+        file that says nothing, and a file's own resolution stands.
+    picture
+        Number, from 1, of the picture to read of a file that holds several.
+    channels
+        Name of a fluorescence channel as the file spells it, or its number from 1 → the name that
+        the study gives it. Capitals, separators and a fluorophore beside it make no difference.
+    spellings
+        Usual spellings of the study's channels → the name; for channels that ``channels`` leaves.
+    """
+
+    mpp: float | None = None
+    replaces_mpp: bool = True
+    picture: int | None = None
+    channels: Mapping[str, str] = field(default_factory=dict)
+    spellings: Mapping[str, str] = field(default_factory=dict)
+
+
 @runtime_checkable
 class SlideReader(Protocol):
     """A slide that is open.
@@ -88,6 +115,8 @@ class SlideReader(Protocol):
         uint8, or uint16 for fluorescence.
     properties
         What the file says of the scan; nothing that names a patient.
+    notes
+        What had to be decided when it was opened, and why; for the ledger.
     """
 
     name: str
@@ -98,6 +127,7 @@ class SlideReader(Protocol):
     channels: tuple[str, ...]
     dtype: np.dtype[Any]
     properties: dict[str, str]
+    notes: tuple[str, ...]
 
     def size_at(self, mpp: float) -> tuple[int, int]:
         """Width and height in pixels of ``mpp`` micrometres that the slide fills."""
@@ -113,55 +143,121 @@ class SlideReader(Protocol):
 
 
 def stated_number(text: str | None) -> float | None:
-    """A number as a file states it; None where it states none, or something else."""
-    try:
-        return None if text is None else float(text)
-    except ValueError:
+    """A number as a file states it, also with a decimal comma; None where it states none."""
+    if text is None:
         return None
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    whole, comma, decimals = text.strip().partition(",")
+    # no resolution needs a separator of thousands: a lone comma is a decimal one
+    if comma and decimals.isdigit() and whole.lstrip("-").isdigit():
+        return float(f"{whole}.{decimals}")
+    return None
+
+
+_GIVE_MPP = (
+    "Ask the scanner's operator and give the micrometres a pixel of this file in study.toml under"
+    " [slides.mpp_of], or as [slides] mpp for all files that do not say them, or on the command"
+    " line as --mpp"
+)
 
 
 def checked_mpp(
-    x: float | None, y: float | None, *, name: str, override: float | None = None
+    x: float | None,
+    y: float | None,
+    *,
+    name: str,
+    override: float | None = None,
+    default: float | None = None,
 ) -> tuple[float, str]:
     """Micrometres a pixel, from the study's settings or else from the file, and which of them.
+
+    Parameters
+    ----------
+    x, y
+        What the file says; None where it says nothing.
+    name
+        Of the slide.
+    override
+        Replaces what the file says.
+    default
+        Is used where the file says nothing, or nothing that a scan can have.
 
     Raises
     ------
     SlideError
         There is none, it is implausible, or it differs between the directions.
     """
-    low, high = PLAUSIBLE_MPP
-    remedy = (
-        "Ask the scanner's operator and give the micrometres a pixel in study.toml as [slides] mpp,"
-        " or for one file under [slides.mpp_of], or on the command line as --mpp"
-    )
-    if override is not None:
-        if not low <= override <= high:
+    for given in (override, default):
+        if given is not None and not _plausible(given):
             raise SlideError(
-                f"the resolution given is implausible; it must lie in {low:g}–{high:g} µm a pixel",
+                f"the resolution given is implausible; it must lie in {_PLAUSIBLE} µm a pixel",
                 where=name,
-                value=f"{override:g}",
-                remedy=remedy,
+                value=f"{given:g}",
+                remedy=_GIVE_MPP,
             )
+    if override is not None:
         return float(override), "settings"
+    if default is not None and not (_plausible(x) and _plausible(y)):
+        return float(default), "settings"
     if x is None or y is None:
         raise SlideError(
             "the file does not say how many micrometres a pixel has (mpp)",
             where=name,
-            remedy=remedy,
+            remedy=_GIVE_MPP,
         )
-    if not (low <= x <= high and low <= y <= high):
+    if not (_plausible(x) and _plausible(y)):
         raise SlideError(
-            f"the file's resolution is implausible; mpp must lie in {low:g}–{high:g} µm a pixel",
+            f"the file's resolution is implausible; mpp must lie in {_PLAUSIBLE} µm a pixel",
             where=name,
             value=f"{x:g} × {y:g}",
-            remedy=remedy,
+            remedy=_GIVE_MPP,
         )
     if abs(x / y - 1) > _SAME_RATIO:
         raise SlideError(
-            "the file's pixels are not square", where=name, value=f"{x:g} × {y:g} µm", remedy=remedy
+            "the file's pixels are not square",
+            where=name,
+            value=f"{x:g} × {y:g} µm",
+            remedy=_GIVE_MPP,
         )
     return float(np.sqrt(x * y)), "file"
+
+
+def mpp_note(x: float | None, y: float | None, read_as: ReadAs) -> str:
+    """What the ledger says of a resolution of the study beside another one of the file.
+
+    Empty where only one of them speaks, or both say the same to 2 %.
+    """
+    given = read_as.mpp
+    if given is None or x is None or y is None:
+        return ""
+    if _alike(given, x) and _alike(given, y):
+        return ""
+    said = f"{x:.4g}" if _alike(x, y) else f"{x:.4g} × {y:.4g}"
+    if read_as.replaces_mpp:
+        return f"{given:.4g} µm a pixel, given for this file, replace the {said} that it states"
+    if not (_plausible(x) and _plausible(y)):
+        return (
+            f"the study's {given:.4g} µm a pixel are used; no scan has the {said} that the file "
+            "states"
+        )
+    return (
+        f"the file states {said} µm a pixel and the study {given:.4g}; the file's value is used "
+        "(mpp_of in study.toml, or --mpp once per file, replaces it)"
+    )
+
+
+_PLAUSIBLE = f"{PLAUSIBLE_MPP[0]:g}–{PLAUSIBLE_MPP[1]:g}"
+
+
+def _alike(one: float, other: float) -> bool:
+    return abs(one - other) <= _SAME_RATIO * min(one, other)
+
+
+def _plausible(mpp: float | None) -> bool:
+    return mpp is not None and PLAUSIBLE_MPP[0] <= mpp <= PLAUSIBLE_MPP[1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +278,7 @@ class PyramidReader(ABC):
 
     Parameters
     ----------
-    name, software, levels, mpp, mpp_source, channels, dtype, properties
+    name, software, levels, mpp, mpp_source, channels, dtype, properties, notes
         See `SlideReader`.
     reductions
         Factors by which `read_level` can decode a level smaller at once, 1 first.
@@ -198,6 +294,7 @@ class PyramidReader(ABC):
         channels: Sequence[str],
         dtype: np.dtype[Any],
         properties: Mapping[str, str],
+        notes: Sequence[str] = (),
         reductions: Sequence[int] = (1,),
     ) -> None:
         self.name = name
@@ -207,6 +304,7 @@ class PyramidReader(ABC):
         self.channels = tuple(channels)
         self.dtype = dtype
         self.properties = dict(properties)
+        self.notes = tuple(n for n in notes if n)
         self._reductions = tuple(reductions)
         self._plans: dict[float, _Plan] = {}
         # glass is white; in the dark field of fluorescence it is black

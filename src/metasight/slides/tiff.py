@@ -21,13 +21,17 @@ import tifffile
 
 from metasight.errors import SlideError
 from metasight.slides.cache import TileCache
+from metasight.slides.pictures_in_file import chosen_picture
 from metasight.slides.reader import (
     RGB,
+    Level,
     Pixels,
     PyramidReader,
+    ReadAs,
     Region,
     checked_mpp,
     level_downsamples,
+    mpp_note,
 )
 from metasight.slides.tiff_index import (
     DAMAGED,
@@ -38,6 +42,7 @@ from metasight.slides.tiff_index import (
     check_chain,
     check_levels,
     opened,
+    orientation_note,
     pages_of,
     properties_of,
     series_of,
@@ -46,6 +51,12 @@ from metasight.slides.tiff_index import (
 )
 
 _JPEG = 7
+# tifffile takes levels from the dialect; in others any page of half the size is one to it
+_LEVELS_BY_DIALECT = {"svs", "ome", "qpi"}
+_PLACES = 8
+_SQUARE = 32  # pixels of the coarser level
+_BLANK = 0.5
+_SAME_CONTENT = 0.8
 _REDUCED = {
     2: cv2.IMREAD_REDUCED_COLOR_2,
     4: cv2.IMREAD_REDUCED_COLOR_4,
@@ -66,6 +77,8 @@ class TiffReader(PyramidReader):
         How messages call it.
     mpp
         Overrides what the file says.
+    read_as
+        What the study says of the file, instead of ``mpp``.
     cache
         Where decoded tiles are kept; one for the process where it is None.
 
@@ -81,6 +94,7 @@ class TiffReader(PyramidReader):
         *,
         name: str,
         mpp: float | None = None,
+        read_as: ReadAs | None = None,
         cache: TileCache | None = None,
     ) -> None:
         self._cache = cache if cache is not None else _shared_cache
@@ -88,7 +102,7 @@ class TiffReader(PyramidReader):
         self._file = opened(path, name)
         self._levels_tiles: list[Tiles] = []
         try:
-            self._read_index(name, mpp)
+            self._read_index(name, read_as or ReadAs(mpp=mpp))
         except SlideError:
             self.close()
             raise
@@ -101,25 +115,68 @@ class TiffReader(PyramidReader):
                 remedy=EXPORT_AGAIN,
             ) from error
 
-    def _read_index(self, name: str, mpp: float | None) -> None:
+    def _read_index(self, name: str, asked: ReadAs) -> None:
         check_chain(self._file, name)
-        series = series_of(self._file, name)
+        index, choice = chosen_picture(self._file, name, asked.picture)
+        series = series_of(self._file, name, index)
         pages = [pages_of(level, name) for level in series.levels]
         keyframe = pages[0][0].keyframe
-        channels = channels_of(self._file, series, keyframe, name)
+        channels = channels_of(self._file, series, keyframe, name, index=index, read_as=asked)
         check_levels(pages, channels, name)
         self._levels_tiles = [tiles_of(p, name) for p in pages]
         sizes = [(t.width, t.height) for t in self._levels_tiles]
+        x, y = stated_mpp(self._file, keyframe, index)
         super().__init__(
             name=name,
             software=f"tifffile {tifffile.__version__}, imagecodecs {imagecodecs.__version__}",
             levels=level_downsamples(sizes, name=name),
-            mpp=checked_mpp(*stated_mpp(self._file, keyframe), name=name, override=mpp),
+            mpp=checked_mpp(
+                x,
+                y,
+                name=name,
+                override=asked.mpp if asked.replaces_mpp else None,
+                default=asked.mpp,
+            ),
             channels=channels,
             dtype=np.dtype(keyframe.dtype),
             properties=properties_of(self._file, keyframe),
+            notes=[choice, mpp_note(x, y, asked), orientation_note(keyframe)],
             reductions=_reductions(self._levels_tiles) if channels == RGB else (1,),
         )
+        if series.kind not in _LEVELS_BY_DIALECT:
+            self._check_unmarked(pages)
+
+    def _check_unmarked(self, pages: Sequence[Sequence[Any]]) -> None:
+        """Refuse a page of half the size that is no level: other pictures of a file may be.
+
+        A page that says it is reduced is believed; another is held against the level before it, in
+        places spread over the slide.
+        """
+        for level in range(1, len(pages)):
+            if pages[level][0].keyframe.is_reduced:
+                continue
+            finer, coarser = self.levels[level - 1], self.levels[level]
+            ratio = coarser.downsample / finer.downsample
+            pairs: list[tuple[float, float]] = []
+            for row, column in np.ndindex(_PLACES, _PLACES):
+                there = _square(coarser, row, column, 1.0)
+                here = _square(finer, row, column, ratio)
+                pairs.append(
+                    (
+                        float(self.read_level(level - 1, here, 1).mean()),
+                        float(self.read_level(level, there, 1).mean()),
+                    )
+                )
+            seen = np.array(pairs).T
+            if seen.std(axis=1).min() > _BLANK and np.corrcoef(seen)[0, 1] < _SAME_CONTENT:
+                raise SlideError(
+                    "a page of the file is as large as a level of the slide, and shows something "
+                    "else",
+                    where=self.name,
+                    value=f"{coarser.width} × {coarser.height} pixels",
+                    remedy="Export the slide as a file of its own, or each picture as an image of "
+                    "an OME-TIFF",
+                )
 
     def close(self) -> None:
         """Let go of the file and of its tiles."""
@@ -249,6 +306,14 @@ def _with_tables(keyframe: Any, data: bytes) -> bytes:
     adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes([transform])
     tables = keyframe.jpegtables or b"\xff\xd8\xff\xd9"
     return b"\xff\xd8" + adobe + tables[2:-2] + data[2:]
+
+
+def _square(level: Level, row: int, column: int, ratio: float) -> Region:
+    """One of `_PLACES` × `_PLACES` squares spread over a level."""
+    side = max(round(_SQUARE * ratio), 1)
+    x = int(column * max(level.width - side, 0) / (_PLACES - 1))
+    y = int(row * max(level.height - side, 0) / (_PLACES - 1))
+    return Region(x=x, y=y, width=min(side, level.width), height=min(side, level.height))
 
 
 def _paste(out: Pixels, tile: Pixels, row: int, column: int) -> None:

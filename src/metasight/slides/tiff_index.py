@@ -18,7 +18,13 @@ import numpy as np
 import tifffile
 
 from metasight.errors import SlideError
-from metasight.slides.reader import RGB, stated_number
+from metasight.slides.channels import (
+    imagej_channels,
+    named_channels,
+    ome_channels,
+    qptiff_channels,
+)
+from metasight.slides.reader import RGB, ReadAs, stated_number
 
 # What tifffile, and a look at what it read, raise on an index with wrong bytes in it.
 DAMAGED = (
@@ -40,9 +46,12 @@ _LARGEST_STRIP_PIXELS = 64_000_000
 # A JPEG tile of empty glass takes about a byte for 80 pixels, deflated zeros one for 1000: a
 # file that claims more does not hold what it claims.
 _MOST_PIXELS_A_BYTE = 2000
+# Zeros, as of the corners of a stitched scan, take next to nothing with these.
+_MOST_PIXELS_A_BYTE_OF = {34925: 20_000, 34926: 20_000, 50000: 20_000}  # LZMA, Zstandard
 _MICROMETRES = {"µm": 1.0, "um": 1.0, "μm": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
+_IMAGEJ_UNITS = _MICROMETRES | {"micron": 1.0, "microns": 1.0, "\\u00B5m": 1.0, "inch": 25_400.0}
 
-_BLACK_IS_ZERO, _RGB, _YCBCR = 1, 2, 6
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 # Their decoders turn luminance and chrominance into red, green and blue; no other does.
 _DECODED_TO_RGB = {6, 7, 34892, 50001}
 _APERIO_YCBCR = 33003
@@ -125,10 +134,10 @@ def check_chain(file: Any, name: str) -> None:
         )
 
 
-def series_of(file: Any, name: str) -> Any:
-    """The slide itself: the first series; labels and overviews come after it."""
+def series_of(file: Any, name: str, index: int = 0) -> Any:
+    """One picture of the file, which must be one plane; `chosen_picture` says which."""
     try:
-        series = file.series[0]
+        series = file.series[index]
         axes, shape = series.axes, series.shape
     except DAMAGED as error:
         raise SlideError(
@@ -143,7 +152,8 @@ def series_of(file: Any, name: str) -> Any:
             "the file is a stack, not one plane",
             where=name,
             value=", ".join(stacked) or axes,
-            remedy="Export one focal plane and one time point",
+            remedy="Export one focal plane and one time point; if the planes are channels, export "
+            "an OME-TIFF that says so",
         )
     return series
 
@@ -242,7 +252,8 @@ def _check_index(page: Any, count: int, tiles: Tiles, name: str) -> None:
         raise SlideError(
             "the tile table is wrong: tiles overlap in the file", where=name, remedy=EXPORT_AGAIN
         )
-    if not held.any() or tiles.width * tiles.height > _MOST_PIXELS_A_BYTE * size:
+    most = _MOST_PIXELS_A_BYTE_OF.get(int(page.keyframe.compression), _MOST_PIXELS_A_BYTE)
+    if not held.any() or tiles.width * tiles.height > most * size:
         raise SlideError(
             "the file is too small for the pixels that it claims",
             where=name,
@@ -251,8 +262,28 @@ def _check_index(page: Any, count: int, tiles: Tiles, name: str) -> None:
         )
 
 
-def channels_of(file: Any, series: Any, keyframe: Any, name: str) -> tuple[str, ...]:
-    """Red, green and blue, or the names of a fluorescence slide's channels."""
+def channels_of(
+    file: Any,
+    series: Any,
+    keyframe: Any,
+    name: str,
+    *,
+    index: int = 0,
+    read_as: ReadAs | None = None,
+) -> tuple[str, ...]:
+    """Red, green and blue, or what the study calls a fluorescence slide's channels.
+
+    Parameters
+    ----------
+    file, series, keyframe
+        Of tifffile.
+    name
+        Of the slide, for messages.
+    index
+        Of the series in the file.
+    read_as
+        What the study calls channels.
+    """
     dtype = np.dtype(keyframe.dtype) if keyframe.dtype is not None else None
     if dtype not in (np.dtype(np.uint8), np.dtype(np.uint16)):
         raise SlideError(
@@ -271,10 +302,26 @@ def channels_of(file: Any, series: Any, keyframe: Any, name: str) -> tuple[str, 
             )
         return RGB
     count = dict(zip(series.axes, series.shape, strict=True)).get("C", 1)
-    names = _ome_channels(file) if file.is_ome else []
-    if len(names) != count:
-        names = [f"channel_{i + 1}" for i in range(count)]
-    return tuple(names)
+    names = _names_of_channels(file, series, index)
+    found = names if len(names) == count else [""] * count
+    return named_channels(found, read_as or ReadAs())
+
+
+def _names_of_channels(file: Any, series: Any, index: int) -> list[str]:
+    """As the file has them; empty where it has none."""
+    if file.is_ome:
+        pixels = _ome_pixels(file, index)
+        return [] if pixels is None else ome_channels(pixels)
+    if file.is_qpi:
+        return qptiff_channels([page.description for page in series.levels[0].pages])
+    return imagej_channels(file.imagej_metadata or {}) if file.is_imagej else []
+
+
+_AS_RGB = "Read it with OpenSlide (reader openslide), or export it as 8-bit RGB"
+_OTHER_COLOURS = {
+    _PALETTE: "It keeps colours in a palette: export it as 8-bit RGB, or each channel in grey",
+    _WHITE_IS_ZERO: "It keeps white as 0: invert its look-up table and export it again",
+}
 
 
 def check_levels(levels: Sequence[Sequence[Any]], channels: Sequence[str], name: str) -> None:
@@ -300,7 +347,7 @@ def check_levels(levels: Sequence[Sequence[Any]], channels: Sequence[str], name:
                 "the slide's colours are kept in a way that is not read here",
                 where=name,
                 value=f"photometric interpretation {said}, compression {compression}",
-                remedy="Read it with OpenSlide (reader openslide), or export it as 8-bit RGB",
+                remedy=_OTHER_COLOURS.get(said, _AS_RGB),
             )
 
 
@@ -308,40 +355,43 @@ def _ome(file: Any) -> Any:
     return ET.fromstring(file.ome_metadata)  # noqa: S314  no entities: expat refuses external ones
 
 
-def _ome_channels(file: Any) -> list[str]:
-    pixels = _first(_ome(file), "Pixels")
-    if pixels is None:
-        return []
-    channels = [e for e in pixels if e.tag.rpartition("}")[2] == "Channel"]
-    return [c.get("Name") or f"channel_{i + 1}" for i, c in enumerate(channels)]
+def _ome_pixels(file: Any, index: int) -> Any:
+    """The ``Pixels`` of one picture; None where they cannot be told from another's."""
+    found = [e for e in _ome(file).iter() if e.tag.rpartition("}")[2] == "Pixels"]
+    # tifffile leaves out a picture that it cannot read: then places no longer agree
+    if len(found) != len(file.series) and len(found) != 1:
+        return None
+    return found[min(index, len(found) - 1)]
 
 
-def _first(root: Any, tag: str) -> Any:
-    return next((e for e in root.iter() if e.tag.rpartition("}")[2] == tag), None)
-
-
-def stated_mpp(file: Any, keyframe: Any) -> tuple[float | None, float | None]:
-    """Micrometres a pixel across and down, None where the file does not say."""
+def stated_mpp(file: Any, keyframe: Any, index: int = 0) -> tuple[float | None, float | None]:
+    """Micrometres a pixel across and down of one picture, None where the file does not say."""
     if file.is_svs:
         given = _svs_fields(keyframe.description).get("MPP")
         value = stated_number(given)
         return value, value
     if file.is_ome:
-        pixels = _first(_ome(file), "Pixels")
-        if pixels is not None and pixels.get("PhysicalSizeX"):
-            found = []
-            for axis in "XY":
-                unit = _MICROMETRES.get(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
-                value = stated_number(pixels.get(f"PhysicalSize{axis}"))
-                found.append(None if unit is None or value is None else value * unit)
-            return found[0], found[1]
-        return None, None
+        return _ome_mpp(file, index)
     unit = {2: 25_400.0, 3: 10_000.0}.get(int(keyframe.resolutionunit or 1))
+    if file.is_imagej:  # its unit stands in its own words, and the tag says "none"
+        unit = _IMAGEJ_UNITS.get(str((file.imagej_metadata or {}).get("unit", "")), unit)
     resolution = [_tag_ratio(keyframe, tag) for tag in ("XResolution", "YResolution")]
     if unit is None or None in resolution:
         return None, None
     x, y = (unit / r if r else float("inf") for r in resolution)
     return x, y
+
+
+def _ome_mpp(file: Any, index: int) -> tuple[float | None, float | None]:
+    pixels = _ome_pixels(file, index)
+    if pixels is None or not pixels.get("PhysicalSizeX"):
+        return None, None
+    found = []
+    for axis in "XY":
+        unit = _MICROMETRES.get(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
+        value = stated_number(pixels.get(f"PhysicalSize{axis}"))
+        found.append(None if unit is None or value is None else value * unit)
+    return found[0], found[1]
 
 
 def _tag_ratio(keyframe: Any, tag: str) -> float | None:
@@ -357,16 +407,38 @@ def _svs_fields(description: str) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-# Names that describe the scan. Everything else, the date and the file's name among it, may name
+# Numbers that describe the scan. Everything else, the date and the file's name among it, may name
 # a patient and is left behind.
-_SAID_OF_THE_SCAN = ("AppMag", "ICC Profile", "Exposure Time", "DisplayColor")
+_SAID_OF_THE_SCAN = ("AppMag", "Exposure Time", "DisplayColor")
 
 
 def properties_of(file: Any, keyframe: Any) -> Mapping[str, str]:
     """What is kept of what the file says of the scan."""
-    kind = "Aperio SVS" if file.is_svs else "OME-TIFF" if file.is_ome else "TIFF"
-    found = {"format": kind, "compression": str(keyframe.compression.name)}
+    kinds = {
+        "Aperio SVS": file.is_svs,
+        "OME-TIFF": file.is_ome,
+        "QPTIFF": file.is_qpi,
+        "ImageJ TIFF": file.is_imagej,
+    }
+    kind = next((name for name, it_is in kinds.items() if it_is), "TIFF")
+    # a file without the tag is not compressed, and tifffile then gives a plain number
+    compression = tifffile.COMPRESSION(int(keyframe.compression)).name
+    found = {"format": kind, "compression": str(compression)}
     if file.is_svs:
         fields = _svs_fields(keyframe.description)
-        found |= {key: fields[key] for key in _SAID_OF_THE_SCAN if key in fields}
+        found |= {
+            key: fields[key]
+            for key in _SAID_OF_THE_SCAN
+            if key in fields and stated_number(fields[key]) is not None
+        }
     return found
+
+
+def orientation_note(keyframe: Any) -> str:
+    """What the ledger says of a picture that asks to be shown turned or mirrored."""
+    turned = int(keyframe.tags.valueof(274, 1))
+    if turned == 1:
+        return ""
+    return (
+        f"the file asks to be shown turned or mirrored (Orientation {turned}); it is read as kept"
+    )

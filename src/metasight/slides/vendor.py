@@ -12,9 +12,11 @@ from metasight.slides.reader import (
     RGB,
     Pixels,
     PyramidReader,
+    ReadAs,
     Region,
     checked_mpp,
     level_downsamples,
+    mpp_note,
     stated_number,
 )
 
@@ -31,7 +33,7 @@ class OpenSlideReader(PyramidReader):
     ----------
     path
         The slide's main file; for DICOM any file of the series.
-    name, mpp
+    name, mpp, read_as
         As for `TiffReader`.
 
     Raises
@@ -40,7 +42,10 @@ class OpenSlideReader(PyramidReader):
         OpenSlide doesn't know the file, or a part of it is missing or damaged.
     """
 
-    def __init__(self, path: Path, *, name: str, mpp: float | None = None) -> None:
+    def __init__(
+        self, path: Path, *, name: str, mpp: float | None = None, read_as: ReadAs | None = None
+    ) -> None:
+        asked = read_as or ReadAs(mpp=mpp)
         try:
             self._slide = openslide.OpenSlide(str(path))
         except openslide.OpenSlideUnsupportedFormatError as error:
@@ -55,12 +60,19 @@ class OpenSlideReader(PyramidReader):
                 remedy=_EXPORT_AGAIN,
             ) from error
         properties = self._slide.properties
+        # OpenSlide itself does not understand a decimal comma
+        x, y = (
+            stated_number(properties.get(f"openslide.mpp-{axis}", properties.get("aperio.MPP")))
+            for axis in "xy"
+        )
         try:
             levels = level_downsamples(self._slide.level_dimensions, name=name)
             resolution = checked_mpp(
-                *(stated_number(properties.get(f"openslide.mpp-{axis}")) for axis in "xy"),
+                x,
+                y,
                 name=name,
-                override=mpp,
+                override=asked.mpp if asked.replaces_mpp else None,
+                default=asked.mpp,
             )
         except SlideError:
             self._slide.close()
@@ -77,6 +89,7 @@ class OpenSlideReader(PyramidReader):
             channels=RGB,
             dtype=np.dtype(np.uint8),
             properties=found,
+            notes=[mpp_note(x, y, asked)],
         )
 
     def close(self) -> None:

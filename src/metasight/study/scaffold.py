@@ -219,7 +219,8 @@ def _slides(protocol: Protocol, id_column: str | None) -> list[str]:
         f"{mark}id = {_q(id_column or 'patient')}",
         '# folder = "slides"          # where the files are',
         "# mpp = 0.25                # micrometres a pixel, where files do not say it",
-        '# mpp_of = { "s1.svs" = 0.5 }',
+        '# mpp_of = { "s1.svs" = 0.5 } # replaces what this file says',
+        '# channels = { "Opal 690" = "Pan-CK" }   # channel in the files and its marker',
         "",
     ]
 

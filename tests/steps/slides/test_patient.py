@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -10,12 +11,18 @@ import numpy as np
 import pytest
 
 from metasight.cohort.slide_table import SlideRow
-from metasight.errors import MarkerError
+from metasight.errors import LeakageError, MarkerError
 from metasight.estimate import Estimate
 from metasight.protocol.load import read_protocol
 from metasight.protocol.study import Protocol
 from metasight.steps.slides import patient
-from metasight.steps.slides.patient import PatientArgument, SlideArgument, measure_patient
+from metasight.steps.slides.patient import (
+    CheckArgument,
+    PatientArgument,
+    SlideArgument,
+    check_slide,
+    measure_patient,
+)
 
 BREAST = read_protocol("breast-dmfs")
 
@@ -23,13 +30,14 @@ BREAST = read_protocol("breast-dmfs")
 def measured(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    share: Estimate | MarkerError,
+    share: Estimate | Exception,
     protocol: Protocol = BREAST,
+    notes: Sequence[str] = (),
 ) -> dict:
     """``patient.json`` of a patient with one good H&E whose tumour area is ``share``."""
 
     def told(*_: object) -> Estimate:
-        if isinstance(share, MarkerError):
+        if isinstance(share, Exception):
             raise share
         return share
 
@@ -39,6 +47,7 @@ def measured(
     checked.mkdir()
     out.mkdir()
     quality = {"slide": "P-HE-1", "stain": "H&E", "sufficient": True, "reasons": []}
+    quality["notes"] = list(notes)
     quality |= {"mpp": 0.5, "mpp_source": "file", "reader": "tiff", "width": 9, "height": 9}
     (checked / "quality.json").write_text(json.dumps(quality))
     with (checked / "tissue.npz").open("wb") as file:
@@ -103,3 +112,38 @@ def test_several_criteria_have_a_row_each_and_one_that_is_undecided_leaves_it_op
     found = measured(tmp_path, monkeypatch, share, protocol)
     assert tumour_rows(found) == [("E6", "kept", "15 %"), ("E60", "unknown", "15 %")]
     assert found["evidence"]["tumour_area_percent"] is None
+
+
+def test_whatever_a_step_raises_is_a_failed_row_without_the_files_text(
+    tmp_path, monkeypatch
+) -> None:
+    found = measured(tmp_path, monkeypatch, KeyError("Meier"))
+    assert tumour_rows(found) == [("E6", "failed", "")]
+    (row,) = [e for e in found["ledger"] if e["stage"] == "tissue maps"]
+    assert row["reason"] == "this file could not be processed (KeyError)"
+    assert found["evidence"]["tumour_area_percent"] is None
+
+
+def test_what_concerns_every_patient_stops_the_study(tmp_path, monkeypatch) -> None:
+    with pytest.raises(LeakageError):
+        measured(tmp_path, monkeypatch, LeakageError("it saw the patient"))
+
+
+def test_a_slide_that_cannot_be_checked_is_a_result(tmp_path, monkeypatch) -> None:
+    def fault(*_: object, **__: object) -> None:
+        raise RuntimeError("Meier")
+
+    monkeypatch.setattr(patient, "opened", lambda _: nullcontext())
+    monkeypatch.setattr(patient, "check", fault)
+    row = SlideRow(patient="P", name="P-HE-1", path=Path("x"), stain="H&E", markers=(), mpp=None)
+    check_slide({}, tmp_path, CheckArgument(slide=row, reader="tiff", definitions=()))
+    found = json.loads((tmp_path / "quality.json").read_text("utf-8"))
+    assert found["failed"] == "this file could not be processed (RuntimeError)"
+    assert found["sufficient"] is False
+
+
+def test_what_was_decided_when_a_slide_was_opened_is_in_the_ledger(tmp_path, monkeypatch) -> None:
+    share = Estimate(value=30.0, lower=12.0, upper=50.0)
+    found = measured(tmp_path, monkeypatch, share, notes=["picture 2 is read"])
+    (row,) = [e for e in found["ledger"] if e["stage"] == "slide file"]
+    assert (row["verdict"], row["reason"]) == ("kept", "picture 2 is read")

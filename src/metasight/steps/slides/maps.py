@@ -22,7 +22,7 @@ from metasight.biomarkers.structures import structure_mask
 from metasight.cohort.settings import MapSettings
 from metasight.engine.step import Inputs, StepKind
 from metasight.engine.threads import one_torch_thread
-from metasight.errors import MarkerError, SlideError
+from metasight.errors import MarkerError
 from metasight.features.columns import ERROR
 from metasight.ledger import Entry, Fate
 from metasight.maps.agreement import structure_hits
@@ -36,6 +36,7 @@ from metasight.maps.training_tiles import MarkedSection, TilesSettings, collect_
 from metasight.maps.tumour import tumour_from_marker
 from metasight.protocol.study import SlideProtocol, require_roles
 from metasight.steps.files import number, read_json, read_told, write_json, write_told
+from metasight.steps.slides.failures import OF_ALL_SLIDES, why_failed
 from metasight.steps.slides.pairs import (
     Pair,
     density_together,
@@ -161,8 +162,10 @@ def collect(inputs: Inputs, out: Path, argument: MapArgument) -> None:
     try:
         with opened(he) as slide:
             tiles = collect_tiles(slide, tissue, mpp, targets, settings)
-    except (MarkerError, SlideError) as error:
-        write_json(out / "tiles.json", {"none": str(error)})
+    except OF_ALL_SLIDES:
+        raise
+    except Exception as error:  # noqa: BLE001 (a damaged file may raise anything)
+        write_json(out / "tiles.json", {"none": why_failed(error)})
         return
     save_tiles(tiles, out / "tiles.h5")
     write_json(out / "tiles.json", {"tiles": len(tiles), "markers": list(tiles.markers)})
@@ -216,8 +219,10 @@ def paint_patient(inputs: Inputs, out: Path, argument: MapArgument) -> None:
     """
     try:
         told = _painted(inputs, out, argument)
-    except (MarkerError, SlideError) as error:
-        told = {"features": {}, "ledger": [_row(argument, Fate.FAILED, "", str(error))]}
+    except OF_ALL_SLIDES:
+        raise
+    except Exception as error:  # noqa: BLE001 (a damaged file may raise anything)
+        told = {"features": {}, "ledger": [_row(argument, Fate.FAILED, "", why_failed(error))]}
     told = {"patient": argument.patient, "fold": argument.fold, **told}
     write_told(out / MAP_FILE, told, own=MAP_FORMAT)
 

@@ -10,7 +10,7 @@ from typing import Any
 from metasight.cohort.settings import EmbeddingSettings
 from metasight.engine.step import Inputs, StepKind
 from metasight.engine.threads import one_torch_thread
-from metasight.errors import EncoderError, SlideError
+from metasight.errors import EncoderError
 from metasight.features.bags import (
     PatchFeatures,
     join_bags,
@@ -21,6 +21,7 @@ from metasight.features.embeddings import embed_slide
 from metasight.features.encoders import Encoder, load_encoder
 from metasight.ledger import Entry, Fate
 from metasight.steps.files import link, read_json, write_json
+from metasight.steps.slides.failures import OF_ALL_SLIDES, why_failed
 from metasight.steps.slides.patient import SlideArgument, opened
 from metasight.steps.slides.sections import checking, read_tissue
 
@@ -76,10 +77,12 @@ def embed_patient(inputs: Inputs, out: Path, argument: PatchesArgument) -> None:
                     bag = embed_slide(
                         slide, tissue, mpp, encoder, most_patches=argument.settings.most_patches
                     )
-        except (EncoderError, SlideError) as error:
+        except OF_ALL_SLIDES:
+            raise
+        except Exception as error:
             if isinstance(error, EncoderError) and encoder is None and argument.features is None:
                 raise  # the encoder itself: every patient would fail alike
-            rows.append(_row(argument.patient, a, Fate.FAILED, "", str(error)))
+            rows.append(_row(argument.patient, a, Fate.FAILED, "", why_failed(error)))
             continue
         bags.append(bag)
         joined.append(checking(a.slide.name))

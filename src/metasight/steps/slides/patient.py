@@ -15,7 +15,7 @@ from typing import Any
 
 from metasight.cohort.slide_table import SlideRow
 from metasight.engine.step import Inputs, StepKind
-from metasight.errors import AlignmentError, MarkerError, MetasightError, SlideError
+from metasight.errors import MarkerError
 from metasight.ledger import Entry, Fate
 from metasight.maps.cells import Cells
 from metasight.maps.density import DensityMap
@@ -33,8 +33,10 @@ from metasight.protocol.evidence import (
 from metasight.protocol.markers import MarkerNames, study_name
 from metasight.protocol.study import Definition, SlideProtocol, require_roles
 from metasight.slides.opening import ReaderName, open_slide
-from metasight.slides.reader import PyramidReader
+from metasight.slides.reader import PyramidReader, ReadAs
 from metasight.steps.files import read_json, read_told, write_json, write_told
+from metasight.steps.slides.failures import OF_ALL_SLIDES, why_failed
+from metasight.steps.slides.given_cells import map_given_cells
 from metasight.steps.slides.pairs import Pair, density_together, he_window
 from metasight.steps.slides.sections import (
     REGION_UM,
@@ -56,7 +58,8 @@ Found = dict[str, Any]
 FORMAT = 1
 """Of ``patient.json``."""
 
-SLIDE_QUALITY, MARKERS, ALIGNMENT = "slide quality", "markers", "alignment"
+SLIDE_FILE, SLIDE_QUALITY = "slide file", "slide quality"
+MARKERS, ALIGNMENT = "markers", "alignment"
 TISSUE_MAPS, BIOMARKERS = "tissue maps", "biomarkers"
 """Stages of a slide's ledger rows."""
 
@@ -73,11 +76,14 @@ class SlideArgument:
         What opens it.
     nuclear
         Nuclear channel of fluorescence.
+    channels
+        Channel as files name it, or its number → marker, as the study says.
     """
 
     slide: SlideRow
     reader: ReaderName
     nuclear: str = "DAPI"
+    channels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,16 +109,36 @@ class MarkersArgument(SlideArgument):
         Of the study.
     thresholds
         Of the laboratory, by a marker's name or spelling.
+    classes
+        Class of cells as another program names it → marker.
     """
 
     markers: tuple[MarkerNames, ...]
     thresholds: dict[str, float] = field(default_factory=dict)
+    classes: Mapping[str, str] = field(default_factory=dict)
 
 
-def opened(argument: SlideArgument) -> PyramidReader:
-    """The slide under its study name, with the study's reader and resolution."""
+def opened(argument: SlideArgument, markers: Sequence[MarkerNames] = ()) -> PyramidReader:
+    """The slide under its study name, with the study's reader and resolution.
+
+    Its channels are called as the study calls them: by its mapping, else by the nuclear channel
+    and the spellings of ``markers``.
+    """
     row = argument.slide
-    return open_slide(row.path, name=row.name, mpp=row.mpp, reader=argument.reader)
+    known = {argument.nuclear: argument.nuclear, **{m: m for m in row.markers}}
+    known |= {spelled: m.name for m in markers for spelled in (m.name, *m.spellings)}
+    return open_slide(
+        row.path,
+        name=row.name,
+        reader=argument.reader,
+        read_as=ReadAs(
+            mpp=row.mpp,
+            replaces_mpp=row.replaces_mpp,
+            picture=row.picture,
+            channels=argument.channels,
+            spellings=known,
+        ),
+    )
 
 
 def check_slide(inputs: Inputs, out: Path, argument: CheckArgument) -> None:
@@ -121,7 +147,9 @@ def check_slide(inputs: Inputs, out: Path, argument: CheckArgument) -> None:
     try:
         with opened(argument) as slide:
             check(slide, argument.slide.stain, argument.definitions, out, nuclear=argument.nuclear)
-    except SlideError as error:
+    except OF_ALL_SLIDES:
+        raise
+    except Exception as error:  # noqa: BLE001 (a damaged file may raise anything)
         write_json(out / "quality.json", _failed(argument.slide, error))
 
 
@@ -136,7 +164,17 @@ def read_markers(inputs: Inputs, out: Path, argument: MarkersArgument) -> None:
         return
     tissue, mpp = read_tissue(checked / "tissue.npz")
     try:
-        with opened(argument) as slide:
+        if row.cells is not None:
+            map_given_cells(
+                row,
+                quality,
+                TissueWindow(mask=tissue, spacing_um=mpp),
+                out,
+                markers=argument.markers,
+                classes=argument.classes,
+            )
+            return
+        with opened(argument, argument.markers) as slide:
             if row.stain == "H&E":
                 map_nuclei(slide, tissue, mpp, out)
                 return
@@ -149,12 +187,15 @@ def read_markers(inputs: Inputs, out: Path, argument: MarkersArgument) -> None:
                 channels=tuple(study_name(c, argument.markers) for c in slide.channels),
                 settings=marker_settings(argument.markers, argument.nuclear, argument.thresholds),
             )
-    except (MarkerError, SlideError) as error:
+    except OF_ALL_SLIDES:
+        raise
+    except Exception as error:  # noqa: BLE001 (a damaged file may raise anything)
         write_json(out / "markers.json", _failed(row, error))
 
 
-def _failed(row: SlideRow, error: MetasightError) -> Found:
-    return {"slide": row.name, "stain": row.stain, "failed": str(error), "sufficient": False}
+def _failed(row: SlideRow, error: Exception) -> Found:
+    why = why_failed(error)
+    return {"slide": row.name, "stain": row.stain, "failed": why, "sufficient": False}
 
 
 # ------------------------------------------------------------------ a patient
@@ -242,7 +283,14 @@ def measure_patient(inputs: Inputs, out: Path, argument: PatientArgument) -> Non
     patient.evidence[MIHC_SECTIONS] = set(argument.required) <= found
     usable = {m for a in marked if a.slide.name in aligned for m in a.slide.markers}
     patient.evidence[SECTIONS_ALIGNABLE] = set(argument.required) <= usable
-    _measure(patient, he, marked, aligned)
+    try:
+        _measure(patient, he, marked, aligned)
+    except OF_ALL_SLIDES:
+        raise
+    except Exception as error:  # noqa: BLE001 (a damaged file may raise anything)
+        patient.note("patient", BIOMARKERS, Fate.FAILED, None, "", why_failed(error))
+        patient.evidence[TUMOUR_AREA_PERCENT] = None
+        patient.features, patient.tumour_from = {}, ""
     write_told(
         out / "patient.json",
         {
@@ -280,6 +328,9 @@ def _judge_slides(patient: _Patient) -> list[SlideArgument]:
         if is_he and protocol.criteria_on(HE_QUALITY_SUFFICIENT):
             asked = HE_QUALITY_SUFFICIENT
         patient.note_on(asked, a.slide.name, SLIDE_QUALITY, fate, "", why)
+        if found.get("notes"):
+            said = "; ".join(found["notes"])
+            patient.note(a.slide.name, SLIDE_FILE, Fate.KEPT, None, "", said)
         if found["sufficient"] is not False:
             good.append(a)
             patient.acquired.append({"stain": a.slide.stain, "mpp": found["mpp"]})
@@ -307,34 +358,37 @@ def _has_markers(patient: _Patient, a: SlideArgument) -> bool:
         patient.note_on(MIHC_SECTIONS, a.slide.name, MARKERS, Fate.FAILED, "", found["failed"])
         return False
     counts = ", ".join(f"{m['marker']} {m['per_mm2']:.0f}/mm²" for m in found["markers"])
-    patient.note_on(MIHC_SECTIONS, a.slide.name, MARKERS, Fate.KEPT, counts, "")
+    of_file = read_json(patient.inputs[checking(a.slide.name)] / "quality.json").get("notes", ())
+    said = "; ".join(n for n in found.get("notes", ()) if n not in of_file)
+    patient.note_on(MIHC_SECTIONS, a.slide.name, MARKERS, Fate.KEPT, counts, said)
     return True
 
 
 def _align(patient: _Patient, he: SlideArgument, marked: Sequence[SlideArgument]) -> dict[str, Any]:
     """Accepted alignments of the marker sections to the H&E, by slide name."""
     accepted: dict[str, Any] = {}
-    with opened(he) as fixed:
-        for a in marked:
-            folder = patient.out / f"alignment-{a.slide.name}"
-            folder.mkdir()
-            try:
-                with opened(a) as moving:
-                    pair = align_slides(
-                        fixed, moving, patient.argument.protocol, folder, nuclear=a.nuclear
-                    )
-            except (AlignmentError, SlideError) as error:
-                patient.note_on(
-                    SECTIONS_ALIGNABLE, a.slide.name, ALIGNMENT, Fate.FAILED, "", str(error)
+    for a in marked:
+        folder = patient.out / f"alignment-{a.slide.name}"
+        folder.mkdir()
+        try:
+            with opened(he) as fixed, opened(a) as moving:
+                pair = align_slides(
+                    fixed, moving, patient.argument.protocol, folder, nuclear=a.nuclear
                 )
-                continue
-            p90 = pair.found["error_p90_um"]
-            value = "" if p90 is None else f"predicted p90 {p90:.0f} µm"
-            fate = Fate.KEPT if pair.found["accepted"] else Fate.EXCLUDED
-            why = "; ".join(pair.found["reasons"])
-            patient.note_on(SECTIONS_ALIGNABLE, a.slide.name, ALIGNMENT, fate, value, why)
-            if pair.found["accepted"]:
-                accepted[a.slide.name] = pair.alignment.transform
+        except OF_ALL_SLIDES:
+            raise
+        except Exception as error:  # noqa: BLE001 (a damaged file may raise anything)
+            patient.note_on(
+                SECTIONS_ALIGNABLE, a.slide.name, ALIGNMENT, Fate.FAILED, "", why_failed(error)
+            )
+            continue
+        p90 = pair.found["error_p90_um"]
+        value = "" if p90 is None else f"predicted p90 {p90:.0f} µm"
+        fate = Fate.KEPT if pair.found["accepted"] else Fate.EXCLUDED
+        why = "; ".join(pair.found["reasons"])
+        patient.note_on(SECTIONS_ALIGNABLE, a.slide.name, ALIGNMENT, fate, value, why)
+        if pair.found["accepted"]:
+            accepted[a.slide.name] = pair.alignment.transform
     return accepted
 
 
@@ -441,10 +495,15 @@ def _tumour_from_he(patient: _Patient, he: SlideArgument) -> None:
     try:
         with opened(he) as slide:
             found = tumour_share_on_he(slide, tissue, mpp)
-    except MarkerError as error:
+    except OF_ALL_SLIDES:
+        raise
+    except Exception as error:  # noqa: BLE001 (a damaged file may raise anything)
         patient.evidence[TUMOUR_AREA_PERCENT] = None
+        weak = isinstance(error, MarkerError)  # too few nuclei: the H&E cannot say
+        fate = Fate.UNKNOWN if weak else Fate.FAILED
+        why = error.problem if isinstance(error, MarkerError) else why_failed(error)
         for criterion in criteria:
-            patient.note(he.slide.name, TISSUE_MAPS, Fate.UNKNOWN, criterion, "", error.problem)
+            patient.note(he.slide.name, TISSUE_MAPS, fate, criterion, "", why)
         return
     low, high = found.ends
     known = True

@@ -113,6 +113,7 @@ def described(slide: PyramidReader) -> Found:
         "width": full.width,
         "height": full.height,
         "properties": slide.properties,
+        "notes": list(slide.notes),
     }
 
 
@@ -221,28 +222,56 @@ def map_markers(
     read = cells_of_slide(
         slide, tissue, tissue_mpp, markers, settings, channels=channels, progress=progress
     )
-    write_cells(out / "cells.parquet", read.cells)
-    window = TissueWindow(mask=tissue, spacing_um=tissue_mpp)
-    density = density_from_cells(read.cells, window, spacing_um=_DENSITY_UM)
+    found = write_marked(
+        read.cells,
+        TissueWindow(mask=tissue, spacing_um=tissue_mpp),
+        out,
+        slide=slide.name,
+        mpp=read.mpp,
+        thresholds=read.thresholds,
+        rules=read.rules,
+        notes=slide.notes,
+    )
+    return read, found
+
+
+def write_marked(
+    cells: Cells,
+    window: TissueWindow,
+    out: Path,
+    *,
+    slide: str,
+    mpp: float,
+    thresholds: Mapping[str, float | None],
+    rules: Mapping[str, str],
+    notes: Sequence[str],
+) -> Found:
+    """Write marked cells, their density and ``markers.json``, and return what that says.
+
+    ``rules`` names the markers, in order, and how each one's positivity was told.
+    """
+    write_cells(out / "cells.parquet", cells)
+    density = density_from_cells(cells, window, spacing_um=_DENSITY_UM)
     write_density_map(density, out / "density.ome.tif")
-    found = {
-        "slide": slide.name,
-        "cells": len(read.cells),
-        "mpp": read.mpp,
+    found: Found = {
+        "slide": slide,
+        "cells": len(cells),
+        "mpp": mpp,
         "markers": [
             {
                 "marker": m,
-                "positive": int(read.cells.positive[m].sum()),
-                "per_mm2": float(read.cells.positive[m].sum()) / window.area_mm2,
-                "threshold": number(read.thresholds[m]),
-                "rule": read.rules[m],
+                "positive": int(cells.positive[m].sum()),
+                "per_mm2": float(cells.positive[m].sum()) / window.area_mm2,
+                "threshold": number(thresholds[m]),
+                "rule": rule,
             }
-            for m in markers
+            for m, rule in rules.items()
         ],
         "tissue_mm2": window.area_mm2,
+        "notes": list(notes),
     }
     write_json(out / "markers.json", found)
-    return read, found
+    return found
 
 
 def map_nuclei(slide: PyramidReader, tissue: Mask, tissue_mpp: float, out: Path) -> Found:
@@ -282,6 +311,7 @@ def map_nuclei(slide: PyramidReader, tissue: Mask, tissue_mpp: float, out: Path)
             for name, flags in cells.positive.items()
         ],
         "tissue_mm2": window.area_mm2,
+        "notes": list(slide.notes),
     }
     write_json(out / "markers.json", found)
     return found
