@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from metasight.cli.options import Scheduler
+from metasight.cli.machine_readable import print_json, slides_found
+from metasight.cli.options import AsJson, Scheduler
 from metasight.cli.printing import out, shown
 from metasight.errors import StudyError
 
@@ -24,7 +25,7 @@ StainOption = Annotated[str, typer.Option(help="H&E, IHC (DAB) or fluorescence."
 Markers = Annotated[str, typer.Option(help="Markers to read, with ; between them.")]
 Nuclear = Annotated[str, typer.Option(help="Name of the nuclear channel of fluorescence.")]
 ReaderOption = Annotated[
-    str | None, typer.Option(help="Reader: tiff or openslide [default: automatic].")
+    str | None, typer.Option(help="Reader: tiff or openslide.", show_default="automatic")
 ]
 
 
@@ -51,12 +52,19 @@ def slides_check(
     nuclear: Nuclear = "DAPI",
     reader: ReaderOption = None,
     scheduler: Scheduler = "inline",
+    as_json: AsJson = False,
 ) -> None:
     """Judge the quality of slides."""
-    from metasight.engine.progress import Bars
+    from metasight.engine.progress import Bars, Silent
     from metasight.plan import loose_slides
 
     batch = _batch(files, stain, "", mpp, reader, nuclear)
+    if as_json:
+        found = loose_slides.check(batch, output, scheduler=scheduler, progress=Silent())
+        print_json("slides check", slides_found(found))
+        if any("failed" in f for f in found):
+            raise typer.Exit(1)
+        return
     with Bars(out) as bars:
         found = loose_slides.check(batch, output, scheduler=scheduler, progress=bars)
     words = {True: "sufficient", False: "refused", None: "not known"}

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from metasight.engine.cache import write_whole
 from metasight.engine.code import own_code
 from metasight.engine.contents import Contents
 from metasight.engine.progress import Progress
+from metasight.engine.scheduling import AUTO, INLINE, LOCAL, hand_over, worth_processes
 from metasight.engine.step import Reference, Step, Task
 from metasight.engine.store import DamagedResultError, Store
 from metasight.errors import StoreError, StudyError
@@ -25,9 +27,6 @@ _TRIES = 20
 """Times that damaged results are set aside and made again before the disk is to blame."""
 
 Read = TypeVar("Read")
-
-INLINE = "inline"
-LOCAL = "local"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +55,9 @@ class Work:
     memory
         File in which what every step was made from is noted, for the next run's explanations.
     scheduler
-        ``inline`` (this process), ``local`` (one process a core), or the address of a Dask
-        scheduler whose workers see the same file system.
+        ``auto`` (by the work: see :mod:`metasight.engine.scheduling`), ``inline`` (this process),
+        ``local`` (one process a core), or the address of a Dask scheduler whose workers see the
+        same file system.
     progress
         Told of every step.
     only_look
@@ -184,15 +184,34 @@ class Work:
 
     def _execute(self, missing: Sequence[Step]) -> None:
         self._progress.start([s.label for s in missing])
-        if self._scheduler == INLINE:
-            for step in missing:
-                self.store.make(step.task)
-                self._finished(step)
-            return
+        left = self._here(missing) if self._starts_here(missing) else missing
+        if left:
+            self._in_processes(left)
+
+    def _starts_here(self, missing: Sequence[Step]) -> bool:
+        if self._scheduler == AUTO:
+            # processes that an earlier part has started cost nothing more
+            kinds = [s.kind for s in missing]
+            return self._client is None and not worth_processes(kinds, cores=cores())
+        return self._scheduler == INLINE
+
+    def _here(self, missing: Sequence[Step]) -> Sequence[Step]:
+        """Carry steps out in this process; those that are left for other processes."""
+        begun = time.monotonic()
+        for done, step in enumerate(missing):
+            seconds, left = time.monotonic() - begun, len(missing) - done
+            if self._scheduler == AUTO and hand_over(seconds=seconds, left=left, cores=cores()):
+                return missing[done:]
+            self.store.make(step.task)
+            self._finished(step)
+        return ()
+
+    def _in_processes(self, missing: Sequence[Step]) -> None:
         from distributed import as_completed
 
         if self._client is None:
-            self._client = self._open.enter_context(_client(self._scheduler))
+            where = LOCAL if self._scheduler == AUTO else self._scheduler
+            self._client = self._open.enter_context(_client(where))
         by_name = {}
         futures: dict[str, Any] = {}
         root = str(self.store.root.resolve())
