@@ -90,17 +90,17 @@ class BiologySettings(BaseModel):
     gene_sets
         GMT file, relative to the study folder; its genes are named as in the table.
     log_scale
-        Must be said: whether values are logarithms. Others are taken as log₂(value + 1).
+        Required: whether values are logarithms. Others are transformed to log₂(value + 1).
     model
-        Whose risk; the headline model's without.
+        Whose risk is related to expression; by default the headline model's.
     adjust
-        Variables of the protocol, or ``centre``, that are taken out first.
+        Variables of the protocol, or ``centre``, that are adjusted for.
     purity
-        Column of the table with the sample's purity, taken out as well; none without.
+        Column of the table with the sample's tumour purity, adjusted for as well; optional.
     permutations, null_replicates
-        Shuffled risks behind p values, and how many of these judge the procedure.
+        Permutations of the risk for p values, and how many of them serve as negative controls.
     smallest, largest
-        Measured genes of a set that is tested.
+        Numbers of measured genes between which a set is tested.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -129,7 +129,7 @@ class AnalysisSettings(BaseModel):
     Attributes
     ----------
     seed
-        Of everything random in the study.
+        Of all random numbers in the study.
     folds, repeats
         Of the outer cross-validation.
     bootstrap
@@ -148,7 +148,7 @@ class AnalysisSettings(BaseModel):
     single_centre_reason
         Why leave-one-centre-out is not done; required when there is one centre.
     first_test_year
-        Year from which a temporal split tests; none without.
+        First year of the test patients of a temporal split; no temporal split by default.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -192,7 +192,7 @@ class StudySettings(CohortSettings):
     protocol
         Built-in name, or path of a protocol file relative to the study folder.
     title
-        Of the report; the protocol's title without.
+        Of the report; by default the protocol's title.
     demonstration
         Set when the study is a demonstration on public data: what it is; the report says so.
     analysis
@@ -200,7 +200,7 @@ class StudySettings(CohortSettings):
     model
         At least one.
     biology
-        What the risk has to do with gene expression; not asked without.
+        Association of the risk with gene expression; optional.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
