@@ -91,7 +91,7 @@ class Predictions:
             raise EvaluationError(
                 "predictions lack columns",
                 value=", ".join(missing),
-                remedy="See DESIGN section 5 for the columns of predictions.parquet",
+                remedy="Give every column of predictions.parquet, which docs/methods.md lists",
             )
         table = table[list(_DTYPES)].astype(_DTYPES)
         _check(table)

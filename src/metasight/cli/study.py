@@ -135,7 +135,7 @@ def init(
                 "the table has no such column",
                 where=table,
                 value=id_column,
-                remedy=f"Give it: --id NAME, one of {', '.join(header)}; or --ids row if there is "
+                remedy=f"Name the id column with `--id`: one of {', '.join(header)}; or `--ids row` if there is "
                 "none",
             )
         proposals = propose(known, raw.cells, id_column)

@@ -190,7 +190,7 @@ def _recorded_events(
                 "overstate the risk",
                 where="study.toml",
                 value=not_recorded.get(name, "not mapped"),
-                remedy=f"Map {name} in [columns], or leave this endpoint out of [analysis]",
+                remedy=f"Map {name} in [columns], or take the endpoint out of endpoints in every [[model]]",
             )
     events, deviations = [], []
     for name in endpoint.event:

@@ -193,7 +193,7 @@ def _missing_columns(raw: RawTable, scans: ScanSettings) -> list[Problem]:
             column=column,
             value="",
             problem="missing column",
-            accepted="a column of this name, or another named in study.toml [scans]",
+            accepted="a column of this name, or another name under [scans] in study.toml",
         )
         for column in (scans.id, scans.kind, scans.file)
         if column not in raw.cells

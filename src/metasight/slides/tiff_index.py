@@ -300,7 +300,8 @@ def check_levels(levels: Sequence[Sequence[Any]], channels: Sequence[str], name:
                 "the slide's colours are kept in a way that is not read here",
                 where=name,
                 value=f"photometric interpretation {said}, compression {compression}",
-                remedy="Read it with OpenSlide (reader openslide), or export it as 8-bit RGB",
+                remedy='Set reader = "openslide" (`--reader openslide` on the command line), '
+                "or export it as 8-bit RGB",
             )
 
 

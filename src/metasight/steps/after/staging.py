@@ -274,7 +274,7 @@ def staging_of(folder: Path, patient: str) -> tuple[str, ...]:
         raise StudyError(
             "there are no results on staging",
             where="results/latest",
-            remedy="Run it; its protocol must have [nodal_staging]",
+            remedy="Run the study first: `metasight run FOLDER`; its protocol must have [nodal_staging]",
         )
     told = read_told(path, own=FORMAT)
     if "skipped" in told:
