@@ -171,8 +171,11 @@ def test_check_lists_few_features_with_missing_values(capsys):
 def test_doctors_advice_can_be_followed_in_a_clone(monkeypatch):
     monkeypatch.setattr("metasight.doctor.find_spec", lambda name: None)
     advice = [f.fix for f in [*_packages(), *_extras()]]
-    assert "from a clone: pip install . -c constraints.txt" in advice
-    assert "if wanted, from a clone: pip install '.[demo]' -c constraints.txt" in advice
+    assert "in a clone of the repository: pip install . -c constraints.txt" in advice
+    assert (
+        "if wanted, in a clone of the repository: pip install '.[demo]' -c constraints.txt"
+        in advice
+    )
 
 
 def test_version(capsys):

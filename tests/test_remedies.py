@@ -32,7 +32,7 @@ COMMAND = typer.main.get_command(app)
 
 OTHER_PROGRAMS = {"dask scheduler", "make demo", "pip install", "chmod"}
 OTHER_OPTIONS = {"--force-reinstall"}
-# a folder of the results, and what a program that calls metasight from Python gives, and no study file
+# a folder of the results, and what a Python program that calls metasight gives
 OF_PYTHON = {"bundle", "horizon_days", "state_dict", "chromogenic_cells", "horizons_days"}
 # tags of the terminal's colours, no sections; nor are extras of pip and a placeholder
 NO_SECTIONS = {"red", "green", "yellow", "demo", "section"}

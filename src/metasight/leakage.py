@@ -175,7 +175,7 @@ def duplicates(features: FeatureTable) -> Check:
             title=title,
             verdict="not done",
             limit=limit,
-            finding=f"{len(names)} continuous features are too few to tell",
+            finding=f"{len(names)} continuous features are too few for this check",
         )
     values = features.values[names].dropna(thresh=5)
     twice = int(values.duplicated(keep=False).sum())
@@ -224,7 +224,7 @@ def single_features(features: FeatureTable, outcome: Outcome) -> Check:
 
 def centre_shortcut(probabilities: pd.DataFrame | None, centre: pd.Series[str]) -> Check:
     """How well the centre is told from the features, out of fold (mean one-against-rest AUC)."""
-    title = "The centre cannot be told from the features"
+    title = "The features do not predict the centre"
     limit = f"mean AUC ≤ {CENTRE_AUC_LIMIT}; leave-one-centre-out shows what it costs"
     if probabilities is None:
         return Check(

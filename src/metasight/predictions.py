@@ -75,7 +75,7 @@ class Predictions:
     Raises
     ------
     EvaluationError
-        A column is missing, a risk lies outside [0, 1] or is missing, a patient is predicted
+        A column is missing, a risk is outside [0, 1] or is missing, a patient is predicted
         twice by the same model, repeat, endpoint and horizon or label, or survival rows lack a
         time or a status.
 

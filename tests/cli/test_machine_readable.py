@@ -67,7 +67,7 @@ def test_dry_run_counts_steps_by_reason(breast_study, capsys):
             "stage": "cohort",
             "n": 1,
             "measures_images": False,
-            "why": "never finished before",
+            "why": "not finished before",
         }
     ]
 

@@ -106,8 +106,8 @@ def test_one_status_tells_which_event_came_first(status, event):
     ("status", "days", "problem"),
     [
         ("3", 700.0, "a code without a meaning"),
-        ("1", None, "a status without a time"),
-        (None, 700.0, "a time without a status"),
+        ("1", None, "a status has no time"),
+        (None, 700.0, "a time has no status"),
     ],
 )
 def test_what_a_status_cannot_be(status, days, problem):

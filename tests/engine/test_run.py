@@ -145,7 +145,7 @@ def test_what_is_needed_is_made_first_and_nothing_twice(tmp_path):
 def test_why_a_step_runs_again(tmp_path):
     with work(tmp_path) as own:
         own.make(plan())
-        assert [p.why for p in own.pending] == ["never finished before"] * 2
+        assert [p.why for p in own.pending] == ["not finished before"] * 2
         own.remember()
     with work(tmp_path) as own:
         own.make(plan(2))

@@ -108,7 +108,7 @@ def test_maps_are_told_with_their_baselines_and_what_they_may_be_used_for(surviv
         "0.80 (0.70 to 0.90)",
         "Ceiling",
         "0.31",
-        "It names no cell",
+        "It does not identify single cells",
         "1 biomarker of 2 agree by less than 0.75",
         "mixing class: κ 0.55",
         "7 of 9 on the sections",

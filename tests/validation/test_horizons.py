@@ -44,7 +44,7 @@ def test_the_earliest_that_fails_is_named():
         with pytest.raises(EvaluationError, match=r"^5-year risk is not reported.*horizon 1826"):
             supported_horizons(time, STATUS, [Days(3652), Days(1826)], insist=insist)
     _, (refused,) = supported(1826, 3652)
-    assert refused.startswith("10-year risk is not reported: the horizon lies past the follow-up")
+    assert refused.startswith("10-year risk is not reported: the horizon is beyond the follow-up")
 
 
 def test_the_floor_of_being_followed_is_the_callers():

@@ -72,7 +72,7 @@ def test_every_slice_has_its_own_rescale(
 def test_a_slice_without_rescale_is_refused(write_ct: Maker, ct_slices: Maker) -> None:
     slices = ct_slices()
     del slices[4].RescaleIntercept
-    with pytest.raises(VolumeError, match="does not say how stored values become HU") as caught:
+    with pytest.raises(VolumeError, match="does not state how stored values become HU") as caught:
         read_series(write_ct(slices))
     assert caught.value.where == "file 5"
 

@@ -147,7 +147,7 @@ def read(folder: Path) -> Bundle:
         )
     except (KeyError, TypeError, ValueError, AttributeError, ValidationError) as error:
         raise StoreError(
-            "bundle.json, protocol.json or settings.json does not say what a bundle's must",
+            "bundle.json, protocol.json or settings.json is incomplete or invalid",
             value=f"{type(error).__name__}",
             remedy="Copy it again from where it was made",
         ) from error
@@ -255,7 +255,7 @@ def _check_models(found: Bundle) -> None:
     """
     for role in (found.headline_model, found.reference_model):
         if role not in found.states:
-            raise StoreError("the bundle lacks a model that it names", value=role)
+            raise StoreError("a model that the bundle lists is missing", value=role)
     named = [*found.states.items(), *((found.headline_model, r) for r in found.refits)]
     for name, state in named:
         try:

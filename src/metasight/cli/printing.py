@@ -41,7 +41,9 @@ def command_line(name: str, folder: Path) -> str:
 def print_screening(screening: Screening) -> None:
     """Eligibility, and what each analysis has to go on."""
     cohort = screening.cohort
-    out.print(f"{cohort['screened']} patients in the table, {cohort['failed']} left out for errors")
+    out.print(
+        f"{cohort['screened']} patients in the table, {cohort['failed']} excluded because of errors"
+    )
     table = Table("criterion", "", "excluded", "unknown", "left", title="Eligibility")
     for s in cohort["steps"]:
         waived = " (waived in part)" if s["in_part"] else " (waived)" if s["waived"] else ""
@@ -118,8 +120,8 @@ def print_predictions(folder: Path, only: str | None) -> None:
     told = [p for p in found["patients"] if only in {None, p["patient"]}]
     if not told:
         raise StudyError(
-            "there is no such patient in the table",
-            remedy="Give the id as the patient table spells it",
+            "the table has no such patient",
+            remedy="Give the id as written in the patient table",
         )
     for p in told:
         risks = ", ".join(f"{_target(r['target'])} {_risk(r['risk'])}" for r in p["risks"])

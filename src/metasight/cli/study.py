@@ -135,8 +135,8 @@ def init(
                 "the table has no such column",
                 where=table,
                 value=id_column,
-                remedy=f"Name the id column with `--id`: one of {', '.join(header)}; or `--ids row` if there is "
-                "none",
+                remedy=f"Name the id column with `--id`: one of {', '.join(header)}; or give "
+                "`--ids row` if there is none",
             )
         proposals = propose(known, raw.cells, id_column)
         pairs = status_pairs(known, raw.cells, proposals)
@@ -162,7 +162,7 @@ def init(
         out.print(f"{shown(table)} is not there yet: put it there, or correct its path.")
     out.print(
         f"The key of the pseudonyms {'is' if made else 'was there already:'} "
-        f"{shown(vault.resolve())}. Back it up; send it to nobody.",
+        f"{shown(vault.resolve())}. Back it up and keep it secret.",
         soft_wrap=True,
     )
     out.print(f"Next: fill in study.toml, then {command_line('check', folder)}.", soft_wrap=True)

@@ -183,10 +183,10 @@ def _check_waivers(protocol: Protocol, waive: Mapping[str, str]) -> None:
             )
         if len(reason.strip()) < 10:
             raise StudyError(
-                f"criterion {name} is waived without a reason",
+                f"criterion {name} is waived, but no reason is given",
                 where="study.toml",
                 value=reason,
-                remedy="Write the reason that the report shall print",
+                remedy="Write the reason; the report prints it",
             )
         criterion = protocol.criteria[whole]
         if variable and variable not in criterion.parts:

@@ -290,11 +290,13 @@ def problem_of_expression(values: pd.DataFrame, table: str, *, log_scale: bool) 
     numbers = values.to_numpy(dtype=float)
     if log_scale:
         wrong, what = np.abs(numbers) > LARGEST_LOG, "no logarithm of an expression is so large"
-        accepted = f"logarithms from -{LARGEST_LOG:g} to {LARGEST_LOG:g}; say log_scale = false of "
+        accepted = (
+            f"logarithms from -{LARGEST_LOG:g} to {LARGEST_LOG:g}; set log_scale = false for "
+        )
         accepted += "values that are none"
     else:
         wrong, what = numbers < 0, "an expression that is not a logarithm is not negative"
-        accepted = "values of 0 or more; say log_scale = true of logarithms, ratios and z values"
+        accepted = "values of 0 or more; set log_scale = true for logarithms, ratios and z values"
     if not wrong.any():
         return None
     extreme = float(numbers[wrong][np.abs(numbers[wrong]).argmax()])

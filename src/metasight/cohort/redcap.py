@@ -100,7 +100,7 @@ def _check_export(raw: RawTable, dictionary: pd.DataFrame, id_: str) -> None:
     ]
     if strange:
         raise StudyError(
-            "columns that the dictionary does not know",
+            "columns that are not in the dictionary",
             where=raw.name,
             value=", ".join(strange[:5]),
             remedy="Export raw data (not labels) and the dictionary of the same project",
@@ -145,7 +145,7 @@ def _kept_columns(
             "study.toml reads fields that the dictionary flags as identifiers",
             where=raw.name,
             value=", ".join(asked),
-            remedy="Take them out of study.toml; identifiers are never read",
+            remedy="Take them out of study.toml; columns flagged as identifiers are never read",
         )
     structure = {id_, GROUP, EVENT, REPEAT, INSTANCE}
     return [

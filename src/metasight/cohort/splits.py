@@ -72,7 +72,7 @@ def repeated_kfold(
     names = np.asarray(patients)
     if folds < 2 or len(names) < 2 * folds:
         raise StudyError(
-            f"{len(names)} patients cannot be dealt into {folds} folds",
+            f"{len(names)} patients cannot be divided into {folds} folds",
             remedy="Set fewer folds in [analysis], or find more patients",
         )
     order = np.argsort(names)
@@ -114,17 +114,17 @@ def leave_one_centre_out(centres: pd.Series[str]) -> tuple[Split, ...]:
     """
     if centres.isna().any():
         raise StudyError(
-            "patients without a centre",
+            "patients have no centre",
             value=f"{int(centres.isna().sum())} patients",
-            remedy="Fill the centre column",
+            remedy="Complete the centre column",
         )
     names = sorted(centres.unique())
     if len(names) < 2:
         raise StudyError(
             "one centre only: a model cannot be tried on a centre it has not seen",
             value=", ".join(names),
-            remedy="Give single_centre_reason in study.toml [analysis] to go on; the report will "
-            "name it among the limitations",
+            remedy="Give single_centre_reason in study.toml [analysis] to continue; the report "
+            "lists it among the limitations",
         )
     return tuple(
         Split(

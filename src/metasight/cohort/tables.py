@@ -258,7 +258,7 @@ def _header_problems(
                 row=None,
                 column=f"number {i + 1}",
                 value="",
-                problem="a column without a name",
+                problem="a column has no name",
                 accepted="a name; or name the columns to read, and it is ignored",
             )
             for i, h in enumerate(header)

@@ -127,7 +127,7 @@ class Work:
             else:
                 return
         raise StoreError(
-            "results are damaged as fast as they are made",
+            "results are damaged as soon as they are written",
             remedy="Check the disk that holds the study's .metasight folder",
         )
 
@@ -150,7 +150,7 @@ class Work:
             return read(step)
 
     def _set_aside(self, damaged: DamagedResultError) -> None:
-        self._progress.say(f"{damaged.problem}; it is made again.")
+        self._progress.say(f"{damaged.problem}; it is recomputed.")
         self.store.discard(damaged.key)
         self._there.discard(damaged.key)
 
@@ -304,7 +304,7 @@ def why(step: Step, before: Mapping[str, Any], missing: Iterable[str]) -> str:
     """
     old = before.get(step.name)
     if not isinstance(old, dict):
-        return "never finished before"
+        return "not finished before"
     now = _record(step)
     said = []
     for name, value in now["argument"].items():
@@ -385,7 +385,8 @@ def _client(scheduler: str) -> Iterator[Any]:
             raise StudyError(
                 "no Dask scheduler answers",
                 value=scheduler,
-                remedy="Start one (`dask scheduler`), or leave --scheduler out to use this machine",
+                remedy="Start one (`dask scheduler`), or leave `--scheduler` out to use this "
+                "machine",
             ) from error
         with client:
             _refuse_other_code(client)
@@ -408,7 +409,7 @@ def _refuse_other_code(client: Any) -> None:
     others = sum(1 for digest in told.values() if digest != own_code().digest)
     if others:
         raise StudyError(
-            "workers of the Dask scheduler have another metasight than this one",
+            "workers of the Dask scheduler run another version of metasight",
             value=f"{others} of {len(told)} workers",
             remedy="Install the same version everywhere and start the workers again",
         )

@@ -203,7 +203,7 @@ class CentreEffects:
             return cls(), []
         if CENTRE not in table.values:
             raise FitError(
-                "the features do not tell the centre, which harmonising needs",
+                "the features do not include the centre, which harmonisation needs",
                 where="model features",
                 remedy="Map centre in [columns]",
             )

@@ -138,7 +138,7 @@ SCORES: Mapping[str, Score] = {
         outcome="survival",
         enters="offset",
         applies_to="ER-positive breast cancer, postmenopausal, after 5 years of endocrine therapy "
-        "without distant recurrence; elsewhere it is read outside its definition",
+        "without distant recurrence; in other patients it is used outside its definition",
         source="Dowsett et al., J Clin Oncol 2018;36:1941",
     ),
     "nodal_size": Score(

@@ -242,7 +242,7 @@ class VolumeNetworkModel:
         if not trained.best:
             notes.append("the network learnt nothing that holds in unseen patients")
         elif not head.coefficients.any():
-            notes.append("the network's score of unseen patients tells no more than chance")
+            notes.append("the network predicts unseen patients no better than chance")
         model = ReaderHeadModel(KIND, self.name, fitted, head, tuple(notes))
         return model, head.score(unseen)
 

@@ -138,7 +138,8 @@ def checked_mpp(
     if override is not None:
         if not low <= override <= high:
             raise SlideError(
-                f"the resolution given is implausible; it must lie in {low:g}–{high:g} µm a pixel",
+                f"the resolution given is implausible; it must be within {low:g}–{high:g} µm a "
+                "pixel",
                 where=name,
                 value=f"{override:g}",
                 remedy=remedy,
@@ -146,13 +147,13 @@ def checked_mpp(
         return float(override), "settings"
     if x is None or y is None:
         raise SlideError(
-            "the file does not say how many micrometres a pixel has (mpp)",
+            "the file does not state its resolution in micrometres per pixel (mpp)",
             where=name,
             remedy=remedy,
         )
     if not (low <= x <= high and low <= y <= high):
         raise SlideError(
-            f"the file's resolution is implausible; mpp must lie in {low:g}–{high:g} µm a pixel",
+            f"the file's resolution is implausible; mpp must be within {low:g}–{high:g} µm a pixel",
             where=name,
             value=f"{x:g} × {y:g}",
             remedy=remedy,
@@ -246,7 +247,7 @@ class PyramidReader(ABC):
         Raises
         ------
         SlideError
-            ``mpp`` is more than 5 % finer than the scan, the region lies outside the slide, or
+            ``mpp`` is more than 5 % finer than the scan, the region is outside the slide, or
             its tiles cannot be decoded.
         """
         plan = self._plans.get(mpp)
@@ -401,7 +402,7 @@ def _inside(region: Region, width: int, height: int, name: str) -> Region:
     right, bottom = min(right, width), min(bottom, height)
     if left >= right or top >= bottom:
         raise SlideError(
-            "the region lies outside the slide",
+            "the region is outside the slide",
             where=name,
             value=f"x {region.x}, y {region.y} of {width} × {height} pixels",
             remedy="Give x and y in pixels of the resolution asked for",

@@ -228,7 +228,7 @@ class StudySettings(CohortSettings):
         ]
         if short:
             raise ValueError(
-                f"{', '.join(short)} gives no reason; write the one that the report shall print, "
+                f"{', '.join(short)} gives no reason; write one (the report prints it) of "
                 f"{SHORTEST_REASON} characters or more"
             )
         return reasons
@@ -312,9 +312,11 @@ def _refuse_twice(names: Iterable[str]) -> None:
 def _of_modality(name: str, table: ModalityTable) -> list[str]:
     problems = []
     if name in PROTOCOL_MODALITIES:
-        problems.append(f"the name {name!r} stands for the protocol's own predictors; rename it")
+        problems.append(
+            f"the name {name!r} is reserved for the protocol's own predictors; rename it"
+        )
     elif name in _OF_IMAGES:
-        problems.append(f"the name {name!r} stands for what images tell; rename it")
+        problems.append(f"the name {name!r} is reserved for measurements of images; rename it")
     elif not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,30}", name):
         problems.append(
             f"the name {name!r} is not a letter followed by at most 30 letters, digits, - or _; "
@@ -446,8 +448,8 @@ def read_toml(path: Path) -> dict[str, Any]:
             "not valid TOML",
             where=path.name,
             value=f"{error}{_key_named(str(error), text)}",
-            remedy="Correct the line named; text stands in quotes, each [section] has one header, "
-            "and each key stands once in its section",
+            remedy="Correct the line named; text is in quotes, each [section] has one header, and "
+            "each key occurs once in its section",
         ) from error
 
 

@@ -136,7 +136,8 @@ def _silent(judged: Path) -> dict[str, str]:
     for patient, distance in read_json(path)["distances"].items():
         if distance is None:
             found[patient] = (
-                "nothing was measured by which a patient is told to be like those of training"
+                "the measurements needed to compare a patient with the training patients are "
+                "missing"
             )
         elif is_silent(distance):
             found[patient] = (
@@ -274,7 +275,8 @@ def staging_of(folder: Path, patient: str) -> tuple[str, ...]:
         raise StudyError(
             "there are no results on staging",
             where="results/latest",
-            remedy="Run the study first: `metasight run FOLDER`; its protocol must have [nodal_staging]",
+            remedy="Run the study first: `metasight run FOLDER`; its protocol must have "
+            "[nodal_staging]",
         )
     told = read_told(path, own=FORMAT)
     if "skipped" in told:
