@@ -173,7 +173,7 @@ def test_doctors_advice_can_be_followed_in_a_clone(monkeypatch):
     advice = [f.fix for f in [*_packages(), *_extras()]]
     assert "in a clone of the repository: pip install . -c constraints.txt" in advice
     assert (
-        "if wanted, in a clone of the repository: pip install '.[demo]' -c constraints.txt"
+        "if needed, in a clone of the repository: pip install '.[demo]' -c constraints.txt"
         in advice
     )
 

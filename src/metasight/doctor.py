@@ -88,7 +88,8 @@ def _extras() -> list[Finding]:
                     verdict="WARN",
                     what=f"extra {extra}",
                     found=f"not installed: {purpose}",
-                    fix=f"if wanted, in a clone of the repository: pip install '.[{extra}]' -c constraints.txt",
+                    fix="if needed, in a clone of the repository: "
+                    f"pip install '.[{extra}]' -c constraints.txt",
                 )
             )
     return findings

@@ -82,7 +82,7 @@ def test_patients_of_an_unseen_centre_pass_unchanged_and_one_centre_is_noted():
 def test_the_centre_must_be_told():
     table, outcome, _ = _study()
     without = FeatureTable(table.values[NAMES], table.features[:8])
-    with pytest.raises(FitError, match="do not tell the centre"):
+    with pytest.raises(FitError, match="do not include the centre"):
         build(_settings(harmonise=("radiomics",))).fit(without, outcome, seed=0)
 
 

@@ -127,7 +127,7 @@ def test_what_is_found_in_nothing_is_a_share_of_replicates(blocks):
 
 
 def test_what_could_not_be_adjusted_for_is_said(blocks):
-    assert "same or unknown in everybody" not in words(blocks())
+    assert "same or unknown in every patient" not in words(blocks())
     assert "same or unknown in every patient: smoker" in words(blocks(not_adjusted=["smoker"]))
     assert "adjusted for nothing" in words(blocks(adjusted=[]))
     assert "3 genes with a missing value are left out" in words(blocks(genes_left_out=3))

@@ -144,7 +144,7 @@ def test_two_different_slices_at_one_place_are_refused(write_ct: Maker, ct_slice
     slices = ct_slices()
     other = ct_slices()[2]
     other.PixelData = slices[4].PixelData
-    with pytest.raises(VolumeError, match="different slices lie at one position"):
+    with pytest.raises(VolumeError, match="different slices are at one position"):
         read_series(write_ct([*slices, other]), settings=ReadSettings(allow_identical_copies=True))
 
 

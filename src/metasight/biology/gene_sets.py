@@ -81,7 +81,8 @@ def within(sets: GeneSets, genes: list[str], *, smallest: int, largest: int) -> 
         shared = len(measured & {g for own in sets.values() for g in own})
         raise StudyError(
             "no gene set has enough genes that were measured",
-            value=f"{shared} of {len(measured)} genes are in any set; {smallest} to {largest} per set are required",
+            value=f"{shared} of {len(measured)} genes are in any set; {smallest} to {largest} per "
+            "set are required",
             remedy="Use the same identifiers in both, HGNC symbols for instance",
         )
     return kept

@@ -126,8 +126,8 @@ def _estimator(view: View) -> Iterator[Block]:
     if nested:
         yield Paragraph(
             f"“{view.reference}” is the headline’s own procedure (kind, penalties, folds, seeds, "
-            f"preparation) on the predictors of “{own}”. The difference from it is due to the added "
-            "predictors; the difference from another kind of model also includes the effect "
+            f"preparation) on the predictors of “{own}”. The difference from it is due to the "
+            "added predictors; the difference from another kind of model also includes the effect "
             "of the change of estimator."
         )
     yield DataTable(

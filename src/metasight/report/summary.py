@@ -109,7 +109,8 @@ def _who(view: View) -> Text:
             text + "A finished model was evaluated on these patients; nothing was fitted to them."
         )
     d = view.evaluation.data
-    text += f"All figures are based on predictions for patients the model had not seen ({_scheme(view)})."
+    text += "All figures are based on predictions for patients the model had not seen "
+    text += f"({_scheme(view)})."
     if view.has_increment:
         text += f" The headline model is “{view.lead}”; it is compared with “{view.reference}”"
         text += (
