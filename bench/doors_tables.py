@@ -618,7 +618,7 @@ def status_code(folder: Path) -> str:
     told = f'[[time_and_status]]\ntime = "time"\nstatus = "status"\ncodes = {codes}\n'
     columns = dict.fromkeys(_OUTCOME)
     study(folder, _one_status(patients()), columns=columns, tables=told)
-    return outcome(lambda: "wrong: read" if cohort(folder) else "", says="without a meaning")
+    return outcome(lambda: "wrong: read" if cohort(folder) else "", says="not define")
 
 
 @situation("Death days filled in for the living")

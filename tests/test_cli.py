@@ -163,7 +163,14 @@ def test_check_lists_few_features_with_missing_values(capsys):
     assert f"missing: {listed}, and 3 more" in said
     assert "complete" not in said
     assert "note: [b]a note[/b]" in said
-    assert "note: 2 more are eligible but not in it: no outcome, or another arm" in said
+    assert (
+        "note: 2 more eligible patients are not analysed: no recorded outcome, or in another arm"
+        in said
+    )
+    nodal = analysis | {"endpoint": "nodal_stage", "examined": 7, "horizons_days": []}
+    print_screening(Screening(cohort=cohort, data=(nodal,), skipped=()))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "8 patients, 7 with examined nodes, 3 with nodal metastasis" in said
     print_screening(Screening(cohort=cohort, data=(analysis | {"missing": {"a": 0}},), skipped=()))
     assert "missing" not in capsys.readouterr().out
 

@@ -56,7 +56,7 @@ def _folder(place: Path) -> Path:
             remedy=f"Run `metasight run {place.name}` first",
         )
     raise StoreError(
-        "not a bundle",
+        "there is no bundle here",
         where=place.name,
         remedy="Give the `bundle` folder or bundle.zip of a run's results, or the study's folder",
     )

@@ -80,6 +80,7 @@ def screening_found(screening: Screening) -> dict[str, Any]:
                 "eligible": len(cohort[d["population"]]),
                 "patients": d["n"],
                 "events": d["events"],
+                "examined": d["examined"],
                 "horizons_days": list(d["horizons_days"]),
                 "missing": dict(d["missing"]),
                 "notes": [*d["deviations"], *d["refused"]],

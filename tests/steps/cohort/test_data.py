@@ -127,7 +127,7 @@ def test_horizons_of_the_protocol_that_are_not_supported_are_left_out(table):
 def test_a_horizon_that_was_asked_for_must_be_supported_except_of_external_patients(table):
     told = build_outcome(BREAST.primary, table, list(table.index), {})
     asked = argument(horizons_days=(1826, 3652))
-    with pytest.raises(EvaluationError, match="past the follow-up"):
+    with pytest.raises(EvaluationError, match="beyond the follow-up"):
         _horizons(BREAST.primary, told.outcome, asked)
     lenient = _horizons(BREAST.primary, told.outcome, replace(asked, lenient=True))
     assert lenient["horizons_days"] == [1826]

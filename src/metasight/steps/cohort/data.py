@@ -302,6 +302,7 @@ def analysis_data(inputs: Inputs, out: Path, argument: DataArgument) -> None:
             "population": argument.population,
             "n": len(told.patients),
             "events": told.outcome.n_events,
+            "examined": _examined(told.outcome),
             "deviations": [*told.deviations, *notes, *_left_out(told)],
             "follow_up": described,
             "table1": asdict(table1(population, argument.protocol, groups=groups)),
@@ -311,6 +312,11 @@ def analysis_data(inputs: Inputs, out: Path, argument: DataArgument) -> None:
             **horizons,
         },
     )
+
+
+def _examined(outcome: SurvivalOutcome | NodalOutcome) -> int | None:
+    """Patients whose nodes were examined; None for follow-up."""
+    return int(outcome.observed.sum()) if isinstance(outcome, NodalOutcome) else None
 
 
 def _refuse_degenerate(
