@@ -1,4 +1,4 @@
-"""A generator's folder: card and weights name each other, and list of training patients is certain."""
+"""A generator's folder: card and weights name each other, and whom it saw is certain."""
 
 from __future__ import annotations
 
