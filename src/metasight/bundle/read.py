@@ -81,7 +81,7 @@ def _extract(place: Path, target: Path) -> None:
             "the zip cannot be read",
             where=place.name,
             value=type(error).__name__,
-            remedy="Copy it again from where it was made",
+            remedy="Copy the bundle again from its source",
         ) from error
 
 
@@ -122,7 +122,7 @@ def read(folder: Path) -> Bundle:
         states = {str(n): _json(folder, str(f)) for n, f in about["models"].items()}
         refits = tuple(_json(folder, f"refits/{k:03d}.json") for k in range(int(about["refits"])))
         settings = StudySettings.model_validate(
-            {**_json(folder, "settings.json"), "key": "of no study: a bundle has none"}
+            {**_json(folder, "settings.json"), "key": "a bundle has no study"}
         )
         found = Bundle(
             protocol=Protocol.model_validate(_json(folder, "protocol.json")),
@@ -149,7 +149,7 @@ def read(folder: Path) -> Bundle:
         raise StoreError(
             "bundle.json, protocol.json or settings.json is incomplete or invalid",
             value=f"{type(error).__name__}",
-            remedy="Copy it again from where it was made",
+            remedy="Copy the bundle again from its source",
         ) from error
     _check_models(found)
     return found
@@ -169,7 +169,7 @@ def _verify(folder: Path) -> None:
         raise StoreError(
             "files are missing from the bundle or were added",
             value=", ".join(sorted(there ^ set(hashes))),
-            remedy="Copy it again from where it was made",
+            remedy="Copy the bundle again from its source",
         )
     for name, expected in hashes.items():
         path = folder / name
@@ -177,7 +177,7 @@ def _verify(folder: Path) -> None:
             raise StoreError(
                 "a file of the bundle was altered",
                 where=name,
-                remedy="Copy it again from where it was made",
+                remedy="Copy the bundle again from its source",
             )
 
 
@@ -206,7 +206,7 @@ def _damaged(name: str) -> StoreError:
     return StoreError(
         "a file of the bundle is damaged",
         where=name,
-        remedy="Copy it again from where it was made",
+        remedy="Copy the bundle again from its source",
     )
 
 
@@ -264,11 +264,11 @@ def _check_models(found: Bundle) -> None:
             raise StoreError(
                 f"the state of model {name!r} is not usable: {error.problem}",
                 value=error.value,
-                remedy=error.remedy or "Copy the bundle again from where it was made",
+                remedy=error.remedy or "Copy the bundle again from its source",
             ) from error
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise StoreError(
                 f"the state of model {name!r} is damaged",
                 value=type(error).__name__,
-                remedy="Copy the bundle again from where it was made",
+                remedy="Copy the bundle again from its source",
             ) from error

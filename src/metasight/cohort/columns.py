@@ -261,7 +261,7 @@ class ColumnReader:
                     row,
                     variable.name,
                     text,
-                    "a plain number up to 1 in a column with percentages: its unit is not known",
+                    "a plain number up to 1 in a column with percentages: its unit is unclear",
                     "all cells of the column in one notation",
                 )
 

@@ -190,7 +190,7 @@ def _recorded_events(
                 "overstate the risk",
                 where="study.toml",
                 value=not_recorded.get(name, "not mapped"),
-                remedy=f"Map {name} in [columns], or take the endpoint out of endpoints in every "
+                remedy=f"Map {name} in [columns], or remove the endpoint from endpoints in every "
                 "[[model]]",
             )
     events, deviations = [], []
@@ -216,7 +216,7 @@ def _recorded_events(
 
 def _other_arm(arm: Any) -> str:
     if pd.isna(arm):
-        return "no arm is given, and this endpoint is of one arm"
+        return "the arm is missing, and this endpoint is defined in one arm"
     return f"arm {arm} is not part of this endpoint"
 
 

@@ -73,7 +73,7 @@ def refuse_competing(competing: bool, model: str) -> None:
     """
     if competing:
         raise FitError(
-            "the outcome has competing events and this model would censor them",
+            "the outcome has competing events, which this model would censor",
             where=model,
             remedy="Choose cause_specific_cox, fine_gray, elastic_net_cox or forest",
         )

@@ -290,7 +290,10 @@ class PublishedScoreModel:
             head, flat = _nodal_head(column, stage, offset)
         notes = [REFITTED, f"made for {published.applies_to}", *reader.imputer.state["notes"]]
         if flat:
-            notes.append("the training rows deny the score's order: its slope is held near zero")
+            notes.append(
+                "in the training patients the score ranks in the opposite direction: its "
+                "slope is set close to zero"
+            )
         return ReaderHeadModel(self.score, self.name, reader, head, tuple(notes))
 
     def _column(self, table: FeatureTable) -> tuple[ScoreReader, NDArray[np.float64], float | None]:

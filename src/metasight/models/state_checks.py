@@ -46,7 +46,7 @@ def _refuse(problem: str, value: object = "") -> FitError:
         problem,
         where="model state",
         value=str(value)[:60],
-        remedy="Copy the model again from where it was made",
+        remedy="Copy the model again from its source",
     )
 
 

@@ -238,9 +238,9 @@ class VolumeNetworkModel:
         head.fit["rounds"] = trained.best
         head.fit["held_out_loss"] = list(trained.losses)
         cut = sum(c.held_share < 1 for c in crops)
-        notes = [f"{cut} lesions are larger than the crop and were cut"] * (cut > 0)
+        notes = [f"{cut} lesions are larger than the crop and were cut off"] * (cut > 0)
         if not trained.best:
-            notes.append("the network learnt nothing that holds in unseen patients")
+            notes.append("the network learnt nothing that generalises to unseen patients")
         elif not head.coefficients.any():
             notes.append("the network predicts unseen patients no better than chance")
         model = ReaderHeadModel(KIND, self.name, fitted, head, tuple(notes))

@@ -493,7 +493,7 @@ def _check_features(model: StudyModel, protocol: Protocol) -> None:
     unknown = [f for f in model.features if f not in readable]
     if unknown:
         raise StudyError(
-            f"model {model.name!r}: features names what it cannot read",
+            f"model {model.name!r}: features names features that it cannot read",
             where="study.toml",
             value=", ".join(unknown),
             remedy=f"In {' and '.join(model.modalities)} there are {', '.join(readable)}",
@@ -527,7 +527,7 @@ def _check_subgroups(subgroups: tuple[str, ...], protocol: Protocol) -> None:
         if name not in allowed:
             what = _kind_of(protocol.variables.get(name))
             raise StudyError(
-                f"analysis.subgroups: {name} is {what} of the protocol and makes no subgroups",
+                f"analysis.subgroups: {name} is {what} of the protocol and cannot define subgroups",
                 where="study.toml",
                 value=name,
                 remedy=f"Use some of {', '.join(allowed)}",

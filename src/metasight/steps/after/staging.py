@@ -71,7 +71,7 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
     risk = out_of_fold_risks(inputs, argument.model)
     why = ""
     if not isinstance(data.outcome, NodalOutcome):
-        why = "no nodal stage is judged"
+        why = "the study has no nodal stage endpoint"
     elif risk is None:
         why = "the headline model could not be fitted"
     spread = _spread(inputs)
@@ -141,7 +141,7 @@ def _silent(judged: Path) -> dict[str, str]:
             )
         elif is_silent(distance):
             found[patient] = (
-                f"the scan is unlike those it learnt from (distance {distance:.1f} of the limit)"
+                f"the scan differs from the training scans (distance {distance:.1f} of the limit)"
             )
     return found
 
@@ -184,7 +184,7 @@ def _patient(
         limits,
     )
     if not silent and risk is None:
-        silent = "its interval is not known: too few refits left this patient out"
+        silent = "its interval is unknown: too few refits excluded this patient"
     shown = None if silent else risk
     view = staging_view(rule, shown, limits, evidence=evidence, abstains=silent)
     told = asdict(view)
@@ -280,12 +280,12 @@ def staging_of(folder: Path, patient: str) -> tuple[str, ...]:
         )
     told = read_told(path, own=FORMAT)
     if "skipped" in told:
-        raise StudyError(f"no risk is shown: {told['skipped']}", where=FILE)
+        raise StudyError(f"no risk is given: {told['skipped']}", where=FILE)
     found = next((p for p in told["patients"] if p["patient"] == patient), None)
     if found is None:
         raise StudyError(
-            "no such patient among those who were predicted",
+            "the patient is not among those with a prediction",
             where=FILE,
-            remedy="Give the id as in the patient table; the ledger says who was excluded and why",
+            remedy="Give the id as in the patient table; the ledger lists who was excluded and why",
         )
     return tuple(found["text"])

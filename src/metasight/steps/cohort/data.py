@@ -347,12 +347,12 @@ def _refuse_degenerate(
         names = " and ".join(c.id for c in future)
         remedy = (
             f"{names} ({'; '.join(c.text for c in future)}) keeps only patients with the event: "
-            f"the longest follow-up of an eligible patient is {longest:g} days. Give follow-up "
-            f"that was not cut, or waive {names} with the reason"
+            f"the longest follow-up of an eligible patient is {longest:g} days. Provide complete "
+            f"follow-up, or waive {names} with the reason"
         )
     raise EvaluationError(
         f"{'every' if whole else 'no'} patient of this population has {event}, so no risk can be "
-        "estimated in it",
+        "estimated",
         where=argument.population.replace("_", " "),
         value=f"{n} patients, {events} events",
         remedy=remedy,
@@ -421,7 +421,7 @@ def _with_centre(features: FeatureTable, table: pd.DataFrame) -> FeatureTable:
     """
     if CENTRE not in table or CENTRE in features.values:
         raise StudyError(
-            "harmonising needs the centre",
+            "harmonisation needs the centre",
             where="study.toml",
             remedy="Map centre in [columns]; no feature has that name",
         )
@@ -429,7 +429,7 @@ def _with_centre(features: FeatureTable, table: pd.DataFrame) -> FeatureTable:
     levels = tuple(sorted({str(c) for c in table[CENTRE].dropna()}))
     if len(levels) < 2:
         raise StudyError(
-            "there is one centre and nothing to harmonise",
+            "there is only one centre, so there is nothing to harmonise",
             where="study.toml",
             remedy="Leave harmonise out",
         )
