@@ -89,7 +89,7 @@ class Predictions:
         missing = [c for c in _DTYPES if c not in table.columns]
         if missing:
             raise EvaluationError(
-                "predictions lack columns",
+                "columns are missing from the predictions",
                 value=", ".join(missing),
                 remedy="Give every column of predictions.parquet, which docs/methods.md lists",
             )

@@ -92,7 +92,7 @@ def test_unreliable_features_are_left_out_in_the_fit():
         table, outcome, seed=0
     )
     assert set(features_of(reliable.state)) == {"t0", "t1", "t2", "t3", CENTRE}
-    assert any(note.startswith("4 features left out") for note in reliable.notes)
+    assert any(note.startswith("4 features excluded") for note in reliable.notes)
     with pytest.raises(FitError, match="no feature is reliable"):
         build(_settings(harmonise=("radiomics",), least_reliability=0.999)).fit(
             table, outcome, seed=0

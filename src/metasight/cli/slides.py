@@ -19,7 +19,7 @@ Files = Annotated[list[Path], typer.Option("-i", "--input", help="Slide file; re
 Out = Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")]
 Mpp = Annotated[
     list[float] | None,
-    typer.Option("--mpp", help="Micrometres a pixel over what the file says; once, or one a file."),
+    typer.Option("--mpp", help="Pixel size in µm; one for all files, or one per file."),
 ]
 StainOption = Annotated[str, typer.Option(help="H&E, IHC (DAB) or fluorescence.")]
 Markers = Annotated[str, typer.Option(help="Markers to read, with ; between them.")]
@@ -31,7 +31,7 @@ ReaderOption = Annotated[
 
 @slides.command("encoders")
 def slides_encoders() -> None:
-    """List the encoders of tiles that are known, with their licences."""
+    """List the known tile encoders with their licences."""
     from metasight.features.encoders import cards, require_deep
 
     require_deep("the list of encoders")
@@ -83,7 +83,7 @@ def slides_align(
     mpp: Mpp = None,
     nuclear: Nuclear = "DAPI",
 ) -> None:
-    """Align the second slide to the first, and say how far off that is."""
+    """Align the second slide to the first and predict the alignment error."""
     from metasight.plan import loose_slides
 
     if len(files) != 2:
@@ -145,7 +145,7 @@ def slides_measure(
     reader: ReaderOption = None,
     scheduler: Scheduler = "inline",
 ) -> None:
-    """Check, map and measure slides; a sheet for each."""
+    """Check, map and measure slides, with a sheet for each."""
     from metasight.engine.progress import Bars
     from metasight.plan import loose_slides
 

@@ -135,7 +135,7 @@ class Preparation:
         if unreliable:
             own = _without(own, unreliable)
             notes.append(
-                f"{len(unreliable)} features left out: less than "
+                f"{len(unreliable)} features excluded: less than "
                 f"{self.least_reliability:g} of their variance is not error"
             )
         imputer = self.imputer.fit(own)

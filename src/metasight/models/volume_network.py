@@ -133,7 +133,7 @@ class VolumeNetworkReader:
             size = (crop.ct_hu.shape[0], crop.spacing_mm)
             if size != (self.edge_voxels, self.spacing_mm):
                 raise VolumeError(
-                    "a crop of another size than the network learnt from",
+                    "the crop size differs from that of the network's training",
                     where=crop.where,
                     value=f"{size[0]} voxels of {size[1]:g} mm",
                     remedy=f"Make crops of {self.edge_voxels} voxels of {self.spacing_mm:g} mm",

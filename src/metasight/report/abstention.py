@@ -29,8 +29,9 @@ def section(view: View) -> list[Block]:
     blocks: list[Block] = [
         Heading(1, "Patients unlike the training patients", "abstention"),
         Paragraph(
-            f"{text}. Likeness was judged for each patient by models that had not seen the "
-            "patient; the limit is the distance that about one in a hundred training patients "
+            f"{text}. Each patient was compared with the training patients of models that had not "
+            "seen the patient; the limit is the distance that about one in a hundred training "
+            "patients "
             "exceeds. All other figures of this report include these patients, so that every "
             "model is judged on the same patients; for a new patient of this kind no risk is "
             "given. The ledger lists the patients and how they differ."

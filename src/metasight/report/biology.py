@@ -60,7 +60,7 @@ def _how(found: Found) -> Paragraph:
             f"{listed(found['not_adjusted'])}."
         )
     if found["genes_left_out"]:
-        text += f" {plural(found['genes_left_out'], 'gene')} with a missing value are left out."
+        text += f" {plural(found['genes_left_out'], 'gene')} with a missing value are excluded."
     return Paragraph(text)
 
 

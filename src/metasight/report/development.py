@@ -81,7 +81,7 @@ def _left_out(origin: Origin) -> list[Block]:
     told = [f"{plural(n, 'patient')}: {why}" for why, n in sorted(origin.left_out.items())]
     blocks: list[Block] = []
     if told:
-        blocks.append(Paragraph(f"Not among the patients judged: {'; '.join(told)}."))
+        blocks.append(Paragraph(f"Not among the patients evaluated: {'; '.join(told)}."))
     dropped = [h for h in origin.horizons_days if h not in origin.judged_days]
     if dropped:
         blocks.append(

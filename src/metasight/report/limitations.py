@@ -243,7 +243,7 @@ def _outcome(view: View) -> Iterator[Text]:
     if any(failed):
         yield _item(
             "Failed fits.",
-            f"{plural(sum(failed), 'fit')} failed; the models concerned are left out.",
+            f"{plural(sum(failed), 'fit')} failed; the models concerned are excluded.",
         )
     if not all(failed):
         yield _item(

@@ -74,16 +74,18 @@ def _new_generator(view: View) -> Iterator[Block]:
     yield Heading(2, "The generator for new patients", "new-generator")
     if not found["biomarkers"]:
         yield Paragraph(
-            "The bundle’s generator learnt from all pairs. How its biomarkers compare with those "
+            "The bundle’s generator was trained on all pairs. How its biomarkers compare with "
+            "those "
             "that the models were fitted on was not measured: fewer than three patients with a map "
-            "were seen by no generator."
+            "were unseen by the generators."
         )
         return
     yield Paragraph(
-        "The bundle’s generator learnt from all pairs; models were fitted on maps of the folds’ "
-        "generators. Both painted the patients without marker sections, whom neither has seen. A "
+        "The bundle’s generator was trained on all pairs; models were fitted on maps of the "
+        "folds’ generators. Both generated maps of the patients without marker sections, whom "
+        "neither has seen. A "
         "shift of 0 and a correlation of 1 would mean that a new patient’s biomarkers are on the "
-        "scale of those that the models know."
+        "scale that the models were fitted on."
     )
     yield DataTable(
         "new-generator-table",
@@ -114,13 +116,15 @@ def _counts(found: MapsResult) -> Paragraph:
             f" {count(found.unlike)} slides are unlike those of training: their maps are not used."
         )
     if found.failed:
-        parts.append(f" {count(found.failed)} could not be painted; the ledger says why.")
+        parts.append(
+            f" {count(found.failed)} could not be generated; the ledger gives the reasons."
+        )
     return Paragraph("".join(parts))
 
 
 def _regions(found: MapsResult) -> Iterator[Block]:
     if not found.regions:
-        yield Paragraph("No patient has both a map and sections: its agreement is not known.")
+        yield Paragraph("No patient has both a map and sections: agreement is unknown.")
         return
     yield Heading(2, "Agreement with sections by region", "map-regions")
     header = (
@@ -136,7 +140,7 @@ def _regions(found: MapsResult) -> Iterator[Block]:
     )
     yield DataTable(
         "map-regions-table",
-        "Painted beside counted density in patients whom the generator did not see. Nuclei alone: "
+        "Generated and counted density in patients whom the generator did not see. Nuclei alone: "
         "the density of H&E nuclei instead of the map. Shuffled: regions of a slide at random. "
         "Ceiling: what a perfect map could reach, given counting noise and the alignment’s error. "
         "Intervals resample patients.",

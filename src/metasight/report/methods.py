@@ -123,7 +123,7 @@ def _other_horizons(view: View) -> Iterator[str]:
     judged = {int(h) for h in view.evaluation.settings.horizons_days}
     if asked and judged and judged != asked:
         yield (
-            f"judged at {listed(years(h) for h in sorted(judged))}; the protocol’s are "
+            f"evaluated at {listed(years(h) for h in sorted(judged))}; the protocol’s are "
             f"{listed(years(h) for h in sorted(asked))}."
         )
 

@@ -326,7 +326,7 @@ def _target_table(view: View) -> DataTable:
         tuple(rows),
         (
             *notes.notes,
-            "IPA is 1 − Brier / Brier of one risk for everybody, which is: "
+            "IPA is 1 − Brier / Brier of the same risk for every patient, which is: "
             + "; ".join(
                 f"{metric(t.brier_null, 3).split(' (')[0]} {at_target(t)}"
                 for t in targets(view.evaluation)

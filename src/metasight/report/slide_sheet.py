@@ -86,7 +86,7 @@ def quality_part(found: Found, folder: Path) -> Part:
             tone="bad",
             reasons=(found["failed"],),
         )
-    words = {True: "Sufficient quality", False: "Refused", None: "Quality not known"}
+    words = {True: "Sufficient quality", False: "Refused", None: "Quality unknown"}
     return Part(
         title=f"{found['slide']} ({found['stain']})",
         verdict=words[found["sufficient"]],

@@ -387,7 +387,7 @@ def _left_out(told: EndpointData) -> list[str]:
     if not isinstance(told.outcome, SurvivalOutcome):
         return []
     counts = Counter(e.reason for e in told.entries)
-    return [f"{n} eligible patients left out: {reason}." for reason, n in sorted(counts.items())]
+    return [f"{n} eligible patients excluded: {reason}." for reason, n in sorted(counts.items())]
 
 
 def build_features(
@@ -510,7 +510,7 @@ def _splits(
         for split in leave_one_centre_out(rows["centre"]):
             trained = outcome.take(pd.Index(told.patients).get_indexer(pd.Index(split.train)))
             if trained.n_events == 0:
-                notes.append(f"Centre {split.held_out} holds every event and cannot be left out.")
+                notes.append(f"Centre {split.held_out} has all events and cannot be left out.")
             else:
                 splits.append(split)
     if argument.first_test_year is not None:
