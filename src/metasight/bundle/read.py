@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import stat
 import tempfile
@@ -53,7 +54,7 @@ def _folder(place: Path) -> Path:
         raise StoreError(
             "this study has no locked models yet",
             where=place.name,
-            remedy=f"Run `metasight run {place.name}` first",
+            remedy=f"Run `metasight run {shlex.quote(str(place))}` first",
         )
     raise StoreError(
         "there is no bundle here",

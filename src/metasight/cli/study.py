@@ -178,8 +178,8 @@ def _print_proposals(
     out.print(shown(told), soft_wrap=True)
     others = [f"{v} ← {p.column}" for v, p in proposals.items() if v not in mapped]
     if others:
-        told = f"{len(others)} more with a question mark: {', '.join(others)}. Confirm each"
-        out.print(shown(f"{told} by taking # ? away."), soft_wrap=True)
+        told = f"{len(others)} more with a question mark: {', '.join(others)}."
+        out.print(shown(f"{told} Confirm each by deleting its # ? mark."), soft_wrap=True)
 
 
 @app.command()
