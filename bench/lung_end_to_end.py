@@ -82,7 +82,7 @@ def replicate(
     silent = judged / "abstention.json"
     if silent.is_file():
         told = _json(silent)
-        print(f"  silent about {told['silent']} of {told['patients']}")
+        print(f"  no risk for {told['silent']} of {told['patients']}")
     corrected = steps["verification"]
     for row in _json(store.path(corrected.key) / "verification.json").get("rows", []):
         if abs(row["threshold"] - 0.20) < 1e-9:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from metasight.cli import main
+from metasight import __version__
+from metasight.cli import INTERNAL, INTERRUPTED, NEEDS_CORRECTION, main
 from metasight.cli.printing import print_screening
 from metasight.doctor import _extras, _packages, examine
 from metasight.pipeline import Screening
@@ -63,7 +67,7 @@ def test_our_own_mistakes_show_no_value_and_no_traceback(breast_study, capsys, m
     monkeypatch.setattr("metasight.pipeline.screen", broken)
     with pytest.raises(SystemExit) as stop:
         main(["check", str(breast_study())])
-    assert stop.value.code == 2
+    assert stop.value.code == 3
     said = capsys.readouterr()
     assert "internal error KeyError in test_cli.py, line" in " ".join(said.err.split())
     assert "MRN-" not in said.err
@@ -87,7 +91,7 @@ def test_ctrl_c_says_that_finished_steps_are_kept(breast_study):
     said, complaints = running.communicate(timeout=60)
     assert "done" in first
     assert running.returncode == 130, complaints
-    assert "Stopped. Finished steps are kept; the same command goes on from there." in complaints
+    assert "Stopped. Results of finished steps are kept;" in complaints
     assert "Traceback" not in said + complaints
 
 
@@ -96,7 +100,7 @@ def test_ctrl_c_says_that_finished_steps_are_kept(breast_study):
     [
         (["run", "--nope"], "No such option"),
         (["nope"], "No such command"),
-        (["run"], "Missing argument"),
+        (["staging"], "Missing argument"),
     ],
 )
 def test_usage_errors_are_the_command_lines_own(arguments, said, capsys):
@@ -159,7 +163,14 @@ def test_check_lists_few_features_with_missing_values(capsys):
     assert f"missing: {listed}, and 3 more" in said
     assert "complete" not in said
     assert "note: [b]a note[/b]" in said
-    assert "note: 2 more are eligible but not in it: no outcome, or another arm" in said
+    assert (
+        "note: 2 more eligible patients are not analysed: no recorded outcome, or in another arm"
+        in said
+    )
+    nodal = analysis | {"endpoint": "nodal_stage", "examined": 7, "horizons_days": []}
+    print_screening(Screening(cohort=cohort, data=(nodal,), skipped=()))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "8 patients, 7 with examined nodes, 3 with nodal metastasis" in said
     print_screening(Screening(cohort=cohort, data=(analysis | {"missing": {"a": 0}},), skipped=()))
     assert "missing" not in capsys.readouterr().out
 
@@ -167,5 +178,51 @@ def test_check_lists_few_features_with_missing_values(capsys):
 def test_doctors_advice_can_be_followed_in_a_clone(monkeypatch):
     monkeypatch.setattr("metasight.doctor.find_spec", lambda name: None)
     advice = [f.fix for f in [*_packages(), *_extras()]]
-    assert "from a clone: pip install . -c constraints.txt" in advice
-    assert "if wanted, from a clone: pip install '.[demo]' -c constraints.txt" in advice
+    assert "in a clone of the repository: pip install . -c constraints.txt" in advice
+    assert (
+        "if needed, in a clone of the repository: pip install '.[demo]' -c constraints.txt"
+        in advice
+    )
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.strip() == f"metasight {__version__}"
+
+
+@pytest.mark.parametrize("arguments", [["-h"], ["check", "-h"], ["slides", "map", "-h"]])
+def test_h_is_help(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 0
+    assert "Usage: metasight" in capsys.readouterr().out
+
+
+def test_help_lists_the_exit_status(capsys):
+    with pytest.raises(SystemExit):
+        main(["-h"])
+    said = " ".join(capsys.readouterr().out.split())
+    page = (Path(__file__).parents[1] / "docs" / "command-line.md").read_text("utf-8")
+    for status in (0, 1, NEEDS_CORRECTION, INTERNAL, INTERRUPTED):
+        assert re.search(rf"\b{status} \w", said.split("Exit status:")[1]), status
+        assert f"| {status} | " in page
+
+
+def test_completion_is_offered():
+    environment = {**os.environ, "_METASIGHT_COMPLETE": "complete_bash"}
+    environment |= {"COMP_WORDS": "metasight val", "COMP_CWORD": "1"}
+    code = "from metasight.cli import main; main([])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["validate"]
+
+
+def test_without_a_folder_it_is_the_current_one(breast_study, capsys, monkeypatch):
+    monkeypatch.chdir(breast_study())
+    with pytest.raises(SystemExit) as stop:
+        main(["check"])
+    assert stop.value.code == 0
+    assert "`metasight run .`" in capsys.readouterr().out

@@ -94,4 +94,4 @@ def test_a_planned_study_names_every_step_and_makes_none(breast_study):
 
 def test_dry_runs_say_what_is_next(breast_study):
     waiting = pipeline.look(read_study(breast_study()), progress=Silent())
-    assert [(p.step.name, p.why) for p in waiting] == [("cohort", "never finished before")]
+    assert [(p.step.name, p.why) for p in waiting] == [("cohort", "not finished before")]

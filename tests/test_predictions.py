@@ -56,7 +56,7 @@ def test_refusals(change, message):
 
 
 def test_missing_columns_and_empty_selections():
-    with pytest.raises(EvaluationError, match="predictions lack columns"):
+    with pytest.raises(EvaluationError, match="columns are missing from the predictions"):
         Predictions(survival().drop(columns="risk"))
     with pytest.raises(EvaluationError, match="no predictions left"):
         Predictions(survival()).select(model="another")

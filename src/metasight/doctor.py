@@ -71,7 +71,7 @@ def _packages() -> list[Finding]:
                 verdict="FAIL",
                 what="packages",
                 found=f"missing: {', '.join(missing)}",
-                fix="from a clone: pip install . -c constraints.txt",
+                fix="in a clone of the repository: pip install . -c constraints.txt",
             )
         ]
     return [Finding(verdict="PASS", what="packages", found=f"{len(NEEDED)} found")]
@@ -88,7 +88,8 @@ def _extras() -> list[Finding]:
                     verdict="WARN",
                     what=f"extra {extra}",
                     found=f"not installed: {purpose}",
-                    fix=f"if wanted, from a clone: pip install '.[{extra}]' -c constraints.txt",
+                    fix="if needed, in a clone of the repository: "
+                    f"pip install '.[{extra}]' -c constraints.txt",
                 )
             )
     return findings
@@ -101,7 +102,7 @@ def _cores() -> Finding:
         verdict=verdict,
         what="cores",
         found=str(n),
-        fix="" if n >= 2 else "a study takes longer on one core",
+        fix="" if n >= 2 else "studies take longer on one core",
     )
 
 

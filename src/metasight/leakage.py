@@ -117,9 +117,9 @@ def corrupted_rows(hashes: Mapping[str, tuple[str, str]]) -> Check:
     verdict: Verdict = "fail" if changed else ("pass" if hashes else "not done")
     return Check(
         id="corrupt-test-rows",
-        title="Spoilt test rows leave what was learnt identical, byte for byte",
+        title="Altered test rows leave the fitted models identical, byte for byte",
         verdict=verdict,
-        finding=f"{len(hashes)} models refitted with spoilt test rows: "
+        finding=f"{len(hashes)} models refitted with altered test rows: "
         + (f"{', '.join(changed)} changed" if changed else "none changed"),
         limit="every model identical",
     )
@@ -133,7 +133,7 @@ def noise_replay(replicates: Sequence[Predictions], model: str) -> Check:
     is none (a fold that holds more of the good outcomes leaves fewer to learn from, which
     pushes cross-fitted C on noise a little under 0.5), but is shown.
     """
-    title = "The whole procedure replayed on noise finds nothing"
+    title = "The whole procedure repeated on noise finds nothing"
     limit = "0.5 ± 2 standard errors; more than 3 above it fails"
     if not replicates:
         return Check(
@@ -175,7 +175,7 @@ def duplicates(features: FeatureTable) -> Check:
             title=title,
             verdict="not done",
             limit=limit,
-            finding=f"{len(names)} continuous features are too few to tell",
+            finding=f"{len(names)} continuous features are too few for this check",
         )
     values = features.values[names].dropna(thresh=5)
     twice = int(values.duplicated(keep=False).sum())
@@ -211,7 +211,7 @@ def single_features(features: FeatureTable, outcome: Outcome) -> Check:
     best = max(found, key=lambda n: found[n]) if found else ""
     return Check(
         id="single-feature",
-        title="No single feature gives the outcome away",
+        title="No single feature reveals the outcome",
         verdict="warn" if proxies else "pass",
         finding=f"{', '.join(proxies)} reach C > {SINGLE_FEATURE_LIMIT}"
         if proxies
@@ -224,8 +224,8 @@ def single_features(features: FeatureTable, outcome: Outcome) -> Check:
 
 def centre_shortcut(probabilities: pd.DataFrame | None, centre: pd.Series[str]) -> Check:
     """How well the centre is told from the features, out of fold (mean one-against-rest AUC)."""
-    title = "The centre cannot be told from the features"
-    limit = f"mean AUC ≤ {CENTRE_AUC_LIMIT}; leave-one-centre-out shows what it costs"
+    title = "The features do not predict the centre"
+    limit = f"mean AUC ≤ {CENTRE_AUC_LIMIT}; leave-one-centre-out shows the effect"
     if probabilities is None:
         return Check(
             id="centre-shortcut",
@@ -265,7 +265,7 @@ def windows(checked: Sequence[str], declared: Sequence[str]) -> Check:
         id="windows",
         title="Predictors were measured within their window",
         verdict="warn" if declared else "pass",
-        finding=f"{len(checked)} checked by date; {len(declared)} rest on the author's word"
+        finding=f"{len(checked)} checked by date; {len(declared)} are as stated by the authors"
         + (f" ({', '.join(declared)})" if declared else ""),
         limit="every predictor dated and within its window",
     )

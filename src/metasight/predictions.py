@@ -75,7 +75,7 @@ class Predictions:
     Raises
     ------
     EvaluationError
-        A column is missing, a risk lies outside [0, 1] or is missing, a patient is predicted
+        A column is missing, a risk is outside [0, 1] or is missing, a patient is predicted
         twice by the same model, repeat, endpoint and horizon or label, or survival rows lack a
         time or a status.
 
@@ -89,9 +89,9 @@ class Predictions:
         missing = [c for c in _DTYPES if c not in table.columns]
         if missing:
             raise EvaluationError(
-                "predictions lack columns",
+                "columns are missing from the predictions",
                 value=", ".join(missing),
-                remedy="See DESIGN section 5 for the columns of predictions.parquet",
+                remedy="Give every column of predictions.parquet, which docs/methods.md lists",
             )
         table = table[list(_DTYPES)].astype(_DTYPES)
         _check(table)

@@ -29,7 +29,7 @@ def test_sets_keep_their_order_and_lose_repeats_and_blanks(read):
         ("A\tx\tG1\nB x G1 G2\n", "a name, a description and genes", "s.gmt, line 2"),
         ("A\tx\t\t\n", "a name, a description and genes", "s.gmt, line 1"),
         ("\tx\tG1\n", "a name, a description and genes", "s.gmt, line 1"),
-        ("A\tx\tG1\nA\ty\tG2\n", "stands in the file twice", "s.gmt, line 2"),
+        ("A\tx\tG1\nA\ty\tG2\n", "occurs twice in the file", "s.gmt, line 2"),
         ("\n  \n", "holds no gene set", "s.gmt"),
         (b"A\tx\tG\xff\n", "text in UTF-8", "s.gmt"),
     ],

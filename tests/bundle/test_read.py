@@ -136,7 +136,7 @@ def test_the_study_that_made_it_will_do(developed, tmp_path):
     ):
         pass
     with (
-        pytest.raises(StoreError, match="not a bundle"),
+        pytest.raises(StoreError, match="there is no bundle here"),
         bundle.unpacked(tmp_path / "nothing"),
     ):
         pass

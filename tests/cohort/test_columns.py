@@ -81,7 +81,7 @@ def test_a_code_that_is_not_declared_is_one_problem_of_the_column(status_study, 
     toml.write_text(toml.read_text().replace('"stop"', f'"{on_problem}"'))
     (problem,) = problems_of(folder)
     assert (problem.row, problem.column) == (None, "status")
-    assert problem.problem == "1 code without a meaning in study.toml"
+    assert problem.problem == "1 code not defined in study.toml"
     assert problem.value.startswith("lost in ")
     assert problem.accepted.startswith("one of alive, DM, dead")
 

@@ -105,9 +105,9 @@ def test_one_status_tells_which_event_came_first(status, event):
 @pytest.mark.parametrize(
     ("status", "days", "problem"),
     [
-        ("3", 700.0, "a code without a meaning"),
-        ("1", None, "a status without a time"),
-        (None, 700.0, "a time without a status"),
+        ("3", 700.0, "a code that study.toml does not define"),
+        ("1", None, "a status has no time"),
+        (None, 700.0, "a time has no status"),
     ],
 )
 def test_what_a_status_cannot_be(status, days, problem):

@@ -101,7 +101,9 @@ def test_a_waived_criterion_keeps_everybody_and_prints_why():
     assert {e.reason for e in waived} == {reason, against}
     step = next(s for s in told.steps if s.criterion == "E1")
     assert (step.against, step.in_part) == (3, False)
-    assert step.waived == f"{reason} (3 patients stay in who by the table are not eligible)"
+    assert (
+        step.waived == f"{reason} (3 patients remain included although not eligible by the table)"
+    )
     assert [e.value for e in waived if e.patient == "relapse"] == ["relapse=yes"]
 
 
@@ -109,7 +111,7 @@ def test_a_waived_criterion_keeps_everybody_and_prints_why():
     ("waive", "problem", "remedy"),
     [
         ({"E9": "we do not have it"}, "names no criterion", "Criteria: I1, E1, I2"),
-        ({"E1": "  no    "}, "waived without a reason", "the report shall print"),
+        ({"E1": "  no    "}, "is waived, but no reason is given", "the report prints it"),
     ],
 )
 def test_waivers_that_make_no_sense(waive, problem, remedy):
@@ -193,7 +195,7 @@ def test_who_stays_in_against_the_table_is_said():
     assert entry.verdict is Fate.WAIVED
     assert entry.reason.endswith("(the table says: not eligible)")
     assert step.against == 1
-    assert "1 patient stays in who by the table are not eligible" in step.waived
+    assert "1 patient remains included although not eligible by the table" in step.waived
     assert "one of its parts alone: I3.curative_resection, I3.surgery, I3.surgery" in step.waived
 
 

@@ -46,7 +46,7 @@ def put(row, column, value):
         ("True", "not a finite number"),
         ("1_000", "not a finite number"),
         ("1,5", "a decimal comma"),
-        ("1e150", "no measurement is larger than 1e+100"),
+        ("1e150", "a measurement cannot be larger than 1e+100"),
     ],
 )
 def test_what_is_no_measurement(read, value, problem):

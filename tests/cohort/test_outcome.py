@@ -90,5 +90,5 @@ def test_another_arm_leaves_a_ledger_row():
     assert told.patients == ("a", "c")
     assert [(e.patient, str(e.verdict), e.reason) for e in told.entries] == [
         ("b", "excluded", "arm sbrt is not part of this endpoint"),
-        ("d", "excluded", "no arm is given, and this endpoint is of one arm"),
+        ("d", "excluded", "the arm is missing, and this endpoint is defined in one arm"),
     ]

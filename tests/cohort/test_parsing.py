@@ -62,7 +62,7 @@ def test_codes_by_number():
     values = {"1": "T1", "2": "T2"}
     assert parsed("pt_stage", "2.0", values=values) == ("T2", "")
     assert parsed("pt_stage", "2,0", ",", values=values) == ("T2", "")
-    assert parsed("pt_stage", "3.0", values=values)[1] == "a code without a meaning in study.toml"
+    assert parsed("pt_stage", "3.0", values=values)[1] == "a code that study.toml does not define"
 
 
 def test_the_sign_of_a_number_is_turned_where_the_study_says_so():

@@ -145,7 +145,7 @@ def test_redcap(redcap):
 def test_redcap_refusals(redcap):
     from metasight.cohort.redcap import read_redcap
 
-    with pytest.raises(StudyError, match="columns that the dictionary does not know"):
+    with pytest.raises(StudyError, match="columns that are not in the dictionary"):
         read_redcap(*redcap("record_id,Oestrogen receptor\n1,yes\n"))
 
 

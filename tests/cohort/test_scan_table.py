@@ -77,13 +77,13 @@ def test_a_table_without_columns_for_points(read):
         ("A,ct,a,,,,,,,", "kind", "unknown kind"),
         ("A,CT,,,,,,,,", "path", "a CT without a file"),
         ("A,PET,,,,,,,,", "path", "a PET without a file"),
-        ("A,mask,,,,,,,,", "path", "a lesion without a file and without a point"),
-        ("A,mask,m.dcm,,1,2,3,4,5,6", "x2_mm", "a box beside a file"),
+        ("A,mask,,,,,,,,", "path", "a lesion has neither a file nor a point"),
+        ("A,mask,m.dcm,,1,2,3,4,5,6", "x2_mm", "a row has both a box and a file"),
         ("A,mask,,,1,2,,,,", "x_mm", "part of a point"),
         ("A,mask,,,1,2,3,4,,6", "x2_mm", "part of a point"),
         ("A,mask,,,1,two,3,,,", "y_mm", "not a number"),
         ("A,mask,,,1,2,inf,,,", "z_mm", "not a number"),
-        ("A,mask,m.dcm,,,,,4,5,6", "x2_mm", "a box without its first corner"),
+        ("A,mask,m.dcm,,,,,4,5,6", "x2_mm", "a box has no first corner"),
     ],
 )
 def test_what_a_row_cannot_be(read, row, column, problem):

@@ -46,7 +46,7 @@ def test_the_order_of_the_table_does_not_matter():
 
 
 def test_too_few_patients():
-    with pytest.raises(StudyError, match="7 patients cannot be dealt into 4 folds"):
+    with pytest.raises(StudyError, match="7 patients cannot be divided into 4 folds"):
         repeated_kfold(list("abcdefg"), np.zeros(7, int), folds=4, repeats=1, seed=0)
 
 

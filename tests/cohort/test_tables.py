@@ -245,7 +245,7 @@ def test_row_numbers_of_r_and_pandas_are_ignored(read, first):
 
 
 def test_a_column_without_a_name_that_may_be_a_feature_is_a_problem(read, tmp_path):
-    with pytest.raises(TableError, match=r"column number 1: a column without a name"):
+    with pytest.raises(TableError, match=r"column number 1: a column has no name"):
         read(",id\n0.7,a\n1.5,b\n")
     cells = read_table(tmp_path, TableSettings(path="t.csv", id="id"), ()).cells
     assert list(cells) == ["id"]

@@ -15,7 +15,7 @@ def lines(*, terminal: bool) -> str:
     with Bars(console) as bars:
         bars.start(["fits", "fits", "report"])
         bars.finished("fits")
-        bars.say("A stored result [of step x] was changed; it is made again.")
+        bars.say("A stored result [of step x] was changed; it is recomputed.")
         bars.finished("fits")
         bars.finished("report")
     return said.getvalue()

@@ -88,7 +88,7 @@ def test_a_worker_of_other_code_is_refused(tmp_path, address, monkeypatch):
     monkeypatch.setattr(engine, "_code_of_worker", lambda: "another")
     with (
         work(tmp_path, address) as own,
-        pytest.raises(StudyError, match="another metasight than this one"),
+        pytest.raises(StudyError, match="another version of metasight"),
     ):
         own.make([step("x")])
 
@@ -145,7 +145,7 @@ def test_what_is_needed_is_made_first_and_nothing_twice(tmp_path):
 def test_why_a_step_runs_again(tmp_path):
     with work(tmp_path) as own:
         own.make(plan())
-        assert [p.why for p in own.pending] == ["never finished before"] * 2
+        assert [p.why for p in own.pending] == ["not finished before"] * 2
         own.remember()
     with work(tmp_path) as own:
         own.make(plan(2))
@@ -190,7 +190,7 @@ def test_damage_found_while_reading_is_mended_in_the_same_run(tmp_path, monkeypa
     with work(tmp_path, progress=told) as own:
         own.make([second])
         assert any(
-            "'first' was changed after it was made; it is made again" in t for t in told.said
+            "'first' was changed after it was made; it is recomputed" in t for t in told.said
         )
     monkeypatch.setattr(Store, "_differs", blind)
     assert "1" in path.read_text()

@@ -75,7 +75,7 @@ def test_what_was_not_measured_is_none_and_says_why(part_solid):
     assert row["suvmax"] is None
     assert part_solid.not_measured == (
         "place: no lungs are given",
-        "uptake: no PET is given",
+        "uptake: no PET given",
     )
     assert part_solid.central is None
 

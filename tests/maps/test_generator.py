@@ -70,7 +70,7 @@ def test_a_card_that_forgets_a_patient_is_refused(folder):
     change(folder, trained_on=["P1"])
     with pytest.raises(MarkerError, match="card was changed") as error:
         load_generator(folder)
-    assert "whom it saw" in error.value.remedy
+    assert "list of training patients" in error.value.remedy
 
 
 def test_weights_that_are_not_the_cards(folder):

@@ -84,7 +84,7 @@ def test_the_laboratorys_threshold_decides(section):
 def test_missing_marker(section):
     *_, counts = section
     channels = Channels(counts=counts[:3], names=CHANNELS[:3], mpp=MPP)
-    with pytest.raises(MarkerError, match=r"lacks a marker.*CD20"):
+    with pytest.raises(MarkerError, match=r"a marker is missing from the stain.*CD20"):
         fluorescence_cells(channels, MARKERS)
 
 

@@ -148,7 +148,7 @@ def test_weights_of_another_network_are_refused(network):
     few.pop(next(iter(few)))
     with pytest.raises(MarkerError, match="do not fit the network"):
         NetworkGenerator.of(few | outlier, **told)
-    with pytest.raises(MarkerError, match="lacks a part"):
+    with pytest.raises(MarkerError, match="is incomplete"):
         NetworkGenerator.of(tensors, **told)
 
 

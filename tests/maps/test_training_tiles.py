@@ -114,7 +114,7 @@ def test_no_target_no_tissue_and_no_positivity_are_refused(slide_path: Path) -> 
             collect_tiles(slide, WHOLE, 16.0, {})
         with pytest.raises(MarkerError, match="no tile"):
             collect_tiles(slide, ~WHOLE | np.eye(64, dtype=bool), 16.0, {"CD3": section})
-        with pytest.raises(MarkerError, match="do not say which are positive"):
+        with pytest.raises(MarkerError, match="does not state which cells are positive"):
             collect_tiles(slide, WHOLE, 16.0, {"Ki-67": section})
 
 

@@ -67,7 +67,7 @@ def test_finer_slides_are_read_at_half_a_micrometre() -> None:
 def test_pixels_too_coarse_for_nuclei() -> None:
     with pytest.raises(MarkerError) as caught:
         tumour_share_on_he(Glass(1.1), left(1, 1), 64.0)
-    assert caught.value.problem == "1.1 µm a pixel are too coarse to tell nuclei"
+    assert caught.value.problem == "1.1 µm per pixel are too coarse to recognise nuclei"
 
 
 def test_a_tile_without_any_nucleus_is_a_named_error() -> None:

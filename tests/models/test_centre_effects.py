@@ -82,7 +82,7 @@ def test_patients_of_an_unseen_centre_pass_unchanged_and_one_centre_is_noted():
 def test_the_centre_must_be_told():
     table, outcome, _ = _study()
     without = FeatureTable(table.values[NAMES], table.features[:8])
-    with pytest.raises(FitError, match="do not tell the centre"):
+    with pytest.raises(FitError, match="do not include the centre"):
         build(_settings(harmonise=("radiomics",))).fit(without, outcome, seed=0)
 
 
@@ -92,7 +92,7 @@ def test_unreliable_features_are_left_out_in_the_fit():
         table, outcome, seed=0
     )
     assert set(features_of(reliable.state)) == {"t0", "t1", "t2", "t3", CENTRE}
-    assert any(note.startswith("4 features left out") for note in reliable.notes)
+    assert any(note.startswith("4 features excluded") for note in reliable.notes)
     with pytest.raises(FitError, match="no feature is reliable"):
         build(_settings(harmonise=("radiomics",), least_reliability=0.999)).fit(
             table, outcome, seed=0

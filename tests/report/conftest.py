@@ -204,7 +204,7 @@ CHECKS = (
         id="windows",
         title="Predictors were measured in time",
         verdict="warn",
-        finding="2 rest on the author's word",
+        finding="2 are as stated by the authors",
         limit="all dated",
     ),
     Check(

@@ -50,9 +50,9 @@ def test_a_model_that_never_abstains_has_no_section(survival):
 def test_shares_and_who_was_not_measured(survival):
     blocks = of(survival)
     (text,) = [plain(b.text) for b in blocks if isinstance(b, Paragraph)]
-    assert "silent about 12 of 160 patients (7.5 %)" in text
-    assert "nothing was measured (3)" in text
-    assert "nothing was measured" not in plain(of(survival, unmeasured=0)[1].text)
+    assert "gives no risk for 12 of 160 patients (7.5 %)" in text
+    assert "needed to compare them (3)" in text
+    assert "needed to compare them" not in plain(of(survival, unmeasured=0)[1].text)
 
 
 def test_a_centre_without_patients_divides_by_nothing(survival):
@@ -77,6 +77,6 @@ def test_measures_that_both_have_stand_side_by_side(survival):
 
 def test_nothing_can_be_judged_without_them(survival):
     blocks = of(survival, speaking={"skipped": "no event is left."})
-    assert plain(blocks[-1].text).find("nothing can be judged: no event is left.") > 0
+    assert plain(blocks[-1].text).find("could not be estimated: no event is left.") > 0
     assert len([b for b in blocks if isinstance(b, DataTable)]) == 1
     assert len(of(survival, speaking=None)) == 3

@@ -119,7 +119,7 @@ def test_genes_are_coloured_by_direction_only_below_the_limit(blocks):
 
 def test_what_is_found_in_nothing_is_a_share_of_replicates(blocks):
     told = blocks()
-    assert "20 times the risk was dealt out at random" in words(told)
+    assert "20 times the risk was permuted at random" in words(told)
     assert "4.7 % of the p values" in words(told)
     (null,) = (b for b in told if isinstance(b, Figure) and b.anchor == "biology-null-figure")
     cells = [tuple(float(v) for v in line.split(",")) for line in null.data.splitlines()[1:]]
@@ -127,8 +127,8 @@ def test_what_is_found_in_nothing_is_a_share_of_replicates(blocks):
 
 
 def test_what_could_not_be_adjusted_for_is_said(blocks):
-    assert "same or unknown in everybody" not in words(blocks())
-    assert "same or unknown in everybody: smoker" in words(blocks(not_adjusted=["smoker"]))
+    assert "same or unknown in every patient" not in words(blocks())
+    assert "same or unknown in every patient: smoker" in words(blocks(not_adjusted=["smoker"]))
     assert "adjusted for nothing" in words(blocks(adjusted=[]))
     assert "3 genes with a missing value are left out" in words(blocks(genes_left_out=3))
 

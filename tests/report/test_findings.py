@@ -43,9 +43,9 @@ def with_gap(contents, gap) -> View:
     ("c", "said"),
     [
         (Estimate(value=0.72, lower=0.61, upper=0.80), "” ranks patients better than chance"),
-        (Estimate(value=0.58, lower=0.49, upper=0.66), "The signal is near nothing."),
-        (Estimate(value=0.50, lower=0.50, upper=0.62), "The signal is near nothing."),
-        (Estimate(value=0.40, lower=0.31, upper=0.49), "the wrong way round"),
+        (Estimate(value=0.58, lower=0.49, upper=0.66), "There is hardly any signal."),
+        (Estimate(value=0.50, lower=0.50, upper=0.62), "There is hardly any signal."),
+        (Estimate(value=0.40, lower=0.31, upper=0.49), "in the wrong order"),
         (NotEstimable(not_estimable="no pair can be compared"), "could not be estimated"),
     ],
 )
@@ -54,8 +54,8 @@ def test_discrimination(survival, c, said):
     assert said in told
     others = {
         "” ranks patients better than chance",
-        "The signal is near nothing.",
-        "the wrong way round",
+        "There is hardly any signal.",
+        "in the wrong order",
         "could not be estimated",
     } - {said}
     assert not [o for o in others if o in told]
@@ -64,9 +64,9 @@ def test_discrimination(survival, c, said):
 @pytest.mark.parametrize("value", [0.45, 0.8])
 def test_an_estimate_without_an_interval_is_held_against_nothing(survival, value):
     told = plain(signal(with_model(survival, harrell_c=Estimate(value=value))))
-    assert "cannot be said" in told
+    assert "it is unknown" in told
     assert "” ranks patients better than chance" not in told
-    assert "The signal is near nothing" not in told
+    assert "There is hardly any signal" not in told
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_an_estimate_without_an_interval_is_held_against_nothing(survival, value
     [
         (
             Estimate(value=-0.1, lower=-0.2, upper=-0.01),
-            "less accurate than one risk for everybody",
+            "less accurate than the same risk for every patient",
         ),
         (Estimate(value=0.02, lower=-0.05, upper=0.09), "no evidence that the risks"),
         (Estimate(value=0.08, lower=0.01, upper=0.15), ""),
@@ -84,7 +84,7 @@ def test_accuracy(survival, ipa, said):
     view = View(survival)
     targets = tuple(replace(t, ipa=ipa) for t in view.evaluation.models[view.lead].targets)
     told = plain(signal(with_model(survival, targets=targets)))
-    both = ("less accurate than one risk for everybody", "no evidence that the risks")
+    both = ("less accurate than the same risk for every patient", "no evidence that the risks")
     assert [b for b in both if b in told] == ([said] if said else [])
 
 

@@ -128,4 +128,4 @@ def test_unexamined_nodes_and_unknown_eligibility_are_counted(nodal):
     assert told(nodal)["Outcome not observed."].startswith("In 6 patients")
     held = sum(s.unknown for s in nodal.flow.steps)
     assert told(nodal)["Unknown eligibility."].startswith(f"{held} patients")
-    assert told(nodal)["Problems in the data."].startswith("3 patients")
+    assert told(nodal)["Errors in the data."].startswith("3 patients")

@@ -104,11 +104,11 @@ def test_maps_are_told_with_their_baselines_and_what_they_may_be_used_for(surviv
     for said in (
         "11 of 12 patients",
         "2 slides are unlike",
-        "1 could not be painted",
+        "1 could not be generated",
         "0.80 (0.70 to 0.90)",
         "Ceiling",
         "0.31",
-        "It names no cell",
+        "It does not identify single cells",
         "1 biomarker of 2 agree by less than 0.75",
         "mixing class: κ 0.55",
         "7 of 9 on the sections",
@@ -129,7 +129,7 @@ def test_the_same_maps_give_the_same_figure(survival, maps):
 
 def test_nothing_to_compare_is_said(survival, maps):
     alone = replace(maps, compared=0, regions=(), biomarkers=(), labels=(), examples=())
-    assert "its agreement is not known" in to_html(compose(replace(survival, maps=alone)))
+    assert "agreement is unknown" in to_html(compose(replace(survival, maps=alone)))
     assert "Generated maps" not in to_html(compose(survival))
 
 

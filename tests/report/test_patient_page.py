@@ -74,7 +74,7 @@ def test_features_have_the_protocols_words_and_units_and_a_sign():
 
 def test_what_was_filled_in_and_what_was_not_assessed_is_said():
     told = text(blocks())
-    assert "Not known and filled in as in training: Histological grade." in told
+    assert "Unknown and imputed as in training: Histological grade." in told
     assert "could not be assessed" in told
     assert "I7, recorded" in told
 
@@ -91,7 +91,7 @@ def test_without_refits_no_interval_is_claimed():
     risks = copy.deepcopy(PATIENT["risks"])
     risks[0]["risk"] |= {"lower": None, "upper": None}
     found = blocks(risks=risks)
-    assert "No interval is given: the model has too few refits." in text(found)
+    assert "No interval is given because the model has too few refits." in text(found)
 
 
 @pytest.mark.parametrize("say", ["Simulated: no patient.", ""])

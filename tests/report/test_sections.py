@@ -46,7 +46,7 @@ def test_headline_says_what_the_interval_allows(survival):
 
 def test_a_signal_near_nothing_is_called_so(null_signal):
     told = plain(findings(View(null_signal)))
-    assert "The signal is near nothing." in told
+    assert "There is hardly any signal." in told
     assert "no evidence that it ranks patients better than chance" in told
     assert "There is no evidence that “clinical + maps” discriminates better" in told
     assert "No signal shown." in plain(limitations(View(null_signal)))
@@ -77,7 +77,7 @@ def test_a_headline_that_cannot_be_estimated(survival):
 
 def test_flow_adds_up(survival_text):
     assert "Patients in the table" not in survival_text  # letters of drawings are outlines
-    assert "Of 183 patients in the table, 3 were left out" in survival_text
+    assert "Of 183 patients in the table, 3 were excluded" in survival_text
     assert "5 were excluded by I1" in survival_text
 
 
@@ -139,7 +139,7 @@ def test_leakage_is_said_first(survival):
     bad = Check(id="x", title="Folds overlap", verdict="fail", finding="9 fits", limit="0")
     contents = replace(survival, checks=(bad,))
     text = words(contents)
-    assert "Leakage was found: the performance figures must not be believed." in text
+    assert "Leakage was found: do not rely on the performance figures." in text
     assert "✗ FAILED" in text
     assert plain(limitations(View(contents))).startswith("Leakage check failed.")
 
@@ -206,6 +206,6 @@ def test_both_files_are_written(nodal, tmp_path):
 def test_slides_are_counted_stage_by_stage(survival, survival_text):
     stage = SlideStage(stage="slide quality", kept=7, excluded=2, failed=1, unknown=0)
     text = words(replace(survival, slides=(stage,)))
-    assert "What became of slides" in text
+    assert "Slides and section pairs by stage" in text
     assert "slide quality 7 2 1 0" in " ".join(text.split())
-    assert "What became of slides" not in survival_text
+    assert "Slides and section pairs by stage" not in survival_text

@@ -108,7 +108,7 @@ def test_a_measurement_is_within_outside_or_unknown(folder):
     [
         (True, "good", "Sufficient quality"),
         (False, "bad", "Refused"),
-        (None, "open", "Quality not known"),
+        (None, "open", "Quality unknown"),
     ],
 )
 def test_a_quality_that_is_not_known_is_neither_good_nor_bad(folder, sufficient, tone, verdict):

@@ -93,7 +93,7 @@ def test_positive_nodes_are_a_share_of_those_examined(blocks):
     assert rows(blocks(), "staging-cells") == [
         ("Staging may be left out",),
         ("0 % to 5 %", "40", "30", "1 (3 %)"),
-        ("The model is silent", "7", "0", "-"),
+        ("The model gives no risk", "7", "0", "-"),
         ("Staging is indicated",),
         ("10 % to 100 %", "12", "9", "3 (33 %)"),
     ]

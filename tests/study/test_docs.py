@@ -51,7 +51,7 @@ def test_first_study(tmp_path, snippets, capsys):
     add("columns")
     add("constants")
     assert run("check", folder) == 2
-    assert "none of 240 patients is eligible" in capsys.readouterr().err
+    assert "none of the 240 patients is eligible" in capsys.readouterr().err
     add("waive")
     assert run("check", folder) == 0
     said = capsys.readouterr().out

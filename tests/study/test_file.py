@@ -112,13 +112,16 @@ def test_refused_by_the_file_itself(said, replace, parts):
         (
             forest('features = ["grade", "gradee"]'),
             [
-                "model 'forest': features names what it cannot read (value: gradee)",
+                "model 'forest': features names features that it cannot read (value: gradee)",
                 "In clinical there are",
             ],
         ),
         # A predictor, but of the modality that the model does not read.
-        (forest('features = ["postmenopausal"]'), ["features names what it cannot read"]),
-        (forest('features = ["death"]'), ["features names what it cannot read (value: death)"]),
+        (forest('features = ["postmenopausal"]'), ["features names features that it cannot read"]),
+        (
+            forest('features = ["death"]'),
+            ["features names features that it cannot read (value: death)"],
+        ),
         (analysis('subgroups = ["death"]'), ["subgroups: death is an outcome variable"]),
         (analysis('subgroups = ["surgery_date"]'), ["surgery_date is a design variable (date)"]),
         (analysis('subgroups = ["pure_dcis"]'), ["pure_dcis is a criterion variable"]),

@@ -220,7 +220,7 @@ def test_the_model_is_silent_about_patients_unlike_those_of_training(finished):
     table = Predictions.from_parquet(results / "predictions.parquet").table
     assert table.loc[table["patient"].isin(unlike), "risk"].notna().all()
     page = (results / "report.html").read_text("utf-8")
-    assert "Patients unlike those of training" in page
+    assert "Patients unlike the training patients" in page
 
 
 def test_rule_and_risk_stand_side_by_side(finished):
@@ -266,8 +266,8 @@ def test_the_planted_set_goes_with_the_risk_and_no_other(finished):
     assert "GENE0" not in pd.read_parquet(results / "features.parquet")
     page = (results / "report.html").read_text("utf-8")
     assert "adjusted for centre and purity" in page
-    assert "Asked for, but the same or unknown in everybody: clinical_t" in page
-    assert "What the procedure finds in nothing" in page
+    assert "Requested, but the same or unknown in every patient: clinical_t" in page
+    assert "Negative control: permuted risks" in page
 
 
 def test_the_locked_model_is_silent_about_another_hospitals_strange_patients(finished, tmp_path):
@@ -283,4 +283,4 @@ def test_the_locked_model_is_silent_about_another_hospitals_strange_patients(fin
     silent = ledger[ledger["stage"] == "likeness to training"]
     assert silent["reason"].str.contains("furthest in suvmax").sum() >= 25
     assert len(silent) <= 30
-    assert "Patients unlike those of training" in (found / "report.html").read_text("utf-8")
+    assert "Patients unlike the training patients" in (found / "report.html").read_text("utf-8")

@@ -267,7 +267,7 @@ def test_a_users_own_folder_is_not_replaced(slides: Path, tmp_path: Path, capsys
         main(["slides", "check", "-i", str(mine), "-o", str(tmp_path)])
     assert stop.value.code == 2
     assert mine.is_file()
-    assert "not metasight's to replace" in capsys.readouterr().err
+    assert "was not made by metasight" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_the_entries_hold_the_key_in_place_of_where_it_lies(vault: Path, tmp_pat
         ({"salt": 12345678}, "salt is not a text of 8 characters"),
         ({"vault": 3}, "vault is not a path"),
         ({"vault": ""}, "vault is not a path"),
-        ({"key": "0" * 64}, "a key does not belong into study.toml"),
+        ({"key": "0" * 64}, "study.toml must not contain the key itself"),
     ],
 )
 def test_entries_that_are_refused(tmp_path: Path, entries: dict[str, object], problem: str) -> None:

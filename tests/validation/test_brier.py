@@ -45,7 +45,7 @@ def test_integrals_by_hand():
 def test_refusals(cohort):
     with pytest.raises(EvaluationError, match="outside"):
         brier_score(cohort.time, cohort.status, cohort.risk * 5, 12)
-    with pytest.raises(EvaluationError, match="past the follow-up"):
+    with pytest.raises(EvaluationError, match="beyond the follow-up"):
         brier_score(cohort.time, cohort.status, cohort.risk, 1e6)
     with pytest.raises(EvaluationError, match="needs tau"):
         integrated_brier([1], [0.1], tau=None)

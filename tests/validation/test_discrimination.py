@@ -77,7 +77,9 @@ CLOSED = ([1, 2, 3, 3], [1, 2, 1, 0], [0.9, 0.2, 0.5, 0.4])
 
 
 def test_an_event_on_the_day_on_which_all_the_others_are_censored_has_no_weight():
-    with pytest.raises(EvaluationError, match="nobody is followed past an event by tau") as error:
+    with pytest.raises(
+        EvaluationError, match="no patient is followed past an event by tau"
+    ) as error:
         uno_c(*CLOSED, tau=3)
     assert "before the last follow-up" in error.value.remedy
     # by day 2 nobody is censored: three pairs of the event on day 1, all won

@@ -152,7 +152,7 @@ def test_refusals(changes, problem):
 
 def test_a_horizon_past_the_follow_up_is_refused():
     table = predictions(80, repeats=1, horizons=(1200, 9000))
-    with pytest.raises(EvaluationError, match="past the follow-up"):
+    with pytest.raises(EvaluationError, match="beyond the follow-up"):
         evaluate(table, plan(horizons_days=(9000,)))
 
 

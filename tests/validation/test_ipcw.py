@@ -35,7 +35,7 @@ def test_weighted_cases_are_the_incidence(cohort):
 REFUSED = {
     "every patient is censored": ([1, 2, 3], [0, 0, 0], 2),
     "no event by the horizon": ([1, 2, 3], [0, 0, 1], 2),
-    "past the follow-up": ([1, 2, 3], [1, 0, 1], 5),
+    "beyond the follow-up": ([1, 2, 3], [1, 0, 1], 5),
     "too few patients are still followed": ([1] + [2] * 19 + [9], [1] + [0] * 20, 5),
     "above zero": ([1, 2], [1, 0], 0),
 }

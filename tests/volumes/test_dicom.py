@@ -72,7 +72,7 @@ def test_every_slice_has_its_own_rescale(
 def test_a_slice_without_rescale_is_refused(write_ct: Maker, ct_slices: Maker) -> None:
     slices = ct_slices()
     del slices[4].RescaleIntercept
-    with pytest.raises(VolumeError, match="does not say how stored values become HU") as caught:
+    with pytest.raises(VolumeError, match="does not state how stored values become HU") as caught:
         read_series(write_ct(slices))
     assert caught.value.where == "file 5"
 
@@ -144,7 +144,7 @@ def test_two_different_slices_at_one_place_are_refused(write_ct: Maker, ct_slice
     slices = ct_slices()
     other = ct_slices()[2]
     other.PixelData = slices[4].PixelData
-    with pytest.raises(VolumeError, match="different slices lie at one position"):
+    with pytest.raises(VolumeError, match="different slices are at one position"):
         read_series(write_ct([*slices, other]), settings=ReadSettings(allow_identical_copies=True))
 
 

@@ -188,9 +188,9 @@ def test_a_single_frame_is_a_grid_of_one_slice(scan):
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (finer(step=None), "how far its slices are apart"),
-        (finer(step=0.0), "how far its slices are apart"),
-        (finer(z=(31.0, 31.6)), "do not lie on one grid"),
+        (finer(step=None), "does not state its slice distance"),
+        (finer(step=0.0), "does not state its slice distance"),
+        (finer(z=(31.0, 31.6)), "are not on one grid"),
         (finer(frame="9.9"), "another scan"),
     ],
 )

@@ -90,8 +90,8 @@ def test_padding_is_a_range_in_either_order(headers):
 @pytest.mark.parametrize(
     ("tags", "reason"),
     [
-        ({"ImagePositionPatient": None}, "image without position"),
-        ({"PixelSpacing": None}, "image without position"),
+        ({"ImagePositionPatient": None}, "the image has no position"),
+        ({"PixelSpacing": None}, "the image has no position"),
         ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "not at right angles"),
         ({"Rows": None}, r"DICOM without an image \(CT\)"),
     ],

@@ -75,15 +75,15 @@ def test_a_segmentation_of_3d_slicer_has_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (("space: right-anterior-superior\n", ""), "where the image lies"),
-        (("right-anterior-superior", "scanner-xyz"), "where the image lies"),
-        (("space origin: (12.5,-30.25,-400)\n", ""), "where the image lies"),
-        (("space directions: (-0.7,0,0) (0,-0.8,0) (0,0,2.5)\n", ""), "where the image lies"),
+        (("space: right-anterior-superior\n", ""), "the position of the image"),
+        (("right-anterior-superior", "scanner-xyz"), "the position of the image"),
+        (("space origin: (12.5,-30.25,-400)\n", ""), "the position of the image"),
+        (("space directions: (-0.7,0,0) (0,-0.8,0) (0,0,2.5)\n", ""), "the position of the image"),
         (("(-0.7,0,0)", "(0,0,0)"), "spacing must be"),
         (("(-0.7,0,0)", "none"), "damaged or leaves out"),
         (("space origin: (12.5,-30.25,-400)", "space origin: (12.5,-30.25)"), "damaged"),
         (("(-0.7,0,0)", "(-0.7,0.3,0)"), "right angles"),
-        (("(-0.7,0,0)", "(nan,0,0)"), "where the image lies"),
+        (("(-0.7,0,0)", "(nan,0,0)"), "the position of the image"),
         (("encoding: gzip", "encoding: bzip2"), "encoding are not read"),
         (("sizes: 7 6 5", "sizes: 7 6 4"), "as many voxels"),
         (("sizes: 7 6 5", "sizes: 7 6 5000000000"), "claims more"),
@@ -107,7 +107,7 @@ def test_a_metaimage_that_leaves_out_its_place_is_refused(tmp_path: Path, line: 
     sitk.WriteImage(image(), str(file))
     content = file.read_bytes()
     file.write_bytes(content.replace(line.encode(), b"X" + line.encode()[1:], 1))
-    with pytest.raises(VolumeError, match="where the image lies"):
+    with pytest.raises(VolumeError, match="the position of the image"):
         read_label_file(file)
 
 
@@ -118,7 +118,7 @@ def test_a_metaimage_at_no_point_is_refused(tmp_path: Path, origin: str) -> None
     content = file.read_bytes()
     given = next(line for line in content.splitlines() if line.startswith(b"Offset"))
     file.write_bytes(content.replace(given, f"Offset = {origin}".encode(), 1))
-    with pytest.raises(VolumeError, match=r"where the image lies|damaged"):
+    with pytest.raises(VolumeError, match=r"the position of the image|damaged"):
         read_label_file(file)
 
 

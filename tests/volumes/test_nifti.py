@@ -96,7 +96,7 @@ NAN = float("nan")
     ("over", "says"),
     [
         ({"sform": (*SROW[:3], 11.0, *SROW[4:])}, "different places"),
-        ({"sform": None, "qform": None}, "does not say where"),
+        ({"sform": None, "qform": None}, "does not state the position"),
         ({"sform": (0,) * 12, "qform": None}, "spacing"),
         ({"sform": (NAN, *SROW[1:]), "qform": None}, "not a number"),
         ({"sform": (-0.8, 0.3, 0, 10, *SROW[4:]), "qform": None}, "right angles"),

@@ -121,7 +121,7 @@ def test_units_and_philips_factors() -> None:
         ({"corrections": ("ATTN",)}, "contradicts itself"),
         ({"units": "PROPCPS"}, "unit"),
         ({"units": "CNTS"}, "no factor"),
-        ({"units": "GML", "suv_type": "LBM"}, "body measure is not known"),
+        ({"units": "GML", "suv_type": "LBM"}, "body measure is unknown"),
         ({"units": "GML", "suv_type": "MEIER"}, "text of the file, not shown"),
         ({"units": "CM2ML", "suv_type": "BW"}, "contradict each other"),
         ({"units": "GML", "suv_type": "BSA"}, "contradict each other"),

@@ -122,7 +122,7 @@ def prepare(expression: pd.DataFrame, risk: pd.Series, covariates: pd.DataFrame)
         raise EvaluationError("a risk lies within (0, 1)")
     if not expression.columns.is_unique:
         twice = expression.columns[expression.columns.duplicated()][0]
-        raise EvaluationError("a gene stands in two columns", value=str(twice))
+        raise EvaluationError("a gene name occurs in two columns", value=str(twice))
     basis = _basis(covariates)
     freedom = len(p) - basis.shape[1] - 1
     if freedom < _FEWEST_FREEDOM:

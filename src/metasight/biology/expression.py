@@ -44,7 +44,7 @@ def log_of_counts(counts: pd.DataFrame, *, where: str) -> pd.DataFrame:
         raise EvaluationError(
             "a value below 0 is no count",
             where=where,
-            remedy="Say log_scale = true if values are logarithms",
+            remedy="Set log_scale = true if values are logarithms",
         )
     return pd.DataFrame(
         np.log2(counts.to_numpy(dtype=np.float64) + 1), counts.index, counts.columns

@@ -59,7 +59,7 @@ def read_gmt(path: Path) -> GeneSets:
                 remedy="Separate them by tabs",
             )
         if fields[0] in found:
-            raise StudyError("a gene set stands in the file twice", where=where, value=fields[0])
+            raise StudyError("a gene set occurs twice in the file", where=where, value=fields[0])
         found[fields[0]] = genes
     if not found:
         raise StudyError("the file holds no gene set", where=path.name)
@@ -81,8 +81,8 @@ def within(sets: GeneSets, genes: list[str], *, smallest: int, largest: int) -> 
         shared = len(measured & {g for own in sets.values() for g in own})
         raise StudyError(
             "no gene set has enough genes that were measured",
-            value=f"{shared} of {len(measured)} genes are in any set; {smallest} to {largest} of "
-            "a set are asked for",
+            value=f"{shared} of {len(measured)} genes are in any set; {smallest} to {largest} per "
+            "set are required",
             remedy="Use the same identifiers in both, HGNC symbols for instance",
         )
     return kept

@@ -41,8 +41,9 @@ def model_card(bundle: Bundle) -> str:
         "## What it is not for",
         "",
         "- Patients who do not meet the protocol's criteria, or whose images were acquired "
-        "otherwise than those of the training patients: a prediction for them is refused by name.",
-        "- Deciding a patient's treatment.",
+        "differently from those of the training patients: no prediction is made for them, and the "
+        "reason is stated.",
+        "- Decisions on a patient's treatment.",
         "",
     ]
     return "\n".join(lines)

@@ -22,7 +22,7 @@ BEFORE = {1: "0.1.0"}
 
 DISCLAIMER = (
     "Research software, not a medical device. A predicted risk is an estimate from the patients "
-    "described here and must not decide a patient's treatment."
+    "described here and must not be used to decide on a patient's treatment."
 )
 
 

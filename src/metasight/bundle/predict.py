@@ -222,7 +222,7 @@ def _likeness(fitted: FittedModel, row: FeatureTable) -> tuple[float | None, tup
     distance = float(distances[0])
     if np.isnan(distance):
         return None, (
-            "nothing was measured by which the patient could be compared with training patients",
+            "the measurements needed to compare the patient with the training patients are missing",
         )
     if distance > 1:
         return distance, (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import stat
 import tempfile
@@ -53,10 +54,10 @@ def _folder(place: Path) -> Path:
         raise StoreError(
             "this study has no locked models yet",
             where=place.name,
-            remedy=f"Run `metasight run {place.name}` first",
+            remedy=f"Run `metasight run {shlex.quote(str(place))}` first",
         )
     raise StoreError(
-        "not a bundle",
+        "there is no bundle here",
         where=place.name,
         remedy="Give the `bundle` folder or bundle.zip of a run's results, or the study's folder",
     )
@@ -81,7 +82,7 @@ def _extract(place: Path, target: Path) -> None:
             "the zip cannot be read",
             where=place.name,
             value=type(error).__name__,
-            remedy="Copy it again from where it was made",
+            remedy="Copy the bundle again from its source",
         ) from error
 
 
@@ -122,7 +123,7 @@ def read(folder: Path) -> Bundle:
         states = {str(n): _json(folder, str(f)) for n, f in about["models"].items()}
         refits = tuple(_json(folder, f"refits/{k:03d}.json") for k in range(int(about["refits"])))
         settings = StudySettings.model_validate(
-            {**_json(folder, "settings.json"), "key": "of no study: a bundle has none"}
+            {**_json(folder, "settings.json"), "key": "a bundle has no study"}
         )
         found = Bundle(
             protocol=Protocol.model_validate(_json(folder, "protocol.json")),
@@ -147,9 +148,9 @@ def read(folder: Path) -> Bundle:
         )
     except (KeyError, TypeError, ValueError, AttributeError, ValidationError) as error:
         raise StoreError(
-            "bundle.json, protocol.json or settings.json does not say what a bundle's must",
+            "bundle.json, protocol.json or settings.json is incomplete or invalid",
             value=f"{type(error).__name__}",
-            remedy="Copy it again from where it was made",
+            remedy="Copy the bundle again from its source",
         ) from error
     _check_models(found)
     return found
@@ -169,7 +170,7 @@ def _verify(folder: Path) -> None:
         raise StoreError(
             "files are missing from the bundle or were added",
             value=", ".join(sorted(there ^ set(hashes))),
-            remedy="Copy it again from where it was made",
+            remedy="Copy the bundle again from its source",
         )
     for name, expected in hashes.items():
         path = folder / name
@@ -177,7 +178,7 @@ def _verify(folder: Path) -> None:
             raise StoreError(
                 "a file of the bundle was altered",
                 where=name,
-                remedy="Copy it again from where it was made",
+                remedy="Copy the bundle again from its source",
             )
 
 
@@ -206,7 +207,7 @@ def _damaged(name: str) -> StoreError:
     return StoreError(
         "a file of the bundle is damaged",
         where=name,
-        remedy="Copy it again from where it was made",
+        remedy="Copy the bundle again from its source",
     )
 
 
@@ -255,7 +256,7 @@ def _check_models(found: Bundle) -> None:
     """
     for role in (found.headline_model, found.reference_model):
         if role not in found.states:
-            raise StoreError("the bundle lacks a model that it names", value=role)
+            raise StoreError("a model that the bundle lists is missing", value=role)
     named = [*found.states.items(), *((found.headline_model, r) for r in found.refits)]
     for name, state in named:
         try:
@@ -264,11 +265,11 @@ def _check_models(found: Bundle) -> None:
             raise StoreError(
                 f"the state of model {name!r} is not usable: {error.problem}",
                 value=error.value,
-                remedy=error.remedy or "Copy the bundle again from where it was made",
+                remedy=error.remedy or "Copy the bundle again from its source",
             ) from error
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise StoreError(
                 f"the state of model {name!r} is damaged",
                 value=type(error).__name__,
-                remedy="Copy the bundle again from where it was made",
+                remedy="Copy the bundle again from its source",
             ) from error

@@ -83,7 +83,7 @@ def _their_weights(embeddings: Any, theirs: SlideSettings) -> Any:
         )
     if (given.encoder, given.sha256) != (embeddings.encoder, embeddings.sha256):
         raise StudyError(
-            "the encoder is another than the locked models were trained with",
+            "the encoder differs from that of the locked models",
             where="study.toml [slides.embeddings]",
             value=given.encoder,
             remedy=f"Give {embeddings.encoder}, sha256 {embeddings.sha256}",
@@ -117,7 +117,7 @@ def _same(section: str, recipe: Any, theirs: Any, names: tuple[str, ...]) -> Non
         asked, locked = getattr(theirs, name), getattr(recipe, name)
         if asked != locked:
             raise StudyError(
-                f"{name} is not what the locked models were trained with",
+                f"{name} differs from the settings of the locked models",
                 where=f"study.toml [{section}]",
                 value=f"{asked}; the bundle's is {locked}",
                 remedy="Leave it out: the bundle's settings are used",
@@ -126,7 +126,7 @@ def _same(section: str, recipe: Any, theirs: Any, names: tuple[str, ...]) -> Non
 
 def _not_read(section: str) -> StudyError:
     return StudyError(
-        f"{section} is given, and the locked models read nothing of it",
+        f"{section} is given, but the locked models do not use it",
         where="study.toml",
         remedy=f"Leave {section} out",
     )

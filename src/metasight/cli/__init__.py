@@ -1,6 +1,7 @@
 """The command line: parse, call, print. Nothing is computed here.
 
-Errors end with one clear message and exit status 2; ``--debug`` shows where they came from.
+Errors end with one clear message and an exit status (docs/command-line.md lists them); ``--debug``
+shows where they came from.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
+from metasight.cli.machine_readable import OPTION, error_found, print_json
 from metasight.cli.printing import err, shown
 from metasight.cli.simulate import simulation
 from metasight.cli.slides import slides
@@ -19,6 +21,10 @@ from metasight.errors import MetasightError
 app.add_typer(slides, name="slides")
 app.add_typer(simulation, name="simulate")
 
+NEEDS_CORRECTION = 2
+"""Exit status where the command, the study or its files need correction."""
+INTERNAL = 3
+"""Exit status where metasight itself is at fault."""
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it (128 + SIGINT)."""
 
@@ -29,33 +35,14 @@ def main(arguments: list[str] | None = None) -> Any:
     debug = "--debug" in arguments
     try:
         app([a for a in arguments if a != "--debug"], prog_name="metasight")
-    except MetasightError as error:
-        if debug:
-            raise
-        err.print(f"[red]error[/red] {shown(error)}", soft_wrap=True)
-        sys.exit(2)
-    except OSError as error:
-        if debug:
-            raise
-        place = Path(error.filename).name if error.filename else ""
-        err.print(
-            f"[red]error[/red] {shown(place)}: {shown(error.strerror or error)}. "
-            "Check permissions and free space.",
-            soft_wrap=True,
-        )
-        sys.exit(2)
     except Exception as error:
         if debug:
             raise
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(where.filename).name}, line {where.lineno}"
-        # The message may quote a patient's value and stays out.
-        err.print(
-            f"[red]internal error[/red] {type(error).__name__} in {place}: a mistake in "
-            "metasight, not in your study. Finished steps are kept. --debug shows all of it.",
-            soft_wrap=True,
-        )
-        sys.exit(2)
+        text, status = _said(error)
+        err.print(text, soft_wrap=True)
+        if OPTION in arguments:
+            print_json(_command(arguments), error_found(error, status=status))
+        sys.exit(status)
     except KeyboardInterrupt:
         _stopped()
     except SystemExit as stop:
@@ -65,6 +52,33 @@ def main(arguments: list[str] | None = None) -> Any:
         raise
 
 
+def _said(error: Exception) -> tuple[str, int]:
+    """What the terminal shows of an error, and the exit status."""
+    if isinstance(error, MetasightError):
+        return f"[red]error[/red] {shown(error)}", NEEDS_CORRECTION
+    if isinstance(error, OSError):
+        place = Path(error.filename).name if error.filename else ""
+        text = (
+            f"[red]error[/red] {shown(place)}: {shown(error.strerror or error)}. "
+            "Check permissions and free space."
+        )
+        return text, NEEDS_CORRECTION
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(where.filename).name}, line {where.lineno}"
+    # The message may quote a patient's value and stays out.
+    text = (
+        f"[red]internal error[/red] {type(error).__name__} in {place}: a fault in metasight, not "
+        "in your study. Results of finished steps are kept. --debug shows the details."
+    )
+    return text, INTERNAL
+
+
+def _command(arguments: list[str]) -> str:
+    """The command that was given, without its arguments: they may hold a patient's id."""
+    known = {"check", "run", "doctor", "slides"}
+    return next((a for a in arguments if a in known), "")
+
+
 def _stopped() -> NoReturn:
-    err.print("Stopped. Finished steps are kept; the same command goes on from there.")
+    err.print("Stopped. Results of finished steps are kept; the same command resumes the run.")
     sys.exit(INTERRUPTED)

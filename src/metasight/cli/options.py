@@ -7,12 +7,20 @@ from typing import Annotated
 
 import typer
 
-Folder = Annotated[Path, typer.Argument(help="The study's folder (holds study.toml).")]
+HERE = Path(".")
+
+Folder = Annotated[Path, typer.Argument(help="Study folder, which holds study.toml.")]
 Scheduler = Annotated[
     str,
-    typer.Option(help="local (one process a core), inline, or the address of a Dask scheduler."),
+    typer.Option(
+        help="Where steps run: auto (chosen by the work), inline (in this process), local (one "
+        "process per core), or the address of a Dask scheduler."
+    ),
 ]
 LockedModels = Annotated[
     Path,
     typer.Argument(help="A bundle: its folder, its zip, or the folder of the study that made it."),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object instead (docs/command-line.md).")
 ]

@@ -6,8 +6,9 @@ import json
 import shlex
 import unicodedata
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -41,7 +42,9 @@ def command_line(name: str, folder: Path) -> str:
 def print_screening(screening: Screening) -> None:
     """Eligibility, and what each analysis has to go on."""
     cohort = screening.cohort
-    out.print(f"{cohort['screened']} patients in the table, {cohort['failed']} left out for errors")
+    out.print(
+        f"{cohort['screened']} patients in the table, {cohort['failed']} excluded because of errors"
+    )
     table = Table("criterion", "", "excluded", "unknown", "left", title="Eligibility")
     for s in cohort["steps"]:
         waived = " (waived in part)" if s["in_part"] else " (waived)" if s["waived"] else ""
@@ -57,20 +60,32 @@ def print_screening(screening: Screening) -> None:
         if s["against"]:
             out.print(f"  note: {s['criterion']} is waived: {shown(s['waived'])}", soft_wrap=True)
     for d in screening.data:
-        horizons = ", ".join(f"{h / DAYS_PER_YEAR:.3g} years" for h in d["horizons_days"])
         who = f"{d['endpoint']}, {d['population'].replace('_', ' ')}"
-        out.print(
-            f"{shown(who)}: {d['n']} patients, {d['events']} events, horizons: {horizons or 'none'}"
-        )
+        out.print(f"{shown(who)}: {_outcomes(d)}")
         lost = len(cohort[d["population"]]) - d["n"]
         if lost:
-            out.print(f"  note: {lost} more are eligible but not in it: no outcome, or another arm")
+            patients = "patient is" if lost == 1 else "patients are"
+            out.print(
+                f"  note: {lost} more eligible {patients} not analysed: no recorded outcome, or in "
+                "another arm"
+            )
         for line in [*d["deviations"], *d["refused"]]:
             out.print(f"  note: {shown(line)}")
         if any(d["missing"].values()):
             out.print(f"  missing: {shown(_missing(d['missing']))}")
     for line in screening.skipped:
         out.print(f"Not analysed: {shown(line)}")
+
+
+def _outcomes(data: Mapping[str, Any]) -> str:
+    """Patients and events of an analysis; of nodal stage, how many were examined."""
+    if data.get("examined") is not None:
+        return (
+            f"{data['n']} patients, {data['examined']} with examined nodes, "
+            f"{data['events']} with nodal metastasis"
+        )
+    horizons = ", ".join(f"{h / DAYS_PER_YEAR:.3g} years" for h in data["horizons_days"])
+    return f"{data['n']} patients, {data['events']} events, horizons: {horizons or 'none'}"
 
 
 def _missing(counts: dict[str, int], most: int = 10) -> str:
@@ -118,8 +133,8 @@ def print_predictions(folder: Path, only: str | None) -> None:
     told = [p for p in found["patients"] if only in {None, p["patient"]}]
     if not told:
         raise StudyError(
-            "there is no such patient in the table",
-            remedy="Give the id as the patient table spells it",
+            "the table has no such patient",
+            remedy="Give the id as written in the patient table",
         )
     for p in told:
         risks = ", ".join(f"{_target(r['target'])} {_risk(r['risk'])}" for r in p["risks"])

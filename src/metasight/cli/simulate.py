@@ -16,18 +16,24 @@ simulation = typer.Typer(
 
 @simulation.command("breast")
 def simulate_breast(
-    folder: Annotated[Path, typer.Argument(help="New folder; an interrupted run goes on in it.")],
+    folder: Annotated[
+        Path, typer.Argument(help="New folder; an interrupted simulation is resumed in it.")
+    ],
     settings: Annotated[
-        Path | None, typer.Option(help="TOML file; docs/simulation.md lists what it may say.")
+        Path | None, typer.Option(help="TOML file with settings; docs/simulation.md lists them.")
     ] = None,
-    patients: Annotated[int | None, typer.Option(help="Number of patients [default: 24].")] = None,
+    patients: Annotated[
+        int | None, typer.Option(help="Number of patients.", show_default="24")
+    ] = None,
     tissue_mm: Annotated[
-        float | None, typer.Option(help="Side of the tissue, mm [default: 2].")
+        float | None, typer.Option(help="Side of the tissue, mm.", show_default="2")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Same settings and seed, same bytes.")] = 1,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    seed: Annotated[
+        int, typer.Option(min=0, help="The same settings and seed give the same files.")
+    ] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 2,
 ) -> None:
-    """Draw a simulated breast-dmfs study: slides, tables, study.toml, and the truth beside."""
+    """Simulate a breast-dmfs study: slides, tables, study.toml, and the truth in truth/."""
     from metasight.engine.progress import Bars
     from metasight.simulate.breast import cohort
     from metasight.simulate.breast.settings import read_settings
@@ -43,18 +49,25 @@ def simulate_breast(
 
 @simulation.command("lung")
 def simulate_lung(
-    folder: Annotated[Path, typer.Argument(help="New folder; an interrupted run goes on in it.")],
+    folder: Annotated[
+        Path, typer.Argument(help="New folder; an interrupted simulation is resumed in it.")
+    ],
     settings: Annotated[
-        Path | None, typer.Option(help="TOML file; docs/simulation-lung.md lists what it may say.")
+        Path | None,
+        typer.Option(help="TOML file with settings; docs/simulation-lung.md lists them."),
     ] = None,
-    patients: Annotated[int | None, typer.Option(help="Number of patients [default: 24].")] = None,
+    patients: Annotated[
+        int | None, typer.Option(help="Number of patients.", show_default="24")
+    ] = None,
     defects: Annotated[
-        float | None, typer.Option(help="Share of scans with a quality defect; none without.")
+        float | None, typer.Option(help="Share of scans with a quality defect.", show_default="0")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Same settings and seed, same bytes.")] = 1,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    seed: Annotated[
+        int, typer.Option(min=0, help="The same settings and seed give the same files.")
+    ] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 2,
 ) -> None:
-    """Draw a simulated nsclc-occult-node study: CT, PET, tables, and the truth beside."""
+    """Simulate a nsclc-occult-node study: CT, PET, tables, and the truth in truth/."""
     from metasight.engine.progress import Bars
     from metasight.simulate.lung import cohort
     from metasight.simulate.lung.settings import read_settings

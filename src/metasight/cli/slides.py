@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from metasight.cli.options import Scheduler
+from metasight.cli.machine_readable import print_json, slides_found
+from metasight.cli.options import AsJson, Scheduler
 from metasight.cli.printing import out, shown
 from metasight.errors import StudyError
 
@@ -56,13 +57,13 @@ StainOption = Annotated[str, typer.Option(help="H&E, IHC (DAB) or fluorescence."
 Markers = Annotated[str, typer.Option(help="Markers to read, with ; between them.")]
 Nuclear = Annotated[str, typer.Option(help="Name of the nuclear channel of fluorescence.")]
 ReaderOption = Annotated[
-    str | None, typer.Option(help="Reader: tiff or openslide [default: automatic].")
+    str | None, typer.Option(help="Reader: tiff or openslide.", show_default="automatic")
 ]
 
 
 @slides.command("encoders")
 def slides_encoders() -> None:
-    """List the encoders of tiles that are known, with their licences."""
+    """List the known tile encoders with their licences."""
     from metasight.features.encoders import cards, require_deep
 
     require_deep("the list of encoders")
@@ -85,14 +86,21 @@ def slides_check(
     nuclear: Nuclear = "DAPI",
     reader: ReaderOption = None,
     scheduler: Scheduler = "inline",
+    as_json: AsJson = False,
 ) -> None:
     """Judge the quality of slides."""
-    from metasight.engine.progress import Bars
+    from metasight.engine.progress import Bars, Silent
     from metasight.plan import loose_slides
 
     batch = _batch(
         files, stain, "", mpp, reader=reader, nuclear=nuclear, picture=picture, channel=channel
     )
+    if as_json:
+        found = loose_slides.check(batch, output, scheduler=scheduler, progress=Silent())
+        print_json("slides check", slides_found(found))
+        if any("failed" in f for f in found):
+            raise typer.Exit(1)
+        return
     with Bars(out) as bars:
         found = loose_slides.check(batch, output, scheduler=scheduler, progress=bars)
     words = {True: "sufficient", False: "refused", None: "not known"}
@@ -114,7 +122,7 @@ def slides_align(
     picture: Picture = None,
     nuclear: Nuclear = "DAPI",
 ) -> None:
-    """Align the second slide to the first, and say how far off that is."""
+    """Align the second slide to the first and predict the alignment error."""
     from metasight.plan import loose_slides
 
     if len(files) != 2:
@@ -204,7 +212,7 @@ def slides_measure(
     reader: ReaderOption = None,
     scheduler: Scheduler = "inline",
 ) -> None:
-    """Check, map and measure slides; a sheet for each."""
+    """Check, map and measure slides, with a sheet for each."""
     from metasight.engine.progress import Bars
     from metasight.plan import loose_slides
 

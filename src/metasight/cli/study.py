@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from metasight.cli.options import Folder, LockedModels, Scheduler
+from metasight.cli.machine_readable import (
+    doctor_found,
+    pending_found,
+    print_json,
+    screening_found,
+)
+from metasight.cli.options import HERE, AsJson, Folder, LockedModels, Scheduler
 from metasight.cli.printing import (
     command_line,
     out,
@@ -22,6 +28,7 @@ from metasight.cli.printing import (
 from metasight.errors import StudyError
 
 if TYPE_CHECKING:
+    from metasight.doctor import Finding
     from metasight.protocol.study import Protocol
     from metasight.study.propose import Proposal
 
@@ -35,33 +42,65 @@ class IdKind(StrEnum):
 
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Metastasis-risk studies, from protocol to report. Research software, no medical device.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Metastasis-risk studies, from protocol to report. Research software, not a medical "
+    "device.",
+    epilog="Exit status: 0 done; 1 done, but something needs attention (a slide could not be read, "
+    "doctor found a fault); 2 the command, the study or its files need correction; 3 internal "
+    "error; 130 interrupted. Results of finished steps are kept.",
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from metasight import __version__
+
+        out.print(f"metasight {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="On an error, show where in the code it occurred.")
+    ] = False,
+) -> None:
+    """Options of every command; ``main`` takes ``--debug`` out, wherever it is given."""
+    del version, debug
 
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(help="Folder to make the study in.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of the new study.")] = HERE,
     protocol: Annotated[
         str, typer.Option(help="breast-dmfs, nsclc-occult-node, or a protocol file.")
     ] = "breast-dmfs",
     table: Annotated[
-        str, typer.Option(help="Patient table, relative to the folder; its header is mapped.")
+        str, typer.Option(help="Patient table, relative to the folder; columns are mapped by name.")
     ] = "patients.csv",
-    id_column: Annotated[str, typer.Option("--id", help="Column of the patient id.")] = "patient",
+    id_column: Annotated[str, typer.Option("--id", help="Column with the patient id.")] = "patient",
     ids: Annotated[
         IdKind,
-        typer.Option(help="How ids are read; row: the table has none, its row numbers are taken."),
+        typer.Option(
+            help="How ids are read: text, number (0017 is 17), or row (the table has no ids)."
+        ),
     ] = IdKind.TEXT,
-    sheet: Annotated[str | None, typer.Option(help="Sheet of a workbook that has several.")] = None,
+    sheet: Annotated[
+        str | None, typer.Option(help="Sheet to read, if the workbook has several.")
+    ] = None,
     header_row: Annotated[
-        int, typer.Option(min=1, help="Row that names the columns, if a title is above it.")
+        int, typer.Option(min=1, help="Row with the column names, if a title is above it.")
     ] = 1,
 ) -> None:
-    """Write a commented study.toml, its mapping filled where column names match."""
+    """Write a commented study.toml; columns are mapped where their names match."""
     import tomllib
 
     from metasight.cohort.settings import TableSettings
@@ -73,7 +112,11 @@ def init(
 
     path = folder / "study.toml"
     if path.exists():
-        raise StudyError("there is a study.toml already", where=str(folder), remedy="Edit it")
+        raise StudyError(
+            "there is a study.toml already",
+            where=str(folder),
+            remedy="Edit that file, or delete it",
+        )
     if folder.exists() and not folder.is_dir():
         raise StudyError(
             "there is a file of that name", where=str(folder), remedy="Give another folder"
@@ -92,8 +135,8 @@ def init(
                 "the table has no such column",
                 where=table,
                 value=id_column,
-                remedy=f"Give it: --id NAME, one of {', '.join(header)}; or --ids row if there is "
-                "none",
+                remedy=f"Name the id column with `--id`: one of {', '.join(header)}; or give "
+                "`--ids row` if there is none",
             )
         proposals = propose(known, raw.cells, id_column)
         pairs = status_pairs(known, raw.cells, proposals)
@@ -119,7 +162,7 @@ def init(
         out.print(f"{shown(table)} is not there yet: put it there, or correct its path.")
     out.print(
         f"The key of the pseudonyms {'is' if made else 'was there already:'} "
-        f"{shown(vault.resolve())}. Back it up; send it to nobody.",
+        f"{shown(vault.resolve())}. Back it up and keep it secret.",
         soft_wrap=True,
     )
     out.print(f"Next: fill in study.toml, then {command_line('check', folder)}.", soft_wrap=True)
@@ -135,12 +178,12 @@ def _print_proposals(
     out.print(shown(told), soft_wrap=True)
     others = [f"{v} ← {p.column}" for v, p in proposals.items() if v not in mapped]
     if others:
-        told = f"{len(others)} more with a question mark: {', '.join(others)}. Confirm each"
-        out.print(shown(f"{told} by taking # ? away."), soft_wrap=True)
+        told = f"{len(others)} more with a question mark: {', '.join(others)}."
+        out.print(shown(f"{told} Confirm each by deleting its # ? mark."), soft_wrap=True)
 
 
 @app.command()
-def vault(folder: Folder) -> None:
+def vault(folder: Folder = HERE) -> None:
     """Move the key of the pseudonyms out of the study's folder."""
     from metasight.study.vault import move_to_vault
 
@@ -155,7 +198,7 @@ def vault(folder: Folder) -> None:
 
 @app.command()
 def plan(
-    folder: Folder,
+    folder: Folder = HERE,
     lock: Annotated[
         bool, typer.Option("--lock", help="Lock the plan; do this before `metasight check`.")
     ] = False,
@@ -188,12 +231,15 @@ def plan(
 
 
 @app.command()
-def check(folder: Folder) -> None:
-    """Validate the tables and screen the patients; fit nothing."""
-    from metasight.engine.progress import Bars
+def check(folder: Folder = HERE, as_json: AsJson = False) -> None:
+    """Check the tables and screen the patients. Nothing is fitted."""
+    from metasight.engine.progress import Bars, Silent
     from metasight.pipeline import screen
     from metasight.study.file import read_study
 
+    if as_json:
+        print_json("check", screening_found(screen(read_study(folder), progress=Silent())))
+        return
     with Bars(out) as bars:
         screening = screen(read_study(folder), progress=bars)
     print_screening(screening)
@@ -202,18 +248,24 @@ def check(folder: Folder) -> None:
 
 @app.command()
 def run(
-    folder: Folder,
-    scheduler: Scheduler = "local",
+    folder: Folder = HERE,
+    scheduler: Scheduler = "auto",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say which steps would run, and why.")
+        bool, typer.Option("--dry-run", help="List the steps that would run, and why; run none.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run the whole study and write the report. An interrupted run is resumed."""
     from metasight import pipeline
-    from metasight.engine.progress import Bars
+    from metasight.engine.progress import Bars, Silent
     from metasight.study.file import read_study
 
+    if as_json and not dry_run:
+        raise StudyError("--json needs --dry-run", remedy="Give both, or leave --json out")
     study = read_study(folder)
+    if as_json:
+        print_json("run --dry-run", pending_found(pipeline.look(study, progress=Silent())))
+        return
     if dry_run:
         with Bars(out) as bars:
             print_pending(pipeline.look(study, progress=bars))
@@ -225,8 +277,8 @@ def run(
 
 
 @app.command()
-def report(folder: Folder) -> None:
-    """Write the report again from finished results (after a change of title, say)."""
+def report(folder: Folder = HERE) -> None:
+    """Rewrite the report from finished results, for example after a change of title."""
     from metasight import pipeline
     from metasight.engine.progress import Bars
     from metasight.study.file import read_study
@@ -248,7 +300,7 @@ def report(folder: Folder) -> None:
 @app.command()
 def staging(
     folder: Folder,
-    patient: Annotated[str, typer.Argument(help="The hospital's own id of the patient.")],
+    patient: Annotated[str, typer.Argument(help="The patient's id in the hospital.")],
 ) -> None:
     """Show one patient's predicted risk of nodal metastasis next to the guideline."""
     from metasight.cohort.canonical import pseudonym
@@ -265,9 +317,9 @@ def staging(
 def validate(
     bundle: LockedModels,
     external: Annotated[
-        Path, typer.Argument(help="Folder of the external patients, with a study.toml of its own.")
+        Path, typer.Argument(help="Folder of the external patients, with its own study.toml.")
     ],
-    scheduler: Scheduler = "inline",
+    scheduler: Scheduler = "auto",
 ) -> None:
     """Evaluate locked models in another hospital's patients. Nothing is refitted."""
     from metasight import pipeline
@@ -283,15 +335,15 @@ def predict(
     bundle: LockedModels,
     patients: Annotated[
         Path,
-        typer.Argument(help="Folder of the patients; its study.toml names their files."),
+        typer.Argument(help="Folder of the new patients; its study.toml names their files."),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")],
     patient: Annotated[
-        str | None, typer.Option(help="Print this patient; the hospital's own id.")
+        str | None, typer.Option(help="Print only this patient, given by the id in the hospital.")
     ] = None,
-    scheduler: Scheduler = "inline",
+    scheduler: Scheduler = "auto",
 ) -> None:
-    """Predict patients whose outcome is not known, from values, slides and scans."""
+    """Predict the risk of new patients, whose outcome is not yet known."""
     from metasight import pipeline
     from metasight.cli.printing import print_predictions
     from metasight.cohort.canonical import pseudonym
@@ -306,33 +358,41 @@ def predict(
 
 
 @app.command()
-def doctor() -> None:
-    """Say whether this machine has what is needed: PASS, WARN or FAIL, with the fix."""
+def doctor(as_json: AsJson = False) -> None:
+    """Check that this machine has what metasight needs: PASS, WARN or FAIL, with the fix."""
     from metasight.doctor import examine
 
     findings = examine()
+    if as_json:
+        print_json("doctor", doctor_found(findings))
+    else:
+        _print_doctor(findings)
+    if any(f.verdict == "FAIL" for f in findings):
+        raise typer.Exit(1)
+
+
+def _print_doctor(findings: Sequence[Finding]) -> None:
     table = Table("", "what", "found", "fix")
     colours = {"PASS": "green", "WARN": "yellow", "FAIL": "red"}
     for f in findings:
         verdict = f"[{colours[f.verdict]}]{f.verdict}[/]"
         table.add_row(verdict, shown(f.what), shown(f.found), shown(f.fix))
     out.print(table)
-    if any(f.verdict == "FAIL" for f in findings):
-        raise typer.Exit(1)
 
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Argument(help="Folder to make the demonstration in.")] = Path(
+    folder: Annotated[Path, typer.Argument(help="Folder of the demonstration.")] = Path(
         "demo/breast-dmfs"
     ),
     simulated: Annotated[
-        bool, typer.Option("--simulated", help="From slides: 16 simulated patients, some minutes.")
+        bool,
+        typer.Option("--simulated", help="Simulated slides of 16 patients instead; a few minutes."),
     ] = False,
     lung: Annotated[
-        bool, typer.Option("--lung", help="From CT: 44 simulated patients, some minutes.")
+        bool, typer.Option("--lung", help="Simulated CT of 44 patients instead; a few minutes.")
     ] = False,
-    scheduler: Scheduler = "local",
+    scheduler: Scheduler = "auto",
 ) -> None:
     """Run the demonstration: 198 real patients (TRANSBIG), from tables to report."""
     from metasight.demonstration import (
@@ -343,7 +403,7 @@ def demo(
     from metasight.engine.progress import Bars
 
     if simulated and lung:
-        raise StudyError("one demonstration at a time", remedy="Give --simulated or --lung")
+        raise StudyError("one demonstration at a time", remedy="Give `--simulated` or `--lung`")
     if simulated or lung:
         with Bars(out) as bars:
             (write_simulated_lung if lung else write_simulated)(folder, bars)

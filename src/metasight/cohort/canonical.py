@@ -239,7 +239,7 @@ class _Rows:
                     number,
                     self.findings.source(rule.column),
                     value,
-                    f"rule {rule.id} broken",
+                    f"the values contradict each other (rule {rule.id})",
                     rule.text,
                 )
 

@@ -261,7 +261,7 @@ class ColumnReader:
                     row,
                     variable.name,
                     text,
-                    "a plain number up to 1 in a column with percentages: its unit is not known",
+                    "a plain number up to 1 in a column with percentages: its unit is unclear",
                     "all cells of the column in one notation",
                 )
 
@@ -480,9 +480,8 @@ class ColumnReader:
             ", ".join(
                 f"{visible(c, ids)} in {k} rows" for c, k in strange.most_common(_MOST_CODES)
             ),
-            f"{n} code{'s' * (n > 1)} without a meaning in study.toml",
-            f"one of {', '.join(codes)}; give the others a meaning in study.toml, or list them in "
-            "missing",
+            f"{n} code{'s' * (n > 1)} not defined in study.toml",
+            f"one of {', '.join(codes)}; define the others in study.toml, or list them in missing",
         )
 
     def _can_be_read(self, variable: Variable, mapping: ColumnMapping) -> bool:

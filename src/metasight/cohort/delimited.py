@@ -83,7 +83,7 @@ def _decode(name: str, data: bytes, encoding: str) -> str:
             "unknown encoding",
             where=name,
             value=encoding,
-            remedy='Give one that Python knows: "utf-8", "cp1252", "utf-16"',
+            remedy='Give an encoding that Python knows, for example "utf-8", "cp1252", "utf-16"',
         ) from error
     if "\x00" in text:
         raise StudyError(
@@ -104,7 +104,7 @@ def _hint(name: str, text: str) -> tuple[str, str, int]:
             "the line sep= names no separator",
             where=f"{name}, row 1",
             value=repr(delimiter),
-            remedy=f"Write one of {', '.join(SEPARATORS.values())} behind sep=, or take it out",
+            remedy=f"Write one of {', '.join(SEPARATORS.values())} after sep=, or remove that line",
         )
     end = re.search(r"\r\n?|\n", text)
     return delimiter, text[end.end() :] if end else "", 1
@@ -129,7 +129,7 @@ def _delimiter(text: str, name: str, header_row: int) -> str:
             "the header holds more than one kind of separator",
             where=f"{name}, row {header_row}",
             value=" ".join(repr(d) for d in found),
-            remedy="Rename the columns so that only the separator stands between names, or quote "
+            remedy="Rename the columns so that only the separator is between names, or quote "
             "the names",
         )
     return next(iter(found), ",")
@@ -138,7 +138,9 @@ def _delimiter(text: str, name: str, header_row: int) -> str:
 def _broken(name: str, row: int, error: csv.Error) -> Problem:
     told = str(error)
     if "unexpected end of data" in told:
-        what = "a quoted cell of this row is never closed; it takes every row behind it"
+        what = (
+            "a quoted cell of this row is never closed; all following rows are read as part of it"
+        )
     elif "field larger" in told:
         what = f"a cell of more than {csv.field_size_limit()} characters; a quote may not be closed"
     else:
@@ -166,7 +168,7 @@ def _refuse_swallowed_rows(name: str, rows: list[list[str]], delimiter: str, fir
             column=rows[0][i].strip() if i < width else "",
             value=f"text of {len(cell)} characters",
             problem="a quoted cell that runs over several lines and holds as many separators "
-            "as a row: a quote may stand where none belongs",
+            "as a row: a quotation mark may be misplaced",
             accepted="quotes in pairs, and no line breaks inside such a cell",
         )
         for offset, row in enumerate(rows)

@@ -104,12 +104,12 @@ def told_by(part: TimeAndStatus, status: str | None, days: float | None) -> tupl
     nothing: dict[str, Value | None] = {n: None for e in part.events for n in (e, f"{e}_days")}
     unknown = Told(values=nothing, last_day=None, censored=False)
     if status is None:
-        return unknown, "" if days is None else "a time without a status"
+        return unknown, "" if days is None else "a time has no status"
     code = find_code(status, part.codes)
     if code is None:
         return unknown, NO_MEANING
     if days is None:
-        return unknown, "a status without a time"
+        return unknown, "a status has no time"
     event = part.codes[code]
     values = {**nothing, **dict.fromkeys(part.events, False)}
     if event != CENSORED:

@@ -183,10 +183,10 @@ def _check_waivers(protocol: Protocol, waive: Mapping[str, str]) -> None:
             )
         if len(reason.strip()) < 10:
             raise StudyError(
-                f"criterion {name} is waived without a reason",
+                f"criterion {name} is waived, but no reason is given",
                 where="study.toml",
                 value=reason,
-                remedy="Write the reason that the report shall print",
+                remedy="Write the reason; the report prints it",
             )
         criterion = protocol.criteria[whole]
         if variable and variable not in criterion.parts:
@@ -284,9 +284,9 @@ def _waiver(asked: _Asked, against: int) -> str:
     """Why a criterion, or a part of it, is not assessed, and who stays in against the table."""
     if not asked.waived or not against:
         return asked.waived or asked.remark
-    who = "1 patient stays" if against == 1 else f"{against} patients stay"
+    who = "1 patient remains" if against == 1 else f"{against} patients remain"
     parts = asked.criterion.parts
     names = ", ".join(f"{asked.criterion.id}.{p}" for p in parts)
     remedy = f"; to assess the rest, waive one of its parts alone: {names}"
-    told = f"{asked.waived} ({who} in who by the table are not eligible"
+    told = f"{asked.waived} ({who} included although not eligible by the table"
     return told + (f"{remedy})" if parts else ")")

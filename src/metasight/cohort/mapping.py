@@ -150,7 +150,15 @@ class TimeAndStatus(_Part):
 
 
 class Constant(_Part):
-    """A value that holds for every patient of the study, and why."""
+    """A value that holds for every patient of the study, and why.
+
+    Attributes
+    ----------
+    value
+        Of the variable, in the protocol's unit or level.
+    reason
+        Why it holds for every patient, in ten characters or more; the report prints it.
+    """
 
     value: Scalar
     reason: str = Field(min_length=10)

@@ -118,7 +118,7 @@ def _read(folder: Path, name: str, settings: ModalityTable) -> RawTable:
             "the column of the patient id is among the features",
             where=f"study.toml [modalities.{name}]",
             value=settings.id,
-            remedy="Take it out of columns",
+            remedy="Remove it from columns",
         )
     if settings.format == "redcap":
         return read_redcap(folder, settings, needed=given)
@@ -197,7 +197,7 @@ class _Reader:
             raise StudyError(
                 "the modality has no value for any patient of the patient table",
                 where=f"{self.raw.name} ([modalities.{name}])",
-                remedy="Take the modality out, or correct its columns",
+                remedy="Remove the modality, or correct its columns",
             )
         numbers.index = pd.Index([of_row[n] for n in ours], name="patient")
         failed: dict[str, int] = {}
@@ -256,7 +256,7 @@ class _Reader:
         return pd.DataFrame(numbers, index=cells.index, columns=list(self.columns))
 
     def _mixed(self, row: int, column: str) -> None:
-        what = "a plain number up to 1 in a column with percentages: its unit is not known"
+        what = "a plain number up to 1 in a column with percentages: its unit is unclear"
         self._problem(row, column, "", what, "all cells of the column in one notation")
 
     def _bad_cell(self, row: int, column: str, text: str) -> None:
@@ -268,7 +268,7 @@ class _Reader:
             what = (
                 'a decimal comma (set decimal = "," in study.toml)'
                 if comma
-                else (f"no measurement is larger than {LARGEST:g}")
+                else (f"a measurement cannot be larger than {LARGEST:g}")
             )
         else:
             what = "not a finite number"
@@ -289,12 +289,17 @@ def problem_of_expression(values: pd.DataFrame, table: str, *, log_scale: bool) 
     """
     numbers = values.to_numpy(dtype=float)
     if log_scale:
-        wrong, what = np.abs(numbers) > LARGEST_LOG, "no logarithm of an expression is so large"
-        accepted = f"logarithms from -{LARGEST_LOG:g} to {LARGEST_LOG:g}; say log_scale = false of "
+        wrong, what = (
+            np.abs(numbers) > LARGEST_LOG,
+            "a logarithm of an expression value cannot be this large",
+        )
+        accepted = (
+            f"logarithms from -{LARGEST_LOG:g} to {LARGEST_LOG:g}; set log_scale = false for "
+        )
         accepted += "values that are none"
     else:
-        wrong, what = numbers < 0, "an expression that is not a logarithm is not negative"
-        accepted = "values of 0 or more; say log_scale = true of logarithms, ratios and z values"
+        wrong, what = numbers < 0, "an expression value that is not a logarithm cannot be negative"
+        accepted = "values of 0 or more; set log_scale = true for logarithms, ratios and z values"
     if not wrong.any():
         return None
     extreme = float(numbers[wrong][np.abs(numbers[wrong]).argmax()])

@@ -190,7 +190,8 @@ def _recorded_events(
                 "overstate the risk",
                 where="study.toml",
                 value=not_recorded.get(name, "not mapped"),
-                remedy=f"Map {name} in [columns], or leave this endpoint out of [analysis]",
+                remedy=f"Map {name} in [columns], or remove the endpoint from endpoints in every "
+                "[[model]]",
             )
     events, deviations = [], []
     for name in endpoint.event:
@@ -204,7 +205,7 @@ def _recorded_events(
                 f"endpoint {endpoint.name} needs {name}",
                 where="study.toml",
                 value="not mapped",
-                remedy=f"Map {name} in [columns], or say why not in [not_recorded]",
+                remedy=f"Map {name} in [columns], or give the reason in [not_recorded]",
             )
         else:
             events.append(name)
@@ -215,7 +216,7 @@ def _recorded_events(
 
 def _other_arm(arm: Any) -> str:
     if pd.isna(arm):
-        return "no arm is given, and this endpoint is of one arm"
+        return "the arm is missing, and this endpoint is defined in one arm"
     return f"arm {arm} is not part of this endpoint"
 
 
@@ -229,7 +230,7 @@ def _first(
     happened = [(float(row[f"{n}_days"]), EVENT) for n in events if row[n] == 1]
     happened += [(float(row[f"{n}_days"]), COMPETING) for n in competing if row[n] == 1]
     if any(np.isnan(t) for t, _ in happened):
-        return "an event without a time"
+        return "an event has no time"
     # At the same time the event counts before the competing one (metastasis found at death).
     time, status = min(happened) if happened else (float(row.get("followup_days", np.nan)), 0)
     if np.isnan(time):

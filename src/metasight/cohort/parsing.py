@@ -16,7 +16,7 @@ from metasight.protocol.study import Variable
 from metasight.units import conversion_factor
 
 TRUE, FALSE = {"yes", "y", "true"}, {"no", "n", "false"}
-NO_MEANING = "a code without a meaning in study.toml"
+NO_MEANING = "a code that study.toml does not define"
 _MIDNIGHT = re.compile(r"[ T]00:00(:00(\.0+)?)?")
 """pandas and databases write a day as the time at which it begins."""
 

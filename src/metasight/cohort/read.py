@@ -265,7 +265,7 @@ def _lengthened_entries(
                     verdict=Fate.KEPT,
                     criterion="followup_days",
                     value=f"{last} -> {used:g} days",
-                    reason="status is known until death, which is after the last visit",
+                    reason="follow-up extended to death, which is after the last visit",
                 )
             )
     return entries

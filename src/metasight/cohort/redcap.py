@@ -100,7 +100,7 @@ def _check_export(raw: RawTable, dictionary: pd.DataFrame, id_: str) -> None:
     ]
     if strange:
         raise StudyError(
-            "columns that the dictionary does not know",
+            "columns that are not in the dictionary",
             where=raw.name,
             value=", ".join(strange[:5]),
             remedy="Export raw data (not labels) and the dictionary of the same project",
@@ -130,7 +130,7 @@ def _check_choices(raw: RawTable, dictionary: pd.DataFrame, settings: TableSetti
             f"{key} of study.toml names what the export does not hold",
             where=raw.name,
             value=name,
-            remedy=f"Perhaps {' or '.join(close)}" if close else "Take it out: there are no events",
+            remedy=f"Perhaps {' or '.join(close)}" if close else "Remove it: there are no events",
         )
 
 
@@ -145,7 +145,7 @@ def _kept_columns(
             "study.toml reads fields that the dictionary flags as identifiers",
             where=raw.name,
             value=", ".join(asked),
-            remedy="Take them out of study.toml; identifiers are never read",
+            remedy="Remove them from study.toml; columns flagged as identifiers are never read",
         )
     structure = {id_, GROUP, EVENT, REPEAT, INSTANCE}
     return [

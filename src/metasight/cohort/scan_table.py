@@ -193,7 +193,7 @@ def _missing_columns(raw: RawTable, scans: ScanSettings) -> list[Problem]:
             column=column,
             value="",
             problem="missing column",
-            accepted="a column of this name, or another named in study.toml [scans]",
+            accepted="a column of this name, or another name under [scans] in study.toml",
         )
         for column in (scans.id, scans.kind, scans.file)
         if column not in raw.cells
@@ -289,13 +289,17 @@ def _problems_of(
         return found
     clicked, boxed = (_point_problems(text, columns, problem) for columns in (_POINT, _CORNER))
     if boxed and not clicked:
-        problem(_CORNER[0], "a box without its first corner", f"{', '.join(_POINT)} too")
+        problem(_CORNER[0], "a box has no first corner", f"{', '.join(_POINT)} too")
     if kind != "mask" and not text[scans.file]:
         problem(scans.file, f"a {kind} without a file", "a folder, a zip or a file")
     elif kind == "mask" and not text[scans.file] and not clicked:
-        problem(scans.file, "a lesion without a file and without a point", "one of the two")
+        problem(scans.file, "a lesion has neither a file nor a point", "one of the two")
     elif kind == "mask" and text[scans.file] and boxed and clicked:
-        problem(_CORNER[0], "a box beside a file", "a file, or a box; a point may name a part")
+        problem(
+            _CORNER[0],
+            "a row has both a box and a file",
+            "a file, or a box; a point may name a part",
+        )
     _series_problems(scans, text, problem)
     return found
 

@@ -85,7 +85,13 @@ class TableSettings(_Part):
 
 
 class ModalityTable(TableSettings):
-    """A table whose columns (all, or ``columns``) are numeric features of one modality."""
+    """A table whose columns are the numeric features of one modality.
+
+    Attributes
+    ----------
+    columns
+        The features; all columns but the id by default.
+    """
 
     columns: tuple[str, ...] | None = None
 
@@ -96,13 +102,13 @@ class MapSettings(_Part):
     Attributes
     ----------
     folds
-        Patients are dealt into so many; each one's map is painted by a generator trained on the
+        Number of folds of patients; each map is painted by a generator that was trained on the
         other folds.
     generator, sha256
         A generator trained elsewhere: its folder, relative to the study folder, and the sha256 of
         its weights. Nothing is trained then.
     most_tiles
-        Tiles of a patient that training reads.
+        Maximum number of tiles per patient that training reads.
     steps, width, members
         Of the generator; see :class:`metasight.maps.generator_settings.GeneratorSettings`.
     draws
@@ -133,11 +139,12 @@ class EmbeddingSettings(_Part):
     encoder
         Name of an encoder (``metasight slides encoders`` lists them).
     weights, sha256
-        Its file, relative to the study folder, and that file's sha256; none for the embedded one.
+        Its file, relative to the study folder, and the sha256 of that file; not for an embedded
+        encoder.
     features
         A folder with ``<slide file without its ending>.h5`` of TRIDENT or CLAM, read instead.
     most_patches
-        Of a slide; of more tiles so many are taken, spread evenly.
+        Maximum number of tiles per slide; they are spread evenly.
     """
 
     encoder: str = "efficientnet_lite0"
@@ -161,9 +168,9 @@ class SlideRecipe(_Part):
     thresholds
         Marker → the laboratory's own positivity threshold.
     maps
-        How markers are painted on H&E; none without.
+        How markers are painted on H&E; by default they are not.
     embeddings
-        How tiles of H&E become features; none without.
+        How tiles of H&E become features; by default they do not.
     """
 
     thresholds: dict[str, float] = {}
@@ -195,8 +202,8 @@ class SlideSettings(TableSettings, SlideRecipe):
     classes
         Class of cells as another program names it → marker.
     reader
-        ``tiff`` or ``openslide`` for all slides of a kind of light; without it the first where
-        it reads them all.
+        ``tiff`` or ``openslide``; by default ``tiff`` where it reads all slides of the study, else
+        ``openslide``.
     nuclear
         Name of the nuclear channel of fluorescence slides.
     """
@@ -216,15 +223,15 @@ class SlideSettings(TableSettings, SlideRecipe):
 
 
 class CropSettings(_Part):
-    """The cube round a lesion that a network sees.
+    """The cube around a lesion that a network reads.
 
     Attributes
     ----------
     spacing_mm
-        Distance of voxels, the same along every axis.
+        Voxel spacing, the same along every axis.
     edge_voxels
         Along each edge, a multiple of 8; 48 at 1.5 mm are 72 mm: a stage I tumour (≤ 40 mm) with
-        16 mm round it.
+        16 mm around it.
     """
 
     spacing_mm: float = Field(default=1.5, ge=0.5, le=5, allow_inf_nan=False)
@@ -260,21 +267,21 @@ class ScanRecipe(_Part):
     kernel
         Which reconstruction is read where a folder holds several.
     max_missing_slices
-        That are interpolated; CT quality judges them all the same.
+        Maximum number of missing slices that are interpolated; CT quality still counts them.
     allow_identical_copies
-        Whether slices may be there twice, byte for byte.
+        Whether slices may occur twice, byte for byte.
     suv
         Which standardised uptake value.
     radiomics
-        Whether texture is measured too, as the protocol says.
+        Whether radiomic texture is measured too, as the protocol specifies.
     shell_edges_mm
         Rising distances from the lesion's surface; texture is measured in each shell as well.
     jitter
-        Texture is measured on other readers' boundaries too, which gives each feature its error;
-        not without. ``jitter = {}`` takes the defaults.
+        Texture is measured on simulated boundaries of other readers too, which gives each feature
+        its error. Not by default; ``jitter = {}`` takes the default values.
     crops
-        The cube round each lesion that a 3-D network sees (modality ``scan_network``); none
-        without. ``crops = {}`` takes the defaults.
+        The cube around each lesion that a 3-D network reads (modality ``scan_network``). Not by
+        default; ``crops = {}`` takes the default values.
     """
 
     kernel: Literal["smooth", "sharp", "any"] = "any"
@@ -303,24 +310,25 @@ class ScanSettings(TableSettings, ScanRecipe):
     ----------
     kind, file, region
         Columns: ``CT``, ``PET`` or ``mask``; the folder, zip or file relative to ``folder``; the
-        name or number of the lesion in a file of masks. A lesion may be told by a point instead of
+        name or number of the lesion in a file of masks. A lesion may be given by a point instead of
         a file: columns ``x_mm``, ``y_mm``, ``z_mm`` (patient coordinates, LPS), with ``x2_mm``,
         ``y2_mm``, ``z2_mm`` a box. Beside a file the point says which of its parts is the lesion.
     series, date, accept
-        Columns of a CT or PET, each may be missing or empty: its SeriesInstanceUID or
+        Columns for CT and PET, each of which may be missing or empty: its SeriesInstanceUID or
         SeriesNumber; the day of the examination; why a derived or reformatted series is measured.
-        An empty name: the column is not looked at.
+        With an empty name the column is not read.
     folder
         Where the scans are, relative to the study folder.
     lesion_parts
-        Of a mask in several parts, where no point says which: refuse it, or measure the largest.
+        What happens to a mask in several parts where no point names one: it is refused, or the
+        largest part is measured.
     max_missing_contours
-        Slices in a row without a contour that are interpolated.
+        Maximum number of consecutive slices without a contour that are interpolated.
     mask_grid
         Of a label map whose voxels are not the scan's: ``same`` refuses it, ``resample``
         interpolates it.
     pet_dose_unit
-        In which the scanners write the injected activity; DICOM prescribes Bq.
+        Unit in which the scanners write the injected activity; DICOM prescribes Bq.
     """
 
     kind: str = "kind"
@@ -354,9 +362,9 @@ class CohortSettings(_Part):
     modalities
         Further feature tables, by modality name.
     slides
-        Slides, and how they are read; none without.
+        Slides, and how they are read; optional.
     scans
-        CT, PET and lesions, and how they are read; none without.
+        CT, PET and lesions, and how they are read; optional.
     columns
         Canonical variable → column name, a mapping with unit, codes, missing codes, or a derived
         value.

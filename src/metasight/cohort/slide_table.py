@@ -148,7 +148,7 @@ def _missing_columns(raw: RawTable, slides: SlideSettings) -> list[Problem]:
             column=column,
             value="",
             problem="missing column",
-            accepted="a column of this name, or another named in study.toml [slides]",
+            accepted="a column of this name, or another name under [slides] in study.toml",
         )
         for column in (slides.id, slides.file, slides.stain)
         if column not in raw.cells

@@ -72,7 +72,7 @@ def repeated_kfold(
     names = np.asarray(patients)
     if folds < 2 or len(names) < 2 * folds:
         raise StudyError(
-            f"{len(names)} patients cannot be dealt into {folds} folds",
+            f"{len(names)} patients cannot be divided into {folds} folds",
             remedy="Set fewer folds in [analysis], or find more patients",
         )
     order = np.argsort(names)
@@ -114,17 +114,17 @@ def leave_one_centre_out(centres: pd.Series[str]) -> tuple[Split, ...]:
     """
     if centres.isna().any():
         raise StudyError(
-            "patients without a centre",
+            "patients have no centre",
             value=f"{int(centres.isna().sum())} patients",
-            remedy="Fill the centre column",
+            remedy="Complete the centre column",
         )
     names = sorted(centres.unique())
     if len(names) < 2:
         raise StudyError(
-            "one centre only: a model cannot be tried on a centre it has not seen",
+            "there is only one centre: leave-one-centre-out is not possible",
             value=", ".join(names),
-            remedy="Give single_centre_reason in study.toml [analysis] to go on; the report will "
-            "name it among the limitations",
+            remedy="Give single_centre_reason in study.toml [analysis] to continue; the report "
+            "lists it among the limitations",
         )
     return tuple(
         Split(
@@ -151,13 +151,13 @@ def temporal(year: pd.Series[float], *, first_test_year: int) -> tuple[Split, ..
         raise StudyError(
             "a temporal split needs every patient's year of time zero",
             value=f"{int(year.isna().sum())} patients without",
-            remedy="Map the date of time zero, or take first_test_year out of [analysis]",
+            remedy="Map the date of time zero, or remove first_test_year from [analysis]",
         )
     train = tuple(sorted(year.index[year < first_test_year]))
     test = tuple(sorted(year.index[year >= first_test_year]))
     if not train or not test:
         raise StudyError(
-            "a temporal split with an empty side",
+            "one side of the temporal split is empty",
             value=f"{len(train)} before {first_test_year}, {len(test)} from then on",
             remedy=f"Choose a year between {int(year.min()) + 1} and {int(year.max())}",
         )

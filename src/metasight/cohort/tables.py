@@ -219,7 +219,7 @@ def _even_rows(
         if len(cells) >= width and not (separated and any(cells[len(sheet.header) :])):
             kept[number] = cells[:width]
             continue
-        one_more = ", or R wrote row names without a name for them (write.csv does not)"
+        one_more = ", or R wrote row names without a column name (write.csv does not)"
         uneven.append(
             Problem(
                 table=name,
@@ -246,7 +246,7 @@ def _header_problems(
             column=printable(h),
             value="",
             problem=f"the column name occurs {header.count(h)} times",
-            accepted="each name once; rename the columns that are not meant",
+            accepted="each name once; rename the other columns",
         )
         for h in sorted({h for h in header if header.count(h) > 1 and h})
         if wanted is None or h in wanted
@@ -258,7 +258,7 @@ def _header_problems(
                 row=None,
                 column=f"number {i + 1}",
                 value="",
-                problem="a column without a name",
+                problem="a column has no name",
                 accepted="a name; or name the columns to read, and it is ignored",
             )
             for i, h in enumerate(header)
@@ -344,7 +344,7 @@ def _numbered(table: RawTable, column: str) -> RawTable:
             'ids = "row" is for a table without ids, and this one has the column that id names',
             where=table.name,
             value=column,
-            remedy='Take ids = "row" out, or give id a name that no column has',
+            remedy='Remove ids = "row", or give id a name that no column has',
         )
     cells = table.cells.copy()
     cells.insert(0, column, [str(n) for n in cells.index])

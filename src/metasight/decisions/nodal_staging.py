@@ -256,7 +256,7 @@ def staging_view(
         No evidence is stated, or a missing risk has no reason.
     """
     if not evidence:
-        raise EvaluationError("a risk is not shown without what it rests on")
+        raise EvaluationError("a risk is not shown without its basis")
     if (risk is None) != bool(abstains):
         raise EvaluationError("a risk is shown, or the reason why there is none")
     if risk is None:
@@ -278,7 +278,7 @@ def staging_view(
         agree = (rule.verdict == "indicated") == above[0][1]
     lines = [_rule_text(rule), _risk_text(risk, above), _ebus_text(rest, limits)]
     if agree is False:
-        lines.append("Rule and risk do not agree; neither is known to be right for this patient.")
+        lines.append("Rule and risk do not agree; it is not known which is right for this patient.")
     lines += [f"The risk rests on {evidence}.", NOT_A_DEVICE]
     return StagingView(
         rule=rule,

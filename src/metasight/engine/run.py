@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from metasight.engine.cache import write_whole
 from metasight.engine.code import own_code
 from metasight.engine.contents import Contents
 from metasight.engine.progress import Progress
+from metasight.engine.scheduling import AUTO, INLINE, LOCAL, hand_over, worth_processes
 from metasight.engine.step import Reference, Step, Task
 from metasight.engine.store import DamagedResultError, Store
 from metasight.errors import StoreError, StudyError
@@ -25,9 +27,6 @@ _TRIES = 20
 """Times that damaged results are set aside and made again before the disk is to blame."""
 
 Read = TypeVar("Read")
-
-INLINE = "inline"
-LOCAL = "local"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +55,9 @@ class Work:
     memory
         File in which what every step was made from is noted, for the next run's explanations.
     scheduler
-        ``inline`` (this process), ``local`` (one process a core), or the address of a Dask
-        scheduler whose workers see the same file system.
+        ``auto`` (by the work: see :mod:`metasight.engine.scheduling`), ``inline`` (this process),
+        ``local`` (one process a core), or the address of a Dask scheduler whose workers see the
+        same file system.
     progress
         Told of every step.
     only_look
@@ -127,7 +127,7 @@ class Work:
             else:
                 return
         raise StoreError(
-            "results are damaged as fast as they are made",
+            "results are damaged as soon as they are written",
             remedy="Check the disk that holds the study's .metasight folder",
         )
 
@@ -150,7 +150,7 @@ class Work:
             return read(step)
 
     def _set_aside(self, damaged: DamagedResultError) -> None:
-        self._progress.say(f"{damaged.problem}; it is made again.")
+        self._progress.say(f"{damaged.problem}; it is recomputed.")
         self.store.discard(damaged.key)
         self._there.discard(damaged.key)
 
@@ -184,15 +184,34 @@ class Work:
 
     def _execute(self, missing: Sequence[Step]) -> None:
         self._progress.start([s.label for s in missing])
-        if self._scheduler == INLINE:
-            for step in missing:
-                self.store.make(step.task)
-                self._finished(step)
-            return
+        left = self._here(missing) if self._starts_here(missing) else missing
+        if left:
+            self._in_processes(left)
+
+    def _starts_here(self, missing: Sequence[Step]) -> bool:
+        if self._scheduler == AUTO:
+            # processes that an earlier part has started cost nothing more
+            kinds = [s.kind for s in missing]
+            return self._client is None and not worth_processes(kinds, cores=cores())
+        return self._scheduler == INLINE
+
+    def _here(self, missing: Sequence[Step]) -> Sequence[Step]:
+        """Carry steps out in this process; those that are left for other processes."""
+        begun = time.monotonic()
+        for done, step in enumerate(missing):
+            seconds, left = time.monotonic() - begun, len(missing) - done
+            if self._scheduler == AUTO and hand_over(seconds=seconds, left=left, cores=cores()):
+                return missing[done:]
+            self.store.make(step.task)
+            self._finished(step)
+        return ()
+
+    def _in_processes(self, missing: Sequence[Step]) -> None:
         from distributed import as_completed
 
         if self._client is None:
-            self._client = self._open.enter_context(_client(self._scheduler))
+            where = LOCAL if self._scheduler == AUTO else self._scheduler
+            self._client = self._open.enter_context(_client(where))
         by_name = {}
         futures: dict[str, Any] = {}
         root = str(self.store.root.resolve())
@@ -285,7 +304,7 @@ def why(step: Step, before: Mapping[str, Any], missing: Iterable[str]) -> str:
     """
     old = before.get(step.name)
     if not isinstance(old, dict):
-        return "never finished before"
+        return "not finished before"
     now = _record(step)
     said = []
     for name, value in now["argument"].items():
@@ -366,7 +385,8 @@ def _client(scheduler: str) -> Iterator[Any]:
             raise StudyError(
                 "no Dask scheduler answers",
                 value=scheduler,
-                remedy="Start one (`dask scheduler`), or leave --scheduler out to use this machine",
+                remedy="Start one (`dask scheduler`), or leave `--scheduler` out to use this "
+                "machine",
             ) from error
         with client:
             _refuse_other_code(client)
@@ -389,7 +409,7 @@ def _refuse_other_code(client: Any) -> None:
     others = sum(1 for digest in told.values() if digest != own_code().digest)
     if others:
         raise StudyError(
-            "workers of the Dask scheduler have another metasight than this one",
+            "workers of the Dask scheduler run another version of metasight",
             value=f"{others} of {len(told)} workers",
             remedy="Install the same version everywhere and start the workers again",
         )

@@ -46,7 +46,7 @@ class DamagedResultError(StoreError):
         super().__init__(
             f"the stored result of {name!r} was changed after it was made",
             where=file,
-            remedy="Run the study again; it is made anew",
+            remedy="Run the study again; it is recomputed",
         )
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -153,7 +153,7 @@ class Store:
         if listing is None:
             raise StoreError(
                 f"the result of {step.name!r} is not in the store",
-                remedy="Run the study again; what is missing is made anew",
+                remedy="Run the study again; what is missing is recomputed",
             )
         for name, (_, digest) in listing.files.items():
             path = folder / name

@@ -73,7 +73,7 @@ def embed_slide(
     tiles = grid.on_tissue(tissue, tissue_mpp, _LEAST_TISSUE)
     if not len(tiles):
         raise EncoderError(
-            "no tile lies on tissue", where=slide.name, remedy="Check its quality sheet"
+            "no tile is on tissue", where=slide.name, remedy="Check its quality sheet"
         )
     if most_patches is not None and len(tiles) > most_patches:
         tiles = tiles[np.linspace(0, len(tiles) - 1, most_patches).round().astype(int)]

@@ -334,7 +334,7 @@ def _check_rank(member: npt.NDArray[np.bool_], design: Floats) -> None:
     whole = np.column_stack([member.astype(np.float64), design])
     if np.linalg.matrix_rank(whole) < whole.shape[1]:
         raise FitError(
-            "a covariate cannot be told from the centres",
+            "a covariate is confounded with the centres",
             where=_WHERE,
-            remedy="Leave it out: its effect and the centre's are one",
+            remedy="Leave it out: its effect cannot be separated from that of the centre",
         )

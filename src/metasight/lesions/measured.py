@@ -14,7 +14,7 @@ from metasight.volumes.volume import Mask, Volume
 
 Cell = float | str | bool | None
 
-NO_PET = "uptake: no PET is given"
+NO_PET = "uptake: no PET given"
 
 
 @dataclass(frozen=True, kw_only=True)

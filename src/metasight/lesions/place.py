@@ -157,7 +157,7 @@ def _side(inside: Booleans, lungs: Lungs) -> tuple[Side, Booleans]:
     own = [int((mask.array & inside).sum()) for mask in (lungs.right_whole, lungs.left_whole)]
     if max(own) < _LEAST_IN_LUNG * inside.sum():
         raise VolumeError(
-            "the lesion lies in neither lung",
+            "the lesion is in neither lung",
             where="lesion",
             remedy="Check that mask and scan belong together",
         )

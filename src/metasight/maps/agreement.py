@@ -424,10 +424,10 @@ def agree_on_cells(
         A plane or the positivity is missing, or no cell lies on the map.
     """
     if marker not in cells.positive:
-        raise MarkerError("the cells do not say which are positive", value=marker)
+        raise MarkerError("the cell table does not state which cells are positive", value=marker)
     inside = generated.window.contains(cells.x_um, cells.y_um)
     if not inside.any():
-        raise MarkerError("no cell lies on the map's support", where=marker)
+        raise MarkerError("no cell is within the area of the map", where=marker)
     row, column = generated.window.pixel(cells.x_um[inside], cells.y_um[inside])
     share = (
         generated.plane(marker)[row, column] >= least_share * generated.plane(nuclei)[row, column]

@@ -71,7 +71,7 @@ class Cells:
             raise MarkerError("a type code has no name", value=str(int(self.type_code.max())))
         for name, chance in self.probability.items():
             if n and not (np.nanmin(chance) >= 0 and np.nanmax(chance) <= 1):
-                raise MarkerError("a probability lies outside [0, 1]", where=name)
+                raise MarkerError("a probability is outside [0, 1]", where=name)
 
     def __len__(self) -> int:
         return len(self.x_um)

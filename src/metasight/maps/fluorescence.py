@@ -103,7 +103,7 @@ def require_markers(found: Sequence[str], required: Sequence[str]) -> None:
     missing = [name for name in required if name not in found]
     if missing:
         raise MarkerError(
-            "the stain lacks a marker",
+            "a marker is missing from the stain",
             value=", ".join(missing),
             remedy=f"Found: {', '.join(found)}. Say which channel shows which marker in study.toml "
             "under [slides.channels], or on the command line with --channel; or leave the section "
@@ -192,7 +192,7 @@ def unmix(signals: Image, spill_over: Floats) -> Image:
         )
     if np.linalg.cond(matrix) > 100:
         raise MarkerError(
-            "the spill-over cannot be undone: two dyes look alike",
+            "the spill-over cannot be undone: two dyes have too similar spectra",
             value=f"condition number {np.linalg.cond(matrix):.0f}",
         )
     pure = np.tensordot(np.linalg.inv(matrix), signals, axes=1)

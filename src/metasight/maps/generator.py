@@ -181,7 +181,7 @@ def load_generator(
         raise MarkerError(
             "the generator's card was changed after training",
             where=folder.name,
-            remedy="Copy the folder again: whom it saw is no longer certain",
+            remedy="Copy the folder again: its list of training patients can no longer be verified",
         )
     return NetworkGenerator.of(
         tensors,
@@ -253,7 +253,8 @@ def model_card(card: Mapping[str, Any]) -> str:
         )
     lines += [
         "",
-        "A painted density is an estimate for regions of 64–128 µm. It names no cell, it replaces "
+        "A painted density is an estimate for regions of 64–128 µm. It does not identify single "
+        "cells, it replaces "
         "no stain, and on a slide that is flagged as unlike those above it is worth nothing.",
         "",
     ]

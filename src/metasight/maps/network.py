@@ -215,7 +215,7 @@ class NetworkGenerator:
             )
             factor = tensors["error_factor"]
         except KeyError as error:
-            raise MarkerError("the generator's file lacks a part", value=str(error)) from error
+            raise MarkerError("the generator's file is incomplete", value=str(error)) from error
         return cls(
             members,
             factor,

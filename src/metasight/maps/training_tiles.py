@@ -246,7 +246,7 @@ def _on_grid(
     """Density and support on the map's grid over the whole slide, from its corner."""
     if marker not in target.cells.positive:
         raise MarkerError(
-            "the cells do not say which are positive for the marker",
+            "the cell table does not state which cells are positive for the marker",
             where=slide.name,
             value=marker,
             remedy=f"They say it for: {', '.join(target.cells.positive) or 'none'}",

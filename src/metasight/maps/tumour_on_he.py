@@ -42,7 +42,7 @@ def tumour_share_on_he(
         The pixels are coarser than 1 µm, or no tile is half tissue.
     """
     if slide.mpp > _COARSEST_MPP:
-        raise MarkerError(f"{slide.mpp:g} µm a pixel are too coarse to tell nuclei")
+        raise MarkerError(f"{slide.mpp:g} µm per pixel are too coarse to recognise nuclei")
     mpp = max(_FINEST_MPP, slide.mpp)
     shares = [_share(slide, region, mpp) for region in _tiles(slide, tissue, tissue_mpp, mpp)]
     if not shares:

@@ -73,7 +73,7 @@ def refuse_competing(competing: bool, model: str) -> None:
     """
     if competing:
         raise FitError(
-            "the outcome has competing events and this model would censor them",
+            "the outcome has competing events, which this model would censor",
             where=model,
             remedy="Choose cause_specific_cox, fine_gray, elastic_net_cox or forest",
         )
@@ -172,7 +172,7 @@ def fit_summary(
 def no_maximum(model: str) -> FitError:
     """Return the error of a fit that separation drives to infinity."""
     return FitError(
-        "the likelihood has no maximum to rely on: a column (nearly) separates patients with and "
+        "the likelihood has no reliable maximum: a column (nearly) separates patients with and "
         "without the event",
         where=model,
         remedy="Choose a penalised model (elastic_net_cox), or drop the rare level or feature",

@@ -257,7 +257,7 @@ class Problem:
         )
         if reached == 0:
             raise FitError(
-                "the penalised likelihood does not settle",
+                "the penalised likelihood does not converge",
                 remedy="Penalise every modality (penalty_factors > 0), or drop rare levels",
             )
         return Path(

@@ -114,7 +114,7 @@ def require_survival(outcome: Outcome, model: str) -> SurvivalOutcome:
         raise FitError(
             "no patient has the event",
             where=model,
-            remedy="Check the coding of status, or wait for events: a risk cannot be learnt",
+            remedy="Check the coding of status, or wait for events: no risk can be estimated",
         )
     if len(np.unique(outcome.time_days)) == 1:
         raise FitError("every patient has the same follow-up time", where=model)
@@ -141,7 +141,7 @@ def require_nodal(outcome: Outcome, model: str) -> NodalOutcome:
             "examined patients must include both negative and positive nodes",
             where=model,
             value=f"{int(outcome.observed.sum())} examined, {outcome.n_events} positive",
-            remedy="Check the coding of nodal stage; with one class nothing can be learnt",
+            remedy="Check the coding of nodal stage; at least two classes are needed",
         )
     return outcome
 

@@ -319,7 +319,7 @@ class NetworkModel:
         unseen = (raw - mean) / scale * (best > 0)
         head = combined_hazards(unseen, follow_up, n_models=1)
         head.fit["epochs"] = best
-        notes = ("the network learnt nothing that holds in unseen patients",) * (best == 0)
+        notes = ("the network learnt nothing that generalises to unseen patients",) * (best == 0)
         return ReaderHeadModel(self.kind, self.name, fitted, head, notes), head.score(unseen)
 
     @property

@@ -281,7 +281,7 @@ def fitted_to_score(
         x, (value, gradient, hessian) = x + step, new
         if float(np.abs(step).max()) < _SETTLED:
             return tuple(int(c) for c in classes), x[:cuts]
-    raise FitError("the thresholds of nodal stage do not settle", where="stacking")
+    raise FitError("the thresholds of nodal stage do not converge", where="stacking")
 
 
 def _newton(
@@ -315,5 +315,5 @@ def _newton(
         if float(np.abs(step).max()) < _SETTLED:
             return x
     raise FitError(
-        "the ordinal regression does not settle", where=model, value=f"ridge {ridge:.3g}"
+        "the ordinal regression does not converge", where=model, value=f"ridge {ridge:.3g}"
     )

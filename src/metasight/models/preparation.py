@@ -135,7 +135,7 @@ class Preparation:
         if unreliable:
             own = _without(own, unreliable)
             notes.append(
-                f"{len(unreliable)} features left out: less than "
+                f"{len(unreliable)} features excluded: less than "
                 f"{self.least_reliability:g} of their variance is not error"
             )
         imputer = self.imputer.fit(own)
@@ -203,7 +203,7 @@ class CentreEffects:
             return cls(), []
         if CENTRE not in table.values:
             raise FitError(
-                "the features do not tell the centre, which harmonising needs",
+                "the features do not include the centre, which harmonisation needs",
                 where="model features",
                 remedy="Map centre in [columns]",
             )

@@ -138,7 +138,7 @@ SCORES: Mapping[str, Score] = {
         outcome="survival",
         enters="offset",
         applies_to="ER-positive breast cancer, postmenopausal, after 5 years of endocrine therapy "
-        "without distant recurrence; elsewhere it is read outside its definition",
+        "without distant recurrence; in other patients it is used outside its definition",
         source="Dowsett et al., J Clin Oncol 2018;36:1941",
     ),
     "nodal_size": Score(
@@ -290,7 +290,10 @@ class PublishedScoreModel:
             head, flat = _nodal_head(column, stage, offset)
         notes = [REFITTED, f"made for {published.applies_to}", *reader.imputer.state["notes"]]
         if flat:
-            notes.append("the training rows deny the score's order: its slope is held near zero")
+            notes.append(
+                "in the training patients the score ranks in the opposite direction: its "
+                "slope is set close to zero"
+            )
         return ReaderHeadModel(self.score, self.name, reader, head, tuple(notes))
 
     def _column(self, table: FeatureTable) -> tuple[ScoreReader, NDArray[np.float64], float | None]:

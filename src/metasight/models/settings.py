@@ -40,7 +40,27 @@ def file_name(model: str) -> str:
 
 
 class NetworkChoices(BaseModel):
-    """What a study file may say of a network; see :mod:`metasight.models.risk_network`."""
+    """Size and training of a network over patch features; see :mod:`metasight.models.risk_network`.
+
+    Attributes
+    ----------
+    loss
+        ``cox``, or ``discrete`` for time in intervals.
+    width
+        Size of the attention and hidden layers.
+    epochs
+        Maximum number of passes over the patients; held-out folds choose the number.
+    patches
+        Patches of a slide that one pass reads, drawn anew each time.
+    learning_rate, weight_decay
+        Of the optimiser, AdamW.
+    dropout
+        Share of values that are set to zero in training.
+    modality_dropout
+        Chance that a modality of a patient is left out of one pass.
+    intervals
+        Number of time intervals with ``loss = "discrete"``.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,7 +76,15 @@ class NetworkChoices(BaseModel):
 
 
 class BackboneWeights(BaseModel):
-    """A file of weights: its path relative to the study folder, and its sha256."""
+    """A file of weights.
+
+    Attributes
+    ----------
+    path
+        Relative to the study folder.
+    sha256
+        Of the file, 64 hexadecimal digits.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -65,10 +93,33 @@ class BackboneWeights(BaseModel):
 
 
 class ScanNetworkChoices(BaseModel):
-    """What a study file may say of a network over crops of lesions.
+    """Size and training of the network over crops of lesions.
 
-    See :mod:`metasight.models.volume_network_settings`; ``weights`` are those of a published
-    ``backbone``, or what the trunk of a small one begins with.
+    See :mod:`metasight.models.volume_network_settings`.
+
+    Attributes
+    ----------
+    backbone
+        ``small`` is trained as a whole; ``resnet10`` and ``resnet18`` need published weights, which
+        stay as they are.
+    weights
+        Of the published backbone; of a small one the weights that training begins with.
+    width
+        Features of the first stage; the next stages have twice and four times as many.
+    rounds, round_steps, batch
+        Maximum number of rounds, steps per round, crops per step.
+    patience
+        Rounds without a better held-out loss after which training stops.
+    learning_rate, weight_decay
+        Of the optimiser, AdamW.
+    dropout
+        Share of pooled features that are set to zero in training.
+    pet_dropout
+        Chance that the PET of a crop is left out in training.
+    attenuation_weight, diameter_weight
+        Weight of these auxiliary losses relative to that of the nodal stage.
+    noise_hu
+        Standard deviation of the noise that is added to CT in training, HU.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -107,28 +158,29 @@ class ModelSettings(BaseModel):
     modalities
         Modalities the model may read.
     features
-        Explicit feature names within those modalities; ``None`` reads all. The published scores
-        read their own inputs whatever is given here.
+        Feature names within those modalities; all by default. The published scores read their own
+        inputs whatever is given here.
     splines, knots
-        Whether continuous features marked ``spline`` are bent, and by how many knots (3–5;
-        ``None``: by the number of events). Ignored by ``forest`` and the published scores.
+        Whether continuous features marked ``spline`` may have non-linear effects, and the number of
+        knots (3–5; by default from the number of events). Ignored by ``forest`` and the published
+        scores.
     imputation
         ``median`` or ``iterative``.
     top_k
-        Columns kept by a univariable screen before the fit; ``None`` keeps all.
+        Columns kept by a univariable screen before the fit; all by default.
     penalty_factors
         Penalty of a modality relative to 1; 0 leaves it unpenalised (penalised models only).
     l1_ratios
-        Elastic-net mixes tried by inner cross-validation, 0 ridge to 1 lasso.
+        Elastic-net mixing parameters tried by inner cross-validation, 0 ridge to 1 lasso.
     inner_folds
         Folds of the inner cross-validation (and of stacking).
     n_trees
         Trees of the forest.
     abstain_by
-        Modalities by which the model tells patients unlike those it learnt from, about whom it is
-        silent; it may read others. Empty: it never abstains.
+        Modalities by which patients unlike the training patients are recognised; the model gives
+        no risk for them. It may read other modalities. Empty: it gives a risk for every patient.
     harmonise
-        Modalities whose differences between centres are taken out in each fold (ComBat).
+        Modalities whose differences between centres are removed in each fold (ComBat).
     least_reliability
         Features that come with their error of measurement (radiomics with ``jitter``) are read
         only where at least this share of their variance is not error.

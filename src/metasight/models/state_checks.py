@@ -46,7 +46,7 @@ def _refuse(problem: str, value: object = "") -> FitError:
         problem,
         where="model state",
         value=str(value)[:60],
-        remedy="Copy the model again from where it was made",
+        remedy="Copy the model again from its source",
     )
 
 
@@ -148,7 +148,7 @@ def _forest(head: Mapping[str, Any]) -> None:
         raise _refuse("edges of intervals are not above 0")
     trees = head.get("trees")
     if not isinstance(trees, list) or not trees:
-        raise _refuse("a forest without trees")
+        raise _refuse("a forest has no trees")
     width = 3 * len(edges) + 1 if len(edges) else 3
     for tree in trees:
         if not isinstance(tree, Mapping):
@@ -213,7 +213,7 @@ def _score(reader: Mapping[str, Any]) -> None:
 def _stack(reader: Mapping[str, Any]) -> None:
     models, modalities = reader.get("models"), reader.get("modalities")
     if not isinstance(models, list) or not isinstance(modalities, list):
-        raise _refuse("a stack without models")
+        raise _refuse("a stack has no models")
     positions = _numbers(reader, "positions", dimensions=2)
     mean, scale = _numbers(reader, "mean"), _positive(reader, "scale")
     if len(models) != len(modalities) or {len(positions), len(mean)} != {len(scale)}:

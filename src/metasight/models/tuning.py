@@ -100,7 +100,7 @@ def tune(
     path = problem.solve(l1_ratio, penalties[: chosen + 1], FINE)
     if len(path.penalties) <= chosen:
         raise FitError(
-            "the penalised likelihood does not settle at the penalty chosen",
+            "the penalised likelihood does not converge at the penalty chosen",
             where=model,
             remedy="Drop rare levels or nearly separating features",
         )
@@ -130,7 +130,7 @@ def _feasible_folds(problem: Problem, n_folds: int, model: str) -> int:
         raise FitError(
             f"{rarer} events are too few to choose a penalty by cross-validation",
             where=model,
-            remedy="Collect more events or report the outcome without a model",
+            remedy="Collect more events, or report the outcome descriptively",
         )
     return n_folds
 

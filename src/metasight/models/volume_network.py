@@ -133,7 +133,7 @@ class VolumeNetworkReader:
             size = (crop.ct_hu.shape[0], crop.spacing_mm)
             if size != (self.edge_voxels, self.spacing_mm):
                 raise VolumeError(
-                    "a crop of another size than the network learnt from",
+                    "the crop size differs from that of the network's training",
                     where=crop.where,
                     value=f"{size[0]} voxels of {size[1]:g} mm",
                     remedy=f"Make crops of {self.edge_voxels} voxels of {self.spacing_mm:g} mm",
@@ -238,11 +238,11 @@ class VolumeNetworkModel:
         head.fit["rounds"] = trained.best
         head.fit["held_out_loss"] = list(trained.losses)
         cut = sum(c.held_share < 1 for c in crops)
-        notes = [f"{cut} lesions are larger than the crop and were cut"] * (cut > 0)
+        notes = [f"{cut} lesions are larger than the crop and were cut off"] * (cut > 0)
         if not trained.best:
-            notes.append("the network learnt nothing that holds in unseen patients")
+            notes.append("the network learnt nothing that generalises to unseen patients")
         elif not head.coefficients.any():
-            notes.append("the network's score of unseen patients tells no more than chance")
+            notes.append("the network predicts unseen patients no better than chance")
         model = ReaderHeadModel(KIND, self.name, fitted, head, tuple(notes))
         return model, head.score(unseen)
 

@@ -161,12 +161,11 @@ def nobody_eligible(study: Study, info: dict[str, Any]) -> StudyError:
             + (f" [not given: {', '.join(lacking)}]" if lacking else "")
         )
     return StudyError(
-        f"none of {info['screened']} patients is eligible. Taken one by one:\n"
-        + "\n".join(lines)
-        + "\n",
+        f"none of the {info['screened']} patients is eligible. What each criterion does on its "
+        "own:\n" + "\n".join(lines) + "\n",
         where="eligibility",
-        remedy="Map what is not given in [columns] or [constants]; what this study cannot assess "
-        "goes into [waive] with the reason",
+        remedy="Map what is not given in [columns] or [constants]; waive criteria that this study "
+        "cannot assess in [waive], with the reason",
     )
 
 

@@ -80,7 +80,7 @@ class Batch:
     def __post_init__(self) -> None:
         if len(self.mpp) not in {0, 1, len(self.files)}:
             raise StudyError(
-                "give --mpp once for all files, or once for each",
+                "give `--mpp` once for all files, or once per file",
                 value=f"{len(self.mpp)} given",
                 remedy=f"There are {len(self.files)} files",
             )
@@ -98,7 +98,7 @@ class Batch:
             )
         if not all(math.isfinite(m) and m > 0 for m in self.mpp):
             raise StudyError(
-                "micrometres a pixel are above 0",
+                "micrometres per pixel must be above 0",
                 value=", ".join(map(str, self.mpp)),
                 remedy="Ask the scanner's operator",
             )
@@ -307,7 +307,7 @@ def _make_room(batch: Batch, out: Path) -> None:
         inside = any(folder.resolve() in f.resolve().parents for f in batch.files)
         if inside or not (folder / MARK).is_file():
             raise StudyError(
-                "a folder of a result's name is there and is not metasight's to replace",
+                "a folder of a result's name exists and was not made by metasight",
                 where=folder.name,
                 remedy="Give another output folder",
             )

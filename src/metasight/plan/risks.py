@@ -125,7 +125,7 @@ def _staging(
 
 
 def _stability(data: Step, contents: Contents) -> Step:
-    """How stable texture is."""
+    """Stability of texture features."""
     return Step(
         name=stability.STABILITY,
         kind=StepKind.JUDGE_TEXTURE,

@@ -19,24 +19,27 @@ def section(view: View) -> list[Block]:
         return []
     silent, patients = found["silent"], found["patients"]
     text = (
-        f"{found['model']} is silent about {count(silent)} of {plural(patients, 'patient')} "
-        f"({percent(silent / patients, 1)}), who are unlike those it learnt from"
+        f"{found['model']} gives no risk for {count(silent)} of {plural(patients, 'patient')} "
+        f"({percent(silent / patients, 1)}), who differ from the training patients"
     )
     if found["unmeasured"]:
-        text += f", or in whom nothing was measured ({count(found['unmeasured'])})"
+        text += (
+            f", or who lack the measurements needed to compare them ({count(found['unmeasured'])})"
+        )
     blocks: list[Block] = [
-        Heading(1, "Patients unlike those of training", "abstention"),
+        Heading(1, "Patients unlike the training patients", "abstention"),
         Paragraph(
-            f"{text}. Likeness was judged for each patient by models that had not seen the "
-            "patient; the limit is the distance that about one in a hundred training patients "
+            f"{text}. Each patient was compared with the training patients of models that had not "
+            "seen the patient; the limit is the distance that about one in a hundred training "
+            "patients "
             "exceeds. All other figures of this report include these patients, so that every "
-            "model is judged on the same ones; at the bedside no risk is given. Who, and in "
-            "what, stands in the ledger."
+            "model is judged on the same patients; for a new patient of this kind no risk is "
+            "given. The ledger lists the patients and how they differ."
         ),
         DataTable(
             "abstention-centres",
-            "Patients about whom the model is silent, by centre.",
-            (Column("Centre", weight=1.4), numeric("Patients"), numeric("Silent")),
+            "Patients for whom the model gives no risk, by centre.",
+            (Column("Centre", weight=1.4), numeric("Patients"), numeric("No risk")),
             tuple(
                 Row(
                     (
@@ -53,16 +56,21 @@ def section(view: View) -> list[Block]:
     if speaking is None:
         return blocks
     if "skipped" in speaking:
-        return [*blocks, Paragraph(f"Without them nothing can be judged: {speaking['skipped']}")]
+        return [
+            *blocks,
+            Paragraph(
+                f"Performance without these patients could not be estimated: {speaking['skipped']}"
+            ),
+        ]
     both = [n for n in found["all"].get("measures", {}) if n in speaking["measures"]]
     blocks.append(
         DataTable(
             "abstention-measures",
-            "The headline model in all patients, and in those about whom it speaks.",
+            "The headline model in all patients, and in those for whom it gives a risk.",
             (
                 Column("Measure", weight=1.4),
                 numeric(f"All ({count(found['all']['patients'])})"),
-                numeric(f"Spoken of ({count(speaking['patients'])})"),
+                numeric(f"With a risk ({count(speaking['patients'])})"),
             ),
             tuple(
                 Row((n, _told(found["all"]["measures"][n]), _told(speaking["measures"][n])))

@@ -34,7 +34,7 @@ def section(view: View) -> list[Block]:
     found = view.contents.biology
     if found is None:
         return []
-    blocks: list[Block] = [Heading(1, "The risk and gene expression", "biology")]
+    blocks: list[Block] = [Heading(1, "Risk and gene expression", "biology")]
     if "skipped" in found:
         return [*blocks, Paragraph(f"Not related: {found['skipped']}")]
     blocks.append(_how(found))
@@ -51,15 +51,16 @@ def _how(found: Found) -> Paragraph:
         f"{count(found['patients'])} have expression data and all covariates "
         f"({count(found['without_expression'])} have no expression). Each of "
         f"{plural(found['genes'], 'gene')} was regressed on the log-odds of the out-of-fold risk, "
-        f"adjusted for {adjusted}. A relation is not a cause, and these patients are those who "
-        "had tissue."
+        f"adjusted for {adjusted}. Association is not causation, and only patients with available "
+        "tissue are included."
     )
     if found["not_adjusted"]:
         text += (
-            f" Asked for, but the same or unknown in everybody: {listed(found['not_adjusted'])}."
+            " Requested, but the same or unknown in every patient: "
+            f"{listed(found['not_adjusted'])}."
         )
     if found["genes_left_out"]:
-        text += f" {plural(found['genes_left_out'], 'gene')} with a missing value are left out."
+        text += f" {plural(found['genes_left_out'], 'gene')} with a missing value are excluded."
     return Paragraph(text)
 
 
@@ -108,7 +109,8 @@ def _volcano(found: Found) -> Figure:
     strength = -np.log10(np.maximum(np.array(found["volcano"]["p"], dtype=float), 1e-300))
     fdr = np.array(found["volcano"]["fdr"], dtype=float)
     alt = (
-        "Each gene’s effect against the strength of its relation to the risk; genes at a false "
+        "Effect size of each gene against the strength of its association with the risk; genes at "
+        "a false "
         "discovery rate below 5 % are coloured by direction."
     )
     with canvas(PAGE_PT, 220) as figure:
@@ -153,10 +155,11 @@ def _sets(found: Found) -> Iterator[Block]:
     yield Heading(2, "Sets of genes", "biology-sets")
     sets = found["sets"]
     yield Paragraph(
-        f"{plural(len(sets), 'set')} of the study’s GMT file, ranked by preranked GSEA. p and FDR "
-        f"deal the risk out over patients ({count(found['permutations'])} times), which keeps "
-        "genes of a set together as they are. The p value of gseapy beside it deals genes out, "
-        "as is usual, and calls sets significant that merely hang together. Single-sample "
+        f"{plural(len(sets), 'set')} of the study’s GMT file, ranked by preranked GSEA. For p "
+        f"values and FDR the risk is permuted across patients ({count(found['permutations'])} "
+        "times), which preserves the correlation of genes within a set. The p value of gseapy "
+        "permutes genes, as is usual, which ignores this correlation and calls more sets "
+        "significant. Single-sample "
         "scores (ssGSEA) are regressed on the risk like a gene."
     )
     yield DataTable(
@@ -244,17 +247,17 @@ def _running(drawn: Sequence[Found], genes: int) -> Figure:
 
 def _null(found: Found) -> Iterator[Block]:
     null = found["null"]
-    yield Heading(2, "What the procedure finds in nothing", "biology-null")
+    yield Heading(2, "Negative control: permuted risks", "biology-null")
     yield Paragraph(
-        f"{count(null['replicates'])} times the risk was dealt out at random over patients and "
-        f"taken for the real one. {percent(null['below_5_percent'], 1)} of the p values were "
+        f"{count(null['replicates'])} times the risk was permuted at random across patients and "
+        f"analysed like the real one. {percent(null['below_5_percent'], 1)} of the p values were "
         "below 5 %, and a set reached a false discovery rate below 5 % in "
-        f"{percent(null['any_discovery'])} of these; both should be near 5 %, for nothing was "
-        "there to find."
+        f"{percent(null['any_discovery'])} of these; both should be near 5 %, because permuted "
+        "risks have no association with expression."
     )
     anchor = "biology-null-figure"
     counts = np.array(null["counts"], dtype=float)
-    alt = "Histogram of p values when the risk means nothing; flat if the procedure is sound."
+    alt = "Histogram of p values with permuted risks; flat if the procedure is valid."
     with canvas(PAGE_PT, 150) as figure:
         axes = place(figure, 46, 10, 260, 100)
         edges = np.linspace(0, 1, len(counts) + 1)
@@ -269,9 +272,9 @@ def _null(found: Found) -> Iterator[Block]:
         )
         axes.axhline(counts.mean(), color=INK, linewidth=0.8, dashes=(4, 2))
         axes.set_xlim(0, 1)
-        axes.set_xlabel("p of a set, risk dealt out at random")
+        axes.set_xlabel("p value of a gene set, permuted risks")
         axes.set_ylabel("Sets × replicates")
-        svg = to_svg(figure, anchor, "p values of nothing", alt)
+        svg = to_svg(figure, anchor, "p values of permuted risks", alt)
     bars = ([float(e), int(c)] for e, c in zip(edges[:-1], counts, strict=True))
     data = csv_text(["from", "count"], bars)
     yield Figure(
@@ -279,6 +282,6 @@ def _null(found: Found) -> Iterator[Block]:
         svg,
         PAGE_PT,
         alt,
-        "p values when the risk is dealt out at random; the line is what chance gives.",
+        "p values with permuted risks; the line is what is expected by chance.",
         data,
     )

@@ -49,16 +49,17 @@ def _optimism(view: View) -> Iterator[Block]:
     found = view.contents.optimism
     yield Heading(2, "Optimism and instability", "instability-section")
     if found is None:
-        yield Paragraph("Not done: the headline model was not refitted to resamples.")
+        yield Paragraph("Not estimated: the headline model was not refitted to resamples.")
         return
     measure = "AUC of any positive node" if view.nodal else "Harrell’s C"
     yield Paragraph(
-        f"Fitted to everybody and judged on the same patients, “{found.model}” has an apparent "
+        f"Fitted to all patients and evaluated on the same patients, “{found.model}” has an "
+        "apparent "
         f"{measure} of {number(found.apparent_c)}. Over {plural(found.resamples, 'refit')} on "
         f"bootstrap resamples {number(found.optimism, 3, signed=True)} of this is optimism, which "
         f"leaves {number(found.corrected_c)} (Harrell 1996). The headline figures of this report "
-        "are cross-fitted and need no such correction. Where they lie below the corrected value, "
-        "believe them: with many features to few events this correction is too small."
+        "are cross-fitted and need no such correction. Where they are below the corrected value, "
+        "rely on them: with many features and few events this correction is too small."
     )
     yield Paragraph(
         f"With other patients of the same kind, an individual’s risk {_horizon(found)} would have "
@@ -153,15 +154,17 @@ def leakage(view: View) -> list[Block]:
                 "warning",
                 "Leakage was found",
                 (
-                    "The performance in this report must not be believed until this is "
-                    "explained: " + "; ".join(c.title for c in failed) + ".",
+                    "Do not rely on the performance in this report until this is explained: "
+                    + "; ".join(c.title for c in failed)
+                    + ".",
                 ),
             )
         )
     blocks.append(
         DataTable(
             "checks-table",
-            "Checks that run in every study. “Failed” is leakage; “look at this” needs judgement.",
+            "Checks that run in every study. “Failed” means leakage; “look at this” needs "
+            "judgement.",
             (
                 Column("Check", weight=1.7),
                 Column("Outcome", weight=0.8),
@@ -188,10 +191,12 @@ def models(view: View) -> list[Block]:
     blocks: list[Block] = [
         Heading(1, "Models", "models"),
         Paragraph(
-            "As locked in the bundle: fitted to every patient of development, and to none of these."
+            "As locked in the bundle: fitted to all development patients, and to none of the "
+            "patients in this report."
             if view.external
-            else "As fitted to every patient of the headline population: these are the models of "
-            "the bundle. Their performance was measured on refits, never on themselves."
+            else "Fitted to all patients of the headline population: these are the models in the "
+            "bundle. Their performance was estimated on cross-validation refits, not on these "
+            "fits."
         ),
     ]
     if not view.contents.models:
@@ -226,7 +231,7 @@ def _model_table(view: View) -> DataTable:
         )
     return DataTable(
         "models-table",
-        "Models, their settings as resolved, and what their fits had to say.",
+        "Models, their settings including defaults, and fitting notes.",
         (
             Column("Model", weight=1.2),
             Column("Kind", weight=0.9),
@@ -268,8 +273,8 @@ def _coefficients(view: View, model: ModelDescription, k: int) -> Iterator[Block
     yield Heading(2, f"Coefficients of {model.name}", f"coefficients-section-{k}")
     if not cells:
         yield Paragraph(
-            f"All {plural(len(model.coefficients), 'coefficient')} are 0: the fit found "
-            "nothing to use."
+            f"All {plural(len(model.coefficients), 'coefficient')} are 0: the fit selected no "
+            "predictor."
         )
         return
     half = -(-len(cells) // 2) if len(cells) > 8 else len(cells)

@@ -177,7 +177,7 @@ class ModelDescription:
 
 @dataclass(frozen=True, kw_only=True)
 class SlideStage:
-    """What became of slides at one stage, in ledger rows."""
+    """Slides and section pairs by stage at one stage, in ledger rows."""
 
     stage: str
     kept: int
@@ -340,7 +340,7 @@ class ReportContents:
     demonstration
         Set when the study is a demonstration on public data: what it is.
     slides
-        What became of slides, stage by stage; empty where the study has none.
+        Slides and section pairs by stage, stage by stage; empty where the study has none.
     origin
         Where locked models come from, in a validation; None where models were developed.
     new_generator

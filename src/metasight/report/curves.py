@@ -261,9 +261,9 @@ def decision_figure(view: View, index: int, look: Mapping[str, Look]) -> Figure:
         _direct_labels(axes, series, labels)
         svg = to_svg(figure, anchor, title, alt)
     caption = (
-        f"{title}, per 100 patients: true positives less false positives weighed by the odds of "
-        "the threshold. Band: 95 % bootstrap interval of the headline model. A model is of use "
-        "at a threshold where it lies above both “treat all” and “treat none”. Curves of all "
+        f"{title}, per 100 patients: true positives minus false positives weighted by the odds of "
+        "the threshold. Band: 95 % bootstrap interval of the headline model. A model is useful at "
+        "a threshold where it is above both “treat all” and “treat none”. Curves of all "
         "models are in the data."
     )
     every = {m: view.evaluation.models[m].targets[index] for m in view.models}

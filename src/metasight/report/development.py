@@ -25,7 +25,7 @@ def section(view: View) -> list[Block]:
         return []
     images = any(view.contents.settings.get(part) for part in ("slides", "scans"))
     return [
-        Heading(1, "The models and the patients they were developed in", "development"),
+        Heading(1, "The models and their development patients", "development"),
         Paragraph(
             (
                 f"{listed(m.name for m in view.contents.models)} were developed in run ",
@@ -59,10 +59,13 @@ def _beside(view: View, origin: Origin) -> DataTable:
     rows += [(label, told, own.get(label, "–")) for label, told in origin.case_mix]
     return DataTable(
         "development-table",
-        "Patients of development beside those of this validation.",
+        "Development patients and patients of this validation.",
         (Column("", weight=2), numeric("Development"), numeric("Validation")),
         tuple(Row(cells) for cells in rows),
-        ("Median (quartiles) or number (% of those recorded). Risks differ where case mix does.",),
+        (
+            "Median (quartiles) or number (% of those recorded). Differences in case mix lead to "
+            "differences in risk.",
+        ),
     )
 
 
@@ -78,7 +81,7 @@ def _left_out(origin: Origin) -> list[Block]:
     told = [f"{plural(n, 'patient')}: {why}" for why, n in sorted(origin.left_out.items())]
     blocks: list[Block] = []
     if told:
-        blocks.append(Paragraph(f"Not among the patients judged: {'; '.join(told)}."))
+        blocks.append(Paragraph(f"Not among the patients evaluated: {'; '.join(told)}."))
     dropped = [h for h in origin.horizons_days if h not in origin.judged_days]
     if dropped:
         blocks.append(

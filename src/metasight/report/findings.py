@@ -56,13 +56,13 @@ def signal(view: View) -> list[Text]:
     shown = f"{name} {metric(lead)}"
     if lead.lower is None or lead.upper is None:
         told.append(
-            f"“{view.lead}” has {shown} without an interval: too few resamples could be judged, "
-            "and whether it ranks patients better than chance cannot be said."
+            f"“{view.lead}” has {shown} without an interval: too few resamples could be "
+            "evaluated, so it is unknown whether it ranks patients better than chance."
         )
     elif covers(lead, 0.5):
         told.append(
             (
-                Strong("The signal is near nothing."),
+                Strong("There is hardly any signal."),
                 f" “{view.lead}” has {shown}: the interval includes 0.5, so there is no "
                 "evidence that it ranks patients better than chance.",
             )
@@ -70,7 +70,7 @@ def signal(view: View) -> list[Text]:
     elif lead.upper < 0.5:
         told.append(
             (
-                Strong("The model ranks patients the wrong way round."),
+                Strong("The model ranks patients in the wrong order."),
                 f" “{view.lead}” has {shown}, below 0.5.",
             )
         )
@@ -97,12 +97,13 @@ def _accuracy(name: str, targets: tuple[TargetEvaluation, ...]) -> list[Text]:
     told: list[Text] = []
     if worse:
         told.append(
-            f"The risks of “{name}” are less accurate than one risk for everybody: {listed(worse)}."
+            f"The risks of “{name}” are less accurate than the same risk for every patient: "
+            f"{listed(worse)}."
         )
     if unclear:
         told.append(
-            f"There is no evidence that the risks of “{name}” are more accurate than one "
-            f"risk for everybody: {listed(unclear)}; the interval includes zero."
+            f"There is no evidence that the risks of “{name}” are more accurate than the same "
+            f"risk for every patient: {listed(unclear)}; the interval includes zero."
         )
     return told
 
@@ -131,7 +132,8 @@ def _increment(view: View) -> list[Text]:
     if sign > 0 and not above_chance(discrimination(view.evaluation.models[view.lead], view.kind)):
         text = (
             f"The difference to “{view.reference}” in {shown} excludes zero, but “{view.lead}” "
-            "does not rank patients better than chance itself: nothing follows from it."
+            "does not itself rank patients better than chance, so this difference is not "
+            "interpreted."
         )
     elif sign > 0:
         text = (
@@ -177,8 +179,8 @@ def _others(found: Comparison) -> list[Text]:
         )
     if worse:
         parts.append(
-            f"{count(len(worse))} speak{'s' if len(worse) == 1 else ''} against it "
+            f"{count(len(worse))} favour{'s' if len(worse) == 1 else ''} the reference "
             f"({listed(worse)})"
         )
     told += listed(parts) if parts else "none has an interval that excludes zero"
-    return [told + "; no correction was made for looking at several."]
+    return [told + "; no correction was made for multiple comparisons."]

@@ -117,7 +117,7 @@ def flow_figure(view: View) -> Figure:
     if flow.failed:
         aside[0].append(
             Box(
-                f"Left out for a problem in the data (n = {count(flow.failed)})",
+                f"Excluded because of an error in the data (n = {count(flow.failed)})",
                 ("each with its reason in the ledger",),
             )
         )
@@ -271,8 +271,8 @@ def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> 
 def _alt(view: View, excluded: list[tuple[str, int]], split: Branch | None) -> str:
     flow = view.contents.flow
     parts = [
-        f"Of {plural(flow.screened, 'patient')} in the table, {count(flow.failed)} were left "
-        f"out for a problem in the data"
+        f"Of {plural(flow.screened, 'patient')} in the table, {count(flow.failed)} were excluded "
+        "because of an error in the data"
     ]
     parts += [f"{count(n)} were excluded by {text}" for text, n in excluded]
     parts += [
@@ -296,8 +296,8 @@ def _caption(view: View, split: Branch | None) -> str:
     if split:
         lead = POPULATIONS.get(view.headline.population, view.headline.population)
         text += (
-            f" {listed(split.ids)} looks at what happened after time zero; patients are "
-            f"therefore counted with and without it, and the report leads with “{lead}”."
+            f" {listed(split.ids)} uses information from after time zero; patients are therefore "
+            f"counted with and without it, and the headline is “{lead}”."
         )
     return text
 

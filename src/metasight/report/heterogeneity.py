@@ -63,7 +63,7 @@ def _centres(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
     found = view.headline.centres
     if found is None and view.external:
         yield Paragraph(
-            "No centre is left out in a validation: the models were fitted elsewhere. Figures of "
+            "In a validation no centre is left out: the models were fitted elsewhere. Figures of "
             "this report are over all "
             f"{plural(view.evaluation.data.n_centres, 'centre')} of the external patients."
         )
@@ -120,7 +120,7 @@ def _centre_figure(model: str, summary: CentreSummary, look: Look, k: int) -> Fi
     about = Forest(
         f"centres-{k}",
         f"Left-out centres: {model}",
-        f"“{model}” in centres that it was not fitted to, with 95 % intervals; diamond: average "
+        f"“{model}” in centres that were not used to fit it, with 95 % intervals; diamond: average "
         "over "
         "centres; thin line: 95 % prediction interval for a new centre (three centres or more).",
         f"{measure} of {model} in left-out centres: {told}; pooled {pooled(both[0], 2)}.",
@@ -166,7 +166,7 @@ def _centre_table(view: View, found: CentreEvaluation) -> DataTable:
         tuple(rows),
         (
             *notes.notes,
-            "I²: share of the spread between centres that is more than chance. With few "
+            "I²: share of the variation between centres that exceeds chance. With few "
             "centres all of this is uncertain.",
         ),
     )
@@ -193,10 +193,10 @@ def _gap_table(view: View) -> DataTable:
     )
     return DataTable(
         "gaps",
-        f"Random folds against left-out centres ({ordered[0].measure}): a gap above zero is what a "
-        "model owes to having seen the centre before. Pairs of patients of one centre are "
-        "compared; what random folds reach across centres beyond that, a model may owe to telling "
-        "centres apart.",
+        f"Random folds compared with left-out centres ({ordered[0].measure}): a difference above "
+        "zero is what a model gains from having seen the centre before. Pairs of patients of the "
+        "same centre are compared; additional discrimination across centres may only reflect "
+        "differences between the centres.",
         (
             Column("Model", weight=2),
             numeric("Random folds, across centres", 1.5),
@@ -226,7 +226,8 @@ def _temporal(view: View) -> Iterator[Block]:
     yield Heading(2, "Later patients (temporal split)", "temporal")
     d = later.data
     yield Paragraph(
-        f"Models fitted to earlier patients were judged in {plural(d.n_patients, 'later patient')} "
+        "Models fitted to earlier patients were evaluated in "
+        f"{plural(d.n_patients, 'later patient')} "
         f"with {plural(d.n_events, 'event')}."
     )
     notes, rows = Footnotes(), []
@@ -276,13 +277,13 @@ def _temporal(view: View) -> Iterator[Block]:
 def _subgroups(view: View) -> Iterator[Block]:
     groups = view.evaluation.models[view.lead].subgroups
     if not groups:
-        yield Paragraph("No subgroups were asked for in the study file.")
+        yield Paragraph("The study file requests no subgroups.")
         return
     where = targets(view.evaluation)
     at = at_target(where[0] if view.nodal else where[-1])
     yield Paragraph(
         f"The headline model in parts of the cohort, {at}. Subgroups are described, not "
-        "tested: intervals that overlap are no proof of likeness, and a continuous "
+        "tested: overlapping intervals do not prove that subgroups are alike, and a continuous "
         "variable is cut at its median for description only."
     )
     yield _subgroup_table(view, groups)

@@ -41,8 +41,8 @@ def section(view: View) -> list[Block]:
     return [
         Heading(1, "Limitations", "limitations"),
         Paragraph(
-            "Written by metasight from what happened in this run. None of it can be switched "
-            "off, and none of it is complete."
+            "Written by metasight from the events of this run. The list cannot be switched off "
+            "and is not complete."
         ),
         BulletList(found),
         Callout(
@@ -90,13 +90,13 @@ def _evidence(view: View) -> Iterator[Text]:
         if lead.lower <= 0.5 <= lead.upper:
             yield _item(
                 "No signal shown.",
-                f"{name} of “{view.lead}” is {metric(lead)}; chance is not excluded.",
+                f"{name} of “{view.lead}” is {metric(lead)}; chance cannot be excluded.",
             )
         elif lead.upper - lead.lower > WIDE_INTERVAL:
             yield _item(
                 "Wide intervals.",
-                f"{name} of “{view.lead}” is {metric(lead)}: the data "
-                "do not tell a poor model from a good one.",
+                f"{name} of “{view.lead}” is {metric(lead)}: the data cannot distinguish a poor "
+                "model from a good one.",
             )
     found = view.headline_comparison
     if view.has_increment and found is not None:
@@ -105,13 +105,13 @@ def _evidence(view: View) -> Iterator[Text]:
             yield _item(
                 "Increment not shown.",
                 f"The difference in {name} between “{view.lead}” and "
-                f"“{view.reference}” is {contrast(gap)}; zero is not excluded.",
+                f"“{view.reference}” is {contrast(gap)}; a difference of zero cannot be excluded.",
             )
     if not view.external:
         yield _item(
             "Intervals leave out part of the uncertainty.",
-            "They resample the patients but "
-            "do not refit the models, and no correction was made for several models, "
+            "They are from resamples of patients without refitting the models, and no correction "
+            "was made for several models, "
             "horizons and measures.",
         )
     missing = dict.fromkeys(
@@ -155,8 +155,9 @@ def _generality(view: View) -> Iterator[Text]:
     if view.external:
         yield _item(
             "Another case mix.",
-            "Differences from the developing run’s figures may come from other patients, other "
-            "measurement or a model that does not hold; this report does not tell them apart.",
+            "Differences from the figures of the development run may be due to other patients, to "
+            "other measurement or to a model that does not transport; this report cannot separate "
+            "them.",
         )
         return
     yield _item(
@@ -172,7 +173,8 @@ def _generality(view: View) -> Iterator[Text]:
     elif view.evaluation.data.n_centres < 4:
         yield _item(
             "Few centres.",
-            f"{plural(view.evaluation.data.n_centres, 'centre')} say little about a new one.",
+            f"{plural(view.evaluation.data.n_centres, 'centre')} are too few to predict "
+            "performance in a new one.",
         )
     if view.headline.temporal is None:
         yield _item("Not tested over time.", "Patients were not split by date; a model may age.")
@@ -182,8 +184,8 @@ def _patients(view: View) -> Iterator[Text]:
     contents = view.contents
     yield _item(
         "Retrospective.",
-        "The patients were treated before this analysis, from tables kept "
-        "for other purposes, unless the authors state otherwise.",
+        "The patients were treated before this analysis and the tables were collected for other "
+        "purposes, unless the authors state otherwise.",
     )
     waived = [s.criterion for s in contents.flow.steps if s.waived]
     if waived:
@@ -201,8 +203,9 @@ def _patients(view: View) -> Iterator[Text]:
         )
     if contents.flow.failed:
         yield _item(
-            "Problems in the data.",
-            f"{plural(contents.flow.failed, 'patient')} were left out for a problem in their row.",
+            "Errors in the data.",
+            f"{plural(contents.flow.failed, 'patient')} were excluded because of an error in "
+            "their row.",
         )
     if contents.flow.as_written != contents.flow.all_eligible:
         gap = contents.flow.all_eligible - contents.flow.as_written
@@ -234,19 +237,19 @@ def _outcome(view: View) -> Iterator[Text]:
         yield _item(
             "Outcome not observed.",
             f"In {plural(unseen, 'patient')} nodes were not examined; "
-            "the figures hold for those in whom they were.",
+            "the figures apply to patients whose nodes were examined.",
         )
     failed = [f.get("stage", "fit ").startswith("fit ") for f in view.headline.failures]
     if any(failed):
         yield _item(
             "Failed fits.",
-            f"{plural(sum(failed), 'fit')} failed; the models concerned are left out.",
+            f"{plural(sum(failed), 'fit')} failed; the models concerned are excluded.",
         )
     if not all(failed):
         yield _item(
             "Failed refits.",
-            f"{plural(len(failed) - sum(failed), 'refit')} to resamples or noise failed; what "
-            "refitting moves is told by the others.",
+            f"{plural(len(failed) - sum(failed), 'refit')} to resamples or noise failed; "
+            "instability and optimism are estimated from the others.",
         )
 
 
@@ -264,5 +267,5 @@ def _predictors(view: View) -> Iterator[Text]:
     if view.contents.constants:
         names = listed(view.label(c) for c in view.contents.constants)
         yield _item(
-            "Stated, not measured.", f"The same value was taken for every patient for: {names}."
+            "Stated, not measured.", f"The same value was assumed for every patient for: {names}."
         )

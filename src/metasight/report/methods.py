@@ -75,7 +75,7 @@ def _endpoints(view: View) -> DataTable:
             Column("Source", weight=1.4),
         ),
         tuple(rows),
-        (f"Time zero: {view.contents.protocol.time_zero}. A year is 365.25 days.",),
+        (f"Time zero: {view.contents.protocol.time_zero}. One year is 365.25 days.",),
     )
 
 
@@ -138,12 +138,12 @@ def _deviations(view: View) -> Iterator[Block]:
         told += [(where, sentence(d)) for d in (*a.deviations, *a.refused_horizons)]
         told += [(where, _failure(f)) for f in a.failures]
     told += [(Strong("Horizons: "), text) for text in _other_horizons(view)]
-    yield Heading(2, "Deviations, refused horizons and failed fits", "deviations")
+    yield Heading(2, "Deviations, horizons not reported and failed fits", "deviations")
     if told:
         yield BulletList(tuple(dict.fromkeys(told)))
     else:
         yield Paragraph(
-            "None: endpoints and horizons are those of the protocol"
+            "None: endpoints and horizons are as in the protocol"
             + (", and every fit succeeded." if not view.external else ".")
         )
 
@@ -165,7 +165,7 @@ def _other_horizons(view: View) -> Iterator[str]:
     judged = {int(h) for h in view.evaluation.settings.horizons_days}
     if asked and judged and judged != asked:
         yield (
-            f"judged at {listed(years(h) for h in sorted(judged))}; the protocol’s are "
+            f"evaluated at {listed(years(h) for h in sorted(judged))}; the protocol’s are "
             f"{listed(years(h) for h in sorted(asked))}."
         )
 
@@ -180,8 +180,7 @@ def _predictors(view: View) -> Iterator[Block]:
         (
             "Clinical predictors of the protocol are in ",
             Ref("dictionary"),
-            ". A value "
-            "measured outside its window is refused."
+            ". A value measured outside its window is rejected."
             + (
                 f" Models may also read {plural(len(other), 'feature')} of further modalities."
                 if other
@@ -292,8 +291,9 @@ def fitting_words(view: View) -> Text:
         + (f", and the split was repeated {d.n_repeats} times" if d.n_repeats > 1 else "")
         + f" (seed {seed}). In every fold imputation, scaling, selection, tuning (inner "
         "cross-validation) and the model itself were fitted to the training patients only, and the "
-        "held-out patients were predicted once. Published scores were computed as published; where "
-        "a score gives no risk, its baseline was fitted in the training fold and is labelled so. ",
+        "held-out patients were predicted once. Published scores were computed as published; "
+        "where a score gives no absolute risk, its baseline was fitted in the training fold and "
+        "is labelled as such. ",
         "Models, settings and coefficients are in ",
         Ref("models"),
         ".",
@@ -315,7 +315,7 @@ def judging_words(view: View) -> Text:
     }[view.kind]
     tau = (
         f" C and integrated scores are truncated at {years(s.tau_days)}; slope, intercept and "
-        "smoothed curve at a horizon use follow-up until it and no longer."
+        "smoothed curve at a horizon use follow-up only up to that horizon."
         if s.tau_days
         else ""
     )

@@ -29,9 +29,9 @@ def section(view: View) -> list[Block]:
         Heading(1, "Provenance", "provenance"),
         Paragraph(
             (
-                "The run is named by a hash of everything that it was made from; the same inputs, "
-                "settings and code give the same run, byte for byte. To make it again, put the "
-                "files below beside this ",
+                "The run is named by a hash of all its inputs; the same inputs, "
+                "settings and code give the same run, byte for byte. To reproduce it, put the "
+                "files below next to this ",
                 Code("study.toml"),
                 " and run ",
                 Code(
@@ -63,8 +63,8 @@ def section(view: View) -> list[Block]:
         blocks.append(Heading(2, "Settings as resolved", "settings"))
         blocks.append(
             Paragraph(
-                "Every setting of the study file, with the defaults filled in for "
-                "what it does not say; what is not set is left out."
+                "Every setting of the study file, including defaults; settings without a value "
+                "are omitted."
             )
         )
         blocks.append(Listing("\n".join(_lines(contents.settings))))
@@ -78,7 +78,7 @@ def _versions(given: Mapping[str, str]) -> DataTable:
     right = [*versions[half:], *[("", "")] * (2 * half - len(versions))]
     return DataTable(
         "versions",
-        "Versions of what ran.",
+        "Software versions.",
         (
             Column("Software", weight=0.7),
             Column("Version", weight=1.6),

@@ -57,10 +57,10 @@ def _flow(view: View) -> Iterator[Block]:
     silent = [s.criterion for s in flow.steps if not (s.excluded or s.unknown or s.waived)]
     told = []
     if silent:
-        told.append(f"Assessed and excluding nobody: {listed(silent)}.")
+        told.append(f"Assessed, no patient excluded: {listed(silent)}.")
     if any(s.unknown for s in flow.steps):
         told.append(
-            "A patient whose eligibility is unknown is held back, never counted as eligible."
+            "A patient whose eligibility is unknown is held back and not counted as eligible."
         )
     if split:
         told.append(_two_populations(view, split))
@@ -73,13 +73,13 @@ def _two_populations(view: View, split: Branch) -> str:
     texts = "; ".join(t[:1].lower() + t[1:] for t in split.texts)
     lead = POPULATIONS.get(view.headline.population, view.headline.population)
     text = (
-        f"{ids} ({texts}) selects patients by what was only known after time zero. Applied as "
-        "written it removes patients for what happened to them later, which can bias how often "
-        "events are seen and how well they seem to be predicted; leaving it out keeps everybody "
-        "eligible at time zero and handles short follow-up by weighting. "
+        f"{ids} ({texts}) selects patients by information that was only known after time zero. "
+        "Applied as written it excludes patients because of what happened to them later, which "
+        "can bias event rates and performance; without it, all patients eligible at time zero are "
+        "kept and short follow-up is handled by weighting. "
     )
     if split.here == 0:
-        return text + "It removes nobody here, so the two populations are the same."
+        return text + "It excludes no patient here, so the two populations are the same."
     both = {a.population for a in view.contents.analyses}
     if {"as_written", "all_eligible"} <= both:
         return text + (
@@ -95,13 +95,14 @@ def _slides(view: View) -> Iterator[Block]:
         return
     yield Heading(2, "Slides", "slides")
     yield Paragraph(
-        "Every slide was judged before it was used; a slide that could not be read or is not good "
-        "enough has its row and its reason in the ledger, and the sheet of each patient's slides "
+        "The quality of every slide was assessed before it was used; a slide that could not be "
+        "read or is of insufficient quality is listed in the ledger with the reason, and the "
+        "sheet of each patient's slides "
         "(slides/PATIENT/sheet.html beside this report) shows what was measured."
     )
     yield DataTable(
         "slides-table",
-        "What became of slides and section pairs, stage by stage.",
+        "Slides and section pairs by stage and result.",
         (
             Column("Stage", weight=2),
             *(numeric(c) for c in ("Kept", "Refused", "Not readable", "Unknown")),
@@ -127,7 +128,7 @@ def _not_assessed(view: View) -> Iterator[Block]:
                 text = f"{step.criterion} {known[step.criterion].text}{part}"
                 rows.append(Row((text, sentence(step.waived))))
     rows += _reasons("Not recorded", contents.not_recorded, view)
-    rows += _reasons("The same for every patient (stated, not measured)", contents.constants, view)
+    rows += _reasons("The same for every patient (assumed, not measured)", contents.constants, view)
     yield Heading(2, "What this study does not assess or record", "not-assessed")
     yield DataTable(
         "waived",
@@ -196,7 +197,7 @@ def _table1(view: View, table: Table1, groups: list[str], k: int, more: str) -> 
         (
             "Median (quartiles) or number (% of those recorded). Missing: patients without a "
             "value, of "
-            f"{count(total)}; – for the time of an event that not everybody had.",
+            f"{count(total)}; – for the time of an event that not every patient had.",
         ),
     )
 
@@ -228,7 +229,7 @@ def _missing(view: View) -> Iterator[Block]:
             f"{count(len(absent))} of {plural(total, 'predictor')} have missing values (",
             Ref("missing-table"),
             "). They are imputed inside each training fold, with an "
-            "indicator of missingness; no patient is left out for them.",
+            "indicator of missingness; no patient is excluded because of them.",
         )
     )
     ordered = sorted(absent.items(), key=lambda item: (-item[1], item[0]))

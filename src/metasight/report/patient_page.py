@@ -79,8 +79,8 @@ def _risks(found: Found, patient: Found, protocol: Protocol) -> list[Block]:
         "Research only",
         (
             *([found["demonstration"]] if found["demonstration"] else []),
-            "Research software, not a medical device. This risk is an estimate from the training "
-            "patients and must not decide the patient’s treatment.",
+            "Research software, not a medical device. This risk is an estimate based on the "
+            "training patients. Do not use it to decide on treatment.",
         ),
     )
     if patient["why_none"]:
@@ -99,10 +99,10 @@ def _risks(found: Found, patient: Found, protocol: Protocol) -> list[Block]:
     with_interval = patient["risks"][0]["risk"]["lower"] is not None
     lines.append(
         Paragraph(
-            "The 95 % interval says how far refitting the model to other patients moves the "
-            "risk; it does not say that the model is right."
+            "The 95 % interval shows how much the risk changes when the model is refitted to "
+            "other patients; it does not show that the model is correct."
             if with_interval
-            else "No interval is given: the model has too few refits."
+            else "No interval is given because the model has too few refits."
         )
     )
     last = patient["risks"][-1]
@@ -140,15 +140,15 @@ def _rests_on(patient: Found, protocol: Protocol, features: Mapping[str, Feature
     ]
     rest = len(patient["contributions"]) - _SHOWN
     notes = (
-        "Change: percentage points by which knowing the value moves this patient’s risk, against "
-        "filling it in as for training patients who lacked it. It describes the model, not causes.",
+        "Change: percentage points by which the measured value changes this patient’s risk, "
+        "compared with an imputed value. It describes the model, not causes.",
         *([f"{plural(rest, 'further feature')} in predictions.json."] if rest > 0 else []),
     )
     blocks: list[Block] = [
         Heading(1, "What the risk rests on", "rests"),
         DataTable(
             anchor="contributions",
-            caption="Features that move this patient’s risk most",
+            caption="Features with the largest effect on this patient’s risk",
             columns=(Column("Feature"), Column("Value"), numeric("Change, points")),
             rows=tuple(rows),
             notes=notes,
@@ -177,9 +177,7 @@ def _open(patient: Found, protocol: Protocol, features: Mapping[str, Feature]) -
     if patient["missing"]:
         names = [_label(n, protocol, features) for n in patient["missing"]]
         more = f" and {len(names) - 12} more" if len(names) > 12 else ""
-        blocks.append(
-            Paragraph(f"Not known and filled in as in training: {listed(names[:12])}{more}.")
-        )
+        blocks.append(Paragraph(f"Unknown and imputed as in training: {listed(names[:12])}{more}."))
     if patient["not_assessed"]:
         blocks.append(
             Paragraph(

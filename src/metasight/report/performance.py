@@ -128,14 +128,14 @@ def _estimator(view: View) -> Iterator[Block]:
     if nested:
         yield Paragraph(
             f"“{view.reference}” is the headline’s own procedure (kind, penalties, folds, seeds, "
-            f"preparation) on what “{own}” reads. The difference from it is what the added "
-            "predictors tell; the difference from another kind of model also holds what the "
-            "change of estimator does."
+            f"preparation) on the predictors of “{own}”. The difference from it is due to the "
+            "added predictors; the difference from another kind of model also includes the effect "
+            "of the change of estimator."
         )
     yield DataTable(
         "further-comparisons",
-        "Other contrasts: the headline model against further references, and what the estimator "
-        "alone does. Differences with 95 % intervals.",
+        "Other contrasts: the headline model against further references, and the effect of the "
+        "estimator alone. Differences with 95 % intervals.",
         (
             Column("Models", weight=2),
             numeric(f"Δ {name}", 1.5),
@@ -153,9 +153,10 @@ def _contributions(view: View) -> Iterator[Block]:
         return
     yield DataTable(
         "contributions-table",
-        f"What each modality adds to the log hazard by {found.model}, in {found.n} patients whom "
-        "the fits did not see. A modality that adds nothing for anybody got no weight. Each "
-        "patient’s own parts are in contributions.parquet beside this report.",
+        f"What each modality adds to the log hazard by {found.model}, in {found.n} patients not "
+        "used in the fits. A modality that adds nothing in any patient was given no weight. "
+        "The contributions for each patient are in contributions.parquet, in the folder of this "
+        "report.",
         (
             Column("Modality", weight=1),
             numeric("Standard deviation over patients"),
@@ -335,7 +336,7 @@ def _target_table(view: View) -> DataTable:
         tuple(rows),
         (
             *notes.notes,
-            "IPA is 1 − Brier / Brier of one risk for everybody, which is: "
+            "IPA is 1 − Brier / Brier of the same risk for every patient, which is: "
             + "; ".join(
                 f"{metric(t.brier_null, 3).split(' (')[0]} {at_target(t)}"
                 for t in targets(view.evaluation)
@@ -359,15 +360,14 @@ def _head(view: View, k: int) -> str:
 def _calibration(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
     yield Heading(2, "Calibration", "calibration")
     yield Paragraph(
-        "Do predicted risks come true? Ideal values are O/E 1, slope 1, ICI 0. A slope "
+        "Do predicted and observed risks agree? Ideal values are O/E 1, slope 1, ICI 0. A slope "
         "below 1 means that high risks are too high and low ones too low. ICI, E50 and "
-        "E90 are never below 0, so their intervals lie to the right of small "
-        "estimates."
+        "E90 are never below 0, so their intervals extend to the right of small estimates."
         + (
             ""
             if view.external
-            else " O/E is close to 1 in cross-validation whatever the model: each fit takes its "
-            "baseline from patients of the same cohort."
+            else " O/E is close to 1 in cross-validation whatever the model: the baseline of each "
+            "fit is estimated in patients of the same cohort."
         )
     )
     yield _calibration_table(view)
@@ -424,8 +424,8 @@ def _d_words(view: View) -> str:
         m: d.not_estimable for m, v in _each(view) if isinstance(d := v.d_calibration, NotEstimable)
     }
     text = (
-        "D-calibration is shown without a test: where most patients are censored, they are spread "
-        "over the bins by the model itself, and a test of equal bins finds next to nothing."
+        "D-calibration is shown without a test: where most patients are censored, the model "
+        "itself distributes them over the bins, and a test of equal bins has little power."
     )
     if why:
         told = "; ".join(f"{m}: {reason}" for m, reason in why.items())
@@ -439,8 +439,8 @@ def _d_words(view: View) -> str:
 def _decisions(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
     yield Heading(2, "Decision curves", "decisions")
     yield Paragraph(
-        "Net benefit weighs patients rightly treated against those treated in vain, at "
-        "the risk from which one would treat. The thresholds are the protocol’s."
+        "Net benefit weighs correctly treated patients against unnecessarily treated patients, at "
+        "the risk threshold for treatment. The thresholds are the protocol’s."
     )
     found = view.headline_comparison
     if found is not None and view.has_increment:

@@ -39,9 +39,8 @@ def _both(view: View) -> Iterator[Block]:
     ]
     yield Paragraph(
         "The same endpoint with every criterion applied as written, and without the "
-        "criterion that selects on the future. The difference is what that selection "
-        "does to the figures; the two populations overlap, so it has no interval of its "
-        "own here."
+        "criterion that selects on the future. The difference is the effect of that selection; "
+        "the two populations overlap, so no interval is given for it."
     )
     notes = Footnotes()
     rows = [
@@ -68,7 +67,7 @@ def _both(view: View) -> Iterator[Block]:
         rows += _measures(view, m, written, everyone, notes)
     yield DataTable(
         "populations-table",
-        "Eligible as written beside all eligible.",
+        "Eligible as written and all eligible.",
         (
             Column("", weight=1.7),
             numeric(f"As written (n = {count(written.n)})", 1.6),

@@ -86,7 +86,7 @@ def quality_part(found: Found, folder: Path) -> Part:
             tone="bad",
             reasons=(found["failed"],),
         )
-    words = {True: "Sufficient quality", False: "Refused", None: "Quality not known"}
+    words = {True: "Sufficient quality", False: "Refused", None: "Quality unknown"}
     return Part(
         title=f"{found['slide']} ({found['stain']})",
         verdict=words[found["sufficient"]],
@@ -139,7 +139,8 @@ def alignment_part(found: Found, folder: Path) -> Part:
         pictures=(
             png_picture(
                 folder / "checkerboard.png",
-                "Squares of the two sections by turns: structures run on where they are aligned",
+                "Checkerboard of the two sections: structures continue across squares where the "
+                "sections are aligned",
             ),
         ),
         tables=(
@@ -183,7 +184,7 @@ def biomarker_part(found: Found, density: DensityMap, outlines: Sequence[Outline
         pictures=(density_picture(density, outlines),),
         tables=(
             Table(
-                caption="Intervals by resampling blocks of tissue; z against random labelling",
+                caption="Intervals from resampled blocks of tissue; z relative to random labelling",
                 header=("biomarker", "value", "95 % interval", "z", "not measured because"),
                 rows=tuple(
                     (

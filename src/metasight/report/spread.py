@@ -68,8 +68,8 @@ def instability_figure(found: OptimismResult, look: Look, horizon: str) -> Figur
         svg = to_svg(figure, "instability", title, alt)
     thinned = f" One patient in {step}, evenly by risk, is shown." if step > 1 else ""
     caption = (
-        f"Instability: each patient’s risk by {found.model} fitted to everybody (points, on the "
-        f"dashed line) and the 2.5 to 97.5 % range over {found.resamples} refits on bootstrap "
+        f"Instability: each patient’s risk by {found.model} fitted to all patients (points, on "
+        f"the dashed line) and the 2.5 to 97.5 % range over {found.resamples} refits on bootstrap "
         f"resamples (vertical lines).{thinned}"
     )
     data = csv_text(
@@ -119,8 +119,8 @@ def d_calibration_figure(view: View, look: Mapping[str, Look]) -> Figure | None:
         svg = to_svg(figure, "d-calibration", title, alt)
     caption = (
         "D-calibration: patients by the predicted probability of surviving to their own event "
-        "time (censored patients are shared among the bins they may belong to). A calibrated model "
-        "fills all ten bins alike (dashed)."
+        "time (censored patients are shared among the bins they may belong to). A calibrated "
+        "model fills all ten bins equally (dashed)."
     )
     data = csv_text(
         ["model", "bin_from", "bin_to", "patients", "expected"],

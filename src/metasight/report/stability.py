@@ -1,4 +1,4 @@
-"""How stable texture is: to the boundary that a reader draws, and to the hospital."""
+"""Stability of texture features: to the boundary that a reader draws, and to the hospital."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def section(view: View) -> list[Block]:
         return []
     features = found["features"]
     blocks: list[Block] = [
-        Heading(1, "How stable texture is", "texture-stability"),
+        Heading(1, "Stability of texture features", "texture-stability"),
         Paragraph(_text(found)),
     ]
     blocks += _figure(features)
@@ -68,17 +68,19 @@ def _text(found: Found) -> str:
         text += (
             f"Of {count(len(drawn))} that were measured on other readers’ boundaries as well, "
             f"{count(good)} have a reliability of {number(_GOOD, 2)} or more: that share of their "
-            "variance over patients is not error of drawing. "
+            "variance between patients is not due to delineation. "
         )
     else:
-        text += "Texture was measured on one boundary only; its reliability is not known. "
+        text += "Texture was measured on one boundary only; its reliability is unknown. "
     if shares:
         many = sum(s >= _CENTRES for s in shares)
         text += (
-            f"In {count(many)} of {count(len(shares))} more than a tenth of the variance lies "
+            f"In {count(many)} of {count(len(shares))} more than a tenth of the variance is "
             f"between the {count(found['centres'])} centres, before any harmonisation. "
         )
-    return text + "This describes all patients; what models leave out is decided in each fold."
+    return (
+        text + "This describes all patients; in the models, features are selected within each fold."
+    )
 
 
 def _extremes(features: Sequence[Found], drawn: Sequence[Found]) -> list[Found]:
@@ -105,8 +107,8 @@ def _figure(features: Sequence[Found]) -> Iterator[Block]:
         return
     anchor = "texture-stability-figure"
     alt = (
-        "Each feature’s reliability against the share of its variance that lies between centres; "
-        "the best lie at the lower right."
+        "Reliability of each feature against the share of its variance between centres; the best "
+        "features are at the lower right."
     )
     with canvas(PAGE_PT, 210) as figure:
         axes = place(figure, 46, 10, 300, 160)

@@ -49,14 +49,16 @@ def _rests_on(found: Found) -> Callout:
     limits = found["limits"]
     return Callout(
         "warning",
-        "Nothing is advised here",
+        "Nothing is recommended here",
         (
             "Research software, not a medical device. The guideline’s rule (ESTS 2014: after "
             "PET/CT without suspicious nodes, invasive staging may be left out where the tumour "
             f"is peripheral and at most {number(limits['largest_peripheral_mm'], 0)} mm) and the "
-            "model’s risk are put side by side; where they differ, neither is known to be right.",
-            f"Risks rest on {found['evidence']}. A patient’s interval says how far refitting the "
-            "model to other patients moves the risk; it does not say that the model is right.",
+            "model’s risk are shown side by side; where they differ, it is not known which is "
+            "right.",
+            f"Risks rest on {found['evidence']}. A patient’s interval shows how much the risk "
+            "changes when the model is refitted to other patients; it does not show that the "
+            "model is correct.",
         ),
     )
 
@@ -78,7 +80,7 @@ def _cells(found: Found) -> Iterator[Block]:
 
 
 def _cell(c: Found) -> Row:
-    where = "The model is silent"
+    where = "The model gives no risk"
     if c["from"] is not None:
         where = f"{percent(c['from'])} to {percent(c['to'])}"
     share = f"{c['positive']} ({percent(c['positive'] / c['examined'])})" if c["examined"] else "–"
@@ -93,9 +95,10 @@ def _benefit(found: Found) -> Iterator[Block]:
         return
     yield Paragraph(
         f"In {plural(told['patients'], 'patient')} whose nodes were examined, of whom "
-        f"{count(told['positive'])} had a positive one. A threshold says how many invasive "
-        "stagings one found metastasis is worth (5 % means 19 in vain). These patients were "
-        "operated on; that others would gain alike is assumed."
+        f"{count(told['positive'])} had a positive one. A threshold states how many unnecessary "
+        "stagings are accepted: 5 % means accepting 19 unnecessary invasive stagings to find one "
+        "metastasis. These patients were operated on; the same benefit in other patients is an "
+        "assumption."
     )
     yield DataTable(
         "staging-benefit-table",
@@ -134,7 +137,7 @@ def _ebus(found: Found) -> Iterator[Block]:
     yield Heading(2, "After a negative EBUS", "staging-ebus")
     low, mid, high = (percent(limits[f"sensitivity{e}"]) for e in ("_lower", "", "_upper"))
     yield Paragraph(
-        "What is left of a risk after a negative EBUS, by Bayes’ theorem. How much rests on the "
+        "The risk after a negative EBUS, by Bayes’ theorem. It depends on the "
         f"test’s sensitivity for nodes that PET does not show, taken as {mid} ({low} to {high}): "
         "an assumption of the protocol, not a result of this study."
     )

@@ -50,8 +50,8 @@ from metasight.validation.results import (
 )
 
 NOT_A_DEVICE = (
-    "Research software, not a medical device. No risk in this report may be used in the care of a "
-    "patient."
+    "Research software, not a medical device. Do not use the risks in this report in the care of "
+    "patients."
 )
 
 
@@ -109,11 +109,12 @@ def _who(view: View) -> Text:
             text + "A finished model was evaluated on these patients; nothing was fitted to them."
         )
     d = view.evaluation.data
-    text += f"Every figure is of predictions for patients the model had not seen ({_scheme(view)})."
+    text += "All figures are based on predictions for patients the model had not seen "
+    text += f"({_scheme(view)})."
     if view.has_increment:
-        text += f" The headline model is “{view.lead}”; it is measured against “{view.reference}”"
+        text += f" The headline model is “{view.lead}”; it is compared with “{view.reference}”"
         text += (
-            f", the same procedure on what “{view.contents.study_reference}” reads."
+            f", the same procedure on the predictors of “{view.contents.study_reference}”."
             if view.nested
             else "."
         )
@@ -227,7 +228,8 @@ def _increment_table(view: View, found: Comparison) -> DataTable:
         (
             *notes.notes,
             *((_FITTING_COUNTED,) if isinstance(found.refitted, FoldContrast) else ()),
-            "IPA: index of prediction accuracy, 0 is one risk for everybody. Net benefit at the "
+            "IPA: index of prediction accuracy, 0 corresponds to the same risk for every patient. "
+            "Net benefit at the "
             "middle "
             "one of the protocol’s thresholds; all are in the section on decision curves.",
         ),
@@ -235,9 +237,9 @@ def _increment_table(view: View, found: Comparison) -> DataTable:
 
 
 _FITTING_COUNTED = (
-    "Counting the fitting: from the spread of the difference over folds (Nadeau and Bengio 2003), "
-    "of the procedure with as many patients as a training fold has. All other intervals hold the "
-    "fitted models fixed."
+    "Including the uncertainty of fitting: from the variation of the difference over folds (Nadeau "
+    "and Bengio 2003), for the procedure with the number of patients of a training fold. All other "
+    "intervals hold the fitted models fixed."
 )
 
 
@@ -286,14 +288,14 @@ def _checks(view: View) -> Text:
     failed = [c for c in view.contents.checks if c.verdict == "fail"]
     if not view.contents.checks:
         return (
-            "Nothing was fitted in these patients, so that nothing can leak; training patients "
-            "among them were looked for."
+            "Nothing was fitted in these patients, so leakage is not possible; they were checked "
+            "for training patients."
             if view.external
             else "No leakage checks were run."
         )
     if failed:
         return (
-            Strong("Leakage was found: the performance figures must not be believed. "),
+            Strong("Leakage was found: do not rely on the performance figures. "),
             f"Failed: {listed(c.title for c in failed)}. See ",
             Ref("checks"),
             ".",

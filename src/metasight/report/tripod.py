@@ -78,7 +78,7 @@ def _answer(view: View, item: Item) -> Answer:
     fill = FILLED.get(item.item)
     told = fill(view) if fill is not None else ""
     if not told:
-        left = item.author or "Describe this; the run cannot tell."
+        left = item.author or "For the authors to describe; not known to the program."
         return Answer(item, "author", (Strong("To write: "), left))
     parts = (told,) if isinstance(told, str) else told
     if item.author:

@@ -76,7 +76,7 @@ def _preparation(view: View) -> Text:
         "Every value was checked against the data dictionary (",
         Ref("dictionary"),
         "); "
-        f"{plural(view.contents.flow.failed, 'patient')} left out for a problem in the data. "
+        f"{plural(view.contents.flow.failed, 'patient')} excluded because of an error in the data. "
         + (
             "Preparation is the locked models’ own."
             if view.external
@@ -145,7 +145,7 @@ def _handling(view: View) -> Text:
     text = (
         "Continuous predictors enter regressions linearly"
         if not used
-        else (f"Splines in the models that say so (marked for: {listed(bent)})")
+        else (f"Splines in models with splines = true (marked for: {listed(bent)})")
     )
     return (f"{text}; scaling learnt in the training fold (", Ref("models"), ").")
 
@@ -211,7 +211,7 @@ def _output(view: View) -> Text:
 def _phases(view: View) -> Text:
     if view.external:
         return ""
-    return "One data set: training and test patients differ by chance only."
+    return "One data set: training and test patients differ only by chance."
 
 
 def _protocol(view: View) -> Text:
@@ -301,13 +301,13 @@ def _spread(view: View) -> Text:
 
 
 def _limits(view: View) -> Text:
-    return ("What the run knows of is listed in ", Ref("limitations"), ".")
+    return ("Limitations known to the program are listed in ", Ref("limitations"), ".")
 
 
 def _inputs_at_use(view: View) -> Text:
     return (
-        "Fitted models impute a missing input as in training; an indicator says so where one was "
-        "learnt, which takes enough missing values in training (notes on fits)."
+        "Fitted models impute a missing input as in training; a missingness indicator is used if "
+        "training had enough missing values (fitting notes)."
     )
 
 

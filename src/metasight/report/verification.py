@@ -58,11 +58,12 @@ def _accuracy(found: Found) -> Iterator[Block]:
     unseen = found["patients"] - found["examined"]
     yield Paragraph(
         f"Nodes were examined in {count(found['examined'])} of "
-        f"{plural(found['patients'], 'patient')}; of the other {count(unseen)} they are not known, "
-        "and are not taken for negative. Accuracy among the examined alone is biased where who "
+        f"{plural(found['patients'], 'patient')}; of the other {count(unseen)} nodal status is "
+        "unknown and is not counted as negative. Accuracy among the examined alone is biased "
+        "where who "
         "is examined depends on the risk. The three corrections assume that examined and other "
         "patients with the same risk and covariates "
-        f"({', '.join(found['covariates'])}) have alike nodes."
+        f"({', '.join(found['covariates'])}) are equally likely to have nodal disease."
     )
     for text in found["refused"]:
         yield Paragraph(f"Not estimable: {text}")
@@ -93,9 +94,9 @@ def _tipping(found: Found) -> Iterator[Block]:
     curve = found["tipping"]
     yield Heading(2, "If the assumption does not hold", "verification-tipping")
     yield Paragraph(
-        "Examined and other patients may differ in what was not recorded. The figure gives the "
-        "assumption up: the odds of nodal disease of those who were not examined are multiplied "
-        "as the axis says. A conclusion that turns within a plausible range is not safe."
+        "Examined and other patients may differ in what was not recorded. The figure relaxes the "
+        "assumption: the odds of nodal disease of those who were not examined are multiplied "
+        "as the axis says. A conclusion that changes within a plausible range is not robust."
     )
     title = f"Accuracy at a risk of {percent(curve['threshold'])}"
     with canvas(PAGE_PT, 190) as figure:
@@ -119,7 +120,8 @@ def _tipping(found: Found) -> Iterator[Block]:
         axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8)
         alt = (
             "Sensitivity, specificity, negative predictive value and AUC as the odds of disease of "
-            "unexamined patients go from a seventh to seven times what missing at random says."
+            "unexamined patients vary from one seventh to seven times the value expected if data "
+            "are missing at random."
         )
         svg = to_svg(figure, "verification-tipping-figure", title, alt)
     data = csv_text(
@@ -142,8 +144,8 @@ def _recurrence(told: Found) -> Iterator[Block]:
     years = [h / DAYS_PER_YEAR for h in told["horizons_days"]]
     yield Paragraph(
         f"{plural(told['patients'], 'patient')} by out-of-fold risk of nodal metastasis; "
-        "cumulative incidence by Aalen–Johansen, death competing. A risk that means something "
-        "where nodes were not examined shows as more recurrences in the higher groups."
+        "cumulative incidence by Aalen–Johansen, death competing. If the risk is informative "
+        "where nodes were not examined, the higher-risk groups have more recurrences."
     )
     yield DataTable(
         "verification-recurrence-table",

@@ -132,7 +132,7 @@ def find_lobe(scan: Volume, lung: Mask, lesion: Mask, side: Side) -> LobeFound:
     if side == "right" and lobe == "right lower":
         gaps = gaps[:1] if oblique.seen else []
     gap = min(gaps, default=nan)
-    why = "" if isfinite(gap) else "no sheet stands out of the lung within 4 cm of the lesion"
+    why = "" if isfinite(gap) else "no fissure is visible in the lung within 4 cm of the lesion"
     return LobeFound(lobe=lobe, others=others, fissure_gap_mm=gap, why=why)
 
 

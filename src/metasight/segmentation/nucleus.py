@@ -189,7 +189,7 @@ def detect_nuclei(
     """
     if not FINEST_MPP <= mpp <= COARSEST_MPP:
         raise MarkerError(
-            "nuclei cannot be told at this resolution",
+            "nuclei cannot be recognised at this resolution",
             value=f"{mpp:g} µm per pixel",
             remedy=f"Read the slide at {FINEST_MPP:g} to 1 µm per pixel",
         )

@@ -263,7 +263,7 @@ class _Look:
 
     def out_of_focus(self, limit_um: float, light: Callable[..., Floats32]) -> Found:
         if self.slide.mpp > COARSEST_MPP:
-            return _UNKNOWN, f"unknown: {self.slide.mpp:g} µm a pixel are too coarse to tell"
+            return _UNKNOWN, f"unknown: {self.slide.mpp:g} µm per pixel are too coarse"
         mpp = max(_FOCUS_MPP, self.slide.mpp)
         widths = [edge_width_um(light(tile), mpp) for tile in self.focus_tiles()]
         if len(widths) < _LEAST_FOCUS_TILES:

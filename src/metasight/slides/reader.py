@@ -193,7 +193,7 @@ def checked_mpp(
     for given in (override, default):
         if given is not None and not _plausible(given):
             raise SlideError(
-                f"the resolution given is implausible; it must lie in {_PLAUSIBLE} µm a pixel",
+                f"the resolution given is implausible; it must be within {_PLAUSIBLE} µm per pixel",
                 where=name,
                 value=f"{given:g}",
                 remedy=_GIVE_MPP,
@@ -204,13 +204,13 @@ def checked_mpp(
         return float(default), "settings"
     if x is None or y is None:
         raise SlideError(
-            "the file does not say how many micrometres a pixel has (mpp)",
+            "the file does not state its resolution in micrometres per pixel (mpp)",
             where=name,
             remedy=_GIVE_MPP,
         )
     if not (_plausible(x) and _plausible(y)):
         raise SlideError(
-            f"the file's resolution is implausible; mpp must lie in {_PLAUSIBLE} µm a pixel",
+            f"the file's resolution is implausible; mpp must be within {_PLAUSIBLE} µm per pixel",
             where=name,
             value=f"{x:g} × {y:g}",
             remedy=_GIVE_MPP,
@@ -344,7 +344,7 @@ class PyramidReader(ABC):
         Raises
         ------
         SlideError
-            ``mpp`` is more than 5 % finer than the scan, the region lies outside the slide, or
+            ``mpp`` is more than 5 % finer than the scan, the region is outside the slide, or
             its tiles cannot be decoded.
         """
         plan = self._plans.get(mpp)
@@ -499,7 +499,7 @@ def _inside(region: Region, width: int, height: int, name: str) -> Region:
     right, bottom = min(right, width), min(bottom, height)
     if left >= right or top >= bottom:
         raise SlideError(
-            "the region lies outside the slide",
+            "the region is outside the slide",
             where=name,
             value=f"x {region.x}, y {region.y} of {width} × {height} pixels",
             remedy="Give x and y in pixels of the resolution asked for",

@@ -162,7 +162,7 @@ def estimate_stains(
     stained = density[(density >= _STAINED_OD).all(axis=1)]
     if len(stained) < _FEWEST_PIXELS:
         raise SlideError(
-            "too little stained tissue to tell its dyes apart",
+            "too little stained tissue to separate the dyes",
             value=f"{len(stained)} stained pixels",
             remedy=f"Give a region with at least {_FEWEST_PIXELS}",
         )
@@ -223,7 +223,7 @@ def normalise(rgb: Rgb, source: Stains, target: Stains) -> Rgb:
     """
     if source.names != target.names:
         raise SlideError(
-            "stains of different dyes cannot stand for each other",
+            "stains with different dyes cannot be compared",
             value=f"{', '.join(source.names)} and {', '.join(target.names)}",
             remedy="Estimate both with the same dyes",
         )

@@ -90,17 +90,17 @@ class BiologySettings(BaseModel):
     gene_sets
         GMT file, relative to the study folder; its genes are named as in the table.
     log_scale
-        Must be said: whether values are logarithms. Others are taken as log₂(value + 1).
+        Required: whether values are logarithms. Others are transformed to log₂(value + 1).
     model
-        Whose risk; the headline model's without.
+        Whose risk is related to expression; by default the headline model's.
     adjust
-        Variables of the protocol, or ``centre``, that are taken out first.
+        Variables of the protocol, or ``centre``, that are adjusted for.
     purity
-        Column of the table with the sample's purity, taken out as well; none without.
+        Column of the table with the sample's tumour purity, adjusted for as well; optional.
     permutations, null_replicates
-        Shuffled risks behind p values, and how many of these judge the procedure.
+        Permutations of the risk for p values, and how many of them serve as negative controls.
     smallest, largest
-        Measured genes of a set that is tested.
+        Numbers of measured genes between which a set is tested.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -129,7 +129,7 @@ class AnalysisSettings(BaseModel):
     Attributes
     ----------
     seed
-        Of everything random in the study.
+        Of all random numbers in the study.
     folds, repeats
         Of the outer cross-validation.
     bootstrap
@@ -148,7 +148,7 @@ class AnalysisSettings(BaseModel):
     single_centre_reason
         Why leave-one-centre-out is not done; required when there is one centre.
     first_test_year
-        Year from which a temporal split tests; none without.
+        First year of the test patients of a temporal split; no temporal split by default.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -192,7 +192,7 @@ class StudySettings(CohortSettings):
     protocol
         Built-in name, or path of a protocol file relative to the study folder.
     title
-        Of the report; the protocol's title without.
+        Of the report; by default the protocol's title.
     demonstration
         Set when the study is a demonstration on public data: what it is; the report says so.
     analysis
@@ -200,7 +200,7 @@ class StudySettings(CohortSettings):
     model
         At least one.
     biology
-        What the risk has to do with gene expression; not asked without.
+        Association of the risk with gene expression; optional.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -228,7 +228,7 @@ class StudySettings(CohortSettings):
         ]
         if short:
             raise ValueError(
-                f"{', '.join(short)} gives no reason; write the one that the report shall print, "
+                f"{', '.join(short)} gives no reason; write one (the report prints it) of "
                 f"{SHORTEST_REASON} characters or more"
             )
         return reasons
@@ -312,9 +312,11 @@ def _refuse_twice(names: Iterable[str]) -> None:
 def _of_modality(name: str, table: ModalityTable) -> list[str]:
     problems = []
     if name in PROTOCOL_MODALITIES:
-        problems.append(f"the name {name!r} stands for the protocol's own predictors; rename it")
+        problems.append(
+            f"the name {name!r} is reserved for the protocol's own predictors; rename it"
+        )
     elif name in _OF_IMAGES:
-        problems.append(f"the name {name!r} stands for what images tell; rename it")
+        problems.append(f"the name {name!r} is reserved for measurements of images; rename it")
     elif not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,30}", name):
         problems.append(
             f"the name {name!r} is not a letter followed by at most 30 letters, digits, - or _; "
@@ -446,8 +448,8 @@ def read_toml(path: Path) -> dict[str, Any]:
             "not valid TOML",
             where=path.name,
             value=f"{error}{_key_named(str(error), text)}",
-            remedy="Correct the line named; text stands in quotes, each [section] has one header, "
-            "and each key stands once in its section",
+            remedy="Correct the line named; text is in quotes, each [section] has one header, and "
+            "each key occurs once in its section",
         ) from error
 
 
@@ -491,7 +493,7 @@ def _check_features(model: StudyModel, protocol: Protocol) -> None:
     unknown = [f for f in model.features if f not in readable]
     if unknown:
         raise StudyError(
-            f"model {model.name!r}: features names what it cannot read",
+            f"model {model.name!r}: features names features that it cannot read",
             where="study.toml",
             value=", ".join(unknown),
             remedy=f"In {' and '.join(model.modalities)} there are {', '.join(readable)}",
@@ -525,7 +527,7 @@ def _check_subgroups(subgroups: tuple[str, ...], protocol: Protocol) -> None:
         if name not in allowed:
             what = _kind_of(protocol.variables.get(name))
             raise StudyError(
-                f"analysis.subgroups: {name} is {what} of the protocol and makes no subgroups",
+                f"analysis.subgroups: {name} is {what} of the protocol and cannot define subgroups",
                 where="study.toml",
                 value=name,
                 remedy=f"Use some of {', '.join(allowed)}",

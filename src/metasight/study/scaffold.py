@@ -52,11 +52,12 @@ def study_toml(
     of_pairs = {name for p in pairs for name in (p.event, f"{p.event}_days")}
     proposals = {n: p for n, p in proposals.items() if n not in of_pairs}
     parts = [
-        f"# A {_one_line(f'{protocol.id} study ({protocol.registration})')}. Lines with # in front "
-        "are choices not taken.\n# Check it with `metasight check`, then `metasight run`.\n",
+        f"# A {_one_line(f'{protocol.id} study ({protocol.registration})')}. Lines that begin "
+        "with # are options not in use.\n# Check it with `metasight check`, then `metasight "
+        "run`.\n",
         f"protocol = {_q(name)}",
         'title = ""',
-        "# The folder with the key that makes pseudonyms of patient ids. Send it to nobody.",
+        "# The folder with the key that makes pseudonyms of patient ids. Keep it secret.",
         f"vault = {_q(vault)}",
         '# on_problem = "exclude"   # leave out a row with a problem, with a ledger row',
         "# centres = []             # names that may occur",
@@ -96,7 +97,7 @@ def _not_assessed(protocol: Protocol, images: Mapping[str, str]) -> list[str]:
         *_constant(protocol),
         "",
         "# Criteria this study cannot assess, with the reason that ledger and report will show.",
-        "# Every other one is assessed; a patient for whom one stays unknown is not analysed.",
+        "# Every other one is assessed; a patient for whom one remains unknown is not analysed.",
         *_part(protocol),
         "[waive]",
         *(_criterion(c.id, c.text, c.evidence, images) for c in protocol.criterion),
@@ -116,7 +117,7 @@ def _patients(table: TableSettings) -> list[str]:
         f"id = {_q(table.id)}",
         f"sheet = {_q(table.sheet)}" if table.sheet else '# sheet = "…"  # of a workbook',
         f"header_row = {table.header_row}" if table.header_row > 1 else "# header_row = 2",
-        "# skip_rows = [3]           # rows behind the header that are no patients (units)",
+        "# skip_rows = [3]           # rows below the header that are not patients (units)",
         '# format = "redcap"         # a raw export; then also dictionary = "….csv"',
         '# encoding = "cp1252"       # text that is not UTF-8',
         'decimal = ","               # as in the table'
@@ -218,8 +219,8 @@ def _slides(protocol: Protocol, id_column: str | None) -> list[str]:
         f'{mark}path = "slides.csv"',
         f"{mark}id = {_q(id_column or 'patient')}",
         '# folder = "slides"          # where the files are',
-        "# mpp = 0.25                # micrometres a pixel, where files do not say it",
-        '# mpp_of = { "s1.svs" = 0.5 } # replaces what this file says',
+        "# mpp = 0.25                # micrometres per pixel, where files do not state it",
+        '# mpp_of = { "s1.svs" = 0.5 } # replaces what this file states',
         '# channels = { "Opal 690" = "Pan-CK" }   # channel in the files and its marker',
         "",
     ]
@@ -299,7 +300,7 @@ def _models(protocol: Protocol) -> list[str]:
         chosen = [("elastic_net_cox", "clinical", ""), ("forest", "forest", "")]
         if "positive_nodes" in protocol.variables:
             chosen.append(("npi", "Nottingham Prognostic Index", ""))
-    lines = ["# Models: kind, name, and modalities they read (clinical without any)."]
+    lines = ["# Models: kind, name, and the modalities they read (default: clinical)."]
     for kind, name, _ in chosen:
         lines += ["[[model]]", f"kind = {_q(kind)}", f"name = {_q(name)}", ""]
     competing = [e for e in protocol.endpoint if e.type == "survival" and e.competing]

@@ -86,8 +86,8 @@ def read_key(vault: Path) -> str:
         raise StudyError(
             f"the key is not {2 * KEY_BYTES} hexadecimal digits",
             where=str(path),
-            remedy="Put the study's key back; a study that has not begun may get another from "
-            "`metasight vault FOLDER` once this file is gone",
+            remedy="Put the study's key back; a study that has not begun gets another from "
+            "`metasight vault FOLDER` after this file is deleted",
         )
     return text
 
@@ -106,7 +106,7 @@ def with_key(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     entries = dict(data)
     if "key" in entries:
         raise StudyError(
-            "a key does not belong into study.toml",
+            "study.toml must not contain the key itself",
             where="study.toml key",
             remedy="Name the folder that holds it: vault = PATH",
         )

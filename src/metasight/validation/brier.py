@@ -49,7 +49,7 @@ def as_risk(risk: npt.ArrayLike, n: int) -> Floats:
     out = as_vector(risk, n, "risk")
     if ((out < 0) | (out > 1)).any():
         raise EvaluationError(
-            "a risk lies outside [0, 1]",
+            "a risk is outside [0, 1]",
             value=str(out[(out < 0) | (out > 1)][0]),
             remedy="Give the probability of the event by the horizon, not a linear predictor",
         )
@@ -90,7 +90,7 @@ def brier_score(
     Raises
     ------
     EvaluationError
-        The horizon is refused, or a risk lies outside [0, 1].
+        The horizon is refused, or a risk is outside [0, 1].
 
     References
     ----------

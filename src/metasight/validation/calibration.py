@@ -89,7 +89,7 @@ def mean_calibration(
     Raises
     ------
     EvaluationError
-        The horizon is refused, a risk lies outside [0, 1], or all of them are 0.
+        The horizon is refused, a risk is outside [0, 1], or all of them are 0.
     """
     require_horizon(time, status, horizon, min_censoring_survival=0.0)
     expected = float(as_risk(risk, np.asarray(status).size).mean())
@@ -97,7 +97,7 @@ def mean_calibration(
         raise EvaluationError(
             "O/E needs a risk above 0: no event is expected",
             value=f"risk 0 in {np.asarray(status).size} patients",
-            remedy="Check the model: it predicts no event for anybody",
+            remedy="Check the model: it predicts no event for any patient",
         )
     observed = observed_risk(time, status, horizon)
     return MeanCalibration(observed=observed, expected=expected, oe=observed / expected)

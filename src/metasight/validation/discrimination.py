@@ -427,9 +427,9 @@ def uno_weights(
     second = at if data.competing else before
     if (second[event] <= 0).any():
         raise EvaluationError(
-            "nobody is followed past an event by tau",
+            "no patient is followed past an event by tau",
             value=f"censoring survival 0 at {data.time[event & (second <= 0)][0]:g}, tau {tau:g}",
-            remedy="Ask for a tau before the last follow-up",
+            remedy="Choose a tau before the last follow-up",
         )
     later, earlier = np.empty(data.n), np.empty(data.n)
     later[data.order] = np.divide(1.0, before * second, out=np.zeros(data.n), where=event)

@@ -169,7 +169,7 @@ def cumulative_dynamic_auc(
         raise EvaluationError(
             "no control to compare a case with",
             value=f"horizon {horizon:g}",
-            remedy="Ask for an earlier horizon",
+            remedy="Choose an earlier horizon",
         )
     auc = float((w.case * below).sum() / pairs)
     own = (w.case * (below - auc * controls) + w.control * (above - auc * cases)) / pairs * data.n

@@ -440,11 +440,11 @@ def _notes(aligned: Aligned, plan: EvaluationPlan) -> tuple[str, ...]:
     ]
     if aligned.n_dropped:
         notes.append(
-            f"{aligned.n_dropped} patients were left out because not every model predicts them."
+            f"{aligned.n_dropped} patients were excluded because not every model predicts them."
         )
     if aligned.n_unobserved:
         notes.append(
-            f"{aligned.n_unobserved} patients were left out because their outcome was not observed."
+            f"{aligned.n_unobserved} patients were excluded because their outcome was not observed."
         )
     if aligned.kind == "competing":
         notes.append(
@@ -487,7 +487,7 @@ def evaluate_centres(predictions: Predictions, plan: EvaluationPlan) -> CentreEv
         settings=plan.settings(),
         models={name: evaluate_by_centre(aligned, name, draws, plan) for name in aligned.models},
         notes=(
-            "Each centre is judged by a model that saw none of its patients.",
+            "Each centre is evaluated with a model that saw none of its patients.",
             f"Centres are pooled at {headline_target(aligned).name} by REML with Hartung-Knapp "
             "intervals.",
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -62,9 +63,17 @@ def supported_horizons(
 
 def _of_years(error: EvaluationError, horizon: Days) -> EvaluationError:
     """The same refusal, begun with the risk that it concerns."""
+    said = f"{horizon / DAYS_PER_YEAR:.3g}-year risk is not reported"
+    longest = re.search(r"last follow-up (\d+)", error.value)
+    if longest is not None:
+        days = int(longest[1])
+        return EvaluationError(
+            f"{said}: the longest follow-up is {days / DAYS_PER_YEAR:.1f} years ({days} days)",
+            remedy=error.remedy,
+        )
     return EvaluationError(
-        f"{horizon / DAYS_PER_YEAR:.3g}-year risk is not reported: {error.problem}",
-        value=error.value + (" days" if "follow-up" in error.value else ""),
+        f"{said}: {error.problem}",
+        value=error.value,
         remedy=error.remedy,
     )
 

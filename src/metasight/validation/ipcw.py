@@ -62,20 +62,20 @@ def require_horizon(
         raise EvaluationError(
             "no event by the horizon",
             value=f"horizon {horizon:g}, {int((data.status == EVENT).sum())} events later",
-            remedy="Ask for a later horizon, or wait for more follow-up",
+            remedy="Choose a later horizon, or wait for more follow-up",
         )
     if horizon >= data.time[-1]:
         raise EvaluationError(
-            "the horizon lies past the follow-up",
+            "the horizon is beyond the follow-up",
             value=f"horizon {horizon:g}, last follow-up {data.time[-1]:g}",
-            remedy="Ask for a horizon before the last follow-up",
+            remedy="Choose a horizon before the last follow-up",
         )
     g = float(censoring_survival(data.time, data.status).at(horizon))
     if g < min_censoring_survival:
         raise EvaluationError(
             "too few patients are still followed at the horizon",
             value=f"censoring survival {g:.3f} at {horizon:g}, floor {min_censoring_survival:g}",
-            remedy="Ask for an earlier horizon",
+            remedy="Choose an earlier horizon",
         )
 
 

@@ -265,7 +265,7 @@ class CalibrationGroup:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Do predicted risks come true? Ideal: O/E 1, intercept 0, slope 1, ICI 0.
+    """Do predicted and observed risks agree? Ideal: O/E 1, intercept 0, slope 1, ICI 0.
 
     Attributes
     ----------

@@ -175,7 +175,7 @@ def align(predictions: Predictions, plan: EvaluationPlan) -> Aligned:
             "no patient has an observed outcome",
             where=plan.endpoint,
             value=f"{unobserved} patients without one",
-            remedy="An endpoint that was never observed can't be evaluated",
+            remedy="An endpoint that was never observed cannot be evaluated",
         )
     outcome = _outcomes(table, plan.endpoint)
     keys = ["model", "repeat", "patient", "label" if nodal else "horizon_days"]

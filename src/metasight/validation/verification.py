@@ -273,7 +273,8 @@ def _dealt(
     examined = _probability(x, seen.astype(np.float64), weight)
     if strict and examined.min() < _LEAST_PROBABILITY:
         raise EvaluationError(
-            "some patients were so unlikely to be examined that none who was can stand for them",
+            "some patients were so unlikely to be examined that no examined patient can represent "
+            "them",
             value=f"least probability {examined.min():.4f}",
             remedy="Restrict the population, or rely on the other methods' assumptions",
         )

@@ -237,7 +237,7 @@ def _rescaled(data: Dataset, header: SliceHeader, unit: Unit, factor: float) -> 
     where = str(header.item)
     if header.slope is None or header.intercept is None:
         raise VolumeError(
-            "a slice does not say how stored values become " + unit,
+            "a slice does not state how stored values become " + unit,
             where=where,
             remedy="Export the series with rescale slope and intercept",
         )
@@ -301,7 +301,7 @@ def _check_copies(
     differing = sum(not same for same in identical.values())
     if differing:
         raise VolumeError(
-            "several different slices lie at one position",
+            "several different slices are at one position",
             where=where,
             value=f"{differing} positions",
             remedy="Two scans are mixed: give each series a folder of its own",

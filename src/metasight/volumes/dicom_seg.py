@@ -115,7 +115,7 @@ def segment_on_own_grid(
     axes, pixel_mm = laid[0][1], laid[0][2]
     if step is None or not float(step) > 0:
         raise VolumeError(
-            "the segmentation does not say how far its slices are apart",
+            "the segmentation does not state its slice distance",
             where=where,
             remedy="Export it on the grid of the series that is measured",
         )
@@ -126,7 +126,7 @@ def segment_on_own_grid(
     aside = float(np.abs(offset[:, :2]).max())
     if not alike or off_mm.max() > _OFF_GRID_MM or aside > _OFF_GRID_MM:
         raise VolumeError(
-            "the segmentation's frames do not lie on one grid",
+            "the segmentation's frames are not on one grid",
             where=where,
             value=f"{max(float(off_mm.max()), aside):.2f} mm off",
             remedy="Export it on the grid of the series that is measured",
@@ -273,7 +273,7 @@ def _laid(groups: list[Dataset], where: str) -> tuple[Floats, Floats, tuple[floa
     spacing = _value(groups, "PixelMeasuresSequence", "PixelSpacing")
     if position is None or orientation is None or spacing is None:
         raise VolumeError(
-            "a frame does not say where it lies",
+            "a frame has no position",
             where=where,
             remedy="Export the segmentation again",
         )

@@ -288,14 +288,14 @@ def _header(data: Dataset, item: Item, frame: int) -> SliceHeader:
     orientation = _floats(_first(groups, "ImageOrientationPatient"), 6)
     position = _floats(_first(groups, "ImagePositionPatient"), 3)
     if spacing is None or orientation is None or position is None:
-        raise _NoPlaceError("image without position, orientation or pixel spacing")
+        raise _NoPlaceError("the image has no position, orientation or pixel spacing")
     try:
         directions(orientation)
     except VolumeError as error:
         raise _NoPlaceError("image whose rows and columns are not at right angles") from error
     if max(abs(v) for v in position) > FARTHEST_MM and _modality(data) in ("CT", "PT"):
         raise VolumeError(
-            "a slice lies at an impossible position",
+            "a slice has an impossible position",
             where=str(item),
             value=f"more than {FARTHEST_MM / 1000:g} m from the origin",
             remedy=AGAIN,

@@ -73,6 +73,6 @@ def check_scale(voxels: npt.NDArray[np.float32], own: npt.NDArray[np.bool_], whe
             raise VolumeError(
                 "a slice's rescale slope and intercept do not fit its neighbours",
                 where=where,
-                value=f"{apart:.0f} HU from the slice beside it",
+                value=f"{apart:.0f} HU from the adjacent slice",
                 remedy="Fetch the series again from the archive",
             )

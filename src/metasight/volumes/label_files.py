@@ -115,7 +115,7 @@ def _nrrd(content: bytes, where: str) -> LabelFile:
             name, _, value = line.partition(": ")
             fields[name.strip().lower()] = value.strip()
     if {"data file", "datafile"} & set(fields) or fields.get("byte skip", "0") != "0":
-        raise VolumeError("the voxels lie in another file", where=where, remedy=_AGAIN)
+        raise VolumeError("the voxels are in another file", where=where, remedy=_AGAIN)
     sizes = tuple(int(v) for v in fields["sizes"].split())
     _check_three(len(sizes), where)
     signs = _TO_LPS.get(fields.get("space", "").lower())
@@ -156,7 +156,7 @@ def _meta(content: bytes, where: str) -> LabelFile:
         if found
     }
     if fields["ElementDataFile"] != "LOCAL":
-        raise VolumeError("the voxels lie in another file", where=where, remedy=_AGAIN)
+        raise VolumeError("the voxels are in another file", where=where, remedy=_AGAIN)
     sizes = tuple(int(v) for v in fields["DimSize"].split())
     _check_three(len(sizes), where)
     if fields.get("ElementNumberOfChannels", "1") != "1":
@@ -197,7 +197,7 @@ def _check_three(n_dimensions: int, where: str) -> None:
 
 def _no_place(where: str) -> VolumeError:
     return VolumeError(
-        "the header does not say where the image lies (spacing, position and orientation)",
+        "the header does not state the position of the image (spacing, position and orientation)",
         where=where,
         remedy=_AGAIN,
     )

@@ -268,7 +268,7 @@ def _affine(fields: _Fields, size: tuple[int, int, int]) -> Floats:
     makers += [_qform] if fields.qform_code > 0 else []
     if not makers:
         raise VolumeError(
-            "the file does not say where the image lies (no sform and no qform)",
+            "the file does not state the position of the image (no sform and no qform)",
             where=_WHERE,
             remedy="Convert it again from DICOM with a tool that writes both",
         )

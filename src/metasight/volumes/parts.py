@@ -122,9 +122,9 @@ def _at(labels: Labels, sizes: npt.NDArray[np.intp], mask: Mask, at_mm: Point) -
     close = np.unique(own[near <= NEAR_POINT_MM])
     if len(close) != 1:
         raise VolumeError(
-            "the given point lies in no part of the mask"
+            "the given point is in no part of the mask"
             if not len(close)
-            else "the given point lies between parts of the mask",
+            else "the given point is between parts of the mask",
             where=_WHERE,
             value=f"the nearest of {len(sizes)} is {near.min():.1f} mm away",
             remedy="Give a point inside the lesion, in the CT's patient coordinates (LPS, mm)",

@@ -147,7 +147,7 @@ def fill_contours(
     VolumeError
         No closed contour, or contours of another type beside them; drawn in the coordinates of
         another scan or on another series; not within a slice, between slices, with slices missing
-        inside the stack, beyond the scan; copies or holes, and which cannot be told.
+        inside the stack, beyond the scan; copies or holes, and it cannot be determined which.
     """
     where = f"{_WHERE}, region {contours.number}"
     _check_scan(contours, volume, where, any_series=any_series)
@@ -238,7 +238,7 @@ def _filled(polygons: list[Floats], grid: Grid, contours: Contours, where: str) 
         return fill_region(polygons, shape, pixel_mm=pixel_mm, xor=contours.xor)
     except AmbiguousOutlinesError as error:
         raise VolumeError(
-            "contours may be holes or one outline drawn again, and which cannot be told",
+            "contours may be holes or one outline drawn again, and it cannot be determined which",
             where=where,
             value=f"{len(polygons)} contours on one slice; {error}",
             remedy="Delete the copies in the planning system and export the region again",
@@ -302,7 +302,7 @@ def _on_slice(points_mm: Floats, grid: Grid, where: str) -> tuple[int, Floats]:
     step = grid.spacing_mm[2]
     if float(np.ptp(height)) > _OFF_SLICE:
         raise VolumeError(
-            "a contour does not lie within one slice",
+            "a contour is not within one slice",
             where=where,
             value=f"{float(np.ptp(height)) * step:.2f} mm from end to end",
             remedy="Export contours drawn on the slices of the series that is measured",
@@ -311,7 +311,7 @@ def _on_slice(points_mm: Floats, grid: Grid, where: str) -> tuple[int, Floats]:
     off = float(np.abs(height - place).max())
     if off > _OFF_SLICE:
         raise VolumeError(
-            "a contour lies between slices",
+            "a contour is between slices",
             where=where,
             value=f"{off * step:.2f} mm off",
             remedy="Export contours drawn on the slices of the series that is measured",

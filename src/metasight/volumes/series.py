@@ -110,7 +110,7 @@ class Series:
 
     def __str__(self) -> str:
         first = self.first
-        thick = f"{first.thickness_mm:g} mm" if first.thickness_mm else "thickness not said"
+        thick = f"{first.thickness_mm:g} mm" if first.thickness_mm else "thickness not stated"
         return (
             f"series {self.number} ({vocabulary.modality(first.modality)}, {len(self.headers)} "
             f"slices of {thick}, kernel {vocabulary.kernel(first.kernel)}, {self.extent_mm:.0f} mm)"

@@ -117,7 +117,7 @@ def stack(headers: Sequence[SliceHeader]) -> Stack:
     kept, copies = _without_copies(sorted_order, along)
     if len(kept) < 2:
         raise VolumeError(
-            "all slices lie at one position",
+            "all slices are at one position",
             value=f"{len(headers)} slices",
             remedy="Give a series of slices, not a time series of one",
         )

@@ -268,7 +268,7 @@ def _from_suv(header: PetHeader, kind: SuvKind) -> float:
         given = "SUVlbm"
     if given is None:
         raise VolumeError(
-            "PET is in an SUV of which the body measure is not known",
+            "PET is in an SUV whose body measure is unknown",
             where=_WHERE,
             value=vocabulary.code(header.suv_type)
             + (" (James, with 120 or 128 for men)" if header.suv_type == "LBM" else ""),

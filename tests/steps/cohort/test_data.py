@@ -97,16 +97,16 @@ def test_the_centre_is_a_feature_of_its_own_with_the_levels_of_all_patients(coho
     about = found.features[-1]
     assert (about.kind, about.levels) == (Kind.CATEGORICAL, ("North", "South"))
     assert list(found.values["centre"]) == ["North", "North"]
-    with pytest.raises(StudyError, match="one centre and nothing to harmonise"):
+    with pytest.raises(StudyError, match="only one centre, so there is nothing to harmonise"):
         _with_centre(features, table.assign(centre="North"))
-    with pytest.raises(StudyError, match="harmonising needs the centre"):
+    with pytest.raises(StudyError, match="harmonisation needs the centre"):
         _with_centre(features, table.drop(columns="centre"))
 
 
 def test_patients_without_an_outcome_are_counted_by_reason(table):
     told = build_outcome(BREAST.primary, table, list(table.index), {})
     assert _left_out(told) == [
-        "1 eligible patients left out: distant metastasis is missing.",
+        "1 eligible patients excluded: distant metastasis is missing.",
     ]
     frame = _outcome_table(told, table)
     assert list(frame["status"]) == [1, 0, 0, 1, 0]
@@ -120,14 +120,14 @@ def test_horizons_of_the_protocol_that_are_not_supported_are_left_out(table):
     assert found["horizons_days"] == [1826]
     assert found["tau_days"] == 1826
     assert len(found["refused"]) == 1
-    assert "3652" in found["refused"][0]
+    assert "10-year risk" in found["refused"][0]
     assert found["grid_days"][-1] == 1826
 
 
 def test_a_horizon_that_was_asked_for_must_be_supported_except_of_external_patients(table):
     told = build_outcome(BREAST.primary, table, list(table.index), {})
     asked = argument(horizons_days=(1826, 3652))
-    with pytest.raises(EvaluationError, match="past the follow-up"):
+    with pytest.raises(EvaluationError, match="the longest follow-up is"):
         _horizons(BREAST.primary, told.outcome, asked)
     lenient = _horizons(BREAST.primary, told.outcome, replace(asked, lenient=True))
     assert lenient["horizons_days"] == [1826]

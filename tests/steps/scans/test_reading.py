@@ -145,7 +145,7 @@ def test_a_lesion_without_file_and_point_is_named(medium) -> None:
     nothing = LesionRow(path=None, region="", point_mm=None, corner_mm=None)
     with pytest.raises(VolumeError, match="neither a file nor a point"):
         lesion_of(nothing, ct, None)
-    with pytest.raises(VolumeError, match="without lungs"):
+    with pytest.raises(VolumeError, match="no lungs were found"):
         lesion_of(replace(nothing, point_mm=CENTRE), ct, None)
 
 

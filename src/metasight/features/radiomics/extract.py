@@ -143,7 +143,7 @@ def _reason(definition: Definition, region: Region, n_grey_levels: int) -> str:
     of_shape = definition.family == "morphology" and definition.code not in _OF_BOTH
     if of_shape:
         n = int(np.count_nonzero(region.morphological))
-        return f"the region lies in one plane or line ({n} voxels)"
+        return f"the region is a single plane or line ({n} voxels)"
     if len(values) == 0:
         return "no voxel is left after re-segmentation and outlier filtering"
     if len(values) == 1:

@@ -146,7 +146,7 @@ class RadiomicsSettings:
         known = {f.name for f in fields(cls)}
         strange = sorted(set(table) - known)
         if strange:
-            raise _wrong("a setting is not known", ", ".join(strange))
+            raise _wrong("a setting is unknown", ", ".join(strange))
         given: dict[str, Any] = {"intensity_range": None, "outlier_sigma": None}
         for name, value in table.items():
             given[name] = tuple(value) if isinstance(value, list) else value

@@ -28,7 +28,7 @@ name = "clinical"
 kind = "nodal_size"
 name = "size alone"
 
-# What was measured on CT and PET beside the clinical data.
+# What was measured on CT and PET, in addition to the clinical data.
 """
 
 _FEW = """[[model]]

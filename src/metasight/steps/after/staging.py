@@ -71,7 +71,7 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
     risk = out_of_fold_risks(inputs, argument.model)
     why = ""
     if not isinstance(data.outcome, NodalOutcome):
-        why = "no nodal stage is judged"
+        why = "the study has no nodal stage endpoint"
     elif risk is None:
         why = "the headline model could not be fitted"
     spread = _spread(inputs)
@@ -136,11 +136,12 @@ def _silent(judged: Path) -> dict[str, str]:
     for patient, distance in read_json(path)["distances"].items():
         if distance is None:
             found[patient] = (
-                "nothing was measured by which a patient is told to be like those of training"
+                "the measurements needed to compare a patient with the training patients are "
+                "missing"
             )
         elif is_silent(distance):
             found[patient] = (
-                f"the scan is unlike those it learnt from (distance {distance:.1f} of the limit)"
+                f"the scan differs from the training scans (distance {distance:.1f} of the limit)"
             )
     return found
 
@@ -183,7 +184,7 @@ def _patient(
         limits,
     )
     if not silent and risk is None:
-        silent = "its interval is not known: too few refits left this patient out"
+        silent = "its interval is unknown: too few refits excluded this patient"
     shown = None if silent else risk
     view = staging_view(rule, shown, limits, evidence=evidence, abstains=silent)
     told = asdict(view)
@@ -274,16 +275,17 @@ def staging_of(folder: Path, patient: str) -> tuple[str, ...]:
         raise StudyError(
             "there are no results on staging",
             where="results/latest",
-            remedy="Run it; its protocol must have [nodal_staging]",
+            remedy="Run the study first: `metasight run FOLDER`; its protocol must have "
+            "[nodal_staging]",
         )
     told = read_told(path, own=FORMAT)
     if "skipped" in told:
-        raise StudyError(f"no risk is shown: {told['skipped']}", where=FILE)
+        raise StudyError(f"no risk is given: {told['skipped']}", where=FILE)
     found = next((p for p in told["patients"] if p["patient"] == patient), None)
     if found is None:
         raise StudyError(
-            "no such patient among those who were predicted",
+            "the patient is not among those with a prediction",
             where=FILE,
-            remedy="Give the id as in the patient table; the ledger says who was excluded and why",
+            remedy="Give the id as in the patient table; the ledger lists who was excluded and why",
         )
     return tuple(found["text"])

@@ -72,7 +72,7 @@ def verify(inputs: Inputs, out: Path, argument: VerificationArgument) -> None:
     """Write ``verification.json``: corrected accuracy, tipping curves, recurrence by risk group."""
     data, _, _ = load_data(inputs[argument.data])
     if not isinstance(data.outcome, NodalOutcome):
-        write_json(out / "verification.json", {"skipped": "no nodal stage is judged"})
+        write_json(out / "verification.json", {"skipped": "the study has no nodal stage endpoint"})
         return
     stage = pd.Series(np.asarray(data.outcome.stage), index=list(data.features.values.index))
     found = out_of_fold_risks(inputs, argument.model)

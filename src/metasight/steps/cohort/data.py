@@ -302,6 +302,7 @@ def analysis_data(inputs: Inputs, out: Path, argument: DataArgument) -> None:
             "population": argument.population,
             "n": len(told.patients),
             "events": told.outcome.n_events,
+            "examined": _examined(told.outcome),
             "deviations": [*told.deviations, *notes, *_left_out(told)],
             "follow_up": described,
             "table1": asdict(table1(population, argument.protocol, groups=groups)),
@@ -311,6 +312,11 @@ def analysis_data(inputs: Inputs, out: Path, argument: DataArgument) -> None:
             **horizons,
         },
     )
+
+
+def _examined(outcome: SurvivalOutcome | NodalOutcome) -> int | None:
+    """Patients whose nodes were examined; None for follow-up."""
+    return int(outcome.observed.sum()) if isinstance(outcome, NodalOutcome) else None
 
 
 def _refuse_degenerate(
@@ -341,12 +347,12 @@ def _refuse_degenerate(
         names = " and ".join(c.id for c in future)
         remedy = (
             f"{names} ({'; '.join(c.text for c in future)}) keeps only patients with the event: "
-            f"the longest follow-up of an eligible patient is {longest:g} days. Give follow-up "
-            f"that was not cut, or waive {names} with the reason"
+            f"the longest follow-up of an eligible patient is {longest:g} days. Provide complete "
+            f"follow-up, or waive {names} with the reason"
         )
     raise EvaluationError(
         f"{'every' if whole else 'no'} patient of this population has {event}, so no risk can be "
-        "estimated in it",
+        "estimated",
         where=argument.population.replace("_", " "),
         value=f"{n} patients, {events} events",
         remedy=remedy,
@@ -381,7 +387,7 @@ def _left_out(told: EndpointData) -> list[str]:
     if not isinstance(told.outcome, SurvivalOutcome):
         return []
     counts = Counter(e.reason for e in told.entries)
-    return [f"{n} eligible patients left out: {reason}." for reason, n in sorted(counts.items())]
+    return [f"{n} eligible patients excluded: {reason}." for reason, n in sorted(counts.items())]
 
 
 def build_features(
@@ -415,7 +421,7 @@ def _with_centre(features: FeatureTable, table: pd.DataFrame) -> FeatureTable:
     """
     if CENTRE not in table or CENTRE in features.values:
         raise StudyError(
-            "harmonising needs the centre",
+            "harmonisation needs the centre",
             where="study.toml",
             remedy="Map centre in [columns]; no feature has that name",
         )
@@ -423,7 +429,7 @@ def _with_centre(features: FeatureTable, table: pd.DataFrame) -> FeatureTable:
     levels = tuple(sorted({str(c) for c in table[CENTRE].dropna()}))
     if len(levels) < 2:
         raise StudyError(
-            "there is one centre and nothing to harmonise",
+            "there is only one centre, so there is nothing to harmonise",
             where="study.toml",
             remedy="Leave harmonise out",
         )
@@ -504,7 +510,7 @@ def _splits(
         for split in leave_one_centre_out(rows["centre"]):
             trained = outcome.take(pd.Index(told.patients).get_indexer(pd.Index(split.train)))
             if trained.n_events == 0:
-                notes.append(f"Centre {split.held_out} holds every event and cannot be left out.")
+                notes.append(f"Centre {split.held_out} has all events and cannot be left out.")
             else:
                 splits.append(split)
     if argument.first_test_year is not None:

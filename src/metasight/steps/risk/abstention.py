@@ -95,8 +95,9 @@ def _row(patient: str, told: Any, plan: EvaluationPlan) -> Found:
         verdict=Fate.UNKNOWN,
         criterion=plan.endpoint,
         value=f"{told['distance']:.2f} of the limit" if measured else "not measured",
-        reason=f"unlike the training patients, furthest in {told['furthest']}: the model is silent"
+        reason=f"unlike the training patients, furthest in {told['furthest']}: no risk is given"
         if measured
-        else "nothing by which likeness is judged was measured: the model is silent",
+        else "the measurements needed to compare the patient with the training patients are "
+        "missing: no risk is given",
     )
     return {k: str(v) for k, v in asdict(entry).items()}

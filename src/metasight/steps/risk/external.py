@@ -127,7 +127,7 @@ def _require_features(locked: bundle.Bundle, data: crossfit.Data) -> None:
     missing = sorted(read - set(data.features.values.columns))
     if missing:
         raise StudyError(
-            "the external table lacks features that the models read",
+            "features that the models read are missing from the external table",
             value=", ".join(missing[:8]) + (f" and {len(missing) - 8} more" * (len(missing) > 8)),
             remedy="Map them in its study.toml; single missing values are imputed as in training",
         )
@@ -159,7 +159,7 @@ def _entries(locked: bundle.Bundle, opening: int, left_out: Mapping[str, str]) -
         stage="locked test set",
         verdict=Fate.KEPT,
         value=f"opening {opening}",
-        reason=f"looked at with the models of run {locked.training.run}",
+        reason=f"evaluated with the models of run {locked.training.run}",
     )
     return [
         opened,

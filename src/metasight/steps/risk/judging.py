@@ -282,7 +282,7 @@ def _judge_centres(
         centres = evaluate_centres(left_out, plan).to_json()
         gaps = [to_jsonable(g) for g in centre_gap(cross, left_out, plan)]
     except EvaluationError as error:
-        return [f"Leave-one-centre-out could not be judged: {error}"]
+        return [f"Leave-one-centre-out could not be evaluated: {error}"]
     write_json(out / "centres.json", centres)
     write_json(out / "gaps.json", gaps)
     return []
@@ -303,7 +303,7 @@ def _judge_later(
         fitting, notes = supported_plan(plan, later, "The later patients")
         write_json(out / "temporal.json", evaluate(later, fitting).to_json())
     except EvaluationError as error:
-        return [f"The temporal split could not be judged: {error}"]
+        return [f"The temporal split could not be evaluated: {error}"]
     return notes
 
 

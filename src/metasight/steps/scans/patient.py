@@ -298,7 +298,7 @@ def _crop(
             "crop",
             Fate.KEPT,
             f"{100 * crop.held_share:.0f} %",
-            "the lesion is larger than its crop and is cut",
+            "the lesion is larger than its crop and was cut off",
         )
 
 

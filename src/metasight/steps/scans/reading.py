@@ -123,7 +123,7 @@ def lesion_of(
         )
     if lungs is None:
         raise VolumeError(
-            "a lesion cannot be found from a point without lungs",
+            "a lesion cannot be found from a point because no lungs were found",
             where="lesion",
             remedy="Give a mask of the lesion",
         )
