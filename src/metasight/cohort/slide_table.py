@@ -118,26 +118,41 @@ def read_slide_table(
         patient = pseudonym(text[slides.id], settings.key)
         stain = next(s for s in STAINS if s == text[slides.stain])
         numbers[patient, stain] += 1
-        kind = stain.replace("&", "")
-        file = Path(text[slides.file]).name
-        given = slides.mpp_of.get(file, slides.mpp)
+        name = f"{patient}-{stain.replace('&', '')}-{numbers[patient, stain]}"
         rows.append(
-            SlideRow(
-                patient=patient,
-                name=f"{patient}-{kind}-{numbers[patient, stain]}",
-                path=folder / slides.folder / text[slides.file],
-                stain=stain,
-                markers=shown,
-                mpp=given,
-                replaces_mpp=file in slides.mpp_of,
-                picture=slides.picture_of.get(file),
-                cells=folder / slides.folder / of_cells if of_cells else None,
-            )
+            _row(folder, slides, text, patient=patient, name=name, stain=stain, markers=shown)
         )
     problems += _of_no_file(raw, slides)
     if problems:
         raise TableError(problems)
     return tuple(rows)
+
+
+def _row(
+    folder: Path,
+    slides: SlideSettings,
+    text: dict[str, str],
+    *,
+    patient: str,
+    name: str,
+    stain: StainName,
+    markers: tuple[str, ...],
+) -> SlideRow:
+    """A row without a problem, with what study.toml says of its file."""
+    file = Path(text[slides.file]).name
+    given = slides.mpp_of.get(file, slides.mpp)
+    of_cells = text[slides.cells]
+    return SlideRow(
+        patient=patient,
+        name=name,
+        path=folder / slides.folder / text[slides.file],
+        stain=stain,
+        markers=markers,
+        mpp=given,
+        replaces_mpp=file in slides.mpp_of,
+        picture=slides.picture_of.get(file),
+        cells=folder / slides.folder / of_cells if of_cells else None,
+    )
 
 
 def _missing_columns(raw: RawTable, slides: SlideSettings) -> list[Problem]:
