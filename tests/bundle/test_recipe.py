@@ -155,7 +155,7 @@ def test_the_same_setting_given_once_more_is_no_difference(developed, lung):
 def test_thresholds_of_another_laboratory_are_refused(developed, breast, generator):
     locked = locked_for(developed, breast, generator)
     theirs = changed(read_study(breast).settings.cohort(), "slides", thresholds={"CD3": 0.4})
-    with pytest.raises(StudyError, match=r"\[slides\]: thresholds is not what"):
+    with pytest.raises(StudyError, match=r"\[slides\]: thresholds differs from"):
         study_of(locked, breast, theirs)
 
 
@@ -171,7 +171,7 @@ def test_how_a_hospital_names_its_files_and_columns_is_its_own(developed, lung):
 def test_images_that_the_models_read_nothing_of_are_refused(developed, breast, lung):
     locked = locked_for(developed, lung)
     with pytest.raises(
-        StudyError, match=r"\[slides\] is given, and the locked models read nothing"
+        StudyError, match=r"\[slides\] is given, but the locked models do not use it"
     ):
         study_of(locked, breast, read_study(breast).settings.cohort())
 

@@ -63,7 +63,7 @@ def test_leave_one_centre_out():
         ("B", ("p2",)),
         ("C", ("p4",)),
     ]
-    with pytest.raises(StudyError, match="one centre only"):
+    with pytest.raises(StudyError, match="there is only one centre"):
         leave_one_centre_out(centres[centres == "A"])
 
 

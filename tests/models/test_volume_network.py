@@ -374,5 +374,5 @@ def test_a_crop_of_another_size_is_refused(made, fitted, tmp_path):
     small = crop_of(np.random.default_rng(0), 0.0, pet=False, edge=24)
     write_crop(small, tmp_path / "P000.h5")
     other = load(fitted.state, ImageFolders(crops=CropFolder(tmp_path)))
-    with pytest.raises(VolumeError, match="another size"):
+    with pytest.raises(VolumeError, match="the crop size differs"):
         other.predict(FeatureTable(made[0].values.iloc[:1], made[0].features), NONE)

@@ -130,7 +130,7 @@ def test_what_could_not_be_adjusted_for_is_said(blocks):
     assert "same or unknown in every patient" not in words(blocks())
     assert "same or unknown in every patient: smoker" in words(blocks(not_adjusted=["smoker"]))
     assert "adjusted for nothing" in words(blocks(adjusted=[]))
-    assert "3 genes with a missing value are left out" in words(blocks(genes_left_out=3))
+    assert "3 genes with a missing value are excluded" in words(blocks(genes_left_out=3))
 
 
 def test_without_expression_there_is_no_section(nodal):

@@ -161,8 +161,8 @@ def test_a_resolution_and_where_it_is_from(given, told):
 @pytest.mark.parametrize(
     ("x", "y", "override", "problem"),
     [
-        (None, 0.25, None, "does not say"),
-        (0.25, None, None, "does not say"),
+        (None, 0.25, None, "does not state"),
+        (0.25, None, None, "does not state"),
         (353.0, 353.0, None, "implausible"),
         (0.04, 0.04, None, "implausible"),
         (0.25, 0.26, None, "not square"),

@@ -123,7 +123,7 @@ def test_one_centre_only(breast_study, breast_table, refused):
     table = breast_table()
     table["hospital"] = "North"
     said = refused("check", breast_study(table))
-    assert "one centre only" in said
+    assert "there is only one centre" in said
     assert "single_centre_reason" in said
 
 

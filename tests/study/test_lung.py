@@ -247,7 +247,7 @@ def test_rule_and_risk_stand_side_by_side(finished):
     assert "Guideline (ESTS 2014)" in text
     assert "not a medical device" in text
     assert "220 patients with examined nodes" in text
-    with pytest.raises(StudyError, match="no such patient") as caught:
+    with pytest.raises(StudyError, match="the patient is not among those") as caught:
         staging_of(folder, "somebody else")
     assert "somebody" not in str(caught.value)
 

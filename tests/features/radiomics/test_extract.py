@@ -249,7 +249,7 @@ def test_settings_from_a_protocols_table() -> None:
     found = RadiomicsSettings.from_toml(table)
     assert found.spacing_zyx_mm == (None, 2.0, 2.0)
     assert found.dimensions == ("2D",)
-    with pytest.raises(VolumeError, match="not known"):
+    with pytest.raises(VolumeError, match="is unknown"):
         RadiomicsSettings.from_toml(table | {"bin_width": 25})
     del table["bin_start"]
     with pytest.raises(VolumeError, match="missing"):
