@@ -55,8 +55,8 @@ def said(breast_study):
 @pytest.mark.parametrize(
     ("replace", "parts"),
     [
-        (modality("clinical"), ["modalities: ", "'clinical' stands for the protocol's own"]),
-        (modality("additional"), ["modalities: ", "'additional' stands for"]),
+        (modality("clinical"), ["modalities: ", "'clinical' is reserved for the protocol's own"]),
+        (modality("additional"), ["modalities: ", "'additional' is reserved for"]),
         (modality('"../genes"'), ["modalities: ", "'../genes' is not a letter followed by"]),
         (modality("g" * 32), ["modalities: ", "at most 30 letters"]),
         (modality(more="columns = []"), ["modalities: genes.columns is empty"]),
