@@ -99,7 +99,7 @@ def test_the_published_order_is_kept_where_the_data_deny_it():
     fitted = build(ModelSettings(kind="nodal_size", name="size")).fit(table, upside_down, seed=0)
     risk = 1 - fitted.predict(table, np.array([]))[:, 0]
     assert (np.diff(risk[np.argsort(size)]) > 0).all()
-    assert any("deny" in note for note in fitted.state["notes"])
+    assert any("opposite direction" in note for note in fitted.state["notes"])
 
 
 def test_cts5_says_whom_it_is_for_and_an_absent_input_is_refused():

@@ -84,6 +84,12 @@ def test_a_headline_that_leaves_out_what_the_reference_reads_has_none(settings):
     assert nested_reference(settings(genes)) is None
 
 
+def test_a_published_score_is_a_reference_as_it_is(settings):
+    found = settings(GENES, (HEADLINE, ('reference_model = "clinical"', 'reference_model = "NPI"')))
+    assert nested_reference(found) is None
+    assert increment_reference(found) == "NPI"
+
+
 def test_long_names_stay_names(settings):
     long = "clinical + genes " + "x" * 62
     text = GENES.replace('name = "clinical + genes"', f'name = "{long}"')

@@ -64,5 +64,5 @@ def test_keys_that_remedies_name_are_keys_of_scans() -> None:
 def test_columns_that_remedies_name_are_read() -> None:
     columns = {c for text in TEXTS for c in re.findall(r"column `(\w+)`", text)}
     assert columns >= {"series", "date", "accept", "roi"}
-    defaults = {f.default for f in ScanSettings.model_fields.values()}
+    defaults = {f.default for f in ScanSettings.model_fields.values() if isinstance(f.default, str)}
     assert columns <= defaults

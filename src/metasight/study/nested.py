@@ -9,6 +9,7 @@ the study's own reference.
 
 from __future__ import annotations
 
+from metasight.models.published import SCORES
 from metasight.study.file import StudyModel, StudySettings
 
 _LONGEST = 80
@@ -21,8 +22,9 @@ def nested_reference(settings: StudySettings) -> StudyModel | None:
     Returns
     -------
     StudyModel or None
-        None where headline and reference are one model, where the headline does not read all that
-        the reference reads or adds nothing to it, and where a model of the study is the same
+        None where headline and reference are one model, where the reference is a published score,
+        where the headline does not read all that the reference reads or adds nothing to it, and
+        where a model of the study is the same
         procedure already (see :func:`increment_reference`).
     """
     wanted = _wanted(settings)
@@ -52,6 +54,8 @@ def _wanted(settings: StudySettings) -> StudyModel | None:
     shared = tuple(m for m in headline.modalities if m in reference.modalities)
     if headline is reference or set(shared) != set(reference.modalities):
         return None
+    if reference.kind in SCORES:
+        return None  # a published score is no procedure: the increment over it is what is asked
     added = [m for m in headline.modalities if m not in shared]
     if not added:
         return None

@@ -141,7 +141,8 @@ def _silent(judged: Path) -> dict[str, str]:
             )
         elif is_silent(distance):
             found[patient] = (
-                f"the scan differs from the training scans (distance {distance:.1f} of the limit)"
+                "the patient differs from the training patients (distance "
+                f"{distance:.1f} of the limit)"
             )
     return found
 
