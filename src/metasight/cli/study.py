@@ -111,16 +111,7 @@ def init(
     from metasight.study.vault import default_path, make_key
 
     path = folder / "study.toml"
-    if path.exists():
-        raise StudyError(
-            "there is a study.toml already",
-            where=str(folder),
-            remedy="Edit that file, or delete it",
-        )
-    if folder.exists() and not folder.is_dir():
-        raise StudyError(
-            "there is a file of that name", where=str(folder), remedy="Give another folder"
-        )
+    _require_new(folder)
     known = read_protocol(protocol, folder=folder)
     given = TableSettings(
         path=table, id=id_column, ids=ids.value, sheet=sheet, header_row=header_row
@@ -166,6 +157,26 @@ def init(
         soft_wrap=True,
     )
     out.print(f"Next: fill in study.toml, then {command_line('check', folder)}.", soft_wrap=True)
+
+
+def _require_new(folder: Path) -> None:
+    """Refuse to write over a study, or over a file.
+
+    Raises
+    ------
+    StudyError
+        There is one.
+    """
+    if (folder / "study.toml").exists():
+        raise StudyError(
+            "there is a study.toml already",
+            where=str(folder),
+            remedy="Edit that file, or delete it",
+        )
+    if folder.exists() and not folder.is_dir():
+        raise StudyError(
+            "there is a file of that name", where=str(folder), remedy="Give another folder"
+        )
 
 
 def _print_proposals(

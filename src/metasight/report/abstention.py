@@ -62,23 +62,24 @@ def section(view: View) -> list[Block]:
                 f"Performance without these patients could not be estimated: {speaking['skipped']}"
             ),
         ]
-    both = [n for n in found["all"].get("measures", {}) if n in speaking["measures"]]
-    blocks.append(
-        DataTable(
-            "abstention-measures",
-            "The headline model in all patients, and in those for whom it gives a risk.",
-            (
-                Column("Measure", weight=1.4),
-                numeric(f"All ({count(found['all']['patients'])})"),
-                numeric(f"With a risk ({count(speaking['patients'])})"),
-            ),
-            tuple(
-                Row((n, _told(found["all"]["measures"][n]), _told(speaking["measures"][n])))
-                for n in both
-            ),
-        )
+    return [*blocks, _measures(found["all"], speaking)]
+
+
+def _measures(everybody: Mapping[str, Any], speaking: Mapping[str, Any]) -> DataTable:
+    """The headline in all patients and in those with a risk."""
+    both = [n for n in everybody.get("measures", {}) if n in speaking["measures"]]
+    return DataTable(
+        "abstention-measures",
+        "The headline model in all patients, and in those for whom it gives a risk.",
+        (
+            Column("Measure", weight=1.4),
+            numeric(f"All ({count(everybody['patients'])})"),
+            numeric(f"With a risk ({count(speaking['patients'])})"),
+        ),
+        tuple(
+            Row((n, _told(everybody["measures"][n]), _told(speaking["measures"][n]))) for n in both
+        ),
     )
-    return blocks
 
 
 def _told(figure: Mapping[str, float | None]) -> str:

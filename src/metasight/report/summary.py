@@ -229,9 +229,8 @@ def _increment_table(view: View, found: Comparison) -> DataTable:
             *notes.notes,
             *((_FITTING_COUNTED,) if isinstance(found.refitted, FoldContrast) else ()),
             "IPA: index of prediction accuracy, 0 corresponds to the same risk for every patient. "
-            "Net benefit at the "
-            "middle "
-            "one of the protocol’s thresholds; all are in the section on decision curves.",
+            "Net benefit at the middle one of the protocol’s thresholds; all are in the section on "
+            "decision curves.",
         ),
     )
 
