@@ -210,7 +210,11 @@ class _Reader:
             failed=failed,
             entries=(
                 *strangers_of(self.raw, strangers, patient_table),
-                *(_failed(p, of_row.get(p.row, "")) for p in self.problems if p.row is not None),
+                *(
+                    row_with_problem(p, of_row.get(p.row, ""))
+                    for p in self.problems
+                    if p.row is not None
+                ),
             ),
         )
 
@@ -324,7 +328,8 @@ def _number(text: str, decimal: str) -> float:
     return float("nan")
 
 
-def _failed(problem: Problem, patient: str) -> Entry:
+def row_with_problem(problem: Problem, patient: str = "") -> Entry:
+    """The ledger row of a table's row that has a problem; of nobody where it is not known whose."""
     return Entry(
         patient=patient,
         item=f"{problem.table} row {problem.row}",

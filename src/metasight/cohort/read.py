@@ -12,11 +12,11 @@ from metasight.cohort.canonical import Canonical, canonicalise, to_frame
 from metasight.cohort.columns import PatientRow
 from metasight.cohort.eligibility import Eligibility, assess
 from metasight.cohort.joined import image_strangers, read_patients
-from metasight.cohort.modality import Modality, read_modality
+from metasight.cohort.modality import Modality, read_modality, row_with_problem
 from metasight.cohort.overlap import marks_of
 from metasight.cohort.settings import CohortSettings
 from metasight.cohort.tables import RawTable
-from metasight.errors import Problem, StudyError, TableError
+from metasight.errors import StudyError, TableError
 from metasight.ledger import Entry, Fate, Ledger
 from metasight.protocol.study import Protocol
 
@@ -115,7 +115,7 @@ def read_cohort(
         if patient in rows:
             rows[patient].update(values)
     ledger = Ledger(_reading_entries(raw.name, canonical, failed))
-    ledger.extend([*joined.entries, *map(_row_left_out, joined.problems)])
+    ledger.extend([*joined.entries, *map(row_with_problem, joined.problems)])
     ledger.extend(image_strangers(folder, settings, raw))
     ledger.extend(entry for modality in modalities.values() for entry in modality.entries)
     ledger.extend(_lengthened_entries(raw.name, canonical, rows))
@@ -193,19 +193,6 @@ def _marks(  # noqa: PLR0917 - all that a mark is made of
     return found
 
 
-def _row_left_out(problem: Problem) -> Entry:
-    """A row of a joined table that could not be read, whoever's it is."""
-    return Entry(
-        patient="",
-        item=f"{problem.table} row {problem.row}",
-        stage="reading",
-        verdict=Fate.FAILED,
-        criterion=problem.column,
-        value=problem.value,
-        reason=f"{problem.problem}; accepted: {problem.accepted}",
-    )
-
-
 def _failed_elsewhere(
     modalities: Mapping[str, Modality], settings: CohortSettings
 ) -> dict[str, str]:
@@ -233,15 +220,7 @@ def _reading_entries(name: str, canonical: Canonical, failed: Mapping[str, str])
         if n not in canonical.bad_rows
     ]
     entries += [
-        Entry(
-            patient=patient_of.get(canonical.row_of.get(p, 0), ""),
-            item=f"{p.table} row {p.row}",
-            stage="reading",
-            verdict=Fate.FAILED,
-            criterion=p.column,
-            value=p.value,
-            reason=f"{p.problem}; accepted: {p.accepted}",
-        )
+        row_with_problem(p, patient_of.get(canonical.row_of.get(p, 0), ""))
         for p in canonical.problems
     ]
     return entries

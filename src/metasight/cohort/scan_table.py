@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, Protocol
 from metasight.cohort.canonical import pseudonym
 from metasight.cohort.joined import meet_patients
 from metasight.cohort.settings import CohortSettings, ScanSettings
-from metasight.cohort.tables import RawTable, read_table
+from metasight.cohort.tables import RawTable, missing_columns, read_table
 from metasight.errors import Problem, TableError
 
 KindName = Literal["CT", "PET", "mask"]
@@ -138,7 +138,7 @@ def read_scan_table(folder: Path, settings: CohortSettings) -> tuple[PatientScan
         return ()
     read = _columns(scans)
     raw = read_table(folder, scans, read)
-    problems = _missing_columns(raw, scans)
+    problems = missing_columns(raw, (scans.id, scans.kind, scans.file), "[scans]")
     if problems:
         raise TableError(problems)
     ids = {int(str(n)): str(i) for n, i in raw.cells[scans.id].items()}
@@ -183,21 +183,6 @@ def _columns(scans: ScanSettings) -> tuple[str, ...]:
     needed = (scans.id, scans.kind, scans.file)
     chosen = (scans.region, scans.series, scans.date, scans.accept)
     return tuple(c for c in (*needed, *chosen, *_POINT, *_CORNER) if c)
-
-
-def _missing_columns(raw: RawTable, scans: ScanSettings) -> list[Problem]:
-    return [
-        Problem(
-            table=raw.name,
-            row=None,
-            column=column,
-            value="",
-            problem="missing column",
-            accepted="a column of this name, or another name under [scans] in study.toml",
-        )
-        for column in (scans.id, scans.kind, scans.file)
-        if column not in raw.cells
-    ]
 
 
 class _Problem(Protocol):

@@ -13,7 +13,7 @@ from metasight.cohort.canonical import pseudonym
 from metasight.cohort.joined import meet_patients
 from metasight.cohort.settings import CohortSettings, SlideSettings
 from metasight.cohort.showing import printable
-from metasight.cohort.tables import RawTable, read_table
+from metasight.cohort.tables import RawTable, missing_columns, read_table
 from metasight.errors import Problem, TableError
 from metasight.protocol.markers import Marker, study_name
 
@@ -90,7 +90,7 @@ def read_slide_table(
         return ()
     own = (slides.id, slides.file, slides.stain, slides.markers)
     raw = read_table(folder, slides, own)
-    problems = _missing_columns(raw, slides)
+    problems = missing_columns(raw, (slides.id, slides.file, slides.stain), "[slides]")
     if problems:
         raise TableError(problems)
     ids = {int(str(n)): str(i) for n, i in raw.cells[slides.id].items()}
@@ -153,21 +153,6 @@ def _row(
         picture=slides.picture_of.get(file),
         cells=folder / slides.folder / of_cells if of_cells else None,
     )
-
-
-def _missing_columns(raw: RawTable, slides: SlideSettings) -> list[Problem]:
-    return [
-        Problem(
-            table=raw.name,
-            row=None,
-            column=column,
-            value="",
-            problem="missing column",
-            accepted="a column of this name, or another name under [slides] in study.toml",
-        )
-        for column in (slides.id, slides.file, slides.stain)
-        if column not in raw.cells
-    ]
 
 
 def _of_no_file(raw: RawTable, slides: SlideSettings) -> list[Problem]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -356,3 +356,25 @@ def _whole_number(text: str) -> str | None:
     if whole.isascii() and whole.isdigit() and not rest.strip("0"):
         return str(int(whole))
     return None
+
+
+def missing_columns(raw: RawTable, needed: Sequence[str], section: str) -> list[Problem]:
+    """A problem for every column that a table of images must have and does not.
+
+    Parameters
+    ----------
+    section
+        Of ``study.toml``, where columns may be named otherwise.
+    """
+    return [
+        Problem(
+            table=raw.name,
+            row=None,
+            column=column,
+            value="",
+            problem="missing column",
+            accepted=f"a column of this name, or another name under {section} in study.toml",
+        )
+        for column in needed
+        if column not in raw.cells
+    ]

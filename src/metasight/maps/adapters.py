@@ -26,6 +26,7 @@ from metasight.maps.cell_tables import (
     numbers_of,
     read_cell_table,
     read_plain_table,
+    require_mpp,
 )
 from metasight.maps.cells import Cells, cells_of
 
@@ -67,7 +68,7 @@ def read_qupath_geojson(path: Path, *, mpp: float) -> Cells:
     MarkerError
         The file is no GeoJSON, or holds neither cells nor detections.
     """
-    scale = _scale(mpp, path)
+    scale = require_mpp(mpp, path)
     features = _features(path)
     x, y, types = [], [], []
     for number, feature in enumerate(features, start=1):
@@ -200,7 +201,7 @@ def read_label_image(
     MarkerError
         The file cannot be read, or is no two-dimensional image of labels.
     """
-    scale = _scale(mpp, path)
+    scale = require_mpp(mpp, path)
     labels = _labels(path)
     number = np.unique(labels)
     number = number[number > 0]
@@ -292,17 +293,6 @@ def cells_of_deepliif(
         positive={marker: np.asarray(positive, dtype=np.bool_)},
     )
     return cells, labels.astype(np.int64)
-
-
-def _scale(mpp: float | None, path: Path) -> float:
-    if mpp is None or not mpp > 0:
-        raise MarkerError(
-            "positions in pixels need the slide's µm per pixel",
-            where=path.name,
-            value=str(mpp),
-            remedy="Give mpp",
-        )
-    return mpp
 
 
 def _labels(path: Path) -> Labels:

@@ -177,7 +177,7 @@ def read_cell_table(path: Path, *, mpp: float | None = None, image: str | None =
     table, notes = _of_image(table, known, image, path)
     table, left = _only_cells(table, class_name, path)
     notes += left
-    scale = 1.0 if _is_in_um(known, list(table.columns), path) else _scale(mpp, path)
+    scale = 1.0 if _is_in_um(known, list(table.columns), path) else require_mpp(mpp, path)
     x, y = (
         np.mean([numbers_of(table[c], path) for c in names], axis=0) * scale
         for names in (known.x, known.y)
@@ -358,7 +358,14 @@ def _rows(number: int) -> str:
     return f"{number:,} row{'s' * (number > 1)}"
 
 
-def _scale(mpp: float | None, path: Path) -> float:
+def require_mpp(mpp: float | None, path: Path) -> float:
+    """The resolution that positions in pixels are turned into µm with.
+
+    Raises
+    ------
+    MarkerError
+        None is given, or it is not above 0.
+    """
     if mpp is None or not mpp > 0:
         raise MarkerError(
             "positions in pixels need the slide's µm per pixel",

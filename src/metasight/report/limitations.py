@@ -18,6 +18,7 @@ from metasight.report.view import (
 )
 from metasight.report.wording import (
     contrast,
+    costs_predictions,
     count,
     listed,
     metric,
@@ -239,7 +240,7 @@ def _outcome(view: View) -> Iterator[Text]:
             f"In {plural(unseen, 'patient')} nodes were not examined; "
             "the figures apply to patients whose nodes were examined.",
         )
-    failed = [f.get("stage", "fit ").startswith("fit ") for f in view.headline.failures]
+    failed = [costs_predictions(f) for f in view.headline.failures]
     if any(failed):
         yield _item(
             "Failed fits.",

@@ -22,6 +22,7 @@ from metasight.report.blocks import (
 )
 from metasight.report.view import POPULATIONS, View
 from metasight.report.wording import (
+    costs_predictions,
     in_years,
     listed,
     number,
@@ -152,7 +153,7 @@ def _failure(row: Mapping[str, str]) -> str:
     """What failed: a fit of the cross-validation, or a refit beside it that costs no prediction."""
     model, reason = row.get("criterion", ""), row.get("reason", "")
     stage = row.get("stage", "")
-    if stage.startswith("fit ") or not stage:
+    if costs_predictions(row):
         return f"model “{model}” failed in {row.get('item', 'a fit')}: {reason}"
     what = {"resample": "a refit to a bootstrap resample", "noise": "a refit to noise"}
     named = what.get(stage.split(" ")[0], f"a further fit ({stage})")

@@ -246,9 +246,7 @@ def _counting_the_fitting(name: str, found: Comparison) -> tuple[Row, ...]:
     c = found.refitted
     if not isinstance(c, FoldContrast):
         return ()
-    sign = (c.lower > 0) - (c.upper < 0)
-    read = {1: "better", -1: "worse", 0: "no clear difference"}[sign]
-    return (Row((f"{name}, counting the fitting", "", "", contrast_over_folds(c), read)),)
+    return (Row((f"{name}, counting the fitting", "", "", contrast_over_folds(c), reading(c))),)
 
 
 def _line(

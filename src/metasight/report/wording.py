@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from metasight.estimate import Estimate
 from metasight.units import DAYS_PER_YEAR
@@ -97,7 +97,7 @@ def pooled(p: Pooled | NotEstimable, digits: int = 3) -> str:
     return f"{number(p.value, digits)} ({span(p.lower, p.upper, digits)})"
 
 
-def excludes_zero(c: ContrastMetric) -> int:
+def excludes_zero(c: ContrastMetric | FoldContrast) -> int:
     """Sign of a contrast whose interval excludes zero: 1 above, −1 below, 0 otherwise."""
     if isinstance(c, NotEstimable):
         return 0
@@ -105,7 +105,10 @@ def excludes_zero(c: ContrastMetric) -> int:
 
 
 def reading(
-    c: ContrastMetric, *, higher_is_better: bool = True, ranking: Metric | None = None
+    c: ContrastMetric | FoldContrast,
+    *,
+    higher_is_better: bool = True,
+    ranking: Metric | None = None,
 ) -> str:
     """What an interval of a difference says, in words.
 
@@ -131,6 +134,12 @@ def contrast_over_folds(c: FoldContrast, digits: int = 3) -> str:
     """A difference with the interval that counts the fitting."""
     between = span(c.lower, c.upper, digits, signed=True)
     return f"{number(c.difference, digits, signed=True)} ({between}, {c.folds} folds)"
+
+
+def costs_predictions(failure: Mapping[str, str]) -> bool:
+    """Whether a failed fit (its ledger row) is one of the cross-validation, not a refit beside."""
+    stage = failure.get("stage", "")
+    return stage.startswith("fit ") or not stage
 
 
 def above_chance(m: Metric) -> bool:

@@ -86,6 +86,49 @@ def _risk_table(
 
 
 @njit(cache=True)
+def incidence_at(
+    time: Floats,
+    status: Ints,
+    weight: Floats,
+    chosen: npt.NDArray[np.bool_],
+    horizons: Floats,
+) -> Floats:
+    """As :func:`incidence_by`, at each of ascending horizons in one pass."""
+    out = np.full(horizons.shape[0], np.nan)
+    at_risk = 0.0
+    for i in range(time.shape[0]):
+        if chosen[i]:
+            at_risk += weight[i]
+    if at_risk <= 0:
+        return out
+    n = time.shape[0]
+    surviving = 1.0
+    incidence = 0.0
+    i = 0
+    for k in range(horizons.shape[0]):
+        while i < n and time[i] <= horizons[k]:
+            events = 0.0
+            leaving = 0.0
+            gone = 0.0
+            j = i
+            while j < n and time[j] == time[i]:
+                if chosen[j]:
+                    gone += weight[j]
+                    if status[j] == 1:
+                        events += weight[j]
+                    if status[j] != 0:
+                        leaving += weight[j]
+                j += 1
+            if leaving > 0:
+                incidence += surviving * events / at_risk
+                surviving *= 1.0 - leaving / at_risk
+            at_risk -= gone
+            i = j
+        out[k] = incidence
+    return out
+
+
+@njit(cache=True)
 def incidence_by(
     time: Floats, status: Ints, weight: Floats, chosen: npt.NDArray[np.bool_], horizon: float
 ) -> float:
@@ -94,35 +137,7 @@ def incidence_by(
     Without competing events this is 1 − Kaplan–Meier. Rows are in ascending time. The estimate
     stays flat past the last time of the chosen rows; NaN if no weight is chosen.
     """
-    at_risk = 0.0
-    for i in range(time.shape[0]):
-        if chosen[i]:
-            at_risk += weight[i]
-    if at_risk <= 0:
-        return np.nan
-    n = time.shape[0]
-    surviving = 1.0
-    incidence = 0.0
-    i = 0
-    while i < n and time[i] <= horizon:
-        events = 0.0
-        leaving = 0.0
-        gone = 0.0
-        j = i
-        while j < n and time[j] == time[i]:
-            if chosen[j]:
-                gone += weight[j]
-                if status[j] == 1:
-                    events += weight[j]
-                if status[j] != 0:
-                    leaving += weight[j]
-            j += 1
-        if leaving > 0:
-            incidence += surviving * events / at_risk
-            surviving *= 1.0 - leaving / at_risk
-        at_risk -= gone
-        i = j
-    return incidence
+    return float(incidence_at(time, status, weight, chosen, np.array([horizon]))[0])
 
 
 @njit(cache=True)

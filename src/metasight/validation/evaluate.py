@@ -364,19 +364,23 @@ def _comparison(
             for k, t in enumerate(aligned.targets)
             if t.headline
         ),
-        refitted=_refitted(aligned, name, c, plan)
+        refitted=_refitted(aligned, name, c, (a, b), plan)
         if against is None
         else NotEstimable(not_estimable="computed for the increment only"),
     )
 
 
 def _refitted(
-    aligned: Aligned, name: str, c: ContrastMetric, plan: EvaluationPlan
+    aligned: Aligned,
+    name: str,
+    c: ContrastMetric,
+    pair: tuple[ModelSamples, ModelSamples],
+    plan: EvaluationPlan,
 ) -> FoldContrastMetric:
     """The difference in C with an interval that counts the fitting."""
     if isinstance(c, NotEstimable):
         return c
-    return fold_contrast(aligned, name, c.difference, plan)
+    return fold_contrast(aligned, name, c.difference, (pair[0].by_fold, pair[1].by_fold), plan)
 
 
 def _target_contrast(

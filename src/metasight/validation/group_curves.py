@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from metasight.engine.kernels import njit
 from metasight.validation.bootstrap import Draws
 from metasight.validation.calibration import risk_groups
+from metasight.validation.curves import incidence_at
 from metasight.validation.group_curve import GroupCurve
-from metasight.validation.ordering import EVENT, Floats, Ints
+from metasight.validation.ordering import EVENT
 from metasight.validation.table import Aligned, Target
 
 GROUPS = ("lowest third of risk", "middle third of risk", "highest third of risk")
@@ -63,7 +63,9 @@ def group_curves(
     for k, label in enumerate(GROUPS):
         inside = group == k
         chosen = inside[data.order]
-        found = _curves(data.time, data.status, weights, chosen, days)
+        found = np.stack(
+            [incidence_at(data.time, data.status, row, chosen, days) for row in weights]
+        )
         lower, upper = np.nanquantile(found[1:], [tail, 1 - tail], axis=0)
         time = data.time[chosen]
         curves.append(
@@ -81,39 +83,3 @@ def group_curves(
             )
         )
     return tuple(curves)
-
-
-@njit(cache=True)
-def _curves(time: Floats, status: Ints, weights: Floats, chosen: Ints, days: Floats) -> Floats:
-    """Aalen–Johansen incidence of status 1 at ``days`` under each row of weights."""
-    n = time.shape[0]
-    out = np.zeros((weights.shape[0], days.shape[0]))
-    for b in range(weights.shape[0]):
-        at_risk = 0.0
-        for i in range(n):
-            if chosen[i]:
-                at_risk += weights[b, i]
-        if at_risk <= 0:
-            out[b] = np.nan
-            continue
-        surviving, incidence = 1.0, 0.0
-        i = 0
-        for k in range(days.shape[0]):
-            while i < n and time[i] <= days[k]:
-                events, leaving, gone = 0.0, 0.0, 0.0
-                j = i
-                while j < n and time[j] == time[i]:
-                    if chosen[j]:
-                        gone += weights[b, j]
-                        if status[j] == 1:
-                            events += weights[b, j]
-                        if status[j] != 0:
-                            leaving += weights[b, j]
-                    j += 1
-                if leaving > 0:
-                    incidence += surviving * events / at_risk
-                    surviving *= 1.0 - leaving / at_risk
-                at_risk -= gone
-                i = j
-            out[b, k] = incidence
-    return out

@@ -18,8 +18,7 @@ from metasight.validation.results import (
     FoldContrastMetric,
     NotEstimable,
 )
-from metasight.validation.samples import concordance_samples
-from metasight.validation.table import Aligned, ModelRisks
+from metasight.validation.table import Aligned
 
 _LEAST_FOLDS = 5
 _LEAST_SHARE = 0.8
@@ -69,37 +68,35 @@ def nadeau_bengio(
 
 
 def fold_contrast(
-    aligned: Aligned, name: str, difference: float, plan: EvaluationPlan
+    aligned: Aligned,
+    name: str,
+    difference: float,
+    by_fold: tuple[Floats, Floats],
+    plan: EvaluationPlan,
 ) -> FoldContrastMetric:
-    """The difference in C between a model and the plan's reference, with that interval."""
-    pair = (aligned.models[name], aligned.models[plan.reference_model])
+    """The difference in C between a model and the plan's reference, with that interval.
+
+    Parameters
+    ----------
+    aligned, name
+        Everybody, and the model.
+    difference
+        The estimate.
+    by_fold
+        C of the model and of the reference in every fold of every repeat.
+    plan
+        Names the reference and the level of the interval.
+    """
+    strata = aligned.models[name].strata
     if aligned.n_folds < 2:
         return NotEstimable(not_estimable="nothing was fitted in these patients")
-    if not np.array_equal(pair[0].strata, pair[1].strata):
+    if not np.array_equal(strata, aligned.models[plan.reference_model].strata):
         return NotEstimable(not_estimable="the models were fitted in other folds")
-    gaps, shares = [], []
-    for repeat, strata in enumerate(pair[0].strata):
-        for fold in range(int(strata.max()) + 1):
-            inside = strata == fold
-            shares.append(inside.sum() / max((~inside).sum(), 1))
-            c = [_c_of_fold(aligned, m, repeat, inside, plan) for m in pair]
-            gaps.append(c[0] - c[1])
+    tested = np.concatenate([np.bincount(folds) for folds in strata])
+    shares = tested / np.maximum(aligned.n - tested, 1)
     return nadeau_bengio(
         difference,
-        np.array(gaps),
-        test_share=float(np.mean(shares)),
+        by_fold[0] - by_fold[1],
+        test_share=float(shares.mean()),
         confidence=plan.confidence,
     )
-
-
-def _c_of_fold(
-    aligned: Aligned, model: ModelRisks, repeat: int, inside: Floats, plan: EvaluationPlan
-) -> float:
-    part = aligned.subset(np.asarray(inside, dtype=np.bool_))
-    one = ModelRisks(
-        risk=model.risk[repeat : repeat + 1, :, inside],
-        ranking=model.ranking[repeat : repeat + 1, inside],
-        strata=np.zeros((1, part.n), dtype=np.int64),
-    )
-    weights = np.ones((1, part.n), dtype=np.int32)
-    return float(concordance_samples(part, one, weights, plan.tau_days, censoring=False)[0])

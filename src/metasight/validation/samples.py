@@ -20,7 +20,7 @@ from metasight.validation.calibration_bootstrap import (
     resampled_shift,
 )
 from metasight.validation.discrimination import pair_order
-from metasight.validation.ordering import Floats, Ints
+from metasight.validation.ordering import Floats, Ints, follow_up
 from metasight.validation.recalibration import to_cloglog, to_logit
 from metasight.validation.table import Aligned, ModelRisks, Target
 
@@ -51,11 +51,13 @@ class TargetSamples:
 class ModelSamples:
     """Metrics of one model, averaged over repeats; shapes as :class:`TargetSamples`.
 
-    ``harrell`` and ``uno`` are truncated at tau. ``harrell`` is the ordinal c-index for nodal
-    stage, where ``uno`` and the integrated scores are NaN.
+    ``harrell`` and ``uno`` are truncated at tau; ``by_fold`` is the former within each fold of each
+    repeat, on the patients as they are, NaN where no pair can be compared. ``harrell`` is the
+    ordinal c-index for nodal stage, where ``uno`` and the integrated scores are NaN.
     """
 
     harrell: Floats
+    by_fold: Floats
     uno: Floats
     integrated_brier: Floats
     integrated_ipa: Floats
@@ -72,6 +74,20 @@ def concordance_samples(
         order = pair_order(time, status, ranking, strata)
         total += resampled_concordance(draws, aligned.data, order, tau=tau, censoring=censoring)
     return np.asarray(total / model.ranking.shape[0])
+
+
+def _concordance_by_fold(aligned: Aligned, model: ModelRisks, tau: float | None) -> Floats:
+    time, status = _in_order(aligned)
+    found = []
+    for ranking, strata in zip(model.ranking, model.strata, strict=True):
+        for fold in range(int(strata.max()) + 1):
+            inside = strata == fold
+            data = follow_up(time[inside], status[inside])
+            order = pair_order(time[inside], status[inside], ranking[inside])
+            once = np.ones((1, data.n), dtype=np.int32)
+            c = resampled_concordance(once, data, order, tau=tau, censoring=False)
+            found.append(float(c[0]))
+    return np.array(found)
 
 
 def _in_order(aligned: Aligned) -> tuple[Floats, Ints]:
@@ -207,6 +223,7 @@ def model_samples(
         uno = concordance_samples(aligned, model, draws, tau, censoring=True)
     return ModelSamples(
         harrell=concordance_samples(aligned, model, draws, tau, censoring=False),
+        by_fold=_concordance_by_fold(aligned, model, tau),
         uno=uno,
         integrated_brier=integrated,
         # A resample without an event has no null score to compare with: no value, not infinity.
