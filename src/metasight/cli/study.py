@@ -232,13 +232,13 @@ def plan(
         table.add_row(name, shown(text))
     out.print(table)
     found = compare_with_plan(study)
-    if not found.locked:
+    if found.plan is None:
         out.print(f"Not locked. Next: {command_line('plan', folder)} --lock.", soft_wrap=True)
     elif found.deviations:
         names = ", ".join(name for name, _, _ in found.deviations)
-        out.print(f"Differs from the plan locked on {found.day}: {names}.", soft_wrap=True)
+        out.print(f"Differs from the plan locked on {found.plan.day}: {names}.", soft_wrap=True)
     else:
-        out.print(f"As locked on {found.day}.")
+        out.print(f"As locked on {found.plan.day}.")
 
 
 @app.command()

@@ -102,11 +102,12 @@ def _when(endpoint: Endpoint) -> str:
 
 def _plan(view: View) -> Iterator[Block]:
     """What was planned beforehand, as far as the program knows."""
-    plan = view.contents.plan
+    beside = view.contents.plan
+    plan = beside.plan
     if view.external:
         return
     yield Heading(2, "Analysis plan", "plan")
-    if not plan.locked:
+    if plan is None:
         yield Paragraph(
             "No analysis plan was locked (`metasight plan`). Nothing in this report is known to "
             "have been planned before outcomes were seen."
@@ -121,14 +122,14 @@ def _plan(view: View) -> Iterator[Block]:
     yield Paragraph(f"Locked on {plan.day}, sha256 {plan.sha256[:16]}…; {before}.")
     for a in plan.amendments:
         yield Paragraph(f"Amended on {a.day} ({listed(a.changed)}): {stopped(a.reason)}")
-    if not plan.deviations:
+    if not beside.deviations:
         yield Paragraph("The analysis follows the plan.")
         return
     yield DataTable(
         "plan-deviations",
         "Where the analysis differs from the locked plan.",
         (Column("What", weight=1), Column("Planned", weight=2), Column("Done", weight=2)),
-        tuple(Row((sentence(n).rstrip("."), a, b)) for n, a, b in plan.deviations),
+        tuple(Row((sentence(n).rstrip("."), a, b)) for n, a, b in beside.deviations),
     )
 
 

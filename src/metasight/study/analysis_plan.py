@@ -81,19 +81,13 @@ class PlanComparison:
 
     Attributes
     ----------
-    locked
-        Whether a plan was locked at all.
-    sha256, day, outcomes_read_before, amendments
-        Of the plan; see :class:`LockedPlan`.
+    plan
+        The locked one; None where none was locked.
     deviations
         Name of an entry, what was planned, what was done.
     """
 
-    locked: bool = False
-    sha256: str = ""
-    day: str = ""
-    outcomes_read_before: bool = False
-    amendments: tuple[Amendment, ...] = ()
+    plan: LockedPlan | None = None
     deviations: tuple[tuple[str, str, str], ...] = ()
 
 
@@ -313,14 +307,7 @@ def compare_with_plan(study: Study) -> PlanComparison:
     if plan is None:
         return PlanComparison()
     entries = plan_entries(study.settings, study.protocol)
-    return PlanComparison(
-        locked=True,
-        sha256=plan.sha256,
-        day=plan.day,
-        outcomes_read_before=plan.outcomes_read_before,
-        amendments=plan.amendments,
-        deviations=_differences(plan.entries, entries),
-    )
+    return PlanComparison(plan=plan, deviations=_differences(plan.entries, entries))
 
 
 def _differences(

@@ -28,6 +28,7 @@ from metasight.lesions.picture import picture_of
 from metasight.protocol.evidence import CT_QUALITY_POOR, MEASURED_ON_CT
 from metasight.protocol.study import Protocol
 from metasight.segmentation.lung import Lungs, find_lungs
+from metasight.steps.failures import not_processed
 from metasight.steps.files import link, number, read_told, write_told
 from metasight.steps.scans.reading import (
     lesion_of,
@@ -121,8 +122,7 @@ class _Patient:
         except VolumeError as error:
             self.note(item, Fate.FAILED, error.value, str(error))
         except Exception as error:  # noqa: BLE001 (whatever a damaged file raises is its own row)
-            kind = type(error).__name__  # its text may be the file's
-            self.note(item, Fate.FAILED, kind, f"this file could not be processed ({kind})")
+            self.note(item, Fate.FAILED, type(error).__name__, not_processed(error))
         return None
 
     def chosen(self, item: str) -> Callable[[SeriesChoice], None]:

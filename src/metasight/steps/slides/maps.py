@@ -35,8 +35,8 @@ from metasight.maps.regions import Regions, regions_of
 from metasight.maps.training_tiles import MarkedSection, TilesSettings, collect_tiles, save_tiles
 from metasight.maps.tumour import tumour_from_marker
 from metasight.protocol.study import SlideProtocol, require_roles
+from metasight.steps.failures import OF_ALL_SLIDES, why_failed
 from metasight.steps.files import number, read_json, read_told, write_json, write_told
-from metasight.steps.slides.failures import OF_ALL_SLIDES, why_failed
 from metasight.steps.slides.pairs import (
     Pair,
     density_together,

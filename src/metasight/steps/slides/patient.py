@@ -34,8 +34,8 @@ from metasight.protocol.markers import MarkerNames, study_name
 from metasight.protocol.study import Definition, SlideProtocol, require_roles
 from metasight.slides.opening import ReaderName, open_slide
 from metasight.slides.reader import PyramidReader, ReadAs
+from metasight.steps.failures import OF_ALL_SLIDES, why_failed
 from metasight.steps.files import read_json, read_told, write_json, write_told
-from metasight.steps.slides.failures import OF_ALL_SLIDES, why_failed
 from metasight.steps.slides.given_cells import map_given_cells
 from metasight.steps.slides.pairs import Pair, density_together, he_window
 from metasight.steps.slides.sections import (

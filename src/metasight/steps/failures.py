@@ -22,4 +22,9 @@ def why_failed(error: Exception) -> str:
     """
     if isinstance(error, MetasightError):
         return str(error)
+    return not_processed(error)
+
+
+def not_processed(error: Exception) -> str:
+    """What the ledger says of an exception whose text may be the file's: its kind alone."""
     return f"this file could not be processed ({type(error).__name__})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from metasight.errors import LeakageError, SlideError, StudyError
-from metasight.steps.slides.failures import OF_ALL_SLIDES, why_failed
+from metasight.steps.failures import OF_ALL_SLIDES, why_failed
 
 
 @pytest.mark.parametrize("error", [KeyError("Meier"), MemoryError("Meier"), OSError(28, "Meier")])
