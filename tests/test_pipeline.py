@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 
+import pandas as pd
 import pytest
 
 from metasight import pipeline
+from metasight.cohort.canonical import pseudonym
 from metasight.engine.progress import Silent
+from metasight.ledger import Ledger
 from metasight.study.file import read_study
 
 
@@ -95,3 +98,30 @@ def test_a_planned_study_names_every_step_and_makes_none(breast_study):
 def test_dry_runs_say_what_is_next(breast_study):
     waiting = pipeline.look(read_study(breast_study()), progress=Silent())
     assert [(p.step.name, p.why) for p in waiting] == [("cohort", "not finished before")]
+
+
+def test_a_reader_s_decision_moves_the_cohort_and_the_report_says_so(finished):
+    """From the row in the table to the flow, the ledger, the predictions and the page."""
+    ledger = Ledger.from_parquet(finished / "results" / "latest" / "ledger.parquet").to_frame()
+    own = ledger[(ledger.stage == "eligibility") & (ledger.verdict == "kept")]
+    criterion = own.criterion.iloc[0]
+    ids = pd.read_csv(finished / "patients.csv", dtype=str)["id"]
+    by_name = {pseudonym(i, read_study(finished).settings.key): i for i in ids}
+    before = pd.read_parquet(finished / "results" / "latest" / "predictions.parquet")
+    out = str(before.patient.iloc[0])
+    (finished / "decisions.csv").write_text(
+        "patient,file,about,verdict,replaces,reader,day,reason\n"
+        f"{by_name[out]},,{criterion},excluded,kept,AB,2026-03-01,an earlier tumour is named\n"
+    )
+    with (finished / "study.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[reader_decisions]\npath = "decisions.csv"\nid = "patient"\n')
+    results, ran = pipeline.run(read_study(finished), scheduler="inline", progress=Silent())
+    assert "cohort" in {p.step.name for p in ran}
+    after = pd.read_parquet(results / "predictions.parquet")
+    assert set(before.patient) - set(after.patient) == {out}
+    rows = Ledger.from_parquet(results / "ledger.parquet").to_frame()
+    (row,) = [e for e in rows.to_dict("records") if e["who"]]
+    assert (row["patient"], row["criterion"], row["replaced"]) == (out, criterion, "kept")
+    page = (results / "report.html").read_text("utf-8")
+    assert "1 verdict of the rules was replaced by a reader" in page
+    assert by_name[out] not in page

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from metasight.formats import read_table, write_table
 
-FORMAT = 1
+FORMAT = 2
 """Of ``ledger.parquet``."""
 
 
@@ -51,6 +51,9 @@ class Entry:
         The value the verdict rests on, as text.
     reason
         Why, in words.
+    who, when, replaced
+        Of a reader's decision: the reader, the day, and the verdict in whose place it stands;
+        empty for verdicts of the programme.
     """
 
     patient: str
@@ -60,6 +63,9 @@ class Entry:
     criterion: str = ""
     value: str = ""
     reason: str = ""
+    who: str = ""
+    when: str = ""
+    replaced: str = ""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Entry:

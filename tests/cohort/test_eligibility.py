@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metasight.cohort.eligibility import assess
+from metasight.cohort.reader_decisions import ReaderDecision
 from metasight.errors import StudyError
 from metasight.ledger import Fate
 from metasight.protocol.criteria import Criterion
@@ -271,3 +272,53 @@ def _some(protocol, name):
     if variable.type == "date":
         return dt.date(2016, 3, 1)
     return {"boolean": False, "category": (variable.values or ("x",))[-1]}.get(variable.type, 1.0)
+
+
+# ------------------------------------------------------------------ readers
+
+
+def decision(verdict: Fate, replaces: Fate) -> ReaderDecision:
+    return ReaderDecision(
+        verdict=verdict, replaces=replaces, reader="AB", day="2026-03-01", reason="a good reason"
+    )
+
+
+def test_a_reader_lets_a_patient_in_whom_the_rule_excludes():
+    kept = decision(Fate.KEPT, Fate.EXCLUDED)
+    told = assess(ROWS, PROTOCOL, {}, {"relapse": {"E1": kept}})
+    assert told.as_written == ("in", "relapse")
+    before = assess(ROWS, PROTOCOL, {})
+    steps = {s.criterion: (s.excluded, s.remaining) for s in told.steps}
+    were = {s.criterion: (s.excluded, s.remaining) for s in before.steps}
+    assert steps["E1"] == (were["E1"][0] - 1, were["E1"][1] + 1)
+
+
+def test_a_reader_decides_what_the_table_does_not_know():
+    out, kept = decision(Fate.EXCLUDED, Fate.UNKNOWN), decision(Fate.KEPT, Fate.UNKNOWN)
+    told = assess(ROWS, PROTOCOL, {}, {"relapse unknown": {"E1": out}})
+    row = next(e for e in told.entries if (e.patient, e.criterion) == ("relapse unknown", "E1"))
+    assert (row.verdict, row.who, row.replaced) == (Fate.EXCLUDED, "AB", "unknown")
+    told = assess(ROWS, PROTOCOL, {}, {"relapse unknown": {"E1": kept}})
+    assert "relapse unknown" in told.as_written
+
+
+def test_a_reader_s_decision_of_one_criterion_leaves_the_others():
+    kept = decision(Fate.KEPT, Fate.EXCLUDED)
+    told = assess(ROWS, PROTOCOL, {}, {"child with relapse": {"E1": kept}})
+    assert "child with relapse" not in told.all_eligible
+
+
+def test_a_decision_about_the_future_moves_one_population_only():
+    kept = decision(Fate.KEPT, Fate.EXCLUDED)
+    told = assess(ROWS, PROTOCOL, {}, {"lost": {"I2": kept}})
+    assert told.as_written == ("in", "lost")
+    assert told.all_eligible == assess(ROWS, PROTOCOL, {}).all_eligible
+
+
+def test_a_waived_criterion_is_nobody_s_to_decide():
+    kept = decision(Fate.EXCLUDED, Fate.KEPT)
+    told = assess(ROWS, PROTOCOL, {"E1": "was not assessed here"}, {"in": {"E1": kept}})
+    row = next(e for e in told.entries if (e.patient, e.criterion) == ("in", "E1"))
+    assert row.verdict is Fate.WAIVED
+    assert "is not applied" in row.reason
+    assert "in" in told.as_written

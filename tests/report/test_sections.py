@@ -8,7 +8,7 @@ import pytest
 
 from metasight.leakage import Check
 from metasight.report.blocks import DataTable, Strong
-from metasight.report.contents import SlideStage
+from metasight.report.contents import ReaderVerdicts, SlideStage
 from metasight.report.document import compose, write_report
 from metasight.report.findings import findings
 from metasight.report.html import to_html
@@ -209,3 +209,16 @@ def test_slides_are_counted_stage_by_stage(survival, survival_text):
     assert "Slides and section pairs by stage" in text
     assert "slide quality 7 2 1 0" in " ".join(text.split())
     assert "Slides and section pairs by stage" not in survival_text
+
+
+def test_what_readers_replaced_is_counted_by_kind(survival, survival_text):
+    told = (
+        ReaderVerdicts(about="E6", replaced="excluded", verdict="kept", n=2, readers=1),
+        ReaderVerdicts(
+            about="slide quality", replaced="unknown", verdict="excluded", n=1, readers=1
+        ),
+    )
+    text = " ".join(words(replace(survival, reader_verdicts=told)).split())
+    assert "3 verdicts of the rules were replaced by a reader" in text
+    assert "slide quality unknown excluded 1 1" in text
+    assert "replaced by a reader" not in survival_text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -162,6 +163,44 @@ def test_nothing_is_measured_twice(measured) -> None:
     study, _ = measured
     waiting = pipeline.look(read_study(study), progress=Silent())
     assert not any(p.step.kind.measures for p in waiting)
+
+
+def test_a_pathologist_s_decision_re_makes_what_rests_on_it_alone(measured, tmp_path) -> None:
+    study, store = measured
+    shutil.copytree(study, tmp_path / "study")
+    ids = pd.read_csv(study / "patients.csv", dtype=str)["id"].tolist()
+    (tmp_path / "study" / "decisions.csv").write_text(
+        "patient,file,about,verdict,replaces,reader,day,reason\n"
+        f"{ids[0]},CD3.svs,alignment,excluded,kept,AB,2026-03-01,two folds lie across the nests\n"
+        f"{ids[2]},empty.svs,quality,kept,excluded,AB,2026-03-01,there is tissue at the rim\n"
+    )
+    with (tmp_path / "study" / "study.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[reader_decisions]\npath = "decisions.csv"\nid = "patient"\n')
+    after = read_study(tmp_path / "study")
+    new = {s.name for s in image_steps(after) if not store.has(s.key)}
+    one, three = patient_of(study, 0), patient_of(study, 2)
+    # the sections of patient 0 are judged and read as they were; the H&E of patient 2 is new
+    assert new == {
+        f"slides of {one}",
+        f"sheet of {one}",
+        f"check {three}-HE-1",
+        f"slides of {three}",
+        f"sheet of {three}",
+    }
+    made = measured_store(after)
+    found = {}
+    for number in (0, 2):
+        name = f"slides of {patient_of(study, number)}"
+        step = next(s for s in image_steps(after) if s.name == name)
+        found[number] = json.loads((made.path(step.key) / "patient.json").read_text("utf-8"))
+    assert found[0]["evidence"]["sections_alignable"] is False
+    row = next(e for e in found[0]["ledger"] if e["who"])
+    assert (row["stage"], row["verdict"], row["replaced"]) == ("alignment", "excluded", "kept")
+    assert row["value"].startswith("predicted p90")  # what the rule saw stays
+    assert found[2]["evidence"]["he_quality_sufficient"] is True
+    sheet = next(s for s in image_steps(after) if s.name == f"sheet of {three}")
+    page = (made.path(sheet.key) / "sheet.html").read_text("utf-8")
+    assert "Decided by AB on 2026-03-01 in place of “excluded”: there is tissue at the rim" in page
 
 
 def test_results_hold_no_identifier_and_no_path(measured) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from metasight.cohort.columns import PatientRow
+from metasight.cohort.reader_decisions import ReaderDecision, decided
 from metasight.errors import StudyError
 from metasight.ledger import Entry, Fate
 from metasight.protocol.criteria import Criterion, CriterionTest, about_values, without
@@ -19,6 +20,7 @@ from metasight.protocol.study import Protocol
 
 STAGE = "eligibility"
 _AGAINST = " (the table says: not eligible)"
+_KEEPS = {Fate.KEPT: True, Fate.WAIVED: True, Fate.EXCLUDED: False, Fate.UNKNOWN: None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +81,10 @@ class Eligibility:
 
 
 def assess(
-    rows: Mapping[str, PatientRow], protocol: Protocol, waive: Mapping[str, str]
+    rows: Mapping[str, PatientRow],
+    protocol: Protocol,
+    waive: Mapping[str, str],
+    decisions: Mapping[str, Mapping[str, ReaderDecision]] | None = None,
 ) -> Eligibility:
     """Evaluate every criterion of ``protocol`` for every patient.
 
@@ -92,6 +97,8 @@ def assess(
     waive
         Criterion id → the study's reason for not assessing it; or id and variable with a point
         between them (``I3.surgery_date``) for that part of it.
+    decisions
+        Pseudonym → criterion → what a reader decided in place of the verdict.
 
     Raises
     ------
@@ -100,14 +107,17 @@ def assess(
     """
     _check_waivers(protocol, waive)
     asked = {c.id: _Asked.of(c, waive) for c in protocol.criterion}
+    readers = decisions or {}
     entries: list[Entry] = []
     first_out: dict[str, str] = {}
     first_unknown: dict[str, str] = {}
     future_out: set[str] = set()
     for criterion in protocol.criterion:
         for patient, row in rows.items():
-            entry, keeps = _one(patient, row, asked[criterion.id])
+            entry = _one(patient, row, asked[criterion.id])
+            entry = decided(entry, readers.get(patient, {}).get(criterion.id))
             entries.append(entry)
+            keeps = _KEEPS[entry.verdict]
             if keeps is not True and criterion.selects_on_future:
                 future_out.add(patient)
             elif keeps is False:
@@ -215,13 +225,12 @@ def _check_waivers(protocol: Protocol, waive: Mapping[str, str]) -> None:
             )
 
 
-def _one(patient: str, row: PatientRow, asked: _Asked) -> tuple[Entry, bool | None]:
+def _one(patient: str, row: PatientRow, asked: _Asked) -> Entry:
     criterion = asked.criterion
     verdict, value = asked.test.evaluate(row)
     keeps = asked.test.keeps(verdict)
     if asked.waived:
         against = _AGAINST if asked.is_against(row) else ""
-        keeps = True
         fate, reason = Fate.WAIVED, asked.waived + against
     else:
         fate = {True: Fate.KEPT, False: Fate.EXCLUDED, None: Fate.UNKNOWN}[keeps]
@@ -230,17 +239,14 @@ def _one(patient: str, row: PatientRow, asked: _Asked) -> tuple[Entry, bool | No
             reason += f" (no evidence from: {criterion.evidence})"
         if asked.parts:
             reason += f" ({asked.remark})"
-    return (
-        Entry(
-            patient=patient,
-            item="patient",
-            stage=STAGE,
-            verdict=fate,
-            criterion=criterion.id,
-            value=value,
-            reason=reason,
-        ),
-        keeps,
+    return Entry(
+        patient=patient,
+        item="patient",
+        stage=STAGE,
+        verdict=fate,
+        criterion=criterion.id,
+        value=value,
+        reason=reason,
     )
 
 

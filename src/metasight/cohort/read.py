@@ -14,6 +14,7 @@ from metasight.cohort.eligibility import Eligibility, assess
 from metasight.cohort.joined import image_strangers, read_patients
 from metasight.cohort.modality import Modality, read_modality, row_with_problem
 from metasight.cohort.overlap import marks_of
+from metasight.cohort.reader_decisions import read_reader_decisions
 from metasight.cohort.settings import CohortSettings
 from metasight.cohort.tables import RawTable
 from metasight.errors import StudyError, TableError
@@ -119,7 +120,8 @@ def read_cohort(
     ledger.extend(image_strangers(folder, settings, raw))
     ledger.extend(entry for modality in modalities.values() for entry in modality.entries)
     ledger.extend(_lengthened_entries(raw.name, canonical, rows))
-    eligibility = assess(rows, protocol, settings.waive)
+    decisions = read_reader_decisions(folder, settings, protocol)
+    eligibility = assess(rows, protocol, settings.waive, decisions.criteria)
     ledger.extend(eligibility.entries)
     zero = sorted(
         f"{d:%Y-%m}" for r in rows.values() if (d := r.get(protocol.time_zero_date)) is not None

@@ -222,6 +222,35 @@ class SlideSettings(TableSettings, SlideRecipe):
     nuclear: str = "DAPI"
 
 
+class ReaderDecisionSettings(TableSettings):
+    """A table with one row a decision of a pathologist or radiologist.
+
+    Attributes
+    ----------
+    file, about
+        Columns: the slide's or CT's file as its own table has it, and ``quality`` or ``alignment``;
+        or no file, and a criterion of the protocol.
+    verdict, replaces
+        Columns: ``kept`` or ``excluded``, and the verdict that this replaces (``unknown`` too).
+    reader, day, reason
+        Columns: a code or initials, the day as YYYY-MM-DD, and why; all are needed.
+    """
+
+    file: str = "file"
+    about: str = "about"
+    verdict: str = "verdict"
+    replaces: str = "replaces"
+    reader: str = "reader"
+    day: str = "day"
+    reason: str = "reason"
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """All columns, the id first."""
+        own = (self.file, self.about, self.verdict, self.replaces)
+        return (self.id, *own, self.reader, self.day, self.reason)
+
+
 class CropSettings(_Part):
     """The cube around a lesion that a network reads.
 
@@ -365,6 +394,8 @@ class CohortSettings(_Part):
         Slides, and how they are read; optional.
     scans
         CT, PET and lesions, and how they are read; optional.
+    reader_decisions
+        What readers decided in place of a verdict; optional.
     columns
         Canonical variable → column name, a mapping with unit, codes, missing codes, or a derived
         value.
@@ -391,6 +422,7 @@ class CohortSettings(_Part):
     modalities: dict[str, ModalityTable] = {}
     slides: SlideSettings | None = None
     scans: ScanSettings | None = None
+    reader_decisions: ReaderDecisionSettings | None = None
     columns: dict[str, str | Mapped]
     time_and_status: tuple[TimeAndStatus, ...] = ()
     constants: dict[str, Constant] = {}

@@ -5,6 +5,7 @@ Where the study asks for crops, one more holds all of them.
 
 from __future__ import annotations
 
+from metasight.cohort.reader_decisions import read_reader_decisions
 from metasight.cohort.scan_table import read_scan_table
 from metasight.engine.contents import Contents
 from metasight.engine.step import Step, StepKind
@@ -39,6 +40,7 @@ def scan_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
             remedy=error.remedy,
         ) from error
     rows = read_scan_table(study.folder, study.settings)
+    decisions = read_reader_decisions(study.folder, study.settings, study.protocol)
     crops = settings.crops is not None
     measured = tuple(
         Step(
@@ -48,7 +50,11 @@ def scan_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
             label="scans",
             function=scans.measure_scans,
             argument=scans.ScanArgument(
-                scans=row, settings=settings.recipe(), limits=limits, radiomics=radiomics
+                scans=row,
+                settings=settings.recipe(),
+                limits=limits,
+                radiomics=radiomics,
+                decision=decisions.quality.get(row.ct) if row.ct is not None else None,
             ),
             contents=contents,
         )

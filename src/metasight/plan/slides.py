@@ -8,6 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from metasight.cohort.reader_decisions import (
+    ReaderDecision,
+    ReaderDecisions,
+    read_reader_decisions,
+)
 from metasight.cohort.settings import EmbeddingSettings, MapSettings
 from metasight.cohort.slide_table import SlideRow, read_slide_table
 from metasight.engine.contents import Contents
@@ -37,6 +42,7 @@ def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
     if settings is None:
         return ()
     rows = read_slide_table(study.folder, study.settings, study.protocol.marker)
+    decisions = read_reader_decisions(study.folder, study.settings, study.protocol)
     readers = _readers(rows, settings.reader)
     protocol = study.protocol.for_slides
     steps: list[Step] = []
@@ -52,7 +58,8 @@ def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
             for row in rows
             if row.patient == patient
         )
-        made = {s.name: s for s in _patient_steps(study, protocol, patient, arguments, contents)}
+        own_steps = _patient_steps(study, protocol, patient, arguments, decisions, contents)
+        made = {s.name: s for s in own_steps}
         own[patient] = (arguments, made)
         measured = made[f"{slides.PATIENT}{patient}"]
         steps += [*made.values(), sheet_step(measured, study.protocol, contents)]
@@ -63,11 +70,12 @@ def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _patient_steps(
+def _patient_steps(  # noqa: PLR0917 - all that they rest on
     study: Study,
     protocol: SlideProtocol,
     patient: str,
     arguments: tuple[slides.SlideArgument, ...],
+    decisions: ReaderDecisions,
     contents: Contents,
 ) -> list[Step]:
     """Each slide of a patient checked and its markers read, and the patient measured."""
@@ -80,7 +88,8 @@ def _patient_steps(
     nuclei: list[Step] = []
     for argument in arguments:
         row = argument.slide
-        checked = check_step(argument, study.protocol, contents)
+        decision = decisions.quality.get(row.path)
+        checked = check_step(argument, study.protocol, contents, decision)
         own.append(checked)
         if row.stain != "H&E" or paired:
             read = marker_step(
@@ -95,6 +104,11 @@ def _patient_steps(
             protocol=protocol,
             required=study.protocol.required_markers,
             seed=study.settings.analysis.seed,
+            alignments={
+                a.slide.name: decisions.alignment[a.slide.path]
+                for a in arguments
+                if a.slide.path in decisions.alignment
+            },
         ),
         tuple(own),
         contents,
@@ -325,8 +339,13 @@ def by_marker(given: Mapping[str, str], protocol: Protocol) -> dict[str, str]:
     return {name: study_name(m, protocol.marker) for name, m in given.items()}
 
 
-def check_step(argument: slides.SlideArgument, protocol: Protocol, contents: Contents) -> Step:
-    """Quality of one slide."""
+def check_step(
+    argument: slides.SlideArgument,
+    protocol: Protocol,
+    contents: Contents,
+    decision: ReaderDecision | None = None,
+) -> Step:
+    """Quality of one slide, as a pathologist decided it where one did."""
     return Step(
         name=checking(argument.slide.name),
         kind=StepKind.CHECK_SLIDE,
@@ -339,6 +358,7 @@ def check_step(argument: slides.SlideArgument, protocol: Protocol, contents: Con
             nuclear=argument.nuclear,
             channels=argument.channels,
             definitions=quality_definitions(protocol.definition),
+            decision=decision,
         ),
         contents=contents,
     )

@@ -187,6 +187,27 @@ class SlideStage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReaderVerdicts:
+    """Verdicts of one kind that readers replaced.
+
+    Attributes
+    ----------
+    about
+        Criterion, or stage where a verdict belongs to none.
+    replaced, verdict
+        Before and after.
+    n, readers
+        How many, by how many readers.
+    """
+
+    about: str
+    replaced: str
+    verdict: str
+    n: int
+    readers: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class MapExample:
     """A painted map beside what the sections of the same patient show.
 
@@ -341,6 +362,8 @@ class ReportContents:
         Set when the study is a demonstration on public data: what it is.
     slides
         Slides and section pairs by stage, stage by stage; empty where the study has none.
+    reader_verdicts
+        What readers decided in place of a verdict.
     origin
         Where locked models come from, in a validation; None where models were developed.
     new_generator
@@ -388,6 +411,7 @@ class ReportContents:
     origin: Origin | None = None
     new_generator: Mapping[str, Any] | None = None
     slides: tuple[SlideStage, ...] = ()
+    reader_verdicts: tuple[ReaderVerdicts, ...] = ()
     maps: MapsResult | None = None
     verification: Mapping[str, Any] | None = None
     staging: Mapping[str, Any] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from metasight.cohort.describe import FollowUp, Table1
+from metasight.protocol.criteria import Criterion
 from metasight.report.blocks import (
     Block,
     Column,
@@ -32,6 +33,7 @@ def section(view: View) -> list[Block]:
         Heading(1, "Participants", "participants"),
         *_flow(view),
         *_slides(view),
+        *_readers(view),
         *_not_assessed(view),
         Heading(2, "Characteristics", "characteristics"),
         *_characteristics(view),
@@ -112,6 +114,39 @@ def _slides(view: View) -> Iterator[Block]:
             for s in stages
         ),
     )
+
+
+def _readers(view: View) -> Iterator[Block]:
+    """What readers decided in place of a verdict, where they did."""
+    found = view.contents.reader_verdicts
+    if not found:
+        return
+    known = view.contents.protocol.criteria
+    total = sum(f.n for f in found)
+    yield Heading(2, "Verdicts replaced by readers", "readers")
+    yield Paragraph(
+        f"{plural(total, 'verdict')} of the rules {'was' if total == 1 else 'were'} replaced by a "
+        "reader. What follows rests on the reader's verdict; the ledger gives who, when and why."
+    )
+    yield DataTable(
+        "readers-table",
+        "Verdicts replaced by readers.",
+        (
+            Column("About", weight=2),
+            Column("Verdict by rule"),
+            Column("Verdict by reader"),
+            numeric("Verdicts"),
+            numeric("Readers"),
+        ),
+        tuple(
+            Row((_criterion(f.about, known), f.replaced, f.verdict, str(f.n), str(f.readers)))
+            for f in found
+        ),
+    )
+
+
+def _criterion(about: str, known: Mapping[str, Criterion]) -> str:
+    return f"{about} {known[about].text}" if about in known else about
 
 
 def _not_assessed(view: View) -> Iterator[Block]:

@@ -91,7 +91,7 @@ def quality_part(found: Found, folder: Path) -> Part:
         title=f"{found['slide']} ({found['stain']})",
         verdict=words[found["sufficient"]],
         tone={True: "good", False: "bad", None: "open"}[found["sufficient"]],
-        reasons=tuple(found["reasons"]),
+        reasons=(*_decided(found), *found["reasons"]),
         pictures=(
             png_picture(folder / "overview.png", "Overview"),
             png_picture(
@@ -119,6 +119,17 @@ def quality_part(found: Found, folder: Path) -> Part:
     )
 
 
+def _decided(found: Found) -> tuple[str, ...]:
+    """What a reader decided in place of the rule's verdict."""
+    told = found.get("reader_decision")
+    if told is None:
+        return ()
+    by = f"by {told['reader']} on {told['day']}"
+    if found["by_rule"] is not {"kept": True, "excluded": False, "unknown": None}[told["replaces"]]:
+        return (f"A decision {by} is not applied: it replaces “{told['replaces']}”",)
+    return (f"Decided {by} in place of “{told['replaces']}”: {told['reason']}",)
+
+
 def markers_part(slide: str, failed: str) -> Part:
     """A marker section whose markers could not be read, and why."""
     return Part(title=f"Markers of {slide}", verdict="Not read", tone="bad", reasons=(failed,))
@@ -135,7 +146,7 @@ def alignment_part(found: Found, folder: Path) -> Part:
         title=f"{found['moving']} on {found['fixed']}",
         verdict=f"Aligned; predicted error: {error}" if accepted else f"Refused; {error}",
         tone="good" if accepted else "bad",
-        reasons=tuple(found["reasons"]),
+        reasons=(*_decided(found), *found["reasons"]),
         pictures=(
             png_picture(
                 folder / "checkerboard.png",

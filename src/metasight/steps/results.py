@@ -30,6 +30,7 @@ from metasight.report.contents import (
     ModelDescription,
     OptimismResult,
     Origin,
+    ReaderVerdicts,
     ReportContents,
     SampleSizeResult,
     SlideStage,
@@ -261,6 +262,27 @@ def _slide_stages(cohort: Path) -> tuple[SlideStage, ...]:
     return tuple(stages)
 
 
+def _reader_verdicts(cohort: Path) -> tuple[ReaderVerdicts, ...]:
+    """Ledger rows that a reader decided, counted by what they are about and by verdict."""
+    entries = Ledger.from_parquet(cohort / "ledger.parquet").entries
+    decided = {}
+    for e in entries:  # several criteria may rest on one decision
+        if e.replaced:
+            about = e.criterion if e.item == "patient" else e.stage
+            decided[about, e.replaced, e.verdict, e.patient, e.item] = e
+    kinds = Counter(key[:3] for key in decided)
+    return tuple(
+        ReaderVerdicts(
+            about=kind[0],
+            replaced=kind[1],
+            verdict=str(kind[2]),
+            n=n,
+            readers=len({e.who for key, e in decided.items() if key[:3] == kind}),
+        )
+        for kind, n in kinds.items()
+    )
+
+
 def _maps(folder: Path) -> MapsResult:
     told = read_json(folder / "agreement.json")
     examples = []
@@ -335,6 +357,7 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         settings=settings.model_dump(mode="json", exclude={"key"}),
         inputs=argument.provenance.tables,
         slides=_slide_stages(inputs["cohort"]),
+        reader_verdicts=_reader_verdicts(inputs["cohort"]),
         maps=_maps(inputs[AGREEMENT]) if AGREEMENT in inputs else None,
         verification=_told(inputs, VERIFICATION, "verification.json"),
         staging=_told(inputs, STAGING, staging.FILE, staging.FORMAT),

@@ -373,15 +373,17 @@ class Study:
 
     @property
     def screened_tables(self) -> tuple[str, ...]:
-        """Files that screening reads: the tables of patients, and the ids of slides and scans."""
-        images = [t for t in (self.settings.slides, self.settings.scans) if t is not None]
+        """Files that screening reads: tables of patients and decisions, and the ids of images."""
+        given = (self.settings.slides, self.settings.scans, self.settings.reader_decisions)
+        images = [t for t in given if t is not None]
         return tuple(dict.fromkeys([*self.patient_tables, *(t.path for t in images)]))
 
     @property
     def tables(self) -> tuple[str, ...]:
         """Every table and file of sets that the study reads, images apart."""
         settings = self.settings
-        lists = [t for t in (settings.slides, settings.scans) if t is not None]
+        given = (settings.slides, settings.scans, settings.reader_decisions)
+        lists = [t for t in given if t is not None]
         more = [name for t in lists for name in t.files]
         if settings.biology is not None:
             more.append(settings.biology.gene_sets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,8 +12,10 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from metasight.cohort.reader_decisions import ReaderDecision
 from metasight.cohort.scan_table import LesionRow, PatientScans
 from metasight.cohort.settings import ScanSettings
+from metasight.ledger import Fate
 from metasight.steps.files import read_json
 from metasight.steps.scans import patient
 from metasight.steps.scans.patient import ScanArgument, measure_scans
@@ -45,6 +48,31 @@ def test_unknown_quality_is_neither_good_nor_poor(
     assert (row["item"], row["verdict"], row["reason"]) == ("CT", fate, "a reason")
     # a CT that is not known to be poor is measured all the same
     assert any(e["item"] == "lesion" for e in found["ledger"]) == (verdict != "failed")
+
+
+def test_a_radiologist_s_verdict_stands_in_place_of_the_rule_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ct = SimpleNamespace(spacing_mm=(1.0, 1.0, 2.0), facts=SimpleNamespace(choice=()))
+    quality = SimpleNamespace(
+        verdict="failed", contrast="no", kernel="soft", reasons=("too noisy",), findings=()
+    )
+    monkeypatch.setattr(patient, "read_ct", lambda *_, **__: ct)
+    monkeypatch.setattr(patient, "ct_quality", lambda *_: quality)
+    decision = ReaderDecision(
+        verdict=Fate.KEPT,
+        replaces=Fate.EXCLUDED,
+        reader="EF",
+        day="2026-03-04",
+        reason="noise lies outside the lungs",
+    )
+    argument = replace(argument_of(tmp_path), decision=decision)
+    measure_scans({}, tmp_path, argument)
+    found = read_json(tmp_path / "scan.json")
+    assert found["evidence"] == {"ct_quality_poor": False}
+    row = found["ledger"][0]
+    assert (row["verdict"], row["who"], row["replaced"]) == ("kept", "EF", "excluded")
+    assert any(e["item"] == "lesion" for e in found["ledger"])  # and it is measured
 
 
 def argument_of(tmp_path: Path, **scans: object) -> ScanArgument:

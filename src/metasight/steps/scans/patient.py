@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
+from metasight.cohort.reader_decisions import ReaderDecision, decided
 from metasight.cohort.scan_table import PatientScans
 from metasight.cohort.settings import ScanRecipe
 from metasight.engine.step import Inputs, StepKind
@@ -83,12 +84,15 @@ class ScanArgument:
         Of CT quality, from the protocol.
     radiomics
         How texture is measured; None where the study does not ask for it.
+    decision
+        Of a radiologist on the quality of the CT.
     """
 
     scans: PatientScans
     settings: ScanRecipe
     limits: CtLimits
     radiomics: RadiomicsSettings | None = None
+    decision: ReaderDecision | None = None
 
 
 class _Patient:
@@ -102,18 +106,25 @@ class _Patient:
         self.measured: Found = {}
         self.radiomics: Found = {}
 
-    def note(self, item: str, verdict: Fate, value: str, reason: str, criterion: str = "") -> None:
-        self.rows.append(
-            Entry(
-                patient=self.argument.scans.patient,
-                item=item,
-                stage=STAGE,
-                verdict=verdict,
-                criterion=criterion,
-                value=value,
-                reason=reason,
-            )
+    def note(
+        self,
+        item: str,
+        verdict: Fate,
+        value: str,
+        reason: str,
+        decision: ReaderDecision | None = None,
+    ) -> Fate:
+        """Add a row; the verdict that stands in it."""
+        entry = Entry(
+            patient=self.argument.scans.patient,
+            item=item,
+            stage=STAGE,
+            verdict=verdict,
+            value=value,
+            reason=reason,
         )
+        self.rows.append(decided(entry, decision))
+        return self.rows[-1].verdict
 
     def attempt(self, item: str, work: Callable[[], T]) -> T | None:
         """The work's result, or None and a ledger row: no file of one patient stops the others."""
@@ -163,9 +174,9 @@ def measure_scans(inputs: Inputs, out: Path, argument: ScanArgument) -> None:
         if ct is not None:
             quality = patient.attempt("CT", lambda: ct_quality(ct, argument.limits))
         if ct is not None and quality is not None:
-            _judged(patient, ct, quality)
+            verdict = _judged(patient, ct, quality)
             # a file that cannot be opened has its row already
-            if quality.verdict != "failed" and named is not None:
+            if verdict is not Fate.EXCLUDED and named is not None:
                 _lesion(patient, ct, out)
     write_told(
         out / "scan.json",
@@ -183,17 +194,19 @@ def measure_scans(inputs: Inputs, out: Path, argument: ScanArgument) -> None:
     )
 
 
-def _judged(patient: _Patient, ct: Volume, quality: CtQuality) -> None:
-    verdict = quality.verdict
-    fate = {"passed": Fate.KEPT, "failed": Fate.EXCLUDED, "unknown": Fate.UNKNOWN}[verdict]
+def _judged(patient: _Patient, ct: Volume, quality: CtQuality) -> Fate:
+    """The verdict on the CT, a radiologist's where one decided."""
+    fates = {"passed": Fate.KEPT, "failed": Fate.EXCLUDED, "unknown": Fate.UNKNOWN}
     spacing = " × ".join(f"{s:.2f}" for s in ct.spacing_mm)
-    patient.note(
+    fate = patient.note(
         "CT",
-        fate,
+        fates[quality.verdict],
         f"{spacing} mm, contrast {quality.contrast}",
         "; ".join(quality.reasons) or "within the protocol's limits of CT quality",
+        patient.argument.decision,
     )
-    patient.evidence[CT_QUALITY_POOR] = {"passed": False, "failed": True}.get(verdict)
+    patient.evidence[CT_QUALITY_POOR] = {Fate.KEPT: False, Fate.EXCLUDED: True}.get(fate)
+    return fate
 
 
 def _acquired(quality: CtQuality) -> Found:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from metasight.cohort.reader_decisions import ReaderDecision, decided
 from metasight.cohort.slide_table import SlideRow
 from metasight.engine.step import Inputs, StepKind
 from metasight.errors import MarkerError
@@ -34,6 +35,7 @@ from metasight.protocol.markers import MarkerNames, study_name
 from metasight.protocol.study import Definition, SlideProtocol, require_roles
 from metasight.slides.opening import ReaderName, open_slide
 from metasight.slides.reader import PyramidReader, ReadAs
+from metasight.steps.decided import decision_in, fate_by_rule, with_decision
 from metasight.steps.failures import OF_ALL_SLIDES, why_failed
 from metasight.steps.files import read_json, read_told, write_json, write_told
 from metasight.steps.slides.given_cells import map_given_cells
@@ -94,9 +96,12 @@ class CheckArgument(SlideArgument):
     ----------
     definitions
         Of slide quality.
+    decision
+        Of a pathologist on this slide's quality.
     """
 
     definitions: tuple[Definition, ...]
+    decision: ReaderDecision | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +151,10 @@ def check_slide(inputs: Inputs, out: Path, argument: CheckArgument) -> None:
     del inputs
     try:
         with opened(argument) as slide:
-            check(slide, argument.slide.stain, argument.definitions, out, nuclear=argument.nuclear)
+            found = check(
+                slide, argument.slide.stain, argument.definitions, out, nuclear=argument.nuclear
+            )
+        write_json(out / "quality.json", with_decision(found, "sufficient", argument.decision))
     except OF_ALL_SLIDES:
         raise
     except Exception as error:  # noqa: BLE001 (a damaged file may raise anything)
@@ -217,6 +225,8 @@ class PatientArgument:
         Markers that the sections must show.
     seed
         Of nulls and intervals.
+    alignments
+        Name of a marker section → a pathologist's decision on its alignment.
     """
 
     patient: str
@@ -224,6 +234,7 @@ class PatientArgument:
     protocol: SlideProtocol
     required: tuple[str, ...]
     seed: int
+    alignments: Mapping[str, ReaderDecision] = field(default_factory=dict)
 
 
 @dataclass
@@ -244,11 +255,18 @@ class _Patient:
         return self.argument.protocol.criteria_on(variable) or (None,)
 
     def note_on(  # noqa: PLR0917
-        self, variable: str, item: str, stage: str, verdict: Fate, value: str, reason: str
+        self,
+        variable: str,
+        item: str,
+        stage: str,
+        verdict: Fate,
+        value: str,
+        reason: str,
+        decision: ReaderDecision | None = None,
     ) -> None:
         """A row for each criterion that reads ``variable``, all with one verdict."""
         for criterion in self.criteria_on(variable):
-            self.note(item, stage, verdict, criterion, value, reason)
+            self.note(item, stage, verdict, criterion, value, reason, decision)
 
     def note(  # noqa: PLR0917
         self,
@@ -258,18 +276,18 @@ class _Patient:
         criterion: CriterionTest | None,
         value: str,
         reason: str,
+        decision: ReaderDecision | None = None,
     ) -> None:
-        self.entries.append(
-            Entry(
-                patient=self.argument.patient,
-                item=item,
-                stage=stage,
-                verdict=verdict,
-                criterion=criterion.id if criterion is not None else "",
-                value=value,
-                reason=reason,
-            )
+        entry = Entry(
+            patient=self.argument.patient,
+            item=item,
+            stage=stage,
+            verdict=verdict,
+            criterion=criterion.id if criterion is not None else "",
+            value=value,
+            reason=reason,
         )
+        self.entries.append(decided(entry, decision))
 
 
 def measure_patient(inputs: Inputs, out: Path, argument: PatientArgument) -> None:
@@ -322,12 +340,11 @@ def _judge_slides(patient: _Patient) -> list[SlideArgument]:
         if "failed" in found:
             fate, why = Fate.FAILED, found["failed"]
         else:
-            fate = {True: Fate.KEPT, False: Fate.EXCLUDED, None: Fate.UNKNOWN}[found["sufficient"]]
-            why = "; ".join(found["reasons"])
+            fate, why = fate_by_rule(found, "sufficient"), "; ".join(found["reasons"])
         asked = SLIDE_ARTEFACTS
         if is_he and protocol.criteria_on(HE_QUALITY_SUFFICIENT):
             asked = HE_QUALITY_SUFFICIENT
-        patient.note_on(asked, a.slide.name, SLIDE_QUALITY, fate, "", why)
+        patient.note_on(asked, a.slide.name, SLIDE_QUALITY, fate, "", why, decision_in(found))
         if found.get("notes"):
             said = "; ".join(found["notes"])
             patient.note(a.slide.name, SLIDE_FILE, Fate.KEPT, None, "", said)
@@ -382,12 +399,14 @@ def _align(patient: _Patient, he: SlideArgument, marked: Sequence[SlideArgument]
                 SECTIONS_ALIGNABLE, a.slide.name, ALIGNMENT, Fate.FAILED, "", why_failed(error)
             )
             continue
-        p90 = pair.found["error_p90_um"]
+        decision = patient.argument.alignments.get(a.slide.name)
+        found = with_decision(pair.found, "accepted", decision)
+        write_json(folder / "alignment.json", found)
+        p90 = found["error_p90_um"]
         value = "" if p90 is None else f"predicted p90 {p90:.0f} µm"
-        fate = Fate.KEPT if pair.found["accepted"] else Fate.EXCLUDED
-        why = "; ".join(pair.found["reasons"])
-        patient.note_on(SECTIONS_ALIGNABLE, a.slide.name, ALIGNMENT, fate, value, why)
-        if pair.found["accepted"]:
+        fate, why = fate_by_rule(found, "accepted"), "; ".join(found["reasons"])
+        patient.note_on(SECTIONS_ALIGNABLE, a.slide.name, ALIGNMENT, fate, value, why, decision)
+        if found["accepted"]:
             accepted[a.slide.name] = pair.alignment.transform
     return accepted
 
