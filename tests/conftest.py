@@ -17,6 +17,36 @@ settings.register_profile("explore", derandomize=False, database=None, deadline=
 settings.load_profile("same")  # property tests are the same on every run but in `make explore`
 
 
+LONGEST = (
+    "study/test_maps",
+    "study/test_real_tables",
+    "study/test_slides",
+    "study/test_lung",
+    "maps/test_train",
+    "test_pipeline",
+    "simulate/breast/test_cohort",
+    "study/test_toy",
+    "study/test_going_on",
+    "study/test_run",
+    "alignment/test_align",
+    "report/test_maps",
+    "models/test_crossfit",
+    "study/test_patches",
+    "study/test_code_watched",
+    "simulate/breast/test_markers",
+    "study/test_scans",
+    "alignment/test_stack",
+)
+"""Modules of more than ten seconds, the longest first: one that begins last is waited for alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long modules first; otherwise the order of the files."""
+    root = Path(__file__).parent
+    rank = {f"{name}.py": n for n, name in enumerate(LONGEST)}
+    items.sort(key=lambda i: rank.get(i.path.relative_to(root).as_posix(), len(rank)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cheap_marks() -> Iterator[None]:
     """Overlap marks at a fraction of their cost: they are slow on purpose, some 10 ms a mark.

@@ -9,9 +9,9 @@ def test_coefficients_and_incidence_are_those_of_crr(reference, values, continuo
     expected = values["rotterdam"]
     terms = expected["crr_cause1"]["terms"]
     table, outcome, frame = continuous_table(reference / "data" / "rotterdam.csv", terms, "status")
-    started = time.perf_counter()
+    started = time.process_time()
     fitted = build(ModelSettings(kind="fine_gray", name="fg")).fit(table, outcome, seed=0)
-    assert time.perf_counter() - started < 5.0
+    assert time.process_time() - started < 5.0
     found = fitted.state["head"]["fit"]["coefficients_per_unit"]
     np.testing.assert_allclose([found[t] for t in terms], expected["crr_cause1"]["coef"], atol=1e-6)
     rows = np.argsort(frame["pid"].to_numpy(), kind="stable")[:10]

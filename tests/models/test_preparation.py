@@ -29,9 +29,9 @@ def _wide(n=120, p=5000, seed=0):
 def test_thousands_of_columns_are_screened_within_a_second_or_two():
     table, outcome = _wide()
     prepared = Preparation(modalities=("clinical", "genes"), top_k=15, full_rank=True)
-    started = time.perf_counter()
+    started = time.process_time()
     fitted = prepared.fit(table, outcome)
-    assert time.perf_counter() - started < 3.0
+    assert time.process_time() - started < 3.0
     assert len(fitted.columns) == 15
     assert any("15 of 5000" in note for note in fitted.notes)
     restored = FittedPreparation.from_state(json.loads(json.dumps(fitted.state)))

@@ -25,9 +25,9 @@ def test_finds_the_columns_that_matter_among_thousands_quickly():
     x = rng.normal(size=(120, 5000))
     event = rng.exponential(np.exp(-1.5 * x[:, 42]))
     outcome = SurvivalOutcome(event + 0.01, np.ones(120, dtype=np.int8))
-    started = time.perf_counter()
+    started = time.process_time()
     chosen = strongest(x, outcome, 10)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
     assert 42 in chosen
     stage = NodalOutcome((x[:, 7] + rng.normal(size=120) > 0).astype(np.int8))
     assert 7 in strongest(x, stage, 10)

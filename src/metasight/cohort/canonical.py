@@ -234,7 +234,7 @@ class _Rows:
                     continue
                 if any(self._spoilt(name, number) for name in variables):
                     continue
-                value = visible(shown(row.get(rule.column)), self.findings.ids)
+                value = visible(shown(row.get(rule.column)), self.findings.ids, repeated=True)
                 self.findings.add(
                     number,
                     self.findings.source(rule.column),

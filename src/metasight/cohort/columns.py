@@ -66,6 +66,7 @@ class Findings:
         self.bad_cells: set[tuple[int, str]] = set()
         self.bad_columns: set[str] = set()
         self.row_of: dict[Problem, int] = {}
+        self._counts: dict[str, Counter[str]] = {}
 
     def add(self, row: int | None, key: str, value: str, problem: str, accepted: str) -> None:
         """A problem of a row, or with None of a whole column or table."""
@@ -96,14 +97,30 @@ class Findings:
     def cell(self, row: int, variable: str, value: str, problem: str, accepted: str) -> None:
         """A problem of one cell; shows no id and no day of the calendar."""
         self.bad_cells.add((row, variable))
-        known = self.protocol.variables[variable]
-        text = visible(value, self.ids, date=known.type == "date")
-        self.add(row, self.source(variable), text, problem, accepted)
+        known, key = self.protocol.variables[variable], self.source(variable)
+        mapping = self.settings.mapping(variable)
+        codes = (mapping.values if mapping is not None else None) or {}
+        text = visible(
+            value,
+            self.ids,
+            date=known.type == "date",
+            expected=[*codes, *map(str, codes.values()), *known.values, *self.settings.centres],
+            repeated=self.is_repeated(key, value),
+        )
+        self.add(row, key, text, problem, accepted)
+
+    def is_repeated(self, key: str, text: str) -> bool:
+        """Whether several rows of a column hold a text."""
+        if key not in self.raw.cells:
+            return False
+        if key not in self._counts:
+            self._counts[key] = Counter(map(str, self.raw.cells[key]))
+        return self._counts[key][text] > 1
 
     def column(self, variable: str, key: str, value: str, problem: str, accepted: str) -> None:
         """A problem of a whole column."""
         self.bad_columns.add(variable)
-        self.add(None, key, visible(value, self.ids), problem, accepted)
+        self.add(None, key, visible(value, self.ids, repeated=True), problem, accepted)
 
     def source(self, name: str) -> str:
         """The column in which a reader of messages finds ``name``."""
@@ -478,7 +495,8 @@ class ColumnReader:
             None,
             key,
             ", ".join(
-                f"{visible(c, ids)} in {k} rows" for c, k in strange.most_common(_MOST_CODES)
+                f"{visible(c, ids, expected=codes, repeated=k > 1)} in {k} rows"
+                for c, k in strange.most_common(_MOST_CODES)
             ),
             f"{n} code{'s' * (n > 1)} not defined in study.toml",
             f"one of {', '.join(codes)}; define the others in study.toml, or list them in missing",

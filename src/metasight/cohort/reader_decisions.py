@@ -29,6 +29,7 @@ QUALITY, ALIGNMENT = "quality", "alignment"
 VERDICTS = (Fate.KEPT, Fate.EXCLUDED)
 REPLACEABLE = (Fate.KEPT, Fate.EXCLUDED, Fate.UNKNOWN)
 _SHORTEST_REASON = 10
+_WORDS = (QUALITY, ALIGNMENT, *Fate)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +198,7 @@ class _Row:
             table=self.raw.name,
             row=self.number,
             column=column,
-            value=visible(self.text[column], {self.owner}) if shown else "",
+            value=visible(self.text[column], {self.owner}, expected=_WORDS) if shown else "",
             problem=what,
             accepted=accepted,
         )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -298,6 +299,7 @@ class _Merge:
         self, first: int, field: str, form: str, rows: pd.DataFrame, values: list[str]
     ) -> Problem:
         repeated = INSTANCE in rows and rows[INSTANCE].nunique() > 1
+        counts = Counter(map(str, self.raw.cells[field]))
         if repeated:
             what = f"instances of the repeating form {form} differ"
             remedy = f'repeats = {{ {form} = "first" }} or "last" in study.toml'
@@ -312,7 +314,7 @@ class _Merge:
             table=self.raw.name,
             row=first,
             column=field,
-            value=" / ".join(visible(v, self.ids) for v in values[:3]),
+            value=" / ".join(visible(v, self.ids, repeated=counts[v] > 1) for v in values[:3]),
             problem=what,
             accepted=f"one value a record, or {remedy}",
         )
@@ -346,7 +348,12 @@ def _decode(
                     table=raw.name,
                     row=row,
                     column=column,
-                    value=visible(str(text), ids),
+                    value=visible(
+                        str(text),
+                        ids,
+                        expected=[*labels, *labels.values()],
+                        repeated=int((raw.cells[column] == text).sum()) > 1,
+                    ),
                     problem="a code that the dictionary does not list",
                     accepted=", ".join(f"{k} ({v})" for k, v in labels.items())
                     + "; a missing-data code of the project goes to missing in study.toml",
