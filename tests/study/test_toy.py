@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from canaries import PLACES, found_in, plant
 from made_up_sections import MPP, POSITIVE, block, cells, he, painted
 from metasight import pipeline
+from metasight.cli import main
 from metasight.cohort.canonical import pseudonym
 from metasight.cohort.slide_table import SlideRow
 from metasight.engine.progress import Silent
@@ -38,6 +40,7 @@ IN_TABLE = "Cytokeratin 8/18; CD2; BSAP"
 STUDY = """
 protocol = "toy_protocol.toml"
 salt = "a salt for tests"
+on_problem = "exclude"
 
 [patients]
 path = "patients.csv"
@@ -141,8 +144,32 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     table.to_csv(folder / "slides.csv", index=False)
     patients().to_csv(folder / "patients.csv", index=False)
     (folder / "study.toml").write_text(STUDY, "utf-8")
+    folder = plant(folder)
     results, _ = pipeline.run(read_study(folder), scheduler="inline", progress=Silent())
     return folder, results
+
+
+def test_nothing_that_identifies_somebody_comes_out(
+    finished: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Texts in 49 places of tables, headers and paths; no output and no message holds one."""
+    assert PLACES >= 40
+    folder, results = finished
+    assert len(found_in(folder / "slides")) >= 11  # they are there, and the search finds them
+    assert len(found_in(folder / "scans")) >= 25
+    assert found_in(results) == {}
+    assert found_in(folder / ".metasight") == {}
+    assert (results / "report.pdf").is_file()
+    ledger = Ledger.from_parquet(results / "ledger.parquet").to_frame()
+    spoilt = ledger[(ledger["stage"] == "reading") & (ledger["verdict"] == "failed")]
+    assert spoilt["value"].tolist() == ["(a text, not shown)"]
+    for command in (["check"], ["run", "--dry-run"], ["check", "--json"]):
+        with pytest.raises(SystemExit) as end:
+            main([*command, str(folder)])
+        assert end.value.code == 0
+        said = capsys.readouterr()
+        told = (said.out + said.err).casefold().replace(str(folder).casefold(), "")
+        assert "kanari" not in told, command
 
 
 @pytest.fixture(scope="module")
