@@ -150,7 +150,7 @@ def test_two_examinations_are_refused_until_one_is_named(two_examinations: Path)
     by_number = choose_series(found, SeriesRule(series="7"))
     by_uid = choose_series(found, SeriesRule(series=choice.chosen.first.series_uid))
     assert by_number.chosen.first.study == by_uid.chosen.first.study == "1.5"
-    assert by_uid.reason == "named in the table of scans; the only one"
+    assert by_uid.reason == "asked for by name; the only one"
 
 
 def test_a_date_without_a_series_is_told(two_examinations: Path) -> None:
