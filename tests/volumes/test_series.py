@@ -9,7 +9,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 from metasight.errors import VolumeError
-from metasight.volumes.series import SeriesRule, choose_series, find_series
+from metasight.volumes.series import SeriesRule, candidates, choose_series, find_series
 
 Maker = Callable[..., Any]
 
@@ -116,6 +116,13 @@ def test_odd_objects_beside_a_good_series_do_no_harm(write_ct: Maker, ct_slices:
     assert len(choice.chosen.headers) == 6
     assert "1 file left: image of another kind (OT)" in choice.left
     assert "1 file left: image whose rows and columns are not at right angles" in choice.left
+
+
+def test_candidates_are_what_the_rule_could_choose(study: Path) -> None:
+    found = find_series(study)
+    kernels = [s.first.kernel for s in candidates(found, SeriesRule())]
+    assert len(kernels) == 3 and "B70f" in kernels  # no localiser, reformat, projection or report
+    assert candidates(found, SeriesRule(modality="PT")) == ()
 
 
 def test_no_series_says_what_there_was(study: Path) -> None:
