@@ -32,8 +32,36 @@ OfStudy = Annotated[
         help="Study folder: its protocol and the settings of its section scans are used.",
     ),
 ]
-Coordinates = tuple[float, float, float]
-Corners = tuple[float, float, float, float, float, float]
+CtPath = Annotated[Path, typer.Argument(help="CT: DICOM folder, zip archive or NIfTI file.")]
+MaskPath = Annotated[
+    Path | None,
+    typer.Option(help="Mask of the lesion: RTSTRUCT, DICOM SEG, NIfTI, NRRD or MetaImage file."),
+]
+Roi = Annotated[
+    str, typer.Option(help="Name or number of the lesion in a mask of several regions.")
+]
+Point = Annotated[
+    tuple[float, float, float] | None,
+    typer.Option(
+        metavar="X Y Z",
+        help="Point in the lesion, patient coordinates (LPS) in mm; the lesion is found from it. "
+        "With --mask: which part of the mask is the lesion.",
+    ),
+]
+Box = Annotated[
+    tuple[float, float, float, float, float, float] | None,
+    typer.Option(
+        metavar="X Y Z X2 Y2 Z2",
+        help="Two opposite corners of a box around the lesion, patient coordinates in mm.",
+    ),
+]
+PetPath = Annotated[Path | None, typer.Option(help="PET of the same examination, for uptake.")]
+SeriesName = Annotated[
+    str,
+    typer.Option(
+        help="SeriesInstanceUID or SeriesNumber of the CT.", show_default="chosen by rule"
+    ),
+]
 _MEASURES = (
     ("tumour_size_mm", "longest diameter", "mm"),
     ("tumour_perpendicular_mm", "perpendicular diameter", "mm"),
@@ -111,41 +139,14 @@ def scans_check(
 
 @scans.command("measure")
 def scans_measure(
-    ct: Annotated[Path, typer.Argument(help="CT: DICOM folder, zip archive or NIfTI file.")],
+    ct: CtPath,
     output: Out,
-    mask: Annotated[
-        Path | None,
-        typer.Option(
-            help="Mask of the lesion: RTSTRUCT, DICOM SEG, NIfTI, NRRD or MetaImage file."
-        ),
-    ] = None,
-    roi: Annotated[
-        str, typer.Option(help="Name or number of the lesion in a mask of several regions.")
-    ] = "",
-    point: Annotated[
-        Coordinates | None,
-        typer.Option(
-            metavar="X Y Z",
-            help="Point in the lesion, patient coordinates (LPS) in mm; the lesion is found from "
-            "it. With --mask: which part of the mask is the lesion.",
-        ),
-    ] = None,
-    box: Annotated[
-        Corners | None,
-        typer.Option(
-            metavar="X Y Z X2 Y2 Z2",
-            help="Two opposite corners of a box around the lesion, patient coordinates in mm.",
-        ),
-    ] = None,
-    pet: Annotated[
-        Path | None, typer.Option(help="PET of the same examination, for uptake.")
-    ] = None,
-    series: Annotated[
-        str,
-        typer.Option(
-            help="SeriesInstanceUID or SeriesNumber of the CT.", show_default="chosen by rule"
-        ),
-    ] = "",
+    mask: MaskPath = None,
+    roi: Roi = "",
+    point: Point = None,
+    box: Box = None,
+    pet: PetPath = None,
+    series: SeriesName = "",
     protocol: Protocol = "",
     study: OfStudy = None,
 ) -> None:
