@@ -958,6 +958,47 @@ MUTANTS = (
         'x["item"]',
         "steps/risk/test_judging.py",
     ),
+    Mutant(
+        "steps",
+        "images of slices sorted towards the feet are recorded upside down",
+        "study/sources.py",
+        "if normal[np.argmax(np.abs(normal))] < 0:",
+        "if normal[np.argmax(np.abs(normal))] < -2:",
+        "study/test_sources.py",
+    ),
+    Mutant(
+        "steps",
+        "frames of a multi-frame object are recorded from 0",
+        "study/sources.py",
+        "series.headers[index].frame + 1",
+        "series.headers[index].frame",
+        "study/test_sources.py",
+    ),
+    Mutant(
+        "steps",
+        "source images are those of the series that the rule takes, not the lesion's",
+        "steps/scans/sources.py",
+        "return ct_rule(scan.argument.settings, scans.ct_series, drawn)",
+        "return ct_rule(scan.argument.settings, scans.ct_series)",
+        "steps/scans/test_sources.py",
+    ),
+    Mutant(
+        "steps",
+        "a CT that is refused is reported as one that can be measured",
+        "steps/scans/checking.py",
+        '"failed": "refused"',
+        '"failed": "sufficient"',
+        "steps/scans/test_checking.py",
+    ),
+    Mutant(
+        "steps",
+        "a box without a study is read as two equal corners",
+        "plan/loose_scans.py",
+        "first, corner = (self.point_mm, None) if self.box_mm is None else self.box_mm",
+        "first, corner = (self.point_mm or self.box_mm[0],) * 2 if self.box_mm else "
+        "(self.point_mm, None)",
+        "plan/test_loose_scans.py",
+    ),
 )
 
 

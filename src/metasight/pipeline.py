@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,11 @@ from metasight.plan.slides import slide_steps
 from metasight.plan.validation import external_data, external_step
 from metasight.provenance import hash_file
 from metasight.steps.files import read_json
+from metasight.steps.scans.sources import record_sources, unrecorded
 from metasight.steps.slides import maps
-from metasight.study.file import Study
+from metasight.study.file import Study, read_toml
 from metasight.study.new_patients import protocol_of, read_patient_settings
+from metasight.study.vault import vault_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,9 +149,15 @@ def work_on(study: Study, *, scheduler: str, progress: Progress, only_look: bool
 
 
 def measure(study: Study, work: Work) -> tuple[Step, ...]:
-    """Slides and scans: who is eligible rests on them, and models read what they tell."""
+    """Slides and scans: who is eligible rests on them, and models read what they tell.
+
+    Which series was read is recorded in the study's vault, if it has one.
+    """
     images = (*slide_steps(study, work.contents), *scan_steps(study, work.contents))
+    vault = None if work.only_look else study.vault
+    scans = unrecorded(vault, images)
     work.make(images)
+    record_sources(vault, work.watched("records of scans", scans))
     return images
 
 
@@ -344,4 +352,5 @@ def _study_of(locked: bundle.Bundle, folder: Path) -> Study:
             value=f"{named.id}, version {named.version}",
             remedy=f"The bundle's is {locked.protocol.id}, version {locked.protocol.version}",
         )
-    return study_of(locked, folder.resolve(), theirs)
+    study = study_of(locked, folder.resolve(), theirs)
+    return replace(study, vault=vault_of(read_toml(folder / "study.toml"), folder))

@@ -15,6 +15,7 @@ from metasight.cli.machine_readable import FORMAT, pending_found, slides_found
 from metasight.doctor import Finding
 from metasight.engine.run import Pending
 from metasight.engine.step import Step, StepKind
+from scan_files import write_ct
 
 PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text("utf-8")
 COMMON = {"format", "metasight", "command"}
@@ -100,6 +101,23 @@ def test_slides_check_numbers_slides(tmp_path, capsys):
     assert status == 1
     assert set(found) == COMMON | documented("### `slides check`")
     assert [(s["slide"], s["quality"]) for s in found["slides"]] == [(1, "failed")]
+    assert "Maier" not in json.dumps(found)
+
+
+def test_scans_check_numbers_scans(tmp_path, capsys):
+    write_ct(tmp_path / "Maier_Anna", [0.0, 2.0, 4.0, 6.0])
+    folders = [str(tmp_path / "none"), str(tmp_path / "Maier_Anna")]
+    status, found = printed(["scans", "check", *folders, "--json"], capsys)
+    assert status == 1
+    assert set(found) == COMMON | {"scans"}
+    assert [(s["scan"], s["quality"]) for s in found["scans"]] == [(1, "failed"), (2, "refused")]
+    named = documented("### `scans check`")
+    for scan in found["scans"]:
+        assert set(scan) == named - {"scans"}
+    section = PAGE.split("### `scans check`", 1)[1]
+    for part in ("series", "read"):
+        assert all(f"`{name}`" in section for name in found["scans"][1][part])
+    assert all(f"`{name}`" in section for name in found["scans"][1]["findings"][0])
     assert "Maier" not in json.dumps(found)
 
 

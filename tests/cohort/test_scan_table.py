@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from metasight.cohort.canonical import pseudonym
-from metasight.cohort.scan_table import SeriesRow, read_scan_table
+from metasight.cohort.scan_table import SeriesRow, names_series, read_scan_table
 from metasight.cohort.settings import CohortSettings
 from metasight.errors import TableError
 
@@ -28,6 +28,14 @@ def read(tmp_path):
         return read_scan_table(tmp_path, settings)
 
     return of
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("4", True), ("1.2.840.1.7", True), ("", False), ("1.2", False), ("Maier", False)],
+)
+def test_what_names_a_series(text, said):
+    assert names_series(text) is said
 
 
 def problems(read, text, head=HEAD):

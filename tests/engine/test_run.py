@@ -203,3 +203,12 @@ def test_cores_are_those_that_the_process_may_use():
     )
     told = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "1"
+
+
+def test_work_that_is_no_step_s_has_its_bar(tmp_path):
+    out = io.StringIO()
+    with Bars(Console(file=out)) as bars, work(tmp_path, progress=bars) as own:
+        assert list(own.watched("records", ["a", "b"])) == ["a", "b"]
+        assert list(own.watched("nothing", [])) == []
+    assert "records: 2 of 2 done" in out.getvalue()
+    assert "nothing" not in out.getvalue()

@@ -9,7 +9,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 from metasight.errors import VolumeError
-from metasight.volumes.series import SeriesRule, choose_series, find_series
+from metasight.volumes.series import SeriesRule, candidates, choose_series, find_series
 
 Maker = Callable[..., Any]
 
@@ -118,6 +118,13 @@ def test_odd_objects_beside_a_good_series_do_no_harm(write_ct: Maker, ct_slices:
     assert "1 file left: image whose rows and columns are not at right angles" in choice.left
 
 
+def test_candidates_are_what_the_rule_could_choose(study: Path) -> None:
+    found = find_series(study)
+    kernels = [s.first.kernel for s in candidates(found, SeriesRule())]
+    assert len(kernels) == 3 and "B70f" in kernels  # no localiser, reformat, projection or report
+    assert candidates(found, SeriesRule(modality="PT")) == ()
+
+
 def test_no_series_says_what_there_was(study: Path) -> None:
     with pytest.raises(VolumeError, match="no PT series") as caught:
         choose_series(find_series(study), SeriesRule(modality="PT"))
@@ -150,7 +157,7 @@ def test_two_examinations_are_refused_until_one_is_named(two_examinations: Path)
     by_number = choose_series(found, SeriesRule(series="7"))
     by_uid = choose_series(found, SeriesRule(series=choice.chosen.first.series_uid))
     assert by_number.chosen.first.study == by_uid.chosen.first.study == "1.5"
-    assert by_uid.reason == "named in the table of scans; the only one"
+    assert by_uid.reason == "asked for by name; the only one"
 
 
 def test_a_date_without_a_series_is_told(two_examinations: Path) -> None:

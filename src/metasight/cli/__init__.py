@@ -13,12 +13,14 @@ from typing import Any, NoReturn
 
 from metasight.cli.machine_readable import OPTION, error_found, print_json
 from metasight.cli.printing import err, shown
+from metasight.cli.scans import scans
 from metasight.cli.simulate import simulation
 from metasight.cli.slides import slides
 from metasight.cli.study import app
 from metasight.errors import MetasightError
 
 app.add_typer(slides, name="slides")
+app.add_typer(scans, name="scans")
 app.add_typer(simulation, name="simulate")
 
 NEEDS_CORRECTION = 2
@@ -75,7 +77,7 @@ def _said(error: Exception) -> tuple[str, int]:
 
 def _command(arguments: list[str]) -> str:
     """The command that was given, without its arguments: they may hold a patient's id."""
-    known = {"check", "run", "doctor", "slides"}
+    known = {"check", "run", "doctor", "slides", "scans"}
     return next((a for a in arguments if a in known), "")
 
 

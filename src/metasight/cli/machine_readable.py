@@ -132,6 +132,17 @@ def slides_found(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
+def scans_found(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """CT and PET of folders, numbered in their order: a folder's name may hold a patient's."""
+    return {
+        "scans": [
+            {"scan": number, **scan}
+            for number, checked in enumerate(found, start=1)
+            for scan in checked["scans"]
+        ]
+    }
+
+
 def _quality(found: Mapping[str, Any]) -> str:
     words = {True: "sufficient", False: "refused", None: "unknown"}
     return "failed" if "failed" in found else words[found["sufficient"]]

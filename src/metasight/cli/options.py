@@ -10,6 +10,7 @@ import typer
 HERE = Path(".")
 
 Folder = Annotated[Path, typer.Argument(help="Study folder, which holds study.toml.")]
+Out = Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")]
 Scheduler = Annotated[
     str,
     typer.Option(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -118,6 +119,13 @@ def print_results(results: Path, latest: str = "latest") -> None:
     for name in ("report.html", "report.pdf", "predictions.parquet", "ledger.parquet"):
         if (results / name).is_file():
             out.print(f"  {shown(place / name)}", soft_wrap=True)
+
+
+def say_where(output: Path, *, failed: bool) -> None:
+    """Where the results of a batch are; exit status 1 if an input could not be read."""
+    out.print(f"Results in {shown(output)}.", soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
 
 
 def print_predictions(folder: Path, only: str | None) -> None:

@@ -9,14 +9,13 @@ import typer
 from rich.table import Table
 
 from metasight.cli.machine_readable import print_json, slides_found
-from metasight.cli.options import AsJson, Scheduler
-from metasight.cli.printing import out, shown
+from metasight.cli.options import AsJson, Out, Scheduler
+from metasight.cli.printing import out, say_where, shown
 from metasight.errors import StudyError
 
 slides = typer.Typer(no_args_is_help=True, help="Slides without a study: files in, results out.")
 
 Files = Annotated[list[Path], typer.Option("-i", "--input", help="Slide file; repeat -i for each.")]
-Out = Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")]
 Mpp = Annotated[
     list[float] | None,
     typer.Option(
@@ -111,7 +110,7 @@ def slides_check(
             f"{n}", said, shown(f.get("failed") or "; ".join([*f["reasons"], *f["notes"]]))
         )
     out.print(table)
-    _say_where(output, failed=any("failed" in f for f in found))
+    say_where(output, failed=any("failed" in f for f in found))
 
 
 @slides.command("align")
@@ -146,7 +145,7 @@ def slides_align(
     )
     for reason in found["reasons"]:
         out.print(f"  {shown(reason)}")
-    _say_where(output, failed=False)
+    say_where(output, failed=False)
 
 
 @slides.command("map")
@@ -194,7 +193,7 @@ def slides_map(
     for n, f in enumerate(found, start=1):
         for note in f.get("notes", ()):
             out.print(f"Slide {n}: {shown(note)}.")
-    _say_where(output, failed=any("failed" in f for f in found))
+    say_where(output, failed=any("failed" in f for f in found))
 
 
 @slides.command("measure")
@@ -235,7 +234,7 @@ def slides_measure(
         for e in f["ledger"]:
             table.add_row(f"{n}", e["stage"], e["verdict"], shown(e["value"]), shown(e["reason"]))
     out.print(table)
-    _say_where(output, failed=any(e["verdict"] == "failed" for f in found for e in f["ledger"]))
+    say_where(output, failed=any(e["verdict"] == "failed" for f in found for e in f["ledger"]))
 
 
 def _batch(
@@ -291,9 +290,3 @@ def _mapping(given: list[str], option: str) -> dict[str, str]:
 
 def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.0f}"
-
-
-def _say_where(output: Path, *, failed: bool) -> None:
-    out.print(f"Results in {shown(output)}.", soft_wrap=True)
-    if failed:
-        raise typer.Exit(1)

@@ -221,6 +221,11 @@ def _series(scans: ScanSettings, text: dict[str, str]) -> SeriesRow:
     )
 
 
+def names_series(text: str) -> bool:
+    """Whether a text is a SeriesInstanceUID or a SeriesNumber."""
+    return _SERIES.fullmatch(text) is not None
+
+
 def _without_zeros(number: str) -> str:
     """A SeriesNumber that passed through a spreadsheet: 4.0 is 4."""
     return re.sub(r"^(\d+)[.,]0+$", r"\1", number)
@@ -309,7 +314,7 @@ def _series_problems(scans: ScanSettings, text: dict[str, str], problem: _Proble
         if given:
             problem(given[0], "a mask has no series", "put it in the row of the CT or PET")
         return
-    if series and not _SERIES.fullmatch(_without_zeros(series)):
+    if series and not names_series(_without_zeros(series)):
         problem(
             scans.series,
             "not a series",

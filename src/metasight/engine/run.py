@@ -82,19 +82,19 @@ class Work:
         self._before = _recalled(memory)
         self._scheduler = scheduler
         self._progress = progress
-        self._only_look = only_look
+        self.only_look = only_look
         self._there: set[str] = set()
         self._open = ExitStack()
         self._client: Any = None
 
     def __enter__(self) -> Self:
-        if not self._only_look:
+        if not self.only_look:
             self.store.sweep()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._open.close()
-        if not self._only_look:
+        if not self.only_look:
             self.contents.save()
 
     def make(self, steps: Sequence[Step]) -> None:
@@ -118,7 +118,7 @@ class Work:
             self._explain(missing)
             if not missing:
                 return
-            if self._only_look:
+            if self.only_look:
                 raise NotMadeError(f"{len(missing)} steps have no result yet")
             try:
                 self._execute(missing)
@@ -138,6 +138,14 @@ class Work:
     def copy(self, step: Step, target: Path) -> dict[str, str]:
         """Copy a result's files, checked, into a folder; name → sha256."""
         return self._intact(step, lambda made: self.store.copy(made, target))
+
+    def watched(self, label: str, items: Sequence[Read]) -> Iterator[Read]:
+        """Each of some items in turn, with a progress bar: work that is no step's."""
+        if items:
+            self._progress.start([label] * len(items))
+        for item in items:
+            yield item
+            self._progress.finished(label)
 
     def _intact(self, step: Step, read: Callable[[Step], Read]) -> Read:
         """What is read of a result by a reader that checks it; of one altered, made again."""

@@ -29,6 +29,7 @@ class StepKind(StrEnum):
     COMPARE_GENERATORS = "compare generators"
     EMBED_PATCHES = "embed patches"
     GATHER_BAGS = "gather bags"
+    CHECK_SCANS = "check scans"
     MEASURE_SCANS = "measure scans"
     GATHER_CROPS = "gather crops"
     SCREEN = "screen cohort"

@@ -8,28 +8,22 @@ in the order of the files, for a file's name may hold a patient's.
 from __future__ import annotations
 
 import math
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from metasight.cohort.slide_table import SlideRow, StainName
-from metasight.engine.contents import Contents
 from metasight.engine.progress import Progress
-from metasight.engine.run import Work
 from metasight.engine.step import Step
-from metasight.engine.store import Store
 from metasight.errors import StudyError
-from metasight.plan.publishing import MARK, mark
+from metasight.plan.numbered_results import NumberedResults
 from metasight.plan.slides import by_marker, check_step, marker_step, measure_step, sheet_step
 from metasight.protocol.load import read_protocol
 from metasight.protocol.markers import study_names
 from metasight.protocol.study import Protocol
 from metasight.slides.opening import ReaderName, open_slide, reader_of_all
 from metasight.slides.reader import ReadAs
-from metasight.steps.files import read_json, write_json
 from metasight.steps.slides import patient as slides
 from metasight.steps.slides.sections import align_slides
 
@@ -153,11 +147,12 @@ class Batch:
 
 def check(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> list[dict[str, Any]]:
     """Judge every file; one result each, those that could not be read among them."""
-    protocol, contents = read_protocol(batch.protocol), _contents(out)
+    protocol, results = read_protocol(batch.protocol), NumberedResults(out=out, noun="slide")
+    contents = results.contents()
     steps = [check_step(a, protocol, contents) for a in batch.arguments(protocol)]
-    _make_room(batch, out)
-    with _work(out, contents, scheduler, progress) as work:
-        return _set_out(steps, out, work, result="quality.json")
+    results.make_room(batch.files)
+    with results.work(contents, scheduler, progress) as work:
+        return results.set_out(steps, work, result="quality.json")
 
 
 def map_markers(
@@ -166,7 +161,8 @@ def map_markers(
     """Marker density of every file; of H&E the density of nuclei."""
     if not batch.markers and batch.stain != "H&E":
         raise StudyError("no marker was named", remedy="Give --markers, with ; between them")
-    protocol, contents = read_protocol(batch.protocol), _contents(out)
+    protocol, results = read_protocol(batch.protocol), NumberedResults(out=out, noun="slide")
+    contents = results.contents()
     asked = protocol.for_slides
     steps = [
         marker_step(
@@ -179,16 +175,17 @@ def map_markers(
         )
         for a in batch.arguments(protocol)
     ]
-    _make_room(batch, out)
-    with _work(out, contents, scheduler, progress) as work:
-        return _set_out(steps, out, work, result="markers.json")
+    results.make_room(batch.files)
+    with results.work(contents, scheduler, progress) as work:
+        return results.set_out(steps, work, result="markers.json")
 
 
 def measure(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> list[dict[str, Any]]:
     """Biomarkers and sheet of every file."""
-    protocol, contents = read_protocol(batch.protocol), _contents(out)
+    protocol, results = read_protocol(batch.protocol), NumberedResults(out=out, noun="slide")
+    contents = results.contents()
     asked = protocol.for_slides
-    _make_room(batch, out)
+    results.make_room(batch.files)
     steps: list[Step] = []
     for a in batch.arguments(protocol):
         own = [check_step(a, protocol, contents)]
@@ -204,8 +201,8 @@ def measure(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> l
         )
         steps.append(measure_step(argument, tuple(own), contents))
     sheets = [sheet_step(s, protocol, contents) for s in steps]
-    with _work(out, contents, scheduler, progress) as work:
-        return _set_out(steps, out, work, result="patient.json", sheets=sheets)
+    with results.work(contents, scheduler, progress) as work:
+        return results.set_out(steps, work, result="patient.json", beside=sheets)
 
 
 def align(
@@ -256,58 +253,3 @@ def align(
     ):
         asked = read_protocol(protocol).for_slides
         return align_slides(still, other, asked, out, nuclear=nuclear).found
-
-
-def _contents(out: Path) -> Contents:
-    return Contents(out / ".metasight" / "contents.json")
-
-
-def _work(out: Path, contents: Contents, scheduler: str, progress: Progress) -> Work:
-    return Work(
-        Store(out / ".metasight" / "store", contents),
-        contents,
-        out / ".metasight" / "last_run.json",
-        scheduler=scheduler,
-        progress=progress,
-    )
-
-
-def _set_out(
-    told: Sequence[Step], out: Path, work: Work, *, result: str, sheets: Sequence[Step] = ()
-) -> list[dict[str, Any]]:
-    """Make what is missing, put the results into numbered folders, and return them.
-
-    ``sheets`` are as many as ``told``, where there are any, and lie beside them.
-    """
-    work.make([*told, *sheets])
-    found = []
-    for number, step in enumerate(told, start=1):
-        name = f"slide-{number:03d}"
-        scratch = out / f".{name}-{os.getpid()}"
-        work.copy(step, scratch)
-        if sheets:
-            work.copy(sheets[number - 1], scratch)
-        mark(scratch)
-        found.append(read_json(scratch / result))
-        shutil.rmtree(out / name, ignore_errors=True)
-        scratch.rename(out / name)
-    for stale in _numbered(out)[len(told) :]:
-        shutil.rmtree(stale)
-    write_json(out / "results.json", found)
-    return found
-
-
-def _numbered(out: Path) -> list[Path]:
-    return sorted(p for p in out.glob("slide-[0-9][0-9][0-9]*") if p.is_dir())
-
-
-def _make_room(batch: Batch, out: Path) -> None:
-    """Refuse to replace a folder that metasight did not make, or one that holds a slide."""
-    for folder in _numbered(out):
-        inside = any(folder.resolve() in f.resolve().parents for f in batch.files)
-        if inside or not (folder / MARK).is_file():
-            raise StudyError(
-                "a folder of a result's name exists and was not made by metasight",
-                where=folder.name,
-                remedy="Give another output folder",
-            )

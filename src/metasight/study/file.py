@@ -26,7 +26,7 @@ from metasight.models.registry import KINDS, outcomes_of
 from metasight.models.settings import ModelSettings, file_name
 from metasight.protocol.load import read_protocol, validation_lines
 from metasight.protocol.study import Protocol, Variable
-from metasight.study.vault import with_key
+from metasight.study.vault import vault_of, with_key
 from metasight.units import years_to_days
 
 PROTOCOL_MODALITIES = ("clinical", "additional")
@@ -343,11 +343,14 @@ class Study:
         ``study.toml``.
     protocol
         The protocol it names.
+    vault
+        Where what identifies patients is kept; None for public and simulated data.
     """
 
     folder: Path
     settings: StudySettings
     protocol: Protocol
+    vault: Path | None = None
 
     @property
     def store(self) -> Path:
@@ -407,7 +410,8 @@ def read_study(folder: Path) -> Study:
             where=str(folder),
             remedy="Make one with `metasight init FOLDER`, or give the study's folder",
         )
-    data = with_key(read_toml(path), folder)
+    entries = read_toml(path)
+    data = with_key(entries, folder)
     try:
         settings = StudySettings.model_validate(data)
     except ValidationError as error:
@@ -423,7 +427,7 @@ def read_study(folder: Path) -> Study:
         _check_features(model, protocol)
     _check_roles(settings, protocol)
     _check_subgroups(settings.analysis.subgroups, protocol)
-    return Study(folder.resolve(), settings, protocol)
+    return Study(folder.resolve(), settings, protocol, vault_of(entries, folder))
 
 
 def read_toml(path: Path) -> dict[str, Any]:

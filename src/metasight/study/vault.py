@@ -1,4 +1,4 @@
-"""Where a study keeps its secret: a folder beside it that its owner alone may read.
+"""Where a study keeps its secrets: a folder beside it that its owner alone may read.
 
 Pseudonyms are keyed hashes of patient ids. Whoever holds the key can find a patient of whom the id
 is known in everything that a study publishes; without it the link cannot be made. So the key lies
@@ -133,6 +133,20 @@ def with_key(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             remedy="Keep the key in a vault instead: `metasight vault FOLDER` makes one",
         )
     return entries | {"key": salt}
+
+
+def vault_of(data: Mapping[str, Any], folder: Path) -> Path | None:
+    """The vault that a ``study.toml`` names; None where it gives a salt.
+
+    Parameters
+    ----------
+    data
+        Entries of a file that :func:`with_key` accepts.
+    folder
+        Of the study.
+    """
+    named = data.get("vault")
+    return (folder / named).resolve() if isinstance(named, str) and named else None
 
 
 def move_to_vault(folder: Path) -> tuple[Path, bool]:

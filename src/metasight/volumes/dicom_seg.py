@@ -170,7 +170,7 @@ def _belonging(data: Dataset, number: int, volume: Volume, where: str, *, any_se
             "the segmentation belongs to another series than the one that was read",
             where=where,
             remedy="Give the folder that holds the series it belongs to, or name the series to "
-            "measure in the column `series` of the table of scans",
+            "measure in the column `series` of the table of scans (or with --series)",
         )
     return label
 

@@ -46,7 +46,10 @@ from metasight.volumes.volume import Mask, Volume
 
 MIN_VOXELS = 8
 """2 × 2 × 2: the smallest region with an extent along every axis."""
-_NAME_ONE = "Give the name or the number of one region in the column `roi` of the table of scans"
+_NAME_ONE = (
+    "Give the name or the number of one region in the column `roi` of the table of scans (or with "
+    "--roi)"
+)
 _LABELS = "label map"
 _NUMBER = re.compile(r"\d{1,6}(?:[.,]0+)?")  # a table that passed through a spreadsheet has 2.0
 
@@ -226,7 +229,7 @@ def _file(path: Path) -> Path:
         raise VolumeError(
             "there is no such file",
             where="mask",
-            remedy="Check the path of the mask in the table of scans",
+            remedy="Check the path of the mask",
         )
     return path
 
@@ -376,7 +379,8 @@ def _read_labels(path: Path, region: str | int | None) -> Mask:
         raise VolumeError(
             "this label map has numbers, no names",
             where=_LABELS,
-            remedy="Give the number of the label in the column `roi` of the table of scans",
+            remedy="Give the number of the label in the column `roi` of the table of scans (or "
+            "with --roi)",
         )
     chosen = _choose(found, region)
     inside = sitk.GetImageFromArray(

@@ -95,7 +95,8 @@ def _largest(sizes: npt.NDArray[np.intp], rule: PartRule) -> int:
             where=_WHERE,
             value=shown,
             remedy="Draw one lesion per region, give a point in the lesion (x_mm, y_mm, z_mm) in "
-            'the row of the mask, or set lesion_parts = "largest" under [scans] in study.toml',
+            'the row of the mask (or with --point), or set lesion_parts = "largest" under [scans] '
+            "in study.toml",
         )
     if sizes[order[0]] == sizes[order[1]]:
         raise VolumeError(

@@ -64,6 +64,30 @@ def read_pet(
     choice = choose_series(find_series(path), rule or SeriesRule(modality="PT"))
     if on_choice is not None:
         on_choice(choice)
+    return load_pet(choice, kind=kind, settings=settings, dose_unit=dose_unit)
+
+
+def load_pet(
+    choice: SeriesChoice,
+    *,
+    kind: SuvKind = "SUVbw",
+    settings: ReadSettings | None = None,
+    dose_unit: DoseUnit = "Bq",
+) -> Volume:
+    """Read the pixels of a chosen PET series as SUV.
+
+    Parameters
+    ----------
+    choice
+        The series.
+    kind, settings, dose_unit
+        As of :func:`read_pet`.
+
+    Raises
+    ------
+    VolumeError
+        As :func:`read_pet`.
+    """
     header_unit(choice.chosen)
     items = {h.item.number: h.item for h in choice.chosen.headers}
     headers: list[PetHeader] = []

@@ -204,7 +204,7 @@ def _check_scan(contours: Contours, volume: Volume, where: str, *, any_series: b
             "the contours were drawn on another series than the one that was read",
             where=where,
             remedy="Give the folder that holds the series they were drawn on, or name the series "
-            "to measure in the column `series` of the table of scans",
+            "to measure in the column `series` of the table of scans (or with --series)",
         )
 
 

@@ -33,7 +33,7 @@ _ALIKE_MM = 15.0
 _AXIAL_COSINE = float(np.cos(np.radians(35.0)))  # as far as a gantry tilts
 _NAME_IT = (
     "Name the examination in the column `date` or the series in the column `series` of the table "
-    "of scans, or give each examination a folder of its own"
+    "of scans (or with --series), or give each examination a folder of its own"
 )
 
 
@@ -184,6 +184,11 @@ def find_series(path: Path) -> Found:
     return Found(series=series, not_slices=tuple(sorted(others.items())), n_files=len(items))
 
 
+def candidates(found: Found, rule: SeriesRule) -> tuple[Series, ...]:
+    """The series that the rule could choose, in the order of their UIDs."""
+    return tuple(s for s in found.series if not _unfit(s, rule))
+
+
 def choose_series(found: Found, rule: SeriesRule) -> SeriesChoice:
     """Choose the series to read.
 
@@ -204,7 +209,7 @@ def choose_series(found: Found, rule: SeriesRule) -> SeriesChoice:
             "several series are mixed where one was expected",
             value="; ".join(str(s) for s in fit),
             remedy="Give each series a folder of its own, or name the series in the column "
-            "`series` of the table of scans",
+            "`series` of the table of scans (or with --series)",
         )
     ranked = sorted(fit, key=lambda s: _rank(s, rule))
     _check_in_one(ranked[0], found)
@@ -221,7 +226,7 @@ def choose_series(found: Found, rule: SeriesRule) -> SeriesChoice:
 def _asked(rule: SeriesRule) -> str:
     """What narrowed the choice, before the rule was asked."""
     if rule.series:
-        return "named in the table of scans; "
+        return "asked for by name; "
     if rule.drawn_on:
         return "the lesion was drawn on it; "
     return "of the examination on the date in the table of scans; " if rule.study_date else ""
@@ -350,12 +355,12 @@ def _nothing_fits(found: Found, refused: dict[int, str], rule: SeriesRule) -> Vo
         problem = "the series that the lesion was drawn on is not in the folder"
         remedy = (
             "Give the folder that holds it, or name the series to measure in the column `series` "
-            "of the table of scans"
+            "of the table of scans (or with --series)"
         )
     elif rule.series:
-        problem = "the series named in the table of scans cannot be measured or is not there"
+        problem = "the series that was asked for cannot be measured or is not there"
         remedy = (
-            "Correct the column `series` (SeriesInstanceUID or SeriesNumber); a derived or "
-            "reformatted series needs a reason in the column `accept`"
+            "Correct the column `series` or --series (SeriesInstanceUID or SeriesNumber); a "
+            "derived or reformatted series needs a reason in the column `accept`"
         )
     return VolumeError(problem, value=shown, remedy=remedy)

@@ -87,7 +87,7 @@ class Item:
                 "a file is longer than any scan",
                 where=str(self),
                 value=f"{self.n_bytes:,} bytes",
-                remedy="Check the path of the scan in the table",
+                remedy="Check the path of the scan",
             )
         try:
             with self.open() as file:
@@ -116,11 +116,11 @@ def items_of(path: Path) -> tuple[Item, ...]:
         Nothing there, no file in it, more than 50,000, a damaged archive.
     """
     if not os.path.exists(path):  # a name too long for the disk is not there either
-        raise VolumeError("there is no such scan", remedy="Check the path of the scan in the table")
+        raise VolumeError("there is no such scan", remedy="Check the path of the scan")
     if not path.is_dir() and not path.is_file():  # a pipe or a device: reading it may never end
         raise VolumeError(
             "the path is neither a file nor a folder",
-            remedy="Check the path of the scan in the table",
+            remedy="Check the path of the scan",
         )
     if path.is_dir():
         files = sorted(f for f in path.rglob("*") if f.is_file() and not _hidden(f, path))
@@ -131,7 +131,9 @@ def items_of(path: Path) -> tuple[Item, ...]:
     else:
         items = _numbered([(path, None, path.stat().st_size)])
     if not items:
-        raise VolumeError("the folder or archive holds no file", remedy="Check the scan's path")
+        raise VolumeError(
+            "the folder or archive holds no file", remedy="Check the path of the scan"
+        )
     if len(items) > MAX_FILES:
         raise VolumeError(
             f"more than {MAX_FILES:,} files in one place",

@@ -167,7 +167,7 @@ def test_a_pet_by_the_table_s_word(tmp_path: Path) -> None:
         read("Bq")
     assert "pet_dose_unit" in caught.value.remedy
     assert read("MBq", "9").array.max() == pytest.approx(4.0, rel=1e-3)
-    with pytest.raises(VolumeError, match="named in the table of scans"):
+    with pytest.raises(VolumeError, match="that was asked for cannot be measured"):
         read("MBq", "8")
     assert len(chosen) == 2  # the choice is told although the first could not be read
 

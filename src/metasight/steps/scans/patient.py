@@ -31,6 +31,7 @@ from metasight.protocol.study import Protocol
 from metasight.segmentation.lung import Lungs, find_lungs
 from metasight.steps.failures import not_processed
 from metasight.steps.files import link, number, read_told, write_told
+from metasight.steps.scans.checking import quality_found
 from metasight.steps.scans.reading import (
     lesion_of,
     read_ct,
@@ -182,7 +183,7 @@ def measure_scans(inputs: Inputs, out: Path, argument: ScanArgument) -> None:
         out / "scan.json",
         {
             "patient": scans.patient,
-            "quality": None if quality is None else _quality_json(quality),
+            "quality": None if quality is None else quality_found(quality),
             "acquired": None if quality is None else _acquired(quality),
             "evidence": patient.evidence,
             "measured": patient.measured,
@@ -213,24 +214,6 @@ def _acquired(quality: CtQuality) -> Found:
     """How the CT was taken, as far as a new patient's must be alike."""
     values = {f.name: number(f.value) for f in quality.findings}
     return {"kernel": quality.kernel, "slice_mm": values.get("slice_distance_mm")}
-
-
-def _quality_json(quality: CtQuality) -> Found:
-    return {
-        "verdict": quality.verdict,
-        "contrast": quality.contrast,
-        "kernel": quality.kernel,
-        "findings": [
-            {
-                "name": f.name,
-                "value": number(f.value),
-                "limit": str(f.limit),
-                "verdict": f.verdict,
-                "said": f.said,
-            }
-            for f in quality.findings
-        ],
-    }
 
 
 def _lesion(patient: _Patient, ct: Volume, out: Path) -> None:

@@ -50,19 +50,50 @@ def read_ct(
         Nothing there that can be measured, several examinations and none named, or the chosen
         series cannot be read.
     """
-    if path.name.lower().endswith((".nii", ".nii.gz")):
+    if is_nifti(path):
         return read_nifti(path, unit="HU")
-    named = named or SeriesRow()
-    rule = SeriesRule(
+    choice = choose_series(find_series(path), ct_rule(settings, named or SeriesRow(), drawn))
+    if on_choice is not None:
+        on_choice(choice)
+    return load_ct(choice, settings)
+
+
+def is_nifti(path: Path) -> bool:
+    """Whether a scan is one file without a header of DICOM."""
+    return path.name.lower().endswith((".nii", ".nii.gz"))
+
+
+def ct_rule(
+    settings: ScanRecipe, named: SeriesRow, drawn: frozenset[str] = frozenset()
+) -> SeriesRule:
+    """Which series of a folder is the CT that a study measures."""
+    return SeriesRule(
         kernel=settings.kernel,
         series=named.series,
         study_date=named.date,
         drawn_on=drawn,
         accept_derived=named.accepted,
     )
-    choice = choose_series(find_series(path), rule)
-    if on_choice is not None:
-        on_choice(choice)
+
+
+def pet_rule(named: SeriesRow) -> SeriesRule:
+    """Which series of a folder is the PET that a study measures."""
+    return SeriesRule(
+        modality="PT",
+        series=named.series,
+        study_date=named.date,
+        accept_derived=named.accepted,
+    )
+
+
+def load_ct(choice: SeriesChoice, settings: ScanRecipe) -> Volume:
+    """The CT of a chosen series in HU.
+
+    Raises
+    ------
+    VolumeError
+        As :func:`metasight.volumes.dicom.load_series`.
+    """
     return load_series(
         choice,
         settings=ReadSettings(
@@ -162,10 +193,10 @@ def read_suv(
     VolumeError
         As :func:`metasight.volumes.pet.read_pet`.
     """
-    rule = SeriesRule(
-        modality="PT",
-        series=named.series,
-        study_date=named.date,
-        accept_derived=named.accepted,
+    return read_pet(
+        path,
+        kind=settings.suv,
+        rule=pet_rule(named),
+        dose_unit=dose_unit,
+        on_choice=on_choice,
     )
-    return read_pet(path, kind=settings.suv, rule=rule, dose_unit=dose_unit, on_choice=on_choice)
