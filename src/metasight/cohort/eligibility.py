@@ -128,7 +128,7 @@ def assess(
     return Eligibility(
         as_written=tuple(p for p in everyone if p not in future_out),
         all_eligible=everyone,
-        steps=_steps(protocol, asked, entries, len(rows)),
+        steps=_steps(protocol, asked, entries, rows),
         entries=tuple(entries),
     )
 
@@ -251,7 +251,10 @@ def _one(patient: str, row: PatientRow, asked: _Asked) -> Entry:
 
 
 def _steps(
-    protocol: Protocol, asked: Mapping[str, _Asked], entries: list[Entry], n: int
+    protocol: Protocol,
+    asked: Mapping[str, _Asked],
+    entries: list[Entry],
+    rows: Mapping[str, PatientRow],
 ) -> tuple[FlowStep, ...]:
     by_patient: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -265,11 +268,11 @@ def _steps(
             excluded[out] += 1
         elif held is not None:
             unknown[held] += 1
-    steps, remaining = [], n
+    steps, remaining = [], len(rows)
     for criterion in protocol.criterion:
         remaining -= excluded[criterion.id] + unknown[criterion.id]
         own = asked[criterion.id]
-        against = sum(e.criterion == criterion.id and e.reason.endswith(_AGAINST) for e in entries)
+        against = sum(bool(own.waived) and own.is_against(row) for row in rows.values())
         steps.append(
             FlowStep(
                 criterion=criterion.id,
