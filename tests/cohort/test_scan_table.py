@@ -103,6 +103,32 @@ def test_a_second_scan_of_one_kind(read):
     assert problems(read, rows) == [(4, "kind", "the patient has one already")]
 
 
+LESIONS = "A,CT,a,,,,,,,\nA,mask,m1,,,,,,,\nA,mask,,,1,2,3,,,\nA,mask,m3,2,,,,,,\n"
+
+
+def test_a_second_lesion_is_refused_unless_a_rule_says_which_counts(read):
+    assert problems(read, LESIONS) == [
+        (3 + n, "kind", "the patient has one already") for n in (1, 2)
+    ]
+
+
+@pytest.mark.parametrize("rule", ["first", "largest"])
+def test_several_lesions_keep_the_order_of_the_table(read, tmp_path, rule):
+    (told,) = read(LESIONS, several_lesions=rule)
+    assert told.several_lesions == rule
+    assert told.lesion.path == tmp_path / "m1"
+    assert [row.path for row in told.further_lesions] == [None, tmp_path / "m3"]
+    assert told.further_lesions[0].point_mm == (1, 2, 3)
+    assert told.further_lesions[1].region == "2"
+    assert set(told.files) == {tmp_path / n for n in ("a", "m1", "m3")}
+
+
+def test_a_rule_for_lesions_is_none_for_scans(read):
+    with pytest.raises(TableError) as error:
+        read("A,CT,a,,,,,,,\nA,CT,b,,,,,,,\n", several_lesions="largest")
+    assert [(p.row, p.accepted) for p in error.value.problems] == [(3, "one a patient")]
+
+
 def test_columns_that_are_not_there(read):
     assert problems(read, "A\n", head="id\n") == [
         (None, "kind", "missing column"),

@@ -54,7 +54,7 @@ def _slides(locked: Bundle, theirs: SlideSettings | None) -> SlideSettings | Non
         return None
     if recipe is None:
         raise _not_read("[slides]")
-    _same("slides", recipe, theirs, ("thresholds",))
+    _same("slides", recipe, theirs, ("thresholds", "several_he"))
     maps = None  # without a generator nothing can be painted, and nothing may be trained
     if recipe.maps is not None and locked.generator is not None:
         maps = MapSettings(
@@ -67,7 +67,8 @@ def _slides(locked: Bundle, theirs: SlideSettings | None) -> SlideSettings | Non
     embeddings = recipe.embeddings
     if embeddings is not None and embeddings.weights is not None:
         embeddings = _their_weights(embeddings, theirs)
-    locked_part = {"thresholds": recipe.thresholds, "maps": maps, "embeddings": embeddings}
+    locked_part = {"maps": maps, "embeddings": embeddings}
+    locked_part |= {n: getattr(recipe, n) for n in ("thresholds", "several_he")}
     return theirs.model_copy(update=locked_part)
 
 

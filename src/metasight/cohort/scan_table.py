@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from metasight.cohort.canonical import pseudonym
 from metasight.cohort.joined import meet_patients
-from metasight.cohort.settings import CohortSettings, ScanSettings
+from metasight.cohort.settings import CohortSettings, ScanSettings, SeveralLesions
 from metasight.cohort.tables import RawTable, missing_columns, read_table
 from metasight.errors import Problem, TableError
 
@@ -94,6 +94,8 @@ class PatientScans:
         Which series of them is meant.
     pet_dose_unit
         In which the scanner wrote the injected activity.
+    further_lesions, several_lesions
+        Lesions of later rows, and which of all counts.
     """
 
     patient: str
@@ -103,11 +105,14 @@ class PatientScans:
     ct_series: SeriesRow = SeriesRow()
     pet_series: SeriesRow = SeriesRow()
     pet_dose_unit: DoseUnit = "Bq"
+    further_lesions: tuple[LesionRow, ...] = ()
+    several_lesions: SeveralLesions = "refuse"
 
     @property
     def files(self) -> tuple[Path, ...]:
         """All files and folders that are read."""
-        told = (self.ct, self.pet, self.lesion.path if self.lesion else None)
+        further = (row.path for row in self.further_lesions)
+        told = (self.ct, self.pet, self.lesion.path if self.lesion else None, *further)
         return tuple(p for p in told if p is not None)
 
 
@@ -146,6 +151,7 @@ def read_scan_table(folder: Path, settings: CohortSettings) -> tuple[PatientScan
     problems = [*raw.flaws_of(read), *meeting.problems]
     strangers = set(meeting.strangers)
     told: dict[str, dict[str, _Scan | LesionRow]] = {}
+    further: dict[str, list[LesionRow]] = {}
     for number, cells in raw.cells.iterrows():
         row = int(str(number))
         text = {str(c): str(cells[c]).strip() for c in raw.cells.columns}
@@ -155,27 +161,39 @@ def read_scan_table(folder: Path, settings: CohortSettings) -> tuple[PatientScan
         patient = pseudonym(text[scans.id], settings.key)
         own = told.setdefault(patient, {})
         kind = text[scans.kind]
-        if kind in own:
-            found.append(
-                Problem(
-                    table=raw.name,
-                    row=row,
-                    column=scans.kind,
-                    value=kind,
-                    problem="the patient has one already",
-                    accepted="one a patient",
-                )
-            )
+        another = kind in own
+        if another and (kind != "mask" or scans.several_lesions == "refuse"):
+            found.append(_second(raw.name, row, scans.kind, kind))
         problems += found
         if not found:
             path = folder / scans.folder / text[scans.file] if text[scans.file] else None
-            if kind == "mask":
+            if kind == "mask" and another:
+                further.setdefault(patient, []).append(_lesion(scans, text, path))
+            elif kind == "mask":
                 own[kind] = _lesion(scans, text, path)
             elif path is not None:
                 own[kind] = _Scan(path, _series(scans, text))
     if problems:
         raise TableError(problems)
-    return tuple(_of_patient(patient, own, scans) for patient, own in told.items())
+    return tuple(
+        _of_patient(patient, own, tuple(further.get(patient, ())), scans)
+        for patient, own in told.items()
+    )
+
+
+def _second(table: str, row: int, column: str, kind: str) -> Problem:
+    """A second CT, PET or lesion of a patient."""
+    accepted = "one a patient"
+    if kind == "mask":
+        accepted += '; or several_lesions = "first" or "largest" under [scans]'
+    return Problem(
+        table=table,
+        row=row,
+        column=column,
+        value=kind,
+        problem="the patient has one already",
+        accepted=accepted,
+    )
 
 
 def _columns(scans: ScanSettings) -> tuple[str, ...]:
@@ -199,7 +217,10 @@ class _Scan(NamedTuple):
 
 
 def _of_patient(
-    patient: str, own: dict[str, _Scan | LesionRow], scans: ScanSettings
+    patient: str,
+    own: dict[str, _Scan | LesionRow],
+    further: tuple[LesionRow, ...],
+    scans: ScanSettings,
 ) -> PatientScans:
     ct, pet, lesion = own.get("CT"), own.get("PET"), own.get("mask")
     return PatientScans(
@@ -210,6 +231,8 @@ def _of_patient(
         ct_series=ct.series if isinstance(ct, _Scan) else SeriesRow(),
         pet_series=pet.series if isinstance(pet, _Scan) else SeriesRow(),
         pet_dose_unit=scans.pet_dose_unit,
+        further_lesions=further,
+        several_lesions=scans.several_lesions,
     )
 
 

@@ -15,6 +15,8 @@ from metasight.cohort.mapping import (
     TimeAndStatus,
 )
 
+SeveralHe = Literal["first", "largest"]
+SeveralLesions = Literal["refuse", "first", "largest"]
 Resolution = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -171,9 +173,13 @@ class SlideRecipe(_Part):
         How markers are painted on H&E; by default they are not.
     embeddings
         How tiles of H&E become features; by default they do not.
+    several_he
+        Which H&E of a patient is measured where several are of sufficient quality: the first of
+        the table, or the one with the largest tissue area. Patch features are of all of them.
     """
 
     thresholds: dict[str, float] = {}
+    several_he: SeveralHe = "first"
     maps: MapSettings | None = None
     embeddings: EmbeddingSettings | None = None
 
@@ -351,6 +357,9 @@ class ScanSettings(TableSettings, ScanRecipe):
     lesion_parts
         What happens to a mask in several parts where no point names one: it is refused, or the
         largest part is measured.
+    several_lesions
+        Which lesion of a patient is measured where the table has several: none (the second row is
+        a problem), the first of the table, or the largest by volume.
     max_missing_contours
         Maximum number of consecutive slices without a contour that are interpolated.
     mask_grid
@@ -368,6 +377,7 @@ class ScanSettings(TableSettings, ScanRecipe):
     accept: str = "accept"
     folder: str = "."
     lesion_parts: Literal["refuse", "largest"] = "refuse"
+    several_lesions: SeveralLesions = "refuse"
     max_missing_contours: int = Field(default=0, ge=0, le=20)
     mask_grid: Literal["same", "resample"] = "same"
     pet_dose_unit: Literal["Bq", "kBq", "MBq", "mCi"] = "Bq"

@@ -85,7 +85,7 @@ def density_of_sections(
     Parameters
     ----------
     sections
-        On the H&E; a marker that two of them show is taken from the last.
+        On the H&E; a marker that two of them show is taken from the first.
     shared
         Tissue of the H&E.
     markers
@@ -98,7 +98,7 @@ def density_of_sections(
     for section in sections:
         seen &= section.window.mask
         for marker in section.markers:
-            cells[marker] = section.cells.take(section.cells.positive[marker])
+            cells.setdefault(marker, section.cells.take(section.cells.positive[marker]))
     if not seen.any() or not set(markers) <= set(cells):
         return None
     window = TissueWindow(mask=seen, spacing_um=shared.spacing_um, origin_um=shared.origin_um)

@@ -25,6 +25,7 @@ from metasight.protocol.study import Protocol
 from metasight.slides.opening import ReaderName, open_slide, reader_of_all
 from metasight.slides.reader import ReadAs
 from metasight.steps.slides import patient as slides
+from metasight.steps.slides.one_slide import SlideArgument
 from metasight.steps.slides.sections import align_slides
 
 
@@ -118,14 +119,14 @@ class Batch:
                 remedy="Give --stain IHC or fluorescence",
             )
 
-    def arguments(self, protocol: Protocol) -> tuple[slides.SlideArgument, ...]:
+    def arguments(self, protocol: Protocol) -> tuple[SlideArgument, ...]:
         """One a file, named ``slide-001`` and so on."""
         reader = self.reader or reader_of_all(self.files)
         markers = study_names(self.markers, protocol.marker, where="--markers")
         own = len(self.mpp) == len(self.files)
         given = self.mpp * len(self.files) if len(self.mpp) == 1 else self.mpp
         return tuple(
-            slides.SlideArgument(
+            SlideArgument(
                 slide=SlideRow(
                     patient="",
                     name=f"slide-{n:03d}",

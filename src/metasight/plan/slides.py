@@ -26,10 +26,11 @@ from metasight.slides.quality import quality_definitions
 from metasight.steps.slides import agreement as map_agreement
 from metasight.steps.slides import maps, patches, sheet
 from metasight.steps.slides import patient as slides
+from metasight.steps.slides.one_slide import SlideArgument
 from metasight.steps.slides.sections import checking, marking
 from metasight.study.file import Study
 
-_Own = dict[str, tuple[tuple[slides.SlideArgument, ...], dict[str, Step]]]
+_Own = dict[str, tuple[tuple[SlideArgument, ...], dict[str, Step]]]
 """Patient → slides, and the steps that check, read and measure them by name."""
 
 
@@ -49,7 +50,7 @@ def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
     own: _Own = {}
     for patient in dict.fromkeys(row.patient for row in rows):
         arguments = tuple(
-            slides.SlideArgument(
+            SlideArgument(
                 slide=row,
                 reader=readers[row.stain == "fluorescence"],
                 nuclear=settings.nuclear,
@@ -74,7 +75,7 @@ def _patient_steps(  # noqa: PLR0917 - all that they rest on
     study: Study,
     protocol: SlideProtocol,
     patient: str,
-    arguments: tuple[slides.SlideArgument, ...],
+    arguments: tuple[SlideArgument, ...],
     decisions: ReaderDecisions,
     contents: Contents,
 ) -> list[Step]:
@@ -109,6 +110,7 @@ def _patient_steps(  # noqa: PLR0917 - all that they rest on
                 for a in arguments
                 if a.slide.path in decisions.alignment
             },
+            several_he=settings.several_he if settings is not None else "first",
         ),
         tuple(own),
         contents,
@@ -133,6 +135,8 @@ def _map_steps(
     given = study.folder / settings.generator if settings.generator is not None else None
     fold = _folds(own, settings.folds, seed) if given is None else {}
     settings = settings.model_copy(update={"generator": None})  # its content counts, not its place
+    of_study = study.settings.slides
+    several = of_study.several_he if of_study is not None else "first"
     arguments = {
         patient: maps.MapArgument(
             patient=patient,
@@ -142,6 +146,7 @@ def _map_steps(
             fold=fold.get(patient, -1),
             generator=given,
             seed=seed,
+            several_he=several,
         )
         for patient, (slides_of, _) in own.items()
     }
@@ -340,7 +345,7 @@ def by_marker(given: Mapping[str, str], protocol: Protocol) -> dict[str, str]:
 
 
 def check_step(
-    argument: slides.SlideArgument,
+    argument: SlideArgument,
     protocol: Protocol,
     contents: Contents,
     decision: ReaderDecision | None = None,
@@ -365,7 +370,7 @@ def check_step(
 
 
 def marker_step(
-    argument: slides.SlideArgument,
+    argument: SlideArgument,
     checked: Step,
     protocol: SlideProtocol,
     contents: Contents,

@@ -178,3 +178,56 @@ def test_no_text_of_a_file_reaches_what_is_kept(
             assert secret not in content, (file.name, secret)
     rows = read_json(out / "scan.json")["ledger"]
     assert rows
+
+
+# ------------------------------------------------------------------ several lesions
+
+
+def with_lesions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rule: str, radii: tuple) -> dict:
+    """``scan.json`` of a patient with spheres of some radii; a radius of 0 cannot be read."""
+    z_mm = np.arange(-30, 31, 2.5)
+    ct = write_ct(tmp_path / "ct", z_mm)
+    regions = {f"ROI {n}": sphere(z_mm, r or 1.0) for n, r in enumerate(radii)}
+    rt = write_rtstruct(tmp_path / "rt.dcm", regions, of=ct)
+    good = SimpleNamespace(
+        verdict="passed", contrast="no", kernel="unknown", reasons=(), findings=()
+    )
+    monkeypatch.setattr(patient, "ct_quality", lambda *_: good)
+    rows = [
+        LesionRow(path=rt, region=f"ROI {n}" if r else "not there", point_mm=None, corner_mm=None)
+        for n, r in enumerate(radii)
+    ]
+    argument = argument_of(
+        tmp_path,
+        ct=ct.folder,
+        lesion=rows[0],
+        further_lesions=tuple(rows[1:]),
+        several_lesions=rule,
+    )
+    out = tmp_path / "out"
+    out.mkdir()
+    measure_scans({}, out, argument)
+    return read_json(out / "scan.json")
+
+
+@pytest.mark.parametrize(("rule", "size_mm"), [("first", 10.0), ("largest", 20.0)])
+def test_the_lesion_that_counts_is_told_and_measured(tmp_path, monkeypatch, rule, size_mm) -> None:
+    found = with_lesions(tmp_path, monkeypatch, rule, (5.0, 10.0, 7.5))
+    assert found["measured"]["tumour_size_mm"] == pytest.approx(size_mm, abs=1.5)
+    (row,) = [e for e in found["ledger"] if e["item"] == "lesion choice"]
+    assert row["verdict"] == "kept"
+    assert f"several_lesions = {rule}" in row["reason"]
+    assert row["value"].startswith("lesion 2 of " if rule == "largest" else "lesion 1")
+
+
+def test_the_largest_is_not_known_where_one_cannot_be_read(tmp_path, monkeypatch) -> None:
+    found = with_lesions(tmp_path, monkeypatch, "largest", (5.0, 0, 7.5))
+    rows = {e["item"]: (e["verdict"], e["value"]) for e in found["ledger"]}
+    assert rows["lesion choice"] == ("failed", "2 of 3 lesions")
+    assert rows["lesion 2"][0] == "failed"
+    assert found["measured"] == {}
+
+
+def test_the_first_counts_though_another_cannot_be_read(tmp_path, monkeypatch) -> None:
+    found = with_lesions(tmp_path, monkeypatch, "first", (5.0, 0))
+    assert found["measured"]["tumour_size_mm"] == pytest.approx(10.0, abs=1.5)

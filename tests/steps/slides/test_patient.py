@@ -16,10 +16,10 @@ from metasight.estimate import Estimate
 from metasight.protocol.load import read_protocol
 from metasight.protocol.study import Protocol
 from metasight.steps.slides import patient
+from metasight.steps.slides.one_slide import SlideArgument
 from metasight.steps.slides.patient import (
     CheckArgument,
     PatientArgument,
-    SlideArgument,
     check_slide,
     measure_patient,
 )
@@ -147,3 +147,43 @@ def test_what_was_decided_when_a_slide_was_opened_is_in_the_ledger(tmp_path, mon
     found = measured(tmp_path, monkeypatch, share, notes=["picture 2 is read"])
     (row,) = [e for e in found["ledger"] if e["stage"] == "slide file"]
     assert (row["verdict"], row["reason"]) == ("kept", "picture 2 is read")
+
+
+@pytest.mark.parametrize(("several", "chosen"), [("first", "P-HE-1"), ("largest", "P-HE-2")])
+def test_the_ledger_says_which_h_and_e_counts_and_it_is_measured(
+    tmp_path, monkeypatch, several, chosen
+) -> None:
+    seen = []
+
+    def told(slide: str, *_: object) -> Estimate:
+        seen.append(slide)
+        return Estimate(value=30.0, lower=20.0, upper=40.0)
+
+    monkeypatch.setattr(patient, "opened", lambda a: nullcontext(a.slide.name))
+    monkeypatch.setattr(patient, "tumour_share_on_he", told)
+    slides, inputs = [], {}
+    for name, side in (("P-HE-1", 3), ("P-HE-2", 5)):
+        folder = tmp_path / name
+        folder.mkdir()
+        quality = {"slide": name, "stain": "H&E", "sufficient": True, "reasons": [], "mpp": 0.5}
+        (folder / "quality.json").write_text(json.dumps(quality))
+        with (folder / "tissue.npz").open("wb") as file:
+            np.savez_compressed(file, tissue=np.ones((side, side), dtype=bool), mpp=np.array(8.0))
+        row = SlideRow(patient="P", name=name, path=Path(name), stain="H&E", markers=(), mpp=None)
+        slides.append(SlideArgument(slide=row, reader="tiff"))
+        inputs[f"check {name}"] = folder
+    argument = PatientArgument(
+        patient="P",
+        slides=tuple(slides),
+        protocol=BREAST.for_slides,
+        required=(),
+        seed=1,
+        several_he=several,
+    )
+    (tmp_path / "out").mkdir()
+    measure_patient(inputs, tmp_path / "out", argument)
+    found = json.loads((tmp_path / "out" / "patient.json").read_text("utf-8"))
+    (row,) = [e for e in found["ledger"] if e["stage"] == "slide choice"]
+    assert (row["item"], row["verdict"]) == (chosen, "kept")
+    assert f"several_he = {several}" in row["reason"]
+    assert seen == [chosen]

@@ -13,7 +13,7 @@ from metasight.maps.density import DensityMap
 from metasight.maps.ome import write_density_map
 from metasight.protocol.load import read_protocol
 from metasight.steps.files import write_json
-from metasight.steps.slides.patient import SlideArgument
+from metasight.steps.slides.one_slide import SlideArgument
 from metasight.steps.slides.sheet import SheetArgument, draw_sheet
 
 BREAST = read_protocol("breast-dmfs")

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from metasight.cohort.reader_decisions import ReaderDecision, decided
-from metasight.cohort.scan_table import PatientScans
+from metasight.cohort.scan_table import LesionRow, PatientScans
 from metasight.cohort.settings import ScanRecipe
 from metasight.engine.step import Inputs, StepKind
 from metasight.errors import VolumeError
@@ -223,8 +223,7 @@ def _lesion(patient: _Patient, ct: Volume, out: Path) -> None:
         patient.note("lesion", Fate.FAILED, "", "the table of scans has no lesion of the patient")
         return
     lungs = patient.attempt("lungs", lambda: find_lungs(ct))
-    any_series = bool(patient.argument.scans.ct_series.series)
-    mask = patient.attempt("lesion", lambda: lesion_of(told, ct, lungs, any_series=any_series))
+    mask = _lesion_mask(patient, told, ct, lungs)
     if mask is None:
         return
     save_mask(mask, out / "lesion_mask.npz")
@@ -248,6 +247,45 @@ def _lesion(patient: _Patient, ct: Volume, out: Path) -> None:
     if patient.argument.radiomics is not None:
         _texture(patient, ct, mask, lungs)
     _crop(patient, (ct, mask, pet), found, out)
+
+
+def _lesion_mask(
+    patient: _Patient, told: LesionRow, ct: Volume, lungs: Lungs | None
+) -> Mask | None:
+    """The lesion that counts; which one and why is told where the table has several."""
+    scans = patient.argument.scans
+    any_series = bool(scans.ct_series.series)
+
+    def read(row: LesionRow, item: str) -> Mask | None:
+        return patient.attempt(item, lambda: lesion_of(row, ct, lungs, any_series=any_series))
+
+    rows = (told, *scans.further_lesions)
+    if len(rows) == 1:
+        return read(told, "lesion")
+    rule = f"(several_lesions = {scans.several_lesions})"
+    if scans.several_lesions == "first":
+        reason = f"the first of the patient's {len(rows)} lesions in the table counts {rule}"
+        patient.note("lesion choice", Fate.KEPT, "lesion 1", reason)
+        return read(told, "lesion")
+    masks = [read(row, f"lesion {n}") for n, row in enumerate(rows, 1)]
+    volumes = {n: m.volume_ml for n, m in enumerate(masks, 1) if m is not None}
+    if len(volumes) < len(rows):  # the largest may be the one that could not be read
+        patient.note(
+            "lesion choice",
+            Fate.FAILED,
+            f"{len(volumes)} of {len(rows)} lesions",
+            f"which lesion is the largest is not known: not all could be read {rule}",
+        )
+        return None
+    largest = max(volumes, key=lambda n: volumes[n])
+    told_volumes = ", ".join(f"{v:.2f}" for v in volumes.values())
+    patient.note(
+        "lesion choice",
+        Fate.KEPT,
+        f"lesion {largest} of {told_volumes} ml",
+        f"the largest of the patient's {len(rows)} lesions in the table counts {rule}",
+    )
+    return masks[largest - 1]
 
 
 def _texture(patient: _Patient, ct: Volume, lesion: Mask, lungs: Lungs | None) -> None:

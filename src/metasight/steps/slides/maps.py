@@ -19,7 +19,7 @@ import pandas as pd
 from metasight.biomarkers.map_error import biomarker_errors
 from metasight.biomarkers.measure import measure
 from metasight.biomarkers.structures import structure_mask
-from metasight.cohort.settings import MapSettings
+from metasight.cohort.settings import MapSettings, SeveralHe
 from metasight.engine.step import Inputs, StepKind
 from metasight.engine.threads import one_torch_thread
 from metasight.errors import MarkerError
@@ -37,6 +37,8 @@ from metasight.maps.tumour import tumour_from_marker
 from metasight.protocol.study import SlideProtocol, require_roles
 from metasight.steps.failures import OF_ALL_SLIDES, why_failed
 from metasight.steps.files import number, read_json, read_told, write_json, write_told
+from metasight.steps.slides.choice import chosen_he
+from metasight.steps.slides.one_slide import SlideArgument, opened
 from metasight.steps.slides.pairs import (
     Pair,
     density_together,
@@ -45,7 +47,7 @@ from metasight.steps.slides.pairs import (
     pairs_of,
     shown,
 )
-from metasight.steps.slides.patient import PATIENT, SlideArgument, opened
+from metasight.steps.slides.patient import PATIENT
 from metasight.steps.slides.sections import (
     REGION_UM,
     Measured,
@@ -98,6 +100,8 @@ class MapArgument:
         Folder of a generator trained elsewhere, instead.
     seed
         Of the study.
+    several_he
+        Which H&E counts where several may be used.
     """
 
     patient: str
@@ -107,16 +111,7 @@ class MapArgument:
     fold: int
     generator: Path | None
     seed: int
-
-
-def h_and_e(inputs: Inputs, slides: Sequence[SlideArgument]) -> SlideArgument | None:
-    """The first H&E that may be used: the one that other sections are aligned to."""
-    for a in slides:
-        if a.slide.stain == "H&E":
-            found = read_json(inputs[checking(a.slide.name)] / "quality.json")
-            if found["sufficient"] is not False:
-                return a
-    return None
+    several_he: SeveralHe = "first"
 
 
 def _pairs(inputs: Inputs, argument: MapArgument) -> list[Pair]:
@@ -129,7 +124,7 @@ def _pairs(inputs: Inputs, argument: MapArgument) -> list[Pair]:
 
 def collect(inputs: Inputs, out: Path, argument: MapArgument) -> None:
     """Training tiles of one patient's accepted pairs, or why there are none."""
-    he = h_and_e(inputs, argument.slides)
+    he = chosen_he(inputs, argument.slides, argument.several_he)
     pairs = _pairs(inputs, argument) if he is not None else []
     if he is None or not pairs:
         write_json(out / "tiles.json", {"none": "no accepted pair"})
@@ -255,7 +250,7 @@ def _row(argument: MapArgument, verdict: Fate, value: str, reason: str) -> Found
 def _painted(inputs: Inputs, out: Path, argument: MapArgument) -> Found:
     from metasight.maps.predict import paint
 
-    he = h_and_e(inputs, argument.slides)
+    he = chosen_he(inputs, argument.slides, argument.several_he)
     if he is None:
         raise MarkerError(
             "there is no H&E slide that can be painted on",

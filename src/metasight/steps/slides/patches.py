@@ -22,7 +22,7 @@ from metasight.features.encoders import Encoder, load_encoder
 from metasight.ledger import Entry, Fate
 from metasight.steps.failures import OF_ALL_SLIDES, why_failed
 from metasight.steps.files import link, read_json, write_json
-from metasight.steps.slides.patient import SlideArgument, opened
+from metasight.steps.slides.one_slide import SlideArgument, opened
 from metasight.steps.slides.sections import checking, read_tissue
 
 PATCHES = "patches of "

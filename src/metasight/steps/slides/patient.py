@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from metasight.cohort.reader_decisions import ReaderDecision, decided
+from metasight.cohort.settings import SeveralHe
 from metasight.cohort.slide_table import SlideRow
 from metasight.engine.step import Inputs, StepKind
 from metasight.errors import MarkerError
@@ -33,12 +34,18 @@ from metasight.protocol.evidence import (
 )
 from metasight.protocol.markers import MarkerNames, study_name
 from metasight.protocol.study import Definition, SlideProtocol, require_roles
-from metasight.slides.opening import ReaderName, open_slide
-from metasight.slides.reader import PyramidReader, ReadAs
 from metasight.steps.decided import decision_in, fate_by_rule, with_decision
 from metasight.steps.failures import OF_ALL_SLIDES, why_failed
 from metasight.steps.files import read_json, read_told, write_json, write_told
+from metasight.steps.slides.choice import STAGE as CHOICE
+from metasight.steps.slides.choice import (
+    chosen_he,
+    first_of_each_marker,
+    told_of_he,
+    usable_he,
+)
 from metasight.steps.slides.given_cells import map_given_cells
+from metasight.steps.slides.one_slide import SlideArgument, opened
 from metasight.steps.slides.pairs import Pair, density_together, he_window
 from metasight.steps.slides.sections import (
     REGION_UM,
@@ -64,28 +71,6 @@ SLIDE_FILE, SLIDE_QUALITY = "slide file", "slide quality"
 MARKERS, ALIGNMENT = "markers", "alignment"
 TISSUE_MAPS, BIOMARKERS = "tissue maps", "biomarkers"
 """Stages of a slide's ledger rows."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SlideArgument:
-    """One slide and how it is opened.
-
-    Attributes
-    ----------
-    slide
-        A row of the table of slides.
-    reader
-        What opens it.
-    nuclear
-        Nuclear channel of fluorescence.
-    channels
-        Channel as files name it, or its number → marker, as the study says.
-    """
-
-    slide: SlideRow
-    reader: ReaderName
-    nuclear: str = "DAPI"
-    channels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,29 +106,6 @@ class MarkersArgument(SlideArgument):
     markers: tuple[MarkerNames, ...]
     thresholds: dict[str, float] = field(default_factory=dict)
     classes: Mapping[str, str] = field(default_factory=dict)
-
-
-def opened(argument: SlideArgument, markers: Sequence[MarkerNames] = ()) -> PyramidReader:
-    """The slide under its study name, with the study's reader and resolution.
-
-    Its channels are called as the study calls them: by its mapping, else by the nuclear channel
-    and the spellings of ``markers``.
-    """
-    row = argument.slide
-    known = {argument.nuclear: argument.nuclear, **{m: m for m in row.markers}}
-    known |= {spelled: m.name for m in markers for spelled in (m.name, *m.spellings)}
-    return open_slide(
-        row.path,
-        name=row.name,
-        reader=argument.reader,
-        read_as=ReadAs(
-            mpp=row.mpp,
-            replaces_mpp=row.replaces_mpp,
-            picture=row.picture,
-            channels=argument.channels,
-            spellings=known,
-        ),
-    )
 
 
 def check_slide(inputs: Inputs, out: Path, argument: CheckArgument) -> None:
@@ -227,6 +189,8 @@ class PatientArgument:
         Of nulls and intervals.
     alignments
         Name of a marker section → a pathologist's decision on its alignment.
+    several_he
+        Which H&E counts where several may be used.
     """
 
     patient: str
@@ -235,6 +199,7 @@ class PatientArgument:
     required: tuple[str, ...]
     seed: int
     alignments: Mapping[str, ReaderDecision] = field(default_factory=dict)
+    several_he: SeveralHe = "first"
 
 
 @dataclass
@@ -294,8 +259,9 @@ def measure_patient(inputs: Inputs, out: Path, argument: PatientArgument) -> Non
     """Align, map and measure one patient; evidence, features and ledger rows."""
     patient = _Patient(argument=argument, inputs=inputs, out=out)
     good = _judge_slides(patient)
-    he = next((a for a in good if a.slide.stain == "H&E"), None)
+    he = _h_and_e(patient)
     marked = [a for a in good if a.slide.stain != "H&E" and _has_markers(patient, a)]
+    marked = _one_of_each_marker(patient, marked)
     aligned = _align(patient, he, marked) if he is not None else {}
     found = {m for a in marked for m in a.slide.markers}
     patient.evidence[MIHC_SECTIONS] = set(argument.required) <= found
@@ -355,6 +321,26 @@ def _judge_slides(patient: _Patient) -> list[SlideArgument]:
     sufficient = _all([*by_stain[True], *by_stain[False]])
     patient.evidence[SLIDE_ARTEFACTS] = None if sufficient is None else not sufficient
     return good
+
+
+def _h_and_e(patient: _Patient) -> SlideArgument | None:
+    """The H&E that counts; a row says which and why where several could."""
+    argument, inputs = patient.argument, patient.inputs
+    he = chosen_he(inputs, argument.slides, argument.several_he)
+    reason = told_of_he(usable_he(inputs, argument.slides), argument.several_he)
+    if he is not None and reason:
+        patient.note(he.slide.name, CHOICE, Fate.KEPT, None, "", reason)
+    return he
+
+
+def _one_of_each_marker(patient: _Patient, marked: list[SlideArgument]) -> list[SlideArgument]:
+    """Marker sections without those whose markers an earlier one shows, which have a row."""
+    kept = list(first_of_each_marker(marked))
+    for a in marked:
+        if a not in kept:
+            reason = "an earlier section of the table shows its markers; it is not measured"
+            patient.note(a.slide.name, CHOICE, Fate.EXCLUDED, None, "", reason)
+    return kept
 
 
 def _any(values: Sequence[bool | None]) -> bool | None:

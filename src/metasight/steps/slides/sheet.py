@@ -18,7 +18,8 @@ from metasight.report.slide_sheet import (
     write_sheet,
 )
 from metasight.steps.files import read_json
-from metasight.steps.slides.patient import PATIENT, SlideArgument
+from metasight.steps.slides.one_slide import SlideArgument
+from metasight.steps.slides.patient import PATIENT
 from metasight.steps.slides.sections import checking, marking
 
 SHEET = "sheet of "
