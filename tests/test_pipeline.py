@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pandas as pd
@@ -77,7 +78,8 @@ def test_changed_digits_of_a_stored_evaluation_are_not_printed(finished):
     )
     results, _ = pipeline.run(read_study(finished), scheduler="inline", progress=Silent())
     assert path.read_text() == before
-    assert "0.999" not in (results / "report.html").read_text("utf-8")
+    page = (results / "report.html").read_text("utf-8")
+    assert "0.999" not in re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL)  # but coordinates
 
 
 def test_an_altered_published_file_is_put_back(finished):
@@ -98,6 +100,28 @@ def test_a_planned_study_names_every_step_and_makes_none(breast_study):
 def test_dry_runs_say_what_is_next(breast_study):
     waiting = pipeline.look(read_study(breast_study()), progress=Silent())
     assert [(p.step.name, p.why) for p in waiting] == [("cohort", "not finished before")]
+
+
+def test_who_leaves_before_the_landmark_has_a_row_and_no_prediction(breast_study, breast_table):
+    table = breast_table()
+    kept = table.index[table["metastasis"] == table["metastasis"].iloc[0]][:3]
+    operated = pd.to_datetime(table.loc[kept, "operated"])
+    table.loc[kept, "last_seen"] = (operated + pd.Timedelta(days=120)).dt.strftime("%Y-%m-%d")
+    for event in ("metastasis", "dead"):
+        table.loc[kept, event] = sorted(set(table[event]))[0]  # no
+    table.loc[kept, ["metastasis_date", "death_date"]] = ""
+    folder = breast_study(table)
+    results, _ = pipeline.run(read_study(folder), scheduler="inline", progress=Silent())
+    key = read_study(folder).settings.key
+    rows = Ledger.from_parquet(results / "ledger.parquet").to_frame()
+    ended = rows[rows.reason == "follow-up ended by day 120, on which patients enter"]
+    assert {pseudonym(str(i), key) for i in table.loc[kept, "id"]} <= set(ended.patient)
+    left = set(rows[rows.reason.str.contains("by day 120, on which patients enter")].patient)
+    predicted = pd.read_parquet(results / "predictions.parquet")
+    assert not set(predicted.patient) & left
+    page = (results / "report.html").read_text("utf-8")
+    assert "Patients enter on day 120 after the day of curative surgery" in page
+    assert f"{len(left)} patients had left by then" in page
 
 
 def test_a_reader_s_decision_moves_the_cohort_and_the_report_says_so(finished):

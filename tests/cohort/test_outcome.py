@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from metasight.cohort.describe import follow_up
-from metasight.cohort.outcome import NodalOutcome, SurvivalOutcome, build_outcome
+from metasight.cohort.outcome import Landmark, NodalOutcome, SurvivalOutcome, build_outcome
 from metasight.errors import StudyError
+from metasight.ledger import Fate
 from metasight.protocol.load import read_protocol
 
 BREAST, LUNG = read_protocol("breast-dmfs"), read_protocol("nsclc-occult-node")
@@ -45,6 +46,46 @@ def test_patients_without_outcome_leave_a_ledger_row():
         ("e", "distant metastasis is missing"),
         ("f", "no follow-up after time zero"),
     ]
+
+
+def test_who_has_left_by_the_landmark_is_not_analysed_and_has_a_row():
+    told = build_outcome(DMFS, TABLE, list("abcd"), {}, landmark_days=400)
+    assert told.patients == ("c", "d")
+    assert told.outcome.time_days.tolist() == [800, 500]  # counted from time zero all the same
+    assert told.landmark == Landmark(day=400, events=2, competing=0, censored=0)
+    assert [(e.patient, e.verdict, e.reason) for e in told.entries] == [
+        (p, Fate.EXCLUDED, "the event happened by day 400, on which patients enter") for p in "ab"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("day", "left"), [(299, (0, 0, 0)), (300, (1, 0, 0)), (399, (1, 0, 0)), (400, (1, 1, 0))]
+)
+def test_the_landmark_s_own_day_is_past(day, left):
+    told = build_outcome(METASTASIS, TABLE, list("abcd"), {}, landmark_days=day)
+    assert (told.landmark.events, told.landmark.competing, told.landmark.censored) == left
+    assert told.landmark.left == sum(left) == 4 - len(told.patients)
+
+
+def test_follow_up_that_ends_before_the_landmark_is_no_event():
+    told = build_outcome(DMFS, TABLE, list("cf"), {}, landmark_days=30)
+    assert told.landmark.left == 0  # nobody was followed for no day at all
+    short = TABLE.assign(followup_days=20.0)
+    told = build_outcome(DMFS, short, list("abc"), {}, landmark_days=30)
+    assert (told.landmark.events, told.landmark.censored) == (0, 1)
+    assert told.entries[0].reason == "follow-up ended by day 30, on which patients enter"
+
+
+def test_nobody_after_the_landmark():
+    with pytest.raises(StudyError, match=r"for endpoint \w+ after day 900"):
+        build_outcome(DMFS, TABLE, list("abcd"), {}, landmark_days=900)
+
+
+def test_nodal_stage_knows_no_landmark():
+    table = pd.DataFrame({"pathological_n": ["N0", "N1"]}, index=["a", "b"])
+    told = build_outcome(LUNG.primary, table, ["a", "b"], {}, landmark_days=120)
+    assert told.patients == ("a", "b")
+    assert told.landmark is None
 
 
 def test_death_not_recorded():

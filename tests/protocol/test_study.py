@@ -81,3 +81,26 @@ def test_evidence_that_no_stage_supplies_is_refused() -> None:
     wrong = TOY.replace('label = "S"\n', 'label = "S"\nevidence = "tissue maps"\n')
     with pytest.raises(ProtocolError, match="does not supply 'size_mm'"):
         parse_protocol(wrong, where="x")
+
+
+def test_a_predictor_that_is_measured_after_patients_enter_is_refused() -> None:
+    """Ten metastases before a pathology report of day 60 passed version 0.1 without a word."""
+    late = TOY.replace("to_days = 0", "to_days = 60")
+    with pytest.raises(ProtocolError, match="size_mm may be measured until day 60, but patients"):
+        parse_protocol(late, where="x")
+    with pytest.raises(ProtocolError, match="enter on day 59"):
+        parse_protocol("landmark_days = 59\n" + late, where="x")
+    assert parse_protocol("landmark_days = 60\n" + late, where="x").landmark_days == 60
+    # nodal stage is found at surgery: no time passes in which anybody could leave
+    nodal = late.partition("[[endpoint]]")[0].replace('"relapse_days"', '"stage"') + (
+        '[[endpoint]]\ntype = "nodal_stage"\nname = "n"\nlabel = "N"\nprimary = true\n'
+        'variable = "relapse"\nthresholds = [0.1]\nsource = "s"\n'
+    )
+    assert parse_protocol(nodal, where="x").landmark_days == 0
+
+
+def test_patients_of_the_breast_study_enter_when_their_predictors_are_known() -> None:
+    breast = read_protocol("breast-dmfs")
+    windows = [v.window.to_days for v in breast.variable if v.window]
+    assert max(windows) == breast.landmark_days == 120
+    assert read_protocol("nsclc-occult-node").landmark_days == 0

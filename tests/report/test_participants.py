@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from metasight.cohort.describe import Table1, Table1Row
+from metasight.cohort.outcome import Landmark
 from metasight.report.blocks import DataTable, Paragraph
 from metasight.report.participants import section
 from metasight.report.view import View
@@ -125,3 +126,16 @@ def test_what_is_stated_and_not_measured_is_told_with_its_reason(survival):
     assert ("I5", "No slides <here>.") in [(r[0].split()[0], r[1]) for r in rows if len(r) > 1]
     constant = replace(survival, constants={"sex": "True: women only"})
     assert "Yes: women only." in [c for r in cells(tables(constant)["waived"]) for c in r]
+
+
+def test_who_left_before_patients_enter_is_told_and_what_the_risk_is_then_of(survival):
+    left = with_headline(survival, landmark=Landmark(day=120, events=1, competing=0, censored=2))
+    said = words(left)
+    assert (
+        "3 patients had left by then: 1 with the event, 0 with a competing event, 2 no longer"
+        in (said)
+    )
+    assert "A risk is that of a patient without an event on that day" in said
+    nobody = with_headline(survival, landmark=Landmark(day=120, events=0, competing=0, censored=0))
+    assert "Nobody had left by then." in words(nobody)
+    assert "Patients enter on day" not in words(with_headline(survival, landmark=None))

@@ -113,3 +113,12 @@ def test_it_is_one_page_and_the_same_bytes_each_time(tmp_path):
         one, two = (tmp_path / f / f"P0123456789.{ending}" for f in ("a", "b"))
         assert one.read_bytes() == two.read_bytes()
     assert len(PdfReader(tmp_path / "a" / "P0123456789.pdf").pages) == 1
+
+
+def test_the_risk_is_of_a_patient_who_had_reached_the_landmark():
+    assert "predicted risk of a patient without an event by day 120 after the day of" in text(
+        blocks()
+    )
+    from_start = PROTOCOL.model_copy(update={"landmark_days": 0})
+    document = page(FOUND, copy.deepcopy(PATIENT), from_start, FEATURES)
+    assert "without an event by day" not in text([*document.front, *document.blocks])

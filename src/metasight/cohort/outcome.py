@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,6 +100,30 @@ Outcome = SurvivalOutcome | NodalOutcome
 
 
 @dataclass(frozen=True, kw_only=True)
+class Landmark:
+    """Patients who had left the day on which the others enter.
+
+    Attributes
+    ----------
+    day
+        After time zero.
+    events, competing, censored
+        Patients with an event, with a competing event, or without either and no longer followed,
+        by the end of that day.
+    """
+
+    day: int
+    events: int
+    competing: int
+    censored: int
+
+    @property
+    def left(self) -> int:
+        """All of them."""
+        return self.events + self.competing + self.censored
+
+
+@dataclass(frozen=True, kw_only=True)
 class EndpointData:
     """One endpoint's outcome for the patients it can be told for.
 
@@ -112,12 +137,15 @@ class EndpointData:
         How the endpoint differs from the protocol's in this study, in words.
     entries
         A ledger row for every patient left out.
+    landmark
+        Who left before it; None where patients enter at time zero.
     """
 
     patients: tuple[str, ...]
     outcome: Outcome
     deviations: tuple[str, ...]
     entries: tuple[Entry, ...]
+    landmark: Landmark | None = None
 
 
 def build_outcome(
@@ -125,6 +153,8 @@ def build_outcome(
     table: pd.DataFrame,
     patients: Sequence[str],
     not_recorded: Mapping[str, str],
+    *,
+    landmark_days: int = 0,
 ) -> EndpointData:
     """Outcome of ``patients`` under ``endpoint``.
 
@@ -139,6 +169,9 @@ def build_outcome(
         endpoint and are unobserved in a nodal one.
     not_recorded
         Outcome variables that the study did not record, with the reason.
+    landmark_days
+        Of the protocol. A survival endpoint is of patients without an event after that day; times
+        still count from time zero.
 
     Raises
     ------
@@ -151,6 +184,7 @@ def build_outcome(
     events, deviations = _recorded_events(endpoint, table, not_recorded)
     rows = table.to_dict("index")
     kept, times, status, entries = [], [], [], []
+    left = Counter[int]()
     for patient in patients:
         row = rows[patient]
         told: tuple[float, int] | str
@@ -158,6 +192,9 @@ def build_outcome(
             told = _other_arm(row.get("arm"))
         else:
             told = _first(row, events, endpoint.competing)
+        if not isinstance(told, str) and told[0] <= landmark_days:
+            left[told[1]] += 1
+            told = f"{_LEFT[told[1]]} by day {landmark_days}, on which patients enter"
         if isinstance(told, str):
             entries.append(
                 Entry(
@@ -173,11 +210,32 @@ def build_outcome(
         times.append(told[0])
         status.append(told[1])
     if not kept:
-        raise StudyError(f"no patient has an outcome for endpoint {endpoint.name}")
+        raise StudyError(
+            f"no patient has an outcome for endpoint {endpoint.name}"
+            + (f" after day {landmark_days}" if left else "")
+        )
     outcome = SurvivalOutcome(np.array(times, dtype=float), np.array(status, dtype=np.int8))
     return EndpointData(
-        patients=tuple(kept), outcome=outcome, deviations=tuple(deviations), entries=tuple(entries)
+        patients=tuple(kept),
+        outcome=outcome,
+        deviations=tuple(deviations),
+        entries=tuple(entries),
+        landmark=Landmark(
+            day=landmark_days,
+            events=left[EVENT],
+            competing=left[COMPETING],
+            censored=left[CENSORED],
+        )
+        if landmark_days
+        else None,
     )
+
+
+_LEFT = {
+    EVENT: "the event happened",
+    COMPETING: "a competing event happened",
+    CENSORED: "follow-up ended",
+}
 
 
 def _recorded_events(

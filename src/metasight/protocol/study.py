@@ -246,6 +246,10 @@ class Protocol(_Part):
         ``version`` changes with any change of a criterion, endpoint, definition, marker or check.
     time_zero
         In words; times in tables count from it.
+    landmark_days
+        Day after time zero by which every predictor is known and on which patients enter: who has
+        an event or is censored by then is not analysed for an endpoint of follow-up, and a risk is
+        that of a patient without an event on that day. 0: patients enter at time zero.
     criteria
         In the order in which the flow diagram applies them.
     clinical_predictors
@@ -270,6 +274,7 @@ class Protocol(_Part):
     version: str
     time_zero: str
     time_zero_date: str
+    landmark_days: int = Field(default=0, ge=0)
     setting: str
     intended_use: str
     unknown_eligibility: Literal["hold"] = "hold"
@@ -305,7 +310,20 @@ class Protocol(_Part):
                 raise ValueError(f"{what} uses undefined variables: {', '.join(unknown)}")
         if sum(e.primary for e in self.endpoint) != 1:
             raise ValueError("exactly one endpoint must be primary")
+        self._refuse_late_predictors()
         return self
+
+    def _refuse_late_predictors(self) -> None:
+        """A predictor that may be measured after patients entered would tell of their future."""
+        if not any(e.type == "survival" for e in self.endpoint):
+            return
+        for v in self.variable:
+            if v.role == "predictor" and v.window and v.window.to_days > self.landmark_days:
+                raise ValueError(
+                    f"variable {v.name} may be measured until day {v.window.to_days}, but patients "
+                    f"enter on day {self.landmark_days}: end its window earlier, or set "
+                    "landmark_days"
+                )
 
     def _uses(self) -> list[tuple[str, list[str]]]:
         uses = [(f"criterion {c.id}", list(c.condition.variables())) for c in self.criterion]

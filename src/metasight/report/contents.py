@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from metasight.cohort.describe import FollowUp, Table1
 from metasight.cohort.eligibility import FlowStep
+from metasight.cohort.outcome import Landmark
 from metasight.leakage import Check
 from metasight.models.by_hand import Formula
 from metasight.protocol.study import Protocol
@@ -56,6 +57,8 @@ class AnalysisResult:
         Horizons that the follow-up cannot support, each with its reason.
     follow_up
         None for nodal stage.
+    landmark
+        Who left before patients enter; None for nodal stage, or where they enter at time zero.
     table1
         Characteristics, overall and by centre or arm.
     missing
@@ -83,6 +86,7 @@ class AnalysisResult:
     gaps: tuple[CentreGap, ...]
     temporal: Evaluation | None
     failures: tuple[Mapping[str, str], ...]
+    landmark: Landmark | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -191,6 +191,8 @@ def _population(view: View, name: str) -> Box:
                 f"{analysis.endpoint}{lead}: {count(analysis.n)} analysed, "
                 f"{plural(analysis.events, 'event')}"
             )
+            if analysis.landmark is not None and analysis.landmark.left:
+                lines.append(f"{count(analysis.landmark.left)} left by day {analysis.landmark.day}")
     return Box(f"{words} (n = {count(n)})", tuple(lines) or ("not analysed",))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from metasight.protocol.endpoint import Endpoint
-from metasight.protocol.study import Variable
+from metasight.protocol.study import Protocol, Variable
 from metasight.report.blocks import (
     Block,
     BulletList,
@@ -76,8 +76,15 @@ def _endpoints(view: View) -> DataTable:
             Column("Source", weight=1.4),
         ),
         tuple(rows),
-        (f"Time zero: {view.contents.protocol.time_zero}. One year is 365.25 days.",),
+        (f"Time zero: {_entry(view.contents.protocol)}. One year is 365.25 days.",),
     )
+
+
+def _entry(protocol: Protocol) -> str:
+    """Time zero, and the day on which patients enter."""
+    if not protocol.landmark_days:
+        return protocol.time_zero
+    return f"{protocol.time_zero}; patients enter on day {protocol.landmark_days} without an event"
 
 
 def _event(view: View, endpoint: Endpoint) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from metasight.cohort.describe import FollowUp, Table1
+from metasight.cohort.outcome import Landmark
 from metasight.protocol.criteria import Criterion
 from metasight.report.blocks import (
     Block,
@@ -294,6 +295,8 @@ def _follow_up(view: View) -> Iterator[Block]:
         return
     yield Heading(2, "Follow-up and events", "follow-up")
     yield Paragraph(_follow_words(*followed[0]))
+    if followed[0][0].landmark is not None:
+        yield Paragraph(_landmark_words(view, followed[0][0].landmark))
     yield DataTable(
         "follow-up-table",
         "Follow-up by reverse Kaplan–Meier, and patients by outcome.",
@@ -307,6 +310,24 @@ def _follow_up(view: View) -> Iterator[Block]:
             numeric("Censored", 0.8),
         ),
         tuple(_follow_row(view, a, f) for a, f in followed),
+    )
+
+
+def _landmark_words(view: View, landmark: Landmark) -> Text:
+    """Who left before patients enter, and what the risk is therefore of."""
+    lead = f"Patients enter on day {landmark.day} after the {view.contents.protocol.time_zero}"
+    left = (
+        f"{plural(landmark.left, 'patient')} had left by then: {landmark.events} with the event, "
+        f"{landmark.competing} with a competing event, {landmark.censored} no longer followed. "
+        if landmark.left
+        else "Nobody had left by then. "
+    )
+    return (
+        Strong(lead),
+        ", by when every predictor is known. ",
+        left,
+        "A risk is that of a patient without an event on that day; years count from the "
+        f"{view.contents.protocol.time_zero}.",
     )
 
 

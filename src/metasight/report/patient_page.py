@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from metasight.features.columns import Feature
+from metasight.protocol.endpoint import Endpoint
 from metasight.protocol.study import Protocol
 from metasight.report.blocks import (
     Block,
@@ -92,9 +93,9 @@ def _risks(found: Found, patient: Found, protocol: Protocol) -> list[Block]:
                 tuple(f"{why[0].upper()}{why[1:]}." for why in patient["why_none"]),
             ),
         ]
-    label = next(e.label for e in protocol.endpoint if e.name == found["endpoint"])
+    endpoint = next(e for e in protocol.endpoint if e.name == found["endpoint"])
     shown = [(_target(r["target"]), _risk(r["risk"])) for r in patient["risks"]]
-    lines: list[Block] = [warning, Paragraph(f"{label}: predicted risk.", lead=True)]
+    lines: list[Block] = [warning, Paragraph(_of_what(endpoint, protocol), lead=True)]
     lines.append(Facts(tuple(shown), panel=True))
     with_interval = patient["risks"][0]["risk"]["lower"] is not None
     lines.append(
@@ -118,6 +119,16 @@ def _risks(found: Found, patient: Found, protocol: Protocol) -> list[Block]:
             )
         )
     return lines
+
+
+def _of_what(endpoint: Endpoint, protocol: Protocol) -> str:
+    """Which risk it is, and of whom where patients enter later than at time zero."""
+    if endpoint.type == "nodal_stage" or not protocol.landmark_days:
+        return f"{endpoint.label}: predicted risk."
+    return (
+        f"{endpoint.label}: predicted risk of a patient without an event by day "
+        f"{protocol.landmark_days} after the {protocol.time_zero}."
+    )
 
 
 def _target(target: str) -> str:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from metasight.cohort.describe import FollowUp, Table1, Table1Row
 from metasight.cohort.eligibility import FlowStep
+from metasight.cohort.outcome import Landmark
 from metasight.engine.step import Inputs, StepKind
 from metasight.leakage import Check
 from metasight.ledger import Entry, Fate, Ledger
@@ -434,6 +435,7 @@ def _analysis(inputs: Inputs, names: AnalysisNames) -> AnalysisResult:
         deviations=(*data["deviations"], *(there("notes.json") or ())),
         refused_horizons=tuple(data["refused"]),
         follow_up=FollowUp(**data["follow_up"]) if data["follow_up"] else None,
+        landmark=Landmark(**data["landmark"]) if data["landmark"] else None,
         table1=Table1(groups=data["table1"]["groups"], rows=rows),
         missing=data["missing"],
         evaluation=Evaluation.from_json(there("evaluation.json")),

@@ -103,6 +103,10 @@ def plan_entries(settings: StudySettings, protocol: Protocol) -> dict[str, str]:
         "population": f"{protocol.headline_population.replace('_', ' ')}, from {protocol.setting}",
         "criteria not assessed": _reasons(settings.waive),
         "time zero": f"{protocol.time_zero}",
+        "landmark": f"day {protocol.landmark_days}: who has an event or is censored by then is not "
+        "analysed"
+        if protocol.landmark_days
+        else "none: patients enter at time zero",
         "endpoint": f"{primary.name}: {primary.label}",
         "outcomes not recorded": _reasons(settings.not_recorded),
     }

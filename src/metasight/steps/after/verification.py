@@ -148,7 +148,13 @@ def _recurrence(
         if endpoint.type != "survival":
             continue
         try:
-            told = build_outcome(endpoint, table, list(risk.index), argument.not_recorded)
+            told = build_outcome(
+                endpoint,
+                table,
+                list(risk.index),
+                argument.not_recorded,
+                landmark_days=argument.protocol.landmark_days,
+            )
         except StudyError as error:
             found.append({"endpoint": endpoint.label, "skipped": str(error)})
             continue

@@ -34,6 +34,7 @@ from metasight.features.crops import MODALITY as CROP_MODALITY
 from metasight.features.from_protocol import clinical_features
 from metasight.ledger import Entry, Ledger
 from metasight.models import crossfit
+from metasight.protocol.endpoint import Endpoint
 from metasight.protocol.study import Protocol
 from metasight.steps.files import read_json, read_told, write_json, write_told
 from metasight.steps.scans.patient import CROPS, against_table, crop_keys, scanned
@@ -264,7 +265,7 @@ def analysis_data(inputs: Inputs, out: Path, argument: DataArgument) -> None:
     info = read_json(folder / "cohort.json")
     table = pd.read_parquet(folder / "table.parquet")
     endpoint = next(e for e in argument.protocol.endpoint if e.name == argument.endpoint)
-    told = build_outcome(endpoint, table, info[argument.population], argument.not_recorded)
+    told = _outcome_of(endpoint, table, info[argument.population], argument)
     read = [m for m in info["modalities"] if m not in argument.set_aside]
     features = build_features(folder, read, argument.protocol, told.patients)
     if argument.with_centre:
@@ -305,12 +306,25 @@ def analysis_data(inputs: Inputs, out: Path, argument: DataArgument) -> None:
             "examined": _examined(told.outcome),
             "deviations": [*told.deviations, *notes, *_left_out(told)],
             "follow_up": described,
+            "landmark": None if told.landmark is None else asdict(told.landmark),
             "table1": asdict(table1(population, argument.protocol, groups=groups)),
             "missing": missingness(
                 features.values, [f.name for f in features.features if not f.error_of]
             ),
             **horizons,
         },
+    )
+
+
+def _outcome_of(
+    endpoint: Endpoint, table: pd.DataFrame, patients: Sequence[str], argument: DataArgument
+) -> EndpointData:
+    return build_outcome(
+        endpoint,
+        table,
+        patients,
+        argument.not_recorded,
+        landmark_days=argument.protocol.landmark_days,
     )
 
 
@@ -368,7 +382,7 @@ def _with_other_population(
     if not info.get(other):
         return error
     try:
-        told = build_outcome(endpoint, table, info[other], argument.not_recorded)
+        told = _outcome_of(endpoint, table, info[other], argument)
         _refuse_degenerate(told, table, info, replace(argument, population=other))
     except StudyError:
         return error
