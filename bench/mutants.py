@@ -719,14 +719,6 @@ MUTANTS = (
         "alignment/test_error.py",
     ),
     Mutant(
-        "alignment",
-        "landmarks are compared on the fixed section",
-        "alignment/landmarks.py",
-        "transform.points(fixed_um) - moving_um",
-        "transform.inverse().points(moving_um) - fixed_um",
-        "alignment/test_landmarks.py",
-    ),
-    Mutant(
         "protocol",
         "at_least leaves its limit out",
         "protocol/criteria.py",

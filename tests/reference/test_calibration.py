@@ -3,21 +3,20 @@
 import numpy as np
 import pytest
 
-from metasight.validation.binary_calibration import (
-    binary_calibration,
-    loess_calibration,
-    spline_class_calibration,
-    validation_summary,
-)
-from metasight.validation.calibration import (
+from metasight.validation.calibration import d_calibration
+from metasight.validation.decision_curve import net_benefit, net_benefit_class
+from oracles.calibration import (
     calibration_slope,
-    d_calibration,
     grouped_calibration,
     mean_calibration,
     pseudo_value_calibration,
     spline_calibration,
 )
-from metasight.validation.decision_curve import net_benefit, net_benefit_class
+from oracles.class_calibration import (
+    binary_calibration,
+    loess_calibration,
+    spline_class_calibration,
+)
 
 from .conftest import CLOSED, FITTED, SETS
 
@@ -174,30 +173,3 @@ def test_class_net_benefit(reference):
     want = reference.value("rotterdam_nodepos_binary/net_benefit")
     limits = [w["pt"] for w in want]
     curve(net_benefit_class(table["p"], table["y"], limits), want)
-
-
-VAL_PROB = {
-    "r2": "R2",
-    "d": "D",
-    "d_chisq": "D:Chi-sq",
-    "u": "U",
-    "u_chisq": "U:Chi-sq",
-    "u_p": "U:p",
-    "q": "Q",
-    "brier": "Brier",
-    "intercept": "Intercept",
-    "slope": "Slope",
-    "emax": "Emax",
-    "e90": "E90",
-    "eavg": "Eavg",
-    "s_z": "S:z",
-    "s_p": "S:p",
-}
-
-
-@pytest.mark.parametrize("quantity", VAL_PROB)
-def test_val_prob(reference, quantity):
-    table = reference.table("nodepos_test_predictions")
-    want = reference.value("rotterdam_nodepos_binary/val_prob")[VAL_PROB[quantity]]
-    got = getattr(validation_summary(table["p"], table["y"]), quantity)
-    assert got == pytest.approx(want, abs=CLOSED)

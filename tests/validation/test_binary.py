@@ -3,14 +3,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from metasight.errors import EvaluationError
-from metasight.validation.binary import (
-    binary_auc,
-    delong_test,
-    delong_within,
-    generalised_c,
-    ordinal_discrimination,
-    wald_test,
-)
+from metasight.validation.binary import binary_auc, delong_test, delong_within, wald_test
+from oracles.ordinal import generalised_c, ordinal_discrimination
 
 RNG = np.random.default_rng(0)
 Y = RNG.integers(0, 2, 60)

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from metasight.validation.bootstrap import draw
-from metasight.validation.calibration import spline_calibration
 from metasight.validation.curve_samples import curve_samples
 from metasight.validation.results import CalibrationCurve, NotEstimable
 from metasight.validation.table import align
+from oracles.calibration import spline_calibration
 
 from .conftest import predictions
 from .test_evaluate import plan

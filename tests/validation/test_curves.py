@@ -6,10 +6,7 @@ from metasight.validation.curves import (
     censoring_survival,
     kaplan_meier,
     median_follow_up,
-    pseudo_values,
 )
-
-from .conftest import make
 
 
 def test_kaplan_meier_by_hand():
@@ -44,13 +41,6 @@ def test_incidence_without_competitors_is_one_minus_kaplan_meier(survival):
     a = aalen_johansen(survival.time, survival.status).at(times)
     b = 1 - kaplan_meier(survival.time, survival.status).at(times)
     assert np.allclose(a, b, atol=1e-12)
-
-
-def test_pseudo_values_without_censoring_are_the_events():
-    c = make(50, 4)
-    status = np.where(c.status == 0, 1, c.status)
-    got = pseudo_values(c.time, status, 10)
-    assert np.allclose(got, (status == 1) & (c.time <= 10), atol=1e-10)
 
 
 def test_median_follow_up():

@@ -3,7 +3,7 @@ import pytest
 from greenwood import CoxPH, Surv
 
 from metasight.errors import EvaluationError
-from metasight.validation.partial_likelihood import fine_gray_robust_se, fit_hazard
+from oracles.hazard_fit import fine_gray_robust_se, fit_hazard
 
 from .conftest import make
 

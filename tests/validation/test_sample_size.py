@@ -4,9 +4,6 @@ from metasight.errors import EvaluationError
 from metasight.validation.sample_size import (
     development_binary,
     development_survival,
-    validation_binary,
-    validation_c,
-    validation_oe,
 )
 
 
@@ -26,17 +23,6 @@ def test_shrinkage_is_reached():
     )
     assert rare.expected_shrinkage >= 0.9
     assert rare.events == pytest.approx(0.05 * 6 * rare.n)
-
-
-def test_narrower_intervals_need_more_patients():
-    assert validation_c(prevalence=0.2, c=0.7, width=0.05) > validation_c(
-        prevalence=0.2, c=0.7, width=0.1
-    )
-    assert validation_oe(prevalence=0.2, width=0.2)[0] > validation_oe(prevalence=0.2, width=0.4)[0]
-    got = validation_binary(
-        prevalence=0.2, c=0.7, mean_linear_predictor=-1.5, sd_linear_predictor=0.8
-    )
-    assert got.n == max(got.c_n, got.oe_n, got.slope.n)
 
 
 def test_refusals():

@@ -150,33 +150,6 @@ def instability(
     return Instability(mape=np.abs(boot - first).mean(axis=0), lower=lower, upper=upper)
 
 
-def classification_instability(
-    original: npt.ArrayLike, resampled: npt.ArrayLike, threshold: float
-) -> Floats:
-    """Share of bootstrap models that put each patient on the other side of ``threshold``.
-
-    Parameters
-    ----------
-    original
-        Shape ``(n,)``.
-    resampled
-        Shape ``(B, n)``.
-    threshold
-        Risk at or above which one acts.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        In [0, 1].
-
-    References
-    ----------
-    Riley and Collins 2023.
-    """
-    first, boot = _matrices(original, resampled)
-    return np.asarray(((boot >= threshold) != (first >= threshold)).mean(axis=0))
-
-
 def _matrices(original: npt.ArrayLike, resampled: npt.ArrayLike) -> tuple[Floats, Floats]:
     first = np.asarray(original, dtype=np.float64)
     boot = np.asarray(resampled, dtype=np.float64)
