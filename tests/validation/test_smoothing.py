@@ -55,7 +55,7 @@ def test_the_outer_knots_of_few_values_are_the_fifth_from_either_end(n, ends):
 
 def test_a_refusal_counts_the_distinct_risks():
     with pytest.raises(EvaluationError, match="too few distinct") as error:
-        spline_knots([0.1] * 60 + [0.2] * 60, 3)
+        spline_knots([0.1] * 100 + [0.2] * 20, 3)
     assert error.value.value == "2 distinct values"
     assert "grouped calibration" in error.value.remedy
 
