@@ -1,8 +1,7 @@
 """How much predictions and performance depend on the patients a model happened to learn from.
 
 Both work on what bootstrap models predict for the original patients: the models themselves are
-fitted elsewhere (the crossfit), on the resamples of
-:func:`metasight.validation.bootstrap.resample_indices`.
+fitted elsewhere (:func:`metasight.models.crossfit.fit_resample`).
 """
 
 from __future__ import annotations
