@@ -16,9 +16,10 @@ from alignment.corruptions import (
 )
 from alignment.known_pairs import cima
 from alignment.made_up import tissue
-from metasight.alignment import AlignmentSettings, Section, align, landmark_error_um, relative_error
+from metasight.alignment import AlignmentSettings, Section, align
 from metasight.alignment.align import verdict
 from metasight.errors import AlignmentError
+from oracles.landmarks import landmark_error_um, relative_error
 
 QUICK = AlignmentSettings(longest_px=512)
 MEDIAN = {"lesion": 0.0055, "kidney": 0.0030}

@@ -1,14 +1,9 @@
 import numpy as np
 import pytest
 
-from metasight.biomarkers.nearest import (
-    count_nearest,
-    grouped_g,
-    nearest_distance_um,
-    nearest_neighbour_g,
-    restricted_mean_um,
-)
+from metasight.biomarkers.nearest import count_nearest, grouped_g, restricted_mean_um
 from metasight.biomarkers.neighbours import in_buckets
+from oracles.nearest import nearest_distance_um, nearest_neighbour_g
 
 from .patterns import poisson
 

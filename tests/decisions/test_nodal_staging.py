@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from metasight.decisions.nodal_staging import (
     NOT_A_DEVICE,
@@ -116,3 +118,121 @@ def test_nonsense_is_refused():
     ):
         with pytest.raises(EvaluationError):
             wrong()
+
+
+TABLE = {
+    "largest_peripheral_mm": 25.0,
+    "ebus_sensitivity": 0.5,
+    "ebus_sensitivity_lower": 0.3,
+    "ebus_sensitivity_upper": 0.6,
+    "ebus_specificity": 0.98,
+}
+
+
+def test_limits_of_a_protocol_are_read_by_name_and_thresholds_put_in_order():
+    assert StagingLimits.from_table(TABLE, (0.2, 0.05)) == StagingLimits(
+        largest_peripheral_mm=25.0,
+        thresholds=(0.05, 0.2),
+        sensitivity=0.5,
+        sensitivity_lower=0.3,
+        sensitivity_upper=0.6,
+        specificity=0.98,
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "named"),
+    [
+        ({k: v for k, v in TABLE.items() if k != "ebus_specificity"}, "ebus_specificity"),
+        ({**TABLE, "ebus_accuracy": 0.9}, "ebus_accuracy"),
+        ({}, "ebus_sensitivity"),
+    ],
+)
+def test_an_entry_that_is_missing_or_unknown_is_named(table, named):
+    with pytest.raises(EvaluationError, match="missing or unknown") as error:
+        StagingLimits.from_table(table, (0.1,))
+    assert named in error.value.value
+    assert error.value.where == "protocol [nodal_staging]"
+    assert "largest_peripheral_mm" in error.value.remedy
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sensitivity_upper": 1.01},
+        {"sensitivity_lower": -0.01},
+        {"sensitivity_lower": 0.45},
+        {"specificity": 0.0},
+        {"specificity": 1.1},
+        {"thresholds": ()},
+        {"thresholds": (0.0, 0.1)},
+        {"thresholds": (0.1, 1.0)},
+        {"thresholds": (0.1, 0.1)},
+        {"largest_peripheral_mm": 0.0},
+    ],
+)
+def test_limits_that_exist_can_be_used(changes):
+    with pytest.raises(EvaluationError):
+        StagingLimits(**changes)
+
+
+def test_a_protocol_s_size_moves_the_rule():
+    limits = StagingLimits(largest_peripheral_mm=20.0)
+    assert guideline(20.0, False, False, limits).verdict == "optional"
+    assert guideline(20.6, False, False, limits).verdict == "indicated"
+
+
+@given(
+    st.floats(0.001, 0.999),
+    st.floats(0.0, 1.0),
+    st.floats(0.05, 1.0),
+)
+def test_bayes_by_a_table_of_patients(risk, sensitivity, specificity):
+    """Of everybody who is negative, the share that is ill."""
+    missed, cleared = risk * (1 - sensitivity), (1 - risk) * specificity
+    assert after_negative(risk, sensitivity, specificity) == pytest.approx(
+        missed / (missed + cleared)
+    )
+
+
+@given(st.floats(0.02, 0.95), st.floats(0.01, 0.9))
+def test_the_sensitivity_that_is_needed_brings_the_risk_to_the_target(risk, target):
+    needed = ebus_needed(risk, target, LIMITS)
+    if risk <= target:
+        assert np.isnan(needed)
+        return
+    assert 0 <= needed <= 1
+    assert after_negative(risk, needed, LIMITS.specificity) == pytest.approx(target)
+
+
+@given(st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+def test_a_negative_test_never_raises_a_risk_and_keeps_the_order_of_its_ends(a, b, c):
+    lower, value, upper = sorted((a, b, c))
+    rest = after_negative_ebus(Estimate(value=value, lower=lower, upper=upper), LIMITS)
+    assert rest.lower <= rest.value <= rest.upper
+    assert rest.value <= value + 1e-12
+
+
+def test_a_risk_at_a_threshold_is_above_it_and_an_interval_that_ends_there_is_not_on_one_side():
+    rule = guideline(22.0, False, False, LIMITS)
+    at = Estimate(value=0.1, lower=0.1, upper=0.15)
+    view = staging_view(rule, at, LIMITS, evidence=EVIDENCE)
+    assert view.above == (
+        (0.05, True, True),
+        (0.1, True, True),  # its lower end is at the threshold: all of it is at or above
+        (0.15, False, False),  # its upper end is: a part is not below
+        (0.2, False, True),
+    )
+
+
+def test_rule_and_risk_agree_where_both_point_one_way():
+    low = Estimate(value=0.02, lower=0.01, upper=0.03)
+    high = Estimate(value=0.3, lower=0.2, upper=0.4)
+    for size, risk, agree in ((22.0, low, True), (40.0, high, True), (40.0, low, False)):
+        rule = guideline(size, False, False, LIMITS)
+        view = staging_view(rule, risk, LIMITS, evidence=EVIDENCE)
+        assert view.agree is agree
+        assert ("do not agree" in " ".join(view.text)) is not agree
+    unknown = staging_view(guideline(None, None, None, LIMITS), high, LIMITS, evidence=EVIDENCE)
+    assert unknown.agree is None
+    assert "cannot be applied" in unknown.text[0]

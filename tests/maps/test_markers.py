@@ -13,7 +13,7 @@ from metasight.maps.markers import (
     fluorescence_cells,
 )
 from metasight.maps.window import TissueWindow
-from metasight.segmentation.agreement import match_centres
+from oracles.matched_centres import match_centres
 
 from .section import CHANNELS, MPP, paint, place
 

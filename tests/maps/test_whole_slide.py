@@ -4,8 +4,8 @@ import pytest
 
 from metasight.errors import MarkerError
 from metasight.maps.whole_slide import cells_of_slide
-from metasight.segmentation.agreement import match_centres
 from metasight.slides import blocks
+from oracles.matched_centres import match_centres
 
 from .section import CHANNELS, MPP, paint, place
 

@@ -80,7 +80,7 @@ def cox(reference):
 @pytest.fixture(scope="session")
 def rotterdam_risks(reference):
     """Held-out risks by each year, models fitted on the training part: CSC and FGR."""
-    from metasight.validation.partial_likelihood import fit_hazard
+    from oracles.hazard_fit import fit_hazard
 
     table, held = reference.cohort("rotterdam"), reference.held("rotterdam")
     train = table[table["test"] == 0]
@@ -97,7 +97,7 @@ def rotterdam_risks(reference):
 
 def cause_specific_incidence(table, x, new, times) -> np.ndarray:
     """Incidence of cause 1 from two Efron Cox models, by the product limit as riskRegression."""
-    from metasight.validation.partial_likelihood import fit_hazard
+    from oracles.hazard_fit import fit_hazard
 
     time = table["time"].to_numpy(float)
     grid = np.unique(time[(table["status"] > 0) & (time <= max(times))])
@@ -123,7 +123,7 @@ class FullCox:
     """An Efron Cox model of a whole cohort by greenwood, with the Efron baseline hazard."""
 
     def __init__(self, reference: Reference, name: str) -> None:
-        from metasight.validation.partial_likelihood import fit_hazard
+        from oracles.hazard_fit import fit_hazard
 
         table = reference.cohort(name)
         self.time = table["time"].to_numpy(float)

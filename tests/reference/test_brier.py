@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from metasight.validation.brier import brier_score, integrated_brier, prediction_error_curve
-from metasight.validation.compare import influence_difference
 from metasight.validation.curves import kaplan_meier
+from oracles.contrasts import influence_difference
 
 from .conftest import CLOSED, SETS
 
@@ -34,7 +34,7 @@ def test_apparent(reference, cox, name):
 @pytest.mark.parametrize("name", SETS)
 def test_held(reference, cox, name):
     # the training model's risks by each year, its baseline found again from the training rows
-    from metasight.validation.partial_likelihood import fit_hazard
+    from oracles.hazard_fit import fit_hazard
 
     table, held = reference.cohort(name), reference.held(name)
     rows = table[table["test"] == 0]

@@ -3,21 +3,24 @@
 import numpy as np
 import pytest
 
-from metasight.validation.binary_calibration import (
-    binary_calibration,
-    loess_calibration,
-    spline_class_calibration,
-    validation_summary,
-)
-from metasight.validation.calibration import (
+from metasight.validation import curve_samples
+from metasight.validation.bootstrap import draw
+from metasight.validation.calibration import d_calibration
+from metasight.validation.decision_curve import net_benefit, net_benefit_class
+from metasight.validation.samples import target_samples
+from metasight.validation.table import _stage_targets
+from oracles.calibration import (
     calibration_slope,
-    d_calibration,
     grouped_calibration,
     mean_calibration,
     pseudo_value_calibration,
     spline_calibration,
 )
-from metasight.validation.decision_curve import net_benefit, net_benefit_class
+from oracles.class_calibration import (
+    binary_calibration,
+    loess_calibration,
+    spline_class_calibration,
+)
 
 from .conftest import CLOSED, FITTED, SETS
 
@@ -176,28 +179,36 @@ def test_class_net_benefit(reference):
     curve(net_benefit_class(table["p"], table["y"], limits), want)
 
 
-VAL_PROB = {
-    "r2": "R2",
-    "d": "D",
-    "d_chisq": "D:Chi-sq",
-    "u": "U",
-    "u_chisq": "U:Chi-sq",
-    "u_p": "U:p",
-    "q": "Q",
-    "brier": "Brier",
-    "intercept": "Intercept",
-    "slope": "Slope",
-    "emax": "Emax",
-    "e90": "E90",
-    "eavg": "Eavg",
-    "s_z": "S:z",
-    "s_p": "S:p",
-}
-
-
-@pytest.mark.parametrize("quantity", VAL_PROB)
-def test_val_prob(reference, quantity):
+@pytest.fixture(scope="module")
+def nodal(reference):
+    """The target of positive nodes as a study has it, and the risks; one repeat, one fold."""
     table = reference.table("nodepos_test_predictions")
-    want = reference.value("rotterdam_nodepos_binary/val_prob")[VAL_PROB[quantity]]
-    got = getattr(validation_summary(table["p"], table["y"]), quantity)
-    assert got == pytest.approx(want, abs=CLOSED)
+    return _stage_targets(table["y"].to_numpy())[0], table["p"].to_numpy()[None]
+
+
+def test_class_as_a_study_judges_it(reference, nodal):
+    target, risk = nodal
+    want = reference.value("rotterdam_nodepos_binary")
+    limits = tuple(w["pt"] for w in want["net_benefit"])
+    once = draw(risk.shape[1], 0, 0)
+    fold = np.zeros(risk.shape, dtype=np.int64)
+    got = target_samples(target, risk, fold, once, limits, calibrate=True)
+    assert got.auc[0] == pytest.approx(want["auc"], abs=CLOSED)
+    assert got.slope[0] == pytest.approx(want["cal_slope"], abs=FITTED)
+    assert got.intercept[0] == pytest.approx(want["cal_in_the_large"], abs=FITTED)
+    assert got.oe[0] == pytest.approx(want["OE"], abs=CLOSED)
+    assert got.brier[0] == pytest.approx(want["brier"], abs=CLOSED)
+    assert got.brier_null[0] == pytest.approx(want["brier_null"], abs=CLOSED)
+    benefit = [w["nb"] for w in want["net_benefit"]]
+    assert np.allclose(got.net_benefit[0], benefit, atol=CLOSED, rtol=0)
+
+
+def test_indices_of_a_class_as_a_study_computes_them(reference, nodal, monkeypatch):
+    monkeypatch.setattr(curve_samples, "N_KNOTS", 4)  # as in R's values; a study has three
+    target, risk = nodal
+    want = reference.value("rotterdam_nodepos_binary/rcs4_ici")
+    _, (ici, e50, e90, _) = curve_samples.curve_samples(
+        target, risk, draw(risk.shape[1], 20, 0), "nodal", 0.95
+    )
+    for ours, theirs in ((ici, "ICI"), (e50, "E50"), (e90, "E90")):
+        assert ours.value == pytest.approx(want[theirs], abs=FITTED)

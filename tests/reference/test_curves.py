@@ -5,12 +5,8 @@ import pandas as pd
 import pytest
 from greenwood import AalenJohansen, KaplanMeier, Surv, grays_test
 
-from metasight.validation.curves import (
-    aalen_johansen,
-    kaplan_meier,
-    median_follow_up,
-    pseudo_values,
-)
+from metasight.validation.curves import aalen_johansen, kaplan_meier, median_follow_up
+from oracles.calibration import pseudo_values
 
 from .conftest import CLOSED, SETS
 

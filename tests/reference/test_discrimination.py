@@ -5,10 +5,10 @@ import pytest
 
 from metasight.validation.binary import binary_auc, delong_test
 from metasight.validation.bootstrap import draw, resampled_concordance, resampled_horizon
-from metasight.validation.compare import influence_difference, reclassification
 from metasight.validation.discrimination import harrell_c, pair_order, uno_c
 from metasight.validation.dynamic_auc import auc_at_times, cumulative_dynamic_auc
 from metasight.validation.ordering import follow_up
+from oracles.contrasts import influence_difference
 
 from .conftest import CLOSED, SETS
 
@@ -153,13 +153,3 @@ def test_rank_statistics_of_val_prob(reference):
     auc = binary_auc(np.floor(5000 * table["p"]), table["y"]).auc
     assert auc == pytest.approx(want["C (ROC)"], abs=CLOSED)
     assert 2 * auc - 1 == pytest.approx(want["Dxy"], abs=CLOSED)
-
-
-def test_reclassification(reference):
-    table = reference.table("nodepos_test_predictions")
-    want = reference.value("rotterdam_nodepos_binary/nri_idi_vs_size_only")
-    got = reclassification(table["p"], table["p_size_only"], table["y"])
-    assert got.nri == pytest.approx(want["cNRI"], abs=CLOSED)
-    assert got.nri_se == pytest.approx(want["se_nri"], abs=CLOSED)
-    assert got.idi == pytest.approx(want["idi"], abs=CLOSED)
-    assert got.idi_se == pytest.approx(want["se_idi"], abs=CLOSED)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from metasight.errors import MarkerError
-from metasight.segmentation.agreement import dice, match_centres
+from metasight.segmentation.agreement import dice
+from oracles.matched_centres import match_centres
 
 
 def test_each_is_matched_once_and_as_many_as_can_be():

@@ -4,7 +4,7 @@ import pytest
 from scipy import ndimage
 
 from metasight.errors import MarkerError
-from metasight.segmentation.agreement import dice, match_centres
+from metasight.segmentation.agreement import dice
 from metasight.segmentation.nucleus import (
     NucleusSettings,
     detect_in_fluorescence,
@@ -12,6 +12,7 @@ from metasight.segmentation.nucleus import (
     detect_nuclei,
     nuclear_levels,
 )
+from oracles.matched_centres import match_centres
 
 HISTOLYTICS_MPP = 0.5  # lymphocyte nuclei of 16 pixels are 8 µm
 DEEPLIIF_MPP = 0.25

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 from metasight.errors import MarkerError
-from metasight.segmentation.agreement import match_centres
 from metasight.segmentation.nucleus import (
     NucleusSettings,
     detect_nuclei,
@@ -13,6 +12,7 @@ from metasight.segmentation.nucleus import (
 from metasight.segmentation.slide_nuclei import nuclei_on_slide
 from metasight.slides import blocks
 from metasight.slides.stain import background_colour
+from oracles.matched_centres import match_centres
 
 
 class FakeSlide:

@@ -79,3 +79,34 @@ def test_kappa_of_readers_who_differ_in_how_often_they_say_yes():
     assert found.kappa == pytest.approx((0.7 - 0.54) / (1 - 0.54))
     turned = kappa(second, first)
     assert (turned.kappa, turned.lower) == (pytest.approx(found.kappa), pytest.approx(found.lower))
+
+
+def test_the_interval_of_kappa_lies_as_far_on_either_side():
+    """Fleiss, Cohen and Everitt's error for the table above, by their formula 16."""
+    share = np.array([[20, 5], [10, 15]]) / 50
+    rows, columns = share.sum(axis=1), share.sum(axis=0)
+    k, chance = 0.4, rows @ columns
+    a = sum(share[i, i] * (1 - (rows[i] + columns[i]) * (1 - k)) ** 2 for i in range(2))
+    b = (1 - k) ** 2 * sum(
+        share[i, j] * (columns[i] + rows[j]) ** 2 for i in range(2) for j in range(2) if i != j
+    )
+    error = ((a + b - (k - chance * (1 - k)) ** 2) / 50) ** 0.5 / (1 - chance)
+    pairs = [("y", "y")] * 20 + [("y", "n")] * 5 + [("n", "y")] * 10 + [("n", "n")] * 15
+    found = kappa([a for a, _ in pairs], [b for _, b in pairs])
+    assert found.upper - found.kappa == pytest.approx(1.96 * error)
+    assert found.kappa - found.lower == pytest.approx(1.96 * error)
+
+
+def test_the_interval_of_a_perfect_kappa_ends_at_one():
+    found = kappa(["a", "b", "a", "b"], ["a", "b", "a", "b"])
+    assert (found.kappa, found.upper) == (1, 1)
+    assert found.lower <= 1
+
+
+def test_two_readers_of_whom_one_says_more_do_not_agree_though_they_correlate():
+    first = np.arange(10.0)
+    assert agreement(first, first + 5).icc < 0.6
+    assert agreement(first, first + 5).bias == 5
+    assert np.corrcoef(first, first + 5)[0, 1] == pytest.approx(1)
+    with pytest.raises(EvaluationError, match="differ in shape"):
+        agreement(first, first[:5])

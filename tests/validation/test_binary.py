@@ -1,16 +1,11 @@
 import numpy as np
 import pytest
+from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from metasight.errors import EvaluationError
-from metasight.validation.binary import (
-    binary_auc,
-    delong_test,
-    delong_within,
-    generalised_c,
-    ordinal_discrimination,
-    wald_test,
-)
+from metasight.validation.binary import binary_auc, delong_test, delong_within, wald_test
+from oracles.ordinal import generalised_c, ordinal_discrimination
 
 RNG = np.random.default_rng(0)
 Y = RNG.integers(0, 2, 60)
@@ -96,3 +91,36 @@ def test_delong_within_folds_is_the_plain_test_with_one_fold_and_pools_two():
     assert moved.difference == pytest.approx(two.difference)
     with pytest.raises(EvaluationError, match="no fold has two"):
         delong_within(a[None], b[None], y, np.arange(80)[None])
+
+
+def components(risk, y):
+    """Structural components of DeLong 1988, patient by patient and pair by pair."""
+    above = [
+        [(a > b) + (a == b) / 2 for b in np.asarray(risk)[y == 0]] for a in np.asarray(risk)[y == 1]
+    ]
+    return np.mean(above, axis=1), np.mean(above, axis=0)
+
+
+def test_delongs_variance_pair_by_pair():
+    case, control = components(R, Y)
+    got = binary_auc(R, Y, confidence=0.9)
+    assert got.case_parts == pytest.approx(case)
+    assert got.control_parts == pytest.approx(control)
+    want = case.var(ddof=1) / case.size + control.var(ddof=1) / control.size
+    assert got.variance == pytest.approx(want)
+    assert got.upper - got.auc == pytest.approx(norm.ppf(0.95) * want**0.5)
+
+
+def test_delongs_test_is_of_the_differences_of_the_components():
+    other = np.round(np.random.default_rng(4).random(60), 1)
+    (a, b), (c, d) = components(R, Y), components(other, Y)
+    got = delong_test(R, other, Y)
+    assert got.difference == pytest.approx(a.mean() - c.mean())
+    want = (a - c).var(ddof=1) / a.size + (b - d).var(ddof=1) / b.size
+    assert got.se == pytest.approx(want**0.5)
+
+
+def test_an_interval_is_cut_at_one():
+    perfect = binary_auc([0.1, 0.2, 0.3, 0.15, 0.9], [0, 0, 1, 0, 1])
+    assert perfect.upper == 1
+    assert perfect.auc == 1

@@ -1,22 +1,21 @@
 import numpy as np
 import pytest
 
-from metasight.errors import EvaluationError
 from metasight.estimate import Estimate
 from metasight.validation.bootstrap import (
     draw,
     resampled_concordance,
     resampled_horizon,
     to_metric,
-    weights_from_indices,
 )
 from metasight.validation.brier import brier_score
-from metasight.validation.calibration import grouped_calibration, mean_calibration, risk_groups
+from metasight.validation.calibration import risk_groups
 from metasight.validation.decision_curve import net_benefit
 from metasight.validation.discrimination import harrell_c, pair_order, uno_c
 from metasight.validation.dynamic_auc import cumulative_dynamic_auc
 from metasight.validation.ordering import follow_up
 from metasight.validation.results import NotEstimable
+from oracles.calibration import grouped_calibration, mean_calibration
 
 from .conftest import make
 
@@ -27,13 +26,6 @@ def test_draws_are_resamples_and_repeatable():
     assert (w.sum(axis=1) == 30).all()
     assert (w == draw(30, 5, 3)).all()
     assert (w != draw(30, 5, 4)).any()
-
-
-def test_indices_of_another_program():
-    w = weights_from_indices([[1, 1, 3]], 3, first=1)
-    assert w.tolist() == [[2, 0, 1]]
-    with pytest.raises(EvaluationError, match="do not fit"):
-        weights_from_indices([[0, 1]], 3, first=1)
 
 
 @pytest.mark.parametrize("competing", [False, True])

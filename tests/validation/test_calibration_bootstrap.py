@@ -4,8 +4,8 @@ import pytest
 from metasight.validation.bootstrap import draw
 from metasight.validation.calibration_bootstrap import resampled_hazard, resampled_logistic
 from metasight.validation.ordering import follow_up
-from metasight.validation.partial_likelihood import fit_hazard
-from metasight.validation.recalibration import fit_logistic
+from oracles.hazard_fit import fit_hazard
+from oracles.logistic_fit import fit_logistic
 
 from .conftest import make
 

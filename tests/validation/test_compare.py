@@ -2,13 +2,10 @@ import numpy as np
 import pytest
 
 from metasight.errors import EvaluationError
-from metasight.validation.compare import (
-    bootstrap_contrast,
-    influence_difference,
-    reclassification,
-)
+from metasight.validation.compare import bootstrap_contrast
 from metasight.validation.dynamic_auc import influence_estimate
 from metasight.validation.results import Contrast, NotEstimable
+from oracles.contrasts import influence_difference
 
 
 def test_a_model_with_itself_differs_by_nothing():
@@ -40,12 +37,3 @@ def test_lost_resamples_are_said():
     assert lost == NotEstimable(not_estimable="50 of 50 resamples had no estimate")
     none = bootstrap_contrast(np.nan, boot, confidence=0.95, higher_is_better=True)
     assert isinstance(none, NotEstimable)
-
-
-def test_reclassification_by_hand():
-    got = reclassification([0.6, 0.2, 0.1, 0.3], [0.5, 0.3, 0.2, 0.2], [1, 1, 0, 0])
-    assert got.nri == pytest.approx(0)
-    assert got.idi == pytest.approx(0)
-    better = reclassification([0.9, 0.8, 0.1, 0.2], [0.5, 0.5, 0.5, 0.5], [1, 1, 0, 0])
-    assert better.nri == 2
-    assert better.idi == pytest.approx(0.7)

@@ -5,6 +5,7 @@ import pytest
 
 from metasight.errors import EvaluationError, StoreError
 from metasight.predictions import Predictions
+from metasight.validation import evaluate as evaluate_module
 from metasight.validation.discrimination import harrell_c
 from metasight.validation.evaluate import centre_gap, evaluate, evaluate_centres
 from metasight.validation.results import (
@@ -182,3 +183,46 @@ def test_one_centre_is_not_pooled():
     table["centre"] = "north"
     model = evaluate(Predictions(table), plan()).models["model0"]
     assert isinstance(model.centres, NotEstimable)
+
+
+def test_a_stage_is_compared_by_its_own_c_and_follow_up_by_harrells(evaluations):
+    for kind in KINDS:
+        (told,) = evaluations[kind].comparisons
+        nodal = kind == "nodal"
+        for name in ("harrell_c", "uno_c", "integrated_ipa", "ordinal_c"):
+            defined = (name == "ordinal_c") == nodal
+            assert isinstance(getattr(told, name), Contrast) == defined, (kind, name)
+
+
+def test_what_is_told_of_the_data_is_counted(evaluations):
+    told = {kind: evaluations[kind].data for kind in KINDS}
+    for kind in ("survival", "competing"):
+        d = told[kind]
+        assert d.n_events + d.n_competing + d.n_censored == d.n_patients == 160
+        assert (d.n_competing > 0) == (kind == "competing")
+    nodal = told["nodal"]
+    assert (nodal.n_censored, nodal.n_unobserved, nodal.n_patients) == (0, 4, 156)
+    assert nodal.median_followup_days is None
+    assert {d.n_centres for d in told.values()} == {3}
+    assert {d.n_repeats for d in told.values()} == {2}
+
+
+def test_patients_who_all_have_nodes_cannot_be_judged():
+    table = predictions(60, kind="nodal").table
+    positive = table[(table["status"] > 0).fillna(False)]
+    with pytest.raises(EvaluationError, match="one class only") as error:
+        evaluate(Predictions(positive), plan("nodal"))
+    assert error.value.value == "N1, N2"
+
+
+def test_the_band_of_a_curve_rests_on_as_many_resamples_as_the_plan_says(monkeypatch):
+    seen = []
+
+    def counted(target, risk, draws, *rest):
+        seen.append(draws.shape[0])
+        none = NotEstimable(not_estimable="not asked")
+        return none, (none, none, none, none)
+
+    monkeypatch.setattr(evaluate_module, "curve_samples", counted)
+    evaluate(predictions(100), plan(n_bootstrap=40, n_curve_bootstrap=25))
+    assert set(seen) == {26}

@@ -36,3 +36,30 @@ def test_one_class_is_no_benefit():
         gain_over_rule(RISK[:0], RULE[:0], DISEASE[:0], (0.2,), resamples=10, seed=1)
     with pytest.raises(EvaluationError, match="no resample"):
         gain_over_rule(RISK, RULE, DISEASE, (0.2,), resamples=0, seed=1)
+
+
+def net(act, disease, threshold):
+    """True positives less false positives at the odds of the threshold, a patient."""
+    odds = threshold / (1 - threshold)
+    return (act & disease).mean() - (act & ~disease).mean() * odds
+
+
+def test_the_interval_is_that_of_the_gains_in_patients_drawn_anew():
+    """The same resamples, drawn and counted one by one; those with one class are left out."""
+    thresholds, resamples, seed = (0.1, 0.3), 60, 4
+    rng = np.random.default_rng([seed, 0x7374])
+    gains, left_out = [], 0
+    for _ in range(resamples):
+        rows = rng.integers(0, 5, 5)
+        risk, rule, ill = RISK[rows], RULE[rows], DISEASE[rows]
+        if not 0 < ill.sum() < 5:
+            left_out += 1
+            continue
+        gains.append([net(risk >= t, ill, t) - net(rule, ill, t) for t in thresholds])
+    assert left_out > 0
+    found = gain_over_rule(RISK, RULE, DISEASE, thresholds, resamples=resamples, seed=seed)
+    for k, at in enumerate(found):
+        assert at.threshold == thresholds[k]
+        assert at.gain.ends == pytest.approx(np.quantile(np.array(gains)[:, k], [0.025, 0.975]))
+        assert at.risk == pytest.approx(net(thresholds[k] <= RISK, DISEASE, thresholds[k]))
+    assert found[0].gain.ends != found[1].gain.ends

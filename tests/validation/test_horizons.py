@@ -74,3 +74,9 @@ def test_a_plan_keeps_the_horizons_that_later_patients_support():
         supported_plan(plan(horizons_days=(90000,), tau_days=90000.0), table, "They")
     nodal = plan("nodal")
     assert supported_plan(nodal, table, "They") == (nodal, [])
+
+
+def test_half_years_are_predicted_for_thirty_years_at_most():
+    found = prediction_days([Days(365)], Days(20_000))
+    assert len(found) == 60
+    assert found[-1] == 10_957  # 30 years

@@ -3,7 +3,6 @@ import pytest
 
 from metasight.errors import EvaluationError
 from metasight.validation.instability import (
-    classification_instability,
     instability,
     optimism,
     optimism_of_c,
@@ -23,11 +22,6 @@ def test_a_stable_model():
     got = instability(risk, np.tile(risk, (20, 1)))
     assert got.mape.tolist() == [0, 0]
     assert got.lower.tolist() == got.upper.tolist() == [0.1, 0.4]
-
-
-def test_classification():
-    got = classification_instability([0.1, 0.4], [[0.3, 0.5], [0.1, 0.1]], 0.2)
-    assert got.tolist() == [0.5, 0.5]
 
 
 def test_shapes():

@@ -8,10 +8,13 @@ import pytest
 from scipy.stats import t as student
 
 from metasight.predictions import Predictions
+from metasight.validation.bootstrap import draw
 from metasight.validation.evaluate import evaluate
 from metasight.validation.fold_contrast import FoldContrast
 from metasight.validation.refitted import nadeau_bengio
 from metasight.validation.results import EvaluationPlan, NotEstimable
+from metasight.validation.samples import model_samples
+from metasight.validation.table import align
 
 from .conftest import predictions
 
@@ -107,3 +110,44 @@ def test_other_folds_are_not_compared():
     assert comparison.refitted == NotEstimable(
         not_estimable="the models were fitted in other folds"
     )
+
+
+def test_the_share_that_is_tested_is_that_of_the_folds():
+    """Three folds of 160 in two repeats: 54, 53 and 53 are tested by models of the others."""
+    plan = EvaluationPlan(
+        endpoint="dm",
+        horizons_days=(1200, 1800),
+        tau_days=1800.0,
+        reference_model="model1",
+        headline_model="model0",
+        n_bootstrap=20,
+        n_curve_bootstrap=20,
+    )
+    table = same_folds("survival")
+    aligned = align(table, plan)
+    first, second = (
+        model_samples(aligned, aligned.models[m], draw(160, 0, 0), 1800.0, ()).by_fold
+        for m in ("model0", "model1")
+    )
+    gaps = first - second
+    share = np.mean([54 / 106, 53 / 107, 53 / 107])
+    (comparison,) = evaluate(table, plan).comparisons
+    assert comparison.refitted.folds == 6
+    assert comparison.refitted.se == pytest.approx(np.sqrt((1 / 6 + share) * gaps.var(ddof=1)))
+
+
+def test_two_folds_are_too_few_and_none_is_another_reason():
+    plan = EvaluationPlan(
+        endpoint="dm",
+        horizons_days=(1200, 1800),
+        tau_days=1800.0,
+        reference_model="model1",
+        headline_model="model0",
+        n_bootstrap=20,
+        n_curve_bootstrap=20,
+    )
+    table = same_folds("survival").table
+    one = table[table["repeat"] == 0]
+    for fold, said in ((one["fold"] % 2, "2 of 2 folds"), (0, "nothing was fitted")):
+        told = evaluate(Predictions(one.assign(fold=fold)), plan).comparisons[0].refitted
+        assert said in told.not_estimable

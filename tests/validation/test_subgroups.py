@@ -1,16 +1,22 @@
+import numpy as np
 import pytest
 
 from metasight.estimate import Estimate
 from metasight.validation.bootstrap import draw
+from metasight.validation.centres import pool_centres
+from metasight.validation.discrimination import harrell_c
+from metasight.validation.ordering import follow_up
 from metasight.validation.results import NotEstimable
 from metasight.validation.subgroups import (
+    _pool,
     evaluate_by_centre,
     evaluate_subgroups,
     headline_target,
     refusal,
     target_events,
 )
-from metasight.validation.table import align
+from metasight.validation.table import Target, align
+from oracles.calibration import mean_calibration
 
 from .conftest import predictions
 from .test_evaluate import plan
@@ -46,3 +52,93 @@ def test_refusal_says_how_many(floor, refused):
     assert (why is not None) == refused
     if why is not None:
         assert "1000 of each are needed" in why.not_estimable
+
+
+ALONE = {"reference_model": "model0", "headline_model": "model0"}
+
+
+def target_of(time, status, horizon):
+    return Target(
+        name="x", horizon_days=horizon, data=follow_up(time, status), horizon=horizon, headline=True
+    )
+
+
+def test_who_is_known_to_be_free_of_the_event_by_the_horizon():
+    """An event on the day counts, a later one does not; a competing event is no event."""
+    target = target_of([5, 10, 11, 10, 3, 4], [1, 1, 1, 0, 2, 0], 10)
+    assert target_events(target) == (2, 2)  # followed past day 10, and competing on day 3
+
+
+@pytest.mark.parametrize(("kind", "name"), [("survival", "1800 days"), ("nodal", "N1 or worse")])
+def test_groups_are_judged_at_the_longest_horizon_or_at_any_node(kind, name):
+    aligned = align(predictions(60, kind=kind), plan(kind))
+    assert headline_target(aligned).name == name
+
+
+def test_a_subgroup_is_judged_on_its_own_patients_alone():
+    some = {f"p{i:04d}": ("old" if i % 3 else "young") for i in range(150)}  # ten are in neither
+    asked = plan(subgroups={"age": some}, **ALONE)
+    aligned = align(predictions(160, models=1, repeats=1), asked)
+    draws = draw(160, 20, 0)
+    old, young = evaluate_subgroups(aligned, "model0", draws, asked)
+    assert [(g.variable, g.level, g.n) for g in (old, young)] == [
+        ("age", "old", 100),
+        ("age", "young", 50),
+    ]
+    model = aligned.models["model0"]
+    time, status = np.empty(160), np.empty(160, dtype=np.int64)
+    time[aligned.data.order], status[aligned.data.order] = aligned.data.time, aligned.data.status
+    inside = np.array([some.get(p) == "old" for p in aligned.patients])
+    args = time[inside], status[inside]
+    c = harrell_c(*args, model.ranking[0][inside], tau=1800, strata=model.strata[0][inside])
+    assert old.discrimination.value == pytest.approx(c.c)
+    oe = mean_calibration(*args, model.risk[0, -1][inside], 1800)
+    assert old.oe.value == pytest.approx(oe.oe)
+
+
+def test_a_subgroup_in_which_too_little_happened_says_so_for_every_measure():
+    few = {f"p{i:04d}": "few" for i in range(6)}
+    asked = plan(subgroups={"x": few}, min_group_events=10, **ALONE)
+    aligned = align(predictions(100, models=1), asked)
+    (got,) = evaluate_subgroups(aligned, "model0", draw(100, 20, 0), asked)
+    assert got.n == 6
+    assert got.discrimination == got.auc == got.oe == got.ipa
+    assert "10 of each are needed" in got.auc.not_estimable
+
+
+def test_centres_are_pooled_on_the_scale_of_their_measure():
+    asked = plan(min_group_events=5, **ALONE)
+    aligned = align(predictions(240, models=1, repeats=1), asked)
+    got = evaluate_by_centre(aligned, "model0", draw(240, 60, 0), asked)
+    assert [c.centre for c in got.centres] == ["north", "south", "west"]
+    assert sum(c.n for c in got.centres) == 240
+    assert (got.measure, got.target) == ("Harrell's C", "1800 days")
+    for pooled, parts, scale in (
+        (got.discrimination, [c.discrimination for c in got.centres], "logit"),
+        (got.oe, [c.oe for c in got.centres], "log"),
+    ):
+        want = pool_centres(
+            [p.value for p in parts], [p.se for p in parts], scale=scale, ad_hoc=True
+        )
+        assert pooled == want
+
+
+def test_patients_without_a_centre_are_in_none_and_one_centre_is_not_pooled():
+    asked = plan(**ALONE)
+    table = predictions(80, models=1).table.assign(centre="only")
+    table.loc[table["patient"] == "p0001", "centre"] = None
+    aligned = align(type(predictions(4))(table), asked)
+    got = evaluate_by_centre(aligned, "model0", draw(80, 20, 0), asked)
+    assert got == NotEstimable(not_estimable="1 centre; pooling needs two")
+
+
+def test_what_lies_on_the_boundary_or_has_no_error_is_not_pooled():
+    good = Estimate(value=0.7, lower=0.6, upper=0.8, se=0.05)
+    edge = Estimate(value=1.0, lower=1.0, upper=1.0, se=0.05)
+    sure = Estimate(value=0.7, lower=0.7, upper=0.7, se=0.0)
+    bare = Estimate(value=0.7)
+    none = NotEstimable(not_estimable="few events")
+    told = _pool([good, edge, sure, bare, none], "logit", 0.95)
+    assert told == NotEstimable(not_estimable="1 of 5 centres have an estimate; pooling needs two")
+    assert _pool([good, good, none], "logit", 0.95).k == 2
+    assert _pool([edge, good], "log", 0.95).k == 2  # O/E may be 1

@@ -13,8 +13,8 @@ from scipy.special import expit
 from metasight.predictions import Predictions
 from metasight.validation.calibration_bootstrap import resampled_shift
 from metasight.validation.evaluate import evaluate
+from metasight.validation.links import to_cloglog
 from metasight.validation.ordering import follow_up
-from metasight.validation.recalibration import to_cloglog
 from metasight.validation.results import EvaluationPlan
 
 DATA = Path(__file__).parent / "data"

@@ -2,7 +2,6 @@
 
 from metasight.alignment.align import Alignment, AlignmentSettings, align
 from metasight.alignment.error import ErrorMap
-from metasight.alignment.landmarks import landmark_error_um, relative_error
 from metasight.alignment.section import Section
 from metasight.alignment.stack import Stack, align_stack
 from metasight.alignment.transform import Transform
@@ -17,8 +16,6 @@ __all__ = [
     "Transform",
     "align",
     "align_stack",
-    "landmark_error_um",
     "load_transform",
-    "relative_error",
     "save_transform",
 ]

@@ -20,9 +20,6 @@ from metasight.errors import SlideError
 TLS_COLOUR = (128, 0, 200)
 Outline: TypeAlias = Polygon | MultiPolygon
 
-TUMOUR_COLOUR = (200, 0, 0)
-TISSUE_COLOUR = (0, 160, 80)
-
 
 def annotation(
     outline: Polygon | MultiPolygon,

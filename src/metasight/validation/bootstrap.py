@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from metasight.engine.kernels import njit
-from metasight.errors import EvaluationError
 from metasight.estimate import Estimate
 from metasight.validation.curves import censoring_before_and_at
 from metasight.validation.discrimination import PairOrder, concordance_counts
@@ -53,37 +52,6 @@ def draw(n: int, n_bootstrap: int, seed: int) -> Draws:
     for b in range(1, 1 + n_bootstrap):
         out[b] = np.bincount(rng.integers(0, n, n), minlength=n)
     return out
-
-
-def weights_from_indices(indices: npt.ArrayLike, n: int, *, first: int = 0) -> Draws:
-    """Weights of resamples given as row indices, such as another program's export.
-
-    Parameters
-    ----------
-    indices
-        Shape ``(B, m)``: rows drawn in each resample.
-    n
-        Patients.
-    first
-        Index of the first row: 0, or 1 for R.
-
-    Returns
-    -------
-    ndarray of int32, shape (B, n)
-
-    Raises
-    ------
-    EvaluationError
-        An index lies outside the patients.
-    """
-    rows = np.asarray(indices, dtype=np.int64) - first
-    if rows.ndim != 2 or rows.min() < 0 or rows.max() >= n:
-        raise EvaluationError(
-            "bootstrap indices do not fit the patients",
-            value=f"{rows.min() + first} to {rows.max() + first} for {n} patients",
-            remedy="Give one resample a row, and `first=1` for indices from R",
-        )
-    return np.stack([np.bincount(r, minlength=n) for r in rows]).astype(np.int32)
 
 
 def to_metric(samples: Floats, confidence: float, reason: str) -> Metric:

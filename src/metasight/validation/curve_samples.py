@@ -11,8 +11,8 @@ from metasight.validation.calibration_bootstrap import (
     resampled_hazard,
     resampled_logistic,
 )
+from metasight.validation.links import to_cloglog, to_logit
 from metasight.validation.ordering import Floats
-from metasight.validation.recalibration import to_cloglog, to_logit
 from metasight.validation.results import CalibrationCurve, Metric, NotEstimable
 from metasight.validation.smoothing import spline_basis, spline_knots
 from metasight.validation.table import Target

@@ -16,7 +16,6 @@ from metasight.validation.ordering import (
     CENSORED,
     EVENT,
     Floats,
-    FollowUp,
     Ints,
     as_weights,
     follow_up,
@@ -303,44 +302,3 @@ def median_follow_up(time: npt.ArrayLike, status: npt.ArrayLike) -> float | None
     curve = kaplan_meier(data.time, (data.status == CENSORED).astype(np.int64))
     reached = np.flatnonzero(curve.values <= 0.5)
     return None if reached.size == 0 else float(curve.times[reached[0]])
-
-
-@njit(cache=True)
-def _leave_one_out(
-    time: Floats, status: Ints, horizon: float, chosen: npt.NDArray[np.bool_]
-) -> Floats:
-    n = time.shape[0]
-    weight = np.ones(n)
-    out = np.empty(n)
-    for i in range(n):
-        weight[i] = 0.0
-        out[i] = incidence_by(time, status, weight, chosen, horizon)
-        weight[i] = 1.0
-    return out
-
-
-def pseudo_values(time: npt.ArrayLike, status: npt.ArrayLike, horizon: float) -> Floats:
-    """Jackknife pseudo-values of the cumulative incidence of status 1 by ``horizon``.
-
-    ``n·F − (n − 1)·F₋ᵢ``: an unbiased stand-in for the event indicator that censoring hides,
-    if censoring does not depend on covariates (Andersen 2003). Values may fall outside [0, 1].
-
-    Parameters
-    ----------
-    time, status
-        Shape ``(n,)``.
-    horizon
-        Same unit as ``time``.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        In the caller's order. O(n²).
-    """
-    data: FollowUp = follow_up(time, status)
-    everyone = np.ones(data.n, dtype=np.bool_)
-    whole = incidence_by(data.time, data.status, np.ones(data.n), everyone, float(horizon))
-    left = _leave_one_out(data.time, data.status, float(horizon), everyone)
-    out = np.empty(data.n)
-    out[data.order] = data.n * whole - (data.n - 1) * left
-    return out

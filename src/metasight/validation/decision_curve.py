@@ -16,8 +16,7 @@ from metasight.errors import EvaluationError
 from metasight.validation.brier import as_risk
 from metasight.validation.curves import incidence_by
 from metasight.validation.ipcw import require_horizon
-from metasight.validation.ordering import Floats, follow_up
-from metasight.validation.recalibration import as_outcome
+from metasight.validation.ordering import Floats, as_outcome, follow_up
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,7 @@
 """How much predictions and performance depend on the patients a model happened to learn from.
 
 Both work on what bootstrap models predict for the original patients: the models themselves are
-fitted elsewhere (the crossfit), on the resamples of
-:func:`metasight.validation.bootstrap.resample_indices`.
+fitted elsewhere (:func:`metasight.models.crossfit.fit_resample`).
 """
 
 from __future__ import annotations
@@ -148,33 +147,6 @@ def instability(
     tail = (1 - confidence) / 2
     lower, upper = np.quantile(boot, [tail, 1 - tail], axis=0)
     return Instability(mape=np.abs(boot - first).mean(axis=0), lower=lower, upper=upper)
-
-
-def classification_instability(
-    original: npt.ArrayLike, resampled: npt.ArrayLike, threshold: float
-) -> Floats:
-    """Share of bootstrap models that put each patient on the other side of ``threshold``.
-
-    Parameters
-    ----------
-    original
-        Shape ``(n,)``.
-    resampled
-        Shape ``(B, n)``.
-    threshold
-        Risk at or above which one acts.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        In [0, 1].
-
-    References
-    ----------
-    Riley and Collins 2023.
-    """
-    first, boot = _matrices(original, resampled)
-    return np.asarray(((boot >= threshold) != (first >= threshold)).mean(axis=0))
 
 
 def _matrices(original: npt.ArrayLike, resampled: npt.ArrayLike) -> tuple[Floats, Floats]:

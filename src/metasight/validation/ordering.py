@@ -152,3 +152,27 @@ def as_strata(strata: npt.ArrayLike | None, n: int) -> Ints:
             remedy="Align them with the times",
         )
     return np.unique(values, return_inverse=True)[1].astype(np.int64)
+
+
+def as_outcome(y: npt.ArrayLike) -> Floats:
+    """Return a 0/1 outcome with both classes.
+
+    Raises
+    ------
+    EvaluationError
+        A value other than 0 and 1, or one class only.
+    """
+    out = np.asarray(y, dtype=np.float64)
+    if out.ndim != 1 or not np.isin(out, (0.0, 1.0)).all():
+        raise EvaluationError(
+            "the outcome must be 0 or 1",
+            value=str(out.ravel()[~np.isin(out.ravel(), (0.0, 1.0))][:1]),
+            remedy="Leave out patients whose status was not observed",
+        )
+    if out.size == 0 or out.min() == out.max():
+        raise EvaluationError(
+            "one class only",
+            value=f"{int(out.sum())} of {out.size} have the outcome",
+            remedy="The metric needs patients with and without the outcome",
+        )
+    return out

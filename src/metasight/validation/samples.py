@@ -20,8 +20,8 @@ from metasight.validation.calibration_bootstrap import (
     resampled_shift,
 )
 from metasight.validation.discrimination import pair_order
+from metasight.validation.links import to_cloglog, to_logit
 from metasight.validation.ordering import Floats, Ints, follow_up
-from metasight.validation.recalibration import to_cloglog, to_logit
 from metasight.validation.table import Aligned, ModelRisks, Target
 
 N_GROUPS = 5

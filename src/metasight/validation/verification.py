@@ -34,8 +34,8 @@ from scipy.stats import t as student
 from metasight.errors import EvaluationError
 from metasight.estimate import Estimate
 from metasight.validation.binary import binary_auc
+from metasight.validation.links import to_logit
 from metasight.validation.ordering import Floats
-from metasight.validation.recalibration import to_logit
 
 Method = Literal["naive", "begg_greenes", "inverse_probability", "multiple_imputation"]
 METHODS: tuple[Method, ...] = (
@@ -438,26 +438,6 @@ class TippingCurve:
     lower: dict[str, Floats]
     upper: dict[str, Floats]
 
-    def tips(self, measure: str, least: float) -> float:
-        """Least |δ|, with its sign, at which ``measure`` falls below ``least``; NaN if none does.
-
-        Linear between the curve's points; 0 where it is below without any δ.
-        """
-        value = self.value[measure]
-        start = int(np.argmin(np.abs(self.delta)))
-        if value[start] < least:
-            return 0.0
-        best = float("nan")
-        for step in (1, -1):
-            k = start
-            while 0 <= k + step < len(value) and value[k + step] >= least:
-                k += step
-            if 0 <= k + step < len(value):
-                share = (value[k] - least) / (value[k] - value[k + step])
-                at = float(self.delta[k] + share * (self.delta[k + step] - self.delta[k]))
-                best = at if np.isnan(best) or abs(at) < abs(best) else best
-        return best
-
 
 def tipping_curve(
     data: Verified,
@@ -498,31 +478,3 @@ def tipping_curve(
         lower={m: expit(_held(value[k]) - half[k]) for k, m in enumerate(MEASURES)},
         upper={m: expit(_held(value[k]) + half[k]) for k, m in enumerate(MEASURES)},
     )
-
-
-def begg_greenes_table(
-    positive: tuple[int, int, int], negative: tuple[int, int, int]
-) -> tuple[float, float]:
-    """Sensitivity and specificity of one binary test, in closed form.
-
-    Parameters
-    ----------
-    positive, negative
-        Of patients with a positive and with a negative test: diseased, not diseased, not examined.
-
-    References
-    ----------
-    Begg and Greenes 1983.
-    """
-    told = []
-    for diseased, healthy, unknown in (positive, negative):
-        examined = diseased + healthy
-        if min(diseased, healthy, unknown) < 0 or examined == 0:
-            raise EvaluationError(
-                "each test result needs examined patients", value=f"{positive}, {negative}"
-            )
-        told.append(
-            ((examined + unknown) * diseased / examined, (examined + unknown) * healthy / examined)
-        )
-    (a, b), (c, d) = told
-    return a / (a + c), d / (b + d)

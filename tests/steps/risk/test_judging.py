@@ -2,10 +2,38 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
 import pytest
 
-from metasight.errors import FitError
-from metasight.steps.risk.judging import EvaluateArgument, _leading, first_failure
+from metasight.cohort.outcome import NodalOutcome, SurvivalOutcome
+from metasight.engine.step import Input, Inputs, StepKind
+from metasight.errors import EvaluationError, FitError
+from metasight.features.columns import Feature, FeatureTable, Kind
+from metasight.predictions import Predictions
+from metasight.steps.files import write_json
+from metasight.steps.risk.judging import (
+    EvaluateArgument,
+    _gather_contributions,
+    _judge_resamples,
+    _leading,
+    _of_scheme,
+    _others,
+    _sample_size,
+    failures_of,
+    first_failure,
+    judge,
+    subgroup_levels,
+)
+from metasight.validation.discrimination import harrell_c
+from metasight.validation.results import EvaluationPlan
+from metasight.validation.sample_size import development_binary, largest_r2_binary
+from steps.analysed import data_of, write_data
+from validation.conftest import predictions
+from worked import inputs_of
 
 
 def argument(*, leads: bool) -> EvaluateArgument:
@@ -58,3 +86,224 @@ def test_the_first_failure_is_told_as_the_error_that_it_was():
     error = first_failure([failure("a"), failure("b")], "b")
     assert error.problem == "b diverged"
     assert error.where == "kfold repeat 0 fold 1"
+
+
+# ------------------------------------------------------------------ which fits count
+
+
+def fit(folder, table: pd.DataFrame, model: str, scheme: str, fold: int):
+    """A fit's folder with the predictions of one model in one fold."""
+    folder.mkdir()
+    own = table[(table["model"] == model) & (table["fold"] == fold)]
+    Predictions(own).to_parquet(folder / "predictions.parquet")
+    write_json(folder / "audit.json", {"model": model, "scheme": scheme})
+    return folder
+
+
+@pytest.fixture
+def fits(tmp_path):
+    table = predictions(60, repeats=1, folds=2).table
+    return {
+        f"{m} {k}": fit(tmp_path / f"{m}{k}", table, m, "kfold", k)
+        for m in ("model0", "model1")
+        for k in (0, 1)
+    }
+
+
+def test_a_model_that_failed_in_one_fold_is_judged_by_none(fits):
+    assert set(_of_scheme(fits, "kfold", []).models) == {"model0", "model1"}
+    left = _of_scheme(fits, "kfold", [failure("model1")])
+    assert list(left.models) == ["model0"]
+    assert len(left.table["patient"].unique()) == 60
+
+
+def test_without_a_model_that_was_fitted_everywhere_there_is_nothing_to_judge(fits):
+    with pytest.raises(EvaluationError, match="no model could be fitted"):
+        _of_scheme(fits, "kfold", [failure("model0"), failure("model1")])
+    with pytest.raises(EvaluationError, match="no model could be fitted"):
+        _of_scheme(fits, "centre", [])
+
+
+def test_failures_are_those_that_steps_left(tmp_path, fits):
+    failed = tmp_path / "failed"
+    failed.mkdir()
+    write_json(failed / "failure.json", failure("fusion"))
+    inputs = inputs_of(StepKind.FIT, {**fits, "failed": failed})
+    assert failures_of(inputs) == [failure("fusion")]
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_only_the_headline_analysis_ends_the_study(tmp_path, leads):
+    """Beside it a reason is left, and the failures."""
+    every = [failure(m) for m in ("clinical", "forest", "fusion")]
+    data = write_data(tmp_path / "data", cohort())
+    made = [Input(name="data", kind=StepKind.CUT_DATA, subject="", folder=data)]
+    for k, one in enumerate(every):
+        folder = tmp_path / f"fit{k}"
+        folder.mkdir()
+        write_json(folder / "failure.json", one)
+        made.append(Input(name=f"fit {k}", kind=StepKind.FIT, subject="", folder=folder))
+    out = tmp_path / "out"
+    out.mkdir()
+    if leads:
+        with pytest.raises(FitError, match="clinical diverged"):
+            judge(Inputs(tuple(made)), out, argument(leads=True))
+    else:
+        judge(Inputs(tuple(made)), out, argument(leads=False))
+        assert "clinical diverged" in json.loads((out / "skipped.json").read_text())
+    assert json.loads((out / "failures.json").read_text()) == every
+
+
+def test_further_references_are_those_that_every_fold_has():
+    plan = EvaluationPlan(endpoint="dm", reference_model="clinical", headline_model="fusion")
+    cross = type("Cross", (), {"models": ("clinical", "fusion", "NPI")})
+    asked = replace(argument(leads=True), also_against=("clinical", "NPI", "CTS5", "fusion"))
+    assert _others(asked, plan, cross) == ("NPI",)
+
+
+# ------------------------------------------------------------------ what is described
+
+
+def cohort(stage=None, n=40):
+    rng = np.random.default_rng(3)
+    values = pd.DataFrame(
+        {
+            "age_years": rng.normal(60, 8, n).round(),
+            "er_positive": rng.integers(0, 2, n).astype(float),
+            "histology": ["ductal", "lobular", None, "other"] * (n // 4),
+            "same": 1.0,
+            "til": rng.normal(size=n),
+        },
+        index=[f"P{i:02d}" for i in range(n)],
+    )
+    values.loc["P03", "er_positive"] = np.nan
+    features = (
+        Feature(name="age_years", kind=Kind.CONTINUOUS),
+        Feature(name="er_positive", kind=Kind.BINARY),
+        Feature(name="histology", kind=Kind.CATEGORICAL, levels=("ductal", "lobular", "other")),
+        Feature(name="same", kind=Kind.CONTINUOUS),
+        Feature(name="til", kind=Kind.CONTINUOUS, modality="spatial"),
+    )
+    outcome = (
+        SurvivalOutcome(np.arange(1.0, n + 1) * 100, (np.arange(n) % 2).astype(np.int8))
+        if stage is None
+        else NodalOutcome(stage)
+    )
+    return data_of(FeatureTable(values, features), outcome, ["A", "B"] * (n // 2))
+
+
+def test_levels_of_a_subgroup_are_those_of_patients_who_have_one():
+    data = cohort()
+    er = subgroup_levels(data, "er_positive")
+    assert set(er.values()) == {"yes", "no"}
+    assert "P03" not in er
+    assert subgroup_levels(data, "centre")["P01"] == "B"
+    assert subgroup_levels(data, "arm") == {}
+    assert subgroup_levels(data, "another") == {}
+    ages = subgroup_levels(data, "age_years")
+    middle = data.features.values["age_years"].median()
+    assert {ages[p][0] for p in ages if data.features.values.loc[p, "age_years"] > middle} == {">"}
+    assert set(ages.values()) == {f"> {middle:g}", f"≤ {middle:g}"}
+
+
+def test_the_size_is_that_of_a_model_of_the_clinical_columns_that_differ():
+    stage = np.array([-1] * 10 + [0] * 20 + [1] * 6 + [2] * 4, dtype=np.int8)
+    found = _sample_size(cohort(stage), {"n": 40, "events": 10}, "clinical")
+    assert found["parameters"] == 1 + 1 + 2  # age, receptor, two levels; the constant has none
+    want = development_binary(
+        r2_cox_snell=0.15 * largest_r2_binary(10 / 30), parameters=4, prevalence=10 / 30
+    )
+    assert found["required_n"] == want.n
+    assert found["criteria"]["overall risk within ± 0.05"] == want.precision_alone_n
+    assert (found["available_n"], found["available_events"]) == (40, 10)
+
+
+def test_contributions_are_averaged_over_repeats_of_fits_without_the_patient(tmp_path):
+    fits = {}
+    for k, (model, scheme, value) in enumerate(
+        (
+            ("fusion", "kfold", 1.0),
+            ("fusion", "kfold", 3.0),
+            ("fusion", "centre", 90.0),
+            ("other", "kfold", 70.0),
+        )
+    ):
+        folder = tmp_path / str(k)
+        folder.mkdir()
+        write_json(folder / "audit.json", {"model": model, "scheme": scheme})
+        frame = pd.DataFrame({"clinical": [value], "til": [-value]}, index=["P1"])
+        frame.to_parquet(folder / "contributions.parquet")
+        fits[str(k)] = folder
+    _gather_contributions(fits, tmp_path, "fusion")
+    found = pd.read_parquet(tmp_path / "contributions.parquet")
+    assert found.loc["P1"].to_dict() == {"clinical": 2.0, "til": -2.0}
+
+
+# ------------------------------------------------------------------ under refitting
+
+
+def refitted(tmp_path, data, risks, index, own):
+    """Folders of the resamples and of the final model."""
+    made = []
+    for k, (risk, rows) in enumerate(zip(risks, index, strict=True)):
+        folder = tmp_path / f"resample{k}"
+        folder.mkdir()
+        np.save(folder / "risk.npy", risk)
+        np.save(folder / "index.npy", rows)
+        made.append(
+            Input(name=f"r{k}", kind=StepKind.FIT_RESAMPLE, subject="fusion", folder=folder)
+        )
+    for model, risk in (("clinical", own * 0), ("fusion", own)):
+        folder = tmp_path / model
+        folder.mkdir()
+        np.save(folder / "risk.npy", risk)
+        made.append(Input(name=model, kind=StepKind.FIT_EVERYBODY, subject=model, folder=folder))
+    return Inputs(tuple(made))
+
+
+def test_optimism_is_of_the_headline_model_at_the_first_horizon(tmp_path):
+    data, rng = cohort(), np.random.default_rng(1)
+    own = rng.random((40, 3))
+    risks, index = rng.random((3, 40, 3)), rng.integers(0, 40, (3, 40))
+    info = {"grid_days": [365, 730, 1096], "horizons_days": [730, 1096]}
+    _judge_resamples(refitted(tmp_path, data, risks, index, own), tmp_path, data, info, "fusion")
+    told = json.loads((tmp_path / "optimism.json").read_text())
+    time, status = data.outcome.time_days, data.outcome.status.astype(np.int64)
+    assert told["apparent_c"] == pytest.approx(harrell_c(time, status, own[:, 1]).c)
+    gaps = [
+        harrell_c(time[i], status[i], r[i, 1]).c - harrell_c(time, status, r[:, 1]).c
+        for r, i in zip(risks, index, strict=True)
+    ]
+    assert told["optimism"] == pytest.approx(np.mean(gaps))
+    assert told["corrected_c"] == pytest.approx(told["apparent_c"] - told["optimism"])
+    assert told["mape"] == pytest.approx(np.abs(risks[:, :, 1] - own[:, 1]).mean())
+    assert told["horizon"] == "730 days"
+    shown = [p["risk"] for p in told["patients"]]
+    assert shown == sorted(own[:, 1].tolist())
+
+
+def test_of_nodal_stage_it_is_of_any_node_in_those_examined(tmp_path):
+    stage = np.array([-1] * 10 + [0] * 20 + [1] * 6 + [2] * 4, dtype=np.int8)
+    data, rng = cohort(stage), np.random.default_rng(2)
+    free = rng.random((40, 3))
+    risks, index = rng.random((2, 40, 3)), rng.integers(0, 40, (2, 40))
+    _judge_resamples(
+        refitted(tmp_path, data, risks, index, free),
+        tmp_path,
+        data,
+        {"grid_days": [], "horizons_days": []},
+        "fusion",
+    )
+    told = json.loads((tmp_path / "optimism.json").read_text())
+    seen = stage >= 0
+    any_node = 1 - free[seen, 0]
+    pairs = any_node[stage[seen] > 0][:, None] - any_node[stage[seen] == 0][None]
+    assert told["apparent_c"] == pytest.approx(((pairs > 0) + (pairs == 0) / 2).mean())
+    assert told["horizon"] == "any positive node"
+
+
+def test_without_resamples_nothing_is_written(tmp_path):
+    data = cohort()
+    nothing = refitted(tmp_path, data, [], [], np.zeros((40, 1)))
+    _judge_resamples(nothing, tmp_path, data, {}, "fusion")
+    assert not (tmp_path / "optimism.json").exists()

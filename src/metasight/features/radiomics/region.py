@@ -30,9 +30,6 @@ UNITS: tuple[Unit, ...] = ("HU", "SUVbw", "SUVlbm", "SUVlbmJanma", "SUVbsa")
 """Units whose values mean the same in every patient; counts and activities do not."""
 
 _MARGIN_MM = PEAK_RADIUS_MM + 1.0
-_SPLINE_MARGIN = (
-    24  # voxels; a cubic B-spline's memory of a voxel decays 0.27-fold per voxel: 2e-14
-)
 _MOST_VOXELS = 200_000_000
 
 

@@ -55,14 +55,6 @@ CLINICAL_COLUMNS = (
 )
 """Names of the protocol's data dictionary; ``patient`` comes before them."""
 
-SPATIAL_COLUMNS = (
-    "tls_per_mm2",
-    "t_cells_per_mm2",
-    "stroma_t_cells_per_mm2",
-    "mixing_score_ratio",
-    "tumour_area_percent",
-    "b_cells_per_mm2",
-)
 EMBEDDING_COLUMNS = tuple(f"embedding_{k}" for k in range(8))
 
 _INELIGIBLE = ("pure_dcis", "histological_type", "prior_malignancy", "surgery_date", "neoadjuvant")

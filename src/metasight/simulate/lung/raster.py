@@ -74,13 +74,6 @@ class Grid:
 
 
 @_jit
-def _bone(form, depth, voxel, cortex):  # type: ignore[no-untyped-def]
-    """CT number within a bone: a shell of compact bone round spongy bone."""
-    shell = share_inside(-(depth - cortex), max(voxel, 0.6))
-    return 190.0 + 520.0 * shell
-
-
-@_jit
 def _spine(form, noise, x, dy, z, voxel):  # type: ignore[no-untyped-def]
     """CT number and bone share of the spine; dy from the middle of the vertebral body."""
     pitch = 1.05 * form.rib_pitch

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from alignment.made_up import turn
-from metasight.alignment.landmarks import landmark_error_um, relative_error
 from metasight.alignment.section import Section
 from metasight.alignment.transform import Transform
 from metasight.errors import AlignmentError
+from oracles.landmarks import landmark_error_um, relative_error
 
 FIXED = np.array([[0.0, 0.0], [100.0, 50.0], [30.0, 200.0]])
 

@@ -2,12 +2,10 @@ import numpy as np
 import pytest
 
 from metasight.errors import EvaluationError
-from metasight.validation.binary_calibration import (
+from oracles.class_calibration import (
     binary_calibration,
     loess_calibration,
-    nagelkerke_r2,
     spline_class_calibration,
-    validation_summary,
 )
 
 
@@ -19,8 +17,6 @@ def test_class_calibration_of_true_risks():
     assert got.oe == pytest.approx(1, abs=0.05)
     assert got.slope == pytest.approx(1, abs=0.1)
     assert got.intercept_large == pytest.approx(0, abs=0.1)
-    assert validation_summary(p, y).u_p > 0.01
-    assert 0 < nagelkerke_r2(100, 60, 100) < 1
     with pytest.raises(EvaluationError, match="one class"):
         binary_calibration(p, np.zeros(5000))
 

@@ -1,4 +1,4 @@
-"""How good an alignment is, where experts marked the same structures on both sections."""
+"""How good an alignment is, where the same structures are marked on both sections."""
 
 from __future__ import annotations
 

@@ -1,0 +1,122 @@
+"""Every fit of an analysis: how many, of which models, and what they rest on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from metasight.engine.contents import Contents
+from metasight.engine.step import StepKind
+from metasight.plan.analysis import Analysis, cohort_step, data_step
+from metasight.plan.fits import backbones, fit_steps, image_folders, judge_steps
+from metasight.study.file import read_study
+from metasight.study.nested import models_to_fit
+
+KFOLD = [{"scheme": "kfold", "repeat": 0, "fold": k, "held_out": ""} for k in range(3)]
+CENTRES = [{"scheme": "centre", "repeat": 0, "fold": k, "held_out": "x"} for k in range(2)]
+
+
+@pytest.fixture
+def study(breast_study):
+    return read_study(breast_study())
+
+
+@pytest.fixture
+def headline(study):
+    contents = Contents()
+    cohort = cohort_step(study, (), contents)
+    protocol = study.protocol
+    endpoint, population = protocol.primary.name, protocol.headline_population
+    return Analysis(
+        data=data_step(study, cohort, endpoint, population, contents),
+        endpoint=endpoint,
+        population=population,
+        models=tuple(m for m in models_to_fit(study.settings) if not m.endpoints),
+        headline=True,
+    )
+
+
+def kinds(steps):
+    return Counter(s.kind for s in steps)
+
+
+def test_the_headline_has_every_fit_and_every_check(study, headline):
+    found = fit_steps(study, headline, [*KFOLD, *CENTRES], Contents())
+    models = len(headline.models)
+    assert kinds(found) == {
+        StepKind.FIT: 5 * models,
+        StepKind.FIT_RESAMPLE: 3,  # instability_resamples, of the headline model alone
+        StepKind.FIT_EVERYBODY: models,
+        StepKind.FIT_NOISE: 1,
+        StepKind.FIT_SPOILT: models,
+        StepKind.FIT_CENTRE: 1,
+    }
+    assert {s.subject for s in found if s.kind is StepKind.FIT_RESAMPLE} == {"forest"}
+    assert len({s.name for s in found}) == len({s.key for s in found}) == len(found)
+
+
+def test_without_centres_left_out_the_centre_is_not_guessed(study, headline):
+    assert StepKind.FIT_CENTRE not in kinds(fit_steps(study, headline, KFOLD, Contents()))
+
+
+def test_another_analysis_is_only_cross_validated(study, headline):
+    beside = replace(headline, headline=False)
+    assert set(kinds(fit_steps(study, beside, KFOLD, Contents()))) == {StepKind.FIT}
+
+
+def test_a_fit_is_the_same_whichever_endpoints_its_model_serves(study, headline):
+    """Which endpoints a model is fitted for decides which fits there are, not what one is."""
+    more = tuple(m.model_copy(update={"endpoints": (headline.endpoint,)}) for m in headline.models)
+    plain = fit_steps(study, headline, KFOLD, Contents())
+    again = fit_steps(study, replace(headline, models=more), KFOLD, Contents())
+    assert [s.key for s in plain] == [s.key for s in again]
+
+
+def test_resamples_have_numbers_of_their_own(study, headline):
+    found = fit_steps(study, headline, KFOLD, Contents())
+    numbers = [s.argument.number for s in found if s.kind is StepKind.FIT_RESAMPLE]
+    assert numbers == [0, 1, 2]
+
+
+def test_the_evaluation_reads_every_fit_but_the_checks(study, headline):
+    fits = fit_steps(study, headline, [*KFOLD, *CENTRES], Contents())
+    leakage, evaluation, *_ = judge_steps(study, headline, fits, ["grade"], Contents())
+    checks = {StepKind.FIT_NOISE, StepKind.FIT_SPOILT, StepKind.FIT_CENTRE}
+    read = {s.key for s in evaluation.needs}
+    assert {f.key for f in fits if f.kind not in checks} | {headline.data.key} == read
+    assert leakage.argument.windows_checked == ("grade",)
+    asked = {s.key for s in leakage.needs}
+    assert {f.key for f in fits if f.kind in {*checks, StepKind.FIT}} <= asked
+    assert not any(f.key in asked for f in fits if f.kind is StepKind.FIT_RESAMPLE)
+
+
+def test_the_reference_of_an_increment_is_among_the_models(study, headline):
+    fits = fit_steps(study, headline, KFOLD, Contents())
+    _, evaluation, *_ = judge_steps(study, headline, fits, [], Contents())
+    told = evaluation.argument
+    assert told.headline_model == "forest"
+    assert told.reference_model in told.models
+    assert "clinical" in (told.reference_model, *told.also_against)
+    assert "NPI" in told.also_against  # a published score is compared with as it is
+    assert told.subgroups == ("er_positive",)
+
+
+def test_an_endpoint_without_the_leading_models_is_led_by_its_first_and_last(study, headline):
+    others = tuple(m for m in headline.models if m.name in {"NPI"})
+    beside = replace(headline, headline=False, models=others)
+    fits = fit_steps(study, beside, KFOLD, Contents())
+    (evaluation,) = judge_steps(study, beside, fits, [], Contents())
+    told = evaluation.argument
+    assert (told.reference_model, told.headline_model) == ("NPI", "NPI")
+    assert told.subgroups == ()
+    assert not told.leads
+
+
+def test_a_model_without_images_needs_no_folder_of_them(headline):
+    assert image_folders(headline.data.needs[0]) == ()
+
+
+def test_models_without_a_network_name_no_backbone(study, tmp_path):
+    assert backbones(tmp_path, study.settings.model) == {}
