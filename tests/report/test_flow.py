@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from metasight.cohort.outcome import Landmark
 from metasight.report.contents import FlowCounts
 from metasight.report.drawing import wrap
 from metasight.report.flow import Box, branch, flow_figure, held_back
@@ -91,3 +92,15 @@ def test_a_box_is_as_high_as_its_words(width):
     assert box.height(width) == pytest.approx(11.5 * len(words) + 14)
     assert Box("A head").height(width) < box.height(width)
     assert len(words) >= 2 + len(wrap("a line that is long enough to be broken " * 3, width - 14))
+
+
+def test_who_left_by_the_landmark_stands_beside_the_population(survival):
+    first, *others = survival.analyses
+    left = replace(first, landmark=Landmark(day=120, events=1, competing=0, censored=2))
+    found = flow_figure(View(replace(survival, analyses=(left, *others))))
+    assert f"{first.endpoint}, {first.population}: left by day 120" in found.data
+    assert ",,,3\r\n" in found.data
+    # and it is drawn: the box of the population has one line more
+    from_start = flow_figure(View(replace(survival, analyses=(first, *others))))
+    assert "left by day" not in from_start.data
+    assert from_start.svg.count("<use") < found.svg.count("<use")

@@ -164,7 +164,7 @@ def flow_figure(view: View) -> Figure:
         aside.append([])
     alt = _alt(view, excluded, split)
     svg = _drawn(main, aside, alt)
-    return Figure("flow", svg, PAGE_PT, alt, _caption(view, split), _data(flow), floats=True)
+    return Figure("flow", svg, PAGE_PT, alt, _caption(view, split), _data(view), floats=True)
 
 
 def _excluded(flow: FlowCounts, split: Branch | None) -> list[tuple[str, int]]:
@@ -304,7 +304,8 @@ def _caption(view: View, split: Branch | None) -> str:
     return text
 
 
-def _data(flow: FlowCounts) -> str:
+def _data(view: View) -> str:
+    flow = view.contents.flow
     rows: list[list[object]] = [
         ["screened", "", "", flow.screened],
         ["data problem", "", "", flow.failed],
@@ -316,5 +317,10 @@ def _data(flow: FlowCounts) -> str:
     rows += [
         ["eligible as written", "", "", flow.as_written],
         ["all eligible", "", "", flow.all_eligible],
+    ]
+    rows += [
+        [f"{a.endpoint}, {a.population}: left by day {a.landmark.day}", "", "", a.landmark.left]
+        for a in view.contents.analyses
+        if a.landmark is not None
     ]
     return csv_text(["step", "criterion", "waived_because", "patients"], rows)
