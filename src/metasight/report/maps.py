@@ -346,8 +346,8 @@ def _bland_altman(b: Row_) -> Figure:
     name = b["name"].replace("_", " ")
     title = f"Agreement of {name}"
     alt = (
-        f"Bland–Altman plot of {name} in {len(pairs)} patients: bias {significant(b['bias'])}, limits of "
-        f"agreement {significant(b['limit_lower'])} to {significant(b['limit_upper'])}."
+        f"Bland–Altman plot of {name} in {len(pairs)} patients: bias {significant(b['bias'])}, "
+        f"limits of agreement {significant(b['limit_lower'])} to {significant(b['limit_upper'])}."
     )
     with canvas(PAGE_PT, 190) as figure:
         axes = place(figure, 120, 8, 250, 140)
