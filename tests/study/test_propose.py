@@ -10,14 +10,10 @@ import pytest
 from metasight.cohort.mapping import ColumnMapping, TimeAndStatus
 from metasight.cohort.settings import TableSettings
 from metasight.protocol.load import read_protocol
-from metasight.study.propose import (
-    decimal_sign,
-    image_tables,
-    plain_name,
-    propose,
-    status_pairs,
-)
+from metasight.study.column_names import plain_name
+from metasight.study.propose import decimal_sign, image_tables, propose
 from metasight.study.scaffold import study_toml
+from metasight.study.status_pair import status_pairs
 
 BREAST, LUNG = read_protocol("breast-dmfs"), read_protocol("nsclc-occult-node")
 DAYS = ["2016-03-01", "2017-12-24", "2019-06-30"]

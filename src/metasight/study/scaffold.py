@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from metasight.cohort.settings import TableSettings
 from metasight.protocol.study import Protocol, Variable
-from metasight.study.propose import Proposal, StatusPair
+from metasight.study.propose import Proposal
+from metasight.study.status_pair import StatusPair
 
 _ROLES = {
     "design": "design: centre, arm and the dates that times count from",
@@ -118,8 +119,10 @@ def _patients(table: TableSettings) -> list[str]:
         f"sheet = {_q(table.sheet)}" if table.sheet else '# sheet = "…"  # of a workbook',
         f"header_row = {table.header_row}" if table.header_row > 1 else "# header_row = 2",
         "# skip_rows = [3]           # rows below the header that are not patients (units)",
-        '# format = "redcap"         # a raw export; then also dictionary = "….csv"',
-        '# encoding = "cp1252"       # text that is not UTF-8',
+        *_redcap(table),
+        f"encoding = {_q(table.encoding)}"
+        if table.encoding != "utf-8"
+        else '# encoding = "cp1252"       # text that is not UTF-8',
         'decimal = ","               # as in the table'
         if table.decimal == ","
         else '# decimal = ","',
@@ -142,6 +145,12 @@ def _patients(table: TableSettings) -> list[str]:
     ]
 
 
+def _redcap(table: TableSettings) -> list[str]:
+    if table.dictionary is None:
+        return ['# format = "redcap"         # a raw export; then also dictionary = "….csv"']
+    return ['format = "redcap"', f"dictionary = {_q(table.dictionary)}"]
+
+
 def _examples(protocol: Protocol) -> list[str]:
     """Mappings of the protocol's own variables, one of each kind."""
     days = [v.name for v in protocol.variable if v.role == "outcome" and v.unit == "days"]
@@ -161,13 +170,16 @@ def _examples(protocol: Protocol) -> list[str]:
 
 def _pair(pair: StatusPair) -> str:
     codes = ", ".join(f"{_q(code)} = {_q(what)}" for code, what in pair.codes.items())
+    why = "times of patients without the event, too" + (f"; {pair.why}" if pair.why else "")
     lines = [
-        "[[time_and_status]]   # [from the cells: times of patients without the event, too]",
+        f"[[time_and_status]]   # [from the cells: {_one_line(why)}]",
         f"time = {_q(pair.time)}",
         f"unit = {_q(pair.unit)}",
         f"status = {_q(pair.status)}",
         f"codes = {{ {codes} }}",
     ]
+    if pair.missing:
+        lines.append(f"missing = [{', '.join(map(_q, pair.missing))}]")
     return "\n".join(f"# ? {line}" for line in lines) + "\n"
 
 
