@@ -173,7 +173,7 @@ def _proposed(
     from metasight.cohort.redcap import field_labels, read_redcap
     from metasight.cohort.tables import read_table
     from metasight.study.propose import decimal_sign, propose
-    from metasight.study.status_pair import settled_events, status_pairs
+    from metasight.study.status_pair import events_by_time, settled_events, status_pairs
 
     labels: dict[str, str] = {}
     if given.dictionary is None:
@@ -193,6 +193,9 @@ def _proposed(
     proposals = propose(protocol, raw.cells, given.id, labels)
     proposals = settled_events(protocol, raw.cells, proposals)
     pairs = status_pairs(protocol, raw.cells, proposals)
+    told = {p.event for p in pairs}
+    by_time = events_by_time(protocol, raw.cells, proposals)
+    proposals |= {n: p for n, p in by_time.items() if n not in told}
     return given.model_copy(update={"decimal": decimal_sign(raw.cells)}), proposals, pairs
 
 

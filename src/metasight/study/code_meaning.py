@@ -13,13 +13,27 @@ Meaning = bool | int | float | str
 
 _MISSING_WORDS = {
     *("na", "n/a", "nan", "none", "null", "unknown", "unk", "missing", "not known", "?", "."),
-    *("ni", "nask", "asku", "nav", "msk", "n.a.", "[not available]", "[unknown]"),
+    *(
+        "np",
+        "--",
+        "'--",
+        "not pertinent",
+        "ni",
+        "nask",
+        "asku",
+        "nav",
+        "msk",
+        "n.a.",
+        "[not available]",
+        "[unknown]",
+    ),
     *("[not evaluated]", "[discrepancy]", "[not applicable]", "blank(s)", "unspecified"),
     *("unbekannt", "k.a.", "k. a.", "keine angabe", "nicht bekannt", "nicht erhoben", "fehlend"),
 }
 _NOT_RECORDED = re.compile(
     r"not (collected|recorded|assessed|known|available|applicable|done|evaluated|tested|determined|"
-    r"reported|stated)( .*)?|unknown[ /;,].*|.*[/;,] ?unknown|(cannot|can not) be assessed"
+    r"reported|stated)( .*)?|nicht (bestimmt|bekannt|erhoben|untersucht|beurteilbar)( .*)?|"
+    r"unknown[ /;,].*|(?!no[ /]).*[/;,] ?unknown|(cannot|can not) be assessed"
 )
 _MISSING_NUMBERS = {-9.0, -99.0, -999.0, -9999.0}
 _NO_DAY = re.compile(r"(?=.{8})(?:[09]+[./-]?)+|(?=.{8})(?:8+[./-]?)+|9999-12-31|31\.12\.9999")
@@ -92,7 +106,8 @@ def _says_both(variable: Variable, found: dict[str, Meaning], numbers: bool) -> 
 
 def _of_word(variable: Variable, text: str) -> Meaning | None:
     labelled = _WITH_LABEL.match(text)
-    for candidate in (text, labelled["label"]) if labelled else (text,):
+    label = labelled["label"] if labelled else text
+    for candidate in dict.fromkeys((text, label, re.sub(r"\s*[(\[].*$", "", label))):
         level = _spelled(variable, candidate)
         if level is None and variable.type == "boolean":
             level = _yes_or_no(candidate)

@@ -33,12 +33,16 @@ DATE_FORMATS = (
     *("%m-%d-%Y", "%d%b%Y", "%d-%b-%Y", "%d %b %Y", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y"),
     *("%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S"),
 )
-_SENTINEL = re.compile(r"-?(9{2,5}|8{2,5}|7{2,5})|9[05-8]|98[0-9]|99[0-8]|99\.9|-[1-9]")
+_SENTINEL = re.compile(r"-?(9{1,5}|8{1,5}|7{1,5})|9[05-8]|98[0-9]|99[0-8]|99\.9|-[1-9]")
 _REPEATED_SENTINEL = re.compile(r"9{3,5}|8{4,5}")
 _BIRTH = {
     *("birthdate", "dateofbirth", "dob", "birthday", "geburtsdatum", "gebdatum", "datebirth"),
     *("patientbirthdate", "geburtstag"),
 }
+_OTHER_AGES = (
+    *("menarche", "menopaus", "birth", "geburt", "death", "died", "tod", "recurrence", "relapse"),
+    *("last", "letzt", "rezidiv", "metasta", "smok", "rauch", "quit", "start", "firstchild"),
+)
 _LONGEST_YEARS, _LONGEST_MONTHS = 40.0, 480.0
 
 
@@ -127,9 +131,34 @@ def propose(
                 why=reading.why,
             )
             taken.add(place)
+    untaken = [c for i, c in enumerate(columns) if i not in taken]
+    found |= _in_bands(protocol, cells[untaken], found)
     if "age_years" in protocol.variables and "age_years" not in found:
         found |= _age_from_birth(protocol, cells, found)
     return found
+
+
+def _in_bands(
+    protocol: Protocol, cells: pd.DataFrame, found: Mapping[str, Proposal]
+) -> dict[str, Proposal]:
+    """Categories that are bands of a number (T stage of the size), where a column holds bands."""
+    numbers = [v for v in protocol.variable if v.unit and v.role == "predictor"]
+    out: dict[str, Proposal] = {}
+    for variable in protocol.variable:
+        bands = [s for level in variable.level_spellings.values() for s in level if s[:1] in "<>"]
+        if variable.name in found or not bands:
+            continue
+        for place, column in enumerate(map(str, cells.columns)):
+            texts = sorted({str(t) for t in cells.iloc[:, place] if t and not looks_missing(t)})
+            named = any(v.name not in found and _rank(v, column, "") for v in numbers)
+            if not named or not any(t[:1] in "<>≤≥" for t in texts):
+                continue
+            for reading in _coded(variable, ColumnMapping(column=column), texts):
+                told = toml_of(reading.mapping)
+                out[variable.name] = Proposal(
+                    column=column, mapping=told, sure=False, why="meaning of the bands"
+                )
+    return out
 
 
 def _age_from_birth(
@@ -185,11 +214,18 @@ def _rank(variable: Variable, column: str, label: str) -> int | None:
     bare = re.sub(r"_(mm|years|days|percent)$", "", variable.name)
     own = (variable.name, bare, variable.label, *variable.spellings)
     known = {plain_spelling(n) for n in own} - {""}
-    ranks = [column_name(column).rank(known)]
-    if label:
+    ranks = [None if _of_another_time(variable, column) else column_name(column).rank(known)]
+    if label and not _of_another_time(variable, label):
         by_label = column_name(label).rank(known)
         ranks.append(None if by_label is None else by_label + 1)
     return min((r for r in ranks if r is not None), default=None)
+
+
+def _of_another_time(variable: Variable, name: str) -> bool:
+    """Whether a name tells an age at something that is no time zero."""
+    plain = plain_name(name)
+    an_age = variable.name == "age_years" and ("age" in plain or "alter" in plain)
+    return an_age and any(w in plain for w in _OTHER_AGES)
 
 
 def _fit(
@@ -204,7 +240,7 @@ def _fit(
     counts = Counter(texts)
     missing = {t for t in counts if looks_missing(t)}
     if variable.type in {"number", "integer"}:
-        missing |= {t for t, n in counts.items() if n > 1 and _REPEATED_SENTINEL.fullmatch(t)}
+        missing |= _largest_sentinel(counts)
     said = sorted(set(counts) - missing)
     if not said or _only_says_whether(variable, said):
         return None
@@ -223,6 +259,17 @@ def _fit(
         mapping = reading.mapping.model_copy(update={"missing": tuple(sorted(codes))})
         return Reading(mapping=mapping, sure=False, why=told)
     return None
+
+
+def _largest_sentinel(counts: Mapping[str, int]) -> set[str]:
+    """999 and its like where several cells hold it and no other is as large."""
+    numbers = {t: n for t in counts if (n := number_of(t)) is not None}
+    largest = max(numbers.values(), default=0.0)
+    return {
+        t
+        for t, n in numbers.items()
+        if n == largest and counts[t] > 1 and _REPEATED_SENTINEL.fullmatch(t)
+    }
 
 
 def _only_says_whether(variable: Variable, texts: Sequence[str]) -> bool:

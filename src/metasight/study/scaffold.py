@@ -178,6 +178,8 @@ def _pair(pair: StatusPair) -> str:
         f"status = {_q(pair.status)}",
         f"codes = {{ {codes} }}",
     ]
+    if pair.date_format:
+        lines.append(f"date_format = {_q(pair.date_format)}")
     if pair.missing:
         lines.append(f"missing = [{', '.join(map(_q, pair.missing))}]")
     return "\n".join(f"# ? {line}" for line in lines) + "\n"

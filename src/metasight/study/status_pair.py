@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from metasight.cohort.codes import number_of
-from metasight.cohort.mapping import CENSORED
+from metasight.cohort.mapping import CENSORED, DATE
 from metasight.cohort.parsing import parse_cell
 from metasight.protocol.study import Protocol
 from metasight.study.code_meaning import looks_missing
-from metasight.study.column_names import column_name
+from metasight.study.column_names import column_name, plain_name
 from metasight.study.propose import Proposal, read_column, toml_of, unit_of_times
 
 _TIMES = {"time", "t", "time to event", "event time", "surv time", "survtime", "ftime"}
@@ -30,8 +31,8 @@ class StatusPair:
         Of the protocol.
     time, status
         Columns.
-    unit
-        Of the time.
+    unit, date_format
+        Of the time; ``date`` where it is a day of the calendar.
     codes
         Code of the status → the event, or ``censored``.
     missing
@@ -46,6 +47,7 @@ class StatusPair:
     unit: str
     codes: dict[str, str]
     missing: tuple[str, ...] = ()
+    date_format: str | None = None
     why: str = ""
 
 
@@ -63,20 +65,23 @@ def status_pairs(
         if status is None or time is None:
             continue
         given, of_time = read_column(status), read_column(time)
+        on_a_day = time is proposals.get("followup_date")
         codes = {}
         for text in sorted({str(t) for t in cells[status.column] if t} - {*given.missing}):
             if not looks_missing(text):
                 value, _ = parse_cell(text, protocol.variables[event], given, ".")
                 codes[text] = event if value else CENSORED
-        without = cells[status.column].isin([c for c, e in codes.items() if e == CENSORED])
-        times = cells.loc[without, time.column]
-        if len(set(codes.values())) == 2 and _filled(times, of_time.missing).any():
+        filled = _filled(cells[time.column], of_time.missing)
+        by_code = cells[status.column].map(codes)
+        everybody = filled[by_code == event].mean() >= _MOSTLY
+        if len(set(codes.values())) == 2 and filled[by_code == CENSORED].any() and everybody:
             found.append(
                 StatusPair(
                     event=event,
                     time=time.column,
                     status=status.column,
-                    unit=of_time.unit or "days",
+                    unit=DATE if on_a_day else of_time.unit or "days",
+                    date_format=of_time.date_format,
                     codes=codes,
                     missing=tuple(dict.fromkeys((*given.missing, *of_time.missing))),
                     why="" if "longest" not in time.why else time.why,
@@ -96,11 +101,11 @@ def settled_events(
     out = dict(proposals)
     for event in _events(protocol):
         status = proposals.get(event)
-        evidence = proposals.get(f"{event}_date") or proposals.get(f"{event}_days")
-        if status is None or evidence is None:
+        found = _evidence(event, cells, proposals)
+        if status is None or found is None:
             continue
         given = read_column(status)
-        filled = _filled(cells[evidence.column], read_column(evidence).missing)
+        column, filled = found
         said = cells[status.column]
         codes = sorted({str(t) for t in said if t} - {*given.missing})
         codes = [c for c in codes if not looks_missing(c)]
@@ -113,8 +118,32 @@ def settled_events(
         meant = {c: c in happened for c in codes}
         if read != meant:
             mapping = given.model_copy(update={"values": meant})
-            why = f"meaning of the codes, from where {evidence.column} is filled in"
+            why = f"meaning of the codes, from where {column} is filled in"
             out[event] = replace(status, mapping=toml_of(mapping), sure=False, why=why)
+    return out
+
+
+def events_by_time(
+    protocol: Protocol, cells: pd.DataFrame, proposals: Mapping[str, Proposal]
+) -> dict[str, Proposal]:
+    """Proposals, with events that a table gives by their date or time alone: ``filled``."""
+    out = dict(proposals)
+    for event in _events(protocol):
+        time = proposals.get(f"{event}_date") or proposals.get(f"{event}_days")
+        if event in proposals or time is None:
+            continue
+        missing = read_column(time).missing
+        filled = _filled(cells[time.column], missing)
+        if filled.any() and not filled.all():
+            told = f"filled = {json.dumps(time.column, ensure_ascii=False)}"
+            if missing:
+                told += f", missing = {json.dumps(list(missing), ensure_ascii=False)}"
+            out[event] = Proposal(
+                column=time.column,
+                mapping=f"{{ {told} }}",
+                sure=False,
+                why="the event happened where its time is filled in",
+            )
     return out
 
 
@@ -122,10 +151,27 @@ def _events(protocol: Protocol) -> list[str]:
     return [v.name for v in protocol.variable if f"{v.name}_days" in protocol.variables]
 
 
+def _evidence(
+    event: str, cells: pd.DataFrame, proposals: Mapping[str, Proposal]
+) -> tuple[str, pd.Series] | None:
+    """A column that is filled in where the event happened, and where it is."""
+    proposal = proposals.get(f"{event}_date") or proposals.get(f"{event}_days")
+    causes = [c for c in map(str, cells.columns) if event == "death" and _is_cause(c)]
+    if proposal is not None:
+        return proposal.column, _filled(cells[proposal.column], read_column(proposal).missing)
+    return (causes[0], _filled(cells[causes[0]], ("0000", "0"))) if causes else None
+
+
+def _is_cause(column: str) -> bool:
+    plain = plain_name(column)
+    return plain.startswith(("causeofdeath", "deathcause", "todesursache")) or plain == "cod"
+
+
 def _time_of(event: str, proposals: Mapping[str, Proposal]) -> Proposal | None:
     time = proposals.get(f"{event}_days")
     if time is None and event == "death" and "death_date" not in proposals:
-        return proposals.get("followup_days")  # follow-up of the dead ends with their death
+        # follow-up of the dead ends with their death
+        return proposals.get("followup_days") or proposals.get("followup_date")
     return time
 
 
