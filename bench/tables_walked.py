@@ -96,7 +96,6 @@ WALKS = (
             "analysis": _ONE_CENTRE,
         },
         taken=('on_problem = "exclude"',),
-        removed=("npi",),
         reasons=(
             "row 61 dies on day 4285 and is seen without metastasis on day 4288: left out",
             "sizes with a median of 2 are centimetres; e. and t. are event and time, in days",
@@ -115,7 +114,6 @@ WALKS = (
             "not_recorded": ('death = "the table holds metastasis-free survival alone"',),
             "analysis": _ONE_CENTRE,
         },
-        removed=("npi",),
         reasons=(
             "the package's manual: time in years, event is metastasis",
             "size and nodes are in two groups, which is neither a number nor a stage",
@@ -137,7 +135,6 @@ WALKS = (
             ),
             "analysis": ('single_centre_reason = "one hospital, the Daniel den Hoed Kliniek"',),
         },
-        removed=("npi",),
         reasons=("recurrence of any kind is no distant metastasis",),
         ends="endpoint dmfs is about distant metastasis; without it, what is left would be another "
         "endpoint",
@@ -179,12 +176,21 @@ WALKS = (
 )
 
 
+def _confirmed_pair(block: str, events: tuple[str, ...]) -> str:
+    """A proposed [[time_and_status]] of one of the events without its question marks."""
+    pair = block.lstrip().startswith("# ? [[time_and_status]]")
+    return (
+        re.sub(r"(?m)^# \? ", "", block)
+        if pair and set(re.findall(r'"(\w+)"', block)) & {*events}
+        else block
+    )
+
+
 def edited(text: str, walk: Walk) -> str:
     """The proposed study.toml with a person's edits."""
     for name in walk.confirmed:
         text = re.sub(rf"(?m)^# \? ({re.escape(name)} = )", r"\1", text)
-        pair = rf"(?m)^# \? \[\[time_and_status\]\](?:.*\n# \? .*)*\"{re.escape(name)}\".*(?:\n# \? .*)*"
-        text = re.sub(pair, lambda m: re.sub(r"(?m)^# \? ", "", m[0]), text, count=1)
+    text = "\n\n".join(_confirmed_pair(block, walk.confirmed) for block in text.split("\n\n"))
     for header, lines in walk.lines.items():
         assert text.count(f"\n[{header}]\n") == 1, header
         text = text.replace(f"\n[{header}]\n", f"\n[{header}]\n" + "\n".join(lines) + "\n")

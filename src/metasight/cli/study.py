@@ -149,7 +149,7 @@ def init(
     columns = tomllib.loads(text)["columns"]
     out.print(f"Wrote {shown(path)}.", soft_wrap=True)
     if there:
-        _print_proposals(known, proposals, tuple(columns))
+        _print_proposals(known, proposals, tuple(columns), pairs)
     else:
         out.print(f"{shown(table)} is not there yet: put it there, or correct its path.")
     out.print(
@@ -172,7 +172,7 @@ def _proposed(
     """
     from metasight.cohort.redcap import field_labels, read_redcap
     from metasight.cohort.tables import read_table
-    from metasight.study.propose import decimal_sign, propose
+    from metasight.study.propose import decimal_sign, id_columns, propose
     from metasight.study.status_pair import events_by_time, settled_events, status_pairs
 
     labels: dict[str, str] = {}
@@ -187,8 +187,7 @@ def _proposed(
             "the table has no such column",
             where=given.path,
             value=given.id,
-            remedy=f"Name the id column with `--id`: one of {', '.join(header)}; or give "
-            "`--ids row` if there is none",
+            remedy=_which_id(id_columns(raw.cells)),
         )
     proposals = propose(protocol, raw.cells, given.id, labels)
     proposals = settled_events(protocol, raw.cells, proposals)
@@ -197,6 +196,16 @@ def _proposed(
     by_time = events_by_time(protocol, raw.cells, proposals)
     proposals |= {n: p for n, p in by_time.items() if n not in told}
     return given.model_copy(update={"decimal": decimal_sign(raw.cells)}), proposals, pairs
+
+
+def _which_id(possible: Sequence[str]) -> str:
+    """Remedy for an id column that is not there."""
+    if not possible:
+        return "No column can be an id, for none holds another text in each row: give `--ids row`"
+    return (
+        f"Name the id column with `--id`, perhaps one of {', '.join(possible[:5])}; or give "
+        "`--ids row` if there is none"
+    )
 
 
 def _require_new(folder: Path) -> None:
@@ -220,7 +229,10 @@ def _require_new(folder: Path) -> None:
 
 
 def _print_proposals(
-    protocol: Protocol, proposals: Mapping[str, Proposal], mapped: Sequence[str]
+    protocol: Protocol,
+    proposals: Mapping[str, Proposal],
+    mapped: Sequence[str],
+    pairs: Sequence[StatusPair],
 ) -> None:
     n = sum(v.evidence in {"table", "CT measurement"} for v in protocol.variable)
     names = ", ".join(f"{v} ← {proposals[v].column}" for v in mapped)
@@ -228,6 +240,7 @@ def _print_proposals(
     told += f" ({names}). Check them in study.toml." if mapped else "."
     out.print(shown(told), soft_wrap=True)
     others = [f"{v} ← {p.column}" for v, p in proposals.items() if v not in mapped]
+    others += [f"{p.event} ← {p.status} and {p.time}" for p in pairs if p.event not in proposals]
     if others:
         told = f"{len(others)} more with a question mark: {', '.join(others)}."
         out.print(shown(f"{told} Confirm each by deleting its # ? mark."), soft_wrap=True)

@@ -197,8 +197,8 @@ def _recorded_events(
     about = endpoint.event[0]
     if about in not_recorded or about not in table:
         raise StudyError(
-            f"endpoint {endpoint.name} is about {about.replace('_', ' ')}; without it, what is left "
-            "would be another endpoint",
+            f"endpoint {endpoint.name} is about {about.replace('_', ' ')}; without it, what is "
+            "left would be another endpoint",
             where="study.toml",
             value=not_recorded.get(about, "not mapped"),
             remedy=f"Map {about} in [columns], or give it by [[time_and_status]]; a table without "

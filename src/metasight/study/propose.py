@@ -193,6 +193,19 @@ def decimal_sign(cells: pd.DataFrame) -> Literal[".", ","]:
     return "," if commas and not points else "."
 
 
+def id_columns(cells: pd.DataFrame) -> list[str]:
+    """Columns that may be the patient's id: another text in each row, none of it a measurement."""
+    named = re.compile(r"(^|[^a-z])(id|ids|pid|mrn|nr|no|case|code|key|patient)([^a-z]|$)|id$")
+    found = [
+        column
+        for column in map(str, cells.columns)
+        if cells[column].ne("").all()
+        and cells[column].is_unique
+        and not cells[column].str.fullmatch(r"[+-]?\d*[.,]\d+([eE][+-]?\d+)?").any()
+    ]
+    return sorted(found, key=lambda c: named.search(c.lower()) is None)
+
+
 def image_tables(folder: Path, id_column: str) -> dict[str, str]:
     """``slides`` and ``scans`` whose tables lie in the folder → their column of the patient id."""
     found = {}

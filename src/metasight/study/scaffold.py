@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from metasight.cohort.settings import TableSettings
+from metasight.models.published import SCORES
 from metasight.protocol.study import Protocol, Variable
 from metasight.study.propose import Proposal
 from metasight.study.status_pair import StatusPair
@@ -70,7 +71,7 @@ def study_toml(
         *_not_assessed(protocol, images),
         *_analysis(protocol),
         "",
-        *_models(protocol),
+        *_models(protocol, proposals | dict.fromkeys(of_pairs), images),
     ]
     return "\n".join(parts) + "\n"
 
@@ -303,20 +304,23 @@ def _criterion(name: str, text: str, evidence: str, images: Mapping[str, str]) -
     return f'{name} = "no slides are given in this study"   # {about}; delete it with [slides]'
 
 
-def _models(protocol: Protocol) -> list[str]:
+def _models(
+    protocol: Protocol, proposals: Mapping[str, Proposal | None], images: Mapping[str, str]
+) -> list[str]:
     if protocol.primary.type == "nodal_stage":
-        chosen = [
-            ("ordinal", "clinical", ""),
-            ("forest", "forest", ""),
-            ("nodal_size", "size alone", ""),
-        ]
+        chosen = [("ordinal", "clinical"), ("forest", "forest"), ("nodal_size", "size alone")]
     else:
-        chosen = [("elastic_net_cox", "clinical", ""), ("forest", "forest", "")]
+        chosen = [("elastic_net_cox", "clinical"), ("forest", "forest")]
         if "positive_nodes" in protocol.variables:
-            chosen.append(("npi", "Nottingham Prognostic Index", ""))
+            chosen.append(("npi", "Nottingham Prognostic Index"))
     lines = ["# Models: kind, name, and the modalities they read (default: clinical)."]
-    for kind, name, _ in chosen:
-        lines += ["[[model]]", f"kind = {_q(kind)}", f"name = {_q(name)}", ""]
+    for kind, name in chosen:
+        entry = ["[[model]]", f"kind = {_q(kind)}", f"name = {_q(name)}"]
+        lacking = _lacking(kind, proposals, images)
+        if lacking:
+            lines.append(f"# Needs {', '.join(lacking)}, which the table does not seem to hold:")
+            entry = [f"# {line}" for line in entry]
+        lines += [*entry, ""]
     competing = [e for e in protocol.endpoint if e.type == "survival" and e.competing]
     for endpoint in competing:
         lines += [
@@ -328,6 +332,15 @@ def _models(protocol: Protocol) -> list[str]:
             "",
         ]
     return lines
+
+
+def _lacking(
+    kind: str, proposals: Mapping[str, Proposal | None], images: Mapping[str, str]
+) -> list[str]:
+    """Inputs of a published score that are in no table; none where there is no table yet."""
+    if kind not in SCORES or not proposals or "scans" in images:
+        return []
+    return [name for name in SCORES[kind].inputs if name not in proposals]
 
 
 def _one_line(comment: str) -> str:
