@@ -364,6 +364,8 @@ def obds(folder: Path) -> None:
         born = dt.date(r.randrange(1938, 1970), r.randrange(1, 13), r.randrange(1, 29))
         german = "%d.%m.%Y"
         arm = r.choice(["OP", "OP", "OP", "Stereotaxie"])
+        size = round(r.uniform(0.6, 4.0), 1)
+        stage = "1a" if size <= 1 else "1b" if size <= 2 else "1c" if size <= 3 else "2a"
         rows.append(
             {
                 "Patienten_ID": f"L-{i + 1:04d}",
@@ -372,7 +374,7 @@ def obds(folder: Path) -> None:
                 "Geburtsdatum": born.strftime(german),
                 "Diagnosedatum": (c["start"] - dt.timedelta(days=25)).strftime(german),
                 "Morphologie_Code": r.choice(["8140/3", "8140/3", "8070/3", "8250/3", "8560/3"]),
-                "cT": r.choice(["1a", "1b", "1c", "2a"]),
+                "cT": stage,
                 "cN": "0",
                 "cM": "0",
                 "UICC": r.choice(["IA1", "IA2", "IA3", "IB"]),
@@ -383,7 +385,7 @@ def obds(folder: Path) -> None:
                 "Packyears": r.randrange(0, 60),
                 "Karnofsky_Index": r.choice([100, 90, 90, 80, 70]),
                 "FEV1": f"{r.uniform(1.2, 4):.2f}".replace(".", ","),
-                "Tumorgröße_cm": f"{r.uniform(0.6, 4.0):.1f}".replace(".", ","),
+                "Tumorgröße_cm": f"{size:.1f}".replace(".", ","),
                 "Lage": r.choice(["zentral", "peripher", "peripher"]),
                 "PET_CT": r.choice("JJJN"),
                 "EBUS": r.choice("JNN"),

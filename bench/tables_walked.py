@@ -17,8 +17,11 @@ import sys
 import tempfile
 import time
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import init_exports as exports
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "tables"
 QUICK = {"folds": 3, "repeats": 1, "bootstrap": 100}
@@ -33,7 +36,9 @@ class Walk:
     Attributes
     ----------
     name, file
-        For the table of results; relative to `SHARED`.
+        For the table of results; relative to `SHARED`, or the table that ``write`` writes.
+    write
+        Puts a simulated export into a folder.
     init
         Options of `metasight init` besides the folder and the table.
     confirmed
@@ -62,6 +67,7 @@ class Walk:
     removed: tuple[str, ...] = ()
     ends: str = "report"
     at: str = "run"
+    write: Callable[[Path], None] | None = None
 
 
 _INVASIVE = (
@@ -173,6 +179,87 @@ WALKS = (
             "the other criteria are not in the table",
         ),
     ),
+    Walk(
+        name="REDCap, German (simulated)",
+        file="patients.csv",
+        write=exports.redcap,
+        init=("--id", "record_id", "--dictionary", "dictionary.csv"),
+        confirmed=tuple(exports.REDCAP),
+        lines={
+            "constants": (
+                'invasive_carcinoma = { value = true, reason = "only invasive cancer is entered" }',
+                'curative_resection = { value = true, reason = "no palliative cases here" }',
+                'pretreatment_specimen = { value = true, reason = "core biopsies are all kept" }',
+                'pure_dcis = { value = false, reason = "only invasive cancer is entered" }',
+            ),
+            "waive": ('I6 = "no sections are kept in this project"',),
+        },
+        reasons=("what the project's protocol says of every patient",),
+    ),
+    Walk(
+        name="NAACCR registry (simulated)",
+        file="patients.csv",
+        write=exports.naaccr,
+        init=("--id", "patientIdNumber"),
+        confirmed=(*(n for n in exports.NAACCR if "+" not in n), "death"),
+        lines={
+            "constants": (
+                'curative_resection = { value = true, reason = "as requested from the registry" }',
+                'neoadjuvant = { value = false, reason = "excluded by the request" }',
+                'pretreatment_specimen = { value = true, reason = "no treatment before surgery" }',
+            ),
+            "waive": (
+                'I6 = "no sections are kept in a registry"',
+                'I7 = "the registry does not record metastasis after diagnosis"',
+                'E1 = "behaviour is assessed by I2"',
+                'E4 = "earlier cancers are not in the table"',
+                'E8 = "the registry does not record metastasis after diagnosis"',
+            ),
+            "not_recorded": (
+                'distant_metastasis = "a registry records metastasis at diagnosis only"',
+            ),
+        },
+        reasons=("registries do not follow patients for metastasis",),
+        ends="endpoint dmfs is about distant metastasis; without it, what is left would be another "
+        "endpoint",
+        at="check",
+    ),
+    Walk(
+        name="German registry (simulated)",
+        file="patients.csv",
+        write=exports.obds,
+        init=("--protocol", "nsclc-occult-node", "--id", "Patienten_ID"),
+        confirmed=tuple(exports.OBDS),
+        lines={
+            "constants": (
+                'pathological_nsclc = { value = true, reason = "confirmed NSCLC only" }',
+                'radical_treatment = { value = true, reason = "radical treatment only" }',
+                'complete_imaging = { value = true, reason = "the tumour board asks for it" }',
+            ),
+            "waive": (
+                'I7 = "willingness is not in a registry"',
+                'E3 = "comorbidity is not in a registry"',
+                'E4 = "not applicable to nodal stage at surgery"',
+            ),
+        },
+        reasons=("what the clinic knows of every patient of the export",),
+    ),
+    Walk(
+        name="cBioPortal (simulated)",
+        file="patients.tsv",
+        write=exports.cbioportal,
+        init=("--id", "Patient ID"),
+        confirmed=(*(n for n in exports.CBIOPORTAL if "+" not in n), "death"),
+        lines={
+            "constants": _INVASIVE[1:],
+            "waive": (*_NOT_ASSESSED[:3], *_NOT_ASSESSED[4:], 'E8 = "no metastasis in the table"'),
+            "not_recorded": ('distant_metastasis = "relapse of any kind and death are there"',),
+        },
+        reasons=("relapse of any kind is no distant metastasis",),
+        ends="endpoint dmfs is about distant metastasis; without it, what is left would be another "
+        "endpoint",
+        at="check",
+    ),
 )
 
 
@@ -220,7 +307,10 @@ def walked(walk: Walk, work: Path) -> tuple[bool, str]:
     folder = work / re.sub(r"\W+", "-", walk.name).lower() / "study"
     folder.mkdir(parents=True)
     source = SHARED / walk.file
-    shutil.copy(source, folder / source.name)
+    if walk.write is None:
+        shutil.copy(source, folder / source.name)
+    else:
+        walk.write(folder)
     code, told = _metasight("init", str(folder), "--table", source.name, *walk.init)
     if code:
         return False, f"init: {told}"

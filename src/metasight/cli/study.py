@@ -201,9 +201,12 @@ def _proposed(
 def _which_id(possible: Sequence[str]) -> str:
     """Remedy for an id column that is not there."""
     if not possible:
-        return "No column can be an id, for none holds another text in each row: give `--ids row`"
+        return (
+            "No column of it can be an id: each has empty or repeated cells, or measurements. Give "
+            "`--ids row`"
+        )
     return (
-        f"Name the id column with `--id`, perhaps one of {', '.join(possible[:5])}; or give "
+        f"Name the id column with `--id`, perhaps {' or '.join(possible[:5])}; or give "
         "`--ids row` if there is none"
     )
 
