@@ -6,7 +6,7 @@ import pytest
 
 from metasight.errors import ProtocolError
 from metasight.protocol.load import parse_protocol, read_protocol
-from metasight.protocol.study import Apart, ScanCheck
+from metasight.protocol.study import Apart, ScanCheck, Variable
 
 TOY = (
     'id = "third"\nregistration = "none"\ntitle = "t"\nversion = "1"\ntime_zero = "day 0"\n'
@@ -81,3 +81,10 @@ def test_evidence_that_no_stage_supplies_is_refused() -> None:
     wrong = TOY.replace('label = "S"\n', 'label = "S"\nevidence = "tissue maps"\n')
     with pytest.raises(ProtocolError, match="does not supply 'size_mm'"):
         parse_protocol(wrong, where="x")
+
+
+def test_spellings_of_levels_are_of_levels_that_there_are():
+    given = {"name": "er", "label": "ER", "type": "boolean", "role": "criterion"}
+    assert Variable(**given, level_spellings={"yes": ["pos"], "unknown": ["9"]})
+    with pytest.raises(ValueError, match="level_spellings of 'er' name no level: positive"):
+        Variable(**given, level_spellings={"positive": ["pos"]})
