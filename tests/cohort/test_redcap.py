@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metasight.cohort.redcap import field_labels, read_redcap
+from metasight.cohort.redcap import field_labels, looks_exported, read_redcap
 from metasight.cohort.settings import TableSettings
 from metasight.errors import StudyError
 
@@ -210,3 +210,15 @@ def test_labels_of_fields_and_of_boxes(tmp_path):
         "adj____99": "unknown",
         "size": "Size (mm)",
     }
+
+
+@pytest.mark.parametrize(
+    ("header", "exported"),
+    [
+        (["record_id", "redcap_event_name", "er"], True),
+        (["record_id", "adj___1", "adj___2"], True),
+        (["id", "age_years", "ER status"], False),
+    ],
+)
+def test_a_raw_export_is_known_by_its_header(header, exported):
+    assert looks_exported(header) == exported

@@ -74,3 +74,13 @@ def test_an_event_that_a_table_gives_by_its_date_alone():
     told = events_by_time(BREAST, cells, found)["distant_metastasis"]
     assert told.mapping == '{ filled = "date_of_metastasis" }'
     assert not told.sure
+
+
+def test_an_event_without_a_time_is_not_sure():
+    _, found = proposed(distant_metastasis=["yes", "no", "no"])
+    assert not found["distant_metastasis"].sure
+    assert "no time" in found["distant_metastasis"].why
+    _, found = proposed(
+        distant_metastasis=["yes", "no", "no"], distant_metastasis_date=["2019-03-01", "", ""]
+    )
+    assert found["distant_metastasis"].sure

@@ -170,7 +170,7 @@ def _proposed(
     StudyError
         It has no column of that id.
     """
-    from metasight.cohort.redcap import field_labels, read_redcap
+    from metasight.cohort.redcap import field_labels, looks_exported, read_redcap
     from metasight.cohort.tables import read_table
     from metasight.study.propose import decimal_sign, id_columns, propose
     from metasight.study.status_pair import events_by_time, settled_events, status_pairs
@@ -188,6 +188,12 @@ def _proposed(
             where=given.path,
             value=given.id,
             remedy=_which_id(id_columns(raw.cells)),
+        )
+    if given.dictionary is None and looks_exported(header):
+        out.print(
+            "The table looks like a raw export of REDCap: delete study.toml and give its data "
+            "dictionary with --dictionary.",
+            soft_wrap=True,
         )
     proposals = propose(protocol, raw.cells, given.id, labels)
     proposals = settled_events(protocol, raw.cells, proposals)

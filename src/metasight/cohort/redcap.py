@@ -48,6 +48,11 @@ def is_own_field(name: str) -> bool:
     return name in _OWN_FIELDS or name.endswith(("_complete", "_timestamp"))
 
 
+def looks_exported(columns: Collection[str]) -> bool:
+    """Whether a header is that of a raw export: events, groups or boxes."""
+    return any(c in _OWN_FIELDS or re.fullmatch(r"[a-z][a-z0-9_]*___\w+", c) for c in columns)
+
+
 def read_redcap(
     folder: Path, settings: TableSettings, needed: Collection[str] | None = None
 ) -> RawTable:

@@ -113,6 +113,7 @@ def propose(
         for place, column in enumerate(columns)
         if (rank := _rank(variable, column, (labels or {}).get(column, ""))) is not None
     )
+    named = Counter(name for rank, name, _ in ranked if rank == 0)
     formats = _formats_in(cells)
     found: dict[str, Proposal] = {}
     taken: set[int] = set()
@@ -127,7 +128,7 @@ def propose(
             found[name] = Proposal(
                 column=column,
                 mapping=toml_of(reading.mapping),
-                sure=reading.sure and rank == 0,
+                sure=reading.sure and rank == 0 and named[name] == 1,
                 why=reading.why,
             )
             taken.add(place)

@@ -102,6 +102,9 @@ def settled_events(
     for event in _events(protocol):
         status = proposals.get(event)
         found = _evidence(event, cells, proposals)
+        if status is not None and status.sure and not _has_time(event, proposals):
+            # yes or no without a time may as well be what was found at diagnosis
+            out[event] = replace(status, sure=False, why="no time of it was recognised")
         if status is None or found is None:
             continue
         given = read_column(status)
@@ -149,6 +152,10 @@ def events_by_time(
 
 def _events(protocol: Protocol) -> list[str]:
     return [v.name for v in protocol.variable if f"{v.name}_days" in protocol.variables]
+
+
+def _has_time(event: str, proposals: Mapping[str, Proposal]) -> bool:
+    return any(f"{event}_{when}" in proposals for when in ("date", "days"))
 
 
 def _evidence(
