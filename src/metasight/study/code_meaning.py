@@ -40,7 +40,7 @@ _NO_DAY = re.compile(r"(?=.{8})(?:[09]+[./-]?)+|(?=.{8})(?:8+[./-]?)+|9999-12-31
 _FIRST_DAYS = {"1900-01-01", "01.01.1900", "01/01/1900", "1/1/1900", "19000101"}
 _UNKNOWN_NUMBERS = {"9", "99", "999", "8", "88", "98", "998"}
 _UNKNOWN_CODES = {
-    *("u", "x", "tx", "nx", "mx", "gx", "ptx", "pnx", "pmx", "ctx", "cnx", "cmx", "xx"),
+    *("u", "x", "tx", "nx", "mx", "gx", "ptx", "pnx", "pmx", "px", "cx", "ctx", "cnx", "cmx", "xx"),
     *("indeterminate", "equivocal", "borderline", "inconclusive", "grenzwertig"),
 }
 _TRUE = {
@@ -51,6 +51,8 @@ _FALSE = {
     *("neg", "negative", "negativ", "-", "absent", "no", "n", "false", "f", "nein"),
     *("unchecked", "not given", "not performed", "nicht vorhanden", "non"),
 }
+_FINER = r"\d([a-d]\d?|mic?|i[+-]?|mol[+-]?|sn)*[+-]?"
+"""Finer steps of a stage, and how it was found: 1c, 1mi, 0i-."""
 _MOST_CODES = 60
 _WITH_LABEL = re.compile(r"^\s*[0-9a-z]{1,3}\s*[:=–-]\s*(?P<label>\D.*)$", re.IGNORECASE)
 
@@ -232,4 +234,4 @@ def _stage(text: str, levels: Sequence[str]) -> str | None:
     if level is not None:
         return level
     coarse = f"{letter}{rest[0]}"
-    return coarse if coarse in levels and re.fullmatch(r"\d([a-d]\d?|mi[c]?)*", rest) else None
+    return coarse if coarse in levels and re.fullmatch(_FINER, rest) else None

@@ -25,7 +25,7 @@ from metasight.cohort.mapping import ColumnMapping
 from metasight.cohort.parsing import parse_cell
 from metasight.protocol.study import Protocol, Variable
 from metasight.study.code_meaning import is_ambiguous, looks_missing, meaning_of_codes
-from metasight.study.column_names import column_name, plain_name, plain_spelling
+from metasight.study.column_names import column_name, plain_name, plain_spelling, words_of
 from metasight.units import units_like
 
 DATE_FORMATS = (
@@ -228,9 +228,10 @@ def _rank(variable: Variable, column: str, label: str) -> int | None:
     bare = re.sub(r"_(mm|years|days|percent)$", "", variable.name)
     own = (variable.name, bare, variable.label, *variable.spellings)
     known = {plain_spelling(n) for n in own} - {""}
-    ranks = [None if _of_another_time(variable, column) else column_name(column).rank(known)]
+    words = {words_of(n) for n in own if not n.endswith("*")} - {frozenset()}
+    ranks = [None if _of_another_time(variable, column) else column_name(column).rank(known, words)]
     if label and not _of_another_time(variable, label):
-        by_label = column_name(label).rank(known)
+        by_label = column_name(label).rank(known, words)
         ranks.append(None if by_label is None else by_label + 1)
     return min((r for r in ranks if r is not None), default=None)
 
