@@ -516,7 +516,8 @@ def _splits(
             raise StudyError(
                 "no centre is mapped",
                 where="study.toml",
-                remedy="Map centre in [columns], or give it as a constant with its reason",
+                remedy="Map centre in [columns]; in a study of one centre set single_centre_reason "
+                "in [analysis] instead",
             )
         for split in leave_one_centre_out(rows["centre"]):
             trained = outcome.take(pd.Index(told.patients).get_indexer(pd.Index(split.train)))
