@@ -236,7 +236,10 @@ def _slides(protocol: Protocol, id_column: str | None) -> list[str]:
         '# folder = "slides"          # where the files are',
         "# mpp = 0.25                # micrometres per pixel, where files do not state it",
         '# mpp_of = { "s1.svs" = 0.5 } # replaces what this file states',
-        '# channels = { "Opal 690" = "Pan-CK" }   # channel in the files and its marker',
+        *(
+            f'# channels = {{ "Opal 690" = {_q(m.name)} }}   # channel in the files and its marker'
+            for m in protocol.marker[:1]
+        ),
         "",
     ]
 
