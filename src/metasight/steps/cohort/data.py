@@ -398,7 +398,10 @@ def _left_out(told: EndpointData) -> list[str]:
     if not isinstance(told.outcome, SurvivalOutcome):
         return []
     counts = Counter(e.reason for e in told.entries)
-    return [f"{n} eligible patients excluded: {reason}." for reason, n in sorted(counts.items())]
+    return [
+        f"{n} eligible patient{'s' * (n > 1)} excluded: {reason}."
+        for reason, n in sorted(counts.items())
+    ]
 
 
 def build_features(
