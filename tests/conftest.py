@@ -150,8 +150,8 @@ def breast_table(n: int = 150, seed: int = 0) -> pd.DataFrame:
     grade = rng.integers(1, 4, n)
     nodes = rng.poisson(1.0, n)
     log_hazard = 0.03 * (size - 28) + 0.5 * (grade - 2) + 0.3 * nodes
-    metastasis = 11 + rng.exponential(3200 * np.exp(-log_hazard))  # after pathology's report
-    death = rng.exponential(8000, n) + 30
+    metastasis = 121 + rng.exponential(3200 * np.exp(-log_hazard))  # nobody leaves by day 120
+    death = rng.exponential(8000, n) + 121
     censor = rng.uniform(900, 3600, n)
     end = np.minimum(death, censor).astype(int)
     had = metastasis < end
