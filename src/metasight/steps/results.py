@@ -19,6 +19,8 @@ from metasight.engine.step import Inputs, StepKind
 from metasight.leakage import Check
 from metasight.ledger import Entry, Fate, Ledger
 from metasight.models.by_hand import formula_of
+from metasight.models.final_fit import FinalFit
+from metasight.models.refit_spread import RefitSpread
 from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
 from metasight.provenance import hash_json
@@ -44,6 +46,8 @@ from metasight.steps.after.staging import STAGING
 from metasight.steps.after.verification import VERIFICATION
 from metasight.steps.cohort.data import load_data
 from metasight.steps.files import read_json, read_told, write_json
+from metasight.steps.risk.fitting import FINAL_FIT
+from metasight.steps.risk.judging import REFITS
 from metasight.steps.slides.agreement import AGREEMENT
 from metasight.steps.slides.maps import COMPARED, COMPARED_FILE, COMPARED_FORMAT
 from metasight.study.analysis_plan import PlanComparison
@@ -349,7 +353,7 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         checks=tuple(Check(**c) for c in checks),
         optimism=_as(OptimismResult, read_json(optimism)) if optimism.is_file() else None,
         sample_size=_as(SampleSizeResult, read_json(size)) if size.is_file() else None,
-        models=tuple(_describe(inputs, settings, leading, asked["horizons_days"])),
+        models=tuple(_describe(inputs, settings, leading, asked["horizons_days"], judged)),
         reference_model=leading[0],
         headline_model=leading[1],
         study_reference=settings.analysis.reference_model,
@@ -447,14 +451,21 @@ def _analysis(inputs: Inputs, names: AnalysisNames) -> AnalysisResult:
 
 
 def _describe(
-    inputs: Inputs, settings: StudySettings, leading: tuple[str, str], horizons: Sequence[int]
+    inputs: Inputs,
+    settings: StudySettings,
+    leading: tuple[str, str],
+    horizons: Sequence[int],
+    judged: Path,
 ) -> list[ModelDescription]:
+    path = judged / REFITS
+    refits = RefitSpread.from_json(read_json(path)) if path.is_file() else None
     asked = {m.name: m for m in models_to_fit(settings)}
     folders = _everybody(inputs)
     described = []
     for name in [n for n in asked if n in folders] + [n for n in folders if n not in asked]:
         state, about = (read_json(folders[name] / f) for f in ("state.json", "model.json"))
         model = asked.get(name)
+        final = folders[name] / FINAL_FIT
         described.append(
             ModelDescription(
                 name=name,
@@ -465,6 +476,8 @@ def _describe(
                 notes=tuple(about["notes"]),
                 coefficients=about["coefficients"],
                 formula=formula_of(state, horizons),
+                final=FinalFit.from_json(read_json(final)) if final.is_file() else FinalFit(),
+                refits=refits if refits is not None and refits.model == name else None,
             )
         )
     return described

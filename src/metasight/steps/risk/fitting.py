@@ -20,6 +20,7 @@ from metasight.features.images import ImageFolders
 from metasight.ledger import Entry, Fate
 from metasight.models import crossfit
 from metasight.models.base import RiskModel
+from metasight.models.final_fit import final_fit
 from metasight.models.fitted import ReaderHeadModel
 from metasight.models.fusion import StackReader, contributions
 from metasight.models.mil import network_of
@@ -30,6 +31,11 @@ from metasight.steps.cohort.data import load_data
 from metasight.steps.files import write_json
 from metasight.steps.scans.patient import CROPS
 from metasight.steps.slides.patches import BAGS
+
+COEFFICIENTS = "coefficients.json"
+"""Of a refit: term → coefficient."""
+FINAL_FIT = "final_fit.json"
+"""Beside a final model: :class:`metasight.models.final_fit.FinalFit`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,6 +220,7 @@ def resample(inputs: Inputs, out: Path, argument: FitArgument) -> None:
     np.save(out / "index.npy", drawn.index)
     np.save(out / "risk.npy", drawn.risk)
     write_json(out / "state.json", drawn.fitted.state)
+    write_json(out / COEFFICIENTS, describe(drawn.fitted.state)["coefficients"])
 
 
 def everybody(inputs: Inputs, out: Path, argument: FitArgument) -> None:
@@ -226,6 +233,9 @@ def everybody(inputs: Inputs, out: Path, argument: FitArgument) -> None:
         return
     write_json(out / "state.json", fitted.state)
     write_json(out / "model.json", {"name": argument.model.name, **describe(fitted.state)})
+    if isinstance(fitted, ReaderHeadModel):
+        told = final_fit(fitted, data.features, data.outcome)
+        write_json(out / FINAL_FIT, told.to_json())
     np.save(out / "risk.npy", fitted.predict(data.features, horizons))
 
 

@@ -18,11 +18,13 @@ from metasight.errors import EvaluationError, FitError
 from metasight.features.from_protocol import CLINICAL
 from metasight.features.levels import candidate_parameters, described_levels
 from metasight.models.crossfit import Data
+from metasight.models.refit_spread import refit_spread
 from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
 from metasight.steps.cohort.data import load_data
 from metasight.steps.files import read_json, write_json
 from metasight.steps.risk.abstention import judge_abstention, unseen_distances
+from metasight.steps.risk.fitting import COEFFICIENTS
 from metasight.steps.risk.out_of_fold import unseen_folders
 from metasight.validation.anticipated_size import (
     anticipated_binary_size,
@@ -35,6 +37,8 @@ from metasight.validation.json_tree import to_jsonable
 from metasight.validation.results import EvaluationPlan
 
 Floats = NDArray[np.float64]
+REFITS = "refits.json"
+"""Beside an evaluation: :class:`metasight.models.refit_spread.RefitSpread`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +207,7 @@ def _judge(
         silent = judge_abstention(unseen_distances(fits, headline), out, cross, plan)
         write_json(out / "ledger.json", silent)
     _judge_resamples(inputs, out, data, info, headline)
+    _gather_refits(inputs, out, headline)
     write_json(out / "sample_size.json", _sample_size(data, info, reference))
 
 
@@ -355,6 +360,19 @@ def _judge_resamples(
             "horizon": f"{info['horizons_days'][0]} days" if survival else "any positive node",
         },
     )
+
+
+def _gather_refits(inputs: Inputs, out: Path, headline: str) -> None:
+    """How the headline model's coefficients differ between refits, if it has any."""
+    refits = inputs.with_file(StepKind.FIT_RESAMPLE, COEFFICIENTS)
+    final = inputs.with_file(StepKind.FIT_EVERYBODY, "model.json")
+    everybody = next((i.folder for i in final if i.subject == headline), None)
+    if not refits or everybody is None:
+        return
+    terms = list(read_json(everybody / "model.json")["coefficients"])
+    if terms:
+        told = [read_json(i.folder / COEFFICIENTS) for i in refits]
+        write_json(out / REFITS, refit_spread(headline, terms, told).to_json())
 
 
 def _optimism(outcome: Outcome, own: Floats, risk: Floats, index: NDArray[np.intp]) -> Optimism:
