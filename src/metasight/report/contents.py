@@ -18,7 +18,8 @@ from metasight.models.final_fit import FinalFit
 from metasight.models.refit_spread import RefitSpread
 from metasight.protocol.study import Protocol
 from metasight.study.analysis_plan import PlanComparison
-from metasight.validation.results import CentreEvaluation, CentreGap, Evaluation
+from metasight.validation.centre_results import CentreEvaluation, CentreGap
+from metasight.validation.results import Evaluation
 
 
 @dataclass(frozen=True, kw_only=True)

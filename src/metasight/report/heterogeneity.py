@@ -15,6 +15,7 @@ from metasight.report.blocks import (
     Row,
     numeric,
 )
+from metasight.report.by_centre import by_centre
 from metasight.report.drawing import HEADLINE, REFERENCE, Look, looks
 from metasight.report.forest_plot import Forest, Line, Mark, Panel, forest
 from metasight.report.view import (
@@ -35,7 +36,6 @@ from metasight.report.wording import (
     pooled,
 )
 from metasight.validation.results import (
-    CentreEvaluation,
     CentreSummary,
     NotEstimable,
     Pooled,
@@ -62,11 +62,7 @@ def section(view: View) -> list[Block]:
 def _centres(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
     found = view.headline.centres
     if found is None and view.external:
-        yield Paragraph(
-            "In a validation no centre is left out: the models were fitted elsewhere. Figures of "
-            "this report are over all "
-            f"{plural(view.evaluation.data.n_centres, 'centre')} of the external patients."
-        )
+        yield from _external_centres(view, look)
         return
     if found is None:
         why = view.contents.single_centre_reason or "no reason is given in the study file"
@@ -80,15 +76,37 @@ def _centres(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
         )
         return
     yield Paragraph(in_years(" ".join(found.notes)))
-    for k, model in enumerate(m for m in view.leading if m in found.models):
-        summary = found.models[model]
+    yield from _centre_figures(view, found.models, look)
+    yield _centre_table(view, found.models)
+    yield from by_centre(view, found.models)
+    if view.headline.gaps:
+        yield _gap_table(view)
+
+
+def _external_centres(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
+    """Locked models in every centre of the external patients."""
+    yield Paragraph(
+        "In a validation no centre is left out: the models were fitted elsewhere. The figures of "
+        "the other sections are over all "
+        f"{plural(view.evaluation.data.n_centres, 'centre')} of the external patients."
+    )
+    models = view.evaluation.models
+    summaries = {m: models[m].centres for m in view.order(view.evaluation)}
+    if view.evaluation.data.n_centres > 1:
+        yield from _centre_figures(view, summaries, look)
+        yield _centre_table(view, summaries)
+        yield from by_centre(view, summaries)
+
+
+def _centre_figures(
+    view: View, summaries: Mapping[str, CentreSummary | NotEstimable], look: Mapping[str, Look]
+) -> Iterator[Block]:
+    for k, model in enumerate(m for m in view.leading if m in summaries):
+        summary = summaries[model]
         if isinstance(summary, NotEstimable):
             yield Paragraph(f"{model}: not estimable: {summary.not_estimable}.")
         else:
             yield _centre_figure(model, summary, look[model], k)
-    yield _centre_table(view, found)
-    if view.headline.gaps:
-        yield _gap_table(view)
 
 
 def _measure_name(measure: str) -> str:
@@ -132,10 +150,10 @@ def _centre_figure(model: str, summary: CentreSummary, look: Look, k: int) -> Fi
     )
 
 
-def _centre_table(view: View, found: CentreEvaluation) -> DataTable:
+def _centre_table(view: View, summaries: Mapping[str, CentreSummary | NotEstimable]) -> DataTable:
     notes, rows = Footnotes(), []
     for m in view.order(view.evaluation):
-        summary = found.models.get(m)
+        summary = summaries.get(m)
         if summary is None:
             continue
         if isinstance(summary, NotEstimable):
@@ -155,7 +173,7 @@ def _centre_table(view: View, found: CentreEvaluation) -> DataTable:
         )
     return DataTable(
         "centres-table",
-        "Average over left-out centres.",
+        f"Average over {'external' if view.external else 'left-out'} centres.",
         (
             Column("Model", weight=2),
             numeric("Discrimination", 1.6),

@@ -53,8 +53,9 @@ from metasight.steps.slides.maps import COMPARED, COMPARED_FILE, COMPARED_FORMAT
 from metasight.study.analysis_plan import PlanComparison
 from metasight.study.file import StudySettings
 from metasight.study.nested import models_to_fit
+from metasight.validation.centre_results import CentreEvaluation, CentreGap
 from metasight.validation.json_tree import from_jsonable
-from metasight.validation.results import CentreEvaluation, CentreGap, Evaluation
+from metasight.validation.results import Evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
