@@ -39,6 +39,7 @@ from metasight.report.contents import (
     SlideStage,
 )
 from metasight.report.document import write_report
+from metasight.report.headline_script import write_headline
 from metasight.steps.after import staging
 from metasight.steps.after.biology import BIOLOGY
 from metasight.steps.after.stability import STABILITY
@@ -167,12 +168,20 @@ def collect(inputs: Inputs, out: Path, argument: ResultsArgument) -> None:
             if (judged / name).is_file():
                 shutil.copy(judged / name, out)
     shutil.copy(inputs[headline.data] / "features.parquet", out)
+    _write_headline(inputs[headline.judged], out)
     for step, files in _LEFT_BEHIND.items():
         for path in [inputs[step] / f for f in files] if step in inputs else []:
             if path.is_file():
                 shutil.copy(path, out)
     _ledger(inputs, argument).to_parquet(out / "ledger.parquet")
     write_json(out / "manifest.json", _manifest(argument))
+
+
+def _write_headline(judged: Path, out: Path) -> None:
+    """What a reader needs to compute the headline measure again in R."""
+    evaluation = Evaluation.from_json(read_json(judged / "evaluation.json"))
+    predictions = Predictions.from_parquet(judged / "predictions.parquet")
+    write_headline(predictions, evaluation.settings, out)
 
 
 def _manifest(argument: ResultsArgument) -> dict[str, Any]:
