@@ -1079,6 +1079,14 @@ MUTANTS = (
         "shared = set.union(*blocks)",
         "report/test_headline_script.py",
     ),
+    Mutant(
+        "validation",
+        "levels of a subgroup are compared with the one of fewest events",
+        "validation/subgroups.py",
+        "against = max(judged, key=lambda v: events[v])",
+        "against = min(judged, key=lambda v: events[v])",
+        "validation/test_subgroups.py",
+    ),
 )
 
 

@@ -14,6 +14,7 @@ from metasight.validation.subgroups import (
     evaluate_by_centre,
     evaluate_subgroups,
     headline_target,
+    part_samples,
     refusal,
     target_events,
 )
@@ -186,3 +187,50 @@ def test_a_measure_below_zero_is_pooled_as_it_is():
     high = Estimate(value=0.1, lower=0.0, upper=0.2, se=0.05)
     assert _pool([low, high], "identity", 0.95).value == pytest.approx(0.0)
     assert isinstance(_pool([low, high], "log", 0.95), NotEstimable)
+
+
+def test_levels_are_compared_with_the_one_of_most_events_on_the_same_resamples():
+    some = {f"p{i:04d}": ("old" if i % 3 else "young") for i in range(230)}
+    some |= {f"p{i:04d}": "few" for i in range(230, 240)}
+    asked = plan(subgroups={"age": some}, min_group_events=10, **ALONE)
+    aligned, draws = align(predictions(240, models=1), asked), draw(240, 40, 0)
+    few, old, young = evaluate_subgroups(aligned, "model0", draws, asked)
+    assert (few.against, old.against, young.against) == ("old", "", "old")
+    assert old.events > young.events
+    assert isinstance(few.difference, NotEstimable) and isinstance(old.difference, NotEstimable)
+    c = {}
+    for level in ("old", "young"):
+        keep = np.array([some[p] == level for p in aligned.patients])
+        part = aligned.subset(keep)
+        c[level] = part_samples(part, "model0", draws[:, keep], asked)
+    gap = c["young"].discrimination - c["old"].discrimination
+    assert young.difference.difference == pytest.approx(
+        young.discrimination.value - old.discrimination.value
+    )
+    assert (young.difference.lower, young.difference.upper) == pytest.approx(
+        tuple(np.quantile(gap[1:], [0.025, 0.975]))
+    )
+    assert young.oe_ratio.value == pytest.approx(young.oe.value / old.oe.value)
+
+
+def test_groups_that_are_alike_differ_by_about_nothing():
+    """Half of the patients against the other half: the interval covers zero nearly always."""
+    covered = 0
+    for seed in range(20):
+        halves = {f"p{i:04d}": ("a" if i % 2 else "b") for i in range(160)}
+        asked = plan(subgroups={"x": halves}, min_group_events=5, **ALONE)
+        aligned = align(predictions(160, models=1, repeats=1, seed=seed), asked)
+        groups = evaluate_subgroups(aligned, "model0", draw(160, 100, seed), asked)
+        (one,) = [g.difference for g in groups if g.against]
+        covered += one.lower <= 0 <= one.upper
+    assert covered >= 16
+
+
+def test_where_no_level_can_be_judged_there_is_none_to_compare_with():
+    some = {f"p{i:04d}": f"level {i % 9}" for i in range(90)}
+    asked = plan(subgroups={"x": some}, min_group_events=30, **ALONE)
+    groups = evaluate_subgroups(
+        align(predictions(90, models=1), asked), "model0", draw(90, 20, 0), asked
+    )
+    assert {g.against for g in groups} == {""}
+    assert all("30 of each" in g.difference.not_estimable for g in groups)

@@ -18,6 +18,7 @@ from metasight.report.blocks import (
 from metasight.report.by_centre import by_centre
 from metasight.report.drawing import HEADLINE, REFERENCE, Look, looks
 from metasight.report.forest_plot import Forest, Line, Mark, Panel, forest
+from metasight.report.interactions import interactions, level_name
 from metasight.report.view import (
     View,
     at_target,
@@ -300,11 +301,12 @@ def _subgroups(view: View) -> Iterator[Block]:
     where = targets(view.evaluation)
     at = at_target(where[0] if view.nodal else where[-1])
     yield Paragraph(
-        f"The headline model in parts of the cohort, {at}. Subgroups are described, not "
-        "tested: overlapping intervals do not prove that subgroups are alike, and a continuous "
-        "variable is cut at its median for description only."
+        f"The headline model in parts of the cohort, {at}. Overlapping intervals do not prove "
+        "that subgroups are alike, and a continuous variable is cut at its median for description "
+        "only."
     )
     yield _subgroup_table(view, groups)
+    yield from interactions(view, groups)
     yield _subgroup_figure(view, groups, at)
 
 
@@ -339,13 +341,6 @@ def _subgroup_figure(view: View, groups: tuple[SubgroupEvaluation, ...], at: str
         lines,
         [Panel(name, "0.5 is chance", 0.5), Panel("O/E", "1 is calibrated", 1.0, log=True)],
     )
-
-
-def level_name(view: View, g: SubgroupEvaluation) -> str:
-    """Level of a subgroup with the variable's unit."""
-    known = view.contents.protocol.variables
-    unit = known[g.variable].unit if g.variable in known else ""
-    return f"{g.level} {unit}".strip() if g.level[:1] in "≤>" else g.level
 
 
 def _subgroup_table(view: View, groups: tuple[SubgroupEvaluation, ...]) -> DataTable:

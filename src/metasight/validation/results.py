@@ -437,6 +437,8 @@ class SubgroupEvaluation:
     """One level of one variable, judged by the same metrics at the headline target.
 
     Each metric is ``NotEstimable`` where the group has too few events or non-events.
+    ``difference`` is of discrimination, and ``oe_ratio`` the ratio of O/E, to the level
+    ``against``: of the levels that can be judged the one with most events, for which it is empty.
     """
 
     variable: str
@@ -447,6 +449,9 @@ class SubgroupEvaluation:
     auc: Metric
     oe: Metric
     ipa: Metric
+    against: str
+    difference: ContrastMetric
+    oe_ratio: Metric
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,18 +16,20 @@ from metasight.errors import EvaluationError
 from metasight.estimate import Estimate
 from metasight.validation.bootstrap import Draws, to_metric
 from metasight.validation.centres import Scale, pool_centres
+from metasight.validation.compare import bootstrap_contrast
 from metasight.validation.ipcw import require_horizon
-from metasight.validation.ordering import EVENT
+from metasight.validation.ordering import EVENT, Floats
 from metasight.validation.results import (
     CentreEstimate,
     CentreSummary,
+    ContrastMetric,
     EvaluationPlan,
     Metric,
     NotEstimable,
     Pooled,
     SubgroupEvaluation,
 )
-from metasight.validation.samples import concordance_samples, target_samples
+from metasight.validation.samples import TargetSamples, concordance_samples, target_samples
 from metasight.validation.table import Aligned, ModelRisks, Target
 
 NOT_ASKED = NotEstimable(
@@ -78,6 +80,14 @@ def _subset_model(aligned: Aligned, name: str) -> tuple[ModelRisks, int]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PartSamples:
+    """C, and the measures at the headline target, of one model in one part in every resample."""
+
+    discrimination: Floats
+    target: TargetSamples
+
+
+@dataclass(frozen=True, kw_only=True)
 class PartMetrics:
     """One model in one part at the headline target.
 
@@ -93,64 +103,116 @@ class PartMetrics:
     net_benefit: tuple[Metric, ...]
 
 
-def part_metrics(
+def part_samples(
     part: Aligned, name: str, draws: Draws, plan: EvaluationPlan, *, in_full: bool = False
-) -> PartMetrics:
-    """C, AUC, O/E and IPA of one model in one part; ``in_full`` slope and net benefit as well."""
-    limits = tuple(sorted(plan.thresholds)) if in_full else ()
+) -> PartSamples | NotEstimable:
+    """Every resample of one model in one part, or why the part can't be evaluated.
+
+    ``in_full`` adds slope and net benefit.
+    """
     why = refusal(part, plan)
     if why is not None:
+        return why
+    limits = tuple(sorted(plan.thresholds)) if in_full else ()
+    target = headline_target(part)
+    model, k = _subset_model(part, name)
+    return PartSamples(
+        discrimination=concordance_samples(part, model, draws, plan.tau_days, censoring=False),
+        target=target_samples(
+            target, model.risk[:, k], model.strata, draws, limits, calibrate=in_full
+        ),
+    )
+
+
+def part_metrics(
+    samples: PartSamples | NotEstimable, plan: EvaluationPlan, *, in_full: bool = False
+) -> PartMetrics:
+    """C, AUC, O/E and IPA of one model in one part; ``in_full`` slope and net benefit as well."""
+    n_limits = len(plan.thresholds) if in_full else 0
+    if isinstance(samples, NotEstimable):
+        why: Metric = samples
         return PartMetrics(
             discrimination=why,
             auc=why,
             oe=why,
             ipa=why,
             slope=why if in_full else NOT_ASKED,
-            net_benefit=(why,) * len(limits),
+            net_benefit=(why,) * n_limits,
         )
-    target = headline_target(part)
-    model, k = _subset_model(part, name)
-    c = concordance_samples(part, model, draws, plan.tau_days, censoring=False)
-    at = target_samples(target, model.risk[:, k], model.strata, draws, limits, calibrate=in_full)
-    level = plan.confidence
+    at, level = samples.target, plan.confidence
     reason = "no pair of patients of one fold can be compared"
     flat = "the risks are constant or the calibration model has no maximum"
     rate = "no event rate at or above the threshold"
     return PartMetrics(
-        discrimination=to_metric(c, level, reason),
+        discrimination=to_metric(samples.discrimination, level, reason),
         auc=to_metric(at.auc, level, reason),
         oe=to_metric(at.oe, level, "no risk is predicted"),
         ipa=to_metric(at.ipa, level, "no event is predicted or observed"),
         slope=to_metric(at.slope, level, flat) if in_full else NOT_ASKED,
-        net_benefit=tuple(to_metric(at.net_benefit[:, j], level, rate) for j in range(len(limits))),
+        net_benefit=tuple(to_metric(at.net_benefit[:, j], level, rate) for j in range(n_limits)),
     )
 
 
 def evaluate_subgroups(
     aligned: Aligned, name: str, draws: Draws, plan: EvaluationPlan
 ) -> tuple[SubgroupEvaluation, ...]:
-    """Metrics of one model in every level of every subgroup variable of the plan."""
-    out = []
+    """Metrics of one model in every level of every subgroup variable of the plan.
+
+    Levels of one variable are compared on the resamples of all patients, so that the interval of a
+    difference counts that a resample holds more of one level and fewer of another.
+    """
+    out: list[SubgroupEvaluation] = []
     for variable, levels in plan.subgroups.items():
         of = np.array([levels.get(str(p), "") for p in aligned.patients], dtype=object)
-        for level in sorted(set(of) - {""}):
-            keep = of == level
-            part = aligned.subset(keep)
-            events, _ = target_events(headline_target(part))
-            found = part_metrics(part, name, draws[:, keep], plan)
+        inside = {str(level): of == level for level in sorted(set(of) - {""})}
+        parts = {level: aligned.subset(keep) for level, keep in inside.items()}
+        events = {v: target_events(headline_target(part))[0] for v, part in parts.items()}
+        samples = {
+            v: part_samples(part, name, draws[:, inside[v]], plan) for v, part in parts.items()
+        }
+        judged = [v for v, found in samples.items() if isinstance(found, PartSamples)]
+        against = max(judged, key=lambda v: events[v]) if judged else ""
+        for level, part in parts.items():
+            found = part_metrics(samples[level], plan)
+            difference, ratio = _beside(samples, level, against, plan)
             out.append(
                 SubgroupEvaluation(
                     variable=variable,
-                    level=str(level),
+                    level=level,
                     n=part.n,
-                    events=events,
+                    events=events[level],
                     discrimination=found.discrimination,
                     auc=found.auc,
                     oe=found.oe,
                     ipa=found.ipa,
+                    against="" if level == against else against,
+                    difference=difference,
+                    oe_ratio=ratio,
                 )
             )
     return tuple(out)
+
+
+def _beside(
+    samples: Mapping[str, PartSamples | NotEstimable],
+    level: str,
+    against: str,
+    plan: EvaluationPlan,
+) -> tuple[ContrastMetric, Metric]:
+    """Difference in C and ratio of O/E of one level to another."""
+    own, other = samples[level], samples.get(against)
+    if isinstance(own, NotEstimable):
+        return own, own
+    if level == against or not isinstance(other, PartSamples):
+        nothing = NotEstimable(not_estimable="the level that others are compared with")
+        return nothing, nothing
+    gap = own.discrimination - other.discrimination
+    difference = bootstrap_contrast(
+        float(gap[0]), gap[1:], confidence=plan.confidence, higher_is_better=True
+    )
+    below = np.where(other.target.oe > 0, other.target.oe, np.nan)
+    ratio = to_metric(own.target.oe / below, plan.confidence, "no event in one of the levels")
+    return difference, ratio
 
 
 def evaluate_by_centre(
@@ -195,7 +257,8 @@ def _centre(
     keep: npt.NDArray[np.bool_] = aligned.centre == centre
     part = aligned.subset(keep)
     events, _ = target_events(headline_target(part))
-    found = part_metrics(part, name, draws[:, keep], plan, in_full=in_full)
+    samples = part_samples(part, name, draws[:, keep], plan, in_full=in_full)
+    found = part_metrics(samples, plan, in_full=in_full)
     return CentreEstimate(
         centre=centre,
         n=part.n,
