@@ -40,3 +40,11 @@ def test_a_fit_without_a_maximum_gives_no_test(made_up):
     few = (frame["status"] == 1).to_numpy() & (np.arange(len(frame)) < 6)
     time = frame["time"].to_numpy(float)
     assert linearity(frame["size"].to_numpy(float), columns(frame), time, few, name="s") is None
+
+
+def test_a_predictor_that_the_others_determine_is_not_tested(made_up):
+    _, frame = made_up
+    size = frame["size"].to_numpy(float)
+    others = np.column_stack([columns(frame), (size - size.mean()) / size.std()])
+    arguments = (frame["time"].to_numpy(float), (frame["status"] == 1).to_numpy())
+    assert linearity(size, others, *arguments, name="size") is None

@@ -13,6 +13,7 @@ from metasight.models.proportional_hazards import (
     proportional_hazards,
 )
 from metasight.models.registry import ModelSettings, build
+from metasight.models.risk_sets import RiskSets
 
 ORDER = ["size", "marker", "node", "stage", GLOBAL]
 
@@ -56,3 +57,12 @@ def test_real_tables_have_r_s_values(study, file, reference, values, continuous_
     order = expected["terms"]
     np.testing.assert_allclose([found[t].chisq for t in order], expected["chisq"], rtol=1e-6)
     np.testing.assert_allclose([found[t].p for t in order], expected["p"], rtol=1e-6)
+
+
+def test_events_that_cannot_tell_the_columns_apart_give_no_test():
+    rng = np.random.default_rng(2)
+    x, time = rng.normal(size=(40, 4)), np.arange(1.0, 41.0)
+    late = RiskSets.of(x, time, time > 38, np.zeros(4))  # two at risk, then one
+    assert proportional_hazards(late, list("abcd")) == ()
+    one = RiskSets.of(x[:, :1], time, time == 5, np.zeros(1))
+    assert proportional_hazards(one, ["a"]) == ()

@@ -11,12 +11,15 @@ from metasight.report.blocks import DataTable, Paragraph
 from metasight.report.view import View
 
 
-def told(survival, *, age: float, whole: float, bent: float) -> tuple[str, DataTable]:
+def told(
+    survival, *, age: float, whole: float, bent: float, terms: tuple[str, ...] = ("age_years",)
+) -> tuple[str, DataTable]:
     tests = (ChiSquare.of("age_years", age, 1), ChiSquare.of(GLOBAL, whole, 2))
     final = FinalFit(
         over_time=tests, over_days=tests, straight=(ChiSquare.of("age_years", bent, 1),)
     )
-    words, table = assumptions(View(survival), replace(survival.models[0], final=final), 0)
+    model = replace(survival.models[0], final=final, coefficients=dict.fromkeys(terms, 0.1))
+    words, table = assumptions(View(survival), model, 0)
     assert isinstance(words, Paragraph) and isinstance(table, DataTable)
     return str(words.text), table
 
@@ -58,3 +61,10 @@ def test_nothing_found_is_no_proof(survival):
 def test_a_bend_is_named(survival):
     words, _ = told(survival, age=1.0, whole=2.0, bent=8.0)
     assert "The log hazard is not linear in Age at surgery" in words
+
+
+def test_a_model_with_splines_is_not_said_to_be_linear(survival):
+    terms = ("age_years", "age_years'")
+    words, _ = told(survival, age=1.0, whole=2.0, bent=8.0, terms=terms)
+    assert "linear in what it reads" not in words
+    assert "spline terms" in words

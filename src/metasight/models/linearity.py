@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metasight.errors import FitError
-from metasight.features.clinical import restricted_cubic_spline, spline_knots
+from metasight.features.clinical import independent, restricted_cubic_spline, spline_knots
 from metasight.models.cox import fit_hazard
 from metasight.models.partial_likelihood import PartialLikelihood
 from metasight.models.proportional_hazards import ChiSquare
@@ -42,8 +42,8 @@ def linearity(
 
     Returns
     -------
-    None where the predictor has too few distinct values for a spline, or either of the two fits
-    has no reliable maximum.
+    None where the predictor has too few distinct values for a spline, the other columns determine
+    it, or either of the two fits has no reliable maximum.
 
     References
     ----------
@@ -54,6 +54,8 @@ def linearity(
         return None
     basis = restricted_cubic_spline(values, at)
     basis = (basis - basis.mean(axis=0)) / basis.std(axis=0)
+    if len(independent(np.column_stack([others, basis]))) < others.shape[1] + basis.shape[1]:
+        return None
     try:
         straight = _log_likelihood(np.column_stack([basis[:, :1], others]), time_days, event, name)
         bent = _log_likelihood(np.column_stack([basis, others]), time_days, event, name)

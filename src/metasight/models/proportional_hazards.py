@@ -87,7 +87,8 @@ def proportional_hazards(
 
     Returns
     -------
-    One test a feature, in the columns' order, then :data:`GLOBAL`.
+    One test a feature, in the columns' order, then :data:`GLOBAL`; empty where the events are too
+    few to tell the companions apart.
 
     References
     ----------
@@ -99,8 +100,12 @@ def proportional_hazards(
     score = sets.residuals.T @ at
     plain, crossed = sets.information(), sets.information(at)
     twice = sets.information(at**2)
+    if not _full_rank(plain):
+        return ()
     # the score of the companions, given that the columns themselves are at their maximum
     variance = twice - crossed @ np.linalg.solve(plain, crossed)
+    if not _full_rank(variance):
+        return ()
     names = list(dict.fromkeys(terms))
     found = []
     for name in names:
@@ -108,6 +113,10 @@ def proportional_hazards(
         found.append(ChiSquare.of(name, _quadratic(score[own], variance, own), len(own)))
     everything = np.arange(len(terms))
     return (*found, ChiSquare.of(GLOBAL, _quadratic(score, variance, everything), len(terms)))
+
+
+def _full_rank(matrix: Floats) -> bool:
+    return int(np.linalg.matrix_rank(matrix, hermitian=True)) == len(matrix)
 
 
 def _quadratic(score: Floats, variance: Floats, own: NDArray[np.intp]) -> float:

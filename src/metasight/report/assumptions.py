@@ -92,9 +92,10 @@ def _words(view: View, model: ModelDescription) -> Text:
     bent = [view.label(t.term) for t in final.straight if t.p < LEVEL]
     tested = (
         f"“{model.name}” assumes that hazard ratios stay the same over time (score test of all "
-        f"terms: p {_equals(whole.p)})"
+        f"terms: p {equals(whole.p)})"
     )
-    parts = [tested + " and that log hazards are linear in what it reads."]
+    bends = any(term.endswith("'") for term in model.coefficients)
+    parts = [tested + ("." if bends else " and that log hazards are linear in what it reads.")]
     if changing:
         parts.append(
             f"Hazard ratios of {listed(changing)} differ over time (p < {LEVEL:g}): each printed "
@@ -105,13 +106,15 @@ def _words(view: View, model: ModelDescription) -> Text:
     else:
         parts.append(f"No test of hazards has p < {LEVEL:g}; a small study may miss a difference.")
     if bent:
-        parts.append(f"The log hazard is not linear in {listed(bent)} (p < {LEVEL:g}).")
+        allowed = ", for which the model has spline terms where it bends them" if bends else ""
+        parts.append(f"The log hazard is not linear in {listed(bent)} (p < {LEVEL:g}){allowed}.")
     if changing or bent or whole.p < LEVEL:
         parts.append("Calibration of the risks at each horizon is in ")
         return " ".join(parts), Ref("calibration"), "."
     return " ".join(parts)
 
 
-def _equals(p: float) -> str:
+def equals(p: float) -> str:
+    """``= 0.012``, or ``< 0.001``."""
     shown = p_value(p)
     return shown if shown.startswith("<") else f"= {shown}"
