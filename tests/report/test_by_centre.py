@@ -135,3 +135,5 @@ def test_a_validation_shows_the_external_centres(survival):
     assert "by-centre" in anchors and "centres-table" in anchors and "centres-0" in anchors
     table = next(b for b in blocks if getattr(b, "anchor", "") == "centres-table")
     assert table.caption == "Average over external centres."
+    figure = next(b for b in blocks if getattr(b, "anchor", "") == "centres-0")
+    assert "in external centres" in figure.alt and "eft-out" not in figure.alt

@@ -17,7 +17,7 @@ from metasight.report.blocks import (
 )
 from metasight.report.by_centre import by_centre
 from metasight.report.drawing import HEADLINE, REFERENCE, Look, looks
-from metasight.report.forest_plot import Forest, Line, Mark, Panel, forest
+from metasight.report.forest_plot import Forest, Line, Mark, Panel, forest, forests
 from metasight.report.interactions import interactions, level_name
 from metasight.report.view import (
     View,
@@ -107,15 +107,21 @@ def _centre_figures(
         if isinstance(summary, NotEstimable):
             yield Paragraph(f"{model}: not estimable: {summary.not_estimable}.")
         else:
-            yield _centre_figure(model, summary, look[model], k)
+            yield from _centre_figure(view, model, summary, look[model], k)
 
 
 def _measure_name(measure: str) -> str:
     return measure.replace("Harrell's", "Harrell’s").replace("ordinal c-index", "Ordinal C")
 
 
-def _centre_figure(model: str, summary: CentreSummary, look: Look, k: int) -> Figure:
-    measure = _measure_name(summary.measure)
+def _which(view: View) -> str:
+    return "external" if view.external else "left-out"
+
+
+def _centre_figure(
+    view: View, model: str, summary: CentreSummary, look: Look, k: int
+) -> Iterator[Figure]:
+    measure, which = _measure_name(summary.measure), _which(view)
     lines = [
         Line(
             c.centre,
@@ -138,13 +144,13 @@ def _centre_figure(model: str, summary: CentreSummary, look: Look, k: int) -> Fi
     told = "; ".join(f"{c.centre} {metric(c.discrimination, 2)}" for c in summary.centres)
     about = Forest(
         f"centres-{k}",
-        f"Left-out centres: {model}",
+        f"{which.capitalize()} centres: {model}",
         f"“{model}” in centres that were not used to fit it, with 95 % intervals; diamond: average "
         "over "
         "centres; thin line: 95 % prediction interval for a new centre (three centres or more).",
-        f"{measure} of {model} in left-out centres: {told}; pooled {pooled(both[0], 2)}.",
+        f"{measure} of {model} in {which} centres: {told}; pooled {pooled(both[0], 2)}.",
     )
-    return forest(
+    return forests(
         about,
         lines,
         [Panel(measure, "0.5 is chance", 0.5), Panel("O/E", "1 is calibrated", 1.0, log=True)],
@@ -174,7 +180,7 @@ def _centre_table(view: View, summaries: Mapping[str, CentreSummary | NotEstimab
         )
     return DataTable(
         "centres-table",
-        f"Average over {'external' if view.external else 'left-out'} centres.",
+        f"Average over {_which(view)} centres.",
         (
             Column("Model", weight=2),
             numeric("Discrimination", 1.6),
