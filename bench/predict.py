@@ -3,8 +3,10 @@
     python bench/predict.py STUDY [--patient ID] [--bar-s 20]
 
 STUDY is a simulated study that was run (``metasight demo --lung``, ``metasight demo --simulated``).
-One patient's rows and files are put into a folder without any outcome; ``metasight predict`` reads
-the study's bundle.zip and that folder. What is printed: seconds, peak memory, the risks.
+One patient's rows and files are put into a folder without any outcome and under another id, since
+a generator refuses to paint whom it learnt from; ``metasight predict`` reads the study's bundle.zip
+and that folder. What is printed: seconds, peak memory, and the risks, which are those of a training
+patient and say nothing of the model.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ import pandas as pd
 
 from metasight import bundle
 
+OTHER_ID = "NEW-0001"
+
 
 def without_outcomes(study: Path, locked: Path, folder: Path, patient: str | None = None) -> None:
     """A folder of a study's patients, or one of them, as they are before any outcome is known.
@@ -37,7 +41,7 @@ def without_outcomes(study: Path, locked: Path, folder: Path, patient: str | Non
     folder
         Empty; gets tables, links to the files, and a study.toml without outcome and analysis.
     patient
-        The hospital's id; everybody where none is given.
+        The hospital's id, who is then called `OTHER_ID`; everybody where none is given.
     """
     text = (study / "study.toml").read_text("utf-8")
     told = tomllib.loads(text)
@@ -52,7 +56,10 @@ def without_outcomes(study: Path, locked: Path, folder: Path, patient: str | Non
         if part not in told:
             continue
         table = pd.read_csv(study / told[part]["path"], dtype=str)
-        own = table if patient is None else table[table[told[part]["id"]] == patient]
+        own = table
+        if patient is not None:
+            id_column = told[part]["id"]
+            own = table[table[id_column] == patient].assign(**{id_column: OTHER_ID})
         own.to_csv(folder / told[part]["path"], index=False)
         if "folder" in told[part]:
             (folder / told[part]["folder"]).symlink_to((study / told[part]["folder"]).resolve())
@@ -73,7 +80,7 @@ def main() -> None:
         without_outcomes(asked.study, asked.study, folder, patient)
         command = [sys.executable, "-m", "metasight", "predict"]
         command += [str(asked.study / "results" / "latest" / "bundle.zip"), str(folder)]
-        command += ["-o", str(Path(name) / "out"), "--patient", patient]
+        command += ["-o", str(Path(name) / "out"), "--patient", OTHER_ID]
         begun = time.perf_counter()
         told = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
         seconds = time.perf_counter() - begun

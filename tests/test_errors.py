@@ -83,3 +83,10 @@ def test_many_kinds_of_problems_are_cut_and_counted():
     exactly = str(TableError(problems[:60])).splitlines()
     assert len(exactly) == 62
     assert "more problems" not in exactly[-2]
+
+
+def test_rows_that_a_study_may_leave_out_have_that_remedy():
+    told = TableError([of_row(2)], may_leave_out=True)
+    assert 'set on_problem = "exclude"' in str(told)
+    assert str(pickle.loads(pickle.dumps(told))) == str(told)
+    assert "on_problem" not in str(TableError([of_row(2)]))

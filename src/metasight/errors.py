@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 
 class MetasightError(Exception):
@@ -158,23 +159,28 @@ class TableError(MetasightError):
     ----------
     problems
         At least one.
+    may_leave_out
+        Whether each is of one row, and the study may leave those patients out.
     """
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, problems: Sequence[Problem], *, may_leave_out: bool = False) -> None:
         if not problems:
             raise ValueError("a TableError needs at least one problem")
         self.problems = tuple(problems)
+        self.may_leave_out = may_leave_out
+        leave_out = ', or set on_problem = "exclude" in study.toml to leave these patients out'
         kinds = _by_kind(self.problems)
         n = len(kinds)
         super().__init__(
             f"{n} problem{'s' if n > 1 else ''} in the patient tables\n"
             + "\n".join(_table_lines(kinds))
             + "\n",
-            remedy="Correct the table, or the mapping in study.toml, and run `metasight check`",
+            remedy="Correct the table, or the mapping in study.toml, and run `metasight check`"
+            + (leave_out if may_leave_out else ""),
         )
 
     def __reduce__(self) -> tuple[object, ...]:
-        return TableError, (self.problems,)
+        return partial(TableError, may_leave_out=self.may_leave_out), (self.problems,)
 
 
 _ROWS_BY_NUMBER = 10

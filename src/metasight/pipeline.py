@@ -31,7 +31,7 @@ from metasight.plan.scans import scan_steps
 from metasight.plan.slides import slide_steps
 from metasight.plan.validation import external_data, external_step
 from metasight.provenance import hash_file
-from metasight.steps.files import read_json
+from metasight.steps import artefacts
 from metasight.steps.scans.sources import record_sources, unrecorded
 from metasight.steps.slides import maps
 from metasight.study.file import Study, read_toml
@@ -164,10 +164,10 @@ def measure(study: Study, work: Work) -> tuple[Step, ...]:
 def screen_patients(study: Study, images: Sequence[Step], work: Work) -> Screened:
     """Who is eligible, and the data of every analysis that their follow-up supports."""
     cohort = cohort_step(study, images, work.contents)
-    info = read_json(work.folder(cohort) / "cohort.json")
+    info = artefacts.COHORT.read(work.folder(cohort))
     analyses = tuple(plan_analyses(study, cohort, info, work.contents))
     work.make([a.data for a in analyses])
-    why = [read_json(work.folder(a.data) / "data.json").get("skipped") for a in analyses]
+    why = [artefacts.DATA.read(work.folder(a.data)).get("skipped") for a in analyses]
     return Screened(
         images=tuple(images),
         cohort=cohort,
@@ -228,7 +228,7 @@ def screen(study: Study, *, progress: Progress) -> Screening:
         work.remember()
         return Screening(
             cohort=screened.info,
-            data=tuple(read_json(work.folder(a.data) / "data.json") for a in screened.analyses),
+            data=tuple(artefacts.DATA.read(work.folder(a.data)) for a in screened.analyses),
             skipped=screened.skipped,
         )
 

@@ -11,7 +11,7 @@ from metasight.bundle.card import model_card
 def test_numbers_of_training_and_what_it_is_not_for(developed):
     locked = bundle.read(developed / "results" / "latest" / "bundle")
     card = model_card(locked)
-    assert "- Patients: 150, events: 96, centres: 2" in card
+    assert "- Patients: 137, events: 83, centres: 2" in card
     assert "not a medical device" in card
     assert "Refits for a patient's interval: 22" in card
     assert "acquired differently from those of the training patients" in card.replace("\n", " ")

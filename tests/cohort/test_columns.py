@@ -338,3 +338,39 @@ def test_any_way_of_writing_ids_finds_the_same_patients_or_is_a_problem(
         return
     assert read.modalities["genes"]["g"].notna().all()
     assert {main, other} <= {"number", "padded", "invisible"} or main == other
+
+
+ON_A_DAY = STATUS.replace('time = "time"', 'time = "last"\nunit = "date"\ndate_format = "%d.%m.%Y"')
+
+
+def with_days(table):
+    last = pd.to_datetime(table["operated"]) + pd.to_timedelta(table["time"], unit="D")
+    return table.assign(last=last.dt.strftime("%d.%m.%Y"))
+
+
+def test_a_time_that_is_a_date_is_counted_from_time_zero(status_study):
+    in_days = cohort_of(status_study()).table
+    on_days = cohort_of(status_study(with_days, ON_A_DAY)).table
+    columns = ["distant_metastasis_days", "death_days", "followup_days"]
+    pd.testing.assert_frame_equal(on_days[columns], in_days[columns])
+
+
+def test_a_date_before_time_zero_is_a_problem_that_shows_no_day(status_study):
+    def change(table):
+        changed = with_days(table)
+        changed.loc[3, "last"] = "01.01.2001"
+        return changed
+
+    (problem,) = problems_of(status_study(change, ON_A_DAY))
+    assert "before time zero" in problem.problem
+    assert "2001" not in str(problem)
+
+
+def test_a_time_that_is_a_date_needs_time_zero(status_study):
+    folder = status_study(with_days, ON_A_DAY)
+    path = folder / "study.toml"
+    text = "\n".join(
+        line for line in path.read_text("utf-8").splitlines() if not line.startswith("surgery_date")
+    )
+    path.write_text(text, "utf-8")
+    assert any("is counted from surgery_date" in p.problem for p in problems_of(folder))

@@ -12,6 +12,7 @@ from metasight.cohort.codes import MissingCodes
 from metasight.cohort.derived import (
     Told,
     between,
+    days_on,
     happened,
     known_until,
     point_of,
@@ -31,6 +32,15 @@ def test_days_between_dates_and_between_offsets():
     value, problem = between(DAYS, 30.0, dt.date(2016, 3, 1))
     assert value is None
     assert "a date in one column and a number of days in the other" in problem
+
+
+def test_days_from_time_zero_to_a_day_of_the_calendar():
+    zero = dt.date(2016, 2, 28)
+    assert days_on("01.03.2016", "%d.%m.%Y", is_date=False, zero=zero) == (2.0, "")
+    assert days_on("2016-03-01", "%d.%m.%Y", is_date=True, zero=zero) == (2.0, "")
+    assert days_on("2016-03-01", None, is_date=False, zero=None) == (None, "")
+    assert "not a date" in days_on("soon", None, is_date=False, zero=zero)[1]
+    assert "before time zero" in days_on("2016-01-01", None, is_date=False, zero=zero)[1]
 
 
 @pytest.mark.parametrize(

@@ -71,3 +71,10 @@ def test_one_time_and_one_status_give_outcomes_and_follow_up():
 def test_events_and_repeats_are_of_redcap():
     with pytest.raises(ValidationError, match='need format = "redcap"'):
         TableSettings(path="p", id="i", repeats={"visit": "last"})
+
+
+def test_a_date_format_is_of_dates():
+    with pytest.raises(ValidationError, match='needs unit = "date"'):
+        TimeAndStatus(
+            time="t", status="s", codes={"0": "censored", "1": "death"}, date_format="%d.%m.%Y"
+        )

@@ -99,6 +99,13 @@ def test_death_not_recorded():
         build_outcome(DMFS, alone, list("abcd"), {})
 
 
+@pytest.mark.parametrize("declared", [{}, {"distant_metastasis": "only any recurrence is there"}])
+def test_an_endpoint_without_what_it_is_about_is_refused(declared):
+    alone = TABLE.drop(columns=["distant_metastasis", "distant_metastasis_days"])
+    with pytest.raises(StudyError, match="is about distant metastasis; without it"):
+        build_outcome(DMFS, alone, list("abcd"), declared)
+
+
 def test_unexamined_nodes_are_unobserved_never_n0():
     table = pd.DataFrame(
         {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metasight.cohort.redcap import read_redcap
+from metasight.cohort.redcap import field_labels, looks_exported, read_redcap
 from metasight.cohort.settings import TableSettings
 from metasight.errors import StudyError
 
@@ -192,3 +192,33 @@ def test_a_dictionary_that_lists_a_field_twice(read):
 def test_an_identifier_is_never_read(read):
     with pytest.raises(StudyError, match=r"flags as identifiers \(value: surname\)"):
         read("record_id,surname\n1,Smith\n", ["surname"])
+
+
+def test_labels_of_fields_and_of_boxes(tmp_path):
+    (tmp_path / "d.csv").write_text(
+        '"Variable / Field Name","Form Name","Field Type","Field Label",'
+        '"Choices, Calculations, OR Slider Labels","Identifier?"\n'
+        "record_id,base,text,Record ID,,\n"
+        'adj,path,checkbox,Adjuvant therapy,"1, <b>Chemotherapy</b> | -99, unknown",\n'
+        "size,path,text,<i>Size</i> (mm),,\n"
+    )
+    settings = TableSettings(path="e.csv", id="record_id", format="redcap", dictionary="d.csv")
+    columns = ["record_id", "adj___1", "adj____99", "size", "path_complete"]
+    assert field_labels(tmp_path, settings, columns) == {
+        "record_id": "Record ID",
+        "adj___1": "Chemotherapy",
+        "adj____99": "unknown",
+        "size": "Size (mm)",
+    }
+
+
+@pytest.mark.parametrize(
+    ("header", "exported"),
+    [
+        (["record_id", "redcap_event_name", "er"], True),
+        (["record_id", "adj___1", "adj___2"], True),
+        (["id", "age_years", "ER status"], False),
+    ],
+)
+def test_a_raw_export_is_known_by_its_header(header, exported):
+    assert looks_exported(header) == exported

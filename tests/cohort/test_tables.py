@@ -6,11 +6,12 @@ import csv
 import zipfile
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 from openpyxl.chart import BarChart, Reference
 
+from metasight.cohort.ids import meet
 from metasight.cohort.settings import TableSettings
 from metasight.cohort.tables import read_table
 from metasight.errors import StudyError, TableError
@@ -319,3 +320,44 @@ def test_other_kinds_of_table_are_listed(tmp_path):
     (tmp_path / "t.rds").write_text("x")
     with pytest.raises(StudyError, match=r"unknown kind of table.*\.csv.*\.xlsx.*\.sav.*\.dta"):
         read_table(tmp_path, TableSettings(path="t.rds", id="id"))
+
+
+FORMATS = {
+    "text": lambda n, width: (str(n), None),
+    "number": lambda n, width: (n, None),
+    "float": lambda n, width: (float(n), None),
+    "zeros as text": lambda n, width: (str(n).zfill(width), None),
+    "zeros by format": lambda n, width: (n, "0" * width),
+    "two decimals": lambda n, width: (n, "0.00"),
+    "with .0": lambda n, width: (f"{n}.0", None),
+}
+
+
+@settings(max_examples=60)
+@given(
+    numbers=st.lists(st.integers(1, 99_999), min_size=1, max_size=6, unique=True),
+    width=st.integers(2, 8),
+    ways=st.tuples(st.sampled_from(sorted(FORMATS)), st.sampled_from(sorted(FORMATS))),
+    ids=st.sampled_from(["text", "number"]),
+)
+def test_ids_however_a_workbook_formats_them_find_the_same_patients_or_are_a_problem(
+    tmp_path_factory, numbers, width, ways, ids
+):
+    folder = tmp_path_factory.getbasetemp()
+    found = []
+    for name, way in zip(("one.xlsx", "other.xlsx"), ways, strict=True):
+        book = Workbook()
+        book.active.append(["id", "x"])
+        for row, number in enumerate(numbers, start=2):
+            value, shape = FORMATS[way](number, width)
+            book.active.append([value, "v"])
+            book.active.cell(row, 1).number_format = shape or "General"
+        book.save(folder / name)
+        found.append(read_table(folder, TableSettings(path=name, id="id", ids=ids)).cells["id"])
+    rows = {int(str(row)): str(i) for row, i in found[1].items()}
+    met = meet(rows, set(found[0]), table="other", column="id", patient_table="one")
+    assert met.problems or not met.strangers
+    if not met.problems:
+        assert list(found[1]) == list(found[0]), "each row is the patient of the other table's row"
+    if ids == "number":
+        assert not met.problems

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 
+import numpy as np
 import pytest
 from openpyxl import Workbook
 
+from metasight.cohort.settings import TableSettings
+from metasight.cohort.tables import read_table
 from metasight.cohort.workbook import excel_rows
 from metasight.errors import StudyError
 
@@ -149,3 +152,52 @@ def test_what_is_no_workbook(tmp_path):
     with pytest.raises(StudyError, match="not an Excel workbook") as error:
         excel_rows(tmp_path / "t.xlsx", None, ".")
     assert "xlsx" in error.value.remedy
+
+
+def flipped_workbook(path):
+    """A patient table as openpyxl writes it: ids, real dates, numbers, codes, percentages."""
+    book = Workbook()
+    book.active.append(["id", "op", "size", "er", "share"])
+    random = np.random.default_rng(3)
+    for i in range(60):
+        day = dt.date(2016, 3, 1) + dt.timedelta(days=11 * i)
+        size, share = (
+            round(float(random.uniform(low, high)), 2) for low, high in ((5, 50), (0, 1))
+        )
+        book.active.append([f"A{i:04d}", day, size, "pos" if i % 3 else "neg", share])
+        book.active.cell(i + 2, 5).number_format = "0%"
+    book.save(path)
+
+
+def test_no_flipped_bit_of_a_workbook_gives_other_values(tmp_path):
+    """300 flips: every part's checksum is asked for, so each is refused or changes nothing."""
+    file = tmp_path / "patients.xlsx"
+    flipped_workbook(file)
+    whole, settings = file.read_bytes(), TableSettings(path=file.name, id="id")
+    expected = read_table(tmp_path, settings)
+    random = np.random.default_rng(7)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        damaged[random.integers(len(whole))] ^= 1 << int(random.integers(8))
+        file.write_bytes(bytes(damaged))
+        try:
+            found = read_table(tmp_path, settings)
+        except StudyError as error:
+            assert file.name in str(error)
+            refused += 1
+            continue
+        assert found.cells.equals(expected.cells)
+        assert (found.dates, found.flaws) == (expected.dates, expected.flaws)
+    assert refused > 250
+
+
+@pytest.mark.parametrize(("byte", "bit"), [(8, 0), (10, 4)], ids=["a password", "unknown packing"])
+def test_parts_that_cannot_be_unpacked_are_refused_by_the_files_name(tmp_path, byte, bit):
+    file = tmp_path / "patients.xlsx"
+    flipped_workbook(file)
+    damaged = bytearray(file.read_bytes())
+    damaged[damaged.index(b"PK\x01\x02") + byte] ^= 1 << bit
+    file.write_bytes(bytes(damaged))
+    with pytest.raises(StudyError, match=r"patients\.xlsx: not an Excel workbook, or a damaged"):
+        read_table(tmp_path, TableSettings(path=file.name, id="id"))

@@ -1,5 +1,7 @@
 """Files of patch features as TRIDENT and CLAM write them, and what is wrong with others."""
 
+import contextlib
+
 import h5py
 import numpy as np
 import pytest
@@ -85,3 +87,18 @@ def test_a_large_bag_is_thinned_evenly(tmp_path):
     write_patch_features(bag(100), tmp_path / "k.h5")
     read = BagFolder(tmp_path, most_patches=10).read("k")
     np.testing.assert_array_equal(read.features, bag(100).features[::11])
+
+
+def test_a_flipped_bit_is_refused_by_name_or_read_and_never_a_traceback(tmp_path):
+    """Values carry no checksum, so some are read as others; the structure is what can be told."""
+    write_patch_features(bag(40), tmp_path / "k.h5")
+    whole = (tmp_path / "k.h5").read_bytes()
+    random = np.random.default_rng(7)
+    for _ in range(300):
+        damaged = bytearray(whole)
+        # half of them in the structure, which is at the beginning
+        end = len(whole) if random.integers(2) else 2000
+        damaged[random.integers(end)] ^= 1 << int(random.integers(8))
+        (tmp_path / "k.h5").write_bytes(bytes(damaged))
+        with contextlib.suppress(EncoderError):
+            read_patch_features(tmp_path / "k.h5", "k")

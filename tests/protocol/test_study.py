@@ -6,7 +6,7 @@ import pytest
 
 from metasight.errors import ProtocolError
 from metasight.protocol.load import parse_protocol, read_protocol
-from metasight.protocol.study import Apart, ScanCheck
+from metasight.protocol.study import Apart, ScanCheck, Variable
 
 TOY = (
     'id = "third"\nregistration = "none"\ntitle = "t"\nversion = "1"\ntime_zero = "day 0"\n'
@@ -104,3 +104,10 @@ def test_patients_of_the_breast_study_enter_when_their_predictors_are_known() ->
     windows = [v.window.to_days for v in breast.variable if v.window]
     assert max(windows) == breast.landmark_days == 120
     assert read_protocol("nsclc-occult-node").landmark_days == 0
+
+
+def test_spellings_of_levels_are_of_levels_that_there_are():
+    given = {"name": "er", "label": "ER", "type": "boolean", "role": "criterion"}
+    assert Variable(**given, level_spellings={"yes": ["pos"], "unknown": ["9"]})
+    with pytest.raises(ValueError, match="level_spellings of 'er' name no level: positive"):
+        Variable(**given, level_spellings={"positive": ["pos"]})

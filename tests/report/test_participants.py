@@ -139,3 +139,13 @@ def test_who_left_before_patients_enter_is_told_and_what_the_risk_is_then_of(sur
     nobody = with_headline(survival, landmark=Landmark(day=120, events=0, competing=0, censored=0))
     assert "Nobody had left by then." in words(nobody)
     assert "Patients enter on day" not in words(with_headline(survival, landmark=None))
+
+
+def test_what_becomes_of_missing_values_is_what_the_models_do(survival):
+    some = words(with_headline(survival, missing={"age_years": 4, "grade": 0}))
+    assert "imputed inside each training fold, with an indicator where at least 10 training" in some
+    n = survival.analyses[0].n
+    one = words(with_headline(survival, missing={"age_years": 4, "grade": n}))
+    assert "1 of them has no value in any patient and is not used; the others are imputed" in one
+    never = words(with_headline(survival, missing={"age_years": n, "grade": n}))
+    assert "2 of them have no value in any patient and are not used. No patient" in never

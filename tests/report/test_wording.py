@@ -20,6 +20,24 @@ def test_signs(value, signed, text):
 
 
 @pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (-1221.4, "−1221"),
+        (0.0557, "0.0557"),
+        (-190.0, "−190"),
+        (3.14159, "3.14"),
+        (11.0, "11"),
+        (-4.8, "−4.8"),
+        (0.0, "0"),
+        (123456.0, "123456"),
+        (float("nan"), "–"),
+    ],
+)
+def test_significant_figures_without_powers_of_ten(value, text):
+    assert wording.significant(value) == text
+
+
+@pytest.mark.parametrize(
     ("days", "text"),
     [(1826, "5 years"), (3652, "10 years"), (365, "1 year"), (913, "2.5 years"), (182, "6 months")],
 )

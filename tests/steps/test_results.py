@@ -11,7 +11,8 @@ import pytest
 from metasight.engine.step import Input, Inputs, StepKind
 from metasight.errors import StoreError
 from metasight.ledger import Entry, Fate, Ledger
-from metasight.steps.files import write_json, write_told
+from metasight.steps.artefacts import Json
+from metasight.steps.files import write_json
 from metasight.steps.results import (
     AnalysisNames,
     _as,
@@ -79,13 +80,14 @@ def test_an_analysis_is_skipped_where_its_step_says_why(tmp_path):
 
 def test_what_a_step_told_is_read_with_the_version_of_its_format(tmp_path):
     inputs = inputs_of(StepKind.OTHER, {"step": tmp_path})
-    assert _told(inputs, "another step", "told.json") is None
-    assert _told(inputs, "step", "told.json") is None
-    write_told(tmp_path / "told.json", {"rows": [1]}, own=2)
-    assert _told(inputs, "step", "told.json", 2)["rows"] == [1]
-    assert _told(inputs, "step", "told.json")["rows"] == [1]
+    told = Json("told.json", own=2)
+    assert _told(inputs, "another step", told) is None
+    assert _told(inputs, "step", told) is None
+    told.write(tmp_path, {"rows": [1]})
+    assert _told(inputs, "step", told)["rows"] == [1]
+    assert _told(inputs, "step", Json("told.json"))["rows"] == [1]
     with pytest.raises(StoreError, match="another format"):
-        _told(inputs, "step", "told.json", 3)
+        _told(inputs, "step", Json("told.json", own=3))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,7 +48,9 @@ def test_first_study(tmp_path, snippets, capsys):
         text = path.read_text("utf-8")
         path.write_text(text.replace(f"[{section}]\n", f"[{section}]\n{snippets[section]}", 1))
 
-    add("columns")
+    path.write_text(path.read_text("utf-8").replace("# ? ", ""), "utf-8")
+    confirmed = tomllib.loads(path.read_text("utf-8"))["columns"]
+    assert tomllib.loads(snippets["columns"]).items() <= confirmed.items()
     add("constants")
     assert run("check", folder) == 2
     assert "none of the 240 patients is eligible" in capsys.readouterr().err

@@ -25,17 +25,17 @@ from worked import measured as measured_store
 MAPS = """
 [slides.maps]
 folds = 2
-steps = 16
+steps = 24
 width = 8
 draws = 2
 most_tiles = 9
 """
 SETTINGS = BreastSettings(
-    tissue_mm=1.2,
+    tissue_mm=1.4,
     margin_mm=0.12,
     mpp=1.0,
     markers_mpp=1.0,
-    patients=5,
+    patients=6,
     pair_fraction=0.8,
     defect_fraction=0.0,
 )

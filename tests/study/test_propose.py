@@ -10,14 +10,10 @@ import pytest
 from metasight.cohort.mapping import ColumnMapping, TimeAndStatus
 from metasight.cohort.settings import TableSettings
 from metasight.protocol.load import read_protocol
-from metasight.study.propose import (
-    decimal_sign,
-    image_tables,
-    plain_name,
-    propose,
-    status_pairs,
-)
+from metasight.study.column_names import plain_name
+from metasight.study.propose import decimal_sign, image_tables, propose
 from metasight.study.scaffold import study_toml
+from metasight.study.status_pair import status_pairs
 
 BREAST, LUNG = read_protocol("breast-dmfs"), read_protocol("nsclc-occult-node")
 DAYS = ["2016-03-01", "2017-12-24", "2019-06-30"]
@@ -225,3 +221,50 @@ def test_spellings_of_a_protocol_are_told_apart():
         own = [{plain_name(s) for s in (v.name, *v.spellings)} for v in protocol.variable]
         names = [name for names in own for name in names]
         assert len(names) == len(set(names))
+
+
+def test_two_columns_of_the_variables_name_leave_a_choice():
+    found = of(**{"age_years": ["50", "60", "70"], "Age (years)": ["51", "60", "70"]})
+    assert not found["age_years"].sure
+
+
+def test_an_age_at_something_else_is_no_age():
+    for other in ("Age at menarche", "Age at last contact (days)", "Alter bei der Menopause"):
+        assert "age_years" not in of(**{other: ["50", "60", "70"]})
+    assert of(**{"Date of Birth (Days)": ["-18262", "-21900", "-25567"]})["age_years"].why
+
+
+def test_a_day_and_a_month_that_could_be_either_are_as_in_the_other_dates():
+    found = of(
+        surgery_date=["01/03/2016", "02/04/2017", "03/06/2019"],
+        followup_date=["01/31/2020", "02/24/2021", "03/06/2022"],
+    )
+    assert mapping(found["surgery_date"]).date_format == "%m/%d/%Y"
+    assert " or " not in found["surgery_date"].why
+
+
+def test_whether_nodes_were_positive_is_no_number_of_nodes():
+    assert "positive_nodes" not in of(nodes=["0", "1", "1"])
+
+
+def test_a_number_in_bands_is_a_stage_where_the_bands_are_its():
+    found = of(size=["<=20", "20-50", ">50"])
+    assert mapping(found["pt_stage"]).values == {"<=20": "T1", "20-50": "T2", ">50": "T3"}
+    assert "tumour_size_mm" not in found
+    assert of(Diam=["<=2cm", ">2cm", ">2cm"]) == {}
+
+
+def test_an_age_from_a_date_of_birth():
+    days = ["01.03.2016", "24.12.2017", "30.06.2019"]
+    found = of(surgery_date=days, Geburtsdatum=["01.03.1956", "24.12.1957", "30.06.1959"])
+    told = tomllib.loads(f"x = {found['age_years'].mapping}")["x"]
+    assert told == {"years_between": ["Geburtsdatum", "surgery_date"], "date_format": "%d.%m.%Y"}
+    assert "age_years" not in of(surgery_date=days, Geburtsdatum=["1956", "1957", "1959"])
+
+
+def test_numbers_that_cannot_be_meant_are_missing_codes():
+    assert mapping(of(size=["022", "040", "999"])["tumour_size_mm"]).missing == ("999",)
+    assert mapping(of(nodes=["00", "98", "3"])["positive_nodes"]).missing == ("98",)
+    # 999 days that two patients share, and others were followed longer
+    several = of(dtime=["999", "999", "2000"])["death_days"]
+    assert mapping(several).missing == ()

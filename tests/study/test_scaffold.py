@@ -108,3 +108,14 @@ def test_sheet_and_header_row_are_written() -> None:
     )
     patients = tomllib.loads(told)["patients"]
     assert (patients["sheet"], patients["header_row"]) == ("Data", 2)
+
+
+def test_a_score_whose_inputs_the_table_lacks_is_a_comment() -> None:
+    kinds = [m["kind"] for m in tomllib.loads(text("breast-dmfs", {"grade": "G"}))["model"]]
+    assert "npi" not in kinds
+    assert "# Needs tumour_size_mm, positive_nodes, which the table" in text(
+        "breast-dmfs", {"grade": "G"}
+    )
+    full = {"grade": "G", "positive_nodes": "n", "tumour_size_mm": "s"}
+    assert "npi" in [m["kind"] for m in tomllib.loads(text("breast-dmfs", full))["model"]]
+    assert "npi" in [m["kind"] for m in tomllib.loads(text("breast-dmfs", {}))["model"]]

@@ -63,13 +63,6 @@ def print_screening(screening: Screening) -> None:
     for d in screening.data:
         who = f"{d['endpoint']}, {d['population'].replace('_', ' ')}"
         out.print(f"{shown(who)}: {_outcomes(d)}")
-        lost = len(cohort[d["population"]]) - d["n"]
-        if lost:
-            patients = "patient is" if lost == 1 else "patients are"
-            out.print(
-                f"  note: {lost} more eligible {patients} not analysed: no recorded outcome, or in "
-                "another arm"
-            )
         for line in [*d["deviations"], *d["refused"]]:
             out.print(f"  note: {shown(line)}")
         if any(d["missing"].values()):

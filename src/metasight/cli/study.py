@@ -28,9 +28,11 @@ from metasight.cli.printing import (
 from metasight.errors import StudyError
 
 if TYPE_CHECKING:
+    from metasight.cohort.settings import TableSettings
     from metasight.doctor import Finding
     from metasight.protocol.study import Protocol
     from metasight.study.propose import Proposal
+    from metasight.study.status_pair import StatusPair
 
 
 class IdKind(StrEnum):
@@ -99,14 +101,20 @@ def init(
     header_row: Annotated[
         int, typer.Option(min=1, help="Row with the column names, if a title is above it.")
     ] = 1,
+    dictionary: Annotated[
+        str | None,
+        typer.Option(help="Data dictionary of a REDCap raw export, relative to the folder."),
+    ] = None,
+    encoding: Annotated[
+        str, typer.Option(help="Encoding of a text file, for example cp1252.")
+    ] = "utf-8",
 ) -> None:
     """Write a commented study.toml; columns are mapped where their names match."""
     import tomllib
 
     from metasight.cohort.settings import TableSettings
-    from metasight.cohort.tables import read_table
     from metasight.protocol.load import read_protocol
-    from metasight.study.propose import decimal_sign, image_tables, propose, status_pairs
+    from metasight.study.propose import image_tables
     from metasight.study.scaffold import study_toml
     from metasight.study.vault import default_path, make_key
 
@@ -114,24 +122,17 @@ def init(
     _require_new(folder)
     known = read_protocol(protocol, folder=folder)
     given = TableSettings(
-        path=table, id=id_column, ids=ids.value, sheet=sheet, header_row=header_row
+        path=table,
+        id=id_column,
+        ids=ids.value,
+        sheet=sheet,
+        header_row=header_row,
+        format="redcap" if dictionary else "table",
+        dictionary=dictionary,
+        encoding=encoding,
     )
-    proposals, pairs = {}, []
     there = (folder / table).is_file()
-    if there:
-        raw = read_table(folder, given, ())  # what is wrong with a column is for `check` to say
-        header = [str(c) for c in raw.cells.columns]
-        if id_column not in header:
-            raise StudyError(
-                "the table has no such column",
-                where=table,
-                value=id_column,
-                remedy=f"Name the id column with `--id`: one of {', '.join(header)}; or give "
-                "`--ids row` if there is none",
-            )
-        proposals = propose(known, raw.cells, id_column)
-        pairs = status_pairs(known, raw.cells, proposals)
-        given = given.model_copy(update={"decimal": decimal_sign(raw.cells)})
+    given, proposals, pairs = _proposed(known, folder, given) if there else (given, {}, [])
     text = study_toml(
         known,
         name=protocol,
@@ -148,7 +149,7 @@ def init(
     columns = tomllib.loads(text)["columns"]
     out.print(f"Wrote {shown(path)}.", soft_wrap=True)
     if there:
-        _print_proposals(known, proposals, tuple(columns))
+        _print_proposals(known, proposals, tuple(columns), pairs)
     else:
         out.print(f"{shown(table)} is not there yet: put it there, or correct its path.")
     out.print(
@@ -157,6 +158,63 @@ def init(
         soft_wrap=True,
     )
     out.print(f"Next: fill in study.toml, then {command_line('check', folder)}.", soft_wrap=True)
+
+
+def _proposed(
+    protocol: Protocol, folder: Path, given: TableSettings
+) -> tuple[TableSettings, dict[str, Proposal], list[StatusPair]]:
+    """How the table is to be read, and what its columns probably are.
+
+    Raises
+    ------
+    StudyError
+        It has no column of that id.
+    """
+    from metasight.cohort.redcap import field_labels, looks_exported, read_redcap
+    from metasight.cohort.tables import read_table
+    from metasight.study.propose import decimal_sign, id_columns, propose
+    from metasight.study.status_pair import events_by_time, settled_events, status_pairs
+
+    labels: dict[str, str] = {}
+    if given.dictionary is None:
+        raw = read_table(folder, given, ())  # what is wrong with a column is for `check` to say
+    else:
+        raw = read_redcap(folder, given)
+        labels = field_labels(folder, given, [str(c) for c in raw.cells.columns])
+    header = [str(c) for c in raw.cells.columns]
+    if given.id not in header:
+        raise StudyError(
+            "the table has no such column",
+            where=given.path,
+            value=given.id,
+            remedy=_which_id(id_columns(raw.cells)),
+        )
+    if given.dictionary is None and looks_exported(header):
+        out.print(
+            "The table looks like a raw export of REDCap: delete study.toml and give its data "
+            "dictionary with --dictionary.",
+            soft_wrap=True,
+        )
+    proposals = propose(protocol, raw.cells, given.id, labels)
+    proposals = settled_events(protocol, raw.cells, proposals)
+    pairs = status_pairs(protocol, raw.cells, proposals)
+    told = {p.event for p in pairs}
+    by_time = events_by_time(protocol, raw.cells, proposals)
+    proposals |= {n: p for n, p in by_time.items() if n not in told}
+    return given.model_copy(update={"decimal": decimal_sign(raw.cells)}), proposals, pairs
+
+
+def _which_id(possible: Sequence[str]) -> str:
+    """Remedy for an id column that is not there."""
+    if not possible:
+        return (
+            "No column of it can be an id: each has empty or repeated cells, or measurements. Give "
+            "`--ids row`"
+        )
+    return (
+        f"Name the id column with `--id`, perhaps {' or '.join(possible[:5])}; or give "
+        "`--ids row` if there is none"
+    )
 
 
 def _require_new(folder: Path) -> None:
@@ -180,7 +238,10 @@ def _require_new(folder: Path) -> None:
 
 
 def _print_proposals(
-    protocol: Protocol, proposals: Mapping[str, Proposal], mapped: Sequence[str]
+    protocol: Protocol,
+    proposals: Mapping[str, Proposal],
+    mapped: Sequence[str],
+    pairs: Sequence[StatusPair],
 ) -> None:
     n = sum(v.evidence in {"table", "CT measurement"} for v in protocol.variable)
     names = ", ".join(f"{v} ← {proposals[v].column}" for v in mapped)
@@ -188,6 +249,7 @@ def _print_proposals(
     told += f" ({names}). Check them in study.toml." if mapped else "."
     out.print(shown(told), soft_wrap=True)
     others = [f"{v} ← {p.column}" for v, p in proposals.items() if v not in mapped]
+    others += [f"{p.event} ← {p.status} and {p.time}" for p in pairs if p.event not in proposals]
     if others:
         told = f"{len(others)} more with a question mark: {', '.join(others)}."
         out.print(shown(f"{told} Confirm each by deleting its # ? mark."), soft_wrap=True)

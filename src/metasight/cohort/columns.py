@@ -13,6 +13,7 @@ from metasight.cohort.codes import MissingCodes, find_code
 from metasight.cohort.joined import column_of, key_of, table_of
 from metasight.cohort.mapping import (
     CENSORED,
+    DATE,
     ColumnMapping,
     Filled,
     Interval,
@@ -401,14 +402,14 @@ class ColumnReader:
         ]
         for part in parts:
             for row, values in rows.items():
-                found = self._told(part, row)
+                found = self._told(part, row, values)
                 values.update(found.values)
                 told[row].append(found)
         if parts and "followup_days" in self.settings.from_status:
             for row, values in rows.items():
                 values["followup_days"] = derived.known_until(told[row])
 
-    def _told(self, part: TimeAndStatus, row: int) -> derived.Told:
+    def _told(self, part: TimeAndStatus, row: int, values: PatientRow) -> derived.Told:
         """Outcome of one row; a problem makes it unknown."""
         missing = self._missing(part.table, part.missing)
         event = part.events[0]
@@ -420,7 +421,16 @@ class ColumnReader:
                 self.findings.flaw(row, event, flaw)
                 return nothing
         days: Value | None = None
-        if time not in missing:
+        if time not in missing and part.unit == DATE:
+            zero = values.get(self.protocol.time_zero_date)
+            is_date = (row, time_key) in self.raw.dates
+            days, problem = derived.days_on(time, part.date_format, is_date=is_date, zero=zero)
+            if problem:
+                accepted = f"a day on or after the {self.protocol.time_zero}"
+                self.findings.cell(row, f"{event}_days", time, problem, accepted)
+            if days is None:
+                return nothing
+        elif time not in missing:
             variable = self.protocol.variables[f"{event}_days"]
             mapping = ColumnMapping(column=part.time, unit=part.unit)
             decimal = self._source_settings(part.table).decimal
@@ -457,8 +467,18 @@ class ColumnReader:
                 ", ".join([*known, CENSORED]),
             )
             return False
-        if conversion_factor(part.unit, "days") is None:
-            accepted = " or ".join(("days", *units_like("days")))
+        zero = self.protocol.time_zero_date
+        if part.unit == DATE and not self.settings.reads(zero):
+            self.findings.column(
+                name,
+                key_of(part.table, part.time),
+                "",
+                f"a time that is a date is counted from {zero}, which is not mapped",
+                f"{zero} under [columns] in study.toml",
+            )
+            return False
+        if part.unit != DATE and conversion_factor(part.unit, "days") is None:
+            accepted = " or ".join(("days", *units_like("days"), DATE))
             self.findings.column(
                 name, key_of(part.table, part.time), part.unit, "unknown unit", accepted
             )

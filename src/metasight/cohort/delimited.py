@@ -75,8 +75,8 @@ def _decode(name: str, data: bytes, encoding: str) -> str:
             f"the file is not {encoding}",
             where=f"{name}, row {line}",
             value=f"byte 0x{data[error.start]:02x}",
-            remedy='Save it as "CSV UTF-8", or give its encoding in study.toml '
-            '(Excel on Windows often writes encoding = "cp1252")',
+            remedy='Save it as "CSV UTF-8", or give its encoding (Excel on Windows often writes '
+            'cp1252): encoding = "cp1252" in study.toml, or --encoding cp1252 of `metasight init`',
         ) from error
     except (LookupError, UnicodeError) as error:
         raise StudyError(

@@ -117,6 +117,23 @@ def told_by(part: TimeAndStatus, status: str | None, days: float | None) -> tupl
     return Told(values=values, last_day=days, censored=event == CENSORED), ""
 
 
+def days_on(
+    text: str, date_format: str | None, *, is_date: bool, zero: Value | None
+) -> tuple[float | None, str]:
+    """Days from time zero to a day of the calendar, or what is wrong with it.
+
+    None without a problem where time zero is not known.
+    """
+    day = dt.date.fromisoformat(text) if is_date else date_from(text, date_format)
+    if day is None:
+        return None, f"not a date of the form {date_format or '%Y-%m-%d'}"
+    if not isinstance(zero, dt.date):
+        return None, ""
+    if day < zero:
+        return None, "dates out of order: before time zero"
+    return float((day - zero).days), ""
+
+
 def known_until(told: list[Told]) -> float | None:
     """Day until which every status is known; None where it is for none.
 

@@ -25,6 +25,10 @@ Code = Annotated[str, BeforeValidator(_as_text)]
 """A code of a table; TOML may give it as text or as a number."""
 
 
+DATE = "date"
+"""Unit of a time that is a day of the calendar."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -126,7 +130,9 @@ class TimeAndStatus(_Part):
     time, status
         Columns.
     unit
-        Of the time.
+        Of the time; ``date`` where the column holds the day of it, counted from time zero.
+    date_format
+        strptime pattern of days that are not YYYY-MM-DD.
     codes
         Code of the status → the protocol's event variable that happened then, or ``censored``.
         A code that is not declared is a problem.
@@ -139,9 +145,16 @@ class TimeAndStatus(_Part):
     time: str
     status: str
     unit: str = "days"
+    date_format: str | None = None
     codes: dict[str, str] = Field(min_length=2)
     table: str | None = None
     missing: tuple[Code, ...] = ()
+
+    @model_validator(mode="after")
+    def _of_days(self) -> TimeAndStatus:
+        if self.date_format is not None and self.unit != DATE:
+            raise ValueError(f'date_format needs unit = "{DATE}"')
+        return self
 
     @property
     def events(self) -> tuple[str, ...]:

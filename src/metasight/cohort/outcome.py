@@ -176,8 +176,9 @@ def build_outcome(
     Raises
     ------
     StudyError
-        A competing event is not recorded (its patients would be censored, which is biased), an
-        event variable is missing and not declared, or no patient is left.
+        A competing event is not recorded (its patients would be censored, which is biased), nor
+        the event that the endpoint is about; another event variable is missing and not declared; or
+        no patient is left.
     """
     if endpoint.type == "nodal_stage":
         return _nodal(endpoint, table, patients)
@@ -251,8 +252,18 @@ def _recorded_events(
                 remedy=f"Map {name} in [columns], or remove the endpoint from endpoints in every "
                 "[[model]]",
             )
-    events, deviations = [], []
-    for name in endpoint.event:
+    about = endpoint.event[0]
+    if about in not_recorded or about not in table:
+        raise StudyError(
+            f"endpoint {endpoint.name} is about {about.replace('_', ' ')}; without it, what is "
+            "left would be another endpoint",
+            where="study.toml",
+            value=not_recorded.get(about, "not mapped"),
+            remedy=f"Map {about} in [columns], or give it by [[time_and_status]]; a table without "
+            "it needs a protocol of another endpoint",
+        )
+    events, deviations = [about], []
+    for name in endpoint.event[1:]:
         if name in not_recorded:
             deviations.append(
                 f"{endpoint.label}: {name.replace('_', ' ')} was not recorded "
@@ -267,8 +278,6 @@ def _recorded_events(
             )
         else:
             events.append(name)
-    if not events:
-        raise StudyError(f"no event of endpoint {endpoint.name} was recorded")
     return events, deviations
 
 

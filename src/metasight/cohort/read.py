@@ -105,7 +105,7 @@ def read_cohort(
         *(p for m in modalities.values() for p in m.problems),
     ]
     if problems and (settings.on_problem == "stop" or any(p.row is None for p in problems)):
-        raise TableError(problems)
+        raise TableError(problems, may_leave_out=all(p.row is not None for p in problems))
     failed = _failed_elsewhere(modalities, settings)
     rows = {
         p: r

@@ -28,6 +28,7 @@ from metasight.cohort.tables import RawTable, read_table
 from metasight.errors import Problem, StudyError
 
 FIELD, FORM, TYPE = "Variable / Field Name", "Form Name", "Field Type"
+LABEL = "Field Label"
 CHOICES, IDENTIFIER = "Choices, Calculations, OR Slider Labels", "Identifier?"
 GROUP, EVENT, REPEAT, INSTANCE = (
     "redcap_data_access_group",
@@ -45,6 +46,11 @@ _STATUS = "_complete"
 def is_own_field(name: str) -> bool:
     """Whether a column is REDCap's own (events, form status, survey times), not the study's."""
     return name in _OWN_FIELDS or name.endswith(("_complete", "_timestamp"))
+
+
+def looks_exported(columns: Collection[str]) -> bool:
+    """Whether a header is that of a raw export: events, groups or boxes."""
+    return any(c in _OWN_FIELDS or re.fullmatch(r"[a-z][a-z0-9_]*___\w+", c) for c in columns)
 
 
 def read_redcap(
@@ -90,6 +96,31 @@ def read_redcap(
     fields = [c for c in kept if c not in {settings.id, EVENT, REPEAT, INSTANCE}]
     merged = _Merge(raw, cells, dictionary, settings, ids).records(fields)
     return _decode(merged, dictionary, settings, ids)
+
+
+def field_labels(folder: Path, settings: TableSettings, columns: Collection[str]) -> dict[str, str]:
+    """What the dictionary calls the fields of an export; of a box, its choice.
+
+    Parameters
+    ----------
+    folder, settings
+        Study folder and the export, with its dictionary.
+    columns
+        Of the export.
+    """
+    dictionary = _read_dictionary(folder, settings)
+    found = {}
+    for column in columns:
+        field, _, code = column.partition("___")
+        if column in dictionary.index:
+            text = str(dictionary.at[column, LABEL]) if LABEL in dictionary else ""
+        elif field in dictionary.index:
+            choices = _choices(str(dictionary.at[field, CHOICES]))
+            text = {_of_box(c): label for c, label in choices.items()}.get(code, "")
+        else:
+            text = ""
+        found[column] = re.sub(r"<[^>]*>", "", text).strip()
+    return {column: text for column, text in found.items() if text}
 
 
 def _check_export(raw: RawTable, dictionary: pd.DataFrame, id_: str) -> None:

@@ -76,8 +76,11 @@ def excel_rows(path: Path, sheet: str | None, decimal: str, *, header_row: int =
         AttributeError,
         OSError,
         EOFError,
+        NotImplementedError,  # an unknown way of packing
+        RuntimeError,  # a password
     )
     try:
+        _require_whole(path)
         book = load_workbook(path, read_only=True, data_only=True)
     except broken as error:
         raise StudyError(
@@ -113,6 +116,23 @@ def excel_rows(path: Path, sheet: str | None, decimal: str, *, header_row: int =
         strange=strange,
         dates=dates,
     )
+
+
+def _require_whole(path: Path) -> None:
+    """Read every part of the workbook once, so that each checksum is asked for.
+
+    openpyxl reads rows as they come and does without a part that it cannot find: a workbook whose
+    formats are lost would be read, with other values.
+
+    Raises
+    ------
+    zipfile.BadZipFile
+        A part is not what was packed.
+    """
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"checksum of {damaged}")
 
 
 def _texts(sheet: Any, decimal: str) -> tuple[list[list[str]], frozenset[Cell]]:

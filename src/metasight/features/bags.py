@@ -114,7 +114,8 @@ def read_patch_features(path: Path, name: str) -> PatchFeatures:
     Raises
     ------
     EncoderError
-        No such file, no HDF5, a missing array, or as :class:`PatchFeatures`.
+        No such file, no HDF5 or a damaged one, a missing array, or as :class:`PatchFeatures`.
+        HDF5 without Fletcher-32 carries no checksum of values: another bit in one is not noticed.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -131,7 +132,7 @@ def read_patch_features(path: Path, name: str) -> PatchFeatures:
             patch_px = int(file["coords"].attrs.get(PATCH_PX, 0))
             encoder = str(file["features"].attrs.get(ENCODER, ""))
             slide = np.asarray(file[SLIDE][()], dtype=np.int64) if SLIDE in file else None
-    except OSError as error:
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:  # as HDF5 raises
         raise EncoderError(
             "the file of patch features cannot be read",
             where=name,

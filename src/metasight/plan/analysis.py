@@ -164,8 +164,9 @@ def nobody_eligible(study: Study, info: dict[str, Any]) -> StudyError:
         f"none of the {info['screened']} patients is eligible. What each criterion does on its "
         "own:\n" + "\n".join(lines) + "\n",
         where="eligibility",
-        remedy="Map what is not given in [columns] or [constants]; waive criteria that this study "
-        "cannot assess in [waive], with the reason",
+        remedy="Map what is not given in [columns] or [constants] (a line that `metasight init` "
+        "proposes counts once its # ? is deleted); waive criteria that this study cannot assess in "
+        "[waive], with the reason",
     )
 
 

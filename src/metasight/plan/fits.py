@@ -15,7 +15,7 @@ from metasight.models.published import SCORES
 from metasight.models.settings import ModelSettings
 from metasight.plan.analysis import Analysis
 from metasight.plan.risks import steps_on_risks
-from metasight.steps.files import read_json
+from metasight.steps import artefacts
 from metasight.steps.risk import attention, fitting, judging
 from metasight.study.file import Study, StudyModel
 from metasight.study.nested import increment_reference
@@ -266,5 +266,5 @@ def _evaluate_step(
 
 def splits_of(folder: Path) -> list[dict[str, Any]]:
     """Splits that an analysis' data were cut into."""
-    found: list[dict[str, Any]] = read_json(folder / "splits.json")
+    found: list[dict[str, Any]] = artefacts.SPLITS.read(folder)
     return found

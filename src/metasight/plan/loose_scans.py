@@ -31,6 +31,7 @@ from metasight.plan.numbered_results import NumberedResults
 from metasight.plan.scans import measure_step, of_protocol
 from metasight.protocol.load import read_protocol, validation_lines
 from metasight.protocol.study import Protocol
+from metasight.steps import artefacts
 from metasight.steps.scans import patient as scans
 from metasight.steps.scans.checking import CheckArgument, check_scans
 from metasight.study.file import read_toml
@@ -227,7 +228,7 @@ def check(
         for number, path in enumerate(paths, start=1)
     ]
     with results.work(contents, scheduler, progress) as work:
-        return results.set_out(steps, work, result="check.json")
+        return results.set_out(steps, work, result=artefacts.CHECK.name)
 
 
 def measure(lesion: Lesion, out: Path, how: HowRead, *, progress: Progress) -> dict[str, Any]:
@@ -253,7 +254,7 @@ def measure(lesion: Lesion, out: Path, how: HowRead, *, progress: Progress) -> d
         contents,
     )
     with results.work(contents, "inline", progress) as work:
-        (found,) = results.set_out([step], work, result="scan.json")
+        (found,) = results.set_out([step], work, result=artefacts.SCAN.name)
     return found
 
 

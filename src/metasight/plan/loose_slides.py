@@ -24,6 +24,7 @@ from metasight.protocol.markers import study_names
 from metasight.protocol.study import Protocol
 from metasight.slides.opening import ReaderName, open_slide, reader_of_all
 from metasight.slides.reader import ReadAs
+from metasight.steps import artefacts
 from metasight.steps.slides import patient as slides
 from metasight.steps.slides.one_slide import SlideArgument
 from metasight.steps.slides.sections import align_slides
@@ -153,7 +154,7 @@ def check(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> lis
     steps = [check_step(a, protocol, contents) for a in batch.arguments(protocol)]
     results.make_room(batch.files)
     with results.work(contents, scheduler, progress) as work:
-        return results.set_out(steps, work, result="quality.json")
+        return results.set_out(steps, work, result=artefacts.QUALITY.name)
 
 
 def map_markers(
@@ -178,7 +179,7 @@ def map_markers(
     ]
     results.make_room(batch.files)
     with results.work(contents, scheduler, progress) as work:
-        return results.set_out(steps, work, result="markers.json")
+        return results.set_out(steps, work, result=artefacts.MARKERS.name)
 
 
 def measure(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> list[dict[str, Any]]:
@@ -203,7 +204,7 @@ def measure(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> l
         steps.append(measure_step(argument, tuple(own), contents))
     sheets = [sheet_step(s, protocol, contents) for s in steps]
     with results.work(contents, scheduler, progress) as work:
-        return results.set_out(steps, work, result="patient.json", beside=sheets)
+        return results.set_out(steps, work, result=artefacts.PATIENT.name, beside=sheets)
 
 
 def align(

@@ -18,6 +18,8 @@ class SurvivalEndpoint(BaseModel):
         For tables, and for people.
     event
         Event variables (each has a ``<name>_days`` companion); the first to occur is the event.
+        The endpoint is about the one that is listed first: where it was not recorded, there is no
+        such endpoint; where another was not, it is left out and the report says so.
     competing
         Events that end observation of the event of interest; counted as status 2, never censored.
     horizons_years

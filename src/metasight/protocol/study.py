@@ -70,6 +70,10 @@ class Variable(_Part):
     spellings
         Other names that tables use for it; `metasight init` looks for them. One that ends in ``*``
         is the beginning of a name.
+    level_spellings
+        Level (``yes`` and ``no`` of a boolean, the number of an integer) → how tables write it;
+        ``*`` as in ``spellings``, and alone as ``no`` it is every other code. ``unknown`` are codes
+        of what is not known, ``ambiguous`` those that tables use either way. For `metasight init`.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -88,6 +92,7 @@ class Variable(_Part):
     evidence: str = "table"
     source: str = ""
     spellings: tuple[str, ...] = ()
+    level_spellings: dict[str, tuple[str, ...]] = {}
 
     @model_validator(mode="after")
     def _complete(self) -> Variable:
@@ -98,7 +103,19 @@ class Variable(_Part):
         problem = problem_of_evidence(self.name, self.evidence)
         if problem:
             raise ValueError(problem)
+        strange = sorted(set(self.level_spellings) - {"unknown", "ambiguous"} - self._levels())
+        if strange:
+            raise ValueError(
+                f"level_spellings of {self.name!r} name no level: {', '.join(strange)}"
+            )
         return self
+
+    def _levels(self) -> set[str]:
+        if self.type == "boolean":
+            return {"yes", "no"}
+        if self.type == "integer" and self.minimum is not None and self.maximum is not None:
+            return {str(n) for n in range(int(self.minimum), int(self.maximum) + 1)}
+        return set(self.values)
 
     @property
     def accepted(self) -> str:

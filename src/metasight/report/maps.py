@@ -25,7 +25,7 @@ from metasight.report.blocks import (
 from metasight.report.contents import MapExample, MapsResult
 from metasight.report.drawing import PAGE_PT, canvas, place, to_svg
 from metasight.report.view import View
-from metasight.report.wording import NBSP, count, number, percent, plural
+from metasight.report.wording import NBSP, count, number, percent, plural, significant
 
 _LOW_ICC = 0.75
 _FEWEST_FOR_A_FIGURE = 3
@@ -329,8 +329,8 @@ def _biomarker_row(b: Row_) -> Row:
             b["name"].replace("_", " "),
             str(b["n"]),
             icc,
-            f"{b['bias']:.3g}",
-            f"{b['limit_lower']:.3g} to {b['limit_upper']:.3g}",
+            significant(b["bias"]),
+            f"{significant(b['limit_lower'])} to {significant(b['limit_upper'])}",
         )
     )
 
@@ -346,8 +346,8 @@ def _bland_altman(b: Row_) -> Figure:
     name = b["name"].replace("_", " ")
     title = f"Agreement of {name}"
     alt = (
-        f"Bland–Altman plot of {name} in {len(pairs)} patients: bias {b['bias']:.3g}, limits of "
-        f"agreement {b['limit_lower']:.3g} to {b['limit_upper']:.3g}."
+        f"Bland–Altman plot of {name} in {len(pairs)} patients: bias {significant(b['bias'])}, "
+        f"limits of agreement {significant(b['limit_lower'])} to {significant(b['limit_upper'])}."
     )
     with canvas(PAGE_PT, 190) as figure:
         axes = place(figure, 120, 8, 250, 140)

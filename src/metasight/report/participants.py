@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from metasight.cohort.describe import FollowUp, Table1
 from metasight.cohort.outcome import Landmark
+from metasight.features.missing import Imputer
 from metasight.protocol.criteria import Criterion
 from metasight.report.blocks import (
     Block,
@@ -264,8 +265,8 @@ def _missing(view: View) -> Iterator[Block]:
         (
             f"{count(len(absent))} of {plural(total, 'predictor')} have missing values (",
             Ref("missing-table"),
-            "). They are imputed inside each training fold, with an "
-            "indicator of missingness; no patient is excluded because of them.",
+            "). ",
+            _imputed(sum(n == a.n for n in absent.values()), len(absent)),
         )
     )
     ordered = sorted(absent.items(), key=lambda item: (-item[1], item[0]))
@@ -284,6 +285,20 @@ def _missing(view: View) -> Iterator[Block]:
         ),
         notes,
     )
+
+
+def _imputed(never: int, absent: int) -> str:
+    """What becomes of gaps; ``never`` of the ``absent`` predictors have no value in anybody."""
+    rule = (
+        "imputed inside each training fold, with an indicator where at least "
+        f"{Imputer().indicator_from} training patients have no value"
+    )
+    whole = "No patient is excluded because of a missing value."
+    if not never:
+        return f"They are {rule}. {whole}"
+    told = f"{count(never)} of them {'has' if never == 1 else 'have'} no value in any patient and "
+    told += "are not used" if never > 1 else "is not used"
+    return f"{told}{f'; the others are {rule}' if never < absent else ''}. {whole}"
 
 
 def _follow_up(view: View) -> Iterator[Block]:

@@ -122,7 +122,7 @@ def _missing(view: View) -> Text:
     absent = sum(bool(n) for n in view.headline.missing.values())
     return (
         f"{count(absent)} of {plural(len(view.headline.missing), 'predictor')} have missing "
-        "values; imputed in the training fold with indicators (",
+        "values; imputed in the training fold (",
         Ref("missing"),
         ").",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -27,6 +28,15 @@ def number(value: float, digits: int = 3, *, signed: bool = False) -> str:
     if float(text) == 0:
         return text
     return (MINUS if value < 0 else "+" if signed else "") + text
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A number to some significant digits, with a real minus and never as 1e+03."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:.0f}" if math.isfinite(value) else "–"
+    places = max(digits - 1 - math.floor(math.log10(abs(value))), 0)
+    text = number(value, places)
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def count(n: float) -> str:

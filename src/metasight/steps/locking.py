@@ -20,8 +20,8 @@ from metasight.estimate import Estimate
 from metasight.ledger import Ledger
 from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
+from metasight.steps import artefacts
 from metasight.steps.cohort.data import load_data, read_acquired
-from metasight.steps.files import read_json
 from metasight.steps.slides.maps import EVERYBODY
 from metasight.study.file import StudySettings
 from metasight.study.nested import increment_reference, models_to_fit
@@ -77,22 +77,22 @@ def final_states(inputs: Inputs) -> dict[str, dict[str, Any]]:
 
 def _states(inputs: Inputs, kind: StepKind) -> Iterator[tuple[str, dict[str, Any]]]:
     """Model name and state of every fit of a kind that succeeded."""
-    for fit in inputs.with_file(kind, "state.json"):
-        yield fit.subject, read_json(fit.folder / "state.json")
+    for fit in inputs.with_file(kind, artefacts.STATE.name):
+        yield fit.subject, artefacts.STATE.read(fit.folder)
 
 
 def _bundle(inputs: Inputs, argument: LockArgument) -> bundle.Bundle:
     data, _, grid = load_data(inputs[argument.data])
-    info = read_json(inputs[argument.data] / "data.json")
+    info = artefacts.DATA.read(inputs[argument.data])
     judged = inputs[argument.judged]
-    evaluation = Evaluation.from_json(read_json(judged / "evaluation.json"))
+    evaluation = Evaluation.from_json(artefacts.EVALUATION.read(judged))
     headline = argument.settings.analysis.headline_model
     states = final_states(inputs)
     cohort = inputs.only(StepKind.SCREEN)
     acquired = read_acquired(cohort)
-    marks = read_json(cohort / "overlap.json")
+    marks = artefacts.OVERLAP.read(cohort)
     trained = [i.folder for i in inputs.of(StepKind.TRAIN_GENERATOR) if i.subject == EVERYBODY]
-    usable = [f for f in trained if not (f / "failed.json").is_file()]
+    usable = [f for f in trained if not artefacts.FAILED.is_in(f)]
     generator = argument.generator or (usable[0] if usable else None)
     return bundle.Bundle(
         protocol=argument.protocol,
@@ -108,7 +108,7 @@ def _bundle(inputs: Inputs, argument: LockArgument) -> bundle.Bundle:
         },
         refits=tuple(state for _, state in _states(inputs, StepKind.FIT_RESAMPLE)),
         training=_training(argument, info, data.centre.nunique(), cohort),
-        standing=_standing(Predictions.from_parquet(judged / "predictions.parquet"), headline),
+        standing=_standing(Predictions.from_parquet(artefacts.PREDICTIONS.path(judged)), headline),
         acquired=acquired_of(acquired.get(p, {}) for p in data.patients),
         overlap=table_of(
             (m for p in data.patients for m in marks.get(p, ())), argument.overlap_key
@@ -120,14 +120,16 @@ def _bundle(inputs: Inputs, argument: LockArgument) -> bundle.Bundle:
 
 
 def _training(argument: LockArgument, info: Any, centres: int, cohort: Path) -> Training:
-    counts = Counter(str(e.verdict) for e in Ledger.from_parquet(cohort / "ledger.parquet").entries)
+    counts = Counter(
+        str(e.verdict) for e in Ledger.from_parquet(artefacts.LEDGER.path(cohort)).entries
+    )
     follow_up = info["follow_up"]
     return Training(
         run=argument.run,
         patients=info["n"],
         events=info["events"],
         centres=int(centres),
-        accrual=tuple(read_json(cohort / "cohort.json")["accrual"]),
+        accrual=tuple(artefacts.COHORT.read(cohort)["accrual"]),
         case_mix=tuple((r["label"], r["cells"]["All"]) for r in info["table1"]["rows"]),
         median_follow_up_years=None
         if follow_up is None or follow_up["median_days"] is None

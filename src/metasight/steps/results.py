@@ -40,17 +40,15 @@ from metasight.report.contents import (
 )
 from metasight.report.document import write_report
 from metasight.report.headline_script import write_headline
-from metasight.steps.after import staging
+from metasight.steps import artefacts
 from metasight.steps.after.biology import BIOLOGY
 from metasight.steps.after.stability import STABILITY
 from metasight.steps.after.staging import STAGING
 from metasight.steps.after.verification import VERIFICATION
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import read_json, read_told, write_json
-from metasight.steps.risk.fitting import FINAL_FIT
-from metasight.steps.risk.judging import REFITS
+from metasight.steps.files import read_json
 from metasight.steps.slides.agreement import AGREEMENT
-from metasight.steps.slides.maps import COMPARED, COMPARED_FILE, COMPARED_FORMAT
+from metasight.steps.slides.maps import COMPARED
 from metasight.study.analysis_plan import PlanComparison
 from metasight.study.file import StudySettings
 from metasight.study.nested import models_to_fit
@@ -137,9 +135,9 @@ class ResultsArgument:
 
 
 _LEFT_BEHIND = {
-    STAGING: (staging.FILE,),
-    BIOLOGY: ("genes.csv", "gene_sets.csv", "single_sample.csv"),
-    STABILITY: ("stability.csv",),
+    STAGING: (artefacts.STAGING.name,),
+    BIOLOGY: tuple(f.name for f in (artefacts.GENES, artefacts.GENE_SETS, artefacts.SINGLE_SAMPLE)),
+    STABILITY: (artefacts.STABILITY_TABLE.name,),
 }
 """Files of steps that are results of their own."""
 
@@ -149,38 +147,39 @@ def collect(inputs: Inputs, out: Path, argument: ResultsArgument) -> None:
     headline = argument.analyses[0]
     told = [a for a in argument.analyses if not _skipped(inputs, a)]
     parts = [
-        Predictions.from_parquet(inputs[a.judged] / "predictions.parquet")
+        Predictions.from_parquet(artefacts.PREDICTIONS.path(inputs[a.judged]))
         for a in told
         if a.population == headline.population
     ]
-    Predictions.concat(parts).to_parquet(out / "predictions.parquet")
+    Predictions.concat(parts).to_parquet(artefacts.PREDICTIONS.path(out))
     for analysis in told:
         judged = inputs[analysis.judged]
         if analysis.population != headline.population:
             shutil.copyfile(
-                judged / "predictions.parquet", out / f"predictions_{analysis.population}.parquet"
+                artefacts.PREDICTIONS.path(judged),
+                out / f"predictions_{analysis.population}.parquet",
             )
         for name in (
-            "predictions_centres.parquet",
-            "predictions_temporal.parquet",
-            "contributions.parquet",
+            artefacts.PREDICTIONS_CENTRES.name,
+            artefacts.PREDICTIONS_TEMPORAL.name,
+            artefacts.CONTRIBUTIONS.name,
         ):
             if (judged / name).is_file():
                 shutil.copy(judged / name, out)
-    shutil.copy(inputs[headline.data] / "features.parquet", out)
+    shutil.copy(artefacts.FEATURES.path(inputs[headline.data]), out)
     _write_headline(inputs[headline.judged], out)
     for step, files in _LEFT_BEHIND.items():
         for path in [inputs[step] / f for f in files] if step in inputs else []:
             if path.is_file():
                 shutil.copy(path, out)
-    _ledger(inputs, argument).to_parquet(out / "ledger.parquet")
-    write_json(out / "manifest.json", _manifest(argument))
+    _ledger(inputs, argument).to_parquet(artefacts.LEDGER.path(out))
+    artefacts.MANIFEST.write(out, _manifest(argument))
 
 
 def _write_headline(judged: Path, out: Path) -> None:
     """What a reader needs to compute the headline measure again in R."""
-    evaluation = Evaluation.from_json(read_json(judged / "evaluation.json"))
-    predictions = Predictions.from_parquet(judged / "predictions.parquet")
+    evaluation = Evaluation.from_json(artefacts.EVALUATION.read(judged))
+    predictions = Predictions.from_parquet(artefacts.PREDICTIONS.path(judged))
     write_headline(predictions, evaluation.settings, out)
 
 
@@ -200,14 +199,14 @@ def _manifest(argument: ResultsArgument) -> dict[str, Any]:
 
 def _skipped(inputs: Inputs, names: AnalysisNames) -> str:
     """Why an analysis could not be judged; empty if it was."""
-    path = inputs[names.judged] / "skipped.json"
+    path = artefacts.SKIPPED.path(inputs[names.judged])
     return str(read_json(path)) if path.is_file() else ""
 
 
 def _ledger(inputs: Inputs, argument: ResultsArgument) -> Ledger:
-    ledger = Ledger.from_parquet(inputs["cohort"] / "ledger.parquet")
+    ledger = Ledger.from_parquet(artefacts.LEDGER.path(inputs["cohort"]))
     for analysis in argument.analyses:
-        ledger.extend(Ledger.from_parquet(inputs[analysis.data] / "ledger.parquet").entries)
+        ledger.extend(Ledger.from_parquet(artefacts.LEDGER.path(inputs[analysis.data])).entries)
         splits = [] if argument.external else load_data(inputs[analysis.data])[1]
         ledger.extend(
             Entry(
@@ -220,7 +219,7 @@ def _ledger(inputs: Inputs, argument: ResultsArgument) -> Ledger:
             )
             for s in splits
         )
-        for name in ("failures.json", "ledger.json"):
+        for name in (artefacts.FAILURES.name, artefacts.LEDGER_ROWS.name):
             path = inputs[analysis.judged] / name
             if path.is_file():
                 ledger.extend(map(Entry.from_row, read_json(path)))
@@ -232,9 +231,7 @@ def _everybody(inputs: Inputs) -> dict[str, Path]:
     places = [i.folder for i in inputs.of(StepKind.FIT_EVERYBODY)]
     for judged in inputs.of(StepKind.EVALUATE):
         places += sorted((judged.folder / "models").glob("*"))
-    return {
-        str(read_json(p / "model.json")["name"]): p for p in places if (p / "model.json").is_file()
-    }
+    return {str(artefacts.MODEL.read(p)["name"]): p for p in places if artefacts.MODEL.is_in(p)}
 
 
 # ------------------------------------------------------------------------------------- report
@@ -258,7 +255,7 @@ _SLIDE_STAGES = (
 
 def _slide_stages(cohort: Path) -> tuple[SlideStage, ...]:
     """Ledger rows of slides counted by stage and verdict, in the stages' order."""
-    entries = Ledger.from_parquet(cohort / "ledger.parquet").entries
+    entries = Ledger.from_parquet(artefacts.LEDGER.path(cohort)).entries
     stages = []
     for stage in _SLIDE_STAGES:
         # several criteria may ask for one thing, and it then has a row for each
@@ -279,7 +276,7 @@ def _slide_stages(cohort: Path) -> tuple[SlideStage, ...]:
 
 def _reader_verdicts(cohort: Path) -> tuple[ReaderVerdicts, ...]:
     """Ledger rows that a reader decided, counted by what they are about and by verdict."""
-    entries = Ledger.from_parquet(cohort / "ledger.parquet").entries
+    entries = Ledger.from_parquet(artefacts.LEDGER.path(cohort)).entries
     decided = {}
     for e in entries:  # several criteria may rest on one decision
         if e.replaced:
@@ -299,7 +296,7 @@ def _reader_verdicts(cohort: Path) -> tuple[ReaderVerdicts, ...]:
 
 
 def _maps(folder: Path) -> MapsResult:
-    told = read_json(folder / "agreement.json")
+    told = artefacts.AGREEMENT.read(folder)
     examples = []
     for number, about in enumerate(told["examples"]):
         with np.load(folder / f"example{number}.npz", allow_pickle=False) as arrays:
@@ -322,7 +319,7 @@ def _maps(folder: Path) -> MapsResult:
 
 
 def _contributions(judged: Path, model: str) -> ContributionsResult | None:
-    path = judged / "contributions.parquet"
+    path = artefacts.CONTRIBUTIONS.path(judged)
     if not path.is_file():
         return None
     table = pd.read_parquet(path)
@@ -336,14 +333,14 @@ def _contributions(judged: Path, model: str) -> ContributionsResult | None:
 def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
     """Gather a report's contents from the results of the steps."""
     settings, protocol = argument.settings, argument.protocol
-    info = read_json(inputs["cohort"] / "cohort.json")
+    info = artefacts.COHORT.read(inputs["cohort"])
     headline = argument.analyses[0]
     judged = inputs[headline.judged]
-    asked = read_json(judged / "evaluation.json")["settings"]
+    asked = artefacts.EVALUATION.read(judged)["settings"]
     leading = (str(asked["reference_model"]), str(asked["headline_model"]))
-    optimism = judged / "optimism.json"
-    size = judged / "sample_size.json"
-    checks = [] if argument.external else read_json(inputs["leakage checks"] / "checks.json")
+    optimism = artefacts.OPTIMISM.path(judged)
+    size = artefacts.SAMPLE_SIZE.path(judged)
+    checks = [] if argument.external else artefacts.CHECKS.read(inputs["leakage checks"])
     return ReportContents(
         title=settings.title or protocol.title,
         protocol=protocol,
@@ -374,17 +371,19 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         slides=_slide_stages(inputs["cohort"]),
         reader_verdicts=_reader_verdicts(inputs["cohort"]),
         maps=_maps(inputs[AGREEMENT]) if AGREEMENT in inputs else None,
-        verification=_told(inputs, VERIFICATION, "verification.json"),
-        staging=_told(inputs, STAGING, staging.FILE, staging.FORMAT),
-        biology=_told(inputs, BIOLOGY, "biology.json"),
-        stability=_told(inputs, STABILITY, "stability.json"),
-        abstention=_told(inputs, headline.judged, "abstention.json"),
+        verification=_told(inputs, VERIFICATION, artefacts.VERIFICATION),
+        staging=_told(inputs, STAGING, artefacts.STAGING),
+        biology=_told(inputs, BIOLOGY, artefacts.BIOLOGY),
+        stability=_told(inputs, STABILITY, artefacts.STABILITY),
+        abstention=_told(inputs, headline.judged, artefacts.ABSTENTION),
         contributions=_contributions(judged, leading[1]),
         versions=argument.provenance.versions,
         code=argument.provenance.code,
         demonstration=settings.demonstration,
-        new_generator=_told(inputs, COMPARED, COMPARED_FILE, COMPARED_FORMAT),
-        origin=_origin(_told(inputs, headline.judged, "origin.json"), argument.provenance.bundle),
+        new_generator=_told(inputs, COMPARED, artefacts.GENERATORS),
+        origin=_origin(
+            _told(inputs, headline.judged, artefacts.ORIGIN), argument.provenance.bundle
+        ),
     )
 
 
@@ -398,15 +397,9 @@ def _origin(told: Any, bundle: str) -> Origin | None:
     return origin
 
 
-def _told(inputs: Inputs, step: str, file: str, own: int | None = None) -> Any:
-    """What a step wrote; None where the study has no such step, or it had nothing to tell.
-
-    ``own`` is the version of its format, where it has one.
-    """
-    path = inputs[step] / file if step in inputs else None
-    if path is None or not path.is_file():
-        return None
-    return read_json(path) if own is None else read_told(path, own=own)
+def _told(inputs: Inputs, step: str, file: artefacts.Json) -> Any:
+    """What a step wrote; None where the study has no such step, or it had nothing to tell."""
+    return file.read_if_there(inputs[step]) if step in inputs else None
 
 
 def _as(kind: type[Any], data: Mapping[str, Any]) -> Any:
@@ -432,13 +425,12 @@ def _analyses(inputs: Inputs, argument: ResultsArgument) -> tuple[AnalysisResult
 
 
 def _analysis(inputs: Inputs, names: AnalysisNames) -> AnalysisResult:
-    data = read_json(inputs[names.data] / "data.json")
+    data = artefacts.DATA.read(inputs[names.data])
     judged = inputs[names.judged]
 
-    def there(file: str) -> Any:
-        return read_json(judged / file) if (judged / file).is_file() else None
-
-    centres, gaps, temporal = there("centres.json"), there("gaps.json"), there("temporal.json")
+    centres = artefacts.CENTRES.read_if_there(judged)
+    gaps = artefacts.GAPS.read_if_there(judged)
+    temporal = artefacts.TEMPORAL.read_if_there(judged)
     rows = tuple(Table1Row(**r) for r in data["table1"]["rows"])
     return AnalysisResult(
         endpoint=names.endpoint,
@@ -446,17 +438,17 @@ def _analysis(inputs: Inputs, names: AnalysisNames) -> AnalysisResult:
         headline=names.headline,
         n=data["n"],
         events=data["events"],
-        deviations=(*data["deviations"], *(there("notes.json") or ())),
+        deviations=(*data["deviations"], *(artefacts.NOTES.read_if_there(judged) or ())),
         refused_horizons=tuple(data["refused"]),
         follow_up=FollowUp(**data["follow_up"]) if data["follow_up"] else None,
         landmark=Landmark(**data["landmark"]) if data["landmark"] else None,
         table1=Table1(groups=data["table1"]["groups"], rows=rows),
         missing=data["missing"],
-        evaluation=Evaluation.from_json(there("evaluation.json")),
+        evaluation=Evaluation.from_json(artefacts.EVALUATION.read(judged)),
         centres=CentreEvaluation.from_json(centres) if centres else None,
         gaps=tuple(from_jsonable(CentreGap, g) for g in gaps or ()),
         temporal=Evaluation.from_json(temporal) if temporal else None,
-        failures=tuple(there("failures.json")),
+        failures=tuple(artefacts.FAILURES.read(judged)),
     )
 
 
@@ -467,15 +459,16 @@ def _describe(
     horizons: Sequence[int],
     judged: Path,
 ) -> list[ModelDescription]:
-    path = judged / REFITS
-    refits = RefitSpread.from_json(read_json(path)) if path.is_file() else None
+    spread = artefacts.REFITS.read_if_there(judged)
+    refits = None if spread is None else RefitSpread.from_json(spread)
     asked = {m.name: m for m in models_to_fit(settings)}
     folders = _everybody(inputs)
     described = []
     for name in [n for n in asked if n in folders] + [n for n in folders if n not in asked]:
-        state, about = (read_json(folders[name] / f) for f in ("state.json", "model.json"))
+        state = artefacts.STATE.read(folders[name])
+        about = artefacts.MODEL.read(folders[name])
         model = asked.get(name)
-        final = folders[name] / FINAL_FIT
+        final = artefacts.FINAL_FIT.read_if_there(folders[name])
         described.append(
             ModelDescription(
                 name=name,
@@ -486,7 +479,7 @@ def _describe(
                 notes=tuple(about["notes"]),
                 coefficients=about["coefficients"],
                 formula=formula_of(state, horizons),
-                final=FinalFit.from_json(read_json(final)) if final.is_file() else FinalFit(),
+                final=FinalFit() if final is None else FinalFit.from_json(final),
                 refits=refits if refits is not None and refits.model == name else None,
             )
         )

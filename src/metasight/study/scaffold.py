@@ -6,8 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 
 from metasight.cohort.settings import TableSettings
+from metasight.models.published import SCORES
 from metasight.protocol.study import Protocol, Variable
-from metasight.study.propose import Proposal, StatusPair
+from metasight.study.propose import Proposal
+from metasight.study.status_pair import StatusPair
 
 _ROLES = {
     "design": "design: centre, arm and the dates that times count from",
@@ -69,7 +71,7 @@ def study_toml(
         *_not_assessed(protocol, images),
         *_analysis(protocol),
         "",
-        *_models(protocol),
+        *_models(protocol, proposals | dict.fromkeys(of_pairs), images),
     ]
     return "\n".join(parts) + "\n"
 
@@ -118,8 +120,10 @@ def _patients(table: TableSettings) -> list[str]:
         f"sheet = {_q(table.sheet)}" if table.sheet else '# sheet = "…"  # of a workbook',
         f"header_row = {table.header_row}" if table.header_row > 1 else "# header_row = 2",
         "# skip_rows = [3]           # rows below the header that are not patients (units)",
-        '# format = "redcap"         # a raw export; then also dictionary = "….csv"',
-        '# encoding = "cp1252"       # text that is not UTF-8',
+        *_redcap(table),
+        f"encoding = {_q(table.encoding)}"
+        if table.encoding != "utf-8"
+        else '# encoding = "cp1252"       # text that is not UTF-8',
         'decimal = ","               # as in the table'
         if table.decimal == ","
         else '# decimal = ","',
@@ -142,6 +146,12 @@ def _patients(table: TableSettings) -> list[str]:
     ]
 
 
+def _redcap(table: TableSettings) -> list[str]:
+    if table.dictionary is None:
+        return ['# format = "redcap"         # a raw export; then also dictionary = "….csv"']
+    return ['format = "redcap"', f"dictionary = {_q(table.dictionary)}"]
+
+
 def _examples(protocol: Protocol) -> list[str]:
     """Mappings of the protocol's own variables, one of each kind."""
     days = [v.name for v in protocol.variable if v.role == "outcome" and v.unit == "days"]
@@ -161,13 +171,18 @@ def _examples(protocol: Protocol) -> list[str]:
 
 def _pair(pair: StatusPair) -> str:
     codes = ", ".join(f"{_q(code)} = {_q(what)}" for code, what in pair.codes.items())
+    why = "times of patients without the event, too" + (f"; {pair.why}" if pair.why else "")
     lines = [
-        "[[time_and_status]]   # [from the cells: times of patients without the event, too]",
+        f"[[time_and_status]]   # [from the cells: {_one_line(why)}]",
         f"time = {_q(pair.time)}",
         f"unit = {_q(pair.unit)}",
         f"status = {_q(pair.status)}",
         f"codes = {{ {codes} }}",
     ]
+    if pair.date_format:
+        lines.append(f"date_format = {_q(pair.date_format)}")
+    if pair.missing:
+        lines.append(f"missing = [{', '.join(map(_q, pair.missing))}]")
     return "\n".join(f"# ? {line}" for line in lines) + "\n"
 
 
@@ -221,7 +236,10 @@ def _slides(protocol: Protocol, id_column: str | None) -> list[str]:
         '# folder = "slides"          # where the files are',
         "# mpp = 0.25                # micrometres per pixel, where files do not state it",
         '# mpp_of = { "s1.svs" = 0.5 } # replaces what this file states',
-        '# channels = { "Opal 690" = "Pan-CK" }   # channel in the files and its marker',
+        *(
+            f'# channels = {{ "Opal 690" = {_q(m.name)} }}   # channel in the files and its marker'
+            for m in protocol.marker[:1]
+        ),
         "",
     ]
 
@@ -289,20 +307,23 @@ def _criterion(name: str, text: str, evidence: str, images: Mapping[str, str]) -
     return f'{name} = "no slides are given in this study"   # {about}; delete it with [slides]'
 
 
-def _models(protocol: Protocol) -> list[str]:
+def _models(
+    protocol: Protocol, proposals: Mapping[str, Proposal | None], images: Mapping[str, str]
+) -> list[str]:
     if protocol.primary.type == "nodal_stage":
-        chosen = [
-            ("ordinal", "clinical", ""),
-            ("forest", "forest", ""),
-            ("nodal_size", "size alone", ""),
-        ]
+        chosen = [("ordinal", "clinical"), ("forest", "forest"), ("nodal_size", "size alone")]
     else:
-        chosen = [("elastic_net_cox", "clinical", ""), ("forest", "forest", "")]
+        chosen = [("elastic_net_cox", "clinical"), ("forest", "forest")]
         if "positive_nodes" in protocol.variables:
-            chosen.append(("npi", "Nottingham Prognostic Index", ""))
+            chosen.append(("npi", "Nottingham Prognostic Index"))
     lines = ["# Models: kind, name, and the modalities they read (default: clinical)."]
-    for kind, name, _ in chosen:
-        lines += ["[[model]]", f"kind = {_q(kind)}", f"name = {_q(name)}", ""]
+    for kind, name in chosen:
+        entry = ["[[model]]", f"kind = {_q(kind)}", f"name = {_q(name)}"]
+        lacking = _lacking(kind, proposals, images)
+        if lacking:
+            lines.append(f"# Needs {', '.join(lacking)}, which the table does not seem to hold:")
+            entry = [f"# {line}" for line in entry]
+        lines += [*entry, ""]
     competing = [e for e in protocol.endpoint if e.type == "survival" and e.competing]
     for endpoint in competing:
         lines += [
@@ -314,6 +335,15 @@ def _models(protocol: Protocol) -> list[str]:
             "",
         ]
     return lines
+
+
+def _lacking(
+    kind: str, proposals: Mapping[str, Proposal | None], images: Mapping[str, str]
+) -> list[str]:
+    """Inputs of a published score that are in no table; none where there is no table yet."""
+    if kind not in SCORES or not proposals or "scans" in images:
+        return []
+    return [name for name in SCORES[kind].inputs if name not in proposals]
 
 
 def _one_line(comment: str) -> str:

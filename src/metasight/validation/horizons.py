@@ -110,5 +110,5 @@ def supported_plan(
     if not kept:
         raise EvaluationError(" ".join(notes))
     return replace(
-        plan, horizons_days=tuple(kept), tau_days=min(plan.tau_days or 0, kept[-1])
+        plan, horizons_days=tuple(kept), tau_days=min(plan.tau_days or kept[-1], kept[-1])
     ), notes

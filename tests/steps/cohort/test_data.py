@@ -106,7 +106,7 @@ def test_the_centre_is_a_feature_of_its_own_with_the_levels_of_all_patients(coho
 def test_patients_without_an_outcome_are_counted_by_reason(table):
     told = build_outcome(BREAST.primary, table, list(table.index), {})
     assert _left_out(told) == [
-        "1 eligible patients excluded: distant metastasis is missing.",
+        "1 eligible patient excluded: distant metastasis is missing.",
     ]
     frame = _outcome_table(told, table)
     assert list(frame["status"]) == [1, 0, 0, 1, 0]

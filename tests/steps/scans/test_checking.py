@@ -10,9 +10,9 @@ import pytest
 
 from metasight.cohort.settings import ScanSettings
 from metasight.engine.step import Inputs
-from metasight.steps.files import read_told
+from metasight.steps import artefacts
 from metasight.steps.scans import checking
-from metasight.steps.scans.checking import FORMAT, CheckArgument, check_scans, quality_found
+from metasight.steps.scans.checking import CheckArgument, check_scans, quality_found
 from metasight.steps.scans.reading import read_ct
 from metasight.volumes.ct_limits import CtLimits
 from metasight.volumes.quality import ct_quality
@@ -27,7 +27,7 @@ def checked(tmp_path: Path, path: Path, **told: Any) -> list[dict[str, Any]]:
     out.mkdir(exist_ok=True)
     given = {"settings": SETTINGS, "limits": CtLimits()} | told
     check_scans(Inputs(), out, CheckArgument(path=path, **given))
-    scans: list[dict[str, Any]] = read_told(out / "check.json", own=FORMAT)["scans"]
+    scans: list[dict[str, Any]] = artefacts.CHECK.read(out)["scans"]
     return scans
 
 

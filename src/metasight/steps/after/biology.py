@@ -15,7 +15,8 @@ from metasight.biology.expression import genes_of_all, log_of_counts
 from metasight.biology.gene_sets import GeneSets, read_gmt, within
 from metasight.engine.step import Inputs
 from metasight.errors import EvaluationError, StudyError
-from metasight.steps.files import number, write_json
+from metasight.steps import artefacts
+from metasight.steps.files import number
 from metasight.steps.risk.out_of_fold import out_of_fold_risks
 from metasight.study.file import BiologySettings
 
@@ -58,7 +59,7 @@ def relate(inputs: Inputs, out: Path, argument: BiologyArgument) -> None:
         told = _relate(inputs, out, argument)
     except (EvaluationError, StudyError) as error:
         told = {"skipped": str(error)}
-    write_json(out / "biology.json", {"model": argument.model, **told})
+    artefacts.BIOLOGY.write(out, {"model": argument.model, **told})
 
 
 def _relate(inputs: Inputs, out: Path, argument: BiologyArgument) -> Found:
@@ -69,7 +70,7 @@ def _relate(inputs: Inputs, out: Path, argument: BiologyArgument) -> Found:
     asked = argument.settings
     cohort = inputs["cohort"]
     expression = pd.read_parquet(cohort / f"modality_{asked.expression}.parquet")
-    table = pd.read_parquet(cohort / "table.parquet")
+    table = pd.read_parquet(artefacts.PATIENT_TABLE.path(cohort))
     covariates, lacking = _covariates(table, expression, asked)
     genes = expression.drop(columns=[asked.purity] if asked.purity else [])
     measured = genes.notna().any(axis=1)
@@ -97,10 +98,10 @@ def _relate(inputs: Inputs, out: Path, argument: BiologyArgument) -> Found:
     )
     scores = single_sample(y, sets, seed=argument.seed)
     by_patient = associate(prepare(scores, own, covariates.loc[patients])).table
-    found.genes.table.to_csv(out / "genes.csv", lineterminator="\n")
+    found.genes.table.to_csv(artefacts.GENES.path(out), lineterminator="\n")
     table_of_sets = found.sets.join(by_patient[["t", "p", "fdr"]].add_prefix("single_sample_"))
-    table_of_sets.to_csv(out / "gene_sets.csv", lineterminator="\n")
-    scores.to_csv(out / "single_sample.csv", lineterminator="\n")
+    table_of_sets.to_csv(artefacts.GENE_SETS.path(out), lineterminator="\n")
+    scores.to_csv(artefacts.SINGLE_SAMPLE.path(out), lineterminator="\n")
     return {
         "patients": len(patients),
         "predicted": len(risk),

@@ -9,8 +9,7 @@ from metasight.engine.step import Inputs, StepKind
 from metasight.features.columns import Feature
 from metasight.protocol.study import Protocol
 from metasight.report.patient_page import write_page
-from metasight.steps.files import read_json
-from metasight.steps.risk.predicting import FILE
+from metasight.steps import artefacts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +23,7 @@ class PagesArgument:
 def draw_pages(inputs: Inputs, out: Path, argument: PagesArgument) -> None:
     """Write a page, as HTML and PDF, for every patient."""
     predicted = inputs.only(StepKind.PREDICT)
-    found = read_json(predicted / FILE)
+    found = artefacts.NEW_PREDICTIONS.read(predicted)
     features = {f.name: f for f in argument.features}
     for patient in found["patients"]:
         write_page(found, patient, argument.protocol, features, out)

@@ -10,8 +10,9 @@ import pandas as pd
 
 from metasight.engine.step import Inputs
 from metasight.models.crossfit import Data
+from metasight.steps import artefacts
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import number, write_json
+from metasight.steps.files import number
 from metasight.study.file import RADIOMICS_MODALITY
 from metasight.validation.reliability import FEWEST, reliability, share_between
 
@@ -39,9 +40,9 @@ def judge_stability(inputs: Inputs, out: Path, argument: StabilityArgument) -> N
     """
     data, _, _ = load_data(inputs[argument.data])
     table = stability_of(data)
-    table.to_csv(out / "stability.csv", lineterminator="\n")
-    write_json(
-        out / "stability.json",
+    table.to_csv(artefacts.STABILITY_TABLE.path(out), lineterminator="\n")
+    artefacts.STABILITY.write(
+        out,
         {
             "features": [
                 {"feature": str(name), **{k: number(float(row[k])) for k in table.columns}}

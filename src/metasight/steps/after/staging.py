@@ -23,8 +23,9 @@ from metasight.decisions.staging_table import staging_cells
 from metasight.engine.step import Inputs, StepKind
 from metasight.errors import EvaluationError, StudyError
 from metasight.estimate import Estimate
+from metasight.steps import artefacts
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import number, read_json, read_told, write_told
+from metasight.steps.files import number, read_json
 from metasight.steps.risk.out_of_fold import out_of_fold_risks
 from metasight.validation.abstention import is_silent
 from metasight.validation.gain_over_rule import gain_over_rule
@@ -33,7 +34,6 @@ Found = dict[str, Any]
 Floats = NDArray[np.float64]
 
 STAGING = "nodal staging"
-FILE, FORMAT = "staging.json", 1
 
 _SHOWN_RISKS = (0.05, 0.10, 0.15, 0.20, 0.30)
 
@@ -81,9 +81,9 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
             "refits are needed ([analysis] instability_resamples)"
         )
     if why or risk is None or spread is None or not isinstance(data.outcome, NodalOutcome):
-        write_told(out / FILE, {"model": argument.model, "skipped": why}, own=FORMAT)
+        artefacts.STAGING.write(out, {"model": argument.model, "skipped": why})
         return
-    table = pd.read_parquet(inputs["cohort"] / "table.parquet")
+    table = pd.read_parquet(artefacts.PATIENT_TABLE.path(inputs["cohort"]))
     stage = pd.Series(np.asarray(data.outcome.stage), index=list(data.patients))
     silent = _silent(inputs[argument.judged])
     evidence = _evidence(inputs, argument, data.centre, stage)
@@ -103,8 +103,8 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
     told = pd.DataFrame(rows).set_index("patient")
     examined = [p for p in told.index if stage[p] >= 0]
     positive = (stage.loc[examined] > 0).to_numpy()
-    write_told(
-        out / FILE,
+    artefacts.STAGING.write(
+        out,
         {
             "model": argument.model,
             "limits": asdict(argument.limits),
@@ -114,22 +114,23 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
             "benefit": _benefit(told.loc[examined], positive, argument),
             "ebus": [_after(r, argument.limits) for r in _SHOWN_RISKS],
         },
-        own=FORMAT,
     )
 
 
 def _spread(inputs: Inputs) -> Floats | None:
     """SD of each patient's log-odds over refits without the patient; None with too few refits."""
-    folders = [i.folder for i in inputs.with_file(StepKind.FIT_RESAMPLE, "risk.npy")]
+    folders = [i.folder for i in inputs.with_file(StepKind.FIT_RESAMPLE, artefacts.RISK.name)]
     if len(folders) < FEWEST_REFITS:
         return None
-    any_node = np.stack([1 - np.load(f / "risk.npy")[:, 0] for f in folders])
-    return unseen_spread(any_node, np.stack([np.load(f / "index.npy") for f in folders]))
+    any_node = np.stack([1 - np.load(artefacts.RISK.path(f))[:, 0] for f in folders])
+    return unseen_spread(
+        any_node, np.stack([np.load(artefacts.RESAMPLE_INDEX.path(f)) for f in folders])
+    )
 
 
 def _silent(judged: Path) -> dict[str, str]:
     """Patients about whom the model is silent, each with the reason."""
-    path = judged / "abstention.json"
+    path = artefacts.ABSTENTION.path(judged)
     if not path.is_file():
         return {}
     found = {}
@@ -149,7 +150,7 @@ def _silent(judged: Path) -> dict[str, str]:
 
 def _evidence(inputs: Inputs, argument: StagingArgument, centre: Any, stage: Any) -> str:
     """What the risks rest on, in words."""
-    info = read_json(inputs[argument.judged] / "evaluation.json")
+    info = artefacts.EVALUATION.read(inputs[argument.judged])
     targets = info["models"][argument.model]["targets"]
     auc = targets[0]["auc"]
     examined = stage[stage >= 0]
@@ -271,7 +272,8 @@ def staging_of(folder: Path, patient: str) -> tuple[str, ...]:
     StudyError
         There are no such results, or the patient is not among them.
     """
-    path = folder / "results" / "latest" / FILE
+    latest = folder / "results" / "latest"
+    path = artefacts.STAGING.path(latest)
     if not path.is_file():
         raise StudyError(
             "there are no results on staging",
@@ -279,14 +281,14 @@ def staging_of(folder: Path, patient: str) -> tuple[str, ...]:
             remedy="Run the study first: `metasight run FOLDER`; its protocol must have "
             "[nodal_staging]",
         )
-    told = read_told(path, own=FORMAT)
+    told = artefacts.STAGING.read(latest)
     if "skipped" in told:
-        raise StudyError(f"no risk is given: {told['skipped']}", where=FILE)
+        raise StudyError(f"no risk is given: {told['skipped']}", where=artefacts.STAGING.name)
     found = next((p for p in told["patients"] if p["patient"] == patient), None)
     if found is None:
         raise StudyError(
             "the patient is not among those with a prediction",
-            where=FILE,
+            where=artefacts.STAGING.name,
             remedy="Give the id as in the patient table; the ledger lists who was excluded and why",
         )
     return tuple(found["text"])

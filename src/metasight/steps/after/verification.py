@@ -21,8 +21,9 @@ from metasight.cohort.outcome import NodalOutcome, SurvivalOutcome, build_outcom
 from metasight.engine.step import Inputs
 from metasight.errors import EvaluationError, StudyError
 from metasight.protocol.study import Protocol
+from metasight.steps import artefacts
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import number, write_json
+from metasight.steps.files import number
 from metasight.steps.risk.out_of_fold import out_of_fold_risks
 from metasight.units import years_to_days
 from metasight.validation.risk_groups import RiskGroup, incidence_by_risk_group
@@ -72,13 +73,13 @@ def verify(inputs: Inputs, out: Path, argument: VerificationArgument) -> None:
     """Write ``verification.json``: corrected accuracy, tipping curves, recurrence by risk group."""
     data, _, _ = load_data(inputs[argument.data])
     if not isinstance(data.outcome, NodalOutcome):
-        write_json(out / "verification.json", {"skipped": "the study has no nodal stage endpoint"})
+        artefacts.VERIFICATION.write(out, {"skipped": "the study has no nodal stage endpoint"})
         return
     stage = pd.Series(np.asarray(data.outcome.stage), index=list(data.features.values.index))
     found = out_of_fold_risks(inputs, argument.model)
     if found is None:
         why = "the headline model could not be fitted"
-        write_json(out / "verification.json", {"model": argument.model, "skipped": why})
+        artefacts.VERIFICATION.write(out, {"model": argument.model, "skipped": why})
         return
     risk = found.reindex(stage.index)
     known = risk.notna()
@@ -89,14 +90,14 @@ def verify(inputs: Inputs, out: Path, argument: VerificationArgument) -> None:
         "examined": int((stage >= 0).sum()),
         "thresholds": list(argument.thresholds),
     }
-    table = pd.read_parquet(inputs["cohort"] / "table.parquet")
+    table = pd.read_parquet(artefacts.PATIENT_TABLE.path(inputs["cohort"]))
     names, covariates = complete_covariates(
         table.loc[stage.index], (*argument.protocol.clinical_predictors, *_BEYOND)
     )
     told["covariates"] = names
     told |= _corrected(argument, risk, stage, covariates)
     told["recurrence"] = _recurrence(argument, table, risk)
-    write_json(out / "verification.json", told)
+    artefacts.VERIFICATION.write(out, told)
 
 
 def _corrected(

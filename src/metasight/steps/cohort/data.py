@@ -36,7 +36,7 @@ from metasight.ledger import Entry, Ledger
 from metasight.models import crossfit
 from metasight.protocol.endpoint import Endpoint
 from metasight.protocol.study import Protocol
-from metasight.steps.files import read_json, read_told, write_json, write_told
+from metasight.steps import artefacts
 from metasight.steps.scans.patient import CROPS, against_table, crop_keys, scanned
 from metasight.steps.slides.maps import generated
 from metasight.steps.slides.patches import BAGS, bag_keys
@@ -51,9 +51,6 @@ from metasight.study.file import (
 from metasight.units import Days
 from metasight.validation.horizons import prediction_days, supported_horizons
 from metasight.validation.ipcw import MIN_CENSORING_SURVIVAL
-
-ACQUIRED_FILE, ACQUIRED_FORMAT = "acquired.json", 1
-"""How each patient's images were acquired."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +121,7 @@ def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
     acquired = {
         p: {"ct": scans.acquired.get(p), "slides": slides.acquired.get(p, [])} for p in patients
     }
-    write_told(out / ACQUIRED_FILE, {"patients": acquired}, own=ACQUIRED_FORMAT)
+    artefacts.ACQUIRED.write(out, {"patients": acquired})
 
 
 def _check_expression(read: Cohort, argument: CohortArgument) -> None:
@@ -152,7 +149,7 @@ def read_acquired(cohort: Path) -> dict[str, Any]:
     StoreError
         It is told in another format.
     """
-    found: dict[str, Any] = read_told(cohort / ACQUIRED_FILE, own=ACQUIRED_FORMAT)["patients"]
+    found: dict[str, Any] = artefacts.ACQUIRED.read(cohort)["patients"]
     return found
 
 
@@ -183,13 +180,13 @@ def _add_images(read: Cohort, inputs: Inputs) -> None:
 
 
 def _save_cohort(read: Cohort, out: Path) -> None:
-    read.table.to_parquet(out / "table.parquet")
+    read.table.to_parquet(artefacts.PATIENT_TABLE.path(out))
     for name, table in read.modalities.items():
         table.to_parquet(out / f"modality_{name}.parquet")
-    read.ledger.to_parquet(out / "ledger.parquet")
-    write_json(out / "overlap.json", read.marks)
-    write_json(
-        out / "cohort.json",
+    read.ledger.to_parquet(artefacts.LEDGER.path(out))
+    artefacts.OVERLAP.write(out, read.marks)
+    artefacts.COHORT.write(
+        out,
         {
             "screened": read.screened,
             "failed": read.failed,
@@ -262,17 +259,17 @@ class DataArgument:
 def analysis_data(inputs: Inputs, out: Path, argument: DataArgument) -> None:
     """Cohort → outcome, features, horizons and splits of one endpoint in one population."""
     folder = inputs["cohort"]
-    info = read_json(folder / "cohort.json")
-    table = pd.read_parquet(folder / "table.parquet")
+    info = artefacts.COHORT.read(folder)
+    table = pd.read_parquet(artefacts.PATIENT_TABLE.path(folder))
     endpoint = next(e for e in argument.protocol.endpoint if e.name == argument.endpoint)
     told = _outcome_of(endpoint, table, info[argument.population], argument)
     read = [m for m in info["modalities"] if m not in argument.set_aside]
     features = build_features(folder, read, argument.protocol, told.patients)
     if argument.with_centre:
         features = _with_centre(features, table)
-    features.values.to_parquet(out / "features.parquet")
-    write_json(out / "features.json", [asdict(f) for f in features.features])
-    _outcome_table(told, table).to_parquet(out / "outcome.parquet")
+    features.values.to_parquet(artefacts.FEATURES.path(out))
+    artefacts.FEATURE_LIST.write(out, [asdict(f) for f in features.features])
+    _outcome_table(told, table).to_parquet(artefacts.OUTCOME.path(out))
     try:
         _refuse_degenerate(told, table, info, argument)
         horizons = _horizons(endpoint, told.outcome, argument)
@@ -280,11 +277,11 @@ def analysis_data(inputs: Inputs, out: Path, argument: DataArgument) -> None:
         if argument.leads:
             raise _with_other_population(error, table, info, argument) from error
         who = argument.population.replace("_", " ")
-        write_json(out / "data.json", {"skipped": f"{endpoint.label}, {who}: {error}"})
+        artefacts.DATA.write(out, {"skipped": f"{endpoint.label}, {who}: {error}"})
         return
     splits, notes = _splits(told, table, argument)
-    write_json(out / "splits.json", [asdict(s) for s in splits])
-    Ledger(told.entries).to_parquet(out / "ledger.parquet")
+    artefacts.SPLITS.write(out, [asdict(s) for s in splits])
+    Ledger(told.entries).to_parquet(artefacts.LEDGER.path(out))
     described = None
     if isinstance(told.outcome, SurvivalOutcome):
         described = asdict(follow_up(told.outcome))
@@ -296,8 +293,8 @@ def analysis_data(inputs: Inputs, out: Path, argument: DataArgument) -> None:
         if table[column].nunique() > 1
     }
     population = table.loc[list(told.patients)]
-    write_json(
-        out / "data.json",
+    artefacts.DATA.write(
+        out,
         {
             "endpoint": argument.endpoint,
             "population": argument.population,
@@ -401,14 +398,17 @@ def _left_out(told: EndpointData) -> list[str]:
     if not isinstance(told.outcome, SurvivalOutcome):
         return []
     counts = Counter(e.reason for e in told.entries)
-    return [f"{n} eligible patients excluded: {reason}." for reason, n in sorted(counts.items())]
+    return [
+        f"{n} eligible patient{'s' * (n > 1)} excluded: {reason}."
+        for reason, n in sorted(counts.items())
+    ]
 
 
 def build_features(
     cohort_folder: Path, modalities: Sequence[str], protocol: Protocol, patients: Sequence[str]
 ) -> FeatureTable:
     """Clinical features and those of further modalities for some patients; nothing is fitted."""
-    table = pd.read_parquet(cohort_folder / "table.parquet").loc[list(patients)]
+    table = pd.read_parquet(artefacts.PATIENT_TABLE.path(cohort_folder)).loc[list(patients)]
     clinical = clinical_features(table, protocol)
     values, features = [clinical.values], list(clinical.features)
     for name in modalities:
@@ -519,7 +519,8 @@ def _splits(
             raise StudyError(
                 "no centre is mapped",
                 where="study.toml",
-                remedy="Map centre in [columns], or give it as a constant with its reason",
+                remedy="Map centre in [columns]; in a study of one centre set single_centre_reason "
+                "in [analysis] instead",
             )
         for split in leave_one_centre_out(rows["centre"]):
             trained = outcome.take(pd.Index(told.patients).get_indexer(pd.Index(split.train)))
@@ -545,13 +546,13 @@ def load_data(folder: Path) -> tuple[crossfit.Data, list[Split], NDArray[np.int6
     Kept for the next step of the same process: a result's folder never changes. Nobody writes to
     what is returned.
     """
-    info = read_json(folder / "data.json")
+    info = artefacts.DATA.read(folder)
     features = tuple(
         Feature(**{**f, "kind": Kind(f["kind"]), "levels": tuple(f["levels"])})
-        for f in read_json(folder / "features.json")
+        for f in artefacts.FEATURE_LIST.read(folder)
     )
-    values = pd.read_parquet(folder / "features.parquet")
-    table = pd.read_parquet(folder / "outcome.parquet")
+    values = pd.read_parquet(artefacts.FEATURES.path(folder))
+    table = pd.read_parquet(artefacts.OUTCOME.path(folder))
     outcome: Outcome
     if "stage" in table:
         outcome = NodalOutcome(table["stage"].to_numpy(dtype=np.int8))
@@ -569,6 +570,6 @@ def load_data(folder: Path) -> tuple[crossfit.Data, list[Split], NDArray[np.int6
     )
     splits = [
         Split(**{**s, "train": tuple(s["train"]), "test": tuple(s["test"])})
-        for s in read_json(folder / "splits.json")
+        for s in artefacts.SPLITS.read(folder)
     ]
     return data, splits, np.asarray(info["grid_days"], dtype=np.int64)

@@ -12,7 +12,8 @@ import pandas as pd
 
 from metasight.ledger import Entry, Fate
 from metasight.predictions import Predictions
-from metasight.steps.files import number, write_json
+from metasight.steps import artefacts
+from metasight.steps.files import number
 from metasight.steps.risk.out_of_fold import unseen_folders
 from metasight.validation.abstention import (
     headline_figures,
@@ -48,8 +49,8 @@ def judge_abstention(
     silent = pd.Series(is_silent(told["distance"]), index=told.index)
     rows = [asdict(c) for c in silence_by_centre(silent, centre[told.index])]
     speaking = [str(p) for p in told.index[~silent]]
-    write_json(
-        out / "abstention.json",
+    artefacts.ABSTENTION.write(
+        out,
         {
             "model": plan.headline_model,
             "patients": len(told),
@@ -71,7 +72,7 @@ def unseen_distances(fits: Mapping[str, Path], model: str) -> pd.DataFrame | Non
 
     Index patient; columns ``distance`` and ``furthest``. None where the model never abstains.
     """
-    file = "likeness.parquet"
+    file = artefacts.LIKENESS.name
     parts = [pd.read_parquet(f / file) for f in unseen_folders(fits.values(), model, file)]
     if not parts:
         return None

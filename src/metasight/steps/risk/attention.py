@@ -12,7 +12,7 @@ import pandas as pd
 
 from metasight.engine.step import Inputs
 from metasight.report.attention import Patches, attention_overlay
-from metasight.steps.files import read_json
+from metasight.steps import artefacts
 from metasight.steps.risk.out_of_fold import unseen_folders
 from metasight.steps.slides.patches import BAGS, checks_of_bags
 from metasight.steps.slides.sections import read_tissue
@@ -39,7 +39,7 @@ def draw_attention(inputs: Inputs, out: Path, argument: AttentionArgument) -> No
     Dark patches got none, bright ones four times the mean and more. Fits are those of the random
     folds in which the patient was left out.
     """
-    file = "attention.parquet"
+    file = artefacts.ATTENTION.name
     fits = unseen_folders(inputs.values(), argument.model, file)
     parts = [pd.read_parquet(folder / file) for folder in fits]
     checks = checks_of_bags(inputs[BAGS])
@@ -53,9 +53,9 @@ def draw_attention(inputs: Inputs, out: Path, argument: AttentionArgument) -> No
 
 
 def _drawn(checked: Path, shares: pd.DataFrame) -> npt.NDArray[np.uint8]:
-    overview = np.asarray(cv2.imread(str(checked / "overview.png")))[..., ::-1]
-    _, overview_mpp = read_tissue(checked / "tissue.npz")
-    mpp = float(read_json(checked / "quality.json")["mpp"])
+    overview = np.asarray(cv2.imread(str(artefacts.OVERVIEW.path(checked))))[..., ::-1]
+    _, overview_mpp = read_tissue(artefacts.TISSUE.path(checked))
+    mpp = float(artefacts.QUALITY.read(checked)["mpp"])
     patches = Patches(
         corner_px=shares[["x", "y"]].to_numpy(dtype=np.float64),
         side_px=shares["patch_px"].to_numpy(dtype=np.float64),

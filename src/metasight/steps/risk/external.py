@@ -18,8 +18,8 @@ from metasight.models import crossfit
 from metasight.models.fitted import ReaderHeadModel
 from metasight.models.registry import describe, features_of
 from metasight.predictions import Predictions
+from metasight.steps import artefacts
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import read_json, write_json
 from metasight.steps.risk.abstention import judge_abstention
 from metasight.steps.risk.fitting import images_of, likeness_table
 from metasight.steps.risk.predicting import measured_otherwise
@@ -65,7 +65,7 @@ def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> Non
     """
     locked = bundle.read(argument.bundle)
     data, _, _ = load_data(inputs[argument.data])
-    info = read_json(inputs[argument.data] / "data.json")
+    info = artefacts.DATA.read(inputs[argument.data])
     _require_features(locked, data)
     grid = np.asarray(
         [g for g in locked.grid_days if g <= max(info["grid_days"], default=0)], dtype=np.int64
@@ -87,19 +87,19 @@ def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> Non
         n_bootstrap=argument.bootstrap,
         seed=argument.seed,
     )
-    predictions.to_parquet(out / "predictions.parquet")
-    write_json(out / "evaluation.json", evaluate(predictions, plan).to_json())
+    predictions.to_parquet(artefacts.PREDICTIONS.path(out))
+    artefacts.EVALUATION.write(out, evaluate(predictions, plan).to_json())
     leading = models[locked.headline_model]
     told = None
     if isinstance(leading, ReaderHeadModel):
         told = likeness_table(leading, data.features.rows(kept))
     silent = judge_abstention(told, out, predictions, plan)
     entries = _entries(locked, argument.opening, left_out)
-    write_json(
-        out / "ledger.json", [{k: str(v) for k, v in asdict(e).items()} for e in entries] + silent
+    artefacts.LEDGER_ROWS.write(
+        out, [{k: str(v) for k, v in asdict(e).items()} for e in entries] + silent
     )
-    write_json(
-        out / "origin.json",
+    artefacts.ORIGIN.write(
+        out,
         {
             **asdict(locked.training),
             "horizons_days": list(locked.horizons_days),
@@ -107,12 +107,12 @@ def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> Non
             "left_out": Counter(left_out.values()),
         },
     )
-    write_json(out / "failures.json", [])
+    artefacts.FAILURES.write(out, [])
     for number, (name, state) in enumerate(locked.states.items()):
         folder = out / "models" / str(number)
         folder.mkdir(parents=True)
-        write_json(folder / "state.json", dict(state))
-        write_json(folder / "model.json", {"name": name, **describe(dict(state))})
+        artefacts.STATE.write(folder, dict(state))
+        artefacts.MODEL.write(folder, {"name": name, **describe(dict(state))})
 
 
 def _require_features(locked: bundle.Bundle, data: crossfit.Data) -> None:
@@ -176,7 +176,7 @@ def _left_out(locked: bundle.Bundle, inputs: Inputs, patients: Sequence[str]) ->
     found = {
         p: "; ".join(why) for p, why in measured_otherwise(locked, cohort, patients).items() if why
     }
-    both = shared(locked.overlap, read_json(cohort / "overlap.json"))
+    both = shared(locked.overlap, artefacts.OVERLAP.read(cohort))
     return found | dict.fromkeys(
         (p for p in both if p in set(patients)), "also among the training patients of the models"
     )

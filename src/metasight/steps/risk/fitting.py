@@ -27,15 +27,10 @@ from metasight.models.mil import network_of
 from metasight.models.registry import build, describe
 from metasight.models.settings import ModelSettings
 from metasight.predictions import Predictions
+from metasight.steps import artefacts
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import write_json
 from metasight.steps.scans.patient import CROPS
 from metasight.steps.slides.patches import BAGS
-
-COEFFICIENTS = "coefficients.json"
-"""Of a refit: term → coefficient."""
-FINAL_FIT = "final_fit.json"
-"""Beside a final model: :class:`metasight.models.final_fit.FinalFit`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +94,10 @@ def fit(inputs: Inputs, out: Path, argument: FitArgument) -> None:
             _model(inputs, out, argument), data, split, horizons, seed=argument.seed
         )
     except FitError as error:
-        write_json(out / "failure.json", _failure("fit", argument, error))
+        artefacts.FAILURE.write(out, _failure("fit", argument, error))
         return
-    fold.predictions.to_parquet(out / "predictions.parquet")
-    write_json(out / "audit.json", fold.audit.to_json())
+    fold.predictions.to_parquet(artefacts.PREDICTIONS.path(out))
+    artefacts.AUDIT.write(out, fold.audit.to_json())
     if isinstance(fold.fitted, ReaderHeadModel):
         test = data.features.rows(split.test)
         _write_contributions(fold.fitted, test, out)
@@ -114,7 +109,7 @@ def _write_contributions(fitted: ReaderHeadModel, test: FeatureTable, out: Path)
     """What each modality adds to the log hazard of patients whom the fit did not see."""
     if isinstance(fitted.reader, StackReader):
         frame = pd.DataFrame(contributions(fitted, test), index=test.values.index)
-        frame.to_parquet(out / "contributions.parquet")
+        frame.to_parquet(artefacts.CONTRIBUTIONS.path(out))
 
 
 def _write_attention(fitted: ReaderHeadModel, test: FeatureTable, out: Path) -> None:
@@ -139,14 +134,14 @@ def _write_attention(fitted: ReaderHeadModel, test: FeatureTable, out: Path) -> 
                 )
             )
     if parts:
-        pd.concat(parts, ignore_index=True).to_parquet(out / "attention.parquet")
+        pd.concat(parts, ignore_index=True).to_parquet(artefacts.ATTENTION.path(out))
 
 
 def _write_likeness(fitted: ReaderHeadModel, test: FeatureTable, out: Path) -> None:
     """How far patients whom the fit did not see are from those it learnt from, and in what."""
     told = likeness_table(fitted, test)
     if told is not None:
-        told.to_parquet(out / "likeness.parquet")
+        told.to_parquet(artefacts.LIKENESS.path(out))
 
 
 def likeness_table(fitted: ReaderHeadModel, patients: FeatureTable) -> pd.DataFrame | None:
@@ -187,10 +182,10 @@ def noise(inputs: Inputs, out: Path, argument: FitArgument) -> None:
         try:
             fold = crossfit.fit_fold(model, blank, split, horizons[-1:], seed=argument.seed)
         except FitError as error:
-            write_json(out / "failure.json", _failure("noise replay", argument, error))
+            artefacts.FAILURE.write(out, _failure("noise replay", argument, error))
             return
         parts.append(fold.predictions)
-    Predictions.concat(parts).to_parquet(out / "predictions.parquet")
+    Predictions.concat(parts).to_parquet(artefacts.PREDICTIONS.path(out))
 
 
 def corrupted(inputs: Inputs, out: Path, argument: FitArgument) -> None:
@@ -201,9 +196,9 @@ def corrupted(inputs: Inputs, out: Path, argument: FitArgument) -> None:
             _model(inputs, out, argument), data, _split(splits, argument), seed=argument.seed
         )
     except FitError as error:
-        write_json(out / "failure.json", _failure("spoilt rows", argument, error))
+        artefacts.FAILURE.write(out, _failure("spoilt rows", argument, error))
         return
-    write_json(out / "hashes.json", {"model": argument.model.name, "hashes": hashes})
+    artefacts.HASHES.write(out, {"model": argument.model.name, "hashes": hashes})
 
 
 def resample(inputs: Inputs, out: Path, argument: FitArgument) -> None:
@@ -215,12 +210,12 @@ def resample(inputs: Inputs, out: Path, argument: FitArgument) -> None:
             model, data, horizons, seed=argument.seed, number=argument.number
         )
     except FitError as error:
-        write_json(out / "failure.json", _failure("resample", argument, error))
+        artefacts.FAILURE.write(out, _failure("resample", argument, error))
         return
-    np.save(out / "index.npy", drawn.index)
-    np.save(out / "risk.npy", drawn.risk)
-    write_json(out / "state.json", drawn.fitted.state)
-    write_json(out / COEFFICIENTS, describe(drawn.fitted.state)["coefficients"])
+    np.save(artefacts.RESAMPLE_INDEX.path(out), drawn.index)
+    np.save(artefacts.RISK.path(out), drawn.risk)
+    artefacts.STATE.write(out, drawn.fitted.state)
+    artefacts.COEFFICIENTS.write(out, describe(drawn.fitted.state)["coefficients"])
 
 
 def everybody(inputs: Inputs, out: Path, argument: FitArgument) -> None:
@@ -229,14 +224,14 @@ def everybody(inputs: Inputs, out: Path, argument: FitArgument) -> None:
     try:
         fitted = crossfit.fit_everybody(_model(inputs, out, argument), data, seed=argument.seed)
     except FitError as error:
-        write_json(out / "failure.json", _failure("final model", argument, error))
+        artefacts.FAILURE.write(out, _failure("final model", argument, error))
         return
-    write_json(out / "state.json", fitted.state)
-    write_json(out / "model.json", {"name": argument.model.name, **describe(fitted.state)})
+    artefacts.STATE.write(out, fitted.state)
+    artefacts.MODEL.write(out, {"name": argument.model.name, **describe(fitted.state)})
     if isinstance(fitted, ReaderHeadModel):
         told = final_fit(fitted, data.features, data.outcome)
-        write_json(out / FINAL_FIT, told.to_json())
-    np.save(out / "risk.npy", fitted.predict(data.features, horizons))
+        artefacts.FINAL_FIT.write(out, told.to_json())
+    np.save(artefacts.RISK.path(out), fitted.predict(data.features, horizons))
 
 
 def centre_probabilities(inputs: Inputs, out: Path, argument: FitArgument) -> None:
@@ -247,4 +242,4 @@ def centre_probabilities(inputs: Inputs, out: Path, argument: FitArgument) -> No
     folds = [s for s in splits if s.scheme == "kfold" and s.repeat == 0]
     images = images_of(inputs, argument.weights)
     probabilities = crossfit.predict_centre(data, folds, images)
-    probabilities.to_parquet(out / "probabilities.parquet")
+    probabilities.to_parquet(artefacts.CENTRE_PROBABILITIES.path(out))

@@ -21,10 +21,9 @@ from metasight.models.crossfit import Data
 from metasight.models.refit_spread import refit_spread
 from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
+from metasight.steps import artefacts
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import read_json, write_json
 from metasight.steps.risk.abstention import judge_abstention, unseen_distances
-from metasight.steps.risk.fitting import COEFFICIENTS
 from metasight.steps.risk.out_of_fold import unseen_folders
 from metasight.validation.anticipated_size import (
     anticipated_binary_size,
@@ -37,8 +36,6 @@ from metasight.validation.json_tree import to_jsonable
 from metasight.validation.results import EvaluationPlan
 
 Floats = NDArray[np.float64]
-REFITS = "refits.json"
-"""Beside an evaluation: :class:`metasight.models.refit_spread.RefitSpread`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,21 +64,23 @@ def check_leakage(inputs: Inputs, out: Path, argument: LeakageArgument) -> None:
     """Run every check of :mod:`metasight.leakage` and write what each found."""
     data, splits, _ = load_data(inputs[argument.data])
     fits = {i.name: i.folder for i in inputs.of(StepKind.FIT)}
-    audits = [read_json(f / "audit.json") for f in fits.values() if (f / "audit.json").is_file()]
+    audits = [artefacts.AUDIT.read(f) for f in fits.values() if artefacts.AUDIT.is_in(f)]
     parts = _parts(fits, "kfold")
     if not parts:
         raise first_failure(failures_of(inputs), argument.model)
     predictions = Predictions.concat(parts)
     noise = [
-        Predictions.from_parquet(i.folder / "predictions.parquet")
-        for i in inputs.with_file(StepKind.FIT_NOISE, "predictions.parquet")
+        Predictions.from_parquet(artefacts.PREDICTIONS.path(i.folder))
+        for i in inputs.with_file(StepKind.FIT_NOISE, artefacts.PREDICTIONS.name)
     ]
     spoilt = [
-        read_json(i.folder / "hashes.json")
-        for i in inputs.with_file(StepKind.FIT_SPOILT, "hashes.json")
+        artefacts.HASHES.read(i.folder)
+        for i in inputs.with_file(StepKind.FIT_SPOILT, artefacts.HASHES.name)
     ]
-    told = inputs.with_file(StepKind.FIT_CENTRE, "probabilities.parquet")
-    probabilities = pd.read_parquet(told[0].folder / "probabilities.parquet") if told else None
+    told = inputs.with_file(StepKind.FIT_CENTRE, artefacts.CENTRE_PROBABILITIES.name)
+    probabilities = (
+        pd.read_parquet(artefacts.CENTRE_PROBABILITIES.path(told[0].folder)) if told else None
+    )
     declared = [
         f.name
         for f in data.features.features
@@ -96,16 +95,15 @@ def check_leakage(inputs: Inputs, out: Path, argument: LeakageArgument) -> None:
         leakage.centre_shortcut(probabilities, data.centre),
         leakage.windows(argument.windows_checked, declared),
     ]
-    write_json(out / "checks.json", [c.to_json() for c in checks])
+    artefacts.CHECKS.write(out, [c.to_json() for c in checks])
 
 
 def _parts(fits: Mapping[str, Path], scheme: str) -> list[Predictions]:
     """Predictions of one scheme, from every fit that succeeded."""
     return [
-        Predictions.from_parquet(folder / "predictions.parquet")
+        Predictions.from_parquet(artefacts.PREDICTIONS.path(folder))
         for folder in fits.values()
-        if (folder / "audit.json").is_file()
-        and read_json(folder / "audit.json")["scheme"] == scheme
+        if artefacts.AUDIT.is_in(folder) and artefacts.AUDIT.read(folder)["scheme"] == scheme
     ]
 
 
@@ -157,20 +155,18 @@ def judge(inputs: Inputs, out: Path, argument: EvaluateArgument) -> None:
         The headline analysis cannot be judged.
     """
     failures = failures_of(inputs)
-    write_json(out / "failures.json", failures)
+    artefacts.FAILURES.write(out, failures)
     try:
         _judge(inputs, out, argument, failures)
     except (FitError, EvaluationError) as error:
         if argument.leads:
             raise
-        write_json(out / "skipped.json", str(error))
+        artefacts.SKIPPED.write(out, str(error))
 
 
 def failures_of(inputs: Inputs) -> list[dict[str, str]]:
     """Ledger rows of the fits that failed."""
-    return [
-        read_json(f / "failure.json") for f in inputs.values() if (f / "failure.json").is_file()
-    ]
+    return [artefacts.FAILURE.read(f) for f in inputs.values() if artefacts.FAILURE.is_in(f)]
 
 
 def _judge(
@@ -178,7 +174,7 @@ def _judge(
 ) -> None:
     folder = inputs[argument.data]
     data, _, _ = load_data(folder)
-    info = read_json(folder / "data.json")
+    info = artefacts.DATA.read(folder)
     fits = {i.name: i.folder for i in inputs.of(StepKind.FIT)}
     reference, headline = _leading(argument, failures)
     plan = EvaluationPlan(
@@ -194,21 +190,21 @@ def _judge(
     )
     cross = _of_scheme(fits, "kfold", failures)
     plan = replace(plan, also_against=_others(argument, plan, cross))
-    write_json(out / "evaluation.json", evaluate(cross, plan).to_json())
-    cross.to_parquet(out / "predictions.parquet")
+    artefacts.EVALUATION.write(out, evaluate(cross, plan).to_json())
+    cross.to_parquet(artefacts.PREDICTIONS.path(out))
     notes = [
         *(f"No patient has a level of subgroup {n}." for n, v in plan.subgroups.items() if not v),
         *_judge_centres(fits, out, cross, plan, failures),
         *_judge_later(fits, out, plan, failures),
     ]
-    write_json(out / "notes.json", notes)
+    artefacts.NOTES.write(out, notes)
     _gather_contributions(fits, out, headline)
     if argument.leads:
         silent = judge_abstention(unseen_distances(fits, headline), out, cross, plan)
-        write_json(out / "ledger.json", silent)
+        artefacts.LEDGER_ROWS.write(out, silent)
     _judge_resamples(inputs, out, data, info, headline)
     _gather_refits(inputs, out, headline)
-    write_json(out / "sample_size.json", _sample_size(data, info, reference))
+    artefacts.SAMPLE_SIZE.write(out, _sample_size(data, info, reference))
 
 
 def _others(
@@ -221,11 +217,11 @@ def _others(
 
 def _gather_contributions(fits: Mapping[str, Path], out: Path, headline: str) -> None:
     """What each modality adds for patients left out, averaged over repeats; if stacked."""
-    file = "contributions.parquet"
+    file = artefacts.CONTRIBUTIONS.name
     parts = [pd.read_parquet(f / file) for f in unseen_folders(fits.values(), headline, file)]
     if parts:
         joined = pd.concat(parts)
-        joined.groupby(level=0).mean().to_parquet(out / "contributions.parquet")
+        joined.groupby(level=0).mean().to_parquet(artefacts.CONTRIBUTIONS.path(out))
 
 
 def _leading(argument: EvaluateArgument, failures: Sequence[Mapping[str, str]]) -> tuple[str, str]:
@@ -283,13 +279,13 @@ def _judge_centres(
         return []
     try:
         left_out = _of_scheme(fits, "centre", failures)
-        left_out.to_parquet(out / "predictions_centres.parquet")
+        left_out.to_parquet(artefacts.PREDICTIONS_CENTRES.path(out))
         centres = evaluate_centres(left_out, plan).to_json()
         gaps = [to_jsonable(g) for g in centre_gap(cross, left_out, plan)]
     except EvaluationError as error:
         return [f"Leave-one-centre-out could not be evaluated: {error}"]
-    write_json(out / "centres.json", centres)
-    write_json(out / "gaps.json", gaps)
+    artefacts.CENTRES.write(out, centres)
+    artefacts.GAPS.write(out, gaps)
     return []
 
 
@@ -304,9 +300,9 @@ def _judge_later(
         return []
     try:
         later = _of_scheme(fits, "temporal", failures)
-        later.to_parquet(out / "predictions_temporal.parquet")
+        later.to_parquet(artefacts.PREDICTIONS_TEMPORAL.path(out))
         fitting, notes = supported_plan(plan, later, "The later patients")
-        write_json(out / "temporal.json", evaluate(later, fitting).to_json())
+        artefacts.TEMPORAL.write(out, evaluate(later, fitting).to_json())
     except EvaluationError as error:
         return [f"The temporal split could not be evaluated: {error}"]
     return notes
@@ -327,21 +323,21 @@ def _judge_resamples(
     inputs: Inputs, out: Path, data: Data, info: Mapping[str, Any], headline: str
 ) -> None:
     """Optimism and instability of the headline model, if it was refitted to resamples."""
-    folders = [i.folder for i in inputs.with_file(StepKind.FIT_RESAMPLE, "risk.npy")]
-    final = inputs.with_file(StepKind.FIT_EVERYBODY, "risk.npy")
+    folders = [i.folder for i in inputs.with_file(StepKind.FIT_RESAMPLE, artefacts.RISK.name)]
+    final = inputs.with_file(StepKind.FIT_EVERYBODY, artefacts.RISK.name)
     everybody = next((i.folder for i in final if i.subject == headline), None)
     if not folders or everybody is None:
         return
     survival = isinstance(data.outcome, SurvivalOutcome)
     column = list(info["grid_days"]).index(info["horizons_days"][0]) if survival else None
-    index = np.stack([np.load(f / "index.npy") for f in folders])
-    risk = np.stack([_one_risk(np.load(f / "risk.npy"), column) for f in folders])
-    own = _one_risk(np.load(everybody / "risk.npy"), column)
+    index = np.stack([np.load(artefacts.RESAMPLE_INDEX.path(f)) for f in folders])
+    risk = np.stack([_one_risk(np.load(artefacts.RISK.path(f)), column) for f in folders])
+    own = _one_risk(np.load(artefacts.RISK.path(everybody)), column)
     found = _optimism(data.outcome, own, risk, index)
     spread = instability(own, risk)
     order = np.argsort(own, kind="stable")
-    write_json(
-        out / "optimism.json",
+    artefacts.OPTIMISM.write(
+        out,
         {
             "model": headline,
             "resamples": len(folders),
@@ -364,15 +360,15 @@ def _judge_resamples(
 
 def _gather_refits(inputs: Inputs, out: Path, headline: str) -> None:
     """How the headline model's coefficients differ between refits, if it has any."""
-    refits = inputs.with_file(StepKind.FIT_RESAMPLE, COEFFICIENTS)
-    final = inputs.with_file(StepKind.FIT_EVERYBODY, "model.json")
+    refits = inputs.with_file(StepKind.FIT_RESAMPLE, artefacts.COEFFICIENTS.name)
+    final = inputs.with_file(StepKind.FIT_EVERYBODY, artefacts.MODEL.name)
     everybody = next((i.folder for i in final if i.subject == headline), None)
     if not refits or everybody is None:
         return
-    terms = list(read_json(everybody / "model.json")["coefficients"])
+    terms = list(artefacts.MODEL.read(everybody)["coefficients"])
     if terms:
-        told = [read_json(i.folder / COEFFICIENTS) for i in refits]
-        write_json(out / REFITS, refit_spread(headline, terms, told).to_json())
+        told = [artefacts.COEFFICIENTS.read(i.folder) for i in refits]
+        artefacts.REFITS.write(out, refit_spread(headline, terms, told).to_json())
 
 
 def _optimism(outcome: Outcome, own: Floats, risk: Floats, index: NDArray[np.intp]) -> Optimism:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from metasight.engine.step import Inputs
 from metasight.predictions import Predictions
+from metasight.steps import artefacts
 from metasight.steps.files import read_json
 from metasight.validation.out_of_fold import mean_out_of_fold_risk
 
@@ -16,7 +17,7 @@ from metasight.validation.out_of_fold import mean_out_of_fold_risk
 def unseen_folders(folders: Iterable[Path], model: str, file: str) -> Iterator[Path]:
     """Of some folders those of a model's fits in the random folds that left a file."""
     for folder in folders:
-        audit = folder / "audit.json"
+        audit = artefacts.AUDIT.path(folder)
         if audit.is_file() and (folder / file).is_file():
             told = read_json(audit)
             if (told["model"], told["scheme"]) == (model, "kfold"):
@@ -26,7 +27,7 @@ def unseen_folders(folders: Iterable[Path], model: str, file: str) -> Iterator[P
 def out_of_fold_risks(inputs: Inputs, model: str) -> pd.Series | None:
     """A model's mean out-of-fold risk of each patient; None where no fit succeeded."""
     parts = [
-        Predictions.from_parquet(folder / "predictions.parquet").table
-        for folder in unseen_folders(inputs.values(), model, "predictions.parquet")
+        Predictions.from_parquet(artefacts.PREDICTIONS.path(folder)).table
+        for folder in unseen_folders(inputs.values(), model, artefacts.PREDICTIONS.name)
     ]
     return mean_out_of_fold_risk(pd.concat(parts)) if parts else None

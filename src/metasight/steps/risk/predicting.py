@@ -21,8 +21,8 @@ from metasight.features.crops import MODALITY as CROP_MODALITY
 from metasight.ledger import Fate, Ledger
 from metasight.models.registry import features_of
 from metasight.protocol.study import Protocol
+from metasight.steps import artefacts
 from metasight.steps.cohort.data import build_features, read_acquired
-from metasight.steps.files import read_json, write_json
 from metasight.steps.risk.fitting import images_of
 from metasight.study.file import (
     GENERATED_MODALITY,
@@ -31,7 +31,6 @@ from metasight.study.file import (
     SLIDE_MODALITY,
 )
 
-FILE = "predictions.json"
 FORMAT = 1
 OF_SCANS = frozenset({SCAN_MODALITY, RADIOMICS_MODALITY, CROP_MODALITY})
 OF_SLIDES = frozenset({SLIDE_MODALITY, GENERATED_MODALITY, EMBEDDING_MODALITY})
@@ -72,13 +71,13 @@ def predict_patients(inputs: Inputs, out: Path, argument: PredictArgument) -> No
         refused=refused,
         unassessed=verdicts[Fate.UNKNOWN],
     )
-    write_json(out / FILE, to_json(locked, told))
+    artefacts.NEW_PREDICTIONS.write(out, to_json(locked, told))
 
 
 def _features(locked: Bundle, cohort: Path) -> FeatureTable:
     """Features of all patients in the cohort's tables."""
-    values = pd.read_parquet(cohort / "table.parquet")
-    modalities = read_json(cohort / "cohort.json")["modalities"]
+    values = pd.read_parquet(artefacts.PATIENT_TABLE.path(cohort))
+    modalities = artefacts.COHORT.read(cohort)["modalities"]
     features = build_features(cohort, modalities, locked.protocol, [str(p) for p in values.index])
     centre = next((f for f in locked.features if f.name == CENTRE), None)
     if centre is None or CENTRE not in values:
@@ -116,7 +115,7 @@ def _verdicts(cohort: Path, protocol: Protocol) -> dict[Fate, dict[str, list[str
     """
     outcomes = {v.name for v in protocol.variable if v.role == "outcome"}
     found: dict[Fate, dict[str, list[str]]] = {Fate.EXCLUDED: {}, Fate.UNKNOWN: {}}
-    for entry in Ledger.from_parquet(cohort / "ledger.parquet").entries:
+    for entry in Ledger.from_parquet(artefacts.LEDGER.path(cohort)).entries:
         criterion = protocol.criteria.get(entry.criterion)
         if entry.stage != STAGE or criterion is None or criterion.selects_on_future:
             continue

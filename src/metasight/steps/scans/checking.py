@@ -13,8 +13,9 @@ from typing import Any
 from metasight.cohort.scan_table import DoseUnit, SeriesRow
 from metasight.cohort.settings import ScanRecipe
 from metasight.engine.step import Inputs
+from metasight.steps import artefacts
 from metasight.steps.failures import why_failed
-from metasight.steps.files import number, write_told
+from metasight.steps.files import number
 from metasight.steps.scans.reading import ct_rule, is_nifti, load_ct, pet_rule
 from metasight.volumes import vocabulary
 from metasight.volumes.ct_limits import CtLimits
@@ -24,7 +25,6 @@ from metasight.volumes.quality import CtQuality, ct_quality
 from metasight.volumes.series import Found, SeriesChoice, candidates, choose_series, find_series
 from metasight.volumes.volume import Volume
 
-FORMAT = 1
 """Of ``check.json``."""
 _QUALITY = {"passed": "sufficient", "failed": "refused", "unknown": "unknown"}
 Told = dict[str, Any]
@@ -62,7 +62,7 @@ def check_scans(inputs: Inputs, out: Path, argument: CheckArgument) -> None:
         scans = _checked(argument)
     except Exception as error:  # noqa: BLE001 (whatever a damaged file raises is its own)
         scans = [_failed(None, error)]
-    write_told(out / "check.json", {"scans": scans}, own=FORMAT)
+    artefacts.CHECK.write(out, {"scans": scans})
 
 
 def quality_found(quality: CtQuality) -> Told:

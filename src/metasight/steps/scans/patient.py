@@ -29,8 +29,9 @@ from metasight.lesions.picture import picture_of
 from metasight.protocol.evidence import CT_QUALITY_POOR, MEASURED_ON_CT
 from metasight.protocol.study import Protocol
 from metasight.segmentation.lung import Lungs, find_lungs
+from metasight.steps import artefacts
 from metasight.steps.failures import not_processed
-from metasight.steps.files import link, number, read_told, write_told
+from metasight.steps.files import link, number
 from metasight.steps.scans.checking import quality_found
 from metasight.steps.scans.reading import (
     lesion_of,
@@ -52,7 +53,6 @@ SCANS = "scans of "
 CROPS = "crops"
 """Name of the step that holds all crops in one folder, and of the feature that names them."""
 STAGE = "scans"
-FORMAT = 1
 """Of ``scan.json``."""
 FEATURES = (
     "tumour_size_mm",
@@ -179,8 +179,8 @@ def measure_scans(inputs: Inputs, out: Path, argument: ScanArgument) -> None:
             # a file that cannot be opened has its row already
             if verdict is not Fate.EXCLUDED and named is not None:
                 _lesion(patient, ct, out)
-    write_told(
-        out / "scan.json",
+    artefacts.SCAN.write(
+        out,
         {
             "patient": scans.patient,
             "quality": None if quality is None else quality_found(quality),
@@ -191,7 +191,6 @@ def measure_scans(inputs: Inputs, out: Path, argument: ScanArgument) -> None:
             "radiomics": patient.radiomics,
             "ledger": [asdict(e) for e in patient.rows],
         },
-        own=FORMAT,
     )
 
 
@@ -226,7 +225,7 @@ def _lesion(patient: _Patient, ct: Volume, out: Path) -> None:
     mask = _lesion_mask(patient, told, ct, lungs)
     if mask is None:
         return
-    save_mask(mask, out / "lesion_mask.npz")
+    save_mask(mask, artefacts.LESION_MASK.path(out))
     if mask.notes:
         patient.note("lesion mask", Fate.KEPT, f"{mask.volume_ml:.2f} ml", "; ".join(mask.notes))
     found = patient.attempt("lesion", lambda: measure(ct, mask, lungs=lungs))
@@ -243,7 +242,7 @@ def _lesion(patient: _Patient, ct: Volume, out: Path) -> None:
     _told(patient, found)
     drawn = patient.attempt("picture", lambda: picture_of(ct, mask, found))
     if drawn is not None:
-        (out / "lesion.png").write_bytes(drawn)
+        (artefacts.LESION_PICTURE.path(out)).write_bytes(drawn)
     if patient.argument.radiomics is not None:
         _texture(patient, ct, mask, lungs)
     _crop(patient, (ct, mask, pet), found, out)
@@ -326,7 +325,7 @@ def _crop(
         crop = patient.attempt("crop", lambda: crop_of(ct, mask, None, found.solidity, asked))
     if crop is None:
         return
-    write_crop(crop, out / "crop.h5")
+    write_crop(crop, artefacts.CROP.path(out))
     if crop.held_share < 1:
         patient.note(
             "crop",
@@ -379,7 +378,7 @@ def gather_crops(inputs: Inputs, out: Path, argument: None) -> None:
     """All crops as ``<pseudonym>.h5`` in one folder."""
     del argument
     for own in inputs.of(StepKind.MEASURE_SCANS):
-        crop = own.folder / "crop.h5"
+        crop = artefacts.CROP.path(own.folder)
         if crop.is_file():
             link(crop, out / f"{own.subject}.h5")
 
@@ -410,7 +409,7 @@ def scanned(inputs: Inputs) -> Scanned:
     acquired: dict[str, Found] = {}
     entries: list[Entry] = []
     for own in inputs.of(StepKind.MEASURE_SCANS):
-        found = read_told(own.folder / "scan.json", own=FORMAT)
+        found = artefacts.SCAN.read(own.folder)
         evidence[found["patient"]] = found["evidence"]
         features[found["patient"]] = {f"ct_{k}": v for k, v in found["features"].items()}
         radiomics[found["patient"]] = found["radiomics"]

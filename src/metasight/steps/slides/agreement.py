@@ -17,7 +17,8 @@ from metasight.maps.agreement import agree, pearson_of_regions, spread_over
 from metasight.maps.ome import read_density_map
 from metasight.maps.regions import Regions
 from metasight.protocol.markers import MarkerRoles
-from metasight.steps.files import number, write_json
+from metasight.steps import artefacts
+from metasight.steps.files import number
 from metasight.steps.slides.maps import REGION_COLUMNS, REGIONS_UM, read_map
 from metasight.validation.agreement import agreement, kappa
 
@@ -52,8 +53,8 @@ def judge_maps(inputs: Inputs, out: Path, argument: AgreementArgument) -> None:
     folders = {i.subject: i.folder for i in inputs.of(StepKind.PAINT_MAP)}
     told = {p: read_map(f) for p, f in sorted(folders.items())}
     compared = {p: t for p, t in told.items() if "reference" in t}
-    write_json(
-        out / "agreement.json",
+    artefacts.AGREEMENT.write(
+        out,
         {
             "patients": len(told),
             "painted": sum("generator" in t for t in told.values()),
@@ -74,7 +75,7 @@ def _regions(
 ) -> list[Found]:
     if not compared:
         return []
-    tables = {p: pd.read_parquet(folders[p] / "regions.parquet") for p in compared}
+    tables = {p: pd.read_parquet(artefacts.REGIONS.path(folders[p])) for p in compared}
     rows = []
     for marker in argument.roles.names:
         for region_um in REGIONS_UM:
@@ -171,7 +172,7 @@ def _examples(
     """Maps of the patients at the worst, the middle and the best agreement of T cells."""
     scores: dict[str, float] = {}
     for patient in compared:
-        table = pd.read_parquet(folders[patient] / "regions.parquet")
+        table = pd.read_parquet(artefacts.REGIONS.path(folders[patient]))
         own = table[(table["marker"] == roles.t_cell) & (table["region_um"] == REGIONS_UM[-1])]
         r = pearson_of_regions(own["generated"].to_numpy(), own["measured"].to_numpy())
         if r is not None:

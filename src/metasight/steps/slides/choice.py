@@ -7,7 +7,7 @@ from pathlib import Path
 
 from metasight.cohort.settings import SeveralHe
 from metasight.engine.step import Inputs
-from metasight.steps.files import read_json
+from metasight.steps import artefacts
 from metasight.steps.slides.one_slide import SlideArgument
 from metasight.steps.slides.sections import checking, read_tissue
 
@@ -51,12 +51,12 @@ def usable_he(inputs: Inputs, slides: Sequence[SlideArgument]) -> list[SlideArgu
 
 
 def _sufficient(checked: Path) -> bool | None:
-    found: bool | None = read_json(checked / "quality.json")["sufficient"]
+    found: bool | None = artefacts.QUALITY.read(checked)["sufficient"]
     return found
 
 
 def _tissue_um2(checked: Path) -> float:
-    tissue, mpp = read_tissue(checked / "tissue.npz")
+    tissue, mpp = read_tissue(artefacts.TISSUE.path(checked))
     return float(tissue.sum()) * mpp**2
 
 

@@ -35,8 +35,9 @@ from metasight.maps.regions import Regions, regions_of
 from metasight.maps.training_tiles import MarkedSection, TilesSettings, collect_tiles, save_tiles
 from metasight.maps.tumour import tumour_from_marker
 from metasight.protocol.study import SlideProtocol, require_roles
+from metasight.steps import artefacts
 from metasight.steps.failures import OF_ALL_SLIDES, why_failed
-from metasight.steps.files import number, read_json, read_told, write_json, write_told
+from metasight.steps.files import number
 from metasight.steps.slides.choice import chosen_he
 from metasight.steps.slides.one_slide import SlideArgument, opened
 from metasight.steps.slides.pairs import (
@@ -68,8 +69,6 @@ EVERYBODY = "all"
 COMPARED = "comparison of generators"
 NEW_PATIENTS = -2
 """Its fold, which is nobody's."""
-MAP_FILE, MAP_FORMAT = "map.json", 1
-COMPARED_FILE, COMPARED_FORMAT = "generators.json", 1
 STAGE = "generated map"
 NUCLEI = "nuclei"
 REGIONS_UM = (64.0, 128.0)
@@ -127,7 +126,7 @@ def collect(inputs: Inputs, out: Path, argument: MapArgument) -> None:
     he = chosen_he(inputs, argument.slides, argument.several_he)
     pairs = _pairs(inputs, argument) if he is not None else []
     if he is None or not pairs:
-        write_json(out / "tiles.json", {"none": "no accepted pair"})
+        artefacts.TILES.write(out, {"none": "no accepted pair"})
         return
     checked = inputs[checking(he.slide.name)]
     shared = he_window(checked)
@@ -144,7 +143,7 @@ def collect(inputs: Inputs, out: Path, argument: MapArgument) -> None:
                 error_um=error_of(folder, pair.section),
                 section=pair.section,
             )
-    nuclei = inputs[marking(he.slide.name)] / "cells.parquet"
+    nuclei = artefacts.CELLS.path(inputs[marking(he.slide.name)])
     if nuclei.is_file():
         targets[NUCLEI] = MarkedSection(
             cells=read_cells(nuclei, (NUCLEI,)),
@@ -152,7 +151,7 @@ def collect(inputs: Inputs, out: Path, argument: MapArgument) -> None:
             section=he.slide.name,
             error_um=lambda x, _: np.zeros(len(x)),
         )
-    tissue, mpp = read_tissue(checked / "tissue.npz")
+    tissue, mpp = read_tissue(artefacts.TISSUE.path(checked))
     settings = TilesSettings(most_tiles=argument.settings.most_tiles, seed=argument.seed)
     try:
         with opened(he) as slide:
@@ -160,10 +159,10 @@ def collect(inputs: Inputs, out: Path, argument: MapArgument) -> None:
     except OF_ALL_SLIDES:
         raise
     except Exception as error:  # noqa: BLE001 (a damaged file may raise anything)
-        write_json(out / "tiles.json", {"none": why_failed(error)})
+        artefacts.TILES.write(out, {"none": why_failed(error)})
         return
-    save_tiles(tiles, out / "tiles.h5")
-    write_json(out / "tiles.json", {"tiles": len(tiles), "markers": list(tiles.markers)})
+    save_tiles(tiles, artefacts.TRAINING_TILES.path(out))
+    artefacts.TILES.write(out, {"tiles": len(tiles), "markers": list(tiles.markers)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +191,7 @@ def train(inputs: Inputs, out: Path, argument: GeneratorArgument) -> None:
 
     tiles = {}
     for patient in argument.patients:
-        file = inputs[f"{TILES}{patient}"] / "tiles.h5"
+        file = artefacts.TRAINING_TILES.path(inputs[f"{TILES}{patient}"])
         if file.is_file():
             tiles[patient] = file
     asked = argument.settings
@@ -201,7 +200,7 @@ def train(inputs: Inputs, out: Path, argument: GeneratorArgument) -> None:
         with one_torch_thread():
             train_generator(tiles, settings, seed=argument.seed + argument.fold, work=out)
     except MarkerError as error:
-        write_json(out / "failed.json", {"failed": str(error)})
+        artefacts.FAILED.write(out, {"failed": str(error)})
 
 
 # ------------------------------------------------------------------ painting
@@ -219,7 +218,7 @@ def paint_patient(inputs: Inputs, out: Path, argument: MapArgument) -> None:
     except Exception as error:  # noqa: BLE001 (a damaged file may raise anything)
         told = {"features": {}, "ledger": [_row(argument, Fate.FAILED, "", why_failed(error))]}
     told = {"patient": argument.patient, "fold": argument.fold, **told}
-    write_told(out / MAP_FILE, told, own=MAP_FORMAT)
+    artefacts.MAP.write(out, told)
 
 
 def read_map(folder: Path) -> Found:
@@ -230,7 +229,7 @@ def read_map(folder: Path) -> Found:
     StoreError
         It has another format.
     """
-    found: Found = read_told(folder / MAP_FILE, own=MAP_FORMAT)
+    found: Found = artefacts.MAP.read(folder)
     return found
 
 
@@ -260,24 +259,24 @@ def _painted(inputs: Inputs, out: Path, argument: MapArgument) -> Found:
     folder = argument.generator or inputs.one(StepKind.TRAIN_GENERATOR)
     if folder is None:
         raise MarkerError("there is no generator to paint with", where=STAGE)
-    if (folder / "failed.json").is_file():
+    if artefacts.FAILED.is_in(folder):
         raise MarkerError(
             "the generator could not be trained",
             where=STAGE,
-            value=str(read_json(folder / "failed.json")["failed"]),
+            value=str(artefacts.FAILED.read(folder)["failed"]),
         )
     generator = load_generator(folder, sha256=argument.settings.sha256)
     checked = inputs[checking(he.slide.name)]
-    tissue, mpp = read_tissue(checked / "tissue.npz")
+    tissue, mpp = read_tissue(artefacts.TISSUE.path(checked))
     with opened(he) as slide, one_torch_thread():
         painted = paint(slide, tissue, mpp, generator, patients=(argument.patient,))
-    write_density_map(painted.map, out / "generated.ome.tif")
+    write_density_map(painted.map, artefacts.GENERATED.path(out))
     unlike = painted.outlier is not None and painted.outlier.flagged
     told: Found = {
         "generator": painted.generator,
         "generator_saw": len(generator.trained_on),
         "markers": list(painted.map.markers),
-        "mpp": read_json(checked / "quality.json")["mpp"],
+        "mpp": artefacts.QUALITY.read(checked)["mpp"],
         "outlier": None
         if painted.outlier is None
         else {
@@ -304,7 +303,7 @@ def _painted(inputs: Inputs, out: Path, argument: MapArgument) -> Found:
 
 def _section(painted: DensityMap, argument: MapArgument, out: Path, checked: Path) -> Measured:
     """The map measured as a section is."""
-    quality = read_json(checked / "quality.json")
+    quality = artefacts.QUALITY.read(checked)
     return measure_section(
         painted,
         painted.window,
@@ -349,10 +348,10 @@ def _compared(
     smooth = density_together(inputs, pairs, shared, markers, bandwidth_um=SPREAD_UM)
     if counted is None or smooth is None:
         return {}
-    write_density_map(counted, out / "measured.ome.tif")
+    write_density_map(counted, artefacts.MEASURED.path(out))
     folder = inputs[f"{PATIENT}{argument.patient}"]
     p90 = {m: error_of(folder, p.section).p90_um for p in pairs for m in p.markers}
-    own = inputs[marking(he.slide.name)] / "density.ome.tif"
+    own = artefacts.DENSITY.path(inputs[marking(he.slide.name)])
     nuclei = read_density_map(own) if own.is_file() else None
     regions = [
         regions_of(
@@ -409,7 +408,7 @@ def _save_regions(regions: Sequence[Regions], markers: Sequence[str], out: Path)
                 "displaced_covariance": number(own.displaced_covariance),
             }
         )
-    pd.concat(frames, ignore_index=True).to_parquet(out / "regions.parquet")
+    pd.concat(frames, ignore_index=True).to_parquet(artefacts.REGIONS.path(out))
     return told
 
 
@@ -474,8 +473,8 @@ def compare_generators(inputs: Inputs, out: Path, argument: None) -> None:
     shifts = generator_shifts(
         {p: v for p, v in told[StepKind.PAINT_MAP].items() if p in again}, again
     )
-    write_told(
-        out / COMPARED_FILE,
+    artefacts.GENERATORS.write(
+        out,
         {
             "patients": len(again),
             "biomarkers": [
@@ -488,5 +487,4 @@ def compare_generators(inputs: Inputs, out: Path, argument: None) -> None:
                 for s in shifts
             ],
         },
-        own=COMPARED_FORMAT,
     )

@@ -16,6 +16,7 @@ from metasight.engine.step import Inputs
 from metasight.maps.density import DensityMap
 from metasight.maps.together import BroughtSection, bring_onto, density_of_sections
 from metasight.maps.window import TissueWindow
+from metasight.steps import artefacts
 from metasight.steps.files import read_json
 from metasight.steps.slides.sections import checking, marking, read_cells, read_tissue
 
@@ -46,11 +47,13 @@ def pairs_of(folder: Path, sections: Mapping[str, tuple[str, ...]]) -> list[Pair
     found = []
     for name, markers in sections.items():
         place = folder / f"alignment-{name}"
-        told = place / "alignment.json"
+        told = artefacts.ALIGNMENT.path(place)
         if told.is_file() and read_json(told)["accepted"]:
             found.append(
                 Pair(
-                    section=name, markers=markers, transform=load_transform(place / "transform.npz")
+                    section=name,
+                    markers=markers,
+                    transform=load_transform(artefacts.TRANSFORM.path(place)),
                 )
             )
     return found
@@ -58,7 +61,7 @@ def pairs_of(folder: Path, sections: Mapping[str, tuple[str, ...]]) -> list[Pair
 
 def error_of(folder: Path, section: str) -> ErrorMap:
     """Predicted error of a pair, from the patient's folder."""
-    told = read_json(folder / f"alignment-{section}" / "alignment.json")
+    told = artefacts.ALIGNMENT.read(folder / f"alignment-{section}")
 
     def tiles(name: str) -> npt.NDArray[np.float64]:
         return np.array(told["tiles"][name], dtype=np.float64)  # None becomes NaN
@@ -76,15 +79,15 @@ def error_of(folder: Path, section: str) -> ErrorMap:
 
 def he_window(checked: Path) -> TissueWindow:
     """Tissue of an H&E on the 16 µm grid, from the folder of its check."""
-    tissue, mpp = read_tissue(checked / "tissue.npz")
+    tissue, mpp = read_tissue(artefacts.TISSUE.path(checked))
     return TissueWindow(mask=tissue, spacing_um=mpp).resampled(SPACING_UM)
 
 
 def shown(inputs: Inputs, pair: Pair, shared: TissueWindow) -> BroughtSection | None:
     """A section's cells on the H&E, and the tissue that both show; None where they share none."""
-    tissue, mpp = read_tissue(inputs[checking(pair.section)] / "tissue.npz")
+    tissue, mpp = read_tissue(artefacts.TISSUE.path(inputs[checking(pair.section)]))
     return bring_onto(
-        read_cells(inputs[marking(pair.section)] / "cells.parquet", pair.markers),
+        read_cells(artefacts.CELLS.path(inputs[marking(pair.section)]), pair.markers),
         TissueWindow(mask=tissue, spacing_um=mpp),
         pair.transform,
         shared,

@@ -20,8 +20,9 @@ from metasight.features.bags import (
 from metasight.features.embeddings import embed_slide
 from metasight.features.encoders import Encoder, load_encoder
 from metasight.ledger import Entry, Fate
+from metasight.steps import artefacts
 from metasight.steps.failures import OF_ALL_SLIDES, why_failed
-from metasight.steps.files import link, read_json, write_json
+from metasight.steps.files import link
 from metasight.steps.slides.one_slide import SlideArgument, opened
 from metasight.steps.slides.sections import checking, read_tissue
 
@@ -62,7 +63,7 @@ def embed_patient(inputs: Inputs, out: Path, argument: PatchesArgument) -> None:
     joined: list[str] = []
     encoder: Encoder | None = None
     for a in argument.slides:
-        quality = read_json(inputs[checking(a.slide.name)] / "quality.json")
+        quality = artefacts.QUALITY.read(inputs[checking(a.slide.name)])
         if quality["sufficient"] is False:
             continue
         try:
@@ -72,7 +73,7 @@ def embed_patient(inputs: Inputs, out: Path, argument: PatchesArgument) -> None:
                 if encoder is None:
                     s = argument.settings
                     encoder = load_encoder(s.encoder, argument.weights, s.sha256)
-                tissue, mpp = read_tissue(inputs[checking(a.slide.name)] / "tissue.npz")
+                tissue, mpp = read_tissue(artefacts.TISSUE.path(inputs[checking(a.slide.name)]))
                 with opened(a) as slide, one_torch_thread():
                     bag = embed_slide(
                         slide, tissue, mpp, encoder, most_patches=argument.settings.most_patches
@@ -88,9 +89,9 @@ def embed_patient(inputs: Inputs, out: Path, argument: PatchesArgument) -> None:
         joined.append(checking(a.slide.name))
         rows.append(_row(argument.patient, a, Fate.KEPT, f"{len(bag)} patches", ""))
     if bags:
-        write_patch_features(join_bags(bags, argument.patient), out / "bag.h5")
-    write_json(
-        out / "patches.json",
+        write_patch_features(join_bags(bags, argument.patient), artefacts.BAG.path(out))
+    artefacts.PATCHES.write(
+        out,
         {
             "patient": argument.patient,
             "checks": joined,
@@ -126,9 +127,9 @@ def gather_bags(inputs: Inputs, out: Path, argument: None) -> None:
     checks: dict[str, list[str]] = {}
     for own_input in sorted(inputs.of(StepKind.EMBED_PATCHES), key=lambda i: i.name):
         folder = own_input.folder
-        found = read_json(folder / "patches.json")
+        found = artefacts.PATCHES.read(folder)
         rows += found["ledger"]
-        bag = folder / "bag.h5"
+        bag = artefacts.BAG.path(folder)
         if not bag.is_file():
             continue
         read = read_patch_features(bag, found["patient"])
@@ -144,16 +145,16 @@ def gather_bags(inputs: Inputs, out: Path, argument: None) -> None:
             )
         checks[found["patient"]] = found["checks"]
         link(bag, out / f"{found['patient']}.h5")
-    write_json(out / "bags.json", {"checks": checks, "ledger": rows})
+    artefacts.BAGS.write(out, {"checks": checks, "ledger": rows})
 
 
 def checks_of_bags(folder: Path) -> dict[str, list[str]]:
     """Pseudonym → names of the steps that checked the slides of the bag, in the bag's order."""
-    return {str(p): list(names) for p, names in read_json(folder / "bags.json")["checks"].items()}
+    return {str(p): list(names) for p, names in artefacts.BAGS.read(folder)["checks"].items()}
 
 
 def bag_keys(folder: Path) -> tuple[dict[str, str], list[Entry]]:
     """Pseudonym → key of the bag, and ledger rows."""
-    rows = read_json(folder / "bags.json")["ledger"]
+    rows = artefacts.BAGS.read(folder)["ledger"]
     keys = {p.stem: p.stem for p in sorted(folder.glob("*.h5"))}
     return keys, [Entry.from_row(row) for row in rows]

@@ -34,9 +34,9 @@ from metasight.protocol.evidence import (
 )
 from metasight.protocol.markers import MarkerNames, study_name
 from metasight.protocol.study import Definition, SlideProtocol, require_roles
+from metasight.steps import artefacts
 from metasight.steps.decided import decision_in, fate_by_rule, with_decision
 from metasight.steps.failures import OF_ALL_SLIDES, why_failed
-from metasight.steps.files import read_json, read_told, write_json, write_told
 from metasight.steps.slides.choice import STAGE as CHOICE
 from metasight.steps.slides.choice import (
     chosen_he,
@@ -64,7 +64,6 @@ from metasight.steps.slides.sections import (
 
 Found = dict[str, Any]
 
-FORMAT = 1
 """Of ``patient.json``."""
 
 SLIDE_FILE, SLIDE_QUALITY = "slide file", "slide quality"
@@ -116,23 +115,23 @@ def check_slide(inputs: Inputs, out: Path, argument: CheckArgument) -> None:
             found = check(
                 slide, argument.slide.stain, argument.definitions, out, nuclear=argument.nuclear
             )
-        write_json(out / "quality.json", with_decision(found, "sufficient", argument.decision))
+        artefacts.QUALITY.write(out, with_decision(found, "sufficient", argument.decision))
     except OF_ALL_SLIDES:
         raise
     except Exception as error:  # noqa: BLE001 (a damaged file may raise anything)
-        write_json(out / "quality.json", _failed(argument.slide, error))
+        artefacts.QUALITY.write(out, _failed(argument.slide, error))
 
 
 def read_markers(inputs: Inputs, out: Path, argument: MarkersArgument) -> None:
     """Marked cells of one slide that is good enough; of an H&E its nuclei."""
     row = argument.slide
     checked = inputs[checking(row.name)]
-    quality = read_json(checked / "quality.json")
+    quality = artefacts.QUALITY.read(checked)
     if "failed" in quality or quality["sufficient"] is False:
         why = quality.get("failed") or "; ".join(quality["reasons"])
-        write_json(out / "markers.json", {"slide": row.name, "failed": why})
+        artefacts.MARKERS.write(out, {"slide": row.name, "failed": why})
         return
-    tissue, mpp = read_tissue(checked / "tissue.npz")
+    tissue, mpp = read_tissue(artefacts.TISSUE.path(checked))
     try:
         if row.cells is not None:
             map_given_cells(
@@ -160,7 +159,7 @@ def read_markers(inputs: Inputs, out: Path, argument: MarkersArgument) -> None:
     except OF_ALL_SLIDES:
         raise
     except Exception as error:  # noqa: BLE001 (a damaged file may raise anything)
-        write_json(out / "markers.json", _failed(row, error))
+        artefacts.MARKERS.write(out, _failed(row, error))
 
 
 def _failed(row: SlideRow, error: Exception) -> Found:
@@ -275,8 +274,8 @@ def measure_patient(inputs: Inputs, out: Path, argument: PatientArgument) -> Non
         patient.note("patient", BIOMARKERS, Fate.FAILED, None, "", why_failed(error))
         patient.evidence[TUMOUR_AREA_PERCENT] = None
         patient.features, patient.tumour_from = {}, ""
-    write_told(
-        out / "patient.json",
+    artefacts.PATIENT.write(
+        out,
         {
             "patient": argument.patient,
             "evidence": patient.evidence,
@@ -285,7 +284,6 @@ def measure_patient(inputs: Inputs, out: Path, argument: PatientArgument) -> Non
             "tumour_from": patient.tumour_from,
             "ledger": [asdict(e) for e in patient.entries],
         },
-        own=FORMAT,
     )
 
 
@@ -300,7 +298,7 @@ def _judge_slides(patient: _Patient) -> list[SlideArgument]:
     by_stain: dict[bool, list[bool | None]] = {True: [], False: []}
     for a in patient.argument.slides:
         folder = patient.inputs[checking(a.slide.name)]
-        found = read_json(folder / "quality.json")
+        found = artefacts.QUALITY.read(folder)
         is_he = a.slide.stain == "H&E"
         by_stain[is_he].append(found["sufficient"])
         if "failed" in found:
@@ -356,12 +354,12 @@ def _all(values: Sequence[bool | None]) -> bool | None:
 
 
 def _has_markers(patient: _Patient, a: SlideArgument) -> bool:
-    found = read_json(patient.inputs[marking(a.slide.name)] / "markers.json")
+    found = artefacts.MARKERS.read(patient.inputs[marking(a.slide.name)])
     if "failed" in found:
         patient.note_on(MIHC_SECTIONS, a.slide.name, MARKERS, Fate.FAILED, "", found["failed"])
         return False
     counts = ", ".join(f"{m['marker']} {m['per_mm2']:.0f}/mm²" for m in found["markers"])
-    of_file = read_json(patient.inputs[checking(a.slide.name)] / "quality.json").get("notes", ())
+    of_file = artefacts.QUALITY.read(patient.inputs[checking(a.slide.name)]).get("notes", ())
     said = "; ".join(n for n in found.get("notes", ()) if n not in of_file)
     patient.note_on(MIHC_SECTIONS, a.slide.name, MARKERS, Fate.KEPT, counts, said)
     return True
@@ -387,7 +385,7 @@ def _align(patient: _Patient, he: SlideArgument, marked: Sequence[SlideArgument]
             continue
         decision = patient.argument.alignments.get(a.slide.name)
         found = with_decision(pair.found, "accepted", decision)
-        write_json(folder / "alignment.json", found)
+        artefacts.ALIGNMENT.write(folder, found)
         p90 = found["error_p90_um"]
         value = "" if p90 is None else f"predicted p90 {p90:.0f} µm"
         fate, why = fate_by_rule(found, "accepted"), "; ".join(found["reasons"])
@@ -420,9 +418,9 @@ def _measure(
 
 def _measure_one(patient: _Patient, a: SlideArgument) -> None:
     """Cells of one section that carries all markers."""
-    tissue, mpp = read_tissue(patient.inputs[checking(a.slide.name)] / "tissue.npz")
+    tissue, mpp = read_tissue(artefacts.TISSUE.path(patient.inputs[checking(a.slide.name)]))
     window = TissueWindow(mask=tissue, spacing_um=mpp)
-    cells = read_cells(patient.inputs[marking(a.slide.name)] / "cells.parquet", a.slide.markers)
+    cells = read_cells(artefacts.CELLS.path(patient.inputs[marking(a.slide.name)]), a.slide.markers)
     _conclude(patient, a, cells, window)
 
 
@@ -453,7 +451,7 @@ def _measure_together(
 def _conclude(
     patient: _Patient, a: SlideArgument, data: Cells | DensityMap, window: TissueWindow
 ) -> None:
-    full = read_json(patient.inputs[checking(a.slide.name)] / "quality.json")
+    full = artefacts.QUALITY.read(patient.inputs[checking(a.slide.name)])
     try:
         measured = measure_section(
             data,
@@ -467,7 +465,7 @@ def _conclude(
     except MarkerError as error:
         patient.note(a.slide.name, BIOMARKERS, Fate.FAILED, None, "", str(error))
         return
-    write_density_map(measured.density, patient.out / "density.ome.tif")
+    write_density_map(measured.density, artefacts.DENSITY.path(patient.out))
     patient.evidence[TUMOUR_AREA_PERCENT] = measured.tumour.percent
     patient.tumour_from = MARKED
     patient.features = {m["name"]: m["value"] for m in measured.found["measures"]}
@@ -496,7 +494,7 @@ def _tumour_from_he(patient: _Patient, he: SlideArgument) -> None:
     Unknown where the ends of the interval lead to different verdicts: an H&E alone cannot say.
     """
     criteria = patient.criteria_on(TUMOUR_AREA_PERCENT)
-    tissue, mpp = read_tissue(patient.inputs[checking(he.slide.name)] / "tissue.npz")
+    tissue, mpp = read_tissue(artefacts.TISSUE.path(patient.inputs[checking(he.slide.name)]))
     try:
         with opened(he) as slide:
             found = tumour_share_on_he(slide, tissue, mpp)
@@ -561,7 +559,7 @@ def gathered(inputs: Inputs, painted: Mapping[str, float]) -> Gathered:
     """
     told = Gathered(evidence={}, entries=[], features={}, acquired={})
     for own in inputs.of(StepKind.MEASURE_SLIDES):
-        found = read_told(own.folder / "patient.json", own=FORMAT)
+        found = artefacts.PATIENT.read(own.folder)
         patient = found["patient"]
         told.evidence[patient] = found["evidence"]
         if found["tumour_from"] != MARKED and patient in painted:

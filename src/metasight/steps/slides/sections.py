@@ -37,7 +37,8 @@ from metasight.protocol.study import Definition, SlideProtocol, require_roles
 from metasight.segmentation.slide_nuclei import nuclei_on_slide
 from metasight.slides.quality import Quality, Stain, judge, limits_of, overlay
 from metasight.slides.reader import PyramidReader
-from metasight.steps.files import number, write_json
+from metasight.steps import artefacts
+from metasight.steps.files import number
 
 # Sections share regions, not cells: a marker from another section is spread over this (DESIGN §5).
 REGION_UM = 64.0
@@ -76,9 +77,9 @@ def check(
         The slide cannot be decoded, or is of another kind of light than ``stain``.
     """
     quality = judge(slide, stain, limits_of(definitions, stain), nuclear=nuclear)
-    _write_png(out / "overview.png", quality.overview)
-    _write_png(out / "defects.png", overlay(quality))
-    write_tissue(out / "tissue.npz", quality)
+    _write_png(artefacts.OVERVIEW.path(out), quality.overview)
+    _write_png(artefacts.DEFECTS.path(out), overlay(quality))
+    write_tissue(artefacts.TISSUE.path(out), quality)
     found = {
         "slide": slide.name,
         "stain": stain,
@@ -98,7 +99,7 @@ def check(
         ],
         **described(slide),
     }
-    write_json(out / "quality.json", found)
+    artefacts.QUALITY.write(out, found)
     return found
 
 
@@ -164,8 +165,8 @@ def align_slides(
     gate = protocol.definitions.get("alignment_error_gate_um")
     settings = AlignmentSettings(gate_um=float(gate)) if isinstance(gate, float) else None
     alignment = align(still, other, settings)
-    save_transform(alignment.transform, out / "transform.npz")
-    _write_png(out / "checkerboard.png", checkerboard(still, other, alignment))
+    save_transform(alignment.transform, artefacts.TRANSFORM.path(out))
+    _write_png(artefacts.CHECKERBOARD.path(out), checkerboard(still, other, alignment))
     found = {
         "fixed": fixed.name,
         "moving": moving.name,
@@ -184,7 +185,7 @@ def align_slides(
             "p90_um": _numbers(alignment.error.tile_p90_um),
         },
     }
-    write_json(out / "alignment.json", found)
+    artefacts.ALIGNMENT.write(out, found)
     return Pair(alignment=alignment, found=found)
 
 
@@ -250,9 +251,9 @@ def write_marked(
 
     ``rules`` names the markers, in order, and how each one's positivity was told.
     """
-    write_cells(out / "cells.parquet", cells)
+    write_cells(artefacts.CELLS.path(out), cells)
     density = density_from_cells(cells, window, spacing_um=_DENSITY_UM)
-    write_density_map(density, out / "density.ome.tif")
+    write_density_map(density, artefacts.DENSITY.path(out))
     found: Found = {
         "slide": slide,
         "cells": len(cells),
@@ -270,7 +271,7 @@ def write_marked(
         "tissue_mm2": window.area_mm2,
         "notes": list(notes),
     }
-    write_json(out / "markers.json", found)
+    artefacts.MARKERS.write(out, found)
     return found
 
 
@@ -291,10 +292,10 @@ def map_nuclei(slide: PyramidReader, tissue: Mask, tissue_mpp: float, out: Path)
             "lymphocyte_like": table.lymphocyte_like,
         },
     )
-    write_cells(out / "cells.parquet", cells)
+    write_cells(artefacts.CELLS.path(out), cells)
     window = TissueWindow(mask=tissue, spacing_um=tissue_mpp)
     write_density_map(
-        density_from_cells(cells, window, spacing_um=_DENSITY_UM), out / "density.ome.tif"
+        density_from_cells(cells, window, spacing_um=_DENSITY_UM), artefacts.DENSITY.path(out)
     )
     found = {
         "slide": slide.name,
@@ -313,7 +314,7 @@ def map_nuclei(slide: PyramidReader, tissue: Mask, tissue_mpp: float, out: Path)
         "tissue_mm2": window.area_mm2,
         "notes": list(slide.notes),
     }
-    write_json(out / "markers.json", found)
+    artefacts.MARKERS.write(out, found)
     return found
 
 
@@ -425,7 +426,7 @@ def measure_section(
             for m in found.measures
         ],
     }
-    write_json(out / "biomarkers.json", told)
+    artefacts.BIOMARKERS.write(out, told)
     return Measured(biomarkers=found, tumour=tumour, density=density, found=told)
 
 

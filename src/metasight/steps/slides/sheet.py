@@ -17,7 +17,7 @@ from metasight.report.slide_sheet import (
     quality_part,
     write_sheet,
 )
-from metasight.steps.files import read_json
+from metasight.steps import artefacts
 from metasight.steps.slides.one_slide import SlideArgument
 from metasight.steps.slides.patient import PATIENT
 from metasight.steps.slides.sections import checking, marking
@@ -53,14 +53,14 @@ def draw_sheet(inputs: Inputs, out: Path, argument: SheetArgument) -> None:
     parts += [p for a in argument.slides if (p := _unread(inputs, a)) is not None]
     for a in argument.slides:
         folder = measured / f"alignment-{a.slide.name}"
-        if (folder / "alignment.json").is_file():
-            parts.append(alignment_part(read_json(folder / "alignment.json"), folder))
-    if (measured / "biomarkers.json").is_file():
-        found = read_json(measured / "biomarkers.json")
+        if artefacts.ALIGNMENT.is_in(folder):
+            parts.append(alignment_part(artefacts.ALIGNMENT.read(folder), folder))
+    if artefacts.BIOMARKERS.is_in(measured):
+        found = artefacts.BIOMARKERS.read(measured)
         parts.append(
             biomarker_part(
                 found,
-                read_density_map(measured / "density.ome.tif"),
+                read_density_map(artefacts.DENSITY.path(measured)),
                 read_outlines(measured / "structures.geojson", found["mpp"]),
             )
         )
@@ -70,19 +70,19 @@ def draw_sheet(inputs: Inputs, out: Path, argument: SheetArgument) -> None:
             about=f"Protocol {argument.protocol_id}, version {argument.protocol_version}.",
             sections=tuple(parts),
         ),
-        out / "sheet.html",
+        artefacts.SHEET.path(out),
     )
 
 
 def _quality(inputs: Inputs, a: SlideArgument) -> Part:
     folder = inputs[checking(a.slide.name)]
-    return quality_part(read_json(folder / "quality.json"), folder)
+    return quality_part(artefacts.QUALITY.read(folder), folder)
 
 
 def _unread(inputs: Inputs, a: SlideArgument) -> Part | None:
     """A marker section of sufficient quality whose markers could not be read."""
-    quality = read_json(inputs[checking(a.slide.name)] / "quality.json")
+    quality = artefacts.QUALITY.read(inputs[checking(a.slide.name)])
     if a.slide.stain == "H&E" or quality["sufficient"] is False:
         return None
-    found = read_json(inputs[marking(a.slide.name)] / "markers.json")
+    found = artefacts.MARKERS.read(inputs[marking(a.slide.name)])
     return markers_part(a.slide.name, found["failed"]) if "failed" in found else None
