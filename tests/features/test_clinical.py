@@ -13,6 +13,7 @@ from metasight.features.clinical import (
     independent,
     knots_for,
     restricted_cubic_spline,
+    spline_knots,
 )
 from metasight.features.columns import Feature, FeatureTable, Kind
 
@@ -104,3 +105,16 @@ def test_independent_keeps_the_first_of_what_determines_another():
     x = rng.normal(size=(50, 3))
     z = np.column_stack([x, x[:, 0] - 2 * x[:, 2], rng.normal(size=50)])
     assert independent(z).tolist() == [0, 1, 2, 4]
+
+
+def test_every_column_knows_its_feature_and_a_spline_its_knots():
+    table = _table()
+    design = Design(splines=True, knots=3).fit(table, effective_n=50)
+    owners = ["age", "age", *["nodes"] * design.columns.count("nodes"), "grade", "type", "type"]
+    bent = sum(c.startswith("nodes'") for c in design.columns)
+    assert design.owners == [*owners[:3], *["nodes"] * bent, *owners[3:]]
+    ages = table.values["age"].to_numpy()
+    assert design.knots("age") == pytest.approx(np.quantile(ages, [0.1, 0.5, 0.9]))
+    assert design.knots("grade") == design.knots("no such feature") == []
+    assert spline_knots(ages, 50) == design.knots("age")
+    assert spline_knots((table.values["grade"] > 2).to_numpy(float), 50) == []

@@ -57,3 +57,31 @@ def simulated():
         return x, time, event <= censor
 
     return build
+
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def by_r() -> dict:
+    """What ``data/made_up.R`` printed."""
+    return json.loads((DATA / "made_up.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="session")
+def made_up() -> tuple[FeatureTable, pd.DataFrame]:
+    """Made-up patients with tied times, and all that is known of them."""
+    frame = pd.read_csv(DATA / "made_up.csv")
+    frame.index = pd.Index([f"p{i:03d}" for i in range(len(frame))])
+    features = (
+        Feature(name="marker", kind=Kind.CONTINUOUS),
+        Feature(name="node", kind=Kind.BINARY),
+        Feature(name="size", kind=Kind.CONTINUOUS),
+        Feature(name="stage", kind=Kind.CATEGORICAL, levels=("a", "b", "c")),
+    )
+    values = frame[[f.name for f in features]].astype({"node": float})
+    return FeatureTable(values, features), frame
+
+
+TERMS = ["size", "marker", "node", "stage=b", "stage=c"]
+"""Columns in the order of ``data/made_up.R``."""

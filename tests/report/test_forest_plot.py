@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import pytest
 
-from metasight.report.drawing import Look
-from metasight.report.forest_plot import Forest, Line, Mark, Panel, _limits, _value, forest
+from metasight.report.drawing import HEADLINE, Look
+from metasight.report.forest_plot import (
+    Forest,
+    Line,
+    Mark,
+    Panel,
+    _limits,
+    _value,
+    forest,
+    forests,
+)
 from metasight.validation.results import Estimate, NotEstimable
 
 C = Panel("C", "C index", 0.5)
@@ -78,3 +88,23 @@ def test_the_data_beneath_the_picture_are_the_marks():
     assert (rows[0]["value"], rows[0]["lower"], rows[0]["upper"]) == ("0.7", "0.6", "0.8")
     assert rows[2]["not_estimable"] == "no events"
     assert rows[2]["value"] == ""
+
+
+def test_what_a_page_cannot_hold_is_drawn_in_parts_with_one_scale():
+    lines = [
+        Line(f"Hospital {k}", HEADLINE, (Mark(0.6, 0.5, 0.5 + k / 60),), "40 patients, 9 events")
+        for k in range(31)
+    ]
+    about = Forest("centres-0", "Centres", "Every centre.", "Figures of every centre.")
+    panels = [Panel("C", "0.5 is chance", 0.5)]
+    parts = list(forests(about, lines, panels))
+    assert [p.anchor for p in parts] == ["centres-0", "centres-0-part-2"]
+    assert parts[0].caption == "Every centre. Part 1 of 2."
+    heights = [float(re.search(r'height="([\d.]+)pt"', p.svg)[1]) for p in parts]
+    assert max(heights) < 650
+    assert sum(p.data.count("Hospital") for p in parts) == 31
+    alone = forest(about, lines[:20], panels).svg  # its axis ends sooner: parts share the whole's
+    assert alone != forest(about, lines[:20], panels, whole=lines).svg
+    assert alone == forest(about, lines[:20], panels, whole=lines[:20]).svg
+    (one,) = forests(about, lines[:5], panels)
+    assert (one.anchor, one.caption) == ("centres-0", "Every centre.")

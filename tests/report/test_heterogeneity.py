@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from metasight.report.blocks import Callout, DataTable
-from metasight.report.heterogeneity import level_name, section
+from metasight.report.heterogeneity import section
+from metasight.report.interactions import level_name
 from metasight.report.view import View
 from metasight.report.wording import metric
 from metasight.validation.results import NotEstimable, Pooled

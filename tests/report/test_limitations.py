@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from metasight.leakage import Check
+from metasight.models.final_fit import FinalFit
+from metasight.models.proportional_hazards import GLOBAL, ChiSquare
 from metasight.report.limitations import limitations
 from metasight.report.view import View
 from metasight.validation.results import Estimate
@@ -129,3 +131,15 @@ def test_unexamined_nodes_and_unknown_eligibility_are_counted(nodal):
     held = sum(s.unknown for s in nodal.flow.steps)
     assert told(nodal)["Unknown eligibility."].startswith(f"{held} patients")
     assert told(nodal)["Errors in the data."].startswith("3 patients")
+
+
+@pytest.mark.parametrize(("chisq", "there"), [(3.8, False), (3.9, True)])
+def test_hazard_ratios_that_change_over_time_are_a_limitation(survival, chisq, there):
+    final = FinalFit(over_time=(ChiSquare.of(GLOBAL, chisq, 1),))
+    first, *others = survival.models
+    found = told(replace(survival, models=(replace(first, final=final), *others)))
+    assert ("Hazard ratios that change over time." in found) is there
+    other = replace(first, name="neither", final=final)
+    assert "Hazard ratios that change over time." not in told(
+        replace(survival, models=(*survival.models, other))
+    )

@@ -3,7 +3,9 @@ import pytest
 
 from metasight.estimate import Estimate
 from metasight.validation.bootstrap import draw
+from metasight.validation.brier import brier_score
 from metasight.validation.centres import pool_centres
+from metasight.validation.decision_curve import net_benefit
 from metasight.validation.discrimination import harrell_c
 from metasight.validation.ordering import follow_up
 from metasight.validation.results import NotEstimable
@@ -12,11 +14,12 @@ from metasight.validation.subgroups import (
     evaluate_by_centre,
     evaluate_subgroups,
     headline_target,
+    part_samples,
     refusal,
     target_events,
 )
 from metasight.validation.table import Target, align
-from oracles.calibration import mean_calibration
+from oracles.calibration import calibration_slope, mean_calibration
 
 from .conftest import predictions
 from .test_evaluate import plan
@@ -142,3 +145,92 @@ def test_what_lies_on_the_boundary_or_has_no_error_is_not_pooled():
     assert told == NotEstimable(not_estimable="1 of 5 centres have an estimate; pooling needs two")
     assert _pool([good, good, none], "logit", 0.95).k == 2
     assert _pool([edge, good], "log", 0.95).k == 2  # O/E may be 1
+
+
+def test_in_full_a_centre_has_its_own_slope_accuracy_and_net_benefit():
+    asked = plan(min_group_events=5, **ALONE)
+    aligned = align(predictions(240, models=1, repeats=1), asked)
+    got = evaluate_by_centre(aligned, "model0", draw(240, 40, 0), asked, in_full=True)
+    time, status = np.empty(240), np.empty(240, dtype=np.int64)
+    time[aligned.data.order], status[aligned.data.order] = aligned.data.time, aligned.data.status
+    inside = aligned.centre == "south"
+    own = time[inside], status[inside], aligned.models["model0"].risk[0, -1][inside]
+    south = next(c for c in got.centres if c.centre == "south")
+    cut = np.minimum(own[0], 1800), own[1] * (own[0] <= 1800)
+    slope = calibration_slope(*cut, own[2], 1800)
+    assert south.slope.value == pytest.approx(slope.slope, abs=1e-6)
+    assert south.ipa.value == pytest.approx(brier_score(*own, 1800).ipa)
+    want = net_benefit(*own, 1800, asked.thresholds)
+    assert [m.value for m in south.net_benefit] == pytest.approx(want.model.tolist())
+    parts = [c.slope for c in got.centres]
+    assert got.slope == pool_centres(
+        [p.value for p in parts], [p.se for p in parts], scale="identity", ad_hoc=True
+    )
+    at_30 = [c.net_benefit[1] for c in got.centres]
+    assert got.net_benefit[1] == pool_centres(
+        [p.value for p in at_30], [p.se for p in at_30], scale="identity", ad_hoc=True
+    )
+
+
+def test_otherwise_a_centre_has_discrimination_and_o_over_e_alone():
+    asked = plan(min_group_events=5, **ALONE)
+    aligned = align(predictions(240, models=1, repeats=1), asked)
+    draws = draw(240, 20, 0)
+    short = evaluate_by_centre(aligned, "model0", draws, asked)
+    full = evaluate_by_centre(aligned, "model0", draws, asked, in_full=True)
+    assert short.net_benefit == () and isinstance(short.slope, NotEstimable)
+    assert (short.discrimination, short.oe) == (full.discrimination, full.oe)
+
+
+def test_a_measure_below_zero_is_pooled_as_it_is():
+    low = Estimate(value=-0.1, lower=-0.2, upper=0.1, se=0.05)
+    high = Estimate(value=0.1, lower=0.0, upper=0.2, se=0.05)
+    assert _pool([low, high], "identity", 0.95).value == pytest.approx(0.0)
+    assert isinstance(_pool([low, high], "log", 0.95), NotEstimable)
+
+
+def test_levels_are_compared_with_the_one_of_most_events_on_the_same_resamples():
+    some = {f"p{i:04d}": ("old" if i % 3 else "young") for i in range(230)}
+    some |= {f"p{i:04d}": "few" for i in range(230, 240)}
+    asked = plan(subgroups={"age": some}, min_group_events=10, **ALONE)
+    aligned, draws = align(predictions(240, models=1), asked), draw(240, 40, 0)
+    few, old, young = evaluate_subgroups(aligned, "model0", draws, asked)
+    assert (few.against, old.against, young.against) == ("old", "", "old")
+    assert old.events > young.events
+    assert isinstance(few.difference, NotEstimable) and isinstance(old.difference, NotEstimable)
+    c = {}
+    for level in ("old", "young"):
+        keep = np.array([some[p] == level for p in aligned.patients])
+        part = aligned.subset(keep)
+        c[level] = part_samples(part, "model0", draws[:, keep], asked)
+    gap = c["young"].discrimination - c["old"].discrimination
+    assert young.difference.difference == pytest.approx(
+        young.discrimination.value - old.discrimination.value
+    )
+    assert (young.difference.lower, young.difference.upper) == pytest.approx(
+        tuple(np.quantile(gap[1:], [0.025, 0.975]))
+    )
+    assert young.oe_ratio.value == pytest.approx(young.oe.value / old.oe.value)
+
+
+def test_groups_that_are_alike_differ_by_about_nothing():
+    """Half of the patients against the other half: the interval covers zero nearly always."""
+    covered = 0
+    for seed in range(20):
+        halves = {f"p{i:04d}": ("a" if i % 2 else "b") for i in range(160)}
+        asked = plan(subgroups={"x": halves}, min_group_events=5, **ALONE)
+        aligned = align(predictions(160, models=1, repeats=1, seed=seed), asked)
+        groups = evaluate_subgroups(aligned, "model0", draw(160, 100, seed), asked)
+        (one,) = [g.difference for g in groups if g.against]
+        covered += one.lower <= 0 <= one.upper
+    assert covered >= 16
+
+
+def test_where_no_level_can_be_judged_there_is_none_to_compare_with():
+    some = {f"p{i:04d}": f"level {i % 9}" for i in range(90)}
+    asked = plan(subgroups={"x": some}, min_group_events=30, **ALONE)
+    groups = evaluate_subgroups(
+        align(predictions(90, models=1), asked), "model0", draw(90, 20, 0), asked
+    )
+    assert {g.against for g in groups} == {""}
+    assert all("30 of each" in g.difference.not_estimable for g in groups)

@@ -142,11 +142,8 @@ class Design:
         elif feature.spline and self.splines:
             k = self.knots or knots_for(effective_n)
             x = table.values[feature.name].to_numpy(float)
-            knots = np.quantile(x, HARRELL_QUANTILES[k])
-            if len(np.unique(knots)) == k:
-                term["knots"] = knots.tolist()
-            else:
-                term["knots"] = _distinct_knots(x, knots)
+            term["knots"], tied = _knots(x, k)
+            if tied:
                 notes.append(
                     f"{feature.name}: tied values, {len(term['knots']) or 'no'} spline knots"
                 )
@@ -170,6 +167,17 @@ class FittedDesign:
     def columns(self) -> list[str]:
         """Column names, ``age_years``, ``age_years'`` (spline), ``subtype=luminal_a``."""
         return list(self.state["columns"])
+
+    @property
+    def owners(self) -> list[str]:
+        """Feature that each column belongs to."""
+        own = [t["feature"] for t in self.state["terms"] for _ in range(_width(t))]
+        return [own[j] for j in self.state["keep"]]
+
+    def knots(self, feature: str) -> list[float]:
+        """Knots of a feature's spline, ascending; empty where it is straight or unknown."""
+        found = [t["knots"] for t in self.state["terms"] if t["feature"] == feature]
+        return list(found[0]) if found else []
 
     def transform(self, table: FeatureTable) -> NDArray[np.float64]:
         """Standardised columns, shape (n, p): training mean 0 and standard deviation 1.
@@ -218,6 +226,30 @@ def _raw_columns(
     if not blocks:
         return np.empty((len(table.values), 0)), names
     return np.column_stack(blocks), names
+
+
+def spline_knots(x: NDArray[np.float64], effective_n: int) -> list[float]:
+    """Knots at Harrell's quantiles, as many as :func:`knots_for` gives.
+
+    Parameters
+    ----------
+    x
+        Shape (n,), no value missing.
+    effective_n
+        Events, or patients in the rarer class.
+
+    Returns
+    -------
+    Ascending; moved apart where values tie, and empty with fewer than three distinct ones.
+    """
+    return _knots(x, knots_for(effective_n))[0]
+
+
+def _knots(x: NDArray[np.float64], k: int) -> tuple[list[float], bool]:
+    """Knots, and whether values tie where they should be."""
+    knots = np.quantile(x, HARRELL_QUANTILES[k])
+    tied = len(np.unique(knots)) < k
+    return (_distinct_knots(x, knots) if tied else knots.tolist()), tied
 
 
 def _distinct_knots(x: NDArray[np.float64], knots: NDArray[np.float64]) -> list[float]:

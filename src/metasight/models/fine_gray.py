@@ -68,9 +68,10 @@ class FineGrayModel:
 
 
 @dataclass(frozen=True)
-class _RiskSets:
+class SubdistributionSets:
     """Sorted data and, for each distinct event time, where its risk set starts."""
 
+    order: NDArray[np.intp]  # positions in the unsorted data
     matrix: NDArray[np.float64]
     event: NDArray[np.bool_]
     weight: NDArray[np.float64]  # 1/G(T−) of a competing event, else 0; shape (n,)
@@ -88,9 +89,8 @@ class _RiskSets:
         ratio = np.exp(eta)
         kept = self.weight * ratio
         s0 = self._sums(ratio[:, None], kept[:, None])[:, 0]
-        s1 = self._sums(ratio[:, None] * self.matrix, kept[:, None] * self.matrix)
+        mean = self.means(ratio)
         steps = self.deaths / s0
-        mean = s1 / s0[:, None]
         loglik = float(eta[self.event].sum() - self.deaths @ np.log(s0))
         score = self.matrix[self.event].sum(axis=0) - self.deaths @ mean
         early = np.concatenate([[0.0], np.cumsum(steps)])[self.reached]
@@ -102,6 +102,13 @@ class _RiskSets:
         ).T @ mean
         return loglik, score, information, steps
 
+    def means(self, ratio: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Weighted means of the columns in each risk set; ``ratio`` are hazard ratios, (n,)."""
+        kept = self.weight * ratio
+        s0 = self._sums(ratio[:, None], kept[:, None])
+        s1 = self._sums(ratio[:, None] * self.matrix, kept[:, None] * self.matrix)
+        return np.asarray(s1 / s0)
+
     def _sums(
         self, followed: NDArray[np.float64], competing: NDArray[np.float64]
     ) -> NDArray[np.float64]:
@@ -110,7 +117,10 @@ class _RiskSets:
         return np.asarray(suffix[self.start] + self.g[:, None] * prefix[self.start])
 
 
-def _risk_sets(matrix: NDArray[np.float64], follow_up: SurvivalOutcome) -> _RiskSets:
+def subdistribution_sets(
+    matrix: NDArray[np.float64], follow_up: SurvivalOutcome
+) -> SubdistributionSets:
+    """Sort follow-up, and weigh patients with the competing event by the censoring."""
     order = np.argsort(follow_up.time_days, kind="stable")
     time, status = follow_up.time_days[order], follow_up.status[order]
     event = status == EVENT
@@ -120,7 +130,8 @@ def _risk_sets(matrix: NDArray[np.float64], follow_up: SurvivalOutcome) -> _Risk
     before = np.concatenate([[1.0], np.cumprod(1.0 - censored / at_risk)[:-1]])
     g_own = before[np.searchsorted(distinct, time)]
     times, deaths = np.unique(time[event], return_counts=True)
-    return _RiskSets(
+    return SubdistributionSets(
+        order=order,
         matrix=matrix[order],
         event=event,
         weight=np.where(status == COMPETING, 1.0 / g_own, 0.0),
@@ -153,7 +164,7 @@ def fit_subdistribution(
     """
     refuse_too_many(matrix.shape[1], follow_up.n_events, model)
     basis, back = orthonormal(matrix)
-    sets = _risk_sets(basis, follow_up)
+    sets = subdistribution_sets(basis, follow_up)
     beta = np.zeros(matrix.shape[1])
     loglik, score, information, steps = sets.terms(beta)
     for _ in range(_MAX_STEPS):

@@ -372,10 +372,18 @@ class FittedPreparation:
         """Modality of each column."""
         return [self.design.state["modalities"][j] for j in self.chosen]
 
+    @property
+    def owners(self) -> list[str]:
+        """Feature that each column belongs to."""
+        return [self.design.owners[j] for j in self.chosen]
+
+    def complete(self, table: FeatureTable) -> FeatureTable:
+        """The features as the design reads them: harmonised, shrunk, and no value missing."""
+        return self.imputer.transform(self.shrinkage.apply(self.harmony.apply(table)))
+
     def matrix(self, table: FeatureTable) -> NDArray[np.float64]:
         """Standardised columns, shape (n, p)."""
-        known = self.shrinkage.apply(self.harmony.apply(table))
-        return self.design.transform(self.imputer.transform(known))[:, self.chosen]
+        return self.design.transform(self.complete(table))[:, self.chosen]
 
     def per_unit(self, coefficients: NDArray[np.float64]) -> dict[str, float]:
         """Coefficients of the matrix's columns per unit of each, by column name."""

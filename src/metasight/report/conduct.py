@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from metasight.models.by_hand import Formula
+from metasight.report.assumptions import assumptions
 from metasight.report.blocks import (
     Block,
     Callout,
@@ -18,7 +18,8 @@ from metasight.report.blocks import (
     Row,
     numeric,
 )
-from metasight.report.contents import ModelDescription, OptimismResult, SampleSizeResult
+from metasight.report.coefficients import coefficients
+from metasight.report.contents import OptimismResult, SampleSizeResult
 from metasight.report.drawing import looks
 from metasight.report.model_settings import settings_read
 from metasight.report.spread import instability_figure
@@ -31,7 +32,6 @@ VERDICTS: Mapping[str, str] = {
     "fail": "✗ FAILED",
     "not done": "– not done",
 }
-MOST_COEFFICIENTS = 40
 
 
 def stability(view: View) -> list[Block]:
@@ -204,7 +204,8 @@ def models(view: View) -> list[Block]:
     blocks.append(_model_table(view))
     for k, model in enumerate(view.contents.models):
         if model.coefficients:
-            blocks += _coefficients(view, model, k)
+            blocks += coefficients(view, model, k)
+            blocks += assumptions(view, model, k)
     trees = [m.name for m in view.contents.models if not m.coefficients]
     if trees:
         blocks.append(Paragraph(f"Without coefficients to print: {'; '.join(trees)}."))
@@ -250,73 +251,3 @@ def _told(settings: Mapping[str, Any]) -> str:
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         parts.append(f"{key} = {shown}")
     return ", ".join(parts) or "as published"
-
-
-def _coefficients(view: View, model: ModelDescription, k: int) -> Iterator[Block]:
-    from math import exp, isfinite
-
-    chosen = {t: c for t, c in model.coefficients.items() if c != 0}
-    dropped = len(model.coefficients) - len(chosen)
-    ordered = sorted(chosen.items(), key=lambda item: (-abs(item[1]), item[0]))
-    many = len(ordered) > MOST_COEFFICIENTS
-    ratio = "Odds ratio" if view.nodal else "Hazard ratio"
-    notes = []
-    if dropped:
-        notes.append(f"{plural(dropped, 'further term')} with coefficient 0.")
-    if many:
-        notes.append(f"The {MOST_COEFFICIENTS} largest of {len(ordered)}; all are in the bundle.")
-    rows = [(view.label(t), c) for t, c in ordered[:MOST_COEFFICIENTS]]
-    cells = [
-        (t, number(c, 4), number(exp(c), 3) if isfinite(c) and abs(c) < 50 else "–")
-        for t, c in rows
-    ]
-    yield Heading(2, f"Coefficients of {model.name}", f"coefficients-section-{k}")
-    if not cells:
-        yield Paragraph(
-            f"All {plural(len(model.coefficients), 'coefficient')} are 0: the fit selected no "
-            "predictor."
-        )
-        return
-    half = -(-len(cells) // 2) if len(cells) > 8 else len(cells)
-    right = cells[half:] + [("", "", "")] * (2 * half - len(cells)) if half < len(cells) else []
-    columns = (
-        Column("Term", weight=2),
-        numeric("Coefficient"),
-        numeric(ratio),
-    )
-    yield DataTable(
-        f"coefficients-{k}",
-        f"{model.name}: coefficients on the scale of the predictor, largest first.",
-        columns * 2 if right else columns,
-        tuple(Row((*a, *b)) for a, b in zip(cells[:half], right, strict=True))
-        if right
-        else tuple(Row(c) for c in cells),
-        tuple(notes),
-    )
-    if (model.formula is not None and k == 0) or (model.formula is not None and model.role):
-        yield _formula(view, model, model.formula, k)
-
-
-def _formula(view: View, model: ModelDescription, formula: Formula, k: int) -> DataTable:
-    """Means and constants, with which a risk can be computed by hand."""
-    hazard = formula.kind == "hazard"
-    rows = [
-        Row((view.label(name), number(mean, 4), number(b, 6))) for name, b, mean in formula.terms
-    ]
-    rows.append(Row(("Constant",), group=True))
-    rows += [
-        Row((years(float(t)) if hazard else f"above {t}", number(c, 5), "–"))
-        for t, c in formula.constants
-    ]
-    how = (
-        "Risk at a horizon: 1 − exp(−H · exp(s)), H being its constant"
-        if hazard
-        else "Probability of a higher stage: 1 / (1 + exp(c − s)), c being the constant"
-    )
-    return DataTable(
-        f"formula-{k}",
-        f"{model.name}: to compute a risk by hand.",
-        (Column("Term", weight=2), numeric("Training mean"), numeric("Coefficient")),
-        tuple(rows),
-        (f"s: sum of coefficient × (value − mean) over the terms. {how}.",),
-    )

@@ -14,9 +14,12 @@ from metasight.cohort.eligibility import FlowStep
 from metasight.cohort.outcome import Landmark
 from metasight.leakage import Check
 from metasight.models.by_hand import Formula
+from metasight.models.final_fit import FinalFit
+from metasight.models.refit_spread import RefitSpread
 from metasight.protocol.study import Protocol
 from metasight.study.analysis_plan import PlanComparison
-from metasight.validation.results import CentreEvaluation, CentreGap, Evaluation
+from metasight.validation.centre_results import CentreEvaluation, CentreGap
+from metasight.validation.results import Evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +170,10 @@ class ModelDescription:
         Term → log hazard or odds ratio on the original scale; empty for trees.
     formula
         What the risk is computed by; None for models that have none.
+    final
+        Intervals of the coefficients and tests of the model's shape; empty in a validation.
+    refits
+        How the coefficients differ between refits to resamples; None where there are none.
     """
 
     name: str
@@ -177,6 +184,8 @@ class ModelDescription:
     notes: tuple[str, ...]
     coefficients: Mapping[str, float]
     formula: Formula | None = None
+    final: FinalFit = field(default_factory=FinalFit)
+    refits: RefitSpread | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -166,11 +166,46 @@ def _layout(lines: Sequence[Line], panels: Sequence[Panel], *, values: bool) -> 
     )
 
 
-def forest(about: Forest, lines: Sequence[Line], panels: Sequence[Panel]) -> Figure:
+TALLEST = 560.0
+"""Points of lines that fit on a printed page with head, axis and caption."""
+
+
+def forests(about: Forest, lines: Sequence[Line], panels: Sequence[Panel]) -> Iterator[Figure]:
+    """As :func:`forest`, in as many figures as pages need, each with its own head and axis.
+
+    All have the axes of the whole, so that they can be compared.
+    """
+    heights = _layout(lines, panels, values=len(panels) <= 2).heights
+    parts: list[list[Line]] = [[]]
+    filled = 0.0
+    for line, height in zip(lines, heights, strict=True):
+        if filled + height > TALLEST and parts[-1]:
+            parts.append([])
+            filled = 0.0
+        parts[-1].append(line)
+        filled += height
+    for k, part in enumerate(parts):
+        told = f" Part {k + 1} of {len(parts)}." if len(parts) > 1 else ""
+        one = Forest(
+            about.anchor if k == 0 else f"{about.anchor}-part-{k + 1}",
+            about.title,
+            about.caption + told,
+            about.alt + told,
+        )
+        yield forest(one, part, panels, whole=lines)
+
+
+def forest(
+    about: Forest,
+    lines: Sequence[Line],
+    panels: Sequence[Panel],
+    *,
+    whole: Sequence[Line] | None = None,
+) -> Figure:
     """Draw lines of estimates in panels side by side.
 
     With one or two panels the values are printed beside the marks; with more, the tables hold
-    them.
+    them. ``whole`` are the lines that set the axes' limits, these unless given.
     """
     values = len(panels) <= 2
     size = _layout(lines, panels, values=values)
@@ -181,7 +216,8 @@ def forest(about: Forest, lines: Sequence[Line], panels: Sequence[Panel]) -> Fig
         for k, panel in enumerate(panels):
             left = size.label_width + k * (size.width + size.side + GAP) + GAP / 2
             axes = place(figure, left, top, size.width, size.tall)
-            _panel(axes, lines, k, panel, size)
+            limits = _limits([line.marks[k] for line in whole or lines], panel)
+            _panel(axes, [(line, line.marks[k]) for line in lines], limits, panel, size)
             if values:
                 _print_values(axes, lines, k, panel, size)
             figure.text(
@@ -198,16 +234,21 @@ def forest(about: Forest, lines: Sequence[Line], panels: Sequence[Panel]) -> Fig
     return Figure(about.anchor, svg, PAGE_PT, about.alt, about.caption, _data(lines, panels))
 
 
-def _panel(axes: Axes, lines: Sequence[Line], k: int, panel: Panel, size: _Layout) -> None:
+def _panel(
+    axes: Axes,
+    lines: Sequence[tuple[Line, Mark]],
+    limits: tuple[float, float],
+    panel: Panel,
+    size: _Layout,
+) -> None:
     axes.set_ylim(size.tall, 0)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("\n".join(wrap(panel.axis, size.width + GAP)))
-    limits = _limits([line.marks[k] for line in lines], panel)
     _scale(axes, panel, limits, size.width)
-    for y, h, line in zip(size.middles, size.heights, lines, strict=True):
+    for y, h, (line, mark) in zip(size.middles, size.heights, lines, strict=True):
         axes.axhline(y + h / 2, color=FILL, linewidth=0.7, zorder=0)
-        _draw(axes, line.marks[k], line.look, y, limits)
+        _draw(axes, mark, line.look, y, limits)
 
 
 def _print_values(axes: Axes, lines: Sequence[Line], k: int, panel: Panel, size: _Layout) -> None:

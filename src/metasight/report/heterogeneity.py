@@ -15,8 +15,10 @@ from metasight.report.blocks import (
     Row,
     numeric,
 )
+from metasight.report.by_centre import by_centre
 from metasight.report.drawing import HEADLINE, REFERENCE, Look, looks
-from metasight.report.forest_plot import Forest, Line, Mark, Panel, forest
+from metasight.report.forest_plot import Forest, Line, Mark, Panel, forest, forests
+from metasight.report.interactions import interactions, level_name
 from metasight.report.view import (
     View,
     at_target,
@@ -35,7 +37,6 @@ from metasight.report.wording import (
     pooled,
 )
 from metasight.validation.results import (
-    CentreEvaluation,
     CentreSummary,
     NotEstimable,
     Pooled,
@@ -62,11 +63,7 @@ def section(view: View) -> list[Block]:
 def _centres(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
     found = view.headline.centres
     if found is None and view.external:
-        yield Paragraph(
-            "In a validation no centre is left out: the models were fitted elsewhere. Figures of "
-            "this report are over all "
-            f"{plural(view.evaluation.data.n_centres, 'centre')} of the external patients."
-        )
+        yield from _external_centres(view, look)
         return
     if found is None:
         why = view.contents.single_centre_reason or "no reason is given in the study file"
@@ -80,23 +77,51 @@ def _centres(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
         )
         return
     yield Paragraph(in_years(" ".join(found.notes)))
-    for k, model in enumerate(m for m in view.leading if m in found.models):
-        summary = found.models[model]
+    yield from _centre_figures(view, found.models, look)
+    yield _centre_table(view, found.models)
+    yield from by_centre(view, found.models)
+    if view.headline.gaps:
+        yield _gap_table(view)
+
+
+def _external_centres(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
+    """Locked models in every centre of the external patients."""
+    yield Paragraph(
+        "In a validation no centre is left out: the models were fitted elsewhere. The figures of "
+        "the other sections are over all "
+        f"{plural(view.evaluation.data.n_centres, 'centre')} of the external patients."
+    )
+    models = view.evaluation.models
+    summaries = {m: models[m].centres for m in view.order(view.evaluation)}
+    if view.evaluation.data.n_centres > 1:
+        yield from _centre_figures(view, summaries, look)
+        yield _centre_table(view, summaries)
+        yield from by_centre(view, summaries)
+
+
+def _centre_figures(
+    view: View, summaries: Mapping[str, CentreSummary | NotEstimable], look: Mapping[str, Look]
+) -> Iterator[Block]:
+    for k, model in enumerate(m for m in view.leading if m in summaries):
+        summary = summaries[model]
         if isinstance(summary, NotEstimable):
             yield Paragraph(f"{model}: not estimable: {summary.not_estimable}.")
         else:
-            yield _centre_figure(model, summary, look[model], k)
-    yield _centre_table(view, found)
-    if view.headline.gaps:
-        yield _gap_table(view)
+            yield from _centre_figure(view, model, summary, look[model], k)
 
 
 def _measure_name(measure: str) -> str:
     return measure.replace("Harrell's", "Harrell’s").replace("ordinal c-index", "Ordinal C")
 
 
-def _centre_figure(model: str, summary: CentreSummary, look: Look, k: int) -> Figure:
-    measure = _measure_name(summary.measure)
+def _which(view: View) -> str:
+    return "external" if view.external else "left-out"
+
+
+def _centre_figure(
+    view: View, model: str, summary: CentreSummary, look: Look, k: int
+) -> Iterator[Figure]:
+    measure, which = _measure_name(summary.measure), _which(view)
     lines = [
         Line(
             c.centre,
@@ -119,23 +144,23 @@ def _centre_figure(model: str, summary: CentreSummary, look: Look, k: int) -> Fi
     told = "; ".join(f"{c.centre} {metric(c.discrimination, 2)}" for c in summary.centres)
     about = Forest(
         f"centres-{k}",
-        f"Left-out centres: {model}",
+        f"{which.capitalize()} centres: {model}",
         f"“{model}” in centres that were not used to fit it, with 95 % intervals; diamond: average "
         "over "
         "centres; thin line: 95 % prediction interval for a new centre (three centres or more).",
-        f"{measure} of {model} in left-out centres: {told}; pooled {pooled(both[0], 2)}.",
+        f"{measure} of {model} in {which} centres: {told}; pooled {pooled(both[0], 2)}.",
     )
-    return forest(
+    return forests(
         about,
         lines,
         [Panel(measure, "0.5 is chance", 0.5), Panel("O/E", "1 is calibrated", 1.0, log=True)],
     )
 
 
-def _centre_table(view: View, found: CentreEvaluation) -> DataTable:
+def _centre_table(view: View, summaries: Mapping[str, CentreSummary | NotEstimable]) -> DataTable:
     notes, rows = Footnotes(), []
     for m in view.order(view.evaluation):
-        summary = found.models.get(m)
+        summary = summaries.get(m)
         if summary is None:
             continue
         if isinstance(summary, NotEstimable):
@@ -155,7 +180,7 @@ def _centre_table(view: View, found: CentreEvaluation) -> DataTable:
         )
     return DataTable(
         "centres-table",
-        "Average over left-out centres.",
+        f"Average over {_which(view)} centres.",
         (
             Column("Model", weight=2),
             numeric("Discrimination", 1.6),
@@ -282,11 +307,12 @@ def _subgroups(view: View) -> Iterator[Block]:
     where = targets(view.evaluation)
     at = at_target(where[0] if view.nodal else where[-1])
     yield Paragraph(
-        f"The headline model in parts of the cohort, {at}. Subgroups are described, not "
-        "tested: overlapping intervals do not prove that subgroups are alike, and a continuous "
-        "variable is cut at its median for description only."
+        f"The headline model in parts of the cohort, {at}. Overlapping intervals do not prove "
+        "that subgroups are alike, and a continuous variable is cut at its median for description "
+        "only."
     )
     yield _subgroup_table(view, groups)
+    yield from interactions(view, groups)
     yield _subgroup_figure(view, groups, at)
 
 
@@ -321,13 +347,6 @@ def _subgroup_figure(view: View, groups: tuple[SubgroupEvaluation, ...], at: str
         lines,
         [Panel(name, "0.5 is chance", 0.5), Panel("O/E", "1 is calibrated", 1.0, log=True)],
     )
-
-
-def level_name(view: View, g: SubgroupEvaluation) -> str:
-    """Level of a subgroup with the variable's unit."""
-    known = view.contents.protocol.variables
-    unit = known[g.variable].unit if g.variable in known else ""
-    return f"{g.level} {unit}".strip() if g.level[:1] in "≤>" else g.level
 
 
 def _subgroup_table(view: View, groups: tuple[SubgroupEvaluation, ...]) -> DataTable:

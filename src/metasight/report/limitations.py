@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from metasight.estimate import Estimate
+from metasight.report.assumptions import LEVEL, equals
 from metasight.report.blocks import Block, BulletList, Callout, Heading, Paragraph, Strong, Text
 from metasight.report.conduct import size_words
 from metasight.report.flow import held_back
@@ -64,6 +65,7 @@ def limitations(view: View) -> Iterator[Text]:
     yield from _checks(view, "fail", "Leakage check failed.")
     yield from _evidence(view)
     yield from _size(view)
+    yield from _shape(view)
     yield from _generality(view)
     yield from _patients(view)
     yield from _outcome(view)
@@ -148,6 +150,19 @@ def _size(view: View) -> Iterator[Text]:
             f"The apparent C of “{found.model}” is {number(found.optimism)} too "
             "high; only the cross-fitted figures may be quoted.",
         )
+
+
+def _shape(view: View) -> Iterator[Text]:
+    """Reference and headline models of Cox's kind whose hazard ratios change over time."""
+    named = {view.reference, view.lead, view.contents.study_reference}
+    for model in view.contents.models:
+        tests = model.final.over_time
+        if model.name in named and tests and tests[-1].p < LEVEL:
+            yield _item(
+                "Hazard ratios that change over time.",
+                f"“{model.name}” assumes that they do not; the score test of all terms has p "
+                f"{equals(tests[-1].p)}.",
+            )
 
 
 def _generality(view: View) -> Iterator[Text]:

@@ -40,6 +40,15 @@ def section(view: View) -> list[Block]:
                 " with the versions below.",
             )
         ),
+        Paragraph(
+            (
+                "To check the headline measure without this software, run ",
+                Code("Rscript headline.R"),
+                " in the folder of this report: it reads ",
+                Code("headline.csv"),
+                ", the predictions of the reference and the headline model, and needs base R only.",
+            )
+        ),
         Facts(
             (
                 ("Run", (Code(contents.run),)),

@@ -153,6 +153,12 @@ GAPS = Json("gaps.json")
 TEMPORAL = Json("temporal.json")
 OPTIMISM = Json("optimism.json")
 SAMPLE_SIZE = Json("sample_size.json")
+COEFFICIENTS = Json("coefficients.json")
+"""Of a refit: term → coefficient."""
+REFITS = Json("refits.json")
+"""How coefficients differ between refits."""
+FINAL_FIT = Json("final_fit.json")
+"""Intervals and tests of a model fitted to all patients."""
 CHECKS = Json("checks.json")
 FAILURES = Json("failures.json")
 NOTES = Json("notes.json")

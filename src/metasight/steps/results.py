@@ -19,6 +19,8 @@ from metasight.engine.step import Inputs, StepKind
 from metasight.leakage import Check
 from metasight.ledger import Entry, Fate, Ledger
 from metasight.models.by_hand import formula_of
+from metasight.models.final_fit import FinalFit
+from metasight.models.refit_spread import RefitSpread
 from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
 from metasight.provenance import hash_json
@@ -37,6 +39,7 @@ from metasight.report.contents import (
     SlideStage,
 )
 from metasight.report.document import write_report
+from metasight.report.headline_script import write_headline
 from metasight.steps import artefacts
 from metasight.steps.after.biology import BIOLOGY
 from metasight.steps.after.stability import STABILITY
@@ -49,8 +52,9 @@ from metasight.steps.slides.maps import COMPARED
 from metasight.study.analysis_plan import PlanComparison
 from metasight.study.file import StudySettings
 from metasight.study.nested import models_to_fit
+from metasight.validation.centre_results import CentreEvaluation, CentreGap
 from metasight.validation.json_tree import from_jsonable
-from metasight.validation.results import CentreEvaluation, CentreGap, Evaluation
+from metasight.validation.results import Evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,12 +167,20 @@ def collect(inputs: Inputs, out: Path, argument: ResultsArgument) -> None:
             if (judged / name).is_file():
                 shutil.copy(judged / name, out)
     shutil.copy(artefacts.FEATURES.path(inputs[headline.data]), out)
+    _write_headline(inputs[headline.judged], out)
     for step, files in _LEFT_BEHIND.items():
         for path in [inputs[step] / f for f in files] if step in inputs else []:
             if path.is_file():
                 shutil.copy(path, out)
     _ledger(inputs, argument).to_parquet(artefacts.LEDGER.path(out))
     artefacts.MANIFEST.write(out, _manifest(argument))
+
+
+def _write_headline(judged: Path, out: Path) -> None:
+    """What a reader needs to compute the headline measure again in R."""
+    evaluation = Evaluation.from_json(artefacts.EVALUATION.read(judged))
+    predictions = Predictions.from_parquet(artefacts.PREDICTIONS.path(judged))
+    write_headline(predictions, evaluation.settings, out)
 
 
 def _manifest(argument: ResultsArgument) -> dict[str, Any]:
@@ -348,7 +360,7 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         checks=tuple(Check(**c) for c in checks),
         optimism=_as(OptimismResult, read_json(optimism)) if optimism.is_file() else None,
         sample_size=_as(SampleSizeResult, read_json(size)) if size.is_file() else None,
-        models=tuple(_describe(inputs, settings, leading, asked["horizons_days"])),
+        models=tuple(_describe(inputs, settings, leading, asked["horizons_days"], judged)),
         reference_model=leading[0],
         headline_model=leading[1],
         study_reference=settings.analysis.reference_model,
@@ -441,8 +453,14 @@ def _analysis(inputs: Inputs, names: AnalysisNames) -> AnalysisResult:
 
 
 def _describe(
-    inputs: Inputs, settings: StudySettings, leading: tuple[str, str], horizons: Sequence[int]
+    inputs: Inputs,
+    settings: StudySettings,
+    leading: tuple[str, str],
+    horizons: Sequence[int],
+    judged: Path,
 ) -> list[ModelDescription]:
+    spread = artefacts.REFITS.read_if_there(judged)
+    refits = None if spread is None else RefitSpread.from_json(spread)
     asked = {m.name: m for m in models_to_fit(settings)}
     folders = _everybody(inputs)
     described = []
@@ -450,6 +468,7 @@ def _describe(
         state = artefacts.STATE.read(folders[name])
         about = artefacts.MODEL.read(folders[name])
         model = asked.get(name)
+        final = artefacts.FINAL_FIT.read_if_there(folders[name])
         described.append(
             ModelDescription(
                 name=name,
@@ -460,6 +479,8 @@ def _describe(
                 notes=tuple(about["notes"]),
                 coefficients=about["coefficients"],
                 formula=formula_of(state, horizons),
+                final=FinalFit() if final is None else FinalFit.from_json(final),
+                refits=refits if refits is not None and refits.model == name else None,
             )
         )
     return described

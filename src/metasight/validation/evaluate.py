@@ -21,6 +21,7 @@ from metasight.predictions import NODAL_LABELS, Predictions
 from metasight.validation.binary import delong_within
 from metasight.validation.bootstrap import Draws, draw, to_metric
 from metasight.validation.calibration import d_calibration, risk_groups
+from metasight.validation.centre_results import CentreEvaluation, CentreGap
 from metasight.validation.compare import bootstrap_contrast
 from metasight.validation.curve_samples import curve_samples
 from metasight.validation.curves import censoring_survival, median_follow_up
@@ -31,8 +32,6 @@ from metasight.validation.refitted import fold_contrast
 from metasight.validation.results import (
     Calibration,
     CalibrationGroup,
-    CentreEvaluation,
-    CentreGap,
     Comparison,
     ContrastMetric,
     DataSummary,
@@ -204,7 +203,9 @@ def _model(
             if t.headline
         ),
         d_calibration=_d_calibration(aligned, model),
-        centres=evaluate_by_centre(aligned, name, draws, plan),
+        centres=evaluate_by_centre(
+            aligned, name, draws, plan, in_full=aligned.external and _leads(name, plan)
+        ),
         subgroups=evaluate_subgroups(aligned, name, draws, plan),
         by_risk=group_curves(
             aligned,
@@ -217,6 +218,11 @@ def _model(
         if name == plan.headline_model and plan.tau_days is not None
         else (),
     )
+
+
+def _leads(name: str, plan: EvaluationPlan) -> bool:
+    """Whether a model is one of the two that the report leads with."""
+    return name in {plan.reference_model, plan.headline_model}
 
 
 def _target(
@@ -489,7 +495,10 @@ def evaluate_centres(predictions: Predictions, plan: EvaluationPlan) -> CentreEv
         endpoint=plan.endpoint,
         kind=aligned.kind,
         settings=plan.settings(),
-        models={name: evaluate_by_centre(aligned, name, draws, plan) for name in aligned.models},
+        models={
+            name: evaluate_by_centre(aligned, name, draws, plan, in_full=_leads(name, plan))
+            for name in aligned.models
+        },
         notes=(
             "Each centre is evaluated with a model that saw none of its patients.",
             f"Centres are pooled at {headline_target(aligned).name} by REML with Hartung-Knapp "

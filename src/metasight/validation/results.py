@@ -35,7 +35,7 @@ from metasight.validation.group_curve import GroupCurve
 from metasight.validation.json_tree import from_jsonable, to_jsonable
 
 Kind = Literal["survival", "competing", "nodal"]
-FORMAT = 2
+FORMAT = 3
 """Of an evaluation as JSON."""
 DEFAULT_THRESHOLDS = (0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.40, 0.50)
 
@@ -369,13 +369,20 @@ class DCalibration:
 
 @dataclass(frozen=True, kw_only=True)
 class CentreEstimate:
-    """One centre's own numbers; patients of other centres played no part in them."""
+    """One centre's own numbers; patients of other centres played no part in them.
+
+    ``slope``, ``ipa`` and ``net_benefit`` (at each threshold of the plan, ascending) are computed
+    for reference and headline model in left-out or external centres.
+    """
 
     centre: str
     n: int
     events: int
     discrimination: Metric
     oe: Metric
+    slope: Metric
+    ipa: Metric
+    net_benefit: tuple[Metric, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -393,7 +400,7 @@ class Pooled:
     k
         Centres pooled.
     scale
-        ``logit`` for C and AUC, ``log`` for O/E.
+        ``logit`` for C and AUC, ``log`` for O/E, ``identity`` for slope, IPA and net benefit.
     """
 
     value: float
@@ -411,7 +418,8 @@ class Pooled:
 class CentreSummary:
     """Estimates by centre and their pooling.
 
-    ``measure`` names the discrimination measure (Harrell's C, or AUC of N1 or worse).
+    ``measure`` names the discrimination measure (Harrell's C, or AUC of N1 or worse);
+    ``net_benefit`` is pooled at each threshold of the plan, ascending.
     """
 
     measure: str
@@ -419,6 +427,9 @@ class CentreSummary:
     centres: tuple[CentreEstimate, ...]
     discrimination: Pooled | NotEstimable
     oe: Pooled | NotEstimable
+    slope: Pooled | NotEstimable
+    ipa: Pooled | NotEstimable
+    net_benefit: tuple[Pooled | NotEstimable, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -426,6 +437,8 @@ class SubgroupEvaluation:
     """One level of one variable, judged by the same metrics at the headline target.
 
     Each metric is ``NotEstimable`` where the group has too few events or non-events.
+    ``difference`` is of discrimination, and ``oe_ratio`` the ratio of O/E, to the level
+    ``against``: of the levels that can be judged the one with most events, for which it is empty.
     """
 
     variable: str
@@ -436,6 +449,9 @@ class SubgroupEvaluation:
     auc: Metric
     oe: Metric
     ipa: Metric
+    against: str
+    difference: ContrastMetric
+    oe_ratio: Metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -560,41 +576,3 @@ class Evaluation:
         """
         require_format(data.get(KEY), FORMAT, file="evaluation")
         return from_jsonable(cls, {k: v for k, v in data.items() if k != KEY})
-
-
-@dataclass(frozen=True, kw_only=True)
-class CentreGap:
-    """Random folds against leave-one-centre-out, for one model, on the same patients.
-
-    ``gap`` is random folds minus left-out centres: a positive gap is what the model owes to
-    having seen the centre before.
-    """
-
-    model: str
-    measure: str
-    random_folds: Metric
-    left_out_centres: Metric
-    gap: ContrastMetric
-
-
-@dataclass(frozen=True, kw_only=True)
-class CentreEvaluation:
-    """Leave-one-centre-out predictions judged centre by centre.
-
-    ``models`` maps each model to its centres and their pooling.
-    """
-
-    endpoint: str
-    kind: Kind
-    settings: EvaluationSettings
-    models: dict[str, CentreSummary | NotEstimable]
-    notes: tuple[str, ...]
-
-    def to_json(self) -> dict[str, object]:
-        """Return plain dicts, lists, text and numbers; NaN becomes null."""
-        return to_jsonable(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, object]) -> CentreEvaluation:
-        """Read what :meth:`to_json` gave."""
-        return from_jsonable(cls, data)

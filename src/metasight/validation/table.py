@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from metasight.errors import EvaluationError
-from metasight.predictions import NODAL_LABELS, Predictions
+from metasight.predictions import EXTERNAL_FOLD, NODAL_LABELS, Predictions
 from metasight.validation.ordering import Floats, FollowUp, Ints, follow_up
 from metasight.validation.results import EvaluationPlan, Kind
 
@@ -90,6 +90,8 @@ class Aligned:
         Patients without an observed outcome, and patients that some model did not predict.
     n_folds
         Distinct (repeat, fold) pairs.
+    external
+        Whether the models were fitted elsewhere: no fold was drawn from these patients.
     """
 
     kind: Kind
@@ -102,6 +104,7 @@ class Aligned:
     n_unobserved: int
     n_dropped: int
     n_folds: int
+    external: bool = False
 
     @property
     def n(self) -> int:
@@ -137,6 +140,7 @@ class Aligned:
             n_unobserved=0,
             n_dropped=0,
             n_folds=self.n_folds,
+            external=self.external,
         )
 
 
@@ -289,6 +293,7 @@ def _arrays(
         models=models,
         n_unobserved=unobserved,
         n_dropped=n_seen - len(patients),
+        external=bool((folds == EXTERNAL_FOLD).all()),
         n_folds=int(folds.reset_index()[["repeat", "fold"]].drop_duplicates().shape[0]),
     )
 

@@ -18,6 +18,7 @@ from metasight.steps.files import write_json
 from metasight.steps.risk.judging import (
     EvaluateArgument,
     _gather_contributions,
+    _gather_refits,
     _judge_resamples,
     _leading,
     _of_scheme,
@@ -307,3 +308,33 @@ def test_without_resamples_nothing_is_written(tmp_path):
     nothing = refitted(tmp_path, data, [], [], np.zeros((40, 1)))
     _judge_resamples(nothing, tmp_path, data, {}, "fusion")
     assert not (tmp_path / "optimism.json").exists()
+
+
+def test_coefficients_of_refits_are_gathered_for_the_headline_model(tmp_path):
+    final = tmp_path / "final"
+    final.mkdir()
+    write_json(final / "model.json", {"name": "net", "coefficients": {"a": 0.4, "b": 0.0}})
+    inputs = [Input(name="f", kind=StepKind.FIT_EVERYBODY, subject="net", folder=final)]
+    for k in range(4):
+        folder = tmp_path / f"refit{k}"
+        folder.mkdir()
+        if k < 3:  # the last one failed
+            write_json(folder / "coefficients.json", {"a": 0.1 * k})
+        inputs.append(Input(name=f"r{k}", kind=StepKind.FIT_RESAMPLE, subject="net", folder=folder))
+    _gather_refits(Inputs(tuple(inputs)), tmp_path, "net")
+    found = json.loads((tmp_path / "refits.json").read_text("utf-8"))
+    assert (found["model"], found["refits"]) == ("net", 3)
+    assert found["terms"]["a"]["kept"] == pytest.approx(2 / 3)
+    assert found["terms"]["b"] == {"kept": 0.0, "lower": None, "upper": None}
+
+
+def test_without_refits_or_coefficients_nothing_is_gathered(tmp_path):
+    final = tmp_path / "final"
+    final.mkdir()
+    write_json(final / "model.json", {"name": "forest", "coefficients": {}})
+    one = Input(name="f", kind=StepKind.FIT_EVERYBODY, subject="forest", folder=final)
+    _gather_refits(Inputs((one,)), tmp_path, "forest")
+    write_json(final / "coefficients.json", {})
+    refit = Input(name="r", kind=StepKind.FIT_RESAMPLE, subject="forest", folder=final)
+    _gather_refits(Inputs((one, refit)), tmp_path, "forest")
+    assert not (tmp_path / "refits.json").exists()

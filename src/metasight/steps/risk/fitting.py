@@ -20,6 +20,7 @@ from metasight.features.images import ImageFolders
 from metasight.ledger import Entry, Fate
 from metasight.models import crossfit
 from metasight.models.base import RiskModel
+from metasight.models.final_fit import final_fit
 from metasight.models.fitted import ReaderHeadModel
 from metasight.models.fusion import StackReader, contributions
 from metasight.models.mil import network_of
@@ -214,6 +215,7 @@ def resample(inputs: Inputs, out: Path, argument: FitArgument) -> None:
     np.save(artefacts.RESAMPLE_INDEX.path(out), drawn.index)
     np.save(artefacts.RISK.path(out), drawn.risk)
     artefacts.STATE.write(out, drawn.fitted.state)
+    artefacts.COEFFICIENTS.write(out, describe(drawn.fitted.state)["coefficients"])
 
 
 def everybody(inputs: Inputs, out: Path, argument: FitArgument) -> None:
@@ -226,6 +228,9 @@ def everybody(inputs: Inputs, out: Path, argument: FitArgument) -> None:
         return
     artefacts.STATE.write(out, fitted.state)
     artefacts.MODEL.write(out, {"name": argument.model.name, **describe(fitted.state)})
+    if isinstance(fitted, ReaderHeadModel):
+        told = final_fit(fitted, data.features, data.outcome)
+        artefacts.FINAL_FIT.write(out, told.to_json())
     np.save(artefacts.RISK.path(out), fitted.predict(data.features, horizons))
 
 

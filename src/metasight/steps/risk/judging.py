@@ -18,6 +18,7 @@ from metasight.errors import EvaluationError, FitError
 from metasight.features.from_protocol import CLINICAL
 from metasight.features.levels import candidate_parameters, described_levels
 from metasight.models.crossfit import Data
+from metasight.models.refit_spread import refit_spread
 from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
 from metasight.steps import artefacts
@@ -202,6 +203,7 @@ def _judge(
         silent = judge_abstention(unseen_distances(fits, headline), out, cross, plan)
         artefacts.LEDGER_ROWS.write(out, silent)
     _judge_resamples(inputs, out, data, info, headline)
+    _gather_refits(inputs, out, headline)
     artefacts.SAMPLE_SIZE.write(out, _sample_size(data, info, reference))
 
 
@@ -354,6 +356,19 @@ def _judge_resamples(
             "horizon": f"{info['horizons_days'][0]} days" if survival else "any positive node",
         },
     )
+
+
+def _gather_refits(inputs: Inputs, out: Path, headline: str) -> None:
+    """How the headline model's coefficients differ between refits, if it has any."""
+    refits = inputs.with_file(StepKind.FIT_RESAMPLE, artefacts.COEFFICIENTS.name)
+    final = inputs.with_file(StepKind.FIT_EVERYBODY, artefacts.MODEL.name)
+    everybody = next((i.folder for i in final if i.subject == headline), None)
+    if not refits or everybody is None:
+        return
+    terms = list(artefacts.MODEL.read(everybody)["coefficients"])
+    if terms:
+        told = [artefacts.COEFFICIENTS.read(i.folder) for i in refits]
+        artefacts.REFITS.write(out, refit_spread(headline, terms, told).to_json())
 
 
 def _optimism(outcome: Outcome, own: Floats, risk: Floats, index: NDArray[np.intp]) -> Optimism:
