@@ -36,7 +36,7 @@ def test_a_table_carries_its_format_and_nothing_else(tmp_path):
     assert read_table(tmp_path / "t.parquet", own=3).to_pydict() == {"a": [1, 2]}
 
 
-@pytest.mark.parametrize("metadata", [None, {"format": "2"}, {"format": "1.0"}, {"other": "1"}])
+@pytest.mark.parametrize("metadata", [None, {"format": "9"}, {"format": "1.0"}, {"other": "1"}])
 @pytest.mark.parametrize("kind", [Predictions, Ledger])
 def test_a_table_of_another_format_is_refused(tmp_path, kind, metadata):
     path = tmp_path / "of another.parquet"
@@ -49,9 +49,9 @@ def test_a_ledger_of_a_later_format_is_refused_though_its_rows_could_be_read(tmp
     path = tmp_path / "ledger.parquet"
     Ledger([Entry(patient="P", item="patient", stage="fit", verdict=Fate.KEPT)]).to_parquet(path)
     rows = pq.read_table(path)
-    assert rows.schema.metadata == {b"format": b"1"}
-    pq.write_table(rows.replace_schema_metadata({"format": "2"}), path)
-    with pytest.raises(StoreError, match=r"ledger\.parquet: .*value: format 2.*reads format 1"):
+    assert rows.schema.metadata == {b"format": b"2"}
+    pq.write_table(rows.replace_schema_metadata({"format": "3"}), path)
+    with pytest.raises(StoreError, match=r"ledger\.parquet: .*value: format 3.*reads format 2"):
         Ledger.from_parquet(path)
 
 

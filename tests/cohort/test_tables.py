@@ -72,8 +72,15 @@ def test_line_ends_of_old_macs(read):
 
 
 def test_a_cell_above_the_limit_of_the_csv_module(read):
-    with pytest.raises(TableError, match=r"row 2: a cell of more than \d+ characters"):
-        read("id,x\na," + "1" * 200_000 + "\n")
+    text = "id,x\na," + "1" * 200_000 + "\n"
+    with pytest.raises(TableError, match=r"row 2: a cell of more than 131072 characters"):
+        read(text)
+    before = csv.field_size_limit(10**9)  # another library may have raised it
+    try:
+        with pytest.raises(TableError, match=r"row 2: a cell of more than 131072 characters"):
+            read(text)
+    finally:
+        csv.field_size_limit(before)
 
 
 @pytest.mark.parametrize("line", ["sep=,,,,,\n", "sep=,\r\n", "sep=,\r"])

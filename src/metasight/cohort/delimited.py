@@ -18,6 +18,10 @@ from metasight.errors import Problem, StudyError, TableError
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 _GUESSED = (",", ";", "\t")
 
+_LONGEST_CELL = 131_072
+_TOO_LONG = "field larger"
+"""As the csv module says it too."""
+
 
 def text_rows(path: Path, encoding: str, *, header_row: int = 1) -> Sheet:
     """Header and rows of a file; rows above ``header_row`` are a title.
@@ -36,7 +40,7 @@ def text_rows(path: Path, encoding: str, *, header_row: int = 1) -> Sheet:
     # newline="" leaves line ends to the csv module: \n, \r\n and the \r of old Macs
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        rows.extend(reader)
+        rows.extend(_checked(row) for row in reader)
     except csv.Error as error:
         raise TableError([_broken(path.name, 1 + skipped + len(rows), error)]) from error
     header = rows[header_row - 1] if len(rows) >= header_row else []
@@ -49,6 +53,13 @@ def text_rows(path: Path, encoding: str, *, header_row: int = 1) -> Sheet:
     rows = rows[header_row - 1 :]
     _refuse_swallowed_rows(path.name, rows, delimiter, header_row + skipped)
     return Sheet(header=header, rows=rows[1:], first_row=1 + header_row + skipped)
+
+
+def _checked(row: list[str]) -> list[str]:
+    """The row, no cell of it too long: the csv module's own limit is whoever's set it last."""
+    if any(len(cell) > _LONGEST_CELL for cell in row):
+        raise csv.Error(_TOO_LONG)
+    return row
 
 
 def _decode(name: str, data: bytes, encoding: str) -> str:
@@ -141,8 +152,8 @@ def _broken(name: str, row: int, error: csv.Error) -> Problem:
         what = (
             "a quoted cell of this row is never closed; all following rows are read as part of it"
         )
-    elif "field larger" in told:
-        what = f"a cell of more than {csv.field_size_limit()} characters; a quote may not be closed"
+    elif _TOO_LONG in told:
+        what = f"a cell of more than {_LONGEST_CELL} characters; a quote may not be closed"
     else:
         what = "a quoted cell of this row ends in the middle of its text"
     return Problem(
