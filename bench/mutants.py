@@ -873,9 +873,9 @@ MUTANTS = (
     Mutant(
         "cohort",
         "a text that one row holds is shown",
-        "cohort/columns.py",
-        "return self._counts[key][text] > 1",
-        "return self._counts[key][text] > 0",
+        "cohort/tables.py",
+        "return self._counts[column][text] > 1",
+        "return self._counts[column][text] > 0",
         "study/test_bad_input.py",
     ),
     Mutant(

@@ -30,6 +30,13 @@ class Fate(StrEnum):
     UNKNOWN = "unknown"
     WAIVED = "waived"
 
+    @classmethod
+    def of(cls, holds: bool | None) -> Fate:
+        """``None`` is unknown."""
+        if holds is None:
+            return cls.UNKNOWN
+        return cls.KEPT if holds else cls.EXCLUDED
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:

@@ -67,7 +67,6 @@ class Findings:
         self.bad_cells: set[tuple[int, str]] = set()
         self.bad_columns: set[str] = set()
         self.row_of: dict[Problem, int] = {}
-        self._counts: dict[str, Counter[str]] = {}
 
     def add(self, row: int | None, key: str, value: str, problem: str, accepted: str) -> None:
         """A problem of a row, or with None of a whole column or table."""
@@ -106,17 +105,9 @@ class Findings:
             self.ids,
             date=known.type == "date",
             expected=[*codes, *map(str, codes.values()), *known.values, *self.settings.centres],
-            repeated=self.is_repeated(key, value),
+            repeated=self.raw.is_repeated(key, value),
         )
         self.add(row, key, text, problem, accepted)
-
-    def is_repeated(self, key: str, text: str) -> bool:
-        """Whether several rows of a column hold a text."""
-        if key not in self.raw.cells:
-            return False
-        if key not in self._counts:
-            self._counts[key] = Counter(map(str, self.raw.cells[key]))
-        return self._counts[key][text] > 1
 
     def column(self, variable: str, key: str, value: str, problem: str, accepted: str) -> None:
         """A problem of a whole column."""

@@ -233,7 +233,7 @@ def _one(patient: str, row: PatientRow, asked: _Asked) -> Entry:
         against = _AGAINST if asked.is_against(row) else ""
         fate, reason = Fate.WAIVED, asked.waived + against
     else:
-        fate = {True: Fate.KEPT, False: Fate.EXCLUDED, None: Fate.UNKNOWN}[keeps]
+        fate = Fate.of(keeps)
         reason = f"{verdict}: {criterion.text}"
         if keeps is None and criterion.evidence != "table":
             reason += f" (no evidence from: {criterion.evidence})"

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -330,7 +329,6 @@ class _Merge:
         self, first: int, field: str, form: str, rows: pd.DataFrame, values: list[str]
     ) -> Problem:
         repeated = INSTANCE in rows and rows[INSTANCE].nunique() > 1
-        counts = Counter(map(str, self.raw.cells[field]))
         if repeated:
             what = f"instances of the repeating form {form} differ"
             remedy = f'repeats = {{ {form} = "first" }} or "last" in study.toml'
@@ -345,7 +343,9 @@ class _Merge:
             table=self.raw.name,
             row=first,
             column=field,
-            value=" / ".join(visible(v, self.ids, repeated=counts[v] > 1) for v in values[:3]),
+            value=" / ".join(
+                visible(v, self.ids, repeated=self.raw.is_repeated(field, v)) for v in values[:3]
+            ),
             problem=what,
             accepted=f"one value a record, or {remedy}",
         )
@@ -383,7 +383,7 @@ def _decode(
                         str(text),
                         ids,
                         expected=[*labels, *labels.values()],
-                        repeated=int((raw.cells[column] == text).sum()) > 1,
+                        repeated=raw.is_repeated(column, str(text)),
                     ),
                     problem="a code that the dictionary does not list",
                     accepted=", ".join(f"{k} ({v})" for k, v in labels.items())

@@ -65,6 +65,17 @@ class RawTable:
     codes: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     row_of: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    _counts: dict[str, Counter[str]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def is_repeated(self, column: str, text: str) -> bool:
+        """Whether several rows of a column hold a text."""
+        if column not in self.cells:
+            return False
+        if column not in self._counts:
+            self._counts[column] = Counter(map(str, self.cells[column]))
+        return self._counts[column][text] > 1
 
     def flaw(self, row: int, column: str, missing: Container[str]) -> Problem | None:
         """Problem of a cell, unless the cell holds a code that is declared as missing.

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from metasight import __version__
 from metasight.biomarkers.geojson import Outline
+from metasight.cohort.decided import decision_in, fate_by_rule
 from metasight.estimate import Estimate
 from metasight.maps.density import DensityMap
 
@@ -91,7 +92,7 @@ def quality_part(found: Found, folder: Path) -> Part:
         title=f"{found['slide']} ({found['stain']})",
         verdict=words[found["sufficient"]],
         tone={True: "good", False: "bad", None: "open"}[found["sufficient"]],
-        reasons=(*_decided(found), *found["reasons"]),
+        reasons=(*_decided(found, "sufficient"), *found["reasons"]),
         pictures=(
             png_picture(folder / "overview.png", "Overview"),
             png_picture(
@@ -119,15 +120,15 @@ def quality_part(found: Found, folder: Path) -> Part:
     )
 
 
-def _decided(found: Found) -> tuple[str, ...]:
+def _decided(found: Found, verdict: str) -> tuple[str, ...]:
     """What a reader decided in place of the rule's verdict."""
-    told = found.get("reader_decision")
-    if told is None:
+    decision = decision_in(found)
+    if decision is None:
         return ()
-    by = f"by {told['reader']} on {told['day']}"
-    if found["by_rule"] is not {"kept": True, "excluded": False, "unknown": None}[told["replaces"]]:
-        return (f"A decision {by} is not applied: it replaces “{told['replaces']}”",)
-    return (f"Decided {by} in place of “{told['replaces']}”: {told['reason']}",)
+    by = f"by {decision.reader} on {decision.day}"
+    if fate_by_rule(found, verdict) is not decision.replaces:
+        return (f"A decision {by} is not applied: it replaces “{decision.replaces}”",)
+    return (f"Decided {by} in place of “{decision.replaces}”: {decision.reason}",)
 
 
 def markers_part(slide: str, failed: str) -> Part:
@@ -146,7 +147,7 @@ def alignment_part(found: Found, folder: Path) -> Part:
         title=f"{found['moving']} on {found['fixed']}",
         verdict=f"Aligned; predicted error: {error}" if accepted else f"Refused; {error}",
         tone="good" if accepted else "bad",
-        reasons=(*_decided(found), *found["reasons"]),
+        reasons=(*_decided(found, "accepted"), *found["reasons"]),
         pictures=(
             png_picture(
                 folder / "checkerboard.png",

@@ -46,7 +46,6 @@ from metasight.steps.after.stability import STABILITY
 from metasight.steps.after.staging import STAGING
 from metasight.steps.after.verification import VERIFICATION
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import read_json
 from metasight.steps.slides.agreement import AGREEMENT
 from metasight.steps.slides.maps import COMPARED
 from metasight.study.analysis_plan import PlanComparison
@@ -199,8 +198,7 @@ def _manifest(argument: ResultsArgument) -> dict[str, Any]:
 
 def _skipped(inputs: Inputs, names: AnalysisNames) -> str:
     """Why an analysis could not be judged; empty if it was."""
-    path = artefacts.SKIPPED.path(inputs[names.judged])
-    return str(read_json(path)) if path.is_file() else ""
+    return str(artefacts.SKIPPED.read_if_there(inputs[names.judged]) or "")
 
 
 def _ledger(inputs: Inputs, argument: ResultsArgument) -> Ledger:
@@ -219,10 +217,8 @@ def _ledger(inputs: Inputs, argument: ResultsArgument) -> Ledger:
             )
             for s in splits
         )
-        for name in (artefacts.FAILURES.name, artefacts.LEDGER_ROWS.name):
-            path = inputs[analysis.judged] / name
-            if path.is_file():
-                ledger.extend(map(Entry.from_row, read_json(path)))
+        for rows in (artefacts.FAILURES, artefacts.LEDGER_ROWS):
+            ledger.extend(map(Entry.from_row, rows.read_if_there(inputs[analysis.judged]) or ()))
     return ledger
 
 
@@ -338,8 +334,8 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
     judged = inputs[headline.judged]
     asked = artefacts.EVALUATION.read(judged)["settings"]
     leading = (str(asked["reference_model"]), str(asked["headline_model"]))
-    optimism = artefacts.OPTIMISM.path(judged)
-    size = artefacts.SAMPLE_SIZE.path(judged)
+    optimism = artefacts.OPTIMISM.read_if_there(judged)
+    size = artefacts.SAMPLE_SIZE.read_if_there(judged)
     checks = [] if argument.external else artefacts.CHECKS.read(inputs["leakage checks"])
     return ReportContents(
         title=settings.title or protocol.title,
@@ -358,8 +354,8 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         constants={n: f"{c.value}: {c.reason}" for n, c in settings.constants.items()},
         analyses=_analyses(inputs, argument),
         checks=tuple(Check(**c) for c in checks),
-        optimism=_as(OptimismResult, read_json(optimism)) if optimism.is_file() else None,
-        sample_size=_as(SampleSizeResult, read_json(size)) if size.is_file() else None,
+        optimism=_as(OptimismResult, optimism) if optimism else None,
+        sample_size=_as(SampleSizeResult, size) if size else None,
         models=tuple(_describe(inputs, settings, leading, asked["horizons_days"], judged)),
         reference_model=leading[0],
         headline_model=leading[1],

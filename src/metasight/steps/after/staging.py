@@ -25,7 +25,7 @@ from metasight.errors import EvaluationError, StudyError
 from metasight.estimate import Estimate
 from metasight.steps import artefacts
 from metasight.steps.cohort.data import load_data
-from metasight.steps.files import number, read_json
+from metasight.steps.files import number
 from metasight.steps.risk.out_of_fold import out_of_fold_risks
 from metasight.validation.abstention import is_silent
 from metasight.validation.gain_over_rule import gain_over_rule
@@ -130,11 +130,11 @@ def _spread(inputs: Inputs) -> Floats | None:
 
 def _silent(judged: Path) -> dict[str, str]:
     """Patients about whom the model is silent, each with the reason."""
-    path = artefacts.ABSTENTION.path(judged)
-    if not path.is_file():
+    told = artefacts.ABSTENTION.read_if_there(judged)
+    if told is None:
         return {}
     found = {}
-    for patient, distance in read_json(path)["distances"].items():
+    for patient, distance in told["distances"].items():
         if distance is None:
             found[patient] = (
                 "the measurements needed to compare a patient with the training patients are "
@@ -273,15 +273,14 @@ def staging_of(folder: Path, patient: str) -> tuple[str, ...]:
         There are no such results, or the patient is not among them.
     """
     latest = folder / "results" / "latest"
-    path = artefacts.STAGING.path(latest)
-    if not path.is_file():
+    told = artefacts.STAGING.read_if_there(latest)
+    if told is None:
         raise StudyError(
             "there are no results on staging",
             where="results/latest",
             remedy="Run the study first: `metasight run FOLDER`; its protocol must have "
             "[nodal_staging]",
         )
-    told = artefacts.STAGING.read(latest)
     if "skipped" in told:
         raise StudyError(f"no risk is given: {told['skipped']}", where=artefacts.STAGING.name)
     found = next((p for p in told["patients"] if p["patient"] == patient), None)

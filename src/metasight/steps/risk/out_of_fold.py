@@ -10,18 +10,15 @@ import pandas as pd
 from metasight.engine.step import Inputs
 from metasight.predictions import Predictions
 from metasight.steps import artefacts
-from metasight.steps.files import read_json
 from metasight.validation.out_of_fold import mean_out_of_fold_risk
 
 
 def unseen_folders(folders: Iterable[Path], model: str, file: str) -> Iterator[Path]:
     """Of some folders those of a model's fits in the random folds that left a file."""
     for folder in folders:
-        audit = artefacts.AUDIT.path(folder)
-        if audit.is_file() and (folder / file).is_file():
-            told = read_json(audit)
-            if (told["model"], told["scheme"]) == (model, "kfold"):
-                yield folder
+        told = artefacts.AUDIT.read_if_there(folder) if (folder / file).is_file() else None
+        if told is not None and (told["model"], told["scheme"]) == (model, "kfold"):
+            yield folder
 
 
 def out_of_fold_risks(inputs: Inputs, model: str) -> pd.Series | None:

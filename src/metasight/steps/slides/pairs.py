@@ -17,7 +17,6 @@ from metasight.maps.density import DensityMap
 from metasight.maps.together import BroughtSection, bring_onto, density_of_sections
 from metasight.maps.window import TissueWindow
 from metasight.steps import artefacts
-from metasight.steps.files import read_json
 from metasight.steps.slides.sections import checking, marking, read_cells, read_tissue
 
 SPACING_UM = 16.0
@@ -47,8 +46,8 @@ def pairs_of(folder: Path, sections: Mapping[str, tuple[str, ...]]) -> list[Pair
     found = []
     for name, markers in sections.items():
         place = folder / f"alignment-{name}"
-        told = artefacts.ALIGNMENT.path(place)
-        if told.is_file() and read_json(told)["accepted"]:
+        told = artefacts.ALIGNMENT.read_if_there(place)
+        if told is not None and told["accepted"]:
             found.append(
                 Pair(
                     section=name,

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from metasight.cohort.decided import decision_in, fate_by_rule, with_decision
 from metasight.cohort.reader_decisions import ReaderDecision, decided
 from metasight.cohort.settings import SeveralHe
 from metasight.cohort.slide_table import SlideRow
@@ -35,7 +36,6 @@ from metasight.protocol.evidence import (
 from metasight.protocol.markers import MarkerNames, study_name
 from metasight.protocol.study import Definition, SlideProtocol, require_roles
 from metasight.steps import artefacts
-from metasight.steps.decided import decision_in, fate_by_rule, with_decision
 from metasight.steps.failures import OF_ALL_SLIDES, why_failed
 from metasight.steps.slides.choice import STAGE as CHOICE
 from metasight.steps.slides.choice import (
@@ -485,7 +485,7 @@ def _fate(criterion: CriterionTest | None, percent: float) -> Fate:
     if criterion is None:
         return Fate.KEPT
     verdict, _ = criterion.evaluate({TUMOUR_AREA_PERCENT: percent})
-    return {True: Fate.KEPT, False: Fate.EXCLUDED, None: Fate.UNKNOWN}[criterion.keeps(verdict)]
+    return Fate.of(criterion.keeps(verdict))
 
 
 def _tumour_from_he(patient: _Patient, he: SlideArgument) -> None:

@@ -9,7 +9,6 @@ from metasight.cohort.reader_decisions import ReaderDecision
 from metasight.ledger import Fate
 
 Found = dict[str, Any]
-FATES: dict[bool | None, Fate] = {True: Fate.KEPT, False: Fate.EXCLUDED, None: Fate.UNKNOWN}
 _RULE, _DECISION = "by_rule", "reader_decision"
 
 
@@ -28,7 +27,7 @@ def with_decision(found: Found, verdict: str, decision: ReaderDecision | None) -
     if decision is None:
         return found
     ruled = found[verdict]
-    holds = FATES[ruled] is decision.replaces
+    holds = Fate.of(ruled) is decision.replaces
     return found | {
         verdict: decision.verdict is Fate.KEPT if holds else ruled,
         _RULE: ruled,
@@ -38,7 +37,7 @@ def with_decision(found: Found, verdict: str, decision: ReaderDecision | None) -
 
 def fate_by_rule(found: Found, verdict: str) -> Fate:
     """The verdict as it was before a reader decided."""
-    return FATES[found.get(_RULE, found[verdict])]
+    return Fate.of(found.get(_RULE, found[verdict]))
 
 
 def decision_in(found: Found) -> ReaderDecision | None:

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from metasight.cohort.decided import decision_in, fate_by_rule, with_decision
 from metasight.cohort.reader_decisions import ReaderDecision
 from metasight.ledger import Fate
-from metasight.steps.decided import decision_in, fate_by_rule, with_decision
 
 
 def decision(verdict: Fate, replaces: Fate) -> ReaderDecision:
