@@ -102,7 +102,8 @@ def test_an_error_on_a_worker_arrives_as_itself(tmp_path, address):
 
 
 @pytest.mark.parametrize("place", ["tcp://127.0.0.1:9", "nowhere"])
-def test_no_scheduler_there(tmp_path, place):
+def test_no_scheduler_there(tmp_path, place, monkeypatch):
+    monkeypatch.setattr(engine, "ANSWERS_WITHIN_S", 1)
     with (
         work(tmp_path, place) as own,
         pytest.raises(MetasightError, match="no Dask scheduler answers"),

@@ -54,7 +54,9 @@ def bare(contents):
     )
 
 
-@pytest.fixture(params=["survival", "nodal", "null_signal", "bare survival", "bare nodal"])
+@pytest.fixture(
+    scope="module", params=["survival", "nodal", "null_signal", "bare survival", "bare nodal"]
+)
 def document(request):
     *how, name = request.param.split()
     contents = request.getfixturevalue(name)

@@ -25,7 +25,7 @@ from worked import measured as measured_store
 MAPS = """
 [slides.maps]
 folds = 2
-steps = 24
+steps = 12
 width = 8
 draws = 2
 most_tiles = 9

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from metasight import pipeline
 from metasight.cohort.outcome import SurvivalOutcome
 from metasight.cohort.splits import repeated_kfold
 from metasight.demonstration import write_demonstration
+from metasight.engine.progress import Silent
 from metasight.features.columns import Feature, FeatureTable, Kind
 from metasight.models import crossfit
 from metasight.models.registry import build
 from metasight.models.settings import ModelSettings
 from metasight.predictions import Predictions
 from metasight.steps.files import read_json
+from metasight.study.file import read_study
 from metasight.validation.evaluate import evaluate
 from metasight.validation.results import Evaluation, EvaluationPlan
 
@@ -33,7 +34,11 @@ SHORTER = {
 
 @pytest.fixture(scope="module")
 def demonstration(tmp_path_factory) -> Path:
-    """The demonstration's study with fewer repeats, run by the command on local workers."""
+    """The demonstration's study with fewer repeats, run in this process.
+
+    On local workers each of them would import and compile all anew; that the command runs on them
+    is looked at in ``test_run.py``.
+    """
     folder = tmp_path_factory.mktemp("demonstration") / "breast-dmfs"
     write_demonstration(folder)
     path = folder / "study.toml"
@@ -42,14 +47,7 @@ def demonstration(tmp_path_factory) -> Path:
         assert text.count(whole) == 1, whole
         text = text.replace(whole, less)
     path.write_text(text, "utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "metasight", "run", str(folder), "--scheduler", "local"],
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    pipeline.run(read_study(folder), scheduler="inline", progress=Silent())
     return folder
 
 

@@ -145,10 +145,23 @@ def command(folder: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def test_killed_in_mid_run_and_run_again_gives_the_same_bytes(finished, made_up, tmp_path):
-    _, undisturbed = finished
+FEWER = (
+    ('headline_model = "forest"', 'headline_model = "clinical"'),
+    ('[[model]]\nkind = "forest"\nname = "forest"\nn_trees = 20\n', ""),
+)
+"""Two processes import, compile and run all of it twice: a study as small as one with a fold."""
+
+
+def test_killed_in_mid_run_and_run_again_gives_the_same_bytes(made_up, tmp_path):
+    table, text = made_up
+    for more, less in FEWER:
+        assert text.count(more) == 1
+        text = text.replace(more, less)
+    build(tmp_path / "undisturbed", (table, text))
+    study = read_study(tmp_path / "undisturbed")
+    undisturbed, _ = pipeline.run(study, scheduler="inline", progress=Silent())
     folder = tmp_path / "killed"
-    build(folder, made_up)
+    build(folder, (table, text))
     store = folder / ".metasight" / "store"
     process = command(folder)
     deadline = time.monotonic() + 90

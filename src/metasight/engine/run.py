@@ -23,6 +23,8 @@ from metasight.engine.step import Reference, Step, Task
 from metasight.engine.store import DamagedResultError, Store
 from metasight.errors import StoreError, StudyError
 
+ANSWERS_WITHIN_S = 10
+"""Seconds in which a scheduler elsewhere must have answered."""
 _TRIES = 20
 """Times that damaged results are set aside and made again before the disk is to blame."""
 
@@ -388,7 +390,7 @@ def _client(scheduler: str) -> Iterator[Any]:
                 yield client
             return
         try:
-            client = Client(scheduler, timeout="10s")
+            client = Client(scheduler, timeout=ANSWERS_WITHIN_S)
         except (OSError, ValueError, TypeError, TimeoutError) as error:
             raise StudyError(
                 "no Dask scheduler answers",
