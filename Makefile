@@ -11,7 +11,7 @@ demo: $(VENV)/.demo
 	$(BIN)/metasight demo --lung demo/lung-scans
 
 test: $(VENV)/.dev lint
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 # Property tests with other examples on every run; `make test` has the same ones each time.
 explore: $(VENV)/.dev
@@ -20,7 +20,7 @@ explore: $(VENV)/.dev
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.dev

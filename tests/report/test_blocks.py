@@ -58,3 +58,9 @@ def test_references_are_numbers_and_a_missing_one_is_words():
 
 def test_csv_quotes_and_leaves_missing_empty():
     assert csv_text(["a", "b"], [['x, "y"', None]]) == 'a,b\r\n"x, ""y""",\r\n'
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_a_column_without_a_head_is_refused(text):
+    with pytest.raises(ValueError, match="no head"):
+        Column(text)

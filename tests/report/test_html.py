@@ -54,6 +54,16 @@ def test_hostile_text_is_printed_and_never_read_as_markup(hostile):
     assert 'Tumour <script>alert("1")</script> & #set $x^2$ *bold*' in text
 
 
+def test_what_scrolls_is_reached_by_keyboard_and_has_a_name(page):
+    named = {a["id"] for _, a in page.tags if "id" in a}
+    scrolling = [a for _, a in page.tags if a.get("class") in {"table", "drawing"}]
+    assert len(scrolling) > 10
+    for attributes in scrolling:
+        assert attributes["tabindex"] == "0"
+        assert attributes["role"] == "region"
+        assert attributes["aria-labelledby"] in named
+
+
 def test_nothing_is_fetched(page):
     fetched = [
         a[k]
@@ -91,7 +101,7 @@ def test_ids_are_unique_and_links_lead_somewhere(page):
 
 def test_data_of_a_figure_are_its_numbers(page, survival):
     links = {a["download"]: a["href"] for _, a in page.tags if "download" in a}
-    assert len(links) == page.source.count("<figcaption>")
+    assert len(links) == page.source.count("<figcaption ")
     head, coded = links["discrimination-figure.csv"].split(",", 1)
     assert head == "data:text/csv;charset=utf-8;base64"
     rows = list(csv.DictReader(io.StringIO(base64.b64decode(coded).decode("utf-8"))))

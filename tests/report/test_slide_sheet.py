@@ -157,3 +157,6 @@ def test_the_page_escapes_what_files_are_called(tmp_path, folder):
     # one file: nothing is fetched when it is opened
     assert "http://" not in page
     assert 'src="data:image/png;base64,' in page
+    # what axe-core finds in a browser, see bench/accessibility.py
+    assert page.count("<main>") == page.count("</main>") == 1
+    assert '<th scope="col"></th>' not in page

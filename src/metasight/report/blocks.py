@@ -115,7 +115,7 @@ class Column:
     Attributes
     ----------
     text
-        Head.
+        Head, never empty: a reader for the blind says it before each value.
     numeric
         Figures, centred under their head; text is set from the left.
     weight
@@ -125,6 +125,10 @@ class Column:
     text: str
     numeric: bool = False
     weight: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise ValueError("a column has no head")
 
 
 def numeric(text: str, weight: float | None = None) -> Column:

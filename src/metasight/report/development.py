@@ -60,7 +60,7 @@ def _beside(view: View, origin: Origin) -> DataTable:
     return DataTable(
         "development-table",
         "Development patients and patients of this validation.",
-        (Column("", weight=2), numeric("Development"), numeric("Validation")),
+        (Column("Patients", weight=2), numeric("Development"), numeric("Validation")),
         tuple(Row(cells) for cells in rows),
         (
             "Median (quartiles) or number (% of those recorded). Differences in case mix lead to "

@@ -69,7 +69,7 @@ def _both(view: View) -> Iterator[Block]:
         "populations-table",
         "Eligible as written and all eligible.",
         (
-            Column("", weight=1.7),
+            Column("Measure", weight=1.7),
             numeric(f"As written (n = {count(written.n)})", 1.6),
             numeric(f"All eligible (n = {count(everyone.n)})", 1.6),
             numeric("As written − all eligible", 1),

@@ -105,7 +105,7 @@ def quality_part(found: Found, folder: Path) -> Part:
             Table(
                 caption=f"{found['width']} × {found['height']} pixels of {found['mpp']:.4g} µm "
                 f"(from the {found['mpp_source']}), read by {found['reader']}",
-                header=("measurement", "value", "limit", ""),
+                header=("measurement", "value", "limit", "against the limit"),
                 rows=tuple(
                     (
                         m["text"],
