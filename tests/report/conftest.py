@@ -266,6 +266,8 @@ def build(
             available_n=160,
             available_events=analyses[0].events,
             assumptions="R² at 15 % of its largest possible value",
+            all_parameters=26,
+            all_required_n=1733,
         ),
         models=models,
         reference_model=REFERENCE,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from metasight.report.blocks import DataTable
+from metasight.report.blocks import DataTable, Paragraph
 from metasight.report.conduct import VERDICTS, leakage, size_words, stability
 from metasight.report.view import View
 
@@ -30,6 +30,17 @@ def test_size_needed_beside_size_there(survival):
     )
     unknown = replace(found, required_n=None, required_events=None)
     assert "an unknown number of patients" in size_words(unknown)
+
+
+def test_the_size_for_all_that_models_may_read_is_said_where_it_is_more(survival):
+    def said(**changes) -> str:
+        size = replace(survival.sample_size, **changes)
+        blocks = stability(View(replace(survival, sample_size=size)))
+        return plain(" ".join(b.text for b in blocks if isinstance(b, Paragraph)))
+
+    assert "26 parameters; by the same criteria the size for these is 1733 patients" in said()
+    assert "the size for these cannot be computed" in said(all_required_n=None)
+    assert "All that the models may read" not in said(all_parameters=6, parameters=6)
 
 
 @pytest.mark.parametrize(("there", "marks"), [(399, ["✗", "✓", "✗"]), (400, ["✓", "✓", "✓"])])

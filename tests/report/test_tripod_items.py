@@ -59,7 +59,7 @@ def test_performance_is_the_headline_models(survival):
     ("missing", "said"),
     [
         ({"age_years": 4, "grade": 0}, "1 of 2 predictors"),
-        ({"age_years": 0, "grade": 0}, "0 of 2 predictors"),
+        ({"age_years": 0, "grade": 0}, "None of 2 predictors"),
         ({"age_years": 4, "grade": 9, "size": 1}, "3 of 3 predictors"),
     ],
 )

@@ -62,9 +62,10 @@ def _optimism(view: View) -> Iterator[Block]:
         "rely on them: with many features and few events this correction is too small."
     )
     yield Paragraph(
-        f"With other patients of the same kind, an individual’s risk {_horizon(found)} would have "
-        f"differed by {number(100 * found.mape, 1)} percentage points on average (mean absolute "
-        "prediction error)."
+        f"An individual’s risk {_horizon(found)} differed by "
+        f"{number(100 * found.mape, 1)} percentage points on average (mean absolute prediction "
+        "error) between the model fitted to all patients and its refits on resamples, which stand "
+        "for other patients of the same kind."
     )
     look = looks(view.models, view.reference, view.lead)
     if found.patients and found.model in look:
@@ -88,6 +89,8 @@ def _size(found: SampleSizeResult | None) -> Iterator[Block]:
         return
     enough = found.available_n >= found.required_n
     yield Paragraph(size_words(found))
+    if found.all_parameters > found.parameters:
+        yield Paragraph(_size_of_all(found))
     rows = [
         Row((sentence(name).removesuffix("."), count(n), _enough(found.available_n, n)))
         for name, n in found.criteria.items()
@@ -113,6 +116,19 @@ def _size(found: SampleSizeResult | None) -> Iterator[Block]:
         ),
         tuple(rows),
         (f"Assumed: {found.assumptions}. Riley et al., BMJ 2020;368:m441.",),
+    )
+
+
+def _size_of_all(found: SampleSizeResult) -> str:
+    needed = (
+        "cannot be computed"
+        if found.all_required_n is None
+        else f"is {plural(found.all_required_n, 'patient')}"
+    )
+    return (
+        f"That is the size for the clinical predictors alone. All that the models may read are "
+        f"{count(found.all_parameters)} parameters; by the same criteria the size for these "
+        f"{needed}. Penalties and selection are not in the criteria."
     )
 
 

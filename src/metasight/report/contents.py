@@ -131,7 +131,10 @@ class SampleSizeResult:
     Attributes
     ----------
     parameters
-        Predictor parameters counted.
+        Predictor parameters counted: of the clinical predictors.
+    all_parameters, all_required_n
+        Of every predictor that a model of the study may read, and the largest size for these; None
+        where it cannot be computed.
     required_n, required_events
         The largest over the criteria; None where they cannot be computed.
     criteria
@@ -150,6 +153,8 @@ class SampleSizeResult:
     available_n: int
     available_events: int
     assumptions: str
+    all_parameters: int = 0
+    all_required_n: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

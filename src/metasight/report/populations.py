@@ -55,7 +55,7 @@ def _both(view: View) -> Iterator[Block]:
         ),
         Row(
             (
-                "Events per 100 patients",
+                "Patients with an event",
                 percent(written.events / written.n, 1),
                 percent(everyone.events / everyone.n, 1),
                 "–",

@@ -104,6 +104,7 @@ def _who(view: View) -> Text:
         f"{plural(a.n, 'patient')} ({population}), {plural(a.events, 'event')}: "
         f"{view.endpoint.label}. "
     )
+    text += "".join(f"Deviation from the protocol: {d} " for d in a.deviations)
     if view.external:
         return (
             text + "A finished model was evaluated on these patients; nothing was fitted to them."

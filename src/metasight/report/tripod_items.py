@@ -120,6 +120,12 @@ def _size(view: View) -> Text:
 
 def _missing(view: View) -> Text:
     absent = sum(bool(n) for n in view.headline.missing.values())
+    if not absent:
+        return (
+            f"None of {plural(len(view.headline.missing), 'predictor')} has a missing value (",
+            Ref("missing"),
+            ").",
+        )
     return (
         f"{count(absent)} of {plural(len(view.headline.missing), 'predictor')} have missing "
         "values; imputed in the training fold (",

@@ -443,8 +443,7 @@ def _contrast(
 
 def _notes(aligned: Aligned, plan: EvaluationPlan) -> tuple[str, ...]:
     notes = [
-        f"Intervals are percentile intervals of {plan.n_bootstrap} resamples of the patients; "
-        "models were not refitted in them.",
+        "Models were not refitted in the resamples of patients.",
         "C and AUC compare only patients predicted by the same fitted model (same repeat and "
         "fold) and are averaged over repeats.",
     ]

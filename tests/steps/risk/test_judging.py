@@ -217,6 +217,28 @@ def test_the_size_is_that_of_a_model_of_the_clinical_columns_that_differ():
     assert found["required_n"] == want.n
     assert found["criteria"]["overall risk within ± 0.05"] == want.precision_alone_n
     assert (found["available_n"], found["available_events"]) == (40, 10)
+    assert found["all_parameters"] == 5  # and the one spatial feature
+    assert found["all_required_n"] > want.n
+
+
+def test_the_size_for_all_that_models_may_read_stands_beside_it():
+    stage = np.array([-1] * 10 + [0] * 20 + [1] * 6 + [2] * 4, dtype=np.int8)
+    data = cohort(stage)
+    values, features = data.features.values.copy(), list(data.features.features)
+    for k in range(5):
+        values[f"gene{k}"] = np.arange(len(values)) * (k + 1.0)
+        features.append(Feature(name=f"gene{k}", kind=Kind.CONTINUOUS, modality="genes"))
+    values["gene0_error"] = np.linspace(0, 1, len(values))
+    features.append(
+        Feature(name="gene0_error", kind=Kind.CONTINUOUS, modality="genes", error_of="gene0")
+    )
+    wide = replace(data, features=FeatureTable(values, tuple(features)))
+    found = _sample_size(wide, {"n": 40, "events": 10}, "clinical")
+    assert (found["parameters"], found["all_parameters"]) == (4, 10)
+    want = development_binary(
+        r2_cox_snell=0.15 * largest_r2_binary(10 / 30), parameters=10, prevalence=10 / 30
+    )
+    assert found["all_required_n"] == want.n > found["required_n"]
 
 
 def test_contributions_are_averaged_over_repeats_of_fits_without_the_patient(tmp_path):

@@ -15,6 +15,7 @@ from metasight import leakage
 from metasight.cohort.outcome import Outcome, SurvivalOutcome
 from metasight.engine.step import Inputs, StepKind
 from metasight.errors import EvaluationError, FitError
+from metasight.features.columns import FeatureTable
 from metasight.features.from_protocol import CLINICAL
 from metasight.features.levels import candidate_parameters, described_levels
 from metasight.models.crossfit import Data
@@ -26,6 +27,7 @@ from metasight.steps.cohort.data import load_data
 from metasight.steps.risk.abstention import judge_abstention, unseen_distances
 from metasight.steps.risk.out_of_fold import unseen_folders
 from metasight.validation.anticipated_size import (
+    AnticipatedSize,
     anticipated_binary_size,
     anticipated_survival_size,
 )
@@ -387,18 +389,10 @@ def _one_risk(risk: Floats, column: int | None) -> Floats:
 def _sample_size(data: Data, info: Mapping[str, Any], model: str) -> dict[str, Any]:
     """Riley's criteria for a model with the clinical predictors, from this study's event rate."""
     parameters = candidate_parameters(data.features.of_modality([CLINICAL]))
-    outcome = data.outcome
-    if isinstance(outcome, SurvivalOutcome):
-        found = anticipated_survival_size(
-            outcome.time_days,
-            outcome.n_events,
-            horizon_days=info["horizons_days"][0],
-            parameters=parameters,
-        )
-    else:
-        observed = int(outcome.observed.sum())
-        found = anticipated_binary_size(outcome.n_events, observed, parameters=parameters)
+    found = _anticipated(data.outcome, info, parameters)
     size = found.size
+    read = candidate_parameters(_numbers_only(data.features))
+    most = found if read == parameters else _anticipated(data.outcome, info, read)
     return {
         "model": model,
         "parameters": parameters,
@@ -414,4 +408,24 @@ def _sample_size(data: Data, info: Mapping[str, Any], model: str) -> dict[str, A
             "overall risk within ± 0.05": size.precision_alone_n,
         },
         "assumptions": found.assumptions,
+        "all_parameters": read,
+        "all_required_n": None if most.size is None else most.size.n,
     }
+
+
+def _anticipated(outcome: Outcome, info: Mapping[str, Any], parameters: int) -> AnticipatedSize:
+    if isinstance(outcome, SurvivalOutcome):
+        return anticipated_survival_size(
+            outcome.time_days,
+            outcome.n_events,
+            horizon_days=info["horizons_days"][0],
+            parameters=parameters,
+        )
+    observed = int(outcome.observed.sum())
+    return anticipated_binary_size(outcome.n_events, observed, parameters=parameters)
+
+
+def _numbers_only(table: FeatureTable) -> FeatureTable:
+    """Without keys of images, whose parameters nobody counts, and errors of other features."""
+    kept = tuple(f for f in table.features if not f.kind.is_key and not f.error_of)
+    return FeatureTable(table.values[[f.name for f in kept]], kept)
