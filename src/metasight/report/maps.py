@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from metasight.biomarkers.names import in_words
 from metasight.protocol.study import require_roles
 from metasight.report.blocks import (
     Block,
@@ -94,7 +95,7 @@ def _new_generator(view: View) -> Iterator[Block]:
         tuple(
             Row(
                 (
-                    b["name"].replace("_", " "),
+                    in_words(b["name"]),
                     count(b["patients"]),
                     "–" if b["shift_sd"] is None else number(b["shift_sd"], 2, signed=True),
                     "–" if b["pearson"] is None else number(b["pearson"], 2),
@@ -326,7 +327,7 @@ def _biomarker_row(b: Row_) -> Row:
         icc = f"{number(b['icc'], 2)} ({number(b['icc_lower'], 2)} to {number(b['icc_upper'], 2)})"
     return Row(
         (
-            b["name"].replace("_", " "),
+            in_words(b["name"]),
             str(b["n"]),
             icc,
             significant(b["bias"]),
@@ -343,7 +344,7 @@ def _bland_altman(b: Row_) -> Figure:
     ]
     measured, painted = np.array(pairs, dtype=float).T
     mean, difference = (measured + painted) / 2, painted - measured
-    name = b["name"].replace("_", " ")
+    name = in_words(b["name"])
     title = f"Agreement of {name}"
     alt = (
         f"Bland–Altman plot of {name} in {len(pairs)} patients: bias {significant(b['bias'])}, "

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from metasight.biomarkers.names import in_words
 from metasight.features.columns import Feature
 from metasight.protocol.endpoint import Endpoint
 from metasight.protocol.study import Protocol
@@ -175,6 +176,9 @@ def _label(name: str, protocol: Protocol, features: Mapping[str, Feature]) -> st
     variable = protocol.variables.get(name)
     if variable is not None:
         return f"{variable.label} ({variable.unit})" if variable.unit else variable.label
+    words = in_words(name)
+    if words != name:
+        return words
     feature = features.get(name)
     return f"{name} ({feature.unit})" if feature is not None and feature.unit else name
 

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from metasight import __version__
 from metasight.biomarkers.geojson import Outline
+from metasight.biomarkers.names import in_words
 from metasight.cohort.decided import decision_in, fate_by_rule
 from metasight.estimate import Estimate
 from metasight.maps.density import DensityMap
@@ -200,7 +201,7 @@ def biomarker_part(found: Found, density: DensityMap, outlines: Sequence[Outline
                 header=("biomarker", "value", "95 % interval", "z", "not measured because"),
                 rows=tuple(
                     (
-                        f"{m['name']} ({m['unit']})" if m["unit"] else m["name"],
+                        in_words(m["name"]),
                         shown(m["value"]),
                         _interval((m["lower"], m["upper"])),
                         shown(m["null_z"]),

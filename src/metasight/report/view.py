@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from metasight.biomarkers.names import in_words
 from metasight.protocol.endpoint import Endpoint
 from metasight.report.contents import AnalysisResult, ReportContents
 from metasight.report.wording import in_years, years
@@ -126,9 +127,9 @@ class View:
         return None
 
     def label(self, variable: str) -> str:
-        """Label of a variable of the data dictionary; other names (a gene) as they stand."""
+        """Label of a variable of the data dictionary, or a biomarker; a gene as it stands."""
         known = self.contents.protocol.variables
-        return known[variable].label if variable in known else variable
+        return known[variable].label if variable in known else in_words(variable)
 
     @cached_property
     def headline_comparison(self) -> Comparison | None:

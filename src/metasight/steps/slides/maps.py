@@ -18,6 +18,7 @@ import pandas as pd
 
 from metasight.biomarkers.map_error import biomarker_errors
 from metasight.biomarkers.measure import measure
+from metasight.biomarkers.names import GENERATED
 from metasight.biomarkers.structures import structure_mask
 from metasight.cohort.settings import MapSettings, SeveralHe
 from metasight.engine.step import Inputs, StepKind
@@ -444,8 +445,8 @@ def generated(inputs: Inputs) -> Generated:
         entries += map(Entry.from_row, found["ledger"])
         row: dict[str, Any] = {}
         for measure_name, told in found["features"].items():
-            row[f"generated_{measure_name}"] = told["value"]
-            row[f"generated_{measure_name}{ERROR}"] = told["error"]
+            row[f"{GENERATED}{measure_name}"] = told["value"]
+            row[f"{GENERATED}{measure_name}{ERROR}"] = told["error"]
         features[found["patient"]] = row
         if row:
             tumour[found["patient"]] = float(found["tumour_percent"])
