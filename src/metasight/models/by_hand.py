@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from metasight.features.clinical import FittedDesign
+from metasight.features.skewness import Logarithm, Logarithms
 from metasight.models.hazards import CauseHazard
 
 
@@ -29,18 +31,27 @@ class Formula:
         Column, coefficient per unit, training mean. A column with a prime is a spline's bend.
     constants
         Target (horizon in days, or the stage that is exceeded) and its constant.
+    logarithms
+        Column whose value is a logarithm → the feature that it is of, and how it is taken.
     """
 
     kind: str
     terms: tuple[tuple[str, float, float], ...]
     constants: tuple[tuple[str, float], ...]
+    logarithms: Mapping[str, tuple[str, Logarithm]] = field(default_factory=dict)
 
     def risk(self, values: Mapping[str, float]) -> tuple[float, ...]:
-        """Risk at each target from values of every column."""
-        s = sum(b * (values[name] - mean) for name, b, mean in self.terms)
+        """Risk at each target from values of every column, or of the feature it is a logarithm of."""
+        s = sum(b * (self._value(name, values) - mean) for name, b, mean in self.terms)
         if self.kind == "hazard":
             return tuple(float(-np.expm1(-h * np.exp(s))) for _, h in self.constants)
         return tuple(float(1 / (1 + np.exp(c - s))) for _, c in self.constants)
+
+    def _value(self, column: str, values: Mapping[str, float]) -> float:
+        if column not in self.logarithms:
+            return values[column]
+        feature, logarithm = self.logarithms[column]
+        return float(logarithm.of(np.asarray(values[feature], dtype=np.float64)))
 
 
 def formula_of(state: Mapping[str, Any], horizons_days: Sequence[int]) -> Formula | None:
@@ -55,7 +66,9 @@ def formula_of(state: Mapping[str, Any], horizons_days: Sequence[int]) -> Formul
 
     Returns
     -------
-    None for what has none: trees, networks, stacks, scores, and incidences of two causes.
+    None for what has none: trees, networks, stacks, scores, and incidences of two causes; and where
+    a term is of a feature that is harmonised between centres or drawn in for its error of
+    measurement first: its measured value is not what the coefficient is of.
     """
     head, reader = state["head"], state["reader"]
     if reader["kind"] != "preparation":
@@ -87,9 +100,19 @@ def formula_of(state: Mapping[str, Any], horizons_days: Sequence[int]) -> Formul
         per_sd, constants, kind = head["coefficients"], (("N0", -float(head["intercept"])),), "odds"
     else:
         return None
-    terms = tuple(
-        (str(design["columns"][j]), float(b / scale[j]), float(mean[j]))
-        for j, b in zip(chosen, per_sd, strict=True)
-        if b != 0
+    owners = FittedDesign(design).owners
+    used = [(j, b) for j, b in zip(chosen, per_sd, strict=True) if b != 0]
+    if reader["harmony"] or {owners[j] for j, _ in used} & set(reader["shrinkage"]):
+        return None
+    logs = Logarithms.from_state(reader.get("logarithms", {}))
+    names = {j: logs.named(str(design["columns"][j]), owners[j]) for j, _ in used}
+    return Formula(
+        kind=kind,
+        terms=tuple((names[j], float(b / scale[j]), float(mean[j])) for j, b in used),
+        constants=constants,
+        logarithms={
+            names[j]: (owners[j], logs.learnt[owners[j]])
+            for j, _ in used
+            if owners[j] in logs.learnt and design["columns"][j] == owners[j]
+        },
     )
-    return Formula(kind=kind, terms=terms, constants=constants)

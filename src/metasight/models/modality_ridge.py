@@ -24,7 +24,7 @@ from metasight.features.columns import FeatureTable
 from metasight.models.competing import featureless
 from metasight.models.fitted import ReaderHeadModel, require_nodal, require_survival
 from metasight.models.hazards import CauseHazard, HazardHead, Scale
-from metasight.models.ordinal import OrdinalHead
+from metasight.models.ordinal import OrdinalHead, fitted_to_score
 from metasight.models.penalised_cox import FEWEST_COMPETING
 from metasight.models.preparation import (
     FittedPreparation,
@@ -33,13 +33,14 @@ from metasight.models.preparation import (
     effective_size,
     observed_only,
 )
-from metasight.models.ridge import Floats, HazardLikelihood, Likelihood, StageLikelihood, maximise
-from metasight.models.ridge_choice import Block, Choice, choose, penalties
+from metasight.models.ridge import Floats, HazardLikelihood, Likelihood, StageLikelihood
+from metasight.models.ridge_choice import Block, Weighed, weigh
 from metasight.models.tuning import stratified_folds
 
 KIND = "modality_ridge"
 
 FEWEST_FOLDS = 3
+_HALF = 0.5
 _FLAT = 1e-10
 """Singular value, relative to the largest, below which a direction does not vary."""
 
@@ -102,7 +103,7 @@ class ModalityRidgeModel:
             columns = _Columns.of(matrix, reader.modalities, self)
             whole = HazardLikelihood.of(columns.matrix, follow_up.time_days, cause)
             order = whole.follow_up.order
-            choice = self._choose(
+            weighed = self._weigh(
                 whole,
                 columns.blocks,
                 cause.astype(np.int64)[order],
@@ -110,13 +111,14 @@ class ModalityRidgeModel:
                 most=int(cause.sum()),
                 seed=seed,
             )
-            found, said = columns.fitted(whole, choice, self.name)
-            coefficients = columns.back(found)
+            coefficients = columns.back(
+                weighed.averaged(whole, columns.blocks, model=self.name)
+            )
             times, steps = whole.follow_up.baseline(matrix[order] @ coefficients)
             causes.append(CauseHazard(coefficients=coefficients, times=times, increments=steps))
-            tuning.append(said)
+            tuning.append(_summary(columns.blocks, weighed))
             if code == EVENT:
-                notes += _left_out(columns.blocks, choice)
+                notes += _little(columns.blocks, weighed)
         fit: dict[str, Any] = {
             "n": len(follow_up),
             "events": follow_up.n_events,
@@ -138,7 +140,7 @@ class ModalityRidgeModel:
         # penalties N1 and N2 are then one.
         few = int(np.bincount(level).min()) < most
         judged = StageLikelihood(columns.matrix, np.minimum(level, 1), 2) if few else whole
-        choice = self._choose(
+        weighed = self._weigh(
             judged,
             columns.blocks,
             judged.level.astype(np.int64),
@@ -146,26 +148,27 @@ class ModalityRidgeModel:
             most=effective_size(stage),
             seed=seed,
         )
-        found, said = columns.fitted(whole, choice, self.name)
-        cuts = whole.free
-        coefficients = columns.back(found[cuts:])
+        found = weighed.averaged(whole, columns.blocks, model=self.name)
+        coefficients = columns.back(found[whole.free :])
+        # so that mean probabilities are those of the training rows, as of each ridge
+        seen, thresholds = fitted_to_score(matrix @ coefficients, stage.stage.astype(np.int64))
         head = OrdinalHead(
-            classes=tuple(int(c) for c in classes),
-            thresholds=found[:cuts],
+            classes=seen,
+            thresholds=thresholds,
             coefficients=coefficients,
             fit={
                 "n": len(matrix),
                 "counts": np.bincount(stage.stage.astype(np.int64), minlength=3).tolist(),
-                "tuning": [said],
+                "tuning": [_summary(columns.blocks, weighed)],
                 "coefficients_per_unit": reader.per_unit(coefficients),
             },
         )
         unseen = sorted({0, 1, 2} - set(head.classes))
         notes = [f"N{k} was not seen in training: its probability is 0" for k in unseen]
-        notes += _left_out(columns.blocks, choice)
+        notes += _little(columns.blocks, weighed)
         return ReaderHeadModel(KIND, self.name, reader, head, (*reader.notes, *notes))
 
-    def _choose(
+    def _weigh(
         self,
         whole: Likelihood,
         blocks: Sequence[Block],
@@ -174,8 +177,8 @@ class ModalityRidgeModel:
         *,
         most: int,
         seed: int,
-    ) -> Choice:
-        """Spreads by inner folds, rows in the order of the likelihood's.
+    ) -> Weighed:
+        """Weights by inner folds, rows in the order of the likelihood's.
 
         Raises
         ------
@@ -189,12 +192,8 @@ class ModalityRidgeModel:
                 where=self.name,
                 remedy="Collect more events, or report the outcome descriptively",
             )
-        rng = np.random.default_rng(seed)
-        fold = np.stack([stratified_folds(stratum, n_folds, rng, patient) for _ in range(REPEATS)])
-        return choose(whole, fold, blocks, model=self.name)
-
-
-REPEATS = 1
+        fold = stratified_folds(stratum, n_folds, np.random.default_rng(seed), patient)
+        return weigh(whole, fold, blocks, model=self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,18 +249,6 @@ class _Columns:
             width=matrix.shape[1],
         )
 
-    def fitted(
-        self, whole: Likelihood, choice: Choice, model: str
-    ) -> tuple[Floats, dict[str, Any]]:
-        """Parameters at the penalties chosen, 0 for what is left out; and what a state keeps."""
-        read, penalty = penalties(self.blocks, choice.spreads)
-        part = whole.part(None, read)
-        found = maximise(part, penalty, model=model)
-        parameters = np.zeros(whole.free + self.matrix.shape[1])
-        parameters[: whole.free] = found[: whole.free]
-        parameters[whole.free + read] = found[whole.free :]
-        return parameters, _summary(self.blocks, choice)
-
     def back(self, coefficients: Floats) -> Floats:
         """Coefficients of the design's columns, shape (width,)."""
         out = np.zeros(self.width)
@@ -280,29 +267,35 @@ def _directions(part: Floats) -> tuple[Floats, Floats | None]:
     return left[:, kept] * size[kept], right[kept].T
 
 
-def _summary(blocks: Sequence[Block], choice: Choice) -> dict[str, Any]:
-    """Penalties of a fit as plain JSON; the penalty of what is left out is None (infinite)."""
+def _summary(blocks: Sequence[Block], weighed: Weighed) -> dict[str, Any]:
+    """What inner cross-validation came to, as plain JSON.
+
+    ``weight`` of a modality is that of the ridges that read it; ``ridges`` has the spread of every
+    modality (0: left out), the held-out deviance and the weight of each ridge with one.
+    """
     return {
         "modalities": [
             {
                 "modality": b.modality,
                 "columns": b.width,
-                "spread": float(s),
-                "penalty": (float(b.width / s**2) if s > 0 else None) if b.penalised else 0.0,
+                "penalised": b.penalised,
+                "weight": weighed.reading(k) if b.penalised else 1.0,
             }
-            for b, s in zip(blocks, choice.spreads, strict=True)
+            for k, b in enumerate(blocks)
         ],
-        "folds": len(choice.deviance),
-        "deviance": choice.deviance.tolist(),
-        "gained": choice.gained,
-        "tried": choice.tried,
+        "folds": weighed.folds,
+        "ridges": [
+            {"spreads": list(s), "deviance": float(d), "weight": float(w)}
+            for s, d, w in zip(weighed.spreads, weighed.deviance, weighed.weight, strict=True)
+            if w > 0
+        ],
     }
 
 
-def _left_out(blocks: Sequence[Block], choice: Choice) -> list[str]:
-    """Notes on modalities that are not read."""
+def _little(blocks: Sequence[Block], weighed: Weighed) -> list[str]:
+    """Notes on modalities that most of the weight leaves out."""
     return [
-        f"{b.modality}: left out, held-out patients were not predicted better with it"
-        for b, s in zip(blocks, choice.spreads, strict=True)
-        if b.penalised and s == 0
+        f"{b.modality}: {100 * weighed.reading(k):.0f} % of the weight is on ridges that read it"
+        for k, b in enumerate(blocks)
+        if b.penalised and weighed.reading(k) < _HALF
     ]

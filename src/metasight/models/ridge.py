@@ -25,6 +25,8 @@ Positions = NDArray[np.intp]
 FINE, COARSE = 1e-10, 1e-5
 """Rise of the log likelihood that a step promises at which a fit counts as settled: final, CV."""
 
+_DIVERGED = 12.0
+"""Log ratio for a standard deviation that only separation gives."""
 _MOST_STEPS = 100
 _MOST_HALVINGS = 30
 
@@ -268,7 +270,10 @@ def maximise(
         if not np.isfinite(rise):
             break
         if rise < tolerance:
-            return x + step if _better(likelihood, weight, x + step, value) else x
+            x = x + step if _better(likelihood, weight, x + step, value) else x
+            if bool((np.abs(x[likelihood.free :][penalty == 0]) > _DIVERGED).any()):
+                break
+            return x
         for _ in range(_MOST_HALVINGS):
             if _better(likelihood, weight, x + step, value):
                 break
