@@ -228,7 +228,8 @@ def test_competing_events_are_never_censored_by_cox():
         build(settings("cox")).fit(table, y, seed=0)
 
 
-@pytest.mark.parametrize("kind", ["logistic", "ordinal", "forest", "stacked", "modality_ridge", "nodal_size"]
+@pytest.mark.parametrize(
+    "kind", ["logistic", "ordinal", "forest", "stacked", "modality_ridge", "nodal_size"]
 )
 def test_unobserved_nodes_change_nothing(kind):
     table, y = make("nodal")

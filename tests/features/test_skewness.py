@@ -23,6 +23,7 @@ VALUES = pd.DataFrame(
         "change": np.exp(RNG.normal(0, 1, N)) - 1,
         "left": 10 - np.minimum(np.exp(RNG.normal(0, 0.8, N)), 10),
         "grade": RNG.integers(1, 4, N) * 1.0,
+        "central": (RNG.random(N) < 0.1) * 1.0,
     },
     index=[f"P{k:03d}" for k in range(N)],
 )
@@ -86,7 +87,7 @@ def test_what_was_learnt_round_trips_and_other_columns_stay():
     learnt = Logarithms.of(TABLE.without_errors())
     again = Logarithms.from_state(json.loads(json.dumps(learnt.state)))
     pd.testing.assert_frame_equal(again.apply(TABLE).values, learnt.apply(TABLE).values)
-    kept = ["age", "change", "left", "grade"]
+    kept = ["age", "change", "left", "grade", "central"]
     pd.testing.assert_frame_equal(learnt.apply(TABLE).values[kept], VALUES[kept])
     assert Logarithms().apply(TABLE) is TABLE
 

@@ -28,9 +28,7 @@ def _differences(likelihood, at, step=1e-5):
     """Gradient and information by central differences."""
     ends = [(at + step * e, at - step * e) for e in np.eye(len(at))]
     gradient = [(likelihood.value(a) - likelihood.value(b)) / (2 * step) for a, b in ends]
-    information = [
-        (likelihood.terms(b)[1] - likelihood.terms(a)[1]) / (2 * step) for a, b in ends
-    ]
+    information = [(likelihood.terms(b)[1] - likelihood.terms(a)[1]) / (2 * step) for a, b in ends]
     return np.array(gradient), np.array(information)
 
 

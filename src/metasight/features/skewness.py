@@ -21,8 +21,8 @@ from metasight.features.columns import FeatureTable, Kind
 SKEWED = 0.5
 """Sample skewness above which a logarithm is considered."""
 
-_FEWEST = 10
-"""Values below which nothing is learnt of a feature's shape."""
+_FEWEST, _FEWEST_DISTINCT = 10, 5
+"""Values, and different values, below which nothing is learnt of a feature's shape."""
 _OFFSET_QUANTILE = 0.25
 
 
@@ -46,9 +46,7 @@ class Logarithm:
         """Transformed values, NaN where missing."""
         return np.asarray(np.log(np.maximum(x, self.floor) + self.offset))
 
-    def error(
-        self, x: NDArray[np.float64], error: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def error(self, x: NDArray[np.float64], error: NDArray[np.float64]) -> NDArray[np.float64]:
         """Standard error of the transformed value by the delta method."""
         return np.asarray(error / (np.maximum(x, self.floor) + self.offset))
 
@@ -121,7 +119,7 @@ class Logarithms:
 
 def _logarithm(x: NDArray[np.float64]) -> Logarithm | None:
     """The logarithm that takes the skewness down; None where there is none to take."""
-    if len(x) < _FEWEST or float(x.min()) < 0:
+    if len(x) < _FEWEST or float(x.min()) < 0 or len(np.unique(x)) < _FEWEST_DISTINCT:
         return None
     before = skewness(x)
     if before <= SKEWED:

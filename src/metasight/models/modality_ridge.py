@@ -40,6 +40,8 @@ from metasight.models.tuning import stratified_folds
 KIND = "modality_ridge"
 
 FEWEST_FOLDS = 3
+DIVISIONS = 2
+"""Divisions of the training rows into inner folds, over which the held-out deviance is averaged."""
 _HALF = 0.5
 _FLAT = 1e-10
 """Singular value, relative to the largest, below which a direction does not vary."""
@@ -111,9 +113,7 @@ class ModalityRidgeModel:
                 most=int(cause.sum()),
                 seed=seed,
             )
-            coefficients = columns.back(
-                weighed.averaged(whole, columns.blocks, model=self.name)
-            )
+            coefficients = columns.back(weighed.averaged(whole, columns.blocks, model=self.name))
             times, steps = whole.follow_up.baseline(matrix[order] @ coefficients)
             causes.append(CauseHazard(coefficients=coefficients, times=times, increments=steps))
             tuning.append(_summary(columns.blocks, weighed))
@@ -192,8 +192,9 @@ class ModalityRidgeModel:
                 where=self.name,
                 remedy="Collect more events, or report the outcome descriptively",
             )
-        fold = stratified_folds(stratum, n_folds, np.random.default_rng(seed), patient)
-        return weigh(whole, fold, blocks, model=self.name)
+        rng = np.random.default_rng(seed)
+        fold = [stratified_folds(stratum, n_folds, rng, patient) for _ in range(DIVISIONS)]
+        return weigh(whole, np.stack(fold), blocks, model=self.name)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -107,9 +107,7 @@ class HazardLikelihood:
     follow_up: PartialLikelihood
 
     @classmethod
-    def of(
-        cls, matrix: Floats, time_days: Floats, event: NDArray[np.bool_]
-    ) -> HazardLikelihood:
+    def of(cls, matrix: Floats, time_days: Floats, event: NDArray[np.bool_]) -> HazardLikelihood:
         """From rows in any order."""
         follow_up = PartialLikelihood.of(time_days, event)
         return cls(np.ascontiguousarray(matrix[follow_up.order]), follow_up)

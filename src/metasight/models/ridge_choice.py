@@ -12,12 +12,12 @@ events that is a choice between values that the folds cannot tell apart, and whi
 whether a modality counts at all is wrong often: it either lets noise in or drops weak signals. So
 nothing is chosen. Every set of spreads gives a ridge, and their coefficients are averaged with weight
 
-    w ∝ prior × exp(ℓ / 2),
+    w ∝ prior × exp(0.7 ℓ),
 
 ℓ being the held-out log likelihood (deviance −2ℓ; for hazards that of Verweij and van Houwelingen,
-Stat Med 1993;12:2305). With exp(ℓ) these are the weights of pseudo-Bayesian model averaging (Geisser
-and Eddy, J Am Stat Assoc 1979;74:153), which take the folds at their word; half of ℓ allows for
-their noise (Yao and others, Bayesian Analysis 2018;13:917, on why that is needed). The prior gives
+Stat Med 1993;12:2305), the mean of two divisions into folds. With exp(ℓ) these are the weights of
+pseudo-Bayesian model averaging (Geisser and Eddy, J Am Stat Assoc 1979;74:153), which take the
+folds at their word; a part of ℓ allows for their noise (Yao and others, Bayesian Analysis 2018;13:917, on why that is needed). The prior gives
 one half to reading nothing but the first modality, however many others there are (Scott and
 Berger, Ann Stat 2010;38:2587, on why a prior must pay for the number of candidates), and shares the
 other half evenly between the sets of others. ``bench/fusion.py`` has the figures, with and without
@@ -44,7 +44,7 @@ SPREADS: Spreads = (1.0, 0.5, 0.25)
 """Spreads tried beside 0: a hazard ratio of 2.7, 1.6 or 1.3 for a standard deviation."""
 NOTHING = 0.5
 """Prior weight on the first modality alone."""
-TEMPER = 0.5
+TEMPER = 0.7
 """Share of the held-out log likelihood that counts."""
 
 _LEAST = 1e-3
@@ -145,11 +145,11 @@ class Weighed:
     spreads
         Of each ridge.
     deviance
-        Shape (n_ridges,): held-out deviance, summed over folds.
+        Shape (n_ridges,): held-out deviance, summed over folds, mean over divisions.
     weight
         Shape (n_ridges,), adding to 1; many are 0.
     folds
-        Number of folds.
+        Number of folds of a division.
     """
 
     spreads: tuple[Spreads, ...]
@@ -192,22 +192,23 @@ def weigh(
     whole
         Of all rows and columns.
     fold
-        Shape (n,): of each row, in the order of the likelihood.
+        Shape (n_divisions, n): of each row, in the order of the likelihood.
     blocks
         Of the columns; the first is never left out.
     model
         Named in errors.
     """
     sets = candidates(blocks, model=model)
-    deviance = held_out_deviance(whole, fold, blocks, sets, model=model)
-    log_weight = np.log(prior(sets)) - 0.5 * TEMPER * deviance.sum(axis=1)
+    by_fold = held_out_deviance(whole, fold, blocks, sets, model=model)
+    deviance = by_fold.sum(axis=1) / len(fold)
+    log_weight = np.log(prior(sets)) - 0.5 * TEMPER * deviance
     weight = np.exp(log_weight - log_weight.max())
     weight[weight < _LEAST] = 0.0
     return Weighed(
         spreads=sets,
-        deviance=deviance.sum(axis=1),
+        deviance=deviance,
         weight=weight / math.fsum(weight),
-        folds=deviance.shape[1],
+        folds=int(fold.max()) + 1,
     )
 
 
@@ -219,12 +220,12 @@ def held_out_deviance(
     *,
     model: str,
 ) -> Floats:
-    """Held-out deviance, shape (n_sets, n_folds); each fit starts where the one before it ended.
+    """Held-out deviance, shape (n_sets, n_divisions × n_folds).
 
-    It is −2 × (likelihood of all rows less that of the training rows), which for hazards keeps the
+    Each fit starts where the one before it ended. The deviance is −2 × (likelihood of all rows less that of the training rows), which for hazards keeps the
     risk sets of small folds.
     """
-    training = [np.flatnonzero(fold != k) for k in range(int(fold.max()) + 1)]
+    training = [np.flatnonzero(one != k) for one in fold for k in range(int(one.max()) + 1)]
     out = np.empty((len(sets), len(training)))
     known: tuple[int, ...] = ()
     for row, spreads in enumerate(sets):

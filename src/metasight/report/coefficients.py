@@ -206,7 +206,9 @@ def _logarithm_notes(view: View, formula: Formula) -> tuple[str, ...]:
     parts = []
     for feature, log in formula.logarithms.values():
         what = f"value + {significant(log.offset, 5)}" if log.offset else "value"
-        parts.append(f"{view.label(feature)}: log({what}), lowest value {significant(log.floor, 5)}")
+        parts.append(
+            f"{view.label(feature)}: log({what}), lowest value {significant(log.floor, 5)}"
+        )
     return (
         "log is the natural logarithm; a value below the lowest of training counts as the lowest. "
         f"{'; '.join(parts)}.",
