@@ -1,4 +1,4 @@
-"""Which fusion of modalities predicts best in fresh patients, and what it costs where there is nothing.
+"""Which fusion of modalities predicts best in fresh patients, and what it costs without an effect.
 
     python bench/fusion.py --study breast --replicates 30 [--plain] [--null] [--seed 1] [--out FILE]
 
@@ -10,9 +10,10 @@ measurement. Differences are paired over replicates, with 95 % intervals of the 
 error only).
 
 ``--null`` takes the effect of every image latent away: what a fusion then loses against its own
-procedure without the other modalities (the nested reference); ``--strength 0.5`` halves it. The rule
-by which the ridge weighs penalties was settled on seeds 201 to 330. ``--plain`` gives features on a scale
-on which they are normal, so that no logarithm helps. Simulated; nothing of it is a study.
+procedure without the other modalities (the nested reference); ``--strength 0.5`` halves it. The
+rule by which the ridge weighs penalties was settled on seeds 201 to 330. ``--plain`` gives features
+on a scale on which they are normal, so that no logarithm helps. Simulated; nothing of it is a
+study.
 """
 
 from __future__ import annotations
@@ -180,7 +181,8 @@ def mean_of(values: pd.Series) -> str:
 def report(rows: pd.DataFrame) -> None:
     """The figures so far."""
     for name in (c for c in rows if ":" not in c):
-        line = f"  {name:28s} {rows[name].mean():.4f}  vs stack {mean_of(rows[name] - rows[REFERENCE])}"
+        against = mean_of(rows[name] - rows[REFERENCE])
+        line = f"  {name:28s} {rows[name].mean():.4f}  vs stack {against}"
         if name in NESTED:
             gain = rows[name] - rows[NESTED[name]]
             lower = gain.mean() - 1.96 * gain.std() / np.sqrt(len(gain))

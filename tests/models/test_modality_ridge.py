@@ -14,6 +14,7 @@ from metasight.cohort.outcome import NodalOutcome, SurvivalOutcome
 from metasight.errors import FitError
 from metasight.features.columns import Feature, FeatureTable, Kind
 from metasight.models.by_hand import formula_of
+from metasight.models.fusion import contributions, fuses
 from metasight.models.modality_ridge import ModalityRidgeModel
 from metasight.models.registry import build, describe, features_of, load
 from metasight.models.ridge import HazardLikelihood, maximise
@@ -310,3 +311,16 @@ def test_a_study_of_usual_size_is_fitted_in_about_a_second():
     began = time.process_time()
     model.fit(table, outcome, seed=0)
     assert time.process_time() - began < 1.5  # about 0.5 s on a quiet core
+
+
+def test_what_each_modality_adds_makes_up_the_linear_predictor(fitted):
+    table, _, model = fitted
+    assert fuses(model)
+    parts = contributions(model, table)
+    assert list(parts) == list(MODALITIES)
+    np.testing.assert_allclose(sum(parts.values()), model.score(table)[:, 0], atol=1e-12)
+    assert parts["spatial"].std() > parts["noise"].std()
+    alone = build(ModelSettings(kind="elastic_net_cox", name="m")).fit(*cohort(), seed=3)
+    assert not fuses(alone)
+    with pytest.raises(FitError, match="does not tell what each modality adds"):
+        contributions(alone, table)

@@ -41,7 +41,7 @@ class Formula:
     logarithms: Mapping[str, tuple[str, Logarithm]] = field(default_factory=dict)
 
     def risk(self, values: Mapping[str, float]) -> tuple[float, ...]:
-        """Risk at each target from values of every column, or of the feature it is a logarithm of."""
+        """Risk at each target from values of every column, of a logarithm from its feature's."""
         s = sum(b * (self._value(name, values) - mean) for name, b, mean in self.terms)
         if self.kind == "hazard":
             return tuple(float(-np.expm1(-h * np.exp(s))) for _, h in self.constants)

@@ -2,9 +2,10 @@
 
 Early fusion: clinical data and every other modality enter one regression together, so that what
 they share is not counted twice and weak signals that complement one another add up. How strongly
-the columns of each modality are drawn towards zero, and whether a modality is read at all, is chosen
-by inner cross-validation within the training rows (:mod:`metasight.models.ridge_choice`). The first
-modality is the one that the others are added to: it is never left out.
+the columns of each modality are drawn towards zero, and whether a modality is read at all, is left
+to inner cross-validation within the training rows: coefficients are averaged over penalties, the
+infinite one included, with weights by held-out likelihood (:mod:`metasight.models.ridge_choice`).
+The first modality is the one that the others are added to: it is never left out.
 
 Right-skewed features are read by their logarithm (:mod:`metasight.features.skewness`).
 """
@@ -195,6 +196,13 @@ class ModalityRidgeModel:
         rng = np.random.default_rng(seed)
         fold = [stratified_folds(stratum, n_folds, rng, patient) for _ in range(DIVISIONS)]
         return weigh(whole, np.stack(fold), blocks, model=self.name)
+
+
+def modalities_of(model: ReaderHeadModel) -> list[str]:
+    """Modalities that a fitted ridge has columns of, in the model's order."""
+    head = model.head
+    fit = head.fit if isinstance(head, HazardHead | OrdinalHead) else {}
+    return [part["modality"] for part in fit["tuning"][0]["modalities"]] if fit else []
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Ridge regression with a penalty for each column, by Newton's method.
 
-Maximises ℓ(θ, β) − ½ Σ κ_j β_j² for the Cox partial likelihood (ties by Efron) and for the cumulative
-logit of an ordered stage, whose thresholds θ are not penalised. The whole Hessian is used: a step
-costs n p² operations, and a fit that starts at a neighbouring one takes two or three.
+Maximises ℓ(θ, β) − ½ Σ κ_j β_j² for the Cox partial likelihood (ties by Efron) and for the
+cumulative logit of an ordered stage, whose thresholds θ are not penalised. The whole Hessian is
+used: a step costs n p² operations, and a fit that starts at a neighbouring one takes two or three.
 """
 
 from __future__ import annotations

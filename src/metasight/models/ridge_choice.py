@@ -1,27 +1,29 @@
 """How strongly a ridge draws in each modality, and whether it reads it: by inner cross-validation.
 
-Every modality m has a penalty κ_m = p_m / s_m² on each of its p_m columns. s_m, its *spread*, is the
-standard deviation of the log hazard (or log odds) between patients that it is thought to explain
-before data are seen, if its columns were independent. A spread of 0 is an infinite penalty: the
-modality is left out. On this scale one grid serves seven clinical predictors, four hundred radiomic
-features and five thousand genes, and a training part is fitted with the penalties of all rows.
+Every modality m has a penalty κ_m = p_m / s_m² on each of its p_m columns. s_m, its *spread*, is
+the standard deviation of the log hazard (or log odds) between patients that it is thought to
+explain before data are seen, if its columns were independent. A spread of 0 is an infinite penalty:
+the modality is left out. On this scale one grid serves seven clinical predictors, four hundred
+radiomic features and five thousand genes, and a training part is fitted with the penalties of all
+rows.
 
-The penalties by modality of IPF (Boulesteix and others, Comput Math Methods Med 2017:7691937; van de
-Wiel and others, J Comput Graph Stat 2021;30:835) are usually those of least held-out deviance. With some sixty
-events that is a choice between values that the folds cannot tell apart, and whichever rule decides
-whether a modality counts at all is wrong often: it either lets noise in or drops weak signals. So
-nothing is chosen. Every set of spreads gives a ridge, and their coefficients are averaged with weight
+The penalties by modality of IPF (Boulesteix and others, Comput Math Methods Med 2017:7691937; van
+de Wiel and others, J Comput Graph Stat 2021;30:835) are usually those of least held-out deviance.
+With some sixty events that is a choice between values that the folds cannot tell apart, and a rule
+that decides whether a modality counts at all is often wrong: it lets noise in or drops weak
+signals. So nothing is chosen. Every set of spreads gives a ridge, and their coefficients are
+averaged with weight
 
     w ∝ prior × exp(0.7 ℓ),
 
 ℓ being the held-out log likelihood (deviance −2ℓ; for hazards that of Verweij and van Houwelingen,
 Stat Med 1993;12:2305), the mean of two divisions into folds. With exp(ℓ) these are the weights of
 pseudo-Bayesian model averaging (Geisser and Eddy, J Am Stat Assoc 1979;74:153), which take the
-folds at their word; a part of ℓ allows for their noise (Yao and others, Bayesian Analysis 2018;13:917, on why that is needed). The prior gives
-one half to reading nothing but the first modality, however many others there are (Scott and
-Berger, Ann Stat 2010;38:2587, on why a prior must pay for the number of candidates), and shares the
-other half evenly between the sets of others. ``bench/fusion.py`` has the figures, with and without
-an effect.
+folds at their word; a part of ℓ allows for their noise (Yao and others, Bayesian Analysis
+2018;13:917, on why that is needed). The prior gives one half to reading nothing but the first
+modality, however many others there are (Scott and Berger, Ann Stat 2010;38:2587, on why a prior
+must pay for the number of candidates), and shares the other half evenly between the sets of others.
+``bench/fusion.py`` has the figures, with and without an effect.
 """
 
 from __future__ import annotations
@@ -222,8 +224,8 @@ def held_out_deviance(
 ) -> Floats:
     """Held-out deviance, shape (n_sets, n_divisions × n_folds).
 
-    Each fit starts where the one before it ended. The deviance is −2 × (likelihood of all rows less that of the training rows), which for hazards keeps the
-    risk sets of small folds.
+    Each fit starts where the one before it ended. The deviance is −2 × (likelihood of all rows less
+    that of the training rows), which for hazards keeps the risk sets of small folds.
     """
     training = [np.flatnonzero(one != k) for one in fold for k in range(int(one.max()) + 1)]
     out = np.empty((len(sets), len(training)))
