@@ -18,6 +18,7 @@ from metasight.models.fusion import contributions, fuses
 from metasight.models.modality_ridge import ModalityRidgeModel
 from metasight.models.registry import build, describe, features_of, load
 from metasight.models.ridge import HazardLikelihood, maximise
+from metasight.models.ridge_choice import weigh
 from metasight.models.settings import ModelSettings
 from metasight.validation.discrimination import harrell_c
 
@@ -260,19 +261,31 @@ def test_patients_without_a_modality_have_one_indicator_of_it():
     assert any("equal to others" in n for n in model.notes)
 
 
-def test_copies_of_a_patient_share_an_inner_fold():
-    """A bootstrap resample does not tune on copies of who is held out."""
-    table, outcome = cohort(200)
+@pytest.mark.parametrize("nodes", [False, True])
+def test_copies_of_a_patient_share_an_inner_fold(monkeypatch, nodes):
+    """A bootstrap resample does not weigh ridges on copies of who is held out."""
+    seen = []
+
+    def watched(whole, fold, blocks, *, model):
+        seen.append(fold)
+        return weigh(whole, fold, blocks, model=model)
+
+    monkeypatch.setattr("metasight.models.modality_ridge.weigh", watched)
+    table, outcome = nodal(200) if nodes else cohort(200)
     rows = np.random.default_rng(0).integers(0, 200, 200)
-    seen: dict[int, int] = {}
-    names = []
-    for r in rows:
-        seen[r] = seen.get(r, 0) + 1
-        names.append(f"P{r:05d}·{seen[r]}")
-    values = table.values.iloc[rows].set_axis(names)
-    copies = FeatureTable(values, table.features)
-    model = build(settings()).fit(copies, outcome.take(rows), seed=3)
-    assert np.isfinite(model.predict(table, HORIZONS)).all()
+    names = [f"P{r:05d}·{k:03d}" for k, r in enumerate(rows)]
+    copies = FeatureTable(table.values.iloc[rows].set_axis(names), table.features)
+    build(settings()).fit(copies, outcome.take(rows), seed=3)
+    order = np.argsort(names, kind="stable")
+    patient = rows[order]
+    if not nodes:
+        time_days = outcome.take(rows).take(order).time_days
+        patient = patient[np.argsort(time_days, kind="stable")]
+    (folds,) = seen
+    assert folds.shape == (2, 200)
+    for fold in folds:
+        assert all(len(set(fold[patient == p])) == 1 for p in patient)
+        assert len(set(fold)) == 5
 
 
 def test_too_few_events_are_refused_by_name():

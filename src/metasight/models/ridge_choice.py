@@ -14,15 +14,15 @@ that decides whether a modality counts at all is often wrong: it lets noise in o
 signals. So nothing is chosen. Every set of spreads gives a ridge, and their coefficients are
 averaged with weight
 
-    w ∝ prior × exp(0.7 ℓ),
+    w ∝ prior × exp(0.6 ℓ),
 
 ℓ being the held-out log likelihood (deviance −2ℓ; for hazards that of Verweij and van Houwelingen,
 Stat Med 1993;12:2305), the mean of two divisions into folds. With exp(ℓ) these are the weights of
 pseudo-Bayesian model averaging (Geisser and Eddy, J Am Stat Assoc 1979;74:153), which take the
 folds at their word; a part of ℓ allows for their noise (Yao and others, Bayesian Analysis
-2018;13:917, on why that is needed). The prior gives one half to reading nothing but the first
-modality, however many others there are (Scott and Berger, Ann Stat 2010;38:2587, on why a prior
-must pay for the number of candidates), and shares the other half evenly between the sets of others.
+2018;13:917, on why that is needed). The prior gives 0.7 to reading nothing but the first modality,
+however many others there are (Scott and Berger, Ann Stat 2010;38:2587, on why a prior must pay for
+the number of candidates), and shares the rest evenly between the sets of others.
 ``bench/fusion.py`` has the figures, with and without an effect.
 """
 
@@ -44,9 +44,9 @@ Spreads = tuple[float, ...]
 
 SPREADS: Spreads = (1.0, 0.5, 0.25)
 """Spreads tried beside 0: a hazard ratio of 2.7, 1.6 or 1.3 for a standard deviation."""
-NOTHING = 0.5
+NOTHING = 0.7
 """Prior weight on the first modality alone."""
-TEMPER = 0.7
+TEMPER = 0.6
 """Share of the held-out log likelihood that counts."""
 
 _LEAST = 1e-3
@@ -125,7 +125,7 @@ def candidates(blocks: Sequence[Block], *, model: str = "ridge") -> tuple[Spread
 def prior(sets: Sequence[Spreads]) -> Floats:
     """Prior weight of each set of spreads, adding to 1.
 
-    Half is on the first block alone; the other half is shared evenly between the sets of other
+    :data:`NOTHING` is on the first block alone; the rest is shared evenly between the sets of other
     blocks that are read, and within each between its spreads. Without others all sets are equal.
     """
     reads = [tuple(s > 0 for s in one[1:]) for one in sets]
