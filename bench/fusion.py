@@ -10,10 +10,10 @@ measurement. Differences are paired over replicates, with 95 % intervals of the 
 error only).
 
 ``--null`` takes the effect of every image latent away: what a fusion then loses against its own
-procedure without the other modalities (the nested reference); ``--strength 0.5`` halves it. The
-rule by which the ridge weighs penalties was settled on seeds 1 to 330 and 1001 to 1150. ``--plain`` gives features
-on a scale on which they are normal, so that no logarithm helps. Simulated; nothing of it is a
-study.
+procedure without the other modalities (the nested reference); ``--strength 0.5`` halves it.
+``--plain`` gives features on a scale on which they are normal, so that no logarithm helps. The rule
+by which the ridge weighs penalties was settled on seeds 1 to 330 and 1001 to 1150: judge it on
+others. Simulated; nothing of it is a study.
 """
 
 from __future__ import annotations
