@@ -1099,7 +1099,7 @@ MUTANTS = (
         "features",
         "the error of a logarithm is that of the value",
         "features/skewness.py",
-        "return np.asarray(error / (np.maximum(x, self.floor) + self.offset))",
+        "return np.asarray((self.of(x + error) - self.of(x - error)) / 2)",
         "return np.asarray(error)",
         "features/test_skewness.py models/test_preparation.py",
     ),

@@ -74,13 +74,21 @@ def test_a_value_below_all_of_training_counts_as_the_lowest():
 
 
 def test_an_error_becomes_that_of_the_logarithm():
-    """Delta method: the slope of the logarithm at the value."""
-    found = Logarithms.of(TABLE.without_errors()).apply(TABLE).values
-    np.testing.assert_allclose(found["density_error"], 0.1)
+    """For a small error the slope of the logarithm at the value, times the error."""
     log, step = Logarithm(offset=2.0, floor=0.0), 1e-6
-    x = np.array([0.0, 1.0, 9.0])
+    x = np.array([1.0, 9.0, 40.0])
     slope = (log.of(x + step) - log.of(x)) / step
-    np.testing.assert_allclose(log.error(x, np.full(3, 0.3)), 0.3 * slope, rtol=1e-5)
+    np.testing.assert_allclose(log.error(x, np.full(3, 0.01)), 0.01 * slope, rtol=1e-4)
+    found = Logarithms.of(TABLE.without_errors()).apply(TABLE).values
+    high = 1.2 * DENSITY.min() < DENSITY
+    np.testing.assert_allclose(found["density_error"][high], np.log(1.1 / 0.9) / 2)
+
+
+def test_an_error_near_0_stays_within_what_was_seen():
+    log = Logarithm(offset=0.0, floor=0.01)
+    error = log.error(np.array([0.01, 0.02, np.nan]), np.array([0.5, 0.5, 0.5]))
+    np.testing.assert_allclose(error[:2], np.log(np.array([0.51, 0.52]) / 0.01) / 2)
+    assert np.isnan(error[2])
 
 
 def test_what_was_learnt_round_trips_and_other_columns_stay():

@@ -185,13 +185,14 @@ def test_measured_errors_are_those_of_the_logarithm():
     with_errors = FeatureTable(values, (*table.features, error))
     model = build(settings()).fit(with_errors, outcome, seed=3)
     _, mean, signal = model.state["reader"]["shrinkage"]["spatial_0"]
-    logs = np.log(table.values["spatial_0"])
+    read = model.reader.logarithms.apply(with_errors).values
+    logs, errors = np.log(table.values["spatial_0"]), read["spatial_0_error"]
+    np.testing.assert_allclose(read["spatial_0"], logs)
+    assert errors.median() == pytest.approx(np.log(1.3 / 0.7) / 2)
     assert mean == pytest.approx(logs.mean())
-    assert signal == pytest.approx(logs.var() - 0.3**2)
-    drawn = model.reader.shrinkage.apply(model.reader.logarithms.apply(with_errors)).values[
-        "spatial_0"
-    ]
-    np.testing.assert_allclose(drawn, mean + (logs - mean) * signal / (signal + 0.3**2))
+    assert signal == pytest.approx(logs.var() - (errors**2).mean())
+    drawn = model.reader.complete(with_errors).values["spatial_0"]
+    np.testing.assert_allclose(drawn, mean + (logs - mean) * signal / (signal + errors**2))
     assert formula_of(model.state, HORIZONS.tolist()) is None, "not from the measured value alone"
 
 

@@ -90,20 +90,22 @@ def test_logarithms_come_before_errors_and_gaps():
     fitted = Preparation(**BOTH).fit(table, outcome)
     assert fitted.columns == ["age", "log(volume)"]
     known = np.log(holed["volume"].drop("p007"))
+    error = fitted.logarithms.apply(table).values["volume_error"].drop("p007")
+    assert error.median() == pytest.approx(np.log(1.2 / 0.8) / 2)
     column, mean, signal = fitted.shrinkage.learnt["volume"]
     assert column == "volume_error"
     assert mean == pytest.approx(known.mean())
-    assert signal == pytest.approx(known.var() - 0.2**2)
+    assert signal == pytest.approx(known.var() - (error**2).mean())
     complete = fitted.complete(table).values["volume"]
-    drawn = mean + (known - mean) * signal / (signal + 0.2**2)
+    drawn = mean + (known - mean) * signal / (signal + error**2)
     np.testing.assert_allclose(complete.drop("p007"), drawn)
     assert complete["p007"] == pytest.approx(drawn.median())
 
 
 def test_reliability_is_that_of_the_logarithm():
     table, outcome = _skewed()
-    variance = np.log(table.values["volume"]).var()
-    share = 1 - 0.2**2 / variance
+    logs = Preparation(**BOTH).fit(table, outcome).logarithms.apply(table).values
+    share = 1 - (logs["volume_error"] ** 2).mean() / logs["volume"].var()
     kept = Preparation(**BOTH, least_reliability=share - 0.01).fit(table, outcome)
     assert "log(volume)" in kept.columns
     dropped = Preparation(**BOTH, least_reliability=share + 0.01).fit(table, outcome)

@@ -47,8 +47,13 @@ class Logarithm:
         return np.asarray(np.log(np.maximum(x, self.floor) + self.offset))
 
     def error(self, x: NDArray[np.float64], error: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Standard error of the transformed value by the delta method."""
-        return np.asarray(error / (np.maximum(x, self.floor) + self.offset))
+        """Standard error of the transformed value.
+
+        Half the distance between the logarithms of value + error and value − error. For a small
+        error that is the delta method's error / (value + offset), which for a value near 0 would be
+        beyond all measure.
+        """
+        return np.asarray((self.of(x + error) - self.of(x - error)) / 2)
 
 
 def skewness(x: NDArray[np.float64]) -> float:

@@ -75,31 +75,10 @@ def formula_of(state: Mapping[str, Any], horizons_days: Sequence[int]) -> Formul
         return None
     design, chosen = reader["design"], reader["chosen"]
     scale, mean = np.asarray(design["scale"]), np.asarray(design["mean"])
-    if head["kind"] == "hazards" and len(head["causes"]) == 1:
-        cause = head["causes"][0]
-        per_sd = cause["coefficients"]
-        hazard = CauseHazard(
-            coefficients=np.asarray(per_sd, dtype=np.float64),
-            times=np.asarray(cause["times"], dtype=np.float64),
-            increments=np.asarray(cause["increments"], dtype=np.float64),
-        )
-        days = np.asarray(horizons_days, dtype=np.int64)
-        cumulative = hazard.cumulative(days)
-        constants = tuple(
-            (str(d), float(h)) for d, h in zip(days.tolist(), cumulative, strict=True)
-        )
-        kind = "hazard"
-    elif head["kind"] == "ordinal":
-        per_sd = head["coefficients"]
-        below = head["classes"][:-1]
-        constants = tuple(
-            (f"N{k}", float(c)) for k, c in zip(below, head["thresholds"], strict=True)
-        )
-        kind = "odds"
-    elif head["kind"] == "logistic":
-        per_sd, constants, kind = head["coefficients"], (("N0", -float(head["intercept"])),), "odds"
-    else:
+    found = _constants(head, horizons_days)
+    if found is None:
         return None
+    kind, per_sd, constants = found
     owners = FittedDesign(design).owners
     used = [(j, b) for j, b in zip(chosen, per_sd, strict=True) if b != 0]
     if reader["harmony"] or {owners[j] for j, _ in used} & set(reader["shrinkage"]):
@@ -116,3 +95,29 @@ def formula_of(state: Mapping[str, Any], horizons_days: Sequence[int]) -> Formul
             if owners[j] in logs.learnt and design["columns"][j] == owners[j]
         },
     )
+
+
+def _constants(
+    head: Mapping[str, Any], horizons_days: Sequence[int]
+) -> tuple[str, Sequence[float], tuple[tuple[str, float], ...]] | None:
+    """Kind of a formula, coefficients of standardised columns, and constants by target."""
+    if head["kind"] == "hazards" and len(head["causes"]) == 1:
+        cause = head["causes"][0]
+        hazard = CauseHazard(
+            coefficients=np.asarray(cause["coefficients"], dtype=np.float64),
+            times=np.asarray(cause["times"], dtype=np.float64),
+            increments=np.asarray(cause["increments"], dtype=np.float64),
+        )
+        days = np.asarray(horizons_days, dtype=np.int64)
+        cumulative = hazard.cumulative(days)
+        constants = tuple(
+            (str(d), float(h)) for d, h in zip(days.tolist(), cumulative, strict=True)
+        )
+        return "hazard", cause["coefficients"], constants
+    if head["kind"] == "ordinal":
+        below = head["classes"][:-1]
+        cuts = tuple((f"N{k}", float(c)) for k, c in zip(below, head["thresholds"], strict=True))
+        return "odds", head["coefficients"], cuts
+    if head["kind"] == "logistic":
+        return "odds", head["coefficients"], (("N0", -float(head["intercept"])),)
+    return None
