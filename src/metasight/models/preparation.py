@@ -391,7 +391,8 @@ class FittedPreparation:
     @property
     def columns(self) -> list[str]:
         """Names of the matrix's columns; of a logarithm ``log(size_mm)``."""
-        names = [self.design.columns[j] for j in self.chosen]
+        every = self.design.columns
+        names = [every[j] for j in self.chosen]
         if self.logarithms is None:
             return names
         named = self.logarithms.named
@@ -405,7 +406,8 @@ class FittedPreparation:
     @property
     def owners(self) -> list[str]:
         """Feature that each column belongs to."""
-        return [self.design.owners[j] for j in self.chosen]
+        every = self.design.owners
+        return [every[j] for j in self.chosen]
 
     def complete(self, table: FeatureTable) -> FeatureTable:
         """The features as the design reads them.
