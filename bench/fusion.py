@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import breast_recovery
 import lung_recovery
@@ -73,7 +73,7 @@ class Study:
     draw: Callable[[int, int, float, bool], tuple[crossfit.Data, np.ndarray]]
     judge: Callable[[FittedModel, crossfit.Data, np.ndarray], float]
 
-    def models(self) -> dict[str, ModelSettings]:
+    def models(self, imputation: Literal["median", "iterative"]) -> dict[str, ModelSettings]:
         """Fusions, and the clinical model and nested reference of each."""
         alone = self.modalities[:1]
         asked = {
@@ -85,7 +85,13 @@ class Study:
             OURS: ("modality_ridge", self.modalities),
         }
         return {
-            name: ModelSettings(kind=kind, name=name, modalities=read, l1_ratios=(0.05,))
+            name: ModelSettings(
+                kind=kind,
+                name=name,
+                modalities=read,
+                l1_ratios=(0.05,),
+                imputation=imputation,
+            )
             for name, (kind, read) in asked.items()
         }
 
@@ -160,7 +166,7 @@ def replicate(
     data, _ = study.draw(asked.patients, seed, asked.strength, asked.plain)
     fresh, truth = study.draw(FRESH, seed + AWAY, asked.strength, asked.plain)
     row = {}
-    for name, settings in study.models().items():
+    for name, settings in study.models(asked.imputation).items():
         began = time.process_time()
         fitted = build(settings).fit(data.features, data.outcome, seed=seed)
         row[f"{name}: seconds"] = time.process_time() - began
@@ -217,6 +223,7 @@ def main() -> None:
     parser.add_argument("--strength", type=float, default=1.0, help="of the image's effects")
     parser.add_argument("--null", action="store_true", help="the same as --strength 0")
     parser.add_argument("--plain", action="store_true")
+    parser.add_argument("--imputation", choices=("median", "iterative"), default="median")
     parser.add_argument("--seed", type=int, default=1, help="of the first replicate")
     parser.add_argument("--out", type=Path, help="JSON of the replicates so far")
     asked = parser.parse_args()
@@ -225,7 +232,8 @@ def main() -> None:
     ceiling = None
     if asked.strength:
         many, _ = study.draw(CEILING, CEILING_SEED, asked.strength, asked.plain)
-        ceiling = build(study.models()[OURS]).fit(many.features, many.outcome, seed=1)
+        ridge = build(study.models(asked.imputation)[OURS])
+        ceiling = ridge.fit(many.features, many.outcome, seed=1)
     began, rows = time.perf_counter(), []
     for number in range(asked.replicates):
         rows.append(replicate(study, asked, asked.seed + number, ceiling))
