@@ -210,7 +210,7 @@ def test_no_events_and_constant_outcomes_are_refused(kind, outcome):
 
 @pytest.mark.parametrize(("kind", "outcome"), CASES)
 def test_the_other_kind_of_outcome_is_refused(kind, outcome):
-    if kind in ("forest", "stacked"):
+    if kind in ("forest", "stacked", "modality_ridge"):
         pytest.skip("fits every outcome")
     table, _ = make("survival")
     _, wrong = make("survival" if outcome == "nodal" else "nodal")
@@ -235,7 +235,9 @@ def test_competing_events_are_never_censored_by_cox():
         build(settings("cox")).fit(table, y, seed=0)
 
 
-@pytest.mark.parametrize("kind", ["logistic", "ordinal", "forest", "stacked", "nodal_size"])
+@pytest.mark.parametrize(
+    "kind", ["logistic", "ordinal", "forest", "stacked", "modality_ridge", "nodal_size"]
+)
 def test_unobserved_nodes_change_nothing(kind):
     table, y = make("nodal")
     fitted = build(settings(kind)).fit(table, y, seed=3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -33,7 +35,7 @@ FOLLOW_UP = SurvivalOutcome(np.minimum(TIME, 3000), (TIME < 3000).astype(np.int8
 NODES = NodalOutcome(np.minimum(RNG.poisson(HAZARD / 2), 2).astype(np.int8))
 
 
-@pytest.mark.parametrize("kind", ["cox", "elastic_net_cox"])
+@pytest.mark.parametrize("kind", ["cox", "elastic_net_cox", "modality_ridge"])
 def test_risks_of_follow_up(kind):
     fitted = build(ModelSettings(kind=kind, name="m")).fit(TABLE, FOLLOW_UP, seed=1)
     told = formula_of(fitted.state, HORIZONS.tolist())
@@ -52,6 +54,38 @@ def test_probabilities_of_stage():
         above_n0, above_n1 = told.risk(VALUES.iloc[k].to_dict())
         assert above_n0 == pytest.approx(1 - model[k, 0], abs=1e-12)
         assert above_n1 == pytest.approx(model[k, 2], abs=1e-12)
+
+
+def test_a_logarithm_is_taken_of_the_features_value():
+    fitted = build(ModelSettings(kind="modality_ridge", name="m")).fit(TABLE, NODES, seed=1)
+    told = formula_of(fitted.state, ())
+    (name,) = told.logarithms
+    assert name == "log(size)" and told.logarithms[name][0] == "size"
+    assert {t[0] for t in told.terms} == {"age", "log(size)", "er"}
+    model = fitted.predict(TABLE, HORIZONS)
+    for k in (0, 7, 99):
+        above_n0, above_n1 = told.risk(VALUES.iloc[k].to_dict())
+        assert above_n0 == pytest.approx(1 - model[k, 0], abs=1e-12)
+        assert above_n1 == pytest.approx(model[k, 2], abs=1e-12)
+
+
+def test_a_logarithm_that_is_bent_gives_the_values_of_its_columns():
+    spline = tuple(replace(f, spline=f.name == "size") for f in TABLE.features)
+    table = FeatureTable(VALUES, spline)
+    asked = ModelSettings(kind="modality_ridge", name="m", splines=True)
+    fitted = build(asked).fit(table, FOLLOW_UP, seed=1)
+    told = formula_of(fitted.state, HORIZONS.tolist())
+    assert [t[0] for t in told.terms] == ["age", "er", "log(size)", "log(size)'"]
+    assert set(told.logarithms) == {"log(size)"}
+
+
+def test_a_value_that_is_drawn_in_for_its_error_has_no_formula():
+    """What is measured is not what the coefficient is of."""
+    error = Feature(name="size_error", kind=Kind.CONTINUOUS, error_of="size")
+    table = FeatureTable(VALUES.assign(size_error=2.0), (*TABLE.features, error))
+    for kind in ("elastic_net_cox", "modality_ridge"):
+        fitted = build(ModelSettings(kind=kind, name="m")).fit(table, FOLLOW_UP, seed=1)
+        assert formula_of(fitted.state, (730,)) is None
 
 
 def test_any_positive_node():

@@ -43,6 +43,10 @@ def test_a_file_name_holds_letters_digits_and_underscores_only(name, file):
         ({"kind": "coxph"}, "Input should be"),
         ({"colour": "red"}, "Extra inputs"),
         ({"knots": 2}, "Input should be 3, 4 or 5"),
+        (
+            {"kind": "modality_ridge", "penalty_factors": {"clinical": 0.5}},
+            "modality_ridge chooses the penalty of clinical itself; only 0",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(changes, said):

@@ -61,6 +61,14 @@ SPECIFICATIONS = {
         ModelSettings(kind="ordinal", name="m", abstain_by=("clinical",)),
         nodes(),
     ),
+    "modality ridge": (
+        ModelSettings(kind="modality_ridge", name="m", modalities=("clinical", "genes")),
+        follow_up(competing=True),
+    ),
+    "nodal modality ridge": (
+        ModelSettings(kind="modality_ridge", name="m", modalities=("clinical", "genes")),
+        nodes(),
+    ),
     "stacked": (
         ModelSettings(kind="stacked", name="m", modalities=("clinical", "genes")),
         follow_up(),

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from metasight.estimate import Estimate
+from metasight.features.skewness import Logarithm
+from metasight.models.by_hand import Formula
 from metasight.models.final_fit import FinalFit
 from metasight.models.refit_spread import RefitSpread, TermSpread
 from metasight.report.blocks import DataTable
@@ -83,6 +85,25 @@ def test_many_terms_are_cut_and_side_by_side(survival):
     assert table.rows[0].cells[0] == "g59"
 
 
+def test_a_formula_says_how_a_logarithm_is_taken(survival):
+    formula = Formula(
+        kind="hazard",
+        terms=(("log(positive_nodes)", 0.4, 0.8), ("log(age_years)", 0.02, 4.1)),
+        constants=(("1826", 0.1),),
+        logarithms={
+            "log(positive_nodes)": ("positive_nodes", Logarithm(offset=1.0, floor=0.0)),
+            "log(age_years)": ("age_years", Logarithm(offset=0.0, floor=28.0)),
+        },
+    )
+    view = View(replace(survival, models=(replace(survival.models[0], formula=formula),)))
+    blocks = list(coefficients(view, view.contents.models[0], 0))
+    table = next(b for b in blocks if isinstance(b, DataTable) and b.anchor.startswith("formula"))
+    notes = plain(" ".join(table.notes))
+    assert "natural logarithm" in notes
+    assert "log(value + 1), lowest value 0" in notes
+    assert "Age at surgery: log(value), lowest value 28" in notes
+
+
 @pytest.mark.parametrize(
     ("term", "shown"),
     [
@@ -90,6 +111,8 @@ def test_many_terms_are_cut_and_side_by_side(survival):
         ("age_years'", "Age at surgery, spline term 2"),
         ("grade=3", "Histological grade: 3"),
         ("X1_at", "X1_at"),
+        ("log(age_years)", "log(Age at surgery)"),
+        ("log(age_years)'", "log(Age at surgery), spline term 2"),
     ],
 )
 def test_a_column_is_named_by_its_variable(survival, term, shown):

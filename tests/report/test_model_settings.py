@@ -31,6 +31,12 @@ def test_penalised_models_show_how_the_penalty_was_chosen(kind: str) -> None:
     assert printed(kind, penalty_factors={"clinical": 0.0}) - printed(kind) == {"penalty_factors"}
 
 
+def test_a_ridge_by_modality_has_no_mix() -> None:
+    shown = printed("modality_ridge", penalty_factors={"clinical": 0.0})
+    assert {"inner_folds", "penalty_factors"} <= shown
+    assert not shown & {"l1_ratios", "network", "n_trees"}
+
+
 def test_networks_are_shown_where_they_are_trained() -> None:
     stacked = printed("stacked", modalities=["clinical", "embedding"])
     assert {"network", "scan_network"} <= stacked

@@ -79,6 +79,16 @@ def test_a_stack_is_compared_with_a_stack_of_one(settings):
     assert (nested.kind, nested.modalities) == ("stacked", ("clinical",))
 
 
+def test_a_ridge_by_modality_is_compared_with_the_ridge_of_the_first(settings):
+    ridge = GENES.replace('"elastic_net_cox"', '"modality_ridge"').replace(
+        "penalty_factors = { genes = 2.0 }", "penalty_factors = { clinical = 0.0, genes = 0.0 }"
+    )
+    nested = nested_reference(settings(ridge))
+    assert nested is not None
+    assert (nested.kind, nested.modalities) == ("modality_ridge", ("clinical",))
+    assert nested.penalty_factors == {"clinical": 0.0}
+
+
 def test_a_headline_that_leaves_out_what_the_reference_reads_has_none(settings):
     genes = GENES.replace('["clinical", "genes"]', '["genes"]').replace("{ genes = 2.0 }", "{}")
     assert nested_reference(settings(genes)) is None

@@ -18,12 +18,18 @@ from numpy.typing import NDArray
 from metasight.cohort.outcome import NodalOutcome, Outcome
 from metasight.errors import FitError
 from metasight.features.columns import FeatureTable
+from metasight.models import modality_ridge
 from metasight.models.base import State
 from metasight.models.combination import combined_hazards, combined_stage
 from metasight.models.fitted import ReaderHeadModel, require_nodal, require_survival
 from metasight.models.hazards import HazardHead
 from metasight.models.ordinal import OrdinalHead
-from metasight.models.preparation import canonical, effective_size, observed_only
+from metasight.models.preparation import (
+    FittedPreparation,
+    canonical,
+    effective_size,
+    observed_only,
+)
 from metasight.models.tuning import stratified_folds
 
 _HALF = 0.5
@@ -256,26 +262,39 @@ def _weights(head: HazardHead | OrdinalHead) -> list[float]:
     return list(np.sum([c.coefficients for c in head.causes], axis=0).tolist())
 
 
+def fuses(model: ReaderHeadModel) -> bool:
+    """Whether a model joins modalities in a way that tells what each adds."""
+    return isinstance(model.reader, StackReader) or model.kind == modality_ridge.KIND
+
+
 def contributions(model: ReaderHeadModel, table: FeatureTable) -> dict[str, NDArray[np.float64]]:
     """What each modality adds to the log hazard (or odds) of the event, by modality.
 
-    Shape (n,) each; 0 is a patient at the training mean, or one who lacks the modality.
+    Shape (n,) each; 0 is a patient at the training mean, or, of a stack, one who lacks the
+    modality.
 
     Raises
     ------
     FitError
-        The model is not stacked.
+        The model does not fuse modalities.
     """
     reader, head = model.reader, model.head
-    if not isinstance(reader, StackReader):
-        raise FitError("only a stacked model has contributions by modality", where=model.name)
     weights = (
         head.causes[0].coefficients
         if isinstance(head, HazardHead)
-        else np.asarray(getattr(head, "coefficients", np.zeros(len(reader.positions))))
+        else np.asarray(getattr(head, "coefficients", np.zeros(0)))
     )
+    if isinstance(reader, StackReader):
+        weights = weights if len(weights) else np.zeros(len(reader.positions))
+        owners = [reader.modalities[m] for m, _ in reader.positions]
+        names = list(reader.modalities)
+    elif isinstance(reader, FittedPreparation) and fuses(model):
+        owners = reader.modalities
+        names = modality_ridge.modalities_of(model)
+    else:
+        raise FitError("this model does not tell what each modality adds", where=model.name)
     parts = reader.matrix(table) * weights
     return {
-        name: parts[:, [c for c, (m, _) in enumerate(reader.positions) if m == number]].sum(axis=1)
-        for number, name in enumerate(reader.modalities)
+        name: parts[:, [c for c, owner in enumerate(owners) if owner == name]].sum(axis=1)
+        for name in names
     }

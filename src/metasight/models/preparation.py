@@ -20,6 +20,7 @@ from metasight.features.columns import CENTRE, FeatureTable, Kind
 from metasight.features.harmonise import FEWEST_OF_A_CENTRE, Harmonisation
 from metasight.features.harmonise import fit as fit_harmonisation
 from metasight.features.missing import FittedImputer, Imputer
+from metasight.features.skewness import Logarithms
 from metasight.models.base import State
 from metasight.models.selection import strongest
 
@@ -67,6 +68,13 @@ class Preparation:
     least_reliability
         Features that come with their error of measurement are read only where at least this
         share of their variance in training is not error; ``None`` reads all.
+    logarithms
+        Whether right-skewed features are read by their logarithm
+        (:mod:`metasight.features.skewness`): after harmonising, before values are drawn in for
+        their error and gaps filled, which both then happen on that scale.
+    distinct
+        Whether a column that equals an earlier one is dropped (and noted): a patient without a
+        modality lacks all its features, and one indicator says so.
     """
 
     modalities: Sequence[str]
@@ -77,6 +85,8 @@ class Preparation:
     full_rank: bool = False
     harmonise: Sequence[str] = ()
     least_reliability: float | None = None
+    logarithms: bool = False
+    distinct: bool = False
 
     def select(self, table: FeatureTable) -> FeatureTable:
         """Pick the model's own features, by name in alphabetical order.
@@ -129,6 +139,9 @@ class Preparation:
         """
         harmony, notes = CentreEffects.of(self.select(table), table, self.harmonise)
         table = harmony.apply(table)
+        logarithms = Logarithms.of(self.select(table)) if self.logarithms else None
+        if logarithms is not None:
+            table = logarithms.apply(table)
         shrinkage = Shrinkage.of(self.select(table), table)
         own = self.select(shrinkage.apply(table))
         unreliable = shrinkage.below(self.least_reliability)
@@ -144,15 +157,22 @@ class Preparation:
         matrix = design.transform(complete)
         chosen = np.arange(matrix.shape[1])
         notes += [*imputer.state["notes"], *design.state["notes"]]
+        if self.distinct:
+            chosen = np.sort(np.unique(matrix, axis=1, return_index=True)[1])
+            if len(chosen) < matrix.shape[1]:
+                lost_count = matrix.shape[1] - len(chosen)
+                notes.append(f"{lost_count} columns are equal to others and were dropped")
         if self.top_k is not None and self.top_k < len(chosen):
-            chosen = strongest(matrix, outcome, self.top_k)
+            chosen = chosen[strongest(matrix[:, chosen], outcome, self.top_k)]
             notes.append(f"{self.top_k} of {matrix.shape[1]} columns kept by the screen")
         if self.full_rank:
             free = chosen[independent(matrix[:, chosen])]
             lost = [design.columns[j] for j in chosen if j not in free]
             notes += [f"{name}: determined by other columns, dropped" for name in lost]
             chosen = free
-        return FittedPreparation(imputer, design, chosen, tuple(notes), shrinkage, harmony)
+        return FittedPreparation(
+            imputer, design, chosen, tuple(notes), shrinkage, harmony, logarithms
+        )
 
 
 def _without(table: FeatureTable, names: Sequence[str]) -> FeatureTable:
@@ -328,6 +348,8 @@ class FittedPreparation:
         Of features that come with an error.
     harmony
         Of features whose differences between centres are taken out.
+    logarithms
+        Of right-skewed features; None where none were asked for.
     """
 
     imputer: FittedImputer
@@ -336,10 +358,12 @@ class FittedPreparation:
     notes: tuple[str, ...]
     shrinkage: Shrinkage = field(default_factory=Shrinkage)
     harmony: CentreEffects = field(default_factory=CentreEffects)
+    logarithms: Logarithms | None = None
 
     @property
     def state(self) -> State:
         """Plain JSON."""
+        asked = {} if self.logarithms is None else {"logarithms": self.logarithms.state}
         return {
             "kind": "preparation",
             "imputer": self.imputer.state,
@@ -348,6 +372,7 @@ class FittedPreparation:
             "notes": list(self.notes),
             "shrinkage": self.shrinkage.state,
             "harmony": self.harmony.state,
+            **asked,
         }
 
     @classmethod
@@ -360,12 +385,18 @@ class FittedPreparation:
             tuple(state["notes"]),
             Shrinkage.from_state(state["shrinkage"]),
             CentreEffects.from_state(state["harmony"]),
+            Logarithms.from_state(state["logarithms"]) if "logarithms" in state else None,
         )
 
     @property
     def columns(self) -> list[str]:
-        """Names of the matrix's columns."""
-        return [self.design.columns[j] for j in self.chosen]
+        """Names of the matrix's columns; of a logarithm ``log(size_mm)``."""
+        every = self.design.columns
+        names = [every[j] for j in self.chosen]
+        if self.logarithms is None:
+            return names
+        named = self.logarithms.named
+        return [named(c, owner) for c, owner in zip(names, self.owners, strict=True)]
 
     @property
     def modalities(self) -> list[str]:
@@ -375,11 +406,18 @@ class FittedPreparation:
     @property
     def owners(self) -> list[str]:
         """Feature that each column belongs to."""
-        return [self.design.owners[j] for j in self.chosen]
+        every = self.design.owners
+        return [every[j] for j in self.chosen]
 
     def complete(self, table: FeatureTable) -> FeatureTable:
-        """The features as the design reads them: harmonised, shrunk, and no value missing."""
-        return self.imputer.transform(self.shrinkage.apply(self.harmony.apply(table)))
+        """The features as the design reads them.
+
+        Harmonised, their logarithm where one is read, shrunk, and no value missing.
+        """
+        table = self.harmony.apply(table)
+        if self.logarithms is not None:
+            table = self.logarithms.apply(table)
+        return self.imputer.transform(self.shrinkage.apply(table))
 
     def matrix(self, table: FeatureTable) -> NDArray[np.float64]:
         """Standardised columns, shape (n, p)."""

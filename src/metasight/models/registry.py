@@ -25,6 +25,7 @@ from metasight.models.hazards import HazardHead
 from metasight.models.likeness import Likeness
 from metasight.models.logistic import LogisticHead, LogisticModel
 from metasight.models.mil import NetworkModel, NetworkReader
+from metasight.models.modality_ridge import ModalityRidgeModel
 from metasight.models.ordinal import OrdinalHead, OrdinalModel
 from metasight.models.penalised_cox import ElasticNetCoxModel, Penalty
 from metasight.models.preparation import FittedPreparation, Preparation, Reader
@@ -165,6 +166,7 @@ def _preparation(
     full_rank: bool = False,
     splines: bool | None = None,
     modalities: tuple[str, ...] | None = None,
+    fused: bool = False,
 ) -> Preparation:
     bend = settings.splines if splines is None else splines
     return Preparation(
@@ -176,6 +178,8 @@ def _preparation(
         full_rank=full_rank,
         harmonise=settings.harmonise,
         least_reliability=settings.least_reliability,
+        logarithms=fused,
+        distinct=fused,
     )
 
 
@@ -249,6 +253,23 @@ def _stacked(s: ModelSettings, images: ImageFolders) -> RiskModel:
     )
 
 
+def _modality_ridge(s: ModelSettings, _: ImageFolders) -> RiskModel:
+    free = tuple(m for m in s.modalities if s.penalty_factors.get(m) == 0)
+    if len(free) == len(s.modalities):
+        raise FitError(
+            "no modality of the penalised model is penalised",
+            where=s.name,
+            remedy="Leave out a penalty factor of 0, or choose an unpenalised model",
+        )
+    return ModalityRidgeModel(
+        name=s.name,
+        preparation=_preparation(s, fused=True),
+        modalities=s.modalities,
+        unpenalised=free,
+        inner_folds=s.inner_folds,
+    )
+
+
 def _network(
     s: ModelSettings, slides: str, modalities: tuple[str, ...], images: ImageFolders
 ) -> NetworkModel:
@@ -292,6 +313,7 @@ _BUILDERS: Mapping[str, Callable[[ModelSettings, ImageFolders], RiskModel]] = {
     "ordinal": _ordinal,
     "forest": _forest,
     "stacked": _stacked,
+    "modality_ridge": _modality_ridge,
     "attention_mil": _attention_mil,
     "fused_network": _fused_network,
     "scan_network": _scan_network,

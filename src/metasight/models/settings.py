@@ -19,6 +19,7 @@ Kind = Literal[
     "ordinal",
     "forest",
     "stacked",
+    "modality_ridge",
     "attention_mil",
     "fused_network",
     "scan_network",
@@ -170,6 +171,7 @@ class ModelSettings(BaseModel):
         Columns kept by a univariable screen before the fit; all by default.
     penalty_factors
         Penalty of a modality relative to 1; 0 leaves it unpenalised (penalised models only).
+        ``modality_ridge`` chooses the factors itself and takes no other than 0.
     l1_ratios
         Elastic-net mixing parameters tried by inner cross-validation, 0 ridge to 1 lasso.
     inner_folds
@@ -226,6 +228,12 @@ class ModelSettings(BaseModel):
             )
         if self.features is not None and len(set(self.features)) != len(self.features):
             raise ValueError("features names one feature twice")
+        chosen = sorted(name for name, factor in self.penalty_factors.items() if factor > 0)
+        if self.kind == "modality_ridge" and chosen:
+            raise ValueError(
+                f"modality_ridge chooses the penalty of {', '.join(chosen)} itself; only 0 (no "
+                "penalty) can be given"
+            )
         if self.kind == "attention_mil" and self.modalities != (MODALITY,):
             raise ValueError(f"attention_mil reads the modality {MODALITY} alone")
         if self.kind == "scan_network" and self.modalities != (CROP_MODALITY,):

@@ -195,6 +195,16 @@ def _preparation(reader: Mapping[str, Any]) -> None:
     if bool((chosen < 0).any()) or bool((chosen >= len(columns)).any()):
         raise _refuse("a column is chosen that the design does not have")
     _fills(_part(reader, "imputer"))
+    if "logarithms" in reader:
+        _logarithms(_part(reader, "logarithms"))
+
+
+def _logarithms(part: Mapping[str, Any]) -> None:
+    for name in part:
+        found = _numbers(part, name)
+        # of the floor itself there is a logarithm
+        if len(found) != 2 or bool((found < 0).any()) or not found.sum() > 0:
+            raise _refuse(f"the logarithm of {name} has no offset and floor")
 
 
 def _fills(imputer: Mapping[str, Any]) -> None:

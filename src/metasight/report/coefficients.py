@@ -9,11 +9,12 @@ from metasight.models.by_hand import Formula
 from metasight.report.blocks import Block, Column, DataTable, Heading, Paragraph, Row, numeric
 from metasight.report.contents import ModelDescription
 from metasight.report.view import View
-from metasight.report.wording import number, percent, plural, span, years
+from metasight.report.wording import number, percent, plural, significant, span, years
 
 MOST_COEFFICIENTS = 40
 _LARGEST = 50.0
 """Log ratio beyond which a ratio is not printed."""
+_LOG = "log("
 _SHORT = 8
 """Terms up to which a table without intervals has one column of terms."""
 
@@ -162,7 +163,8 @@ def term_label(view: View, term: str) -> str:
     name, equals, level = term.partition("=")
     base = name.rstrip("'")
     bends = len(name) - len(base)
-    label = view.label(base)
+    inside = base.removeprefix(_LOG).removesuffix(")")
+    label = f"log({view.label(inside)})" if base == f"{_LOG}{inside})" else view.label(base)
     if equals:
         return f"{label}: {level}"
     return f"{label}, spline term {bends + 1}" if bends else label
@@ -190,5 +192,24 @@ def _formula(view: View, model: ModelDescription, formula: Formula, k: int) -> D
         f"{model.name}: to compute a risk by hand.",
         (Column("Term", weight=2), numeric("Training mean"), numeric("Coefficient")),
         tuple(rows),
-        (f"s: sum of coefficient × (value − mean) over the terms. {how}.",),
+        (
+            f"s: sum of coefficient × (value − mean) over the terms. {how}.",
+            *_logarithm_notes(view, formula),
+        ),
+    )
+
+
+def _logarithm_notes(view: View, formula: Formula) -> tuple[str, ...]:
+    """How the logarithms of a formula are taken."""
+    if not formula.logarithms:
+        return ()
+    parts = []
+    for feature, log in formula.logarithms.values():
+        what = f"value + {significant(log.offset, 5)}" if log.offset else "value"
+        parts.append(
+            f"{view.label(feature)}: log({what}), lowest value {significant(log.floor, 5)}"
+        )
+    return (
+        "log is the natural logarithm; a value below the lowest of training counts as the lowest. "
+        f"{'; '.join(parts)}.",
     )

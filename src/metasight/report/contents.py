@@ -400,7 +400,7 @@ class ReportContents:
     stability
         Of texture, as :mod:`metasight.steps.after.stability` writes it; None without.
     contributions
-        Of each modality, where the headline model is stacked.
+        Of each modality, where the headline model fuses them.
     """
 
     title: str

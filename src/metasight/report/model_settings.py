@@ -7,7 +7,7 @@ from typing import Any
 
 from metasight.models.published import SCORES
 
-TUNED = {"elastic_net_cox", "logistic", "ordinal", "stacked"}
+TUNED = {"elastic_net_cox", "logistic", "ordinal", "stacked", "modality_ridge"}
 NETWORKS: Mapping[str, frozenset[str]] = {
     "network": frozenset({"attention_mil", "fused_network", "stacked"}),
     "scan_network": frozenset({"scan_network", "stacked"}),
@@ -30,6 +30,8 @@ def _read(kind: str, setting: str) -> bool:
         return kind == "forest"
     if setting in {"splines", "knots"}:
         return kind != "forest"
+    if setting == "l1_ratios" and kind == "modality_ridge":
+        return False  # a ridge: there is no mix to choose
     if setting in {"l1_ratios", "inner_folds", "penalty_factors"}:
         return kind in TUNED
     if setting in NETWORKS:

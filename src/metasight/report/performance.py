@@ -147,7 +147,7 @@ def _estimator(view: View) -> Iterator[Block]:
 
 
 def _contributions(view: View) -> Iterator[Block]:
-    """What each modality adds to a stacked headline model, for the cohort."""
+    """What each modality adds to a headline model that fuses them, for the cohort."""
     found = view.contents.contributions
     if found is None:
         return

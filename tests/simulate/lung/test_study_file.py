@@ -36,11 +36,12 @@ def test_what_a_radiologist_read_is_measured_instead():
     assert not {"solid_size_mm", "ctr", "suvmax", "pure_ground_glass"} & set(columns)
 
 
-@pytest.mark.parametrize(("patients", "stacked"), [(99, False), (100, True)])
-def test_below_a_hundred_patients_nothing_is_stacked(patients, stacked):
+@pytest.mark.parametrize(("patients", "fused"), [(99, False), (100, True)])
+def test_below_a_hundred_patients_nothing_is_fused(patients, fused):
     models = {m["name"]: m["kind"] for m in told(patients=patients)["model"]}
-    assert ("stacked" in models.values()) == stacked
-    assert models["clinical + scan"] == ("stacked" if stacked else "ordinal")
+    assert models["clinical + scan"] == ("modality_ridge" if fused else "ordinal")
+    assert ("stacked" in models.values()) == fused
+    assert ("clinical + scan, stacked" in models) == fused
 
 
 @pytest.mark.parametrize(("patients", "abstains"), [(79, False), (80, True), (200, True)])

@@ -37,7 +37,7 @@ name = "clinical + scan"
 modalities = ["clinical", "scan"]
 features = ["age_years", "ct_tumour_size_mm", "ct_solid_size_mm"]
 {abstain}"""
-"""With a handful of events nothing is stacked: one model of three features."""
+"""With a handful of events nothing is fused: one model of three features."""
 
 _MANY = """[[model]]
 kind = "nodal_solid_size"
@@ -61,10 +61,16 @@ name = "CT alone"
 modalities = ["scan"]
 
 [[model]]
-kind = "stacked"
+kind = "modality_ridge"
 name = "clinical + scan"
 modalities = ["clinical", "scan"]
-{abstain}"""
+{abstain}
+# The same by late fusion: a sensitivity analysis.
+[[model]]
+kind = "stacked"
+name = "clinical + scan, stacked"
+modalities = ["clinical", "scan"]
+"""
 
 _ABSTAIN = """# It gives no risk where the scan is unlike those of training.
 abstain_by = ["acquisition", "scan"]

@@ -22,7 +22,7 @@ from metasight.models import crossfit
 from metasight.models.base import RiskModel
 from metasight.models.final_fit import final_fit
 from metasight.models.fitted import ReaderHeadModel
-from metasight.models.fusion import StackReader, contributions
+from metasight.models.fusion import contributions, fuses
 from metasight.models.mil import network_of
 from metasight.models.registry import build, describe
 from metasight.models.settings import ModelSettings
@@ -107,7 +107,7 @@ def fit(inputs: Inputs, out: Path, argument: FitArgument) -> None:
 
 def _write_contributions(fitted: ReaderHeadModel, test: FeatureTable, out: Path) -> None:
     """What each modality adds to the log hazard of patients whom the fit did not see."""
-    if isinstance(fitted.reader, StackReader):
+    if fuses(fitted):
         frame = pd.DataFrame(contributions(fitted, test), index=test.values.index)
         frame.to_parquet(artefacts.CONTRIBUTIONS.path(out))
 

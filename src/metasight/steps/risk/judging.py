@@ -218,7 +218,7 @@ def _others(
 
 
 def _gather_contributions(fits: Mapping[str, Path], out: Path, headline: str) -> None:
-    """What each modality adds for patients left out, averaged over repeats; if stacked."""
+    """What each modality adds for patients left out, averaged over repeats; if fused."""
     file = artefacts.CONTRIBUTIONS.name
     parts = [pd.read_parquet(f / file) for f in unseen_folders(fits.values(), headline, file)]
     if parts:
