@@ -292,6 +292,50 @@ def on_noise(data: Data, *, seed: int) -> Data:
     return Data(data.patients, features, data.outcome, data.centre, data.arm, data.endpoint)
 
 
+def order_within(strata: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.intp]:
+    """Rows in a random order within each stratum: row ``i`` gets what row ``order[i]`` had.
+
+    Examples
+    --------
+    >>> strata = np.array([0, 1, 0, 1, 1])
+    >>> order = order_within(strata, np.random.default_rng(1))
+    >>> bool((strata[order] == strata).all()), sorted(order.tolist())
+    (True, [0, 1, 2, 3, 4])
+    """
+    order = np.arange(len(strata))
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(strata == stratum)
+        order[members] = rng.permutation(members)
+    return order
+
+
+def deal_modality(
+    data: Data, modalities: Sequence[str], strata: NDArray[np.integer], *, seed: int
+) -> Data:
+    """``data`` with the rows of some modalities dealt out to other patients of the same stratum.
+
+    A patient's columns of these modalities stay together, missing values too; everything else
+    and the outcome stay where they are. What the modalities tell beyond the strata is cut.
+
+    Parameters
+    ----------
+    data
+        Everybody.
+    modalities
+        What is dealt out, jointly.
+    strata
+        Shape (n,): whom a patient's rows may go to; drawn without the patient's outcome.
+    seed
+        Of the dealing.
+    """
+    order = order_within(strata, np.random.default_rng([seed, 0x6465]))
+    values = data.features.values.copy()
+    for feature in data.features.of_modality(modalities).features:
+        values[feature.name] = values[feature.name].array[order]
+    features = FeatureTable(values, data.features.features)
+    return Data(data.patients, features, data.outcome, data.centre, data.arm, data.endpoint)
+
+
 # --------------------------------------------------------------------------- optimism, instability
 
 
