@@ -31,6 +31,7 @@ from metasight.features.bags import BagFolder
 from metasight.features.columns import COPY_MARK, FeatureTable, Kind
 from metasight.features.images import ImageFolders
 from metasight.models.base import FittedModel, RiskModel, State
+from metasight.models.patient_interval import FittedIntervals, IntervalModel
 from metasight.predictions import EXTERNAL_FOLD, NODAL_LABELS, Predictions
 from metasight.provenance import canonical_json
 
@@ -377,6 +378,65 @@ def fit_resample(
         seed=fold_seed(seed, "resample", number),
     )
     return Resample(index, fitted.predict(data.features, horizons_days), fitted)
+
+
+# ---------------------------------------------------------------------------- a patient's interval
+
+
+def fold_intervals(
+    model: IntervalModel, data: Data, split: Split, horizons_days: NDArray[np.int64], *, seed: int
+) -> pd.DataFrame:
+    """Intervals of the test side's patients from refits to the training side.
+
+    Parameters
+    ----------
+    model
+        What is refitted.
+    data
+        Everybody; only training rows reach the refits.
+    split
+        Disjoint sides.
+    horizons_days
+        Reported horizons; empty for nodal stage.
+    seed
+        Of the study.
+
+    Returns
+    -------
+    DataFrame
+        ``patient target lower centre upper``, a row a patient and target.
+
+    Raises
+    ------
+    FitError
+        The training rows cannot support the refits.
+    """
+    features, outcome = data.take(split.train)
+    own = fold_seed(seed, "patient intervals", split.scheme, split.repeat, split.fold)
+    fitted = model.fit(features, outcome, horizons_days, seed=own)
+    bands = fitted.bands(data.features.rows(split.test))
+    parts = [
+        pd.DataFrame(
+            {
+                "patient": list(split.test),
+                "target": target,
+                "lower": band.lower,
+                "centre": band.centre,
+                "upper": band.upper,
+            }
+        )
+        for target, band in bands.items()
+    ]
+    columns = ["patient", "target", "lower", "centre", "upper"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def everybody_intervals(
+    model: IntervalModel, data: Data, horizons_days: NDArray[np.int64], *, seed: int
+) -> FittedIntervals:
+    """Refits to all patients, for a new patient's interval: what the bundle carries."""
+    own = fold_seed(seed, "patient intervals", "everybody")
+    return model.fit(data.features, data.outcome, horizons_days, seed=own)
 
 
 # ------------------------------------------------------------------------------ centre shortcut
