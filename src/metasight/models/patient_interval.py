@@ -242,9 +242,10 @@ class IntervalModel:
         FitError
             The model reads images, or a refit does not converge.
         """
-        table, outcome = canonical(table, outcome)
         if isinstance(outcome, NodalOutcome):
-            table, outcome = observed_only(table, outcome)
+            table, outcome = observed_only(*canonical(table, outcome))
+        else:
+            table, outcome = canonical(table, outcome)
         reader = self.preparation.fit(table, outcome)
         matrix = reader.matrix(table)
         first = self.preparation.modalities[0]

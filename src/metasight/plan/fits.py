@@ -12,11 +12,12 @@ from metasight.engine.step import Step, StepFunction, StepKind
 from metasight.features.bags import MODALITY
 from metasight.features.crops import MODALITY as CROP_MODALITY
 from metasight.models.published import SCORES
+from metasight.models.registry import interval_model
 from metasight.models.settings import ModelSettings
 from metasight.plan.analysis import Analysis
 from metasight.plan.risks import steps_on_risks
 from metasight.steps import artefacts
-from metasight.steps.risk import attention, fitting, judging
+from metasight.steps.risk import attention, fitting, intervals, judging
 from metasight.study.file import Study, StudyModel
 from metasight.study.nested import increment_reference
 
@@ -83,6 +84,7 @@ def fit_steps(
         *crossfitted,
         *fits(headline, RESAMPLE, resamples),
         *fits(analysis.models, EVERYBODY, [{}]),
+        *_interval_steps(study, analysis, [own[m.name] for m in headline], contents),
         *checked,
     ]
 
@@ -133,7 +135,7 @@ def judge_steps(
         study,
         analysis.data,
         analysis.endpoint,
-        [*crossfitted, *resamples, evaluation],
+        [*crossfitted, *resamples, *of(StepKind.FIT_INTERVALS), evaluation],
         contents,
     )
     return [leakage, evaluation, *after]
@@ -169,6 +171,34 @@ def _fit_step(
         resumes=CROP_MODALITY in model.modalities,
         contents=contents,
     )
+
+
+def _interval_steps(
+    study: Study, analysis: Analysis, models: Sequence[ModelSettings], contents: Contents
+) -> list[Step]:
+    """Intervals of individual risks; none where they are not asked for or a model reads images."""
+    settings = study.settings.analysis
+    if not settings.interval_refits:
+        return []
+    return [
+        Step(
+            name=f"patient intervals · {analysis.endpoint} {analysis.population} · {model.name}",
+            kind=StepKind.FIT_INTERVALS,
+            subject=model.name,
+            label="patient intervals",
+            function=intervals.fit_intervals,
+            argument=intervals.IntervalArgument(
+                data=analysis.data.name,
+                model=model,
+                refits=settings.interval_refits,
+                seed=settings.seed,
+            ),
+            needs=(analysis.data,),
+            contents=contents,
+        )
+        for model in models
+        if interval_model(model, refits=settings.interval_refits) is not None
+    ]
 
 
 def image_folders(

@@ -141,6 +141,10 @@ STATE = Json("state.json")
 MODEL = Json("model.json")
 RISK = File("risk.npy")
 RESAMPLE_INDEX = File("index.npy")
+INTERVALS = Json("intervals.json", own=1)
+"""Refits by which a new patient's interval is given."""
+OWN_INTERVALS = File("intervals.parquet")
+"""Intervals of the study's patients, from refits that did not see them."""
 HASHES = Json("hashes.json")
 CENTRE_PROBABILITIES = File("probabilities.parquet")
 CONTRIBUTIONS = File("contributions.parquet")

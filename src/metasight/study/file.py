@@ -22,6 +22,7 @@ from metasight.cohort.settings import CohortSettings, ModalityTable
 from metasight.errors import StudyError
 from metasight.features.bags import MODALITY as EMBEDDING_MODALITY
 from metasight.features.crops import MODALITY as CROP_MODALITY
+from metasight.models.patient_interval import FEWEST_REFITS as FEWEST_INTERVAL_REFITS
 from metasight.models.registry import KINDS, outcomes_of
 from metasight.models.settings import ModelSettings, file_name
 from metasight.protocol.load import read_protocol, validation_lines
@@ -136,6 +137,9 @@ class AnalysisSettings(BaseModel):
         Resamples of patients for intervals.
     instability_resamples
         Refits of the headline model for optimism and instability; 0 leaves them out.
+    interval_refits
+        Cheap refits from which each patient's interval comes, 100 or more; 0 leaves them out, and
+        the interval then shows the spread of ``instability_resamples`` only.
     noise_replicates
         Replays of the headline procedure on noise.
     horizons_years
@@ -158,6 +162,7 @@ class AnalysisSettings(BaseModel):
     repeats: int = Field(default=5, ge=1, le=100, strict=True)
     bootstrap: int = Field(default=500, ge=100, le=20000, strict=True)
     instability_resamples: int = Field(default=50, ge=0, le=2000, strict=True)
+    interval_refits: int = Field(default=200, ge=0, le=5000, strict=True)
     noise_replicates: int = Field(default=4, ge=1, le=100, strict=True)
     horizons_years: tuple[Horizon, ...] | None = Field(default=None, min_length=1)
     reference_model: str
@@ -176,6 +181,16 @@ class AnalysisSettings(BaseModel):
         if len(set(days)) < len(days):
             raise ValueError(f"a horizon is listed twice: {', '.join(f'{y:g}' for y in given)}")
         return years
+
+    @field_validator("interval_refits")
+    @classmethod
+    def _enough(cls, refits: int) -> int:
+        if 0 < refits < FEWEST_INTERVAL_REFITS:
+            raise ValueError(
+                f"{refits} refits are too few for an interval; "
+                f"{FEWEST_INTERVAL_REFITS} or more, or 0 for none"
+            )
+        return refits
 
     @field_validator("subgroups")
     @classmethod
