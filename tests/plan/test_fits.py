@@ -9,6 +9,7 @@ import pytest
 
 from metasight.engine.contents import Contents
 from metasight.engine.step import StepKind
+from metasight.features.bags import MODALITY
 from metasight.plan.analysis import Analysis, cohort_step, data_step
 from metasight.plan.fits import backbones, fit_steps, image_folders, judge_steps
 from metasight.study.file import read_study
@@ -52,6 +53,7 @@ def test_the_headline_has_every_fit_and_every_check(study, headline):
         StepKind.FIT_NOISE: 1,
         StepKind.FIT_SPOILT: models,
         StepKind.FIT_CENTRE: 1,
+        StepKind.FIT_INTERVALS: 1,  # of the headline model
     }
     assert {s.subject for s in found if s.kind is StepKind.FIT_RESAMPLE} == {"forest"}
     assert len({s.name for s in found}) == len({s.key for s in found}) == len(found)
@@ -83,11 +85,17 @@ def test_resamples_have_numbers_of_their_own(study, headline):
 def test_the_evaluation_reads_every_fit_but_the_checks(study, headline):
     fits = fit_steps(study, headline, [*KFOLD, *CENTRES], Contents())
     leakage, evaluation, *_ = judge_steps(study, headline, fits, ["grade"], Contents())
-    checks = {StepKind.FIT_NOISE, StepKind.FIT_SPOILT, StepKind.FIT_CENTRE}
+    checks = {
+        StepKind.FIT_NOISE,
+        StepKind.FIT_SPOILT,
+        StepKind.FIT_CENTRE,
+        StepKind.FIT_INTERVALS,
+    }
     read = {s.key for s in evaluation.needs}
     assert {f.key for f in fits if f.kind not in checks} | {headline.data.key} == read
     assert leakage.argument.windows_checked == ("grade",)
     asked = {s.key for s in leakage.needs}
+    checks -= {StepKind.FIT_INTERVALS}
     assert {f.key for f in fits if f.kind in {*checks, StepKind.FIT}} <= asked
     assert not any(f.key in asked for f in fits if f.kind is StepKind.FIT_RESAMPLE)
 
@@ -112,6 +120,23 @@ def test_an_endpoint_without_the_leading_models_is_led_by_its_first_and_last(stu
     assert (told.reference_model, told.headline_model) == ("NPI", "NPI")
     assert told.subgroups == ()
     assert not told.leads
+
+
+def test_intervals_are_left_out_where_not_asked_for_or_where_images_are_read(study, headline):
+    def planned(settings, analysis):
+        asked = replace(study, settings=settings)
+        steps = fit_steps(asked, analysis, KFOLD, Contents())
+        return [s for s in steps if s.kind is StepKind.FIT_INTERVALS]
+
+    settings = study.settings
+    (step,) = planned(settings, headline)
+    assert (step.argument.model.name, step.argument.refits) == ("forest", 200)
+    none = settings.analysis.model_copy(update={"interval_refits": 0})
+    assert planned(settings.model_copy(update={"analysis": none}), headline) == []
+    images = tuple(
+        m.model_copy(update={"modalities": ("clinical", MODALITY)}) for m in headline.models
+    )
+    assert planned(settings, replace(headline, models=images)) == []
 
 
 def test_a_model_without_images_needs_no_folder_of_them(headline):
