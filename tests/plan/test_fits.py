@@ -13,7 +13,7 @@ from metasight.features.bags import MODALITY
 from metasight.plan.analysis import Analysis, cohort_step, data_step
 from metasight.plan.fits import backbones, fit_steps, image_folders, judge_steps
 from metasight.study.file import read_study
-from metasight.study.nested import models_to_fit
+from metasight.study.nested import increment_reference, models_to_fit
 
 KFOLD = [{"scheme": "kfold", "repeat": 0, "fold": k, "held_out": ""} for k in range(3)]
 CENTRES = [{"scheme": "centre", "repeat": 0, "fold": k, "held_out": "x"} for k in range(2)]
@@ -137,6 +137,36 @@ def test_intervals_are_left_out_where_not_asked_for_or_where_images_are_read(stu
         m.model_copy(update={"modalities": ("clinical", MODALITY)}) for m in headline.models
     )
     assert planned(settings, replace(headline, models=images)) == []
+
+
+def repeated(study, **changes):
+    own = study.settings.analysis.model_copy(update={"repeats": 5, **changes})
+    return replace(study, settings=study.settings.model_copy(update={"analysis": own}))
+
+
+def test_headline_and_reference_are_fitted_without_pairs_of_folds(study, headline):
+    asked = repeated(study, nested_splits=4)
+    steps = fit_steps(asked, headline, KFOLD, Contents())
+    found = [s for s in steps if s.kind is StepKind.FIT_PAIRS]
+    assert {s.subject for s in found} == {"forest", increment_reference(study.settings)}
+    assert sorted(s.argument.repeat for s in found) == [0, 0, 1, 1, 2, 2, 3, 3]
+    _, evaluation, *_ = judge_steps(asked, headline, steps, [], Contents())
+    assert {s.key for s in found} <= {s.key for s in evaluation.needs}
+
+
+@pytest.mark.parametrize("changes", [{"nested_splits": 2}, {"repeats": 2}, {"folds": 2}])
+def test_too_few_divisions_are_not_fitted_without_pairs(study, headline, changes):
+    steps = fit_steps(repeated(study, **changes), headline, KFOLD, Contents())
+    assert StepKind.FIT_PAIRS not in kinds(steps)
+
+
+def test_networks_and_maps_are_not_fitted_without_pairs(study, headline):
+    for dear in (MODALITY, "scan_network", "generated"):
+        images = tuple(
+            m.model_copy(update={"modalities": (*m.modalities, dear)}) for m in headline.models
+        )
+        steps = fit_steps(repeated(study), replace(headline, models=images), KFOLD, Contents())
+        assert StepKind.FIT_PAIRS not in kinds(steps)
 
 
 def test_a_model_without_images_needs_no_folder_of_them(headline):

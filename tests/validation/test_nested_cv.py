@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import norm
 
 from metasight.errors import EvaluationError
+from metasight.predictions import Predictions
 from metasight.validation.discrimination import harrell_c
-from metasight.validation.fold_contrast import NESTED, FoldContrast
+from metasight.validation.evaluate import evaluate
+from metasight.validation.fold_contrast import NADEAU_BENGIO, NESTED, FoldContrast
 from metasight.validation.nested_cv import SplitDifferences, nested_cv, paired_difference
-from metasight.validation.results import NotEstimable
+from metasight.validation.results import EvaluationPlan, NotEstimable
+from metasight.validation.samples import in_order
+from metasight.validation.table import align
+
+from .test_refitted import same_folds
 
 
 def split(outer, variance, inner):
@@ -58,6 +65,101 @@ def test_what_cannot_be_estimated():
     assert "9 of 15 folds" in nested_cv(0.0, [lost] * 3, confidence=0.95).not_estimable
     assert isinstance(nested_cv(np.nan, [whole] * 3, confidence=0.95), NotEstimable)
     assert isinstance(nested_cv(0.0, [whole, whole, whole, lost], confidence=0.95), FoldContrast)
+
+
+def drawn_pairs(table, kind, repeats):
+    """What fits without two folds might say: the out-of-fold ranking with some noise."""
+    rng = np.random.default_rng(7)
+    found = {}
+    for name, rows in table.groupby("model"):
+        own = rows[rows["repeat"].isin(repeats)]
+        if kind == "nodal":
+            stage = own["label"].map({"N0": 0.0, "N1": 1.0, "N2": 2.0}).astype(float)
+            own = own.assign(ranking=own["risk"] * stage)
+            keys = ["repeat", "patient", "fold"]
+            own = own.groupby(keys, as_index=False)["ranking"].sum()
+        else:
+            own = own[own["horizon_days"] == 1800].rename(columns={"risk": "ranking"})
+        parts = [own[own["fold"] != k].assign(other=k) for k in range(own["fold"].max() + 1)]
+        both = pd.concat(parts)[["repeat", "patient", "fold", "other", "ranking"]]
+        found[name] = both.assign(ranking=both["ranking"] + rng.normal(0, 0.02, len(both)))
+    return found
+
+
+@pytest.mark.parametrize("kind", ["survival", "competing", "nodal"])
+def test_of_an_evaluation(kind):
+    plan = EvaluationPlan(
+        endpoint="dm",
+        horizons_days=() if kind == "nodal" else (1200, 1800),
+        tau_days=None if kind == "nodal" else 1800.0,
+        reference_model="model1",
+        headline_model="model0",
+        n_bootstrap=20,
+        n_curve_bootstrap=20,
+    )
+    told = thrice(same_folds(kind))
+    pairs = drawn_pairs(told.table, kind, range(3))
+    (comparison,) = evaluate(told, plan, pairs=pairs).comparisons
+    c = comparison.ordinal_c if kind == "nodal" else comparison.harrell_c
+    found = comparison.refitted
+    assert (found.method, found.splits, found.difference) == (NESTED, 3, c.difference)
+    by_hand = []
+    aligned = align(told, plan)
+    time, status = in_order(aligned)
+    for repeat in range(3):
+        fold = aligned.models["model0"].strata[repeat]
+        for a in range(3):
+            inner = []
+            for b in {0, 1, 2} - {a}:
+                names = aligned.patients[fold == b]
+                first, second = (
+                    p[(p["repeat"] == repeat) & (p["other"] == a)]
+                    .set_index("patient")
+                    .loc[list(names), "ranking"]
+                    .to_numpy()
+                    for p in (pairs["model0"], pairs["model1"])
+                )
+                own = fold == b
+                inner.append(
+                    paired_difference(time[own], status[own], first, second, tau=plan.tau_days)[0]
+                )
+            own = fold == a
+            outer = paired_difference(
+                time[own],
+                status[own],
+                aligned.models["model0"].ranking[repeat][own],
+                aligned.models["model1"].ranking[repeat][own],
+                tau=plan.tau_days,
+            )
+            by_hand.append(((np.mean(inner) - outer[0]) ** 2 - outer[1], outer[1]))
+    mse, variance = np.mean(by_hand, axis=0)
+    se = np.sqrt(np.clip(mse * 2 / 3, variance / 3, variance))
+    assert found.se == pytest.approx(se)
+
+
+def thrice(table):
+    """Three repeats of the same folds, so that there are enough divisions."""
+    one = table.table[table.table["repeat"] == 0]
+    return Predictions(pd.concat([one.assign(repeat=k) for k in range(3)], ignore_index=True))
+
+
+def test_without_pairs_of_one_model_the_folds_decide():
+    plan = EvaluationPlan(
+        endpoint="dm",
+        horizons_days=(1200, 1800),
+        tau_days=1800.0,
+        reference_model="model1",
+        headline_model="model0",
+        n_bootstrap=20,
+        n_curve_bootstrap=20,
+    )
+    told = thrice(same_folds("survival"))
+    pairs = drawn_pairs(told.table, "survival", range(3))
+    (comparison,) = evaluate(told, plan, pairs={"model0": pairs["model0"]}).comparisons
+    assert (comparison.refitted.method, comparison.refitted.splits) == (NADEAU_BENGIO, 0)
+    few = drawn_pairs(told.table, "survival", range(2))
+    (comparison,) = evaluate(told, plan, pairs=few).comparisons
+    assert comparison.refitted.method == NADEAU_BENGIO
 
 
 def test_two_folds_have_no_pair_to_leave_out():

@@ -40,6 +40,7 @@ class StepKind(StrEnum):
     FIT_NOISE = "fit noise"
     FIT_SPOILT = "fit spoilt rows"
     FIT_CENTRE = "fit centre"
+    FIT_PAIRS = "fit pairs of folds"
     FIT_INTERVALS = "fit intervals"
     CHECK_LEAKAGE = "check leakage"
     EVALUATE = "evaluate"

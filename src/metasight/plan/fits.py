@@ -18,8 +18,12 @@ from metasight.plan.analysis import Analysis
 from metasight.plan.risks import steps_on_risks
 from metasight.steps import artefacts
 from metasight.steps.risk import attention, fitting, intervals, judging
-from metasight.study.file import Study, StudyModel
+from metasight.study.file import GENERATED_MODALITY, Study, StudyModel
 from metasight.study.nested import increment_reference
+from metasight.validation.nested_cv import FEWEST_FOLDS, FEWEST_SPLITS
+
+_DEAR = frozenset({MODALITY, CROP_MODALITY, GENERATED_MODALITY})
+"""Modalities whose fits train a network, or rest on a generator of each fold."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Fitting:
 CROSS_VALIDATION = Fitting(StepKind.FIT, "fit", "cross-validation", fitting.fit)
 RESAMPLE = Fitting(StepKind.FIT_RESAMPLE, "resample", "instability", fitting.resample)
 EVERYBODY = Fitting(StepKind.FIT_EVERYBODY, "everybody", "final models", fitting.everybody)
+PAIRS = Fitting(StepKind.FIT_PAIRS, "pairs", "nested cross-validation", fitting.pairs)
 NOISE = Fitting(StepKind.FIT_NOISE, "noise", "checks", fitting.noise)
 SPOILT = Fitting(StepKind.FIT_SPOILT, "spoilt rows", "checks", fitting.corrupted)
 CENTRE = Fitting(StepKind.FIT_CENTRE, "centre", "checks", fitting.centre_probabilities)
@@ -84,6 +89,7 @@ def fit_steps(
         *crossfitted,
         *fits(headline, RESAMPLE, resamples),
         *fits(analysis.models, EVERYBODY, [{}]),
+        *fits(_compared(study, analysis), PAIRS, _divisions(study)),
         *_interval_steps(study, analysis, [own[m.name] for m in headline], contents),
         *checked,
     ]
@@ -113,7 +119,8 @@ def judge_steps(
 
     crossfitted = of(StepKind.FIT)
     resamples, everybody = of(StepKind.FIT_RESAMPLE), of(StepKind.FIT_EVERYBODY)
-    evaluation = _evaluate_step(study, analysis, [*crossfitted, *resamples, *everybody], contents)
+    judged = [*crossfitted, *of(StepKind.FIT_PAIRS), *resamples, *everybody]
+    evaluation = _evaluate_step(study, analysis, judged, contents)
     if not analysis.headline:
         return [evaluation]
     checks = of(StepKind.FIT_NOISE, StepKind.FIT_SPOILT, StepKind.FIT_CENTRE)
@@ -171,6 +178,26 @@ def _fit_step(
         resumes=CROP_MODALITY in model.modalities,
         contents=contents,
     )
+
+
+def _compared(study: Study, analysis: Analysis) -> list[StudyModel]:
+    """Headline and reference of the increment, where a fit of both is cheap; else none.
+
+    Networks and models of painted maps keep the interval over folds.
+    """
+    names = {study.settings.analysis.headline_model, increment_reference(study.settings)}
+    found = [m for m in analysis.models if m.name in names]
+    dear = any(_DEAR & set(m.modalities) for m in found)
+    return [] if dear or len(found) < 2 else found
+
+
+def _divisions(study: Study) -> list[dict[str, Any]]:
+    """Repeats that are fitted without every pair of folds; none where there are too few."""
+    settings = study.settings.analysis
+    splits = min(settings.nested_splits, settings.repeats)
+    if splits < FEWEST_SPLITS or settings.folds < FEWEST_FOLDS:
+        return []
+    return [{"repeat": k} for k in range(splits)]
 
 
 def _interval_steps(

@@ -41,11 +41,12 @@ from metasight.report.wording import (
     reading,
     years,
 )
-from metasight.validation.fold_contrast import FoldContrast
+from metasight.validation.fold_contrast import NESTED, FoldContrast
 from metasight.validation.results import (
     Comparison,
     Contrast,
     ContrastMetric,
+    FoldContrastMetric,
     Metric,
 )
 
@@ -227,7 +228,7 @@ def _increment_table(view: View, found: Comparison) -> DataTable:
         tuple(rows),
         (
             *notes.notes,
-            *((_FITTING_COUNTED,) if isinstance(found.refitted, FoldContrast) else ()),
+            *_fitting_counted(found.refitted),
             "IPA: index of prediction accuracy, 0 corresponds to the same risk for every patient. "
             "Net benefit at the middle one of the protocol’s thresholds; all are in the section on "
             "decision curves.",
@@ -235,11 +236,20 @@ def _increment_table(view: View, found: Comparison) -> DataTable:
     )
 
 
-_FITTING_COUNTED = (
-    "Including the uncertainty of fitting: from the variation of the difference over folds (Nadeau "
-    "and Bengio 2003), for the procedure with the number of patients of a training fold. All other "
-    "intervals hold the fitted models fixed."
-)
+def _fitting_counted(c: FoldContrastMetric) -> tuple[str, ...]:
+    """How fitting was counted, and what the interval is then of."""
+    if not isinstance(c, FoldContrast):
+        return ()
+    how = (
+        f"by nested cross-validation ({plural(c.splits, 'division')} into folds, each also fitted "
+        "without every pair of folds; Bates, Hastie and Tibshirani 2024)"
+        if c.method == NESTED
+        else "from the variation of the difference over folds (Nadeau and Bengio 2003)"
+    )
+    return (
+        f"Including the uncertainty of fitting: {how}, for the procedure with the number of "
+        "patients of a training fold. All other intervals hold the fitted models fixed.",
+    )
 
 
 def _counting_the_fitting(name: str, found: Comparison) -> tuple[Row, ...]:

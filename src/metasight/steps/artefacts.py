@@ -141,6 +141,8 @@ STATE = Json("state.json")
 MODEL = Json("model.json")
 RISK = File("risk.npy")
 RESAMPLE_INDEX = File("index.npy")
+PAIRS = File("pairs.parquet")
+"""What models fitted without two folds say of the patients of both."""
 INTERVALS = Json("intervals.json", own=1)
 """Refits by which a new patient's interval is given."""
 OWN_INTERVALS = File("intervals.parquet")

@@ -139,7 +139,8 @@ def plan_entries(settings: StudySettings, protocol: Protocol) -> dict[str, str]:
         if analysis.first_test_year is None
         else f"tested from {analysis.first_test_year}",
         "intervals": f"95 %, {analysis.bootstrap} resamples of patients; for the headline measure "
-        "also over folds (Nadeau and Bengio)",
+        f"also by nested cross-validation ({min(analysis.nested_splits, analysis.repeats)} "
+        "divisions), or over folds (Nadeau and Bengio) with fewer than 3 or for networks and maps",
         "stability": f"{analysis.instability_resamples} refits to resamples, "
         f"{analysis.noise_replicates} replays on noise",
         "missing predictors": f"imputed in the training fold ({headline.imputation})",

@@ -135,6 +135,10 @@ class AnalysisSettings(BaseModel):
         Of the outer cross-validation.
     bootstrap
         Resamples of patients for intervals.
+    nested_splits
+        Of the repeats, how many are fitted without every pair of folds too, for the increment's
+        interval by nested cross-validation; at most ``repeats``. Fewer than three, or a model of
+        images or maps, leave the interval over folds.
     instability_resamples
         Refits of the headline model for optimism and instability; 0 leaves them out.
     interval_refits
@@ -161,6 +165,7 @@ class AnalysisSettings(BaseModel):
     folds: int = Field(default=5, ge=2, le=20, strict=True)
     repeats: int = Field(default=5, ge=1, le=100, strict=True)
     bootstrap: int = Field(default=500, ge=100, le=20000, strict=True)
+    nested_splits: int = Field(default=5, ge=0, le=100, strict=True)
     instability_resamples: int = Field(default=50, ge=0, le=2000, strict=True)
     interval_refits: int = Field(default=200, ge=0, le=5000, strict=True)
     noise_replicates: int = Field(default=4, ge=1, le=100, strict=True)

@@ -13,17 +13,23 @@ K folds hold, in new patients; not of the locked models, which are fitted to all
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 from scipy.stats import norm
 
 from metasight.errors import EvaluationError
 from metasight.validation.fold_contrast import NESTED, FoldContrast
 from metasight.validation.ordering import COMPETING, EVENT, Floats, Ints
-from metasight.validation.results import FoldContrastMetric, NotEstimable
+from metasight.validation.results import EvaluationPlan, FoldContrastMetric, NotEstimable
+from metasight.validation.samples import in_order
+from metasight.validation.table import Aligned
 
+FEWEST_FOLDS = 3
+"""With two folds no patient is left to fit to without a pair."""
 FEWEST_SPLITS = 3
 """Divisions into folds below which a mean squared error is too uncertain to be reported."""
 _LEAST_SHARE = 0.8
@@ -51,7 +57,7 @@ class SplitDifferences:
 
     def __post_init__(self) -> None:
         k = len(self.outer)
-        if k < 3 or self.variance.shape != (k,) or self.inner.shape != (k, k):
+        if k < FEWEST_FOLDS or self.variance.shape != (k,) or self.inner.shape != (k, k):
             raise EvaluationError(
                 "nested cross-validation needs the differences of three or more folds, and of "
                 "every pair of them",
@@ -170,3 +176,68 @@ def nested_cv(
         method=NESTED,
         splits=len(splits),
     )
+
+
+def nested_contrast(
+    aligned: Aligned,
+    name: str,
+    difference: float,
+    pairs: Mapping[str, pd.DataFrame],
+    plan: EvaluationPlan,
+) -> FoldContrastMetric:
+    """The difference in C between a model and the plan's reference, by nested cross-validation.
+
+    Parameters
+    ----------
+    aligned, name
+        Everybody, and the model.
+    difference
+        The estimate.
+    pairs
+        Model → what its fits without two folds say of the patients of both: ``repeat patient fold
+        other ranking``, ``other`` being the fold left out beside the patient's own.
+    plan
+        Names the reference and the level of the interval.
+    """
+    names = (name, plan.reference_model)
+    if any(n not in pairs for n in names):
+        return NotEstimable(not_estimable="the models were not fitted without pairs of folds")
+    models = [aligned.models[n] for n in names]
+    if not np.array_equal(models[0].strata, models[1].strata):
+        return NotEstimable(not_estimable="the models were fitted in other folds")
+    repeats = sorted(set(pairs[names[0]]["repeat"]) & set(pairs[names[1]]["repeat"]))
+    splits = []
+    for repeat in repeats:
+        both = [_by_pair(pairs[n][pairs[n]["repeat"] == repeat], aligned.patients) for n in names]
+        ranking = [m.ranking[repeat] for m in models]
+        splits.append(_split(aligned, models[0].strata[repeat], ranking, both, plan.tau_days))
+    return nested_cv(difference, splits, confidence=plan.confidence)
+
+
+def _by_pair(rows: pd.DataFrame, patients: npt.NDArray[np.object_]) -> Floats:
+    """What the models without each other fold say, shape (n, K); NaN at the patient's own."""
+    wide = rows.set_index(["patient", "other"])["ranking"].unstack()  # noqa: PD010 (no aggregate)
+    return wide.reindex(list(patients)).to_numpy(dtype=np.float64)
+
+
+def _split(
+    aligned: Aligned,
+    fold: Ints,
+    ranking: Sequence[Floats],
+    pairs: Sequence[Floats],
+    tau: float | None,
+) -> SplitDifferences:
+    time, status = in_order(aligned)
+    k = int(fold.max()) + 1
+
+    def gap(inside: int, first: Floats, second: Floats) -> tuple[float, float]:
+        own = fold == inside
+        return paired_difference(time[own], status[own], first[own], second[own], tau=tau)
+
+    outer = np.array([gap(a, *ranking) for a in range(k)])
+    inner = np.full((k, k), np.nan)
+    for a in range(k):
+        for b in range(k):
+            if a != b:
+                inner[a, b] = gap(b, pairs[0][:, a], pairs[1][:, a])[0]
+    return SplitDifferences(outer=outer[:, 0], variance=outer[:, 1], inner=inner)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from metasight.cohort.splits import Split
+from metasight.cohort.splits import Split, pairs_of_folds
 from metasight.engine.step import Inputs
 from metasight.errors import FitError
 from metasight.features.bags import BagFolder
@@ -26,7 +26,7 @@ from metasight.models.fusion import StackReader, contributions
 from metasight.models.mil import network_of
 from metasight.models.registry import build, describe
 from metasight.models.settings import ModelSettings
-from metasight.predictions import Predictions
+from metasight.predictions import NODAL_LABELS, Predictions
 from metasight.steps import artefacts
 from metasight.steps.cohort.data import load_data
 from metasight.steps.scans.patient import CROPS
@@ -169,6 +169,49 @@ def _failure(what: str, argument: FitArgument, error: FitError) -> dict[str, Any
         reason=str(error).rstrip("."),
     )
     return {k: str(v) for k, v in asdict(entry).items()}
+
+
+def pairs(inputs: Inputs, out: Path, argument: FitArgument) -> None:
+    """One model in one repeat, fitted without every pair of folds: what it says of both.
+
+    Writes ``repeat patient fold other ranking``: the patient's own fold, the other that was left
+    out, and what C ranks by.
+    """
+    data, splits, _ = load_data(inputs[argument.data])
+    reported = artefacts.DATA.read(inputs[argument.data])["horizons_days"]
+    horizons = np.array(reported[-1:], dtype=np.int64)
+    model = _model(inputs, out, argument)
+    division = [s for s in splits if s.scheme == "kfold" and s.repeat == argument.repeat]
+    parts = []
+    for first, second, both in pairs_of_folds(division):
+        try:
+            fold = crossfit.fit_fold(model, data, both, horizons, seed=argument.seed)
+        except FitError as error:
+            artefacts.FAILURE.write(out, _failure("pair of folds", argument, error))
+            return
+        ranking = _ranking(fold.predictions)
+        for own, other in ((first, second), (second, first)):
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "repeat": argument.repeat,
+                        "patient": list(own.test),
+                        "fold": own.fold,
+                        "other": other.fold,
+                        "ranking": ranking.loc[list(own.test)].to_numpy(),
+                    }
+                )
+            )
+    pd.concat(parts, ignore_index=True).to_parquet(artefacts.PAIRS.path(out))
+
+
+def _ranking(predictions: Predictions) -> pd.Series[float]:
+    """What C ranks patients by: the risk at the one horizon, or the expected stage."""
+    table = predictions.table
+    if table["label"].isna().all():
+        return table.set_index("patient")["risk"]
+    stage = table["label"].map({label: k for k, label in enumerate(NODAL_LABELS)})
+    return (table["risk"] * stage.astype(float)).groupby(table["patient"]).sum()
 
 
 def noise(inputs: Inputs, out: Path, argument: FitArgument) -> None:

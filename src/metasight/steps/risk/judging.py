@@ -190,7 +190,8 @@ def _judge(
     )
     cross = _of_scheme(fits, "kfold", failures)
     plan = replace(plan, also_against=_others(argument, plan, cross))
-    artefacts.EVALUATION.write(out, evaluate(cross, plan).to_json())
+    told = evaluate(cross, plan, pairs=_pairs(inputs))
+    artefacts.EVALUATION.write(out, told.to_json())
     cross.to_parquet(artefacts.PREDICTIONS.path(out))
     notes = [
         *(f"No patient has a level of subgroup {n}." for n, v in plan.subgroups.items() if not v),
@@ -205,6 +206,15 @@ def _judge(
     _judge_resamples(inputs, out, data, info, headline)
     _gather_refits(inputs, out, headline)
     artefacts.SAMPLE_SIZE.write(out, _sample_size(data, info, reference))
+
+
+def _pairs(inputs: Inputs) -> dict[str, pd.DataFrame]:
+    """Model → what its fits without pairs of folds say, of every repeat that succeeded."""
+    found: dict[str, list[pd.DataFrame]] = {}
+    for fit in inputs.with_file(StepKind.FIT_PAIRS, artefacts.PAIRS.name):
+        rows = pd.read_parquet(artefacts.PAIRS.path(fit.folder))
+        found.setdefault(fit.subject, []).append(rows)
+    return {model: pd.concat(parts) for model, parts in found.items()}
 
 
 def _others(
