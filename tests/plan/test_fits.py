@@ -85,17 +85,11 @@ def test_resamples_have_numbers_of_their_own(study, headline):
 def test_the_evaluation_reads_every_fit_but_the_checks(study, headline):
     fits = fit_steps(study, headline, [*KFOLD, *CENTRES], Contents())
     leakage, evaluation, *_ = judge_steps(study, headline, fits, ["grade"], Contents())
-    checks = {
-        StepKind.FIT_NOISE,
-        StepKind.FIT_SPOILT,
-        StepKind.FIT_CENTRE,
-        StepKind.FIT_INTERVALS,
-    }
+    checks = {StepKind.FIT_NOISE, StepKind.FIT_SPOILT, StepKind.FIT_CENTRE}
     read = {s.key for s in evaluation.needs}
     assert {f.key for f in fits if f.kind not in checks} | {headline.data.key} == read
     assert leakage.argument.windows_checked == ("grade",)
     asked = {s.key for s in leakage.needs}
-    checks -= {StepKind.FIT_INTERVALS}
     assert {f.key for f in fits if f.kind in {*checks, StepKind.FIT}} <= asked
     assert not any(f.key in asked for f in fits if f.kind is StepKind.FIT_RESAMPLE)
 

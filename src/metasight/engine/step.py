@@ -41,6 +41,7 @@ class StepKind(StrEnum):
     FIT_SPOILT = "fit spoilt rows"
     FIT_CENTRE = "fit centre"
     FIT_PAIRS = "fit pairs of folds"
+    FIT_PERMUTED = "fit permuted rows"
     FIT_INTERVALS = "fit intervals"
     CHECK_LEAKAGE = "check leakage"
     EVALUATE = "evaluate"

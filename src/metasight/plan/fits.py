@@ -17,7 +17,7 @@ from metasight.models.settings import ModelSettings
 from metasight.plan.analysis import Analysis
 from metasight.plan.risks import steps_on_risks
 from metasight.steps import artefacts
-from metasight.steps.risk import attention, fitting, intervals, judging
+from metasight.steps.risk import attention, fitting, intervals, judging, permuting
 from metasight.study.file import GENERATED_MODALITY, Study, StudyModel
 from metasight.study.nested import increment_reference
 from metasight.validation.nested_cv import FEWEST_FOLDS, FEWEST_SPLITS
@@ -90,6 +90,7 @@ def fit_steps(
         *fits(headline, RESAMPLE, resamples),
         *fits(analysis.models, EVERYBODY, [{}]),
         *fits(_compared(study, analysis), PAIRS, _divisions(study)),
+        *_permuted_steps(study, analysis, crossfitted, own, contents),
         *_interval_steps(study, analysis, [own[m.name] for m in headline], contents),
         *checked,
     ]
@@ -119,7 +120,8 @@ def judge_steps(
 
     crossfitted = of(StepKind.FIT)
     resamples, everybody = of(StepKind.FIT_RESAMPLE), of(StepKind.FIT_EVERYBODY)
-    judged = [*crossfitted, *of(StepKind.FIT_PAIRS), *resamples, *everybody]
+    beside = of(StepKind.FIT_PAIRS, StepKind.FIT_PERMUTED, StepKind.FIT_INTERVALS)
+    judged = [*crossfitted, *beside, *resamples, *everybody]
     evaluation = _evaluate_step(study, analysis, judged, contents)
     if not analysis.headline:
         return [evaluation]
@@ -189,6 +191,51 @@ def _compared(study: Study, analysis: Analysis) -> list[StudyModel]:
     found = [m for m in analysis.models if m.name in names]
     dear = any(_DEAR & set(m.modalities) for m in found)
     return [] if dear or len(found) < 2 else found
+
+
+def _permuted_steps(
+    study: Study,
+    analysis: Analysis,
+    crossfitted: Sequence[Step],
+    own: Mapping[str, ModelSettings],
+    contents: Contents,
+) -> list[Step]:
+    """The headline with the added modality's rows permuted, as often as asked for."""
+    settings = study.settings.analysis
+    compared = [m.name for m in _compared(study, analysis)]
+    reference, headline = increment_reference(study.settings), settings.headline_model
+    if not settings.permutations or not compared:
+        return []
+    added = set(own[headline].modalities) - set(own[reference].modalities)
+    if not added:
+        return []
+    return [
+        Step(
+            name=f"permutation · {analysis.endpoint} {analysis.population} · {headline} · {k}",
+            kind=StepKind.FIT_PERMUTED,
+            subject=headline,
+            label="permutation test",
+            function=permuting.permute,
+            argument=permuting.PermuteArgument(
+                data=analysis.data.name,
+                model=own[headline],
+                seed=settings.seed,
+                number=k,
+                reference=reference,
+                added=tuple(sorted(added)),
+            ),
+            needs=(
+                analysis.data,
+                *(s for s in crossfitted if s.subject == reference and _first_repeat(s)),
+            ),
+            contents=contents,
+        )
+        for k in range(settings.permutations)
+    ]
+
+
+def _first_repeat(step: Step) -> bool:
+    return bool(step.argument.scheme == "kfold" and step.argument.repeat == 0)
 
 
 def _divisions(study: Study) -> list[dict[str, Any]]:

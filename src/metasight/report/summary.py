@@ -37,6 +37,7 @@ from metasight.report.wording import (
     count,
     listed,
     metric,
+    number,
     plural,
     reading,
     years,
@@ -229,6 +230,7 @@ def _increment_table(view: View, found: Comparison) -> DataTable:
         (
             *notes.notes,
             *_fitting_counted(found.refitted),
+            *_permuted(view),
             "IPA: index of prediction accuracy, 0 corresponds to the same risk for every patient. "
             "Net benefit at the middle one of the protocol’s thresholds; all are in the section on "
             "decision curves.",
@@ -249,6 +251,23 @@ def _fitting_counted(c: FoldContrastMetric) -> tuple[str, ...]:
     return (
         f"Including the uncertainty of fitting: {how}, for the procedure with the number of "
         "patients of a training fold. All other intervals hold the fitted models fixed.",
+    )
+
+
+def _permuted(view: View) -> tuple[str, ...]:
+    """Whether what is added tells of the outcome at all."""
+    found = view.headline.permutation
+    if found is None:
+        return ()
+    if isinstance(found, str):
+        return (f"There is no permutation test: {found}.",)
+    p = "p = " + number(found.p, 3)
+    return (
+        f"Permutation test: {p} ({plural(found.dealt, 'permutation')}, one-sided). What the "
+        "headline model adds was permuted between patients of the same fifth of the reference's "
+        "risk and the procedure refitted: the difference was "
+        f"{number(found.difference, 3, signed=True)} in the first repeat, with permuted values "
+        f"{number(found.median, 3, signed=True)} (median).",
     )
 
 

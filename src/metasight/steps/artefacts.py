@@ -158,6 +158,8 @@ CENTRES = Json("centres.json")
 GAPS = Json("gaps.json")
 TEMPORAL = Json("temporal.json")
 OPTIMISM = Json("optimism.json")
+PERMUTATION = Json("permutation.json")
+"""The increment's permutation test."""
 SAMPLE_SIZE = Json("sample_size.json")
 COEFFICIENTS = Json("coefficients.json")
 """Of a refit: term → coefficient."""

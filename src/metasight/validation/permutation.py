@@ -15,6 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from metasight.errors import EvaluationError
+from metasight.predictions import Predictions
+from metasight.validation.results import EvaluationPlan
+from metasight.validation.samples import concordance_samples
+from metasight.validation.table import align
+
+FEWEST = 19
+"""Permutations below which p cannot reach 0.05."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +56,7 @@ def permutation_test(difference: float, dealt: Sequence[float]) -> PermutationTe
     difference
         With the true rows.
     dealt
-        With each dealing, from the same folds and the same procedure; at least 19, below which p
-        cannot reach 0.05.
+        With each dealing, from the same folds and the same procedure; at least :data:`FEWEST`.
 
     Raises
     ------
@@ -68,7 +74,7 @@ def permutation_test(difference: float, dealt: Sequence[float]) -> PermutationTe
     0.05
     """
     values = np.asarray(dealt, dtype=np.float64)
-    if values.size < 19 or not np.isfinite(values).all() or not np.isfinite(difference):
+    if values.size < FEWEST or not np.isfinite(values).all() or not np.isfinite(difference):
         raise EvaluationError(
             "a permutation test needs a difference for the true rows and 19 or more for dealt ones",
             value=f"{int(np.isfinite(values).sum())} of {values.size}",
@@ -80,3 +86,22 @@ def permutation_test(difference: float, dealt: Sequence[float]) -> PermutationTe
         dealt=int(values.size),
         median=float(np.median(values)),
     )
+
+
+def increment_of(predictions: Predictions, plan: EvaluationPlan) -> float:
+    """Difference in C between the plan's headline and reference, as the evaluation has it.
+
+    Parameters
+    ----------
+    predictions
+        Of both models, in the folds of one repeat.
+    plan
+        Names the models, the horizons and tau.
+    """
+    aligned = align(predictions, plan)
+    once = np.ones((1, aligned.n), dtype=np.int32)
+    headline, reference = (
+        concordance_samples(aligned, aligned.models[name], once, plan.tau_days, censoring=False)
+        for name in (plan.headline_model, plan.reference_model)
+    )
+    return float(headline[0] - reference[0])

@@ -6,30 +6,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metasight.cohort.outcome import SurvivalOutcome
 from metasight.cohort.splits import repeated_kfold
 from metasight.engine.step import StepKind
-from metasight.features.columns import Feature, FeatureTable, Kind
 from metasight.models.patient_interval import FittedIntervals
 from metasight.models.settings import ModelSettings
 from metasight.steps import artefacts
 from metasight.steps.risk import intervals
 from metasight.steps.risk.intervals import IntervalArgument, fit_intervals
-from steps.analysed import data_of
+from steps.analysed import followed
 from worked import inputs_of
 
 
 @pytest.fixture
 def inputs(tmp_path, monkeypatch):
-    """A step's inputs whose data are made up: 150 patients, about half with an event by 5 years."""
-    rng = np.random.default_rng(1)
-    index = pd.Index([f"P{i:04d}" for i in range(150)], name="patient")
-    values = pd.DataFrame(rng.normal(size=(150, 3)), columns=["a", "b", "c"], index=index)
-    onset = rng.exponential(2500 * np.exp(-values["a"].to_numpy()))
-    outcome = SurvivalOutcome(np.minimum(onset, 3000.0) + 1, (onset <= 3000).astype(np.int8))
-    features = tuple(Feature(name=c, kind=Kind.CONTINUOUS, modality="clinical") for c in values)
-    data = data_of(FeatureTable(values, features), outcome, ["North"] * 150, "dmfs")
-    splits = repeated_kfold(data.patients, outcome.status, folds=4, repeats=2, seed=1)
+    """A step's inputs whose data are made up."""
+    data = followed()
+    splits = repeated_kfold(data.patients, data.outcome.status, folds=4, repeats=2, seed=1)
     folder = tmp_path / "data"
     folder.mkdir()
     artefacts.DATA.write(folder, {"horizons_days": [1826]})
@@ -63,5 +55,7 @@ def test_a_model_that_reads_images_leaves_nothing(inputs, tmp_path):
 
 def test_rows_that_cannot_be_fitted_are_recorded(inputs, tmp_path):
     fit_intervals(inputs[1], tmp_path, argument(features=("absent",)))
-    assert "absent" in artefacts.FAILURE.read(tmp_path)["reason"]
+    failure = artefacts.FAILURE.read(tmp_path)
+    assert "absent" in failure["value"]
+    assert (failure["stage"], failure["criterion"]) == ("patient intervals data", "net")
     assert not artefacts.INTERVALS.is_in(tmp_path)

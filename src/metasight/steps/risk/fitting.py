@@ -94,7 +94,7 @@ def fit(inputs: Inputs, out: Path, argument: FitArgument) -> None:
             _model(inputs, out, argument), data, split, horizons, seed=argument.seed
         )
     except FitError as error:
-        artefacts.FAILURE.write(out, _failure("fit", argument, error))
+        artefacts.FAILURE.write(out, failure_row("fit", argument, error))
         return
     fold.predictions.to_parquet(artefacts.PREDICTIONS.path(out))
     artefacts.AUDIT.write(out, fold.audit.to_json())
@@ -158,7 +158,8 @@ def likeness_table(fitted: ReaderHeadModel, patients: FeatureTable) -> pd.DataFr
     )
 
 
-def _failure(what: str, argument: FitArgument, error: FitError) -> dict[str, Any]:
+def failure_row(what: str, argument: FitArgument, error: FitError) -> dict[str, Any]:
+    """Ledger row of a fit that failed."""
     entry = Entry(
         patient="",
         item=f"{argument.scheme} repeat {argument.repeat} fold {argument.fold}",
@@ -187,9 +188,9 @@ def pairs(inputs: Inputs, out: Path, argument: FitArgument) -> None:
         try:
             fold = crossfit.fit_fold(model, data, both, horizons, seed=argument.seed)
         except FitError as error:
-            artefacts.FAILURE.write(out, _failure("pair of folds", argument, error))
+            artefacts.FAILURE.write(out, failure_row("pair of folds", argument, error))
             return
-        ranking = _ranking(fold.predictions)
+        ranking = ranking_of(fold.predictions)
         for own, other in ((first, second), (second, first)):
             parts.append(
                 pd.DataFrame(
@@ -205,7 +206,7 @@ def pairs(inputs: Inputs, out: Path, argument: FitArgument) -> None:
     pd.concat(parts, ignore_index=True).to_parquet(artefacts.PAIRS.path(out))
 
 
-def _ranking(predictions: Predictions) -> pd.Series[float]:
+def ranking_of(predictions: Predictions) -> pd.Series[float]:
     """What C ranks patients by: the risk at the one horizon, or the expected stage."""
     table = predictions.table
     if table["label"].isna().all():
@@ -225,7 +226,7 @@ def noise(inputs: Inputs, out: Path, argument: FitArgument) -> None:
         try:
             fold = crossfit.fit_fold(model, blank, split, horizons[-1:], seed=argument.seed)
         except FitError as error:
-            artefacts.FAILURE.write(out, _failure("noise replay", argument, error))
+            artefacts.FAILURE.write(out, failure_row("noise replay", argument, error))
             return
         parts.append(fold.predictions)
     Predictions.concat(parts).to_parquet(artefacts.PREDICTIONS.path(out))
@@ -239,7 +240,7 @@ def corrupted(inputs: Inputs, out: Path, argument: FitArgument) -> None:
             _model(inputs, out, argument), data, _split(splits, argument), seed=argument.seed
         )
     except FitError as error:
-        artefacts.FAILURE.write(out, _failure("spoilt rows", argument, error))
+        artefacts.FAILURE.write(out, failure_row("spoilt rows", argument, error))
         return
     artefacts.HASHES.write(out, {"model": argument.model.name, "hashes": hashes})
 
@@ -253,7 +254,7 @@ def resample(inputs: Inputs, out: Path, argument: FitArgument) -> None:
             model, data, horizons, seed=argument.seed, number=argument.number
         )
     except FitError as error:
-        artefacts.FAILURE.write(out, _failure("resample", argument, error))
+        artefacts.FAILURE.write(out, failure_row("resample", argument, error))
         return
     np.save(artefacts.RESAMPLE_INDEX.path(out), drawn.index)
     np.save(artefacts.RISK.path(out), drawn.risk)
@@ -267,7 +268,7 @@ def everybody(inputs: Inputs, out: Path, argument: FitArgument) -> None:
     try:
         fitted = crossfit.fit_everybody(_model(inputs, out, argument), data, seed=argument.seed)
     except FitError as error:
-        artefacts.FAILURE.write(out, _failure("final model", argument, error))
+        artefacts.FAILURE.write(out, failure_row("final model", argument, error))
         return
     artefacts.STATE.write(out, fitted.state)
     artefacts.MODEL.write(out, {"name": argument.model.name, **describe(fitted.state)})

@@ -12,31 +12,22 @@ from metasight.engine.step import Inputs
 from metasight.errors import FitError
 from metasight.models import crossfit
 from metasight.models.registry import interval_model
-from metasight.models.settings import ModelSettings
 from metasight.steps import artefacts
 from metasight.steps.cohort.data import load_data
+from metasight.steps.risk.fitting import FitArgument, failure_row
 
 
 @dataclass(frozen=True, kw_only=True)
-class IntervalArgument:
-    """Whose intervals.
+class IntervalArgument(FitArgument):
+    """Whose intervals: those of ``model``, the headline.
 
     Attributes
     ----------
-    data
-        Name of the analysis-data step among the inputs.
-    model
-        Settings of the headline model.
     refits
         Of each fit.
-    seed
-        Of the study.
     """
 
-    data: str
-    model: ModelSettings
     refits: int
-    seed: int
 
 
 def fit_intervals(inputs: Inputs, out: Path, argument: IntervalArgument) -> None:
@@ -59,7 +50,7 @@ def fit_intervals(inputs: Inputs, out: Path, argument: IntervalArgument) -> None
         ]
         fitted = crossfit.everybody_intervals(model, data, horizons, seed=argument.seed)
     except FitError as error:
-        artefacts.FAILURE.write(out, {"reason": str(error).rstrip(".")})
+        artefacts.FAILURE.write(out, failure_row("patient intervals", argument, error))
         return
     pd.concat(own, ignore_index=True).to_parquet(artefacts.OWN_INTERVALS.path(out))
     artefacts.INTERVALS.write(out, fitted.state)
