@@ -163,6 +163,27 @@ def test_networks_and_maps_are_not_fitted_without_pairs(study, headline):
         assert StepKind.FIT_PAIRS not in kinds(steps)
 
 
+def test_permutations_are_of_what_the_headline_adds(study, headline):
+    asked = repeated(study, permutations=19)
+    reference = increment_reference(study.settings)
+    wider = tuple(
+        m.model_copy(update={"modalities": ("clinical", "genes", "spatial")})
+        if m.name == "forest"
+        else m
+        for m in headline.models
+    )
+    steps = fit_steps(asked, replace(headline, models=wider), KFOLD, Contents())
+    found = [s for s in steps if s.kind is StepKind.FIT_PERMUTED]
+    assert [s.argument.number for s in found] == list(range(19))
+    told = found[0].argument
+    assert (told.model.name, told.reference) == ("forest", reference)
+    assert told.added == ("genes", "spatial")
+    fits = [s for s in steps if s.kind is StepKind.FIT and s.subject == reference]
+    assert {s.key for s in fits} <= {s.key for s in found[0].needs}
+    same = fit_steps(repeated(study, permutations=0), headline, KFOLD, Contents())
+    assert StepKind.FIT_PERMUTED not in kinds(same)
+
+
 def test_a_model_without_images_needs_no_folder_of_them(headline):
     assert image_folders(headline.data.needs[0]) == ()
 
