@@ -264,7 +264,7 @@ def _permuted(view: View) -> tuple[str, ...]:
     p = "p = " + number(found.p, 3)
     return (
         f"Permutation test: {p} ({plural(found.dealt, 'permutation')}, one-sided). What the "
-        "headline model adds was permuted between patients of the same fifth of the reference's "
+        "headline model adds was permuted between patients of the same fifth of the reference’s "
         "risk and the procedure refitted: the difference was "
         f"{number(found.difference, 3, signed=True)} in the first repeat, with permuted values "
         f"{number(found.median, 3, signed=True)} (median).",
