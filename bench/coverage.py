@@ -7,12 +7,13 @@ Each replicate draws patients with clinical and image features and an outcome, f
 headline (ridge on both) and its nested reference (the same on clinical features), and takes the
 difference in C with its interval by every method that the product has: the bootstrap of patients,
 Nadeau and Bengio, nested cross-validation with two numbers of splits, and the permutation test of
-the image features. Four scenarios in turn: survival (C up to five years) and nodal stage (AUC of
-any node), with an image effect and without. The intervals are held against three truths: the mean
-difference in new patients of the very models that were fitted in the folds; its expectation, which
-is what the procedure does at that size (mean over replicates); and zero. A model here is linear in
-normal features, so its C in new patients follows from the correlation of its score with the true
-one: no fresh sample adds its own error.
+the image features. Scenarios in turn: survival (C up to five years) and nodal stage (AUC of any
+node) of normal features, and the lung simulator's features and stages, each with an image effect
+and without. The intervals are held against three truths: the mean difference in new patients of the
+very models that were fitted in the folds; its expectation, which is what the procedure does at that
+size (mean over replicates); and zero. The C in new patients of a score of normal features follows
+from its correlation with the true score; one of the lung simulator's features is judged by the true
+risks of 20,000 patients. So no fresh outcomes add their own error.
 
 A row a replicate and scenario is appended to ``--out``; a run that was stopped goes on where it
 was. ``--heads "elastic net"`` and ``--heads stack`` fit a study's own models, which cost fifty and
@@ -33,11 +34,13 @@ import argparse  # noqa: E402
 import functools  # noqa: E402
 import time as clock  # noqa: E402
 from collections.abc import Callable  # noqa: E402
+from dataclasses import dataclass  # noqa: E402
 from itertools import combinations  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
+from lung_recovery import OF_IMAGE  # noqa: E402
 from ridge_heads import ridge  # noqa: E402
 
 from metasight.cohort.outcome import NodalOutcome, SurvivalOutcome  # noqa: E402
@@ -45,6 +48,8 @@ from metasight.cohort.splits import repeated_kfold  # noqa: E402
 from metasight.features.columns import Feature, FeatureTable, Kind  # noqa: E402
 from metasight.models.crossfit import order_within  # noqa: E402
 from metasight.models.registry import ModelSettings, build  # noqa: E402
+from metasight.simulate.lung.settings import LungSettings  # noqa: E402
+from metasight.simulate.lung.table import SimulatedNodalTable, simulate_nodal_table  # noqa: E402
 from metasight.validation.bootstrap import draw, resampled_concordance  # noqa: E402
 from metasight.validation.calibration import risk_groups  # noqa: E402
 from metasight.validation.compare import bootstrap_contrast  # noqa: E402
@@ -61,14 +66,15 @@ from metasight.validation.refitted import nadeau_bengio  # noqa: E402
 from metasight.validation.results import Contrast  # noqa: E402
 
 CLINICAL, IMAGE = 5, 8
-WIDTHS = {"headline": CLINICAL + IMAGE, "nested": CLINICAL}
+LUNG_CLINICAL, LUNG_IMAGE = 7, 8
+MODELS = ("headline", "nested")
 TAU = 1826.0
 FOLDS = 5
 LEVEL = 0.95
 SCENARIOS = {
     f"{kind} {name}": (kind, name == "planted")
     for name in ("planted", "null")
-    for kind in ("survival", "nodal")
+    for kind in ("survival", "nodal", "lung")
 }
 Head = Callable[[np.ndarray, "np.ndarray | None", np.ndarray], np.ndarray]
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -128,6 +134,96 @@ def c_in_new(kind: str, effect: float, coefficients: np.ndarray) -> float:
     return 0.5 + float(attainable(kind, effect) @ np.array([r, r**3, r**5]))
 
 
+# ------------------------------------------------------------------------ the lung simulator
+
+
+def lung_settings(patients: int, *, planted: bool) -> LungSettings:
+    """With the image's effects on nodal stage, or without."""
+    settings = LungSettings(patients=patients)
+    none = settings.effects.model_copy(update=dict.fromkeys(OF_IMAGE, 0.0))
+    return settings if planted else settings.model_copy(update={"effects": none})
+
+
+def lung_features(cohort: SimulatedNodalTable) -> np.ndarray:
+    """Clinical columns, then those of the image; what is missing is the median."""
+    table = pd.concat([cohort.clinical, cohort.image], axis=1)
+    return table.fillna(table.median()).to_numpy(dtype=np.float64)
+
+
+@functools.cache
+def lung_patients(planted: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Features and true risks of new patients, whether their nodes were examined or not."""
+    cohort = simulate_nodal_table(lung_settings(20_000, planted=planted), 900_001)
+    return lung_features(cohort), 1 - cohort.probabilities[:, 0]
+
+
+def lung_auc(planted: bool, coefficients: np.ndarray) -> float:
+    """Expected AUC of a score in new patients: each is a case as often as the true risk says."""
+    x, risk = lung_patients(planted)
+    _, rank = np.unique(x[:, : len(coefficients)] @ coefficients, return_inverse=True)
+    cases, controls = np.bincount(rank, risk), np.bincount(rank, 1 - risk)
+    below = np.cumsum(controls) - controls / 2
+    return float(cases @ below / (cases.sum() * controls.sum()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """A scenario.
+
+    Attributes
+    ----------
+    nodal
+        Whether the outcome is a class.
+    clinical
+        Columns that are clinical; the others are of the image.
+    draw
+        Patients and seed to features, time and status.
+    c_in_new
+        Coefficients to C in new patients.
+    """
+
+    nodal: bool
+    clinical: int
+    draw: Callable[[int, int], Arrays]
+    c_in_new: Callable[[np.ndarray], float]
+
+    @property
+    def tau(self) -> float | None:
+        """Up to which events count."""
+        return None if self.nodal else TAU
+
+    def width(self, model: str, x: np.ndarray) -> int:
+        """Columns that a model reads."""
+        return x.shape[1] if model == "headline" else self.clinical
+
+
+def world_of(kind: str, planted: bool, effect: float) -> World:
+    """The scenario of that name."""
+    if kind == "lung":
+
+        def examined(n: int, seed: int) -> Arrays:
+            cohort = simulate_nodal_table(lung_settings(n, planted=planted), seed + 1)
+            seen = cohort.stage >= 0
+            positive = (cohort.stage[seen] > 0).astype(np.int64)
+            return lung_features(cohort)[seen], np.where(positive, 1.0, 3.0), positive
+
+        in_new = functools.partial(lung_auc, planted)
+        return World(nodal=True, clinical=LUNG_CLINICAL, draw=examined, c_in_new=in_new)
+    size = effect if planted else 0.0
+
+    def normal(n: int, seed: int) -> Arrays:
+        rng = np.random.default_rng([seed, planted, kind == "nodal"])
+        x = rng.normal(size=(n, CLINICAL + IMAGE))
+        time, status = outcome_of(kind, x @ weights(size), rng)
+        return x, time, status
+
+    in_new = functools.partial(c_in_new, kind, size)
+    return World(nodal=kind == "nodal", clinical=CLINICAL, draw=normal, c_in_new=in_new)
+
+
+# ------------------------------------------------------------------------------- heads and fits
+
+
 def study_head(which: str, x: np.ndarray, time: np.ndarray | None, event: np.ndarray) -> np.ndarray:
     """Coefficients by a study's own model: ``elastic net`` (mix 0.05) or ``stack``."""
     net = "logistic" if time is None else "elastic_net_cox"
@@ -135,7 +231,7 @@ def study_head(which: str, x: np.ndarray, time: np.ndarray | None, event: np.nda
     settings = ModelSettings(
         kind="stacked" if which == "stack" else net,
         name="head",
-        modalities=("clinical", "image") if p > CLINICAL else ("clinical",),
+        modalities=("clinical", "image") if p in _CLINICAL_OF else ("clinical",),
         l1_ratios=(0.05,),
     )
     outcome = (
@@ -152,11 +248,16 @@ def study_head(which: str, x: np.ndarray, time: np.ndarray | None, event: np.nda
     return np.round(score[1:] - score[0], 12)
 
 
+_CLINICAL_OF = {CLINICAL + IMAGE: CLINICAL, LUNG_CLINICAL + LUNG_IMAGE: LUNG_CLINICAL}
+"""Columns of a headline model to those that are clinical."""
+
+
 def _table(x: np.ndarray, mark: str) -> FeatureTable:
+    clinical = _CLINICAL_OF.get(x.shape[1], x.shape[1])
     names = [f"x{k:02d}" for k in range(x.shape[1])]
     index = pd.Index([f"{mark}{i:05d}" for i in range(len(x))], name="patient")
     about = tuple(
-        Feature(name=c, kind=Kind.CONTINUOUS, modality="clinical" if k < CLINICAL else "image")
+        Feature(name=c, kind=Kind.CONTINUOUS, modality="clinical" if k < clinical else "image")
         for k, c in enumerate(names)
     )
     return FeatureTable(pd.DataFrame(x, columns=names, index=index), about)
@@ -170,16 +271,17 @@ HEADS: dict[str, Head] = {
 
 
 class Procedure:
-    """One model's fits without folds of one cohort, each once."""
+    """One model's fits without some patients of a cohort."""
 
-    def __init__(self, kind: str, data: Arrays, width: int, head: Head) -> None:
-        self.x, self.time, self.status = data[0][:, :width], data[1], data[2]
-        self.class_only, self.head = kind == "nodal", head
+    def __init__(self, world: World, data: Arrays, model: str, head: Head) -> None:
+        self.x = data[0][:, : world.width(model, data[0])]
+        self.time = None if world.nodal else data[1]
+        self.status, self.head = data[2], head
 
     def without(self, left_out: np.ndarray) -> np.ndarray:
         """Coefficients fitted to the others."""
         kept = ~left_out
-        time = None if self.class_only else self.time[kept]
+        time = None if self.time is None else self.time[kept]
         return self.head(self.x[kept], time, self.status[kept])
 
 
@@ -192,10 +294,12 @@ def fold_numbers(status: np.ndarray, splits: int, seed: int) -> np.ndarray:
     return found
 
 
-def difference_in_folds(kind: str, data: Arrays, folds: np.ndarray, pair: tuple[np.ndarray, ...]):
+def difference_in_folds(
+    world: World, data: Arrays, folds: np.ndarray, pair: tuple[np.ndarray, ...]
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean over divisions of the difference within folds, its draws, and that of every fold."""
     _, time, status = data
-    tau = None if kind == "nodal" else TAU
+    tau = world.tau
     follow = follow_up(time, status)
     draws = draw(len(time), 200, int(folds.sum()) % 2**31)
     gap = np.zeros(len(draws))
@@ -217,11 +321,11 @@ def difference_in_folds(kind: str, data: Arrays, folds: np.ndarray, pair: tuple[
 
 
 def nested_splits(
-    kind: str, data: Arrays, folds: np.ndarray, models: dict[str, Procedure]
-) -> tuple[dict[str, np.ndarray], np.ndarray, list[SplitDifferences]]:
-    """Out-of-fold scores, coefficients' difference in new patients left to the caller, splits."""
+    world: World, data: Arrays, folds: np.ndarray, models: dict[str, Procedure]
+) -> tuple[dict[str, np.ndarray], list[list[np.ndarray]], list[SplitDifferences]]:
+    """Out-of-fold scores, coefficients of every outer fold, and what nested CV reads."""
     x, time, status = data
-    tau = None if kind == "nodal" else TAU
+    tau = world.tau
     scores = {name: np.empty(folds.shape) for name in models}
     outer_fits, told = [], []
 
@@ -232,20 +336,20 @@ def nested_splits(
     for k, fold in enumerate(folds):
         outer, inner = np.empty((FOLDS, 2)), np.full((FOLDS, FOLDS), np.nan)
         for f in range(FOLDS):
-            fits = [models[name].without(fold == f) for name in WIDTHS]
-            for name, b in zip(WIDTHS, fits, strict=True):
+            fits = [models[name].without(fold == f) for name in MODELS]
+            for name, b in zip(MODELS, fits, strict=True):
                 scores[name][k, fold == f] = x[fold == f, : len(b)] @ b
             outer[f] = gap(fold == f, fits)
             outer_fits.append(fits)
         for a, b in combinations(range(FOLDS), 2):
-            fits = [models[name].without((fold == a) | (fold == b)) for name in WIDTHS]
+            fits = [models[name].without((fold == a) | (fold == b)) for name in MODELS]
             inner[a, b], inner[b, a] = gap(fold == b, fits)[0], gap(fold == a, fits)[0]
         told.append(SplitDifferences(outer=outer[:, 0], variance=outer[:, 1], inner=inner))
     return scores, outer_fits, told
 
 
 def permuted_p(
-    kind: str,
+    world: World,
     data: Arrays,
     folds: np.ndarray,
     scores: dict[str, np.ndarray],
@@ -255,7 +359,7 @@ def permuted_p(
 ) -> float:
     """The permutation test: image rows dealt out within fifths of the reference's risk."""
     x, time, status = data
-    tau = None if kind == "nodal" else TAU
+    tau, clinical = world.tau, world.clinical
     used = folds[: asked.permuted_splits]
     rank = scores["nested"].argsort(axis=1).argsort(axis=1).mean(axis=0)
     strata = risk_groups(rank, 5)
@@ -277,8 +381,8 @@ def permuted_p(
     found = []
     for _ in range(asked.permutations):
         order = order_within(strata, rng)
-        dealt = np.column_stack([x[:, :CLINICAL], x[order, CLINICAL:]])
-        model = Procedure(kind, (dealt, time, status), WIDTHS["headline"], HEADS[asked.heads])
+        dealt = np.column_stack([x[:, :clinical], x[order, clinical:]])
+        model = Procedure(world, (dealt, time, status), "headline", HEADS[asked.heads])
         risk = np.empty(used.shape)
         for k, fold in enumerate(used):
             for f in range(FOLDS):
@@ -289,15 +393,13 @@ def permuted_p(
 
 def replicate(kind: str, planted: bool, seed: int, asked: argparse.Namespace) -> dict[str, object]:
     """One cohort in one scenario."""
-    effect = asked.effect if planted else 0.0
-    rng = np.random.default_rng([seed, planted, kind == "nodal"])
-    x = rng.normal(size=(asked.patients, CLINICAL + IMAGE))
-    data = (x, *outcome_of(kind, x @ weights(effect), rng))
+    world = world_of(kind, planted, asked.effect)
+    data = world.draw(asked.patients, seed)
     folds = fold_numbers(data[2], asked.splits, seed)
-    models = {n: Procedure(kind, data, w, HEADS[asked.heads]) for n, w in WIDTHS.items()}
-    scores, fits, told = nested_splits(kind, data, folds, models)
-    gap, by_fold = difference_in_folds(kind, data, folds, (scores["headline"], scores["nested"]))
-    own = [c_in_new(kind, effect, a) - c_in_new(kind, effect, b) for a, b in fits]
+    models = {n: Procedure(world, data, n, HEADS[asked.heads]) for n in MODELS}
+    scores, fits, told = nested_splits(world, data, folds, models)
+    gap, by_fold = difference_in_folds(world, data, folds, (scores["headline"], scores["nested"]))
+    own = [world.c_in_new(a) - world.c_in_new(b) for a, b in fits]
     row: dict[str, object] = {
         "outcome": kind,
         "planted": planted,
@@ -324,7 +426,7 @@ def replicate(kind: str, planted: bool, seed: int, asked: argparse.Namespace) ->
         row[f"{name} lower"] = interval.lower if known else np.nan
         row[f"{name} upper"] = interval.upper if known else np.nan
     if asked.permutations:
-        row["p"] = permuted_p(kind, data, folds, scores, asked=asked, seed=seed)
+        row["p"] = permuted_p(world, data, folds, scores, asked=asked, seed=seed)
     return row
 
 
@@ -338,7 +440,7 @@ def share(held: pd.Series) -> str:
 
 
 def summary(rows: pd.DataFrame) -> None:
-    """Coverage of each method in each scenario, and of both planted outcomes together."""
+    """Coverage of each method in each scenario, and of all planted outcomes together."""
     rows = rows.assign(
         expected=rows.groupby(["heads", "patients", "outcome", "planted"])["own"].transform("mean")
     )
@@ -355,7 +457,7 @@ def summary(rows: pd.DataFrame) -> None:
         _lines(own)
     for (heads, planted), own in rows.groupby(["heads", "planted"]):
         title = "planted" if planted else "null"
-        print(f"\nboth outcomes, {title}, {heads} heads: {len(own)} replicates")
+        print(f"\nall outcomes, {title}, {heads} heads: {len(own)} replicates")
         _lines(own)
 
 
