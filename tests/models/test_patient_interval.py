@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -171,6 +173,19 @@ def test_a_column_of_two_values_has_no_bend():
     added = bends.added(x)
     assert added.shape == (30, 3)
     assert added[:, 2].mean() == pytest.approx(0)
+
+
+def test_features_of_two_values_alone_have_an_interval():
+    features = table(200, 8)
+    binary = FeatureTable(
+        (features.values > 0).astype(float),
+        tuple(replace(f, kind=Kind.BINARY) for f in features.features),
+    )
+    found = MODEL.fit(binary, stages(features, 8), NO_HORIZON, seed=1)
+    assert len(found.bends.columns) == 0
+    band = found.bands(binary)["N0"]
+    assert (band.lower < band.upper).all()
+    assert FittedIntervals.from_state(found.state).refits.keys() == found.refits.keys()
 
 
 def test_bends_of_the_first_modality_come_first(monkeypatch):

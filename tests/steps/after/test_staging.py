@@ -93,8 +93,12 @@ def test_without_interval_refits_it_is_of_the_models_own(tmp_path):
 )
 def test_a_risk_is_shown_with_its_interval_or_not_at_all(risk, silent, shown):
     row = pd.Series({"tumour_size_mm": 20.0, "central": 0, "pet_ct": 1})
-    told = _patient("P", row, risk, silent, StagingLimits(), evidence="400 patients")
+    told = _patient(
+        "P", row, risk, silent, StagingLimits(), evidence="400 patients", interval="spread"
+    )
     assert told["value"] == shown
     assert told["verdict"] == "optional"
+    if shown is not None:
+        assert "metastasis 20 % (spread 10 % to 30 %)" in " ".join(told["text"])
     if shown is None:
         assert (silent or "its interval is unknown") in told["abstains"]

@@ -42,6 +42,8 @@ Floats = NDArray[np.float64]
 
 STAGING = "nodal staging"
 
+_INTERVALS = {"true risk": "95 % interval", "refits": "spread over refits"}
+"""What is said of a patient's interval, by what it is of."""
 _SHOWN_RISKS = (0.05, 0.10, 0.15, 0.20, 0.30)
 
 
@@ -103,6 +105,7 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
             silent.get(str(p), ""),
             argument.limits,
             evidence=evidence,
+            interval=_INTERVALS[intervals.kind],
         )
         for p in data.patients
         if p in risk.index
@@ -221,6 +224,7 @@ def _patient(
     limits: StagingLimits,
     *,
     evidence: str,
+    interval: str,
 ) -> Found:
     """One patient's view; cN0 after PET/CT means that no node is positive on it."""
     size, central = _known(row.get("tumour_size_mm")), _known(row.get("central"))
@@ -234,7 +238,7 @@ def _patient(
     if not silent and risk is None:
         silent = "its interval is unknown: too few refits excluded this patient"
     shown = None if silent else risk
-    view = staging_view(rule, shown, limits, evidence=evidence, abstains=silent)
+    view = staging_view(rule, shown, limits, evidence=evidence, abstains=silent, interval=interval)
     told = asdict(view)
     told["patient"] = patient
     told["verdict"] = rule.verdict
