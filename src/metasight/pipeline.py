@@ -114,7 +114,7 @@ def _carry_out(study: Study, work: Work) -> tuple[str, tuple[Step, ...]]:
     compared = (StepKind.COMPARE_MAPS, StepKind.COMPARE_GENERATORS)
     told = [s for s in screened.images if s.kind in compared]
     needs = [screened.cohort, *(a.data for a in screened.analyses), *judged, *told]
-    locked = (StepKind.FIT_EVERYBODY, StepKind.FIT_RESAMPLE)
+    locked = (StepKind.FIT_EVERYBODY, StepKind.FIT_RESAMPLE, StepKind.FIT_INTERVALS)
     final = [s for s in fits if s.kind in locked]
     generator = [s for s in screened.images if s.kind is StepKind.TRAIN_GENERATOR]
     written = report_steps(

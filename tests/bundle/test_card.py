@@ -13,7 +13,7 @@ def test_numbers_of_training_and_what_it_is_not_for(developed):
     card = model_card(locked)
     assert "- Patients: 150, events: 95, centres: 2" in card
     assert "not a medical device" in card
-    assert "Refits for a patient's interval: 22" in card
+    assert "A patient's interval: of the true risk" in card
     assert "acquired differently from those of the training patients" in card.replace("\n", " ")
     assert "by 3 years" in card
 

@@ -22,6 +22,7 @@ def test_it_holds_protocol_settings_refits_and_what_made_it(developed):
     assert locked.protocol == study.protocol
     assert locked.settings.analysis == study.settings.analysis
     assert len(locked.refits) == 22
+    assert {len(b) for b in locked.patient_intervals().refits.values()} == {200}
     assert locked.headline_model == "forest"
     assert locked.training.patients == 150
     assert locked.training.centres == 2

@@ -61,10 +61,30 @@ def test_the_risk_is_the_models_own_and_lies_in_its_interval(locked):
 def test_too_few_refits_give_no_interval(locked):
     from dataclasses import replace
 
-    few = replace(locked, refits=locked.refits[:19])
+    few = replace(locked, intervals=None, refits=locked.refits[:19])
     (risk,) = one(few, table_of(few)).risks
     assert risk.risk.lower is None
     assert risk.risk.upper is None
+
+
+def test_its_interval_is_of_the_interval_refits_and_reaches_to_the_risk(locked):
+    table = table_of(locked)
+    bands = locked.patient_intervals().bands(table)
+    for r in one(locked, table).risks:
+        lower, upper = float(bands[r.target].lower[0]), float(bands[r.target].upper[0])
+        assert r.risk.ends == (min(lower, r.risk.value), max(upper, r.risk.value))
+    assert to_json(locked, [])["interval"] == "true risk"
+    assert to_json(locked, [])["refits"] == 200
+
+
+def test_a_bundle_without_them_has_the_spread_of_the_models_own_refits(locked):
+    from dataclasses import replace
+
+    old = replace(locked, intervals=None)
+    ends = [r.risk.ends for r in one(old, table_of(old)).risks]
+    assert ends != [r.risk.ends for r in one(locked, table_of(locked)).risks]
+    assert to_json(old, [])["interval"] == "refits"
+    assert to_json(old, [])["refits"] == 22
 
 
 def test_a_feature_adds_what_the_risk_loses_without_it(locked):

@@ -105,6 +105,12 @@ def test_what_bundle_json_lacks_is_said(bundle_copy, change):
         bundle.read(bundle_copy)
 
 
+def test_damaged_interval_refits_are_refused(bundle_copy):
+    edit(bundle_copy, "intervals.json", lambda s: {**s, "refits": {"1826": [[0.0]]}})
+    with pytest.raises(StoreError, match="interval are damaged"):
+        bundle.read(bundle_copy)
+
+
 def test_links_are_not_followed(bundle_copy, tmp_path):
     path = bundle_copy / "model_card.md"
     (tmp_path / "card.md").write_bytes(path.read_bytes())

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metasight.cohort.splits import Split, leave_one_centre_out, repeated_kfold, temporal
+from metasight.cohort.splits import (
+    Split,
+    leave_one_centre_out,
+    pairs_of_folds,
+    repeated_kfold,
+    temporal,
+)
 from metasight.errors import LeakageError, StudyError
 
 
@@ -74,3 +80,15 @@ def test_temporal():
     assert (split.train, split.test) == (("p1", "p3"), ("p2", "p4"))
     with pytest.raises(StudyError, match="Choose a year between 2016 and 2018"):
         temporal(year, first_test_year=2030)
+
+
+def test_pairs_of_folds_leave_both_out():
+    patients = [f"P{i}" for i in range(23)]
+    division = repeated_kfold(patients, np.zeros(23, dtype=int), folds=4, repeats=1, seed=1)
+    found = pairs_of_folds(division)
+    assert len(found) == 6
+    for first, second, both in found:
+        assert set(both.test) == set(first.test) | set(second.test)
+        assert set(both.train) == set(patients) - set(both.test)
+        assert both.scheme == "pair"
+    assert len({both.fold for _, _, both in found}) == 6

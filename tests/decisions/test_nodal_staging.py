@@ -76,7 +76,7 @@ def test_what_is_said_of_a_patient():
     )
     assert view.agree is False
     text = " ".join(view.text)
-    assert "12 % (7.0 % to 21 %), at or above 10 %" in text
+    assert "12 % (95 % interval 7.0 % to 21 %), at or above 10 %" in text
     assert "7.6 %" in text  # 0.12 · 0.6 / (0.12 · 0.6 + 0.88)
     assert EVIDENCE in text
     assert "assumption" in text

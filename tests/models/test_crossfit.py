@@ -273,6 +273,27 @@ def test_noise_moves_whole_rows_and_keeps_outcomes_where_they_were():
     assert (noise.features.values["patches"] != data.features.values["patches"]).sum() > 12
 
 
+def test_a_modality_is_dealt_out_within_strata_and_the_rest_stays():
+    data = of_every_kind()
+    moved = data.features.features[0].modality
+    own = [f.name for f in data.features.features if f.modality == moved]
+    rest = [f.name for f in data.features.features if f.modality != moved]
+    strata = np.arange(len(data.patients)) % 3
+    dealt = crossfit.deal_modality(data, [moved], strata, seed=4)
+    assert dealt.outcome is data.outcome
+    assert dealt.patients == data.patients
+    before, after = data.features.values, dealt.features.values
+    pd.testing.assert_frame_equal(after[rest], before[rest])
+    pd.testing.assert_series_equal(after.dtypes, before.dtypes)
+    assert (after[own].astype(str) != before[own].astype(str)).any(axis=None)
+    for stratum in range(3):
+        rows = [
+            sorted(map(str, table.loc[strata == stratum, own].to_numpy().tolist()))
+            for table in (before, after)
+        ]
+        assert rows[0] == rows[1]
+
+
 class Listening:
     """A model that remembers what it was handed and predicts nothing of interest."""
 

@@ -9,10 +9,11 @@ import pytest
 
 from metasight.engine.contents import Contents
 from metasight.engine.step import StepKind
+from metasight.features.bags import MODALITY
 from metasight.plan.analysis import Analysis, cohort_step, data_step
 from metasight.plan.fits import backbones, fit_steps, image_folders, judge_steps
 from metasight.study.file import read_study
-from metasight.study.nested import models_to_fit
+from metasight.study.nested import increment_reference, models_to_fit
 
 KFOLD = [{"scheme": "kfold", "repeat": 0, "fold": k, "held_out": ""} for k in range(3)]
 CENTRES = [{"scheme": "centre", "repeat": 0, "fold": k, "held_out": "x"} for k in range(2)]
@@ -52,6 +53,7 @@ def test_the_headline_has_every_fit_and_every_check(study, headline):
         StepKind.FIT_NOISE: 1,
         StepKind.FIT_SPOILT: models,
         StepKind.FIT_CENTRE: 1,
+        StepKind.FIT_INTERVALS: 1,  # of the headline model
     }
     assert {s.subject for s in found if s.kind is StepKind.FIT_RESAMPLE} == {"forest"}
     assert len({s.name for s in found}) == len({s.key for s in found}) == len(found)
@@ -112,6 +114,74 @@ def test_an_endpoint_without_the_leading_models_is_led_by_its_first_and_last(stu
     assert (told.reference_model, told.headline_model) == ("NPI", "NPI")
     assert told.subgroups == ()
     assert not told.leads
+
+
+def test_intervals_are_left_out_where_not_asked_for_or_where_images_are_read(study, headline):
+    def planned(settings, analysis):
+        asked = replace(study, settings=settings)
+        steps = fit_steps(asked, analysis, KFOLD, Contents())
+        return [s for s in steps if s.kind is StepKind.FIT_INTERVALS]
+
+    settings = study.settings
+    (step,) = planned(settings, headline)
+    assert (step.argument.model.name, step.argument.refits) == ("forest", 200)
+    none = settings.analysis.model_copy(update={"interval_refits": 0})
+    assert planned(settings.model_copy(update={"analysis": none}), headline) == []
+    images = tuple(
+        m.model_copy(update={"modalities": ("clinical", MODALITY)}) for m in headline.models
+    )
+    assert planned(settings, replace(headline, models=images)) == []
+
+
+def repeated(study, **changes):
+    own = study.settings.analysis.model_copy(update={"repeats": 5, **changes})
+    return replace(study, settings=study.settings.model_copy(update={"analysis": own}))
+
+
+def test_headline_and_reference_are_fitted_without_pairs_of_folds(study, headline):
+    asked = repeated(study, nested_splits=4)
+    steps = fit_steps(asked, headline, KFOLD, Contents())
+    found = [s for s in steps if s.kind is StepKind.FIT_PAIRS]
+    assert {s.subject for s in found} == {"forest", increment_reference(study.settings)}
+    assert sorted(s.argument.repeat for s in found) == [0, 0, 1, 1, 2, 2, 3, 3]
+    _, evaluation, *_ = judge_steps(asked, headline, steps, [], Contents())
+    assert {s.key for s in found} <= {s.key for s in evaluation.needs}
+
+
+@pytest.mark.parametrize("changes", [{"nested_splits": 2}, {"repeats": 2}, {"folds": 2}])
+def test_too_few_divisions_are_not_fitted_without_pairs(study, headline, changes):
+    steps = fit_steps(repeated(study, **changes), headline, KFOLD, Contents())
+    assert StepKind.FIT_PAIRS not in kinds(steps)
+
+
+def test_networks_and_maps_are_not_fitted_without_pairs(study, headline):
+    for dear in (MODALITY, "scan_network", "generated"):
+        images = tuple(
+            m.model_copy(update={"modalities": (*m.modalities, dear)}) for m in headline.models
+        )
+        steps = fit_steps(repeated(study), replace(headline, models=images), KFOLD, Contents())
+        assert StepKind.FIT_PAIRS not in kinds(steps)
+
+
+def test_permutations_are_of_what_the_headline_adds(study, headline):
+    asked = repeated(study, permutations=19)
+    reference = increment_reference(study.settings)
+    wider = tuple(
+        m.model_copy(update={"modalities": ("clinical", "genes", "spatial")})
+        if m.name == "forest"
+        else m
+        for m in headline.models
+    )
+    steps = fit_steps(asked, replace(headline, models=wider), KFOLD, Contents())
+    found = [s for s in steps if s.kind is StepKind.FIT_PERMUTED]
+    assert [s.argument.number for s in found] == list(range(19))
+    told = found[0].argument
+    assert (told.model.name, told.reference) == ("forest", reference)
+    assert told.added == ("genes", "spatial")
+    fits = [s for s in steps if s.kind is StepKind.FIT and s.subject == reference]
+    assert {s.key for s in fits} <= {s.key for s in found[0].needs}
+    same = fit_steps(repeated(study, permutations=0), headline, KFOLD, Contents())
+    assert StepKind.FIT_PERMUTED not in kinds(same)
 
 
 def test_a_model_without_images_needs_no_folder_of_them(headline):

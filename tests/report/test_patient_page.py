@@ -41,7 +41,8 @@ FOUND = {
     "endpoint": "dmfs",
     "model": "ours",
     "trained_on": {"run": "abc", "patients": 150, "events": 96, "centres": 2},
-    "refits": 50,
+    "refits": 200,
+    "interval": "true risk",
 }
 
 
@@ -91,7 +92,16 @@ def test_without_refits_no_interval_is_claimed():
     risks = copy.deepcopy(PATIENT["risks"])
     risks[0]["risk"] |= {"lower": None, "upper": None}
     found = blocks(risks=risks)
-    assert "No interval is given because the model has too few refits." in text(found)
+    assert "No interval is given because the model has too few refits" in text(found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("true risk", "where the true risk of patients"), ("refits", "narrower than an interval")],
+)
+def test_what_the_interval_is_of_is_said(kind, said):
+    document = page(FOUND | {"interval": kind}, PATIENT, PROTOCOL, FEATURES)
+    assert said in text([*document.front, *document.blocks])
 
 
 @pytest.mark.parametrize("say", ["Simulated: no patient.", ""])

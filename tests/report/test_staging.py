@@ -35,6 +35,7 @@ def patient(name, value, agree, text="said"):
 FOUND = {
     "model": "clinical + CT",
     "evidence": "cross-fitted risks of 200 patients",
+    "interval": "true risk",
     "limits": {
         "largest_peripheral_mm": 30.0,
         "sensitivity": 0.5,

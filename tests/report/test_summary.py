@@ -10,6 +10,8 @@ from metasight.leakage import Check
 from metasight.report.blocks import Callout, DataTable, Facts, Paragraph
 from metasight.report.summary import middle_threshold, section, title_block
 from metasight.report.view import View
+from metasight.validation.fold_contrast import NADEAU_BENGIO, NESTED, FoldContrast
+from metasight.validation.permutation import PermutationTest
 from metasight.validation.results import Contrast, NotEstimable
 
 
@@ -45,6 +47,52 @@ def with_gap(contents, gap):
 )
 def test_the_middle_threshold_is_the_lower_of_two(thresholds, middle):
     assert middle_threshold(thresholds) == middle
+
+
+def notes(contents) -> str:
+    (table,) = (b for b in section(View(contents)) if isinstance(b, DataTable))
+    return plain(" ".join(table.notes))
+
+
+def with_refitted(contents, refitted):
+    a = contents.analyses[0]
+    told = tuple(replace(c, refitted=refitted) for c in a.evaluation.comparisons)
+    changed = replace(a, evaluation=replace(a.evaluation, comparisons=told))
+    return replace(contents, analyses=(changed, *contents.analyses[1:]))
+
+
+@pytest.mark.parametrize(
+    ("method", "splits", "said"),
+    [
+        (NESTED, 5, "nested cross-validation (5 divisions into folds"),
+        (NADEAU_BENGIO, 0, "over folds (Nadeau and Bengio 2003)"),
+    ],
+)
+def test_how_fitting_was_counted_is_said(survival, method, splits, said):
+    interval = FoldContrast(
+        difference=0.03, lower=-0.01, upper=0.07, se=0.02, folds=25, method=method, splits=splits
+    )
+    assert said in notes(with_refitted(survival, interval))
+    assert "the uncertainty of fitting" not in notes(
+        with_refitted(survival, NotEstimable(not_estimable="none"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            PermutationTest(difference=0.031, p=0.02, dealt=99, median=-0.004),
+            "p = 0.020 (99 permutations, one-sided)",
+        ),
+        ("3 of 99 permutations could not be fitted", "There is no permutation test: 3 of 99"),
+    ],
+)
+def test_the_permutation_test_is_said_where_there_is_one(survival, found, said):
+    first = replace(survival.analyses[0], permutation=found)
+    told = replace(survival, analyses=(first, *survival.analyses[1:]))
+    assert said in notes(told)
+    assert "ermutation" not in notes(survival)
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from metasight.cohort.outcome import NodalOutcome, SurvivalOutcome
-from metasight.features.columns import FeatureTable
+from metasight.features.columns import Feature, FeatureTable, Kind
 from metasight.models.crossfit import Data
 from metasight.predictions import Predictions
 from metasight.steps.files import write_json
@@ -31,6 +32,23 @@ def data_of(
         arm=pd.Series([None] * len(rows), index=rows, dtype=object),
         endpoint=endpoint,
     )
+
+
+def followed(n: int = 150, seed: int = 1) -> Data:
+    """Made-up follow-up of two modalities, ``a`` and ``b`` clinical and ``c`` and ``d`` of images.
+
+    ``a`` and ``c`` raise the hazard; about half have an event within 3,000 days.
+    """
+    rng = np.random.default_rng(seed)
+    index = pd.Index([f"P{i:04d}" for i in range(n)], name="patient")
+    values = pd.DataFrame(rng.normal(size=(n, 4)), columns=list("abcd"), index=index)
+    onset = rng.exponential(2500 * np.exp(-(values["a"] + values["c"]).to_numpy()))
+    outcome = SurvivalOutcome(np.minimum(onset, 3000.0) + 1, (onset <= 3000).astype(np.int8))
+    features = tuple(
+        Feature(name=c, kind=Kind.CONTINUOUS, modality="clinical" if c < "c" else "image")
+        for c in values
+    )
+    return data_of(FeatureTable(values, features), outcome, ["North"] * n, "dmfs")
 
 
 def write_data(folder: Path, data: Data) -> Path:

@@ -20,10 +20,13 @@ from metasight.steps.results import (
     _everybody,
     _maps,
     _origin,
+    _permutation,
     _skipped,
     _slide_stages,
     _told,
 )
+from metasight.validation.json_tree import to_jsonable
+from metasight.validation.permutation import PermutationTest
 from worked import inputs_of
 
 
@@ -165,3 +168,12 @@ def test_example_maps_are_sorted_into_painted_and_measured_by_marker(tmp_path):
     assert example.measured["CD3"].tolist() == [[1.0, 1.0], [1.0, 1.0]]
     assert example.outlines_um == (((0, 0), (1, 2)),)
     assert (result.patients, result.compared) == (3, 1)
+
+
+def test_a_permutation_test_is_read_or_why_there_is_none(tmp_path):
+    assert _permutation(tmp_path) is None
+    write_json(tmp_path / "permutation.json", {"skipped": "a reason"})
+    assert _permutation(tmp_path) == "a reason"
+    found = PermutationTest(difference=0.1, p=0.05, dealt=19, median=0.0)
+    write_json(tmp_path / "permutation.json", to_jsonable(found))
+    assert _permutation(tmp_path) == found

@@ -56,6 +56,8 @@ def said(breast_study):
     ("replace", "parts"),
     [
         (modality("clinical"), ["modalities: ", "'clinical' is reserved for the protocol's own"]),
+        (analysis("interval_refits = 50"), ["interval_refits", "50 are too few; give 100 or more"]),
+        (analysis("permutations = 18"), ["permutations", "18 are too few; give 19 or more"]),
         (modality("additional"), ["modalities: ", "'additional' is reserved for"]),
         (modality('"../genes"'), ["modalities: ", "'../genes' is not a letter followed by"]),
         (modality("g" * 32), ["modalities: ", "at most 30 letters"]),

@@ -6,7 +6,8 @@ Layout of a bundle's folder (or of the zip that holds the same files)::
     protocol.json    the protocol with its data dictionary, in full
     settings.json    how slides, scans, texture, patches and tables are measured and read
     models/*.json    everything each model learnt; baselines by month, no patient's day
-    refits/*.json    the headline model refitted to resamples, for a patient's interval
+    refits/*.json    the headline model refitted to resamples: how stable a risk is
+    intervals.json   the refits that a patient's interval comes from; absent where there are none
     generator/       paints markers on H&E of new patients; only where the study has one
     model_card.md    for people
     sbom.json        what software made it (CycloneDX)

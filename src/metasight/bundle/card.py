@@ -25,7 +25,9 @@ def model_card(bundle: Bundle) -> str:
         f"- Models: {', '.join(bundle.states)}",
         f"- Features: {', '.join(names[:12])}"
         + (f" and {len(names) - 12} more" if len(names) > 12 else ""),
-        f"- Refits for a patient's interval: {len(bundle.refits)}",
+        f"- Refits for a patient's interval: {len(bundle.refits)}"
+        if bundle.intervals is None
+        else "- A patient's interval: of the true risk, by refits of a penalised regression",
         "",
         "## Training data",
         "",

@@ -11,6 +11,7 @@ from metasight.errors import StoreError
 from metasight.features.columns import Feature
 from metasight.features.images import ImageFolders
 from metasight.models.base import FittedModel
+from metasight.models.patient_interval import FittedIntervals
 from metasight.models.registry import load
 from metasight.protocol.study import Protocol
 from metasight.study.file import StudySettings
@@ -124,6 +125,10 @@ class Bundle:
         Model name → all that it learnt.
     refits
         States of the headline model refitted to resamples.
+    intervals
+        Refits for a patient's interval (:mod:`metasight.models.patient_interval`); None where the
+        model reads images itself or they were not asked for: the spread of ``refits`` is then all
+        that is known.
     training
         The training patients in sum.
     standing
@@ -151,6 +156,7 @@ class Bundle:
     features: tuple[Feature, ...]
     states: Mapping[str, Mapping[str, Any]]
     refits: tuple[Mapping[str, Any], ...] = ()
+    intervals: Mapping[str, Any] | None = None
     training: Training
     standing: Standing
     acquired: Acquired
@@ -174,6 +180,10 @@ class Bundle:
                 remedy=f"It has {', '.join(self.states)}",
             )
         return load(dict(self.states[name]), images)
+
+    def patient_intervals(self) -> FittedIntervals | None:
+        """The refits for a patient's interval."""
+        return None if self.intervals is None else FittedIntervals.from_state(dict(self.intervals))
 
     def refit_models(self, images: ImageFolders | None = None) -> list[FittedModel]:
         """The headline model refitted to resamples of the training patients."""

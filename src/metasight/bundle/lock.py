@@ -21,8 +21,9 @@ from metasight.provenance import canonical_json, hash_file
 from metasight.units import DAYS_PER_YEAR
 
 LISTING = "hashes.json"
+INTERVALS = "intervals.json"
 _MONTH_DAYS = DAYS_PER_YEAR / 12
-_APART = {"states", "refits", "protocol", "settings", "generator"}
+_APART = {"states", "refits", "intervals", "protocol", "settings", "generator"}
 """Parts that have files of their own."""
 
 
@@ -51,6 +52,8 @@ def save(bundle: Bundle, folder: Path) -> None:
     for number, state in enumerate(bundle.refits):
         text = canonical_json(by_month(state, known))
         (folder / "refits" / f"{number:03d}.json").write_text(text, "utf-8")
+    if bundle.intervals is not None:
+        (folder / INTERVALS).write_text(canonical_json(bundle.intervals), "utf-8")
     if bundle.generator is not None:
         shutil.copytree(bundle.generator, folder / "generator")
     about = {k: v for k, v in asdict_shallow(bundle).items() if k not in _APART}

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from metasight.bundle.content import Bundle
-from metasight.decisions.refit_interval import FEWEST_REFITS, refit_interval
+from metasight.decisions.refit_interval import FEWEST_REFITS, around, refit_interval
 from metasight.errors import StudyError
 from metasight.estimate import Estimate
 from metasight.features.columns import CENTRE, FeatureTable, Kind
 from metasight.features.images import ImageFolders
 from metasight.models.base import FittedModel
 from metasight.models.fitted import ReaderHeadModel
+from metasight.models.patient_interval import FittedIntervals
 from metasight.models.registry import features_of
 from metasight.predictions import NODAL_LABELS
 
@@ -59,7 +60,9 @@ class TargetRisk:
     target
         ``N1``, or the horizon in days as text.
     risk
-        Probability, with a 95 % interval for refitting; None ends where refits are too few.
+        Probability by the model, with the 95 % interval of the true one from the bundle's
+        interval refits; where it has none, of the model's own refits to resamples. None ends where
+        either are too few, or too few training patients had the event.
     percentile
         Share of training patients with a lower risk, %; None where it is not known.
     """
@@ -155,13 +158,14 @@ def predict(
         Pseudonym → criteria that could not be assessed.
     """
     fitted = locked.model(locked.headline_model, images)
-    refits = locked.refit_models(images)
+    intervals = locked.patient_intervals()
+    refits = locked.refit_models(images) if intervals is None else []
     read = features_of(dict(locked.states[locked.headline_model]))
     return tuple(
         _one(
             locked,
             fitted,
-            refits,
+            intervals or refits,
             table.rows([patient]),
             read,
             tuple(refused.get(patient, ())),
@@ -174,7 +178,7 @@ def predict(
 def _one(  # noqa: PLR0917 - all of one patient
     locked: Bundle,
     fitted: FittedModel,
-    refits: Sequence[FittedModel],
+    refits: FittedIntervals | Sequence[FittedModel],
     row: FeatureTable,
     read: frozenset[str],
     refused: tuple[str, ...],
@@ -196,16 +200,20 @@ def _one(  # noqa: PLR0917 - all of one patient
     horizons = np.asarray(locked.horizons_days, dtype=np.int64)
     targets = [str(h) for h in horizons] or list(NODAL_LABELS)
     risk = fitted.predict(row, horizons)[0]
-    spread = _spread([m.predict(row, horizons)[0] for m in refits], len(targets))
+    if isinstance(refits, FittedIntervals):
+        shown = _true_risk(refits, row, dict(zip(targets, map(float, risk), strict=True)))
+    else:
+        spread = _spread([m.predict(row, horizons)[0] for m in refits], len(targets))
+        shown = [_interval(float(r), sd) for r, sd in zip(risk, spread, strict=True)]
     return PatientPrediction(
         patient=patient,
         risks=tuple(
             TargetRisk(
                 target=target,
-                risk=_interval(float(risk[k]), spread[k]),
-                percentile=locked.standing.percentile(target, float(risk[k])),
+                risk=estimate,
+                percentile=locked.standing.percentile(target, estimate.value),
             )
-            for k, target in enumerate(targets)
+            for target, estimate in zip(targets, shown, strict=True)
         ),
         unassessed=unassessed,
         contributions=_by_feature(fitted, row, horizons, known),
@@ -232,6 +240,22 @@ def _likeness(fitted: FittedModel, row: FeatureTable) -> tuple[float | None, tup
     return distance, ()
 
 
+def _true_risk(
+    intervals: FittedIntervals, row: FeatureTable, risk: Mapping[str, float]
+) -> list[Estimate]:
+    """Risk by the model with the interval of the true one, which reaches to it in any case."""
+    bands = intervals.bands(row)
+    found = []
+    for target, value in risk.items():
+        band = bands.get(target)
+        found.append(
+            Estimate(value=value)
+            if band is None
+            else around(value, float(band.lower[0]), float(band.upper[0]))
+        )
+    return found
+
+
 def _spread(refitted: Sequence[NDArray[np.float64]], n: int) -> list[float | None]:
     """SD of the log-odds over refits, by target; None where they are too few."""
     if len(refitted) < FEWEST_REFITS:
@@ -244,9 +268,8 @@ def _interval(risk: float, sd: float | None) -> Estimate:
     found = None if sd is None else refit_interval(risk, sd)
     if found is None:
         return Estimate(value=risk)
-    lower, upper = found.ends
     # a risk of 0 or 1 lies beyond what log-odds reach
-    return Estimate(value=risk, lower=min(risk, lower), upper=max(risk, upper))
+    return around(risk, *found.ends)
 
 
 def _leading(

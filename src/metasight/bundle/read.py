@@ -17,8 +17,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from metasight.bundle.content import BEFORE, FORMAT, Acquired, Bundle, Standing, Training
-from metasight.bundle.lock import LISTING
-from metasight.errors import MetasightError, StoreError
+from metasight.bundle.lock import INTERVALS, LISTING
+from metasight.errors import FitError, MetasightError, StoreError
 from metasight.features.columns import Feature, Kind
 from metasight.models.registry import load
 from metasight.protocol.study import Protocol
@@ -136,6 +136,7 @@ def read(folder: Path) -> Bundle:
             features=tuple(_feature(f) for f in about["features"]),
             states=states,
             refits=refits,
+            intervals=_json(folder, INTERVALS) if (folder / INTERVALS).is_file() else None,
             training=_training(about["training"]),
             standing=Standing(
                 quantiles={k: tuple(v) for k, v in about["standing"]["quantiles"].items()}
@@ -257,6 +258,10 @@ def _check_models(found: Bundle) -> None:
     for role in (found.headline_model, found.reference_model):
         if role not in found.states:
             raise StoreError("a model that the bundle lists is missing", value=role)
+    try:
+        found.patient_intervals()
+    except FitError as error:
+        raise StoreError(error.problem, value=error.value, remedy=error.remedy) from error
     named = [*found.states.items(), *((found.headline_model, r) for r in found.refits)]
     for name, state in named:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ class Split:
     Attributes
     ----------
     scheme
-        ``kfold``, ``centre`` or ``temporal``.
+        ``kfold``, ``pair`` (two folds of one division left out), ``centre`` or ``temporal``.
     repeat, fold
         As in predictions.
     train, test
@@ -97,6 +98,29 @@ def repeated_kfold(
             for fold in range(folds)
         ]
     return tuple(splits)
+
+
+def pairs_of_folds(division: Sequence[Split]) -> tuple[tuple[Split, Split, Split], ...]:
+    """Every pair of folds of one division, and the split that leaves both out.
+
+    Parameters
+    ----------
+    division
+        The splits of one repeat of K-fold.
+    """
+    found = []
+    for first, second in combinations(division, 2):
+        train = set(first.train) & set(second.train)
+        both = Split(
+            scheme="pair",
+            repeat=first.repeat,
+            fold=first.fold * len(division) + second.fold,
+            train=tuple(sorted(train)),
+            test=tuple(sorted((*first.test, *second.test))),
+            held_out=f"folds {first.fold} and {second.fold}",
+        )
+        found.append((first, second, both))
+    return tuple(found)
 
 
 def leave_one_centre_out(centres: pd.Series[str]) -> tuple[Split, ...]:

@@ -238,6 +238,7 @@ def staging_view(
     *,
     evidence: str,
     abstains: str = "",
+    interval: str = "95 % interval",
 ) -> StagingView:
     """Put rule and risk side by side.
 
@@ -249,6 +250,8 @@ def staging_view(
         Of the model; None where it abstains, and ``abstains`` says why.
     evidence
         What the risk rests on: how many patients, of how many centres, how validated.
+    interval
+        What the ends of the risk are, in words.
 
     Raises
     ------
@@ -276,7 +279,7 @@ def staging_view(
     agree = None
     if rule.verdict != "unknown":
         agree = (rule.verdict == "indicated") == above[0][1]
-    lines = [_rule_text(rule), _risk_text(risk, above), _ebus_text(rest, limits)]
+    lines = [_rule_text(rule), _risk_text(risk, above, interval), _ebus_text(rest, limits)]
     if agree is False:
         lines.append("Rule and risk do not agree; it is not known which is right for this patient.")
     lines += [f"The risk rests on {evidence}.", NOT_A_DEVICE]
@@ -309,11 +312,13 @@ def _rule_text(rule: GuidelineAnswer) -> str:
     return f"Guideline (ESTS 2014): {said}: {'; '.join(rule.reasons)}."
 
 
-def _risk_text(risk: Estimate, above: Sequence[tuple[float, bool, bool]]) -> str:
+def _risk_text(risk: Estimate, above: Sequence[tuple[float, bool, bool]], interval: str) -> str:
     over = [t for t, is_above, _ in above if is_above]
     unsure = [t for t, _, sure in above if not sure]
     where = f"at or above {_percent(max(over))}" if over else f"below {_percent(above[0][0])}"
-    text = f"Model: probability of nodal metastasis {_span(risk)}, {where}"
+    lower, upper = map(_percent, risk.ends)
+    ends = f"{_percent(risk.value)} ({interval} {lower} to {upper})"
+    text = f"Model: probability of nodal metastasis {ends}, {where}"
     if unsure:
         text += f"; its interval includes {', '.join(_percent(t) for t in unsure)}"
     return text + "."

@@ -1,4 +1,9 @@
-"""A patient's interval from refits of the model to resamples that left the patient out."""
+"""A patient's interval from refits of the model to resamples that left the patient out.
+
+It shows how stable a risk is, not where the true one lies: a penalty moves no refit. It is what
+there is for models that read images themselves; others have that of
+:mod:`metasight.models.patient_interval`.
+"""
 
 from __future__ import annotations
 
@@ -70,3 +75,16 @@ def refit_interval(risk: float, spread: float, *, confidence: float = 0.95) -> E
     return Estimate(
         value=p, lower=float(expit(logit(p) - half)), upper=float(expit(logit(p) + half))
     )
+
+
+def around(risk: float, lower: float, upper: float) -> Estimate:
+    """A risk with an interval that another procedure gave, made to reach to the risk.
+
+    Where the two do not agree the interval is the wider one, and holds the truth as often or more.
+
+    Examples
+    --------
+    >>> around(0.10, 0.12, 0.20).ends
+    (0.1, 0.2)
+    """
+    return Estimate(value=risk, lower=min(risk, lower), upper=max(risk, upper))

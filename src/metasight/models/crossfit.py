@@ -31,6 +31,7 @@ from metasight.features.bags import BagFolder
 from metasight.features.columns import COPY_MARK, FeatureTable, Kind
 from metasight.features.images import ImageFolders
 from metasight.models.base import FittedModel, RiskModel, State
+from metasight.models.patient_interval import FittedIntervals, IntervalModel
 from metasight.predictions import EXTERNAL_FOLD, NODAL_LABELS, Predictions
 from metasight.provenance import canonical_json
 
@@ -292,6 +293,50 @@ def on_noise(data: Data, *, seed: int) -> Data:
     return Data(data.patients, features, data.outcome, data.centre, data.arm, data.endpoint)
 
 
+def order_within(strata: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.intp]:
+    """Rows in a random order within each stratum: row ``i`` gets what row ``order[i]`` had.
+
+    Examples
+    --------
+    >>> strata = np.array([0, 1, 0, 1, 1])
+    >>> order = order_within(strata, np.random.default_rng(1))
+    >>> bool((strata[order] == strata).all()), sorted(order.tolist())
+    (True, [0, 1, 2, 3, 4])
+    """
+    order = np.arange(len(strata))
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(strata == stratum)
+        order[members] = rng.permutation(members)
+    return order
+
+
+def deal_modality(
+    data: Data, modalities: Sequence[str], strata: NDArray[np.integer], *, seed: int
+) -> Data:
+    """``data`` with the rows of some modalities dealt out to other patients of the same stratum.
+
+    A patient's columns of these modalities stay together, missing values too; everything else
+    and the outcome stay where they are. What the modalities tell beyond the strata is cut.
+
+    Parameters
+    ----------
+    data
+        Everybody.
+    modalities
+        What is dealt out, jointly.
+    strata
+        Shape (n,): whom a patient's rows may go to; drawn without the patient's outcome.
+    seed
+        Of the dealing.
+    """
+    order = order_within(strata, np.random.default_rng([seed, 0x6465]))
+    values = data.features.values.copy()
+    for feature in data.features.of_modality(modalities).features:
+        values[feature.name] = values[feature.name].array[order]
+    features = FeatureTable(values, data.features.features)
+    return Data(data.patients, features, data.outcome, data.centre, data.arm, data.endpoint)
+
+
 # --------------------------------------------------------------------------- optimism, instability
 
 
@@ -333,6 +378,65 @@ def fit_resample(
         seed=fold_seed(seed, "resample", number),
     )
     return Resample(index, fitted.predict(data.features, horizons_days), fitted)
+
+
+# ---------------------------------------------------------------------------- a patient's interval
+
+
+def fold_intervals(
+    model: IntervalModel, data: Data, split: Split, horizons_days: NDArray[np.int64], *, seed: int
+) -> pd.DataFrame:
+    """Intervals of the test side's patients from refits to the training side.
+
+    Parameters
+    ----------
+    model
+        What is refitted.
+    data
+        Everybody; only training rows reach the refits.
+    split
+        Disjoint sides.
+    horizons_days
+        Reported horizons; empty for nodal stage.
+    seed
+        Of the study.
+
+    Returns
+    -------
+    DataFrame
+        ``patient target lower centre upper``, a row a patient and target.
+
+    Raises
+    ------
+    FitError
+        The training rows cannot support the refits.
+    """
+    features, outcome = data.take(split.train)
+    own = fold_seed(seed, "patient intervals", split.scheme, split.repeat, split.fold)
+    fitted = model.fit(features, outcome, horizons_days, seed=own)
+    bands = fitted.bands(data.features.rows(split.test))
+    parts = [
+        pd.DataFrame(
+            {
+                "patient": list(split.test),
+                "target": target,
+                "lower": band.lower,
+                "centre": band.centre,
+                "upper": band.upper,
+            }
+        )
+        for target, band in bands.items()
+    ]
+    columns = ["patient", "target", "lower", "centre", "upper"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def everybody_intervals(
+    model: IntervalModel, data: Data, horizons_days: NDArray[np.int64], *, seed: int
+) -> FittedIntervals:
+    """Refits to all patients, for a new patient's interval: what the bundle carries."""
+    own = fold_seed(seed, "patient intervals", "everybody")
+    return model.fit(data.features, data.outcome, horizons_days, seed=own)
 
 
 # ------------------------------------------------------------------------------ centre shortcut

@@ -27,6 +27,7 @@ from metasight.models.logistic import LogisticHead, LogisticModel
 from metasight.models.mil import NetworkModel, NetworkReader
 from metasight.models.modality_ridge import ModalityRidgeModel
 from metasight.models.ordinal import OrdinalHead, OrdinalModel
+from metasight.models.patient_interval import IntervalModel
 from metasight.models.penalised_cox import ElasticNetCoxModel, Penalty
 from metasight.models.preparation import FittedPreparation, Preparation, Reader
 from metasight.models.published import SCORES, PublishedScoreModel, ScoreReader
@@ -37,7 +38,16 @@ from metasight.models.state_checks import check_state
 from metasight.models.volume_network import VolumeNetworkModel, VolumeNetworkReader
 from metasight.models.volume_network_settings import VolumeNetworkSettings
 
-__all__ = ["KINDS", "ModelSettings", "build", "describe", "features_of", "load", "outcomes_of"]
+__all__ = [
+    "KINDS",
+    "ModelSettings",
+    "build",
+    "describe",
+    "features_of",
+    "interval_model",
+    "load",
+    "outcomes_of",
+]
 
 KINDS: tuple[str, ...] = get_args(Kind)
 """Every kind of model."""
@@ -79,6 +89,19 @@ def build(settings: ModelSettings, images: ImageFolders | None = None) -> RiskMo
     if settings.abstain_by:
         return AbstainingModel(model=model, modalities=settings.abstain_by)
     return model
+
+
+def interval_model(settings: ModelSettings, *, refits: int) -> IntervalModel | None:
+    """What is refitted for the intervals of this model's patients.
+
+    None where the model reads images itself: a refit then costs a training, and the columns that
+    its risk rests on are not in the table.
+    """
+    if {MODALITY, CROP_MODALITY} & set(settings.modalities):
+        return None
+    return IntervalModel(
+        name=settings.name, preparation=_preparation(settings, splines=False), refits=refits
+    )
 
 
 def load(state: State, images: ImageFolders | None = None) -> FittedModel:

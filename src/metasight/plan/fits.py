@@ -12,13 +12,18 @@ from metasight.engine.step import Step, StepFunction, StepKind
 from metasight.features.bags import MODALITY
 from metasight.features.crops import MODALITY as CROP_MODALITY
 from metasight.models.published import SCORES
+from metasight.models.registry import interval_model
 from metasight.models.settings import ModelSettings
 from metasight.plan.analysis import Analysis
 from metasight.plan.risks import steps_on_risks
 from metasight.steps import artefacts
-from metasight.steps.risk import attention, fitting, judging
-from metasight.study.file import Study, StudyModel
+from metasight.steps.risk import attention, fitting, intervals, judging, permuting
+from metasight.study.file import GENERATED_MODALITY, Study, StudyModel
 from metasight.study.nested import increment_reference
+from metasight.validation.nested_cv import FEWEST_FOLDS, FEWEST_SPLITS
+
+_DEAR = frozenset({MODALITY, CROP_MODALITY, GENERATED_MODALITY})
+"""Modalities whose fits train a network, or rest on a generator of each fold."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Fitting:
 CROSS_VALIDATION = Fitting(StepKind.FIT, "fit", "cross-validation", fitting.fit)
 RESAMPLE = Fitting(StepKind.FIT_RESAMPLE, "resample", "instability", fitting.resample)
 EVERYBODY = Fitting(StepKind.FIT_EVERYBODY, "everybody", "final models", fitting.everybody)
+PAIRS = Fitting(StepKind.FIT_PAIRS, "pairs", "nested cross-validation", fitting.pairs)
 NOISE = Fitting(StepKind.FIT_NOISE, "noise", "checks", fitting.noise)
 SPOILT = Fitting(StepKind.FIT_SPOILT, "spoilt rows", "checks", fitting.corrupted)
 CENTRE = Fitting(StepKind.FIT_CENTRE, "centre", "checks", fitting.centre_probabilities)
@@ -83,6 +89,9 @@ def fit_steps(
         *crossfitted,
         *fits(headline, RESAMPLE, resamples),
         *fits(analysis.models, EVERYBODY, [{}]),
+        *fits(_compared(study, analysis), PAIRS, _divisions(study)),
+        *_permuted_steps(study, analysis, crossfitted, own, contents),
+        *_interval_steps(study, analysis, [own[m.name] for m in headline], contents),
         *checked,
     ]
 
@@ -111,7 +120,9 @@ def judge_steps(
 
     crossfitted = of(StepKind.FIT)
     resamples, everybody = of(StepKind.FIT_RESAMPLE), of(StepKind.FIT_EVERYBODY)
-    evaluation = _evaluate_step(study, analysis, [*crossfitted, *resamples, *everybody], contents)
+    beside = of(StepKind.FIT_PAIRS, StepKind.FIT_PERMUTED, StepKind.FIT_INTERVALS)
+    judged = [*crossfitted, *beside, *resamples, *everybody]
+    evaluation = _evaluate_step(study, analysis, judged, contents)
     if not analysis.headline:
         return [evaluation]
     checks = of(StepKind.FIT_NOISE, StepKind.FIT_SPOILT, StepKind.FIT_CENTRE)
@@ -133,7 +144,7 @@ def judge_steps(
         study,
         analysis.data,
         analysis.endpoint,
-        [*crossfitted, *resamples, evaluation],
+        [*crossfitted, *resamples, *of(StepKind.FIT_INTERVALS), evaluation],
         contents,
     )
     return [leakage, evaluation, *after]
@@ -169,6 +180,99 @@ def _fit_step(
         resumes=CROP_MODALITY in model.modalities,
         contents=contents,
     )
+
+
+def _compared(study: Study, analysis: Analysis) -> list[StudyModel]:
+    """Headline and reference of the increment, where a fit of both is cheap; else none.
+
+    Networks and models of painted maps keep the interval over folds.
+    """
+    names = {study.settings.analysis.headline_model, increment_reference(study.settings)}
+    found = [m for m in analysis.models if m.name in names]
+    dear = any(_DEAR & set(m.modalities) for m in found)
+    return [] if dear or len(found) < 2 else found
+
+
+def _permuted_steps(
+    study: Study,
+    analysis: Analysis,
+    crossfitted: Sequence[Step],
+    own: Mapping[str, ModelSettings],
+    contents: Contents,
+) -> list[Step]:
+    """The headline with the added modality's rows permuted, as often as asked for."""
+    settings = study.settings.analysis
+    compared = [m.name for m in _compared(study, analysis)]
+    reference, headline = increment_reference(study.settings), settings.headline_model
+    if not settings.permutations or not compared:
+        return []
+    added = set(own[headline].modalities) - set(own[reference].modalities)
+    if not added:
+        return []
+    return [
+        Step(
+            name=f"permutation · {analysis.endpoint} {analysis.population} · {headline} · {k}",
+            kind=StepKind.FIT_PERMUTED,
+            subject=headline,
+            label="permutation test",
+            function=permuting.permute,
+            argument=permuting.PermuteArgument(
+                data=analysis.data.name,
+                model=own[headline],
+                seed=settings.seed,
+                number=k,
+                reference=reference,
+                added=tuple(sorted(added)),
+            ),
+            needs=(
+                analysis.data,
+                *(s for s in crossfitted if s.subject == reference and _first_repeat(s)),
+            ),
+            contents=contents,
+        )
+        for k in range(settings.permutations)
+    ]
+
+
+def _first_repeat(step: Step) -> bool:
+    return bool(step.argument.scheme == "kfold" and step.argument.repeat == 0)
+
+
+def _divisions(study: Study) -> list[dict[str, Any]]:
+    """Repeats that are fitted without every pair of folds; none where there are too few."""
+    settings = study.settings.analysis
+    splits = min(settings.nested_splits, settings.repeats)
+    if splits < FEWEST_SPLITS or settings.folds < FEWEST_FOLDS:
+        return []
+    return [{"repeat": k} for k in range(splits)]
+
+
+def _interval_steps(
+    study: Study, analysis: Analysis, models: Sequence[ModelSettings], contents: Contents
+) -> list[Step]:
+    """Intervals of individual risks; none where they are not asked for or a model reads images."""
+    settings = study.settings.analysis
+    if not settings.interval_refits:
+        return []
+    return [
+        Step(
+            name=f"patient intervals · {analysis.endpoint} {analysis.population} · {model.name}",
+            kind=StepKind.FIT_INTERVALS,
+            subject=model.name,
+            label="patient intervals",
+            function=intervals.fit_intervals,
+            argument=intervals.IntervalArgument(
+                data=analysis.data.name,
+                model=model,
+                refits=settings.interval_refits,
+                seed=settings.seed,
+            ),
+            needs=(analysis.data,),
+            contents=contents,
+        )
+        for model in models
+        if interval_model(model, refits=settings.interval_refits) is not None
+    ]
 
 
 def image_folders(

@@ -102,7 +102,8 @@ def _staging(
             error.problem, where="protocol [nodal_staging]", value=error.value, remedy=error.remedy
         ) from error
     evaluation = next(s for s in judged if s.kind is StepKind.EVALUATE)
-    resamples = [s for s in judged if s.kind is StepKind.FIT_RESAMPLE]
+    refitted = (StepKind.FIT_RESAMPLE, StepKind.FIT_INTERVALS)
+    resamples = [s for s in judged if s.kind in refitted]
     argument = staging.StagingArgument(
         data=data.name,
         judged=evaluation.name,

@@ -19,6 +19,7 @@ from metasight.models.refit_spread import RefitSpread
 from metasight.protocol.study import Protocol
 from metasight.study.analysis_plan import PlanComparison
 from metasight.validation.centre_results import CentreEvaluation, CentreGap
+from metasight.validation.permutation import PermutationTest
 from metasight.validation.results import Evaluation
 
 
@@ -72,6 +73,9 @@ class AnalysisResult:
         Leave-one-centre-out, its gap to random folds, and the temporal split, where done.
     failures
         Fits that failed: model, place and reason.
+    permutation
+        Permutation test of what the headline model adds, or why there is none; None where it was
+        not asked for.
     """
 
     endpoint: str
@@ -90,6 +94,7 @@ class AnalysisResult:
     temporal: Evaluation | None
     failures: tuple[Mapping[str, str], ...]
     landmark: Landmark | None = None
+    permutation: PermutationTest | str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -264,8 +264,8 @@ def _outcome(view: View) -> Iterator[Text]:
     if not all(failed):
         yield _item(
             "Failed refits.",
-            f"{plural(len(failed) - sum(failed), 'refit')} to resamples or noise failed; "
-            "instability and optimism are estimated from the others.",
+            f"{plural(len(failed) - sum(failed), 'refit')} to resamples, noise, permuted rows or "
+            "other patients failed; what rests on them is estimated from the others or not given.",
         )
 
 

@@ -101,10 +101,10 @@ def _risks(found: Found, patient: Found, protocol: Protocol) -> list[Block]:
     with_interval = patient["risks"][0]["risk"]["lower"] is not None
     lines.append(
         Paragraph(
-            "The 95 % interval shows how much the risk changes when the model is refitted to "
-            "other patients; it does not show that the model is correct."
+            what_interval(found["interval"])
             if with_interval
-            else "No interval is given because the model has too few refits."
+            else "No interval is given because the model has too few refits or too few training "
+            "patients had the event."
         )
     )
     last = patient["risks"][-1]
@@ -120,6 +120,28 @@ def _risks(found: Found, patient: Found, protocol: Protocol) -> list[Block]:
             )
         )
     return lines
+
+
+def what_interval(kind: str) -> str:
+    """What a patient's interval is of, in words.
+
+    Parameters
+    ----------
+    kind
+        ``true risk``, or ``refits`` where only the spread of the model's own refits is known.
+    """
+    if kind == "true risk":
+        return (
+            "The 95 % interval shows where the true risk of patients with these recorded values "
+            "may lie. It comes from refits of a penalised regression on the same features and "
+            "allows for effects that are not linear. It does not allow for interactions between "
+            "features, or for differences between hospitals."
+        )
+    return (
+        "The 95 % interval shows how much the risk changes when the model is refitted to other "
+        "patients. It is narrower than an interval of the true risk, and does not show that the "
+        "model is correct."
+    )
 
 
 def _of_what(endpoint: Endpoint, protocol: Protocol) -> str:

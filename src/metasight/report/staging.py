@@ -17,6 +17,7 @@ from metasight.report.blocks import (
     Row,
     numeric,
 )
+from metasight.report.patient_page import what_interval
 from metasight.report.view import View
 from metasight.report.wording import count, number, percent, plural, span
 
@@ -56,9 +57,7 @@ def _rests_on(found: Found) -> Callout:
             f"is peripheral and at most {number(limits['largest_peripheral_mm'], 0)} mm) and the "
             "model’s risk are shown side by side; where they differ, it is not known which is "
             "right.",
-            f"Risks rest on {found['evidence']}. A patient’s interval shows how much the risk "
-            "changes when the model is refitted to other patients; it does not show that the "
-            "model is correct.",
+            f"Risks rest on {found['evidence']}. {what_interval(found['interval'])}",
         ),
     )
 

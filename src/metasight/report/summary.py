@@ -37,15 +37,17 @@ from metasight.report.wording import (
     count,
     listed,
     metric,
+    number,
     plural,
     reading,
     years,
 )
-from metasight.validation.fold_contrast import FoldContrast
+from metasight.validation.fold_contrast import NESTED, FoldContrast
 from metasight.validation.results import (
     Comparison,
     Contrast,
     ContrastMetric,
+    FoldContrastMetric,
     Metric,
 )
 
@@ -228,7 +230,8 @@ def _increment_table(view: View, found: Comparison) -> DataTable:
         tuple(rows),
         (
             *notes.notes,
-            *((_FITTING_COUNTED,) if isinstance(found.refitted, FoldContrast) else ()),
+            *_fitting_counted(found.refitted),
+            *_permuted(view),
             "IPA: index of prediction accuracy, 0 corresponds to the same risk for every patient. "
             "Net benefit at the middle one of the protocol’s thresholds; all are in the section on "
             "decision curves.",
@@ -236,11 +239,37 @@ def _increment_table(view: View, found: Comparison) -> DataTable:
     )
 
 
-_FITTING_COUNTED = (
-    "Including the uncertainty of fitting: from the variation of the difference over folds (Nadeau "
-    "and Bengio 2003), for the procedure with the number of patients of a training fold. All other "
-    "intervals hold the fitted models fixed."
-)
+def _fitting_counted(c: FoldContrastMetric) -> tuple[str, ...]:
+    """How fitting was counted, and what the interval is then of."""
+    if not isinstance(c, FoldContrast):
+        return ()
+    how = (
+        f"by nested cross-validation ({plural(c.splits, 'division')} into folds, each also fitted "
+        "without every pair of folds; Bates, Hastie and Tibshirani 2024)"
+        if c.method == NESTED
+        else "from the variation of the difference over folds (Nadeau and Bengio 2003)"
+    )
+    return (
+        f"Including the uncertainty of fitting: {how}, for the procedure with the number of "
+        "patients of a training fold. All other intervals hold the fitted models fixed.",
+    )
+
+
+def _permuted(view: View) -> tuple[str, ...]:
+    """Whether what is added tells of the outcome at all."""
+    found = view.headline.permutation
+    if found is None:
+        return ()
+    if isinstance(found, str):
+        return (f"There is no permutation test: {found}.",)
+    p = "p = " + number(found.p, 3)
+    return (
+        f"Permutation test: {p} ({plural(found.dealt, 'permutation')}, one-sided). What the "
+        "headline model adds was permuted between patients of the same fifth of the reference’s "
+        "risk and the procedure refitted: the difference was "
+        f"{number(found.difference, 3, signed=True)} in the first repeat, with permuted values "
+        f"{number(found.median, 3, signed=True)} (median).",
+    )
 
 
 def _counting_the_fitting(name: str, found: Comparison) -> tuple[Row, ...]:

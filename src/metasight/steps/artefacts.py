@@ -141,6 +141,12 @@ STATE = Json("state.json")
 MODEL = Json("model.json")
 RISK = File("risk.npy")
 RESAMPLE_INDEX = File("index.npy")
+PAIRS = File("pairs.parquet")
+"""What models fitted without two folds say of the patients of both."""
+INTERVALS = Json("intervals.json", own=1)
+"""Refits by which a new patient's interval is given."""
+OWN_INTERVALS = File("intervals.parquet")
+"""Intervals of the study's patients, from refits that did not see them."""
 HASHES = Json("hashes.json")
 CENTRE_PROBABILITIES = File("probabilities.parquet")
 CONTRIBUTIONS = File("contributions.parquet")
@@ -152,6 +158,8 @@ CENTRES = Json("centres.json")
 GAPS = Json("gaps.json")
 TEMPORAL = Json("temporal.json")
 OPTIMISM = Json("optimism.json")
+PERMUTATION = Json("permutation.json")
+"""The increment's permutation test."""
 SAMPLE_SIZE = Json("sample_size.json")
 COEFFICIENTS = Json("coefficients.json")
 """Of a refit: term → coefficient."""

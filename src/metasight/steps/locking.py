@@ -17,6 +17,7 @@ from metasight.bundle.lock import pack
 from metasight.cohort.overlap import table_of
 from metasight.engine.step import Inputs, StepKind
 from metasight.estimate import Estimate
+from metasight.formats import KEY
 from metasight.ledger import Ledger
 from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
@@ -107,6 +108,7 @@ def _bundle(inputs: Inputs, argument: LockArgument) -> bundle.Bundle:
             m.name: states[m.name] for m in models_to_fit(argument.settings) if m.name in states
         },
         refits=tuple(state for _, state in _states(inputs, StepKind.FIT_RESAMPLE)),
+        intervals=_intervals(inputs),
         training=_training(argument, info, data.centre.nunique(), cohort),
         standing=_standing(Predictions.from_parquet(artefacts.PREDICTIONS.path(judged)), headline),
         acquired=acquired_of(acquired.get(p, {}) for p in data.patients),
@@ -117,6 +119,14 @@ def _bundle(inputs: Inputs, argument: LockArgument) -> bundle.Bundle:
         versions=argument.versions,
         generator=generator,
     )
+
+
+def _intervals(inputs: Inputs) -> Mapping[str, Any] | None:
+    """Refits for a new patient's interval; None where there are none."""
+    for fit in inputs.with_file(StepKind.FIT_INTERVALS, artefacts.INTERVALS.name):
+        found: dict[str, Any] = artefacts.INTERVALS.read(fit.folder)
+        return {k: v for k, v in found.items() if k != KEY}
+    return None
 
 
 def _training(argument: LockArgument, info: Any, centres: int, cohort: Path) -> Training:

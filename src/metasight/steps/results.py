@@ -53,6 +53,7 @@ from metasight.study.file import StudySettings
 from metasight.study.nested import models_to_fit
 from metasight.validation.centre_results import CentreEvaluation, CentreGap
 from metasight.validation.json_tree import from_jsonable
+from metasight.validation.permutation import PermutationTest
 from metasight.validation.results import Evaluation
 
 
@@ -445,7 +446,16 @@ def _analysis(inputs: Inputs, names: AnalysisNames) -> AnalysisResult:
         gaps=tuple(from_jsonable(CentreGap, g) for g in gaps or ()),
         temporal=Evaluation.from_json(temporal) if temporal else None,
         failures=tuple(artefacts.FAILURES.read(judged)),
+        permutation=_permutation(judged),
     )
+
+
+def _permutation(judged: Path) -> PermutationTest | str | None:
+    """The increment's permutation test, why there is none, or None where none was asked for."""
+    found = artefacts.PERMUTATION.read_if_there(judged)
+    if found is None:
+        return None
+    return str(found["skipped"]) if "skipped" in found else from_jsonable(PermutationTest, found)
 
 
 def _describe(

@@ -139,7 +139,15 @@ def plan_entries(settings: StudySettings, protocol: Protocol) -> dict[str, str]:
         if analysis.first_test_year is None
         else f"tested from {analysis.first_test_year}",
         "intervals": f"95 %, {analysis.bootstrap} resamples of patients; for the headline measure "
-        "also over folds (Nadeau and Bengio)",
+        f"also by nested cross-validation ({min(analysis.nested_splits, analysis.repeats)} "
+        "divisions), or over folds (Nadeau and Bengio) with fewer than 3 or for networks and maps",
+        "permutation test": f"{analysis.permutations} permutations of what the headline adds, "
+        "within fifths of the reference's risk; one-sided"
+        if analysis.permutations
+        else "none",
+        "patients' intervals": f"95 %, {analysis.interval_refits} penalised refits"
+        if analysis.interval_refits
+        else "spread of the refits to resamples",
         "stability": f"{analysis.instability_resamples} refits to resamples, "
         f"{analysis.noise_replicates} replays on noise",
         "missing predictors": f"imputed in the training fold ({headline.imputation})",

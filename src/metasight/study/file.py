@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -22,12 +23,14 @@ from metasight.cohort.settings import CohortSettings, ModalityTable
 from metasight.errors import StudyError
 from metasight.features.bags import MODALITY as EMBEDDING_MODALITY
 from metasight.features.crops import MODALITY as CROP_MODALITY
+from metasight.models.patient_interval import FEWEST_REFITS as FEWEST_INTERVAL_REFITS
 from metasight.models.registry import KINDS, outcomes_of
 from metasight.models.settings import ModelSettings, file_name
 from metasight.protocol.load import read_protocol, validation_lines
 from metasight.protocol.study import Protocol, Variable
 from metasight.study.vault import vault_of, with_key
 from metasight.units import years_to_days
+from metasight.validation.permutation import FEWEST as FEWEST_PERMUTED
 
 PROTOCOL_MODALITIES = ("clinical", "additional")
 """Modalities that hold a protocol's predictors; tables of the study have other names."""
@@ -134,8 +137,18 @@ class AnalysisSettings(BaseModel):
         Of the outer cross-validation.
     bootstrap
         Resamples of patients for intervals.
+    nested_splits
+        Of the repeats, how many are fitted without every pair of folds too, for the increment's
+        interval by nested cross-validation; at most ``repeats``. Fewer than three, or a model of
+        images or maps, leave the interval over folds.
+    permutations
+        Of the added modality's rows, for the increment's permutation test; 19 or more, 0 for no
+        test. Each refits the headline model in every fold.
     instability_resamples
         Refits of the headline model for optimism and instability; 0 leaves them out.
+    interval_refits
+        Cheap refits from which each patient's interval comes, 100 or more; 0 leaves them out, and
+        the interval then shows the spread of ``instability_resamples`` only.
     noise_replicates
         Replays of the headline procedure on noise.
     horizons_years
@@ -157,7 +170,10 @@ class AnalysisSettings(BaseModel):
     folds: int = Field(default=5, ge=2, le=20, strict=True)
     repeats: int = Field(default=5, ge=1, le=100, strict=True)
     bootstrap: int = Field(default=500, ge=100, le=20000, strict=True)
+    nested_splits: int = Field(default=5, ge=0, le=100, strict=True)
+    permutations: int = Field(default=0, ge=0, le=5000, strict=True)
     instability_resamples: int = Field(default=50, ge=0, le=2000, strict=True)
+    interval_refits: int = Field(default=200, ge=0, le=5000, strict=True)
     noise_replicates: int = Field(default=4, ge=1, le=100, strict=True)
     horizons_years: tuple[Horizon, ...] | None = Field(default=None, min_length=1)
     reference_model: str
@@ -176,6 +192,14 @@ class AnalysisSettings(BaseModel):
         if len(set(days)) < len(days):
             raise ValueError(f"a horizon is listed twice: {', '.join(f'{y:g}' for y in given)}")
         return years
+
+    @field_validator("interval_refits", "permutations")
+    @classmethod
+    def _enough(cls, given: int, info: ValidationInfo) -> int:
+        least = FEWEST_INTERVAL_REFITS if info.field_name == "interval_refits" else FEWEST_PERMUTED
+        if 0 < given < least:
+            raise ValueError(f"{given} are too few; give {least} or more, or 0 for none")
+        return given
 
     @field_validator("subgroups")
     @classmethod

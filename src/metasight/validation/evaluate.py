@@ -14,7 +14,10 @@ Conventions, printed by the report:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+import pandas as pd
 
 from metasight.errors import EvaluationError
 from metasight.predictions import NODAL_LABELS, Predictions
@@ -27,6 +30,7 @@ from metasight.validation.curve_samples import curve_samples
 from metasight.validation.curves import censoring_survival, median_follow_up
 from metasight.validation.group_curves import group_curves
 from metasight.validation.ipcw import require_horizon, require_tau
+from metasight.validation.nested_cv import nested_contrast
 from metasight.validation.ordering import CENSORED, COMPETING, EVENT, Floats
 from metasight.validation.refitted import fold_contrast
 from metasight.validation.results import (
@@ -68,7 +72,12 @@ NO_PAIR = "no pair of patients of one fold can be compared"
 NO_FIT = "the calibration model has no maximum: constant risks or complete separation"
 
 
-def evaluate(predictions: Predictions, plan: EvaluationPlan) -> Evaluation:
+def evaluate(
+    predictions: Predictions,
+    plan: EvaluationPlan,
+    *,
+    pairs: Mapping[str, pd.DataFrame] | None = None,
+) -> Evaluation:
     """Judge every model of one endpoint on the same patients and resamples.
 
     Parameters
@@ -77,6 +86,9 @@ def evaluate(predictions: Predictions, plan: EvaluationPlan) -> Evaluation:
         Out-of-fold or external predictions; the kind of endpoint is read from them.
     plan
         Fixed beforehand.
+    pairs
+        Of models that were also fitted without pairs of folds
+        (:func:`metasight.validation.nested_cv.nested_contrast`).
 
     Returns
     -------
@@ -106,7 +118,7 @@ def evaluate(predictions: Predictions, plan: EvaluationPlan) -> Evaluation:
         data=_summary(aligned, plan),
         models={name: _model(aligned, name, samples[name], draws, plan) for name in samples},
         comparisons=tuple(
-            _comparison(aligned, name, samples, plan)
+            _comparison(aligned, name, samples, plan, pairs=pairs or {})
             for name in samples
             if name != plan.reference_model
         ),
@@ -344,6 +356,7 @@ def _comparison(
     plan: EvaluationPlan,
     *,
     against: str | None = None,
+    pairs: Mapping[str, pd.DataFrame] | None = None,
 ) -> Comparison:
     """A model against the plan's reference, or another."""
     reference = against or plan.reference_model
@@ -370,7 +383,7 @@ def _comparison(
             for k, t in enumerate(aligned.targets)
             if t.headline
         ),
-        refitted=_refitted(aligned, name, c, (a, b), plan)
+        refitted=_refitted(aligned, name, c, (a, b), plan, pairs=pairs or {})
         if against is None
         else NotEstimable(not_estimable="computed for the increment only"),
     )
@@ -380,13 +393,20 @@ def _refitted(
     aligned: Aligned,
     name: str,
     c: ContrastMetric,
-    pair: tuple[ModelSamples, ModelSamples],
+    samples: tuple[ModelSamples, ModelSamples],
     plan: EvaluationPlan,
+    *,
+    pairs: Mapping[str, pd.DataFrame],
 ) -> FoldContrastMetric:
-    """The difference in C with an interval that counts the fitting."""
+    """The difference in C with an interval that counts the fitting: nested where it can be."""
     if isinstance(c, NotEstimable):
         return c
-    return fold_contrast(aligned, name, c.difference, (pair[0].by_fold, pair[1].by_fold), plan)
+    if name in pairs:
+        nested = nested_contrast(aligned, name, c.difference, pairs, plan)
+        if not isinstance(nested, NotEstimable):
+            return nested
+    by_fold = (samples[0].by_fold, samples[1].by_fold)
+    return fold_contrast(aligned, name, c.difference, by_fold, plan)
 
 
 def _target_contrast(

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Method = Literal["Nadeau–Bengio", "nested cross-validation"]
+NADEAU_BENGIO: Method = "Nadeau–Bengio"
+NESTED: Method = "nested cross-validation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,9 +22,14 @@ class FoldContrast:
     difference
         Model minus reference, averaged over folds and repeats.
     lower, upper, se
-        Interval and standard error from the spread over folds (Nadeau and Bengio).
+        Interval and standard error from the spread over folds.
     folds
         Folds of all repeats that had a value.
+    method
+        How fitting was counted: the spread over folds, corrected for overlapping training sets
+        (Nadeau and Bengio), or nested cross-validation (Bates, Hastie and Tibshirani).
+    splits
+        Divisions into folds that nested cross-validation rests on; 0 of the other.
     """
 
     difference: float
@@ -27,3 +37,5 @@ class FoldContrast:
     upper: float
     se: float
     folds: int
+    method: Method = NADEAU_BENGIO
+    splits: int = 0

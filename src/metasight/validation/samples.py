@@ -68,7 +68,7 @@ def concordance_samples(
     aligned: Aligned, model: ModelRisks, draws: Draws, tau: float | None, *, censoring: bool
 ) -> Floats:
     """C within folds under each row of weights, averaged over repeats."""
-    time, status = _in_order(aligned)
+    time, status = in_order(aligned)
     total = np.zeros(draws.shape[0])
     for ranking, strata in zip(model.ranking, model.strata, strict=True):
         order = pair_order(time, status, ranking, strata)
@@ -77,7 +77,7 @@ def concordance_samples(
 
 
 def _concordance_by_fold(aligned: Aligned, model: ModelRisks, tau: float | None) -> Floats:
-    time, status = _in_order(aligned)
+    time, status = in_order(aligned)
     found = []
     for ranking, strata in zip(model.ranking, model.strata, strict=True):
         for fold in range(int(strata.max()) + 1):
@@ -90,7 +90,8 @@ def _concordance_by_fold(aligned: Aligned, model: ModelRisks, tau: float | None)
     return np.array(found)
 
 
-def _in_order(aligned: Aligned) -> tuple[Floats, Ints]:
+def in_order(aligned: Aligned) -> tuple[Floats, Ints]:
+    """Time and status in the order of the patients."""
     data = aligned.data
     time, status = np.empty(data.n), np.empty(data.n, dtype=np.int64)
     time[data.order], status[data.order] = data.time, data.status

@@ -8,9 +8,9 @@ import pytest
 
 from metasight.decisions.nodal_staging import StagingLimits
 from metasight.decisions.refit_interval import FEWEST_REFITS
-from metasight.engine.step import StepKind
+from metasight.engine.step import Inputs, StepKind
 from metasight.estimate import Estimate
-from metasight.steps.after.staging import _patient, _silent, _spread
+from metasight.steps.after.staging import _intervals, _patient, _silent, _spread
 from metasight.steps.files import write_json
 from worked import inputs_of
 
@@ -52,6 +52,37 @@ def test_too_few_refits_give_nobody_an_interval(tmp_path):
     assert _spread(refits(tmp_path, FEWEST_REFITS - 1)) is None
 
 
+def with_intervals(tmp_path) -> Inputs:
+    folder = tmp_path / "intervals"
+    folder.mkdir()
+    rows = [
+        {"patient": p, "target": t, "lower": low, "centre": 0.9, "upper": up}
+        for p, low, up in (("A", 0.7, 0.9), ("B", 0.5, 0.6))
+        for t in ("N0", "N1")
+    ]
+    pd.DataFrame(rows).to_parquet(folder / "intervals.parquet")
+    return inputs_of(StepKind.FIT_INTERVALS, {"intervals": folder})
+
+
+def test_an_interval_is_of_the_true_risk_of_any_node_and_reaches_to_the_risk(tmp_path):
+    risk = pd.Series({"A": 0.15, "B": 0.3})
+    found = _intervals(with_intervals(tmp_path), ["A", "B", "C"], risk)
+    assert found.kind == "true risk"
+    assert found.of["A"].ends == pytest.approx((0.1, 0.3))
+    assert found.of["B"].ends == pytest.approx((0.3, 0.5))
+    assert (found.of["A"].value, found.of["B"].value) == (0.15, 0.3)
+
+
+def test_without_interval_refits_it_is_of_the_models_own(tmp_path):
+    inputs = refits(tmp_path, FEWEST_REFITS)
+    found = _intervals(inputs, list("ABCD"), pd.Series(0.2, index=list("ABCD")))
+    assert found.kind == "refits"
+    assert found.of["A"] is None
+    lower, upper = found.of["D"].ends
+    assert lower < 0.2 < upper
+    assert _intervals(Inputs(()), list("ABCD"), pd.Series(0.2, index=list("ABCD"))) is None
+
+
 @pytest.mark.parametrize(
     ("risk", "silent", "shown"),
     [
@@ -62,8 +93,12 @@ def test_too_few_refits_give_nobody_an_interval(tmp_path):
 )
 def test_a_risk_is_shown_with_its_interval_or_not_at_all(risk, silent, shown):
     row = pd.Series({"tumour_size_mm": 20.0, "central": 0, "pet_ct": 1})
-    told = _patient("P", row, risk, silent, StagingLimits(), evidence="400 patients")
+    told = _patient(
+        "P", row, risk, silent, StagingLimits(), evidence="400 patients", interval="spread"
+    )
     assert told["value"] == shown
     assert told["verdict"] == "optional"
+    if shown is not None:
+        assert "metastasis 20 % (spread 10 % to 30 %)" in " ".join(told["text"])
     if shown is None:
         assert (silent or "its interval is unknown") in told["abstains"]

@@ -19,10 +19,12 @@ from metasight.steps.risk.judging import (
     EvaluateArgument,
     _gather_contributions,
     _gather_refits,
+    _judge_permuted,
     _judge_resamples,
     _leading,
     _of_scheme,
     _others,
+    _pairs,
     _sample_size,
     failures_of,
     first_failure,
@@ -360,3 +362,72 @@ def test_without_refits_or_coefficients_nothing_is_gathered(tmp_path):
     refit = Input(name="r", kind=StepKind.FIT_RESAMPLE, subject="forest", folder=final)
     _gather_refits(Inputs((one, refit)), tmp_path, "forest")
     assert not (tmp_path / "refits.json").exists()
+
+
+# ------------------------------------------------------------------ beside the evaluation
+
+
+def test_pairs_of_folds_are_gathered_by_model_and_repeat(tmp_path):
+    inputs = []
+    for model in ("fusion", "clinical"):
+        for repeat in (1, 0):
+            folder = tmp_path / f"{model} {repeat}"
+            folder.mkdir()
+            rows = {"repeat": repeat, "patient": ["P1"], "fold": 0, "other": 1, "ranking": 0.5}
+            pd.DataFrame(rows).to_parquet(folder / "pairs.parquet")
+            inputs.append(
+                Input(name=folder.name, kind=StepKind.FIT_PAIRS, subject=model, folder=folder)
+            )
+    found = _pairs(Inputs(tuple(inputs)))
+    assert sorted(found) == ["clinical", "fusion"]
+    assert sorted(found["fusion"]["repeat"]) == [0, 1]
+    assert _pairs(Inputs(())) == {}
+
+
+def permuted(tmp_path, parts):
+    made = []
+    for k, part in enumerate(parts):
+        folder = tmp_path / f"permutation {k}"
+        folder.mkdir()
+        if part is not None:
+            Predictions(part).to_parquet(folder / "predictions.parquet")
+        made.append(Input(name=str(k), kind=StepKind.FIT_PERMUTED, subject="model0", folder=folder))
+    return Inputs(tuple(made))
+
+
+PERMUTED_PLAN = EvaluationPlan(
+    endpoint="dm",
+    horizons_days=(1200, 1800),
+    tau_days=1800.0,
+    reference_model="model1",
+    headline_model="model0",
+)
+
+
+def test_the_increment_of_the_first_repeat_stands_among_permuted_ones(tmp_path):
+    cross = predictions(120, kind="survival", models=2)
+    own = cross.table[
+        (cross.table["model"] == "model0")
+        & (cross.table["repeat"] == 0)
+        & (cross.table["horizon_days"] == 1800)
+    ]
+    turned = own.assign(risk=1 - own["risk"])  # of a model that ranks patients the wrong way
+    _judge_permuted(permuted(tmp_path, [turned] * 19), tmp_path, cross, PERMUTED_PLAN)
+    told = json.loads((tmp_path / "permutation.json").read_text())
+    assert (told["p"], told["dealt"]) == (0.05, 19)
+    assert told["median"] < 0
+    again = tmp_path / "again"
+    again.mkdir()
+    _judge_permuted(permuted(again, [own] * 19), again, cross, PERMUTED_PLAN)
+    same = json.loads((again / "permutation.json").read_text())
+    assert (same["p"], same["median"]) == (1.0, same["difference"])
+
+
+def test_a_permutation_that_failed_leaves_no_test(tmp_path):
+    cross = predictions(120, kind="survival", models=2)
+    _judge_permuted(permuted(tmp_path, [None] * 19), tmp_path, cross, PERMUTED_PLAN)
+    told = json.loads((tmp_path / "permutation.json").read_text())
+    assert told == {"skipped": "19 of 19 permutations could not be fitted"}
+    (tmp_path / "permutation.json").unlink()
+    _judge_permuted(Inputs(()), tmp_path, cross, PERMUTED_PLAN)
+    assert not (tmp_path / "permutation.json").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,17 @@ from metasight.decisions.nodal_staging import (
     guideline,
     staging_view,
 )
-from metasight.decisions.refit_interval import FEWEST_REFITS, refit_interval, unseen_spread
+from metasight.decisions.refit_interval import (
+    FEWEST_REFITS,
+    around,
+    refit_interval,
+    unseen_spread,
+)
 from metasight.decisions.staging_table import staging_cells
 from metasight.engine.step import Inputs, StepKind
 from metasight.errors import EvaluationError, StudyError
 from metasight.estimate import Estimate
+from metasight.predictions import NODAL_LABELS
 from metasight.steps import artefacts
 from metasight.steps.cohort.data import load_data
 from metasight.steps.files import number
@@ -35,6 +42,8 @@ Floats = NDArray[np.float64]
 
 STAGING = "nodal staging"
 
+_INTERVALS = {"true risk": "95 % interval", "refits": "spread over refits"}
+"""What is said of a patient's interval, by what it is of."""
 _SHOWN_RISKS = (0.05, 0.10, 0.15, 0.20, 0.30)
 
 
@@ -74,28 +83,29 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
         why = "the study has no nodal stage endpoint"
     elif risk is None:
         why = "the headline model could not be fitted"
-    spread = _spread(inputs)
-    if not why and spread is None:
+    intervals = None if risk is None else _intervals(inputs, data.patients, risk)
+    if not why and intervals is None:
         why = (
-            f"a risk is not shown without its interval, for which at least {FEWEST_REFITS} "
-            "refits are needed ([analysis] instability_resamples)"
+            "a risk is not shown without its interval, for which interval_refits or, of a model "
+            f"that reads images, at least {FEWEST_REFITS} instability_resamples are needed "
+            "([analysis])"
         )
-    if why or risk is None or spread is None or not isinstance(data.outcome, NodalOutcome):
+    if why or risk is None or intervals is None or not isinstance(data.outcome, NodalOutcome):
         artefacts.STAGING.write(out, {"model": argument.model, "skipped": why})
         return
     table = pd.read_parquet(artefacts.PATIENT_TABLE.path(inputs["cohort"]))
     stage = pd.Series(np.asarray(data.outcome.stage), index=list(data.patients))
     silent = _silent(inputs[argument.judged])
     evidence = _evidence(inputs, argument, data.centre, stage)
-    sd = pd.Series(spread, index=list(data.patients))
     rows = [
         _patient(
             str(p),
             table.loc[p],
-            refit_interval(float(risk[p]), float(sd[p])),
+            intervals.of.get(str(p)),
             silent.get(str(p), ""),
             argument.limits,
             evidence=evidence,
+            interval=_INTERVALS[intervals.kind],
         )
         for p in data.patients
         if p in risk.index
@@ -109,11 +119,50 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
             "model": argument.model,
             "limits": asdict(argument.limits),
             "evidence": evidence,
+            "interval": intervals.kind,
             "patients": rows,
             "cells": _cells(told, stage, argument.limits),
             "benefit": _benefit(told.loc[examined], positive, argument),
             "ebus": [_after(r, argument.limits) for r in _SHOWN_RISKS],
         },
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Intervals:
+    """Patients' risks of any positive node with their intervals.
+
+    Attributes
+    ----------
+    kind
+        ``true risk``, or ``refits`` where only the spread of the model's own refits is known.
+    of
+        By pseudonym; None where it is not known.
+    """
+
+    kind: str
+    of: dict[str, Estimate | None]
+
+
+def _intervals(
+    inputs: Inputs, patients: Sequence[str], risk: pd.Series[float]
+) -> _Intervals | None:
+    """Every patient's interval; None where there are none at all."""
+    for found in inputs.with_file(StepKind.FIT_INTERVALS, artefacts.OWN_INTERVALS.name):
+        table = pd.read_parquet(artefacts.OWN_INTERVALS.path(found.folder))
+        free = table[(table["target"] == NODAL_LABELS[0]) & table["patient"].isin(risk.index)]
+        if len(free):
+            ends = zip(free["patient"], free["lower"], free["upper"], strict=True)
+            return _Intervals(
+                kind="true risk",
+                of={str(p): around(float(risk[p]), 1 - up, 1 - low) for p, low, up in ends},
+            )
+    spread = _spread(inputs)
+    if spread is None:
+        return None
+    known = [(p, sd) for p, sd in zip(patients, spread, strict=True) if p in risk.index]
+    return _Intervals(
+        kind="refits", of={str(p): refit_interval(float(risk[p]), float(sd)) for p, sd in known}
     )
 
 
@@ -175,6 +224,7 @@ def _patient(
     limits: StagingLimits,
     *,
     evidence: str,
+    interval: str,
 ) -> Found:
     """One patient's view; cN0 after PET/CT means that no node is positive on it."""
     size, central = _known(row.get("tumour_size_mm")), _known(row.get("central"))
@@ -188,7 +238,7 @@ def _patient(
     if not silent and risk is None:
         silent = "its interval is unknown: too few refits excluded this patient"
     shown = None if silent else risk
-    view = staging_view(rule, shown, limits, evidence=evidence, abstains=silent)
+    view = staging_view(rule, shown, limits, evidence=evidence, abstains=silent, interval=interval)
     told = asdict(view)
     told["patient"] = patient
     told["verdict"] = rule.verdict

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from metasight.cohort.splits import Split
+from metasight.cohort.splits import Split, pairs_of_folds
 from metasight.engine.step import Inputs
 from metasight.errors import FitError
 from metasight.features.bags import BagFolder
@@ -26,7 +26,7 @@ from metasight.models.fusion import contributions, fuses
 from metasight.models.mil import network_of
 from metasight.models.registry import build, describe
 from metasight.models.settings import ModelSettings
-from metasight.predictions import Predictions
+from metasight.predictions import NODAL_LABELS, Predictions
 from metasight.steps import artefacts
 from metasight.steps.cohort.data import load_data
 from metasight.steps.scans.patient import CROPS
@@ -94,7 +94,7 @@ def fit(inputs: Inputs, out: Path, argument: FitArgument) -> None:
             _model(inputs, out, argument), data, split, horizons, seed=argument.seed
         )
     except FitError as error:
-        artefacts.FAILURE.write(out, _failure("fit", argument, error))
+        artefacts.FAILURE.write(out, failure_row("fit", argument, error))
         return
     fold.predictions.to_parquet(artefacts.PREDICTIONS.path(out))
     artefacts.AUDIT.write(out, fold.audit.to_json())
@@ -158,7 +158,8 @@ def likeness_table(fitted: ReaderHeadModel, patients: FeatureTable) -> pd.DataFr
     )
 
 
-def _failure(what: str, argument: FitArgument, error: FitError) -> dict[str, Any]:
+def failure_row(what: str, argument: FitArgument, error: FitError) -> dict[str, Any]:
+    """Ledger row of a fit that failed."""
     entry = Entry(
         patient="",
         item=f"{argument.scheme} repeat {argument.repeat} fold {argument.fold}",
@@ -169,6 +170,49 @@ def _failure(what: str, argument: FitArgument, error: FitError) -> dict[str, Any
         reason=str(error).rstrip("."),
     )
     return {k: str(v) for k, v in asdict(entry).items()}
+
+
+def pairs(inputs: Inputs, out: Path, argument: FitArgument) -> None:
+    """One model in one repeat, fitted without every pair of folds: what it says of both.
+
+    Writes ``repeat patient fold other ranking``: the patient's own fold, the other that was left
+    out, and what C ranks by.
+    """
+    data, splits, _ = load_data(inputs[argument.data])
+    reported = artefacts.DATA.read(inputs[argument.data])["horizons_days"]
+    horizons = np.array(reported[-1:], dtype=np.int64)
+    model = _model(inputs, out, argument)
+    division = [s for s in splits if s.scheme == "kfold" and s.repeat == argument.repeat]
+    parts = []
+    for first, second, both in pairs_of_folds(division):
+        try:
+            fold = crossfit.fit_fold(model, data, both, horizons, seed=argument.seed)
+        except FitError as error:
+            artefacts.FAILURE.write(out, failure_row("pair of folds", argument, error))
+            return
+        ranking = ranking_of(fold.predictions)
+        for own, other in ((first, second), (second, first)):
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "repeat": argument.repeat,
+                        "patient": list(own.test),
+                        "fold": own.fold,
+                        "other": other.fold,
+                        "ranking": ranking.loc[list(own.test)].to_numpy(),
+                    }
+                )
+            )
+    pd.concat(parts, ignore_index=True).to_parquet(artefacts.PAIRS.path(out))
+
+
+def ranking_of(predictions: Predictions) -> pd.Series[float]:
+    """What C ranks patients by: the risk at the one horizon, or the expected stage."""
+    table = predictions.table
+    if table["label"].isna().all():
+        return table.set_index("patient")["risk"]
+    stage = table["label"].map({label: k for k, label in enumerate(NODAL_LABELS)})
+    return (table["risk"] * stage.astype(float)).groupby(table["patient"]).sum()
 
 
 def noise(inputs: Inputs, out: Path, argument: FitArgument) -> None:
@@ -182,7 +226,7 @@ def noise(inputs: Inputs, out: Path, argument: FitArgument) -> None:
         try:
             fold = crossfit.fit_fold(model, blank, split, horizons[-1:], seed=argument.seed)
         except FitError as error:
-            artefacts.FAILURE.write(out, _failure("noise replay", argument, error))
+            artefacts.FAILURE.write(out, failure_row("noise replay", argument, error))
             return
         parts.append(fold.predictions)
     Predictions.concat(parts).to_parquet(artefacts.PREDICTIONS.path(out))
@@ -196,7 +240,7 @@ def corrupted(inputs: Inputs, out: Path, argument: FitArgument) -> None:
             _model(inputs, out, argument), data, _split(splits, argument), seed=argument.seed
         )
     except FitError as error:
-        artefacts.FAILURE.write(out, _failure("spoilt rows", argument, error))
+        artefacts.FAILURE.write(out, failure_row("spoilt rows", argument, error))
         return
     artefacts.HASHES.write(out, {"model": argument.model.name, "hashes": hashes})
 
@@ -210,7 +254,7 @@ def resample(inputs: Inputs, out: Path, argument: FitArgument) -> None:
             model, data, horizons, seed=argument.seed, number=argument.number
         )
     except FitError as error:
-        artefacts.FAILURE.write(out, _failure("resample", argument, error))
+        artefacts.FAILURE.write(out, failure_row("resample", argument, error))
         return
     np.save(artefacts.RESAMPLE_INDEX.path(out), drawn.index)
     np.save(artefacts.RISK.path(out), drawn.risk)
@@ -224,7 +268,7 @@ def everybody(inputs: Inputs, out: Path, argument: FitArgument) -> None:
     try:
         fitted = crossfit.fit_everybody(_model(inputs, out, argument), data, seed=argument.seed)
     except FitError as error:
-        artefacts.FAILURE.write(out, _failure("final model", argument, error))
+        artefacts.FAILURE.write(out, failure_row("final model", argument, error))
         return
     artefacts.STATE.write(out, fitted.state)
     artefacts.MODEL.write(out, {"name": argument.model.name, **describe(fitted.state)})

@@ -35,6 +35,7 @@ from metasight.validation.evaluate import centre_gap, evaluate, evaluate_centres
 from metasight.validation.horizons import supported_plan
 from metasight.validation.instability import Optimism, instability, optimism_of_c
 from metasight.validation.json_tree import to_jsonable
+from metasight.validation.permutation import increment_of, permutation_test
 from metasight.validation.results import EvaluationPlan
 
 Floats = NDArray[np.float64]
@@ -192,7 +193,8 @@ def _judge(
     )
     cross = _of_scheme(fits, "kfold", failures)
     plan = replace(plan, also_against=_others(argument, plan, cross))
-    artefacts.EVALUATION.write(out, evaluate(cross, plan).to_json())
+    told = evaluate(cross, plan, pairs=_pairs(inputs))
+    artefacts.EVALUATION.write(out, told.to_json())
     cross.to_parquet(artefacts.PREDICTIONS.path(out))
     notes = [
         *(f"No patient has a level of subgroup {n}." for n, v in plan.subgroups.items() if not v),
@@ -204,9 +206,45 @@ def _judge(
     if argument.leads:
         silent = judge_abstention(unseen_distances(fits, headline), out, cross, plan)
         artefacts.LEDGER_ROWS.write(out, silent)
+    _judge_permuted(inputs, out, cross, plan)
     _judge_resamples(inputs, out, data, info, headline)
     _gather_refits(inputs, out, headline)
     artefacts.SAMPLE_SIZE.write(out, _sample_size(data, info, reference))
+
+
+def _pairs(inputs: Inputs) -> dict[str, pd.DataFrame]:
+    """Model → what its fits without pairs of folds say, of every repeat that succeeded."""
+    found: dict[str, list[pd.DataFrame]] = {}
+    for fit in inputs.with_file(StepKind.FIT_PAIRS, artefacts.PAIRS.name):
+        rows = pd.read_parquet(artefacts.PAIRS.path(fit.folder))
+        found.setdefault(fit.subject, []).append(rows)
+    return {model: pd.concat(parts) for model, parts in found.items()}
+
+
+def _judge_permuted(inputs: Inputs, out: Path, cross: Predictions, plan: EvaluationPlan) -> None:
+    """The increment of the first repeat among those with permuted rows, if any was planned."""
+    planned = inputs.of(StepKind.FIT_PERMUTED)
+    made = inputs.with_file(StepKind.FIT_PERMUTED, artefacts.PREDICTIONS.name)
+    if not planned:
+        return
+    if len(made) < len(planned):
+        failed = f"{len(planned) - len(made)} of {len(planned)} permutations could not be fitted"
+        artefacts.PERMUTATION.write(out, {"skipped": failed})
+        return
+    one = replace(plan, horizons_days=plan.horizons_days[-1:])
+    rows = cross.table[cross.table["repeat"] == 0]
+    reference = rows[rows["model"] == plan.reference_model]
+    headline = rows[rows["model"] == plan.headline_model]
+
+    def increment(own: pd.DataFrame) -> float:
+        return increment_of(Predictions(pd.concat([own, reference], ignore_index=True)), one)
+
+    permuted = [
+        increment(Predictions.from_parquet(artefacts.PREDICTIONS.path(i.folder)).table)
+        for i in made
+    ]
+    found = permutation_test(increment(headline), permuted)
+    artefacts.PERMUTATION.write(out, to_jsonable(found))
 
 
 def _others(

@@ -142,9 +142,18 @@ def to_json(locked: Bundle, told: Sequence[PatientPrediction]) -> dict[str, Any]
             "events": locked.training.events,
             "centres": locked.training.centres,
         },
-        "refits": len(locked.refits),
+        "refits": _refits(locked),
+        "interval": "true risk" if locked.intervals is not None else "refits",
         "patients": [_patient(p) for p in told],
     }
+
+
+def _refits(locked: Bundle) -> int:
+    """How many refits intervals come from."""
+    intervals = locked.patient_intervals()
+    if intervals is None:
+        return len(locked.refits)
+    return max((len(b) for b in intervals.refits.values()), default=0)
 
 
 def _patient(told: PatientPrediction) -> dict[str, Any]:
