@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 from metasight.estimate import Estimate
 from metasight.report.blocks import (
@@ -49,6 +50,8 @@ from metasight.validation.results import (
     ContrastMetric,
     FoldContrastMetric,
     Metric,
+    TargetContrast,
+    TargetEvaluation,
 )
 
 NOT_A_DEVICE = (
@@ -191,31 +194,8 @@ def _increment_table(view: View, found: Comparison) -> DataTable:
         ),
         *_counting_the_fitting(name, found),
     ]
-    at = middle_threshold(view.evaluation.settings.thresholds)
     for k, target in enumerate(found.targets):
-        a, b = ref.targets[k], lead.targets[k]
-        where = at_target(target)
-        rows.append(_line(notes, f"AUC {where}", a.auc, b.auc, target.auc, ranks=True))
-        rows.append(
-            _line(notes, f"IPA {where}, %", a.ipa, b.ipa, target.ipa, digits=1, scale=100.0)
-        )
-        nets = [
-            next((p.net_benefit for p in t.decision_curve.points if p.threshold == at), None)
-            for t in (a, b)
-        ]
-        net = next((n.contrast for n in target.net_benefit if n.threshold == at), None)
-        if nets[0] is not None and nets[1] is not None and net is not None:
-            rows.append(
-                _line(
-                    notes,
-                    f"Net benefit {where}, threshold {100 * at:g} %, per 100",
-                    nets[0],
-                    nets[1],
-                    net,
-                    digits=1,
-                    scale=100.0,
-                )
-            )
+        rows += _target_lines(notes, view, target, (ref.targets[k], lead.targets[k]))
     return DataTable(
         "increment-summary",
         f"The headline: what “{view.lead}” adds to “{view.reference}”. Estimates with 95 % "
@@ -237,6 +217,35 @@ def _increment_table(view: View, found: Comparison) -> DataTable:
             "decision curves.",
         ),
     )
+
+
+def _target_lines(
+    notes: Footnotes,
+    view: View,
+    target: TargetContrast,
+    both: tuple[TargetEvaluation, TargetEvaluation],
+) -> Iterator[Row]:
+    """AUC, IPA and net benefit of reference and headline at one target."""
+    a, b = both
+    where = at_target(target)
+    yield _line(notes, f"AUC {where}", a.auc, b.auc, target.auc, ranks=True)
+    yield _line(notes, f"IPA {where}, %", a.ipa, b.ipa, target.ipa, digits=1, scale=100.0)
+    at = middle_threshold(view.evaluation.settings.thresholds)
+    nets = [
+        next((p.net_benefit for p in t.decision_curve.points if p.threshold == at), None)
+        for t in both
+    ]
+    net = next((n.contrast for n in target.net_benefit if n.threshold == at), None)
+    if nets[0] is not None and nets[1] is not None and net is not None:
+        yield _line(
+            notes,
+            f"Net benefit {where}, threshold {100 * at:g} %, per 100",
+            nets[0],
+            nets[1],
+            net,
+            digits=1,
+            scale=100.0,
+        )
 
 
 def _fitting_counted(c: FoldContrastMetric) -> tuple[str, ...]:
