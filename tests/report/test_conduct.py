@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from metasight.report.blocks import DataTable, Paragraph
-from metasight.report.conduct import VERDICTS, leakage, size_words, stability
+from metasight.report.conduct import VERDICTS, leakage, models, size_words, stability
 from metasight.report.view import View
 
 
@@ -68,3 +68,16 @@ def test_every_check_has_its_verdict_in_words(survival):
     for check in survival.checks:
         assert VERDICTS[check.verdict] in told
         assert check.finding in told
+
+
+def test_fitting_notes_name_columns_by_their_label(survival):
+    lead = replace(
+        survival.models[0],
+        notes=("positive_nodes: constant in training, dropped", "ESR1: of one level", "no more"),
+    )
+    blocks = models(View(replace(survival, models=(lead,))))
+    table = next(b for b in blocks if isinstance(b, DataTable) and b.anchor == "models-table")
+    told = table.rows[0].cells[-1]
+    assert told == (
+        "Positive lymph nodes: constant in training, dropped; ESR1: of one level; no more"
+    )

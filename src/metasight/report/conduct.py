@@ -18,7 +18,7 @@ from metasight.report.blocks import (
     Row,
     numeric,
 )
-from metasight.report.coefficients import coefficients
+from metasight.report.coefficients import coefficients, term_label
 from metasight.report.contents import OptimismResult, SampleSizeResult
 from metasight.report.drawing import looks
 from metasight.report.model_settings import settings_read
@@ -228,11 +228,17 @@ def models(view: View) -> list[Block]:
     return blocks
 
 
+def _of_column(view: View, note: str) -> str:
+    """A fitting note that begins with a column's name, with its label instead."""
+    column, colon, rest = note.partition(": ")
+    return f"{term_label(view, column)}: {rest}" if colon else note
+
+
 def _model_table(view: View) -> DataTable:
     rows = []
     for m in view.contents.models:
         own = settings_read(m.kind, m.settings)
-        notes = "; ".join(m.notes) or "–"
+        notes = "; ".join(_of_column(view, n) for n in m.notes) or "–"
         rows.append(
             Row(
                 (
