@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -151,8 +151,12 @@ def to_svg(figure: Canvas, anchor: str, title: str, alt: str) -> str:
     return f"{head} {told}>{names}{body.strip()}"
 
 
+@lru_cache(maxsize=4096)
 def width_of(text: str, size: float = SMALL, *, bold: bool = False) -> float:
-    """Width of a line of text in points, as the figures set it."""
+    """Width of a line of text in points, as the figures set it.
+
+    Kept, since breaking lines asks for the same words again and again.
+    """
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
