@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +14,6 @@ from metasight.errors import FitError
 from metasight.features.columns import Feature, FeatureTable, Kind
 from metasight.models.by_hand import formula_of
 from metasight.models.fusion import contributions, fuses
-from metasight.models.modality_ridge import ModalityRidgeModel
 from metasight.models.registry import build, describe, features_of, load
 from metasight.models.ridge import HazardLikelihood, maximise
 from metasight.models.ridge_choice import weigh
@@ -302,29 +300,6 @@ def test_nothing_to_penalise_is_refused():
     none = dict.fromkeys(MODALITIES, 0.0)
     with pytest.raises(FitError, match="no modality of the penalised model"):
         build(settings(penalty_factors=none))
-
-
-def test_a_study_of_usual_size_is_fitted_in_about_a_second():
-    rng = np.random.default_rng(0)
-    n = 400
-    names = [f"x{j:02d}" for j in range(40)]
-    values = pd.DataFrame(
-        rng.normal(size=(n, 40)), columns=names, index=[f"P{k}" for k in range(n)]
-    )
-    features = tuple(
-        Feature(name=c, kind=Kind.CONTINUOUS, modality=MODALITIES[j % 3])
-        for j, c in enumerate(names)
-    )
-    hazard = np.exp(0.3 * values[names[:6]].sum(axis=1).to_numpy())
-    event, end = rng.exponential(1 / hazard), rng.exponential(0.3, n)
-    outcome = SurvivalOutcome(np.minimum(event, end) + 0.001, (event <= end).astype(np.int8))
-    model = build(settings())
-    assert isinstance(model, ModalityRidgeModel)
-    table = FeatureTable(values, features)
-    model.fit(table, outcome, seed=0)  # compiled
-    began = time.process_time()
-    model.fit(table, outcome, seed=0)
-    assert time.process_time() - began < 1.5  # about 0.5 s on a quiet core
 
 
 def test_what_each_modality_adds_makes_up_the_linear_predictor(fitted):

@@ -415,20 +415,19 @@ def fold_intervals(
     own = fold_seed(seed, "patient intervals", split.scheme, split.repeat, split.fold)
     fitted = model.fit(features, outcome, horizons_days, seed=own)
     bands = fitted.bands(data.features.rows(split.test))
-    parts = [
-        pd.DataFrame(
-            {
-                "patient": list(split.test),
-                "target": target,
-                "lower": band.lower,
-                "centre": band.centre,
-                "upper": band.upper,
-            }
-        )
-        for target, band in bands.items()
-    ]
-    columns = ["patient", "target", "lower", "centre", "upper"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    sides = {
+        side: np.concatenate([np.empty(0), *(getattr(b, side) for b in bands.values())])
+        for side in ("lower", "centre", "upper")
+    }
+    patients = [p for _ in bands for p in split.test]
+    targets = [t for t in bands for _ in split.test]
+    return pd.DataFrame(
+        {
+            "patient": pd.Series(patients, dtype=object),
+            "target": pd.Series(targets, dtype=object),
+            **sides,
+        }
+    )
 
 
 def everybody_intervals(

@@ -76,9 +76,9 @@ def permutation_test(difference: float, dealt: Sequence[float]) -> PermutationTe
     values = np.asarray(dealt, dtype=np.float64)
     if values.size < FEWEST or not np.isfinite(values).all() or not np.isfinite(difference):
         raise EvaluationError(
-            "a permutation test needs a difference for the true rows and 19 or more for dealt ones",
+            "a permutation test needs a difference for the true rows and 19 or more permuted",
             value=f"{int(np.isfinite(values).sum())} of {values.size}",
-            remedy="Deal more often",
+            remedy="Set permutations = 19 or more",
         )
     return PermutationTest(
         difference=difference,

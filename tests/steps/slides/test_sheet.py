@@ -104,4 +104,4 @@ def test_biomarkers_are_drawn_where_they_were_measured(inputs, tmp_path):
     page = drawn(inputs, tmp_path)
     assert "tumour area 31.0 % of the scanned field (25.0 to 40.0)" in page
     assert "immune phenotype: cold" in page
-    assert "t_cells_per_mm2 (1/mm²)" in page
+    assert "T cells per mm²" in page
