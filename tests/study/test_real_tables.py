@@ -27,7 +27,7 @@ SHORTER = {
     "repeats = 5": "repeats = 2",
     "= 40": "= 4",
     "= 500": "= 100",
-    "replicates = 3": "replicates = 1",
+    "replicates = 3": "replicates = 1\ninterval_refits = 0",
 }
 """Of the demonstration's numbers of repeats, refits and resamples; its own take minutes."""
 
