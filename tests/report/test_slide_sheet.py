@@ -81,6 +81,14 @@ def quality(**changes):
                 "why_not": "no tissue",
             },
             {
+                "text": "folds",
+                "value": None,
+                "unit": "",
+                "limit": "≤ 0.05",
+                "holds": True,
+                "why_not": "less than 2 mm² of tissue",
+            },
+            {
                 "text": "pen",
                 "value": 0.2,
                 "unit": "",
@@ -98,6 +106,7 @@ def test_a_measurement_is_within_outside_or_unknown(folder):
     assert table.rows == (
         ("tissue", "12.3 mm²", "≥ 4", "within"),
         ("focus", "no tissue", "≥ 0.6", "unknown"),
+        ("folds", "less than 2 mm² of tissue", "≤ 0.05", "not judged"),
         ("pen", "0.2", "≤ 0.1", "outside"),
     )
     assert table.caption.startswith("4000 × 3000 pixels of 0.5021 µm (from the file)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -112,7 +112,7 @@ def quality_part(found: Found, folder: Path) -> Part:
                         m["text"],
                         m["why_not"] or f"{shown(m['value'])} {m['unit']}".strip(),
                         m["limit"],
-                        {True: "within", False: "outside", None: "unknown"}[m["holds"]],
+                        _against(m),
                     )
                     for m in found["measurements"]
                 ),
@@ -212,6 +212,13 @@ def biomarker_part(found: Found, density: DensityMap, outlines: Sequence[Outline
             ),
         ),
     )
+
+
+def _against(measurement: Mapping[str, Any]) -> str:
+    """What is said beside the limit; what was not measured is within none, though it passes."""
+    if measurement["holds"] and measurement["why_not"]:
+        return "not judged"
+    return {True: "within", False: "outside", None: "unknown"}[measurement["holds"]]
 
 
 def png_picture(path: Path, caption: str) -> Picture:
