@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Several test processes on two cores: threads that wait for each other cost more than they give.
+# Two test processes on two cores: threads that wait for each other cost more than they give.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 
 .PHONY: demo test explore lint bench clean
@@ -13,7 +13,7 @@ demo: $(VENV)/.demo
 	$(BIN)/metasight demo --lung demo/lung-scans
 
 test: $(VENV)/.dev lint
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 # Property tests with other examples on every run; `make test` has the same ones each time.
 explore: $(VENV)/.dev
