@@ -5,11 +5,10 @@ from metasight.errors import FitError
 from metasight.models.ordinal import (
     OrdinalHead,
     _newton,
-    _start,
-    _terms,
     fit_ordinal,
     fitted_to_score,
 )
+from metasight.models.ridge import StageLikelihood
 from oracles.logistic_fit import fit_logistic
 
 
@@ -23,20 +22,22 @@ def _data(n=400, seed=0):
 def test_gradient_and_hessian_are_the_derivatives():
     x, stage = _data(60)
     parameters = np.array([0.2, 1.1, 0.4, -0.3, 0.1])
-    _, gradient, hessian = _terms(x, stage, parameters, 3)
+    likelihood = StageLikelihood(x, stage, 3)
+    _, gradient, information = likelihood.terms(parameters)
     step = 1e-5
     for j in range(5):
         up, down = parameters.copy(), parameters.copy()
         up[j] += step
         down[j] -= step
-        above, below = _terms(x, stage, up, 3), _terms(x, stage, down, 3)
+        above, below = likelihood.terms(up), likelihood.terms(down)
         assert (above[0] - below[0]) / (2 * step) == pytest.approx(gradient[j], abs=1e-5)
-        np.testing.assert_allclose((above[1] - below[1]) / (2 * step), hessian[j], atol=1e-4)
+        np.testing.assert_allclose((above[1] - below[1]) / (2 * step), -information[j], atol=1e-4)
 
 
 def test_recovers_the_odds_it_was_drawn_from():
     x, stage = _data(6000)
-    found = _newton(x, stage, 1e-9, _start(stage, 3, 3), "ordinal")
+    likelihood = StageLikelihood(x, stage, 3)
+    found = _newton(likelihood, 1e-9, likelihood.start(), "ordinal")
     np.testing.assert_allclose(found, [0.5, 1.8, 1.0, -0.5, 0.0], atol=0.12)
 
 
@@ -68,7 +69,8 @@ def test_with_two_stages_it_is_a_logistic_regression():
     x, stage = _data(300)
     y = (stage > 0).astype(int)
     want = fit_logistic(x, y)
-    found = _newton(x, y, 0.0, _start(y, 2, 3), "ordinal")
+    likelihood = StageLikelihood(x, y, 2)
+    found = _newton(likelihood, 0.0, likelihood.start(), "ordinal")
     assert found[0] == pytest.approx(-want.coef[0], abs=1e-5)  # P(stage ≤ 0) falls with the score
     np.testing.assert_allclose(found[1:], want.coef[1:], atol=1e-5)
 
@@ -82,7 +84,7 @@ def test_the_likelihood_is_that_of_the_probabilities_shown():
     risk = head.risk(x, np.array([]))
     np.testing.assert_allclose(risk.sum(axis=1), 1)
     shown = np.log(risk[np.arange(80), stage]).sum()
-    assert _terms(x, stage, parameters, 3)[0] == pytest.approx(shown)
+    assert StageLikelihood(x, stage, 3).value(parameters) == pytest.approx(shown)
 
 
 def test_without_covariates_the_thresholds_are_those_of_the_frequencies():
@@ -101,9 +103,10 @@ def test_a_constant_added_to_the_score_moves_the_thresholds_with_it():
 
 def test_a_heavier_ridge_pulls_the_coefficients_to_zero_and_leaves_thresholds():
     x, stage = _data(300)
+    likelihood = StageLikelihood(x, stage, 3)
     sizes = []
     for ridge in (1e-6, 0.1, 10.0):
-        found = _newton(x, stage, ridge, _start(stage, 3, 3), "ordinal")
+        found = _newton(likelihood, ridge, likelihood.start(), "ordinal")
         sizes.append(np.abs(found[2:]).sum())
     assert sizes[0] > sizes[1] > sizes[2]
     assert sizes[2] < 0.1

@@ -85,10 +85,9 @@ def test_a_penalty_by_column_gives_the_elastic_nets_with_factors(simulated):
 
 
 def test_equal_penalties_give_the_ridge_of_the_ordinal_model():
-    x, level, likelihood = _stages()
+    x, _, likelihood = _stages()
     for ridge in (0.3, 0.01):
-        start = ordinal._start(level, 3, x.shape[1])
-        theirs = ordinal._newton(x, level, ridge, start, "m")
+        theirs = ordinal._newton(likelihood, ridge, likelihood.start(), "m")
         np.testing.assert_allclose(
             maximise(likelihood, np.full(x.shape[1], ridge * len(x))), theirs, atol=1e-5
         )

@@ -15,6 +15,7 @@ from metasight.features.columns import FeatureTable
 from metasight.models.base import State
 from metasight.models.fitted import ReaderHeadModel, require_nodal
 from metasight.models.preparation import Preparation, canonical, effective_size, observed_only
+from metasight.models.ridge import StageLikelihood
 from metasight.models.tuning import stratified_folds
 
 RIDGES = tuple(np.geomspace(10.0, 1e-4, 25).tolist())
@@ -168,10 +169,11 @@ def fit_ordinal(
     fold = stratified_folds(stage, n_folds, np.random.default_rng(seed), patient)
     loss = _held_out_loss(matrix, level, fold, model)
     chosen = int(loss.argmin())
-    parameters = _start(level, len(classes), matrix.shape[1])
+    whole = StageLikelihood(matrix, level, len(classes))
+    parameters = whole.start()
     for ridge in RIDGES[: chosen + 1]:
-        parameters = _newton(matrix, level, ridge, parameters, model)
-    cuts = len(classes) - 1
+        parameters = _newton(whole, ridge, parameters, model)
+    cuts = whole.free
     return OrdinalHead(
         classes=tuple(int(c) for c in classes),
         thresholds=parameters[:cuts],
@@ -191,62 +193,16 @@ def _held_out_loss(
     matrix: NDArray[np.float64], level: NDArray[np.intp], fold: NDArray[np.int64], model: str
 ) -> NDArray[np.float64]:
     """Summed log loss of held-out patients at each of :data:`RIDGES`."""
-    n_classes = int(level.max()) + 1
+    whole = StageLikelihood(matrix, level, int(level.max()) + 1)
     loss = np.zeros(len(RIDGES))
     for k in range(int(fold.max()) + 1):
-        train, held = fold != k, fold == k
-        parameters = _start(level[train], n_classes, matrix.shape[1])
+        train = whole.part(np.flatnonzero(fold != k), None)
+        held = whole.part(np.flatnonzero(fold == k), None)
+        parameters = train.start()
         for i, ridge in enumerate(RIDGES):
-            parameters = _newton(matrix[train], level[train], ridge, parameters, model)
-            loss[i] -= _terms(matrix[held], level[held], parameters, n_classes)[0]
+            parameters = _newton(train, ridge, parameters, model)
+            loss[i] -= held.value(parameters)
     return loss
-
-
-def _start(level: NDArray[np.intp], n_classes: int, p: int) -> NDArray[np.float64]:
-    """Thresholds of the marginal frequencies (half a patient added), coefficients 0."""
-    counts = np.bincount(level, minlength=n_classes) + 0.5
-    below = np.cumsum(counts)[:-1] / counts.sum()
-    return np.concatenate([np.log(below / (1.0 - below)), np.zeros(p)])
-
-
-def _terms(
-    matrix: NDArray[np.float64],
-    level: NDArray[np.intp],
-    parameters: NDArray[np.float64],
-    n_classes: int,
-) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """Log likelihood, gradient and Hessian in thresholds and coefficients."""
-    cuts = n_classes - 1
-    n, p = matrix.shape
-    eta = matrix @ parameters[cuts:]
-    edges = np.concatenate([[-np.inf], parameters[:cuts], [np.inf]])
-    upper, lower = edges[level + 1] - eta, edges[level] - eta
-    high, low = expit(upper), expit(lower)
-    # P(upper) − P(lower) without cancellation: through the tails where both are near 1.
-    probability = np.where(lower > 0, expit(-lower) - expit(-upper), high - low)
-    probability = np.maximum(probability, 1e-300)
-    f_high, f_low = high * (1 - high), low * (1 - low)
-    g_high, g_low = f_high / probability, -f_low / probability
-    h_high = f_high * (1 - 2 * high) / probability - g_high**2
-    h_low = -f_low * (1 - 2 * low) / probability - g_low**2
-    h_both = -g_high * g_low
-    design_high = np.zeros((n, cuts + p))
-    design_low = np.zeros((n, cuts + p))
-    rows = np.arange(n)
-    top, bottom = level < cuts, level > 0
-    design_high[rows[top], level[top]] = 1.0
-    design_low[rows[bottom], level[bottom] - 1] = 1.0
-    design_high[:, cuts:] = -matrix
-    design_low[:, cuts:] = -matrix
-    gradient = design_high.T @ g_high + design_low.T @ g_low
-    cross = (design_high * h_both[:, None]).T @ design_low
-    hessian = (
-        (design_high * h_high[:, None]).T @ design_high
-        + (design_low * h_low[:, None]).T @ design_low
-        + cross
-        + cross.T
-    )
-    return float(np.log(probability).sum()), gradient, hessian
 
 
 def fitted_to_score(
@@ -266,52 +222,49 @@ def fitted_to_score(
     Stages seen, ascending, and the thresholds between them.
     """
     classes, level = np.unique(stage, return_inverse=True)
-    cuts = len(classes) - 1
-    x = np.append(_start(level, len(classes), 0) + float(score.mean()), 1.0)
-    value, gradient, hessian = _terms(score[:, None], level, x, len(classes))
+    likelihood = StageLikelihood(score[:, None], level, len(classes))
+    cuts = likelihood.free
+    x = np.append(likelihood.start()[:cuts] + float(score.mean()), 1.0)
+    value, gradient, information = likelihood.terms(x)
     for _ in range(_MAX_STEPS):
         step = np.zeros(cuts + 1)
-        step[:cuts] = np.linalg.solve(-hessian[:cuts, :cuts], gradient[:cuts])
+        step[:cuts] = np.linalg.solve(information[:cuts, :cuts], gradient[:cuts])
         while not bool((np.diff((x + step)[:cuts]) > 0).all()):
             step /= 2
-        new = _terms(score[:, None], level, x + step, len(classes))
+        new = likelihood.terms(x + step)
         while new[0] < value - 1e-10 * abs(value):
             step /= 2
-            new = _terms(score[:, None], level, x + step, len(classes))
-        x, (value, gradient, hessian) = x + step, new
+            new = likelihood.terms(x + step)
+        x, (value, gradient, information) = x + step, new
         if float(np.abs(step).max()) < _SETTLED:
             return tuple(int(c) for c in classes), x[:cuts]
     raise FitError("the thresholds of nodal stage do not converge", where="stacking")
 
 
 def _newton(
-    matrix: NDArray[np.float64],
-    level: NDArray[np.intp],
-    ridge: float,
-    start: NDArray[np.float64],
-    model: str,
+    likelihood: StageLikelihood, ridge: float, start: NDArray[np.float64], model: str
 ) -> NDArray[np.float64]:
     """Maximise the penalised likelihood from ``start``."""
-    cuts = len(start) - matrix.shape[1]
-    n = len(matrix)
-    shrink = np.concatenate([np.full(cuts, 1e-8), np.full(matrix.shape[1], ridge)]) * n
+    cuts = likelihood.free
+    n, p = likelihood.matrix.shape
+    shrink = np.concatenate([np.full(cuts, 1e-8), np.full(p, ridge)]) * n
 
     def penalised(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-        value, gradient, hessian = _terms(matrix, level, x, cuts + 1)
-        return value - 0.5 * float(shrink @ x**2), gradient - shrink * x, hessian
+        value, gradient, information = likelihood.terms(x)
+        return value - 0.5 * float(shrink @ x**2), gradient - shrink * x, information
 
     x = start
-    value, gradient, hessian = penalised(x)
+    value, gradient, information = penalised(x)
     for _ in range(_MAX_STEPS):
-        step = np.linalg.solve(np.diag(shrink) - hessian, gradient)
+        step = np.linalg.solve(np.diag(shrink) + information, gradient)
         while True:
             candidate = x + step
             if bool((np.diff(candidate[:cuts]) > 0).all()):
-                new, new_gradient, new_hessian = penalised(candidate)
+                new, new_gradient, new_information = penalised(candidate)
                 if new >= value - 1e-10 * abs(value):
                     break
             step = step / 2
-        x, value, gradient, hessian = candidate, new, new_gradient, new_hessian
+        x, value, gradient, information = candidate, new, new_gradient, new_information
         if float(np.abs(step).max()) < _SETTLED:
             return x
     raise FitError(

@@ -158,8 +158,8 @@ class SampleSizeResult:
     available_n: int
     available_events: int
     assumptions: str
-    all_parameters: int = 0
-    all_required_n: int | None = None
+    all_parameters: int
+    all_required_n: int | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,6 +52,5 @@ def fit_intervals(inputs: Inputs, out: Path, argument: IntervalArgument) -> None
     except FitError as error:
         artefacts.FAILURE.write(out, failure_row("patient intervals", argument, error))
         return
-    told = [one for one in own if not one.empty] or own[:1]
-    pd.concat(told, ignore_index=True).to_parquet(artefacts.OWN_INTERVALS.path(out))
+    pd.concat(own, ignore_index=True).to_parquet(artefacts.OWN_INTERVALS.path(out))
     artefacts.INTERVALS.write(out, fitted.state)
