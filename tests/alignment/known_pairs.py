@@ -20,6 +20,9 @@ CIMA = {
     # nominal pixel sizes: 0.174 and 0.227 µm at full size (ANHIR's table), scaled to 5 %
     "lesion": ("lesions_/scale-5pc/Izd2-29-041-w35", "_HE", "_proSPC", 3.48),
     "kidney": ("rat-kidney_/scale-5pc/Rat-Kidney", "_HE", "_PanCytokeratin", 4.54),
+    "lesion3-cd31": ("lesion_3_/scale-5pc/29-041-Izd2-w35", "-He-les3", "-CD31-3-les3", 3.48),
+    "lesion3-ki67": ("lesion_3_/scale-5pc/29-041-Izd2-w35", "-He-les3", "-Ki67-7-les3", 3.48),
+    "lesion3-stains": ("lesion_3_/scale-5pc/29-041-Izd2-w35", "-CD31-3-les3", "-Ki67-7-les3", 3.48),
 }
 # image, pixel size at which it is used (µm; a tile is taken as if it were a section of 3–4 mm)
 SINGLE = {

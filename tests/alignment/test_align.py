@@ -106,10 +106,10 @@ def test_the_other_half_of_the_section_is_refused(shared):
 def test_the_gate_is_the_protocols(shared):
     """The same alignment under a gate that it does not pass; overlap and evidence likewise."""
     result, _, _ = as_read(shared, "kidney")
-    strict = verdict(result.error, result.overlap, AlignmentSettings(gate_um=5.0))
+    strict = verdict(result.error, result.overlap, 0.0, AlignmentSettings(gate_um=5.0))
     assert len(strict) == 1
     assert "5 µm" in strict[0]
-    assert verdict(result.error, 0.05, AlignmentSettings())[0].startswith("only 5 %")
+    assert verdict(result.error, 0.05, 0.0, AlignmentSettings())[0].startswith("only 5 %")
 
 
 def test_the_same_images_give_the_same_answer():

@@ -1,8 +1,8 @@
 """Bring two consecutive sections together and say how far off that is.
 
 The order of work: what is compared (`section`), rough poses (`coarse`), the pose that explains
-most (`rigid`), bodies of a torn section (`pieces`), rigid, affine or deformable (`refine`), and
-the error on blocks held out (`error`). Nothing here is random.
+most (`rigid`), bodies of a torn section (`slips`, `pieces`), rigid, affine or deformable at ever
+finer resolutions (`refine`), and the error on blocks held out (`error`). Nothing here is random.
 """
 
 from __future__ import annotations
@@ -14,16 +14,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metasight.alignment import coarse, rigid
-from metasight.alignment.error import Check, ErrorMap, check, predict, shared_tissue
+from metasight.alignment.error import (
+    Check,
+    ErrorMap,
+    check,
+    predict,
+    shared_tissue,
+    unmatched,
+)
 from metasight.alignment.matching import Pair
-from metasight.alignment.pieces import bodies, share
-from metasight.alignment.placement import Piece, Placement
+from metasight.alignment.pieces import Body, bodies, share
+from metasight.alignment.placement import Placement
 from metasight.alignment.refine import Model, Refined, ground, refine
 from metasight.alignment.rigid import Candidate
 from metasight.alignment.section import Section, evidence
 from metasight.alignment.transform import Transform
 from metasight.errors import AlignmentError
 
+_SMALL_PX = 1024  # a section that has no more at the working resolution is looked at more closely
+_COARSEST_PX = 700
 _SAME_PLACE = 0.05  # of the section's extent: candidates nearer than that are one answer
 _REMEDY = "Check that both images show consecutive sections of one block"
 
@@ -37,28 +46,40 @@ class AlignmentSettings:
     gate_um
         Largest predicted p90 error that is accepted, µm (the protocol's
         ``alignment_error_gate_um``).
+    finest_um
+        Working resolution, µm a pixel, 2 to 20: sections that are smaller than 1,024 such pixels
+        are looked at more closely.
     longest_px
-        Working resolution: pixels along the tissue's longer side, 256 to 4096.
+        Most pixels along the tissue's longer side, 256 to 8192, whatever ``finest_um`` asks.
     least_overlap
         Least share of the fixed section's tissue that must lie on moving tissue.
     least_in_place
         Least share of held-out blocks that must be found again in place (lower end of its 90 %
         interval; unrelated sections reach 0.05 to 0.16).
+    most_unmatched
+        Largest share of tissue without a counterpart although both sections have such tissue.
     """
 
     gate_um: float = 100.0
-    longest_px: int = 1024
+    finest_um: float = 6.0
+    longest_px: int = 4096
     least_overlap: float = 0.15
     least_in_place: float = 0.22
+    most_unmatched: float = 0.18
 
     def __post_init__(self) -> None:
         if not self.gate_um > 0:
             raise AlignmentError("the gate must be above 0 µm", value=str(self.gate_um))
-        if not 256 <= self.longest_px <= 4096:
+        if not 2 <= self.finest_um <= 20:
             raise AlignmentError(
-                "the working resolution must be 256 to 4096 pixels", value=str(self.longest_px)
+                "the working resolution must be 2 to 20 µm a pixel", value=str(self.finest_um)
             )
-        if not (0 <= self.least_overlap <= 1 and 0 <= self.least_in_place <= 1):
+        if not 256 <= self.longest_px <= 8192:
+            raise AlignmentError(
+                "the longer side must have 256 to 8192 pixels", value=str(self.longest_px)
+            )
+        shares = (self.least_overlap, self.least_in_place, self.most_unmatched)
+        if not all(0 <= share <= 1 for share in shares):
             raise AlignmentError("shares lie between 0 and 1")
 
 
@@ -68,6 +89,9 @@ class Alignment:
 
     Attributes
     ----------
+    placement
+        The same before it is inverted or joined to others: its pieces and their ground; None
+        where no placement was found.
     transform
         Fixed section → moving section. Present even if refused, to be looked at.
     accepted
@@ -82,6 +106,8 @@ class Alignment:
         What decided that, in words, per body.
     overlap
         Share of the fixed section's tissue that lies on tissue of the moving one.
+    unmatched
+        Share of tissue that both sections have and that has no counterpart (`error.unmatched`).
     runner_up
         Support of the best different placement over that of the chosen one, 0 to 1.
     mirrored
@@ -90,6 +116,7 @@ class Alignment:
         The held-out blocks from which the error was read.
     """
 
+    placement: Placement | None
     transform: Transform
     accepted: bool
     reasons: tuple[str, ...]
@@ -97,6 +124,7 @@ class Alignment:
     models: tuple[Model, ...]
     why: tuple[str, ...]
     overlap: float
+    unmatched: float
     runner_up: float
     mirrored: bool
     checked: Check
@@ -134,19 +162,21 @@ def align(fixed: Section, moving: Section, settings: AlignmentSettings | None = 
 
 
 def _align(fixed: Section, moving: Section, settings: AlignmentSettings) -> Alignment:
-    fine, half = prepared(fixed, moving, settings.longest_px)
-    candidates = rigid.grow(half, coarse.search(half.fixed, half.moving))
+    levels = prepared(fixed, moving, settings)
+    coarsest, finest = levels[0], levels[-1]
+    candidates = rigid.grow(coarsest, coarse.search(coarsest.fixed, coarsest.moving))
     if not candidates:
-        return _nowhere(fixed, fine)
-    extent = max(half.fixed.size_um)
-    found = bodies(half, candidates[0])
-    placement, refined = _refined(fine, half, found)
-    checked = check(half, placement, refined)
-    error = predict(fine, placement, checked)
-    tissue = float(fine.fixed.tissue.sum())
-    overlap = float(shared_tissue(fine, placement).sum()) / tissue
-    reasons = verdict(error, overlap, settings)
+        return _nowhere(fixed, finest)
+    extent = max(coarsest.fixed.size_um)
+    placement, refined = _refined(levels, bodies(coarsest, candidates[0]))
+    checked = check(finest, placement, refined)
+    error = predict(finest, placement, checked)
+    tissue = float(finest.fixed.tissue.sum())
+    overlap = float(shared_tissue(finest, placement).sum()) / tissue
+    lost = unmatched(finest, placement)
+    reasons = verdict(error, overlap, lost, settings)
     return Alignment(
+        placement=placement,
         transform=Transform.of(placement),
         accepted=not reasons,
         reasons=reasons,
@@ -154,40 +184,49 @@ def _align(fixed: Section, moving: Section, settings: AlignmentSettings) -> Alig
         models=tuple(r.model for r in refined),
         why=tuple(r.why for r in refined),
         overlap=overlap,
-        runner_up=_runner_up(candidates, half, _SAME_PLACE * extent),
+        unmatched=lost,
+        runner_up=_runner_up(candidates, coarsest, _SAME_PLACE * extent),
         mirrored=candidates[0].mirrored,
         checked=checked,
     )
 
 
-def prepared(fixed: Section, moving: Section, longest_px: int) -> tuple[Pair, Pair]:
-    """Evidence of both sections at the working resolution, and at half of it."""
+def prepared(fixed: Section, moving: Section, settings: AlignmentSettings) -> tuple[Pair, ...]:
+    """Evidence of both sections at each resolution, coarsest first; at least two."""
     thumbnails = [evidence(s, max(s.size_um) / 400) for s in (fixed, moving)]
     extent = max(max(e.size_um) for e in thumbnails)
-    one, other = (evidence(s, extent / longest_px) for s in (fixed, moving))
+    finest = max(min(extent / _SMALL_PX, settings.finest_um), extent / settings.longest_px)
+    one, other = (evidence(s, finest) for s in (fixed, moving))
     spacing = max(one.spacing_um, other.spacing_um)
-    one, other = one.at(spacing), other.at(spacing)
-    halves = one.at(2 * spacing), other.at(2 * spacing)
-    return Pair.of(one, other), Pair.of(*halves)
+    pairs = [Pair.of(one.at(spacing), other.at(spacing))]
+    while len(pairs) < 2 or max(pairs[0].fixed.shape) > _COARSEST_PX:
+        spacing *= 2
+        pairs.insert(0, Pair.of(one.at(spacing), other.at(spacing)))
+    return tuple(pairs)
 
 
 def _refined(
-    fine: Pair, half: Pair, found: tuple[Candidate, ...]
+    levels: tuple[Pair, ...], found: tuple[Body, ...]
 ) -> tuple[Placement, tuple[Refined, ...]]:
-    rough = tuple(Piece(matrix=body.matrix) for body in found)
-    labels = share(half, rough)
-    refined = tuple(
-        refine(fine, body, ground(labels, number, fine)) for number, body in enumerate(found)
-    )
+    """Every body followed from the coarsest resolution to the finest, each on its own ground."""
+    coarsest = levels[0]
+    labels = share(coarsest, tuple(b.refined for b in found))
+    refined = []
+    for number, body in enumerate(found):
+        own = [ground(labels, number, pair) for pair in levels]
+        last = body.refined if own[0] is None else refine(coarsest, body.found, own[0])
+        for pair, where in zip(levels[1:], own[1:], strict=True):
+            last = refine(pair, body.found, where, start=last)
+        refined.append(last)
     pieces = tuple(r.piece for r in refined)
     one = len(pieces) == 1
     placement = Placement(
         pieces=pieces,
-        labels=share(half, pieces),
-        label_spacing_um=max(half.fixed.size_um) if one else half.fixed.spacing_um,
-        label_origin_um=half.fixed.origin_um,
+        labels=share(coarsest, tuple(refined)),
+        label_spacing_um=max(coarsest.fixed.size_um) if one else coarsest.fixed.spacing_um,
+        label_origin_um=coarsest.fixed.origin_um,
     )
-    return placement, refined
+    return placement, tuple(refined)
 
 
 def _runner_up(candidates: tuple[Candidate, ...], pair: Pair, within_um: float) -> float:
@@ -200,7 +239,9 @@ def _runner_up(candidates: tuple[Candidate, ...], pair: Pair, within_um: float) 
     return max(others, default=0.0) / max(best.explained, 1e-9)
 
 
-def verdict(error: ErrorMap, overlap: float, settings: AlignmentSettings) -> tuple[str, ...]:
+def verdict(
+    error: ErrorMap, overlap: float, lost: float, settings: AlignmentSettings
+) -> tuple[str, ...]:
     """Reasons for which an alignment is refused; none if it is accepted."""
     reasons = []
     if error.in_place < settings.least_in_place:
@@ -218,6 +259,12 @@ def verdict(error: ErrorMap, overlap: float, settings: AlignmentSettings) -> tup
             f"only {100 * overlap:.0f} % of the tissue overlaps "
             f"(least {100 * settings.least_overlap:.0f} %)"
         )
+    if lost > settings.most_unmatched:
+        reasons.append(
+            f"{100 * lost:.0f} % of the tissue has no counterpart although both sections have "
+            f"such tissue (most {100 * settings.most_unmatched:.0f} %): a torn piece may not have "
+            "been found"
+        )
     return tuple(reasons)
 
 
@@ -225,6 +272,7 @@ def _nowhere(fixed: Section, pair: Pair) -> Alignment:
     """No pose had enough in common with the fixed section to be refined."""
     nothing: NDArray[np.float64] = np.full((1, 1), np.nan)
     return Alignment(
+        placement=None,
         transform=Transform.affine(np.eye(2, 3), fixed.size_um),
         accepted=False,
         reasons=("no placement has enough tissue in common. " + _REMEDY,),
@@ -240,12 +288,13 @@ def _nowhere(fixed: Section, pair: Pair) -> Alignment:
         models=(),
         why=(),
         overlap=0.0,
+        unmatched=1.0,
         runner_up=1.0,
         mirrored=False,
         checked=Check(
             points_um=np.zeros((0, 2)),
             distance_um=np.zeros(0),
             score=np.zeros(0),
-            radius_um=max(pair.fixed.size_um) / 16,
+            radius_um=pair.unit_um / 16,
         ),
     )

@@ -1,4 +1,4 @@
-"""Two aligned sections as squares by turns, for the eye."""
+"""An alignment for the eye: two sections as squares by turns, and where it may be how far off."""
 
 from __future__ import annotations
 
@@ -7,18 +7,34 @@ import numpy as np
 import numpy.typing as npt
 
 from metasight.alignment.align import Alignment
+from metasight.alignment.placement import Placement
 from metasight.alignment.section import Section
+from metasight.slides.scale_bar import with_scale_bar
+
+Rgb = npt.NDArray[np.uint8]
 
 _SQUARE_UM = 500.0
 _LEAST_SQUARE_PX = 24
 _SQUARES = 16
+_MOST_PX = 1600
+_BORDER = (255, 215, 0)
+_ARROWS = 14  # along the longer side
+_LONGER = 10  # sections bend by tens of µm, which nobody sees on a whole section
+_NO_ERROR = (90, 90, 90)
 
 
-def checkerboard(fixed: Section, moving: Section, alignment: Alignment) -> npt.NDArray[np.uint8]:
-    """Squares of the two sections by turns, half a millimetre and more a side; the fixed first."""
-    height, width = fixed.rgb.shape[:2]
+def checkerboard(fixed: Section, moving: Section, alignment: Alignment) -> Rgb:
+    """Squares of the two sections by turns, half a millimetre and more a side; the fixed first.
 
-    def read(box: tuple[float, float, float, float], mpp: float) -> npt.NDArray[np.uint8]:
+    Borders of the pieces of a torn section are drawn in yellow; a bar of round length stands
+    below. At most 1,600 pixels along the longer side.
+    """
+    mpp = max(fixed.mpp, max(fixed.size_um) / _MOST_PX)
+    still = _shrunk(fixed.rgb, fixed.mpp / mpp)
+    mpp = fixed.mpp * fixed.rgb.shape[1] / still.shape[1]
+    height, width = still.shape[:2]
+
+    def read(box: tuple[float, float, float, float], mpp: float) -> Rgb:
         left, top, wide, high = box
         scale = mpp / moving.mpp
         size = (max(1, round(wide / mpp)), max(1, round(high / mpp)))
@@ -35,12 +51,107 @@ def checkerboard(fixed: Section, moving: Section, alignment: Alignment) -> npt.N
             dtype=np.uint8,
         )
 
-    out = fixed.rgb.copy()
+    out = still.copy()
     warped = np.full_like(out, 255)
-    for column, row, tile in alignment.transform.warp_tiles(read, fixed.size_um, fixed.mpp):
+    for column, row, tile in alignment.transform.warp_tiles(read, fixed.size_um, mpp):
         part = warped[row : row + tile.shape[0], column : column + tile.shape[1]]
         part[:] = tile[: part.shape[0], : part.shape[1]]
-    side = max(_LEAST_SQUARE_PX, round(_SQUARE_UM / fixed.mpp), max(height, width) // _SQUARES)
+    side = max(_LEAST_SQUARE_PX, round(_SQUARE_UM / mpp), max(height, width) // _SQUARES)
     odd = (np.arange(height)[:, None] // side + np.arange(width)[None, :] // side) % 2 == 1
     out[odd] = warped[odd]
-    return out
+    _draw_borders(out, alignment.placement, mpp)
+    return with_scale_bar(out, mpp)
+
+
+def error_picture(fixed: Section, alignment: Alignment) -> Rgb:
+    """The fixed section in grey under the predicted p90 of each tile, with the displacement.
+
+    Colours run from 0 (dark blue) to the largest p90 of a tile, but at least 100 µm (yellow);
+    tiles of tissue without an error are dark grey. Arrows show how far tissue was moved beyond
+    what turning, shifting and stretching its piece as a whole does, ten times as long. A bar of
+    round length and the colours' range stand below.
+    """
+    mpp = max(fixed.mpp, max(fixed.size_um) / _MOST_PX)
+    still = _shrunk(fixed.rgb, fixed.mpp / mpp)
+    mpp = fixed.mpp * fixed.rgb.shape[1] / still.shape[1]
+    grey = cv2.cvtColor(cv2.cvtColor(still, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    error = alignment.error
+    most_um = max(100.0, float(np.nan_to_num(error.tile_p90_um).max(initial=0.0)))
+    tissue = still.astype(np.float32).mean(axis=2) < 225
+    y, x = np.mgrid[: still.shape[0], : still.shape[1]]
+    at = (np.stack([x.ravel(), y.ravel()], axis=1) + 0.5) * mpp
+    p90 = error.at(at)[1].reshape(still.shape[:2])
+    level = np.clip(255 * np.nan_to_num(p90) / most_um, 0, 255).astype(np.uint8)
+    colour = cv2.cvtColor(cv2.applyColorMap(level, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
+    colour[np.isnan(p90)] = _NO_ERROR
+    shown = (0.45 * grey + 0.55 * colour).astype(np.uint8)
+    out = np.where(tissue[:, :, None], shown, grey).astype(np.uint8)
+    _draw_borders(out, alignment.placement, mpp)
+    _draw_arrows(out, tissue, alignment.placement, mpp)
+    out = with_scale_bar(out, mpp)
+    return _with_colours(out, most_um)
+
+
+def _shrunk(rgb: Rgb, factor: float) -> Rgb:
+    if factor >= 1:
+        return rgb
+    size = tuple(max(1, round(n * factor)) for n in rgb.shape[1::-1])
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _draw_borders(rgb: Rgb, placement: Placement | None, mpp: float) -> None:
+    """Where one piece of a torn section ends and the next begins."""
+    if placement is None or len(placement.pieces) == 1:
+        return
+    y, x = np.mgrid[: rgb.shape[0], : rgb.shape[1]]
+    at = (np.stack([x.ravel(), y.ravel()], axis=1) + 0.5) * mpp
+    owner = placement.piece_at(at).reshape(rgb.shape[:2]).astype(np.uint8)
+    kernel = np.ones((5, 5), np.uint8)
+    rgb[cv2.dilate(owner, kernel) != cv2.erode(owner, kernel)] = _BORDER
+
+
+def _draw_arrows(
+    rgb: Rgb, tissue: npt.NDArray[np.bool_], placement: Placement | None, mpp: float
+) -> None:
+    """Displacement beyond each piece's affine map, as arrows on the tissue."""
+    if placement is None:
+        return
+    step = max(rgb.shape[:2]) / _ARROWS
+    for y in np.arange(step / 2, rgb.shape[0], step):
+        for x in np.arange(step / 2, rgb.shape[1], step):
+            if not tissue[int(y), int(x)]:
+                continue
+            at = np.array([[x + 0.5, y + 0.5]]) * mpp
+            piece = placement.pieces[int(placement.piece_at(at)[0])]
+            if piece.field is None:
+                continue
+            moved = np.linalg.solve(piece.matrix[:, :2], piece.field.at(at)[0]) / mpp
+            end = round(x + _LONGER * moved[0]), round(y + _LONGER * moved[1])
+            cv2.arrowedLine(rgb, (int(x), int(y)), end, (255, 255, 255), 3, cv2.LINE_AA, 0, 0.3)
+            cv2.arrowedLine(rgb, (int(x), int(y)), end, (0, 0, 0), 1, cv2.LINE_AA, 0, 0.3)
+
+
+def _with_colours(rgb: Rgb, most_um: float) -> Rgb:
+    """The range of the colours at the right of the strip below."""
+    height, width = rgb.shape[:2]
+    scale = max(0.4, width / 1600)
+    strip = max(18, round(30 * scale))
+    wide, high = width // 5, strip // 2
+    ramp = np.tile(np.linspace(0, 255, wide).astype(np.uint8), (high, 1))
+    colours = cv2.cvtColor(cv2.applyColorMap(ramp, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
+    text = f"{most_um:.0f} um"
+    size = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.7 * scale, 1)[0][0]
+    left, top = width - wide - size - 12, height - strip + strip // 4
+    rgb[top : top + high, left : left + wide] = colours
+    for word, x in (("0", left - round(16 * scale)), (text, left + wide + 4)):
+        cv2.putText(
+            rgb,
+            word,
+            (x, top + high),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.7 * scale,
+            (0, 0, 0),
+            1,
+            cv2.LINE_AA,
+        )
+    return rgb

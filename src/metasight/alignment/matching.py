@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,6 +18,7 @@ _FLAT = 1e-3  # contrast that is rounding noise
 _LEAST_SCANNED = 0.6
 _LEAST_TISSUE = 0.3
 _LEAST_SHARED = 0.6  # of the block's tissue: a cut edge resembles nothing
+_UNIT_PX = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,17 @@ class Matches:
 
     def __len__(self) -> int:
         return len(self.points_um)
+
+
+def joined(parts: Sequence[Matches]) -> Matches:
+    """Blocks matched in several goes, in order; all with one radius."""
+    return Matches(
+        points_um=np.concatenate([m.points_um for m in parts]),
+        offsets_um=np.concatenate([m.offsets_um for m in parts]),
+        score=np.concatenate([m.score for m in parts]),
+        at_edge=np.concatenate([m.at_edge for m in parts]),
+        radius_um=parts[0].radius_um,
+    )
 
 
 def features(contrast: Image) -> Image:
@@ -145,6 +158,20 @@ class Pair:
             fixed_features=features(fixed.contrast),
             moving_features=features(moving.contrast),
         )
+
+    @property
+    def unit_px(self) -> int:
+        """What blocks, knots and windows are shares of, pixels of this grid.
+
+        The section's longer side, but no more than 1,024 pixels of it: a section of 30 mm is
+        compared by blocks of the same size in µm as one of 6 mm, only by more of them.
+        """
+        return min(max(self.fixed.shape), _UNIT_PX)
+
+    @property
+    def unit_um(self) -> float:
+        """The same in µm."""
+        return self.unit_px * self.fixed.spacing_um
 
     def match(self, piece: Piece, blocks: Blocks, *, where: Image | None = None) -> Matches:
         """Look for every block of the fixed section round its place under ``piece``.

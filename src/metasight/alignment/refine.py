@@ -26,10 +26,10 @@ Model = Literal["rigid", "affine", "deformable"]
 Fit = Callable[[Matches], Piece]
 
 _FEWEST_BLOCKS = 8
-_KNOT = 1 / 21  # of the section's extent
+_KNOT = 1 / 21  # of the pair's unit
 _STIFFNESS = 3.0
 _PRECISION_PX = 3.0
-_SQUARES = 6  # along the longer side
+_SQUARES = 6  # along the unit
 _BETTER = 0.995  # of the simpler model's held-out residual: what a more flexible one must reach
 _CAP = 3.0  # precisions: beyond it a block is a mismatch, and how far it lies says nothing
 _LEAST_AREA, _MOST_AREA = 0.5, 2.0  # what a fold or a tear does to area, tissue does not
@@ -61,31 +61,38 @@ class Refined:
     why: str
 
 
-def refine(pair: Pair, body: Candidate, where: Image | None) -> Refined:
-    """Fit rigid, affine and deformable models at full working resolution; keep what is proven.
+def refine(
+    pair: Pair, body: Candidate, where: Image | None, *, start: Refined | None = None
+) -> Refined:
+    """Fit rigid, affine and deformable models at one resolution; keep what is proven.
 
     Parameters
     ----------
     where
         0 or 1 on the fixed grid: the body's own ground; None for all of it.
+    start
+        What a coarser resolution ended with; None begins with the body as it was found.
     """
-    longest = max(pair.fixed.shape)
+    unit = pair.unit_px
     precision = _PRECISION_PX * pair.fixed.spacing_um
-    coarse = _blocks(longest, share=8, step=20, radius=40)
-    matches = pair.match(Piece(matrix=body.matrix), coarse, where=where)
+    begin = start.piece if start is not None else Piece(matrix=body.matrix)
+    matches = pair.match(begin, _blocks(unit, share=8, step=20, radius=40), where=where)
     if len(matches) < _FEWEST_BLOCKS:
-        return _unproven(body, "too few blocks to fit more than the search found")
-    matrix = after(body.matrix, affine_step(matches, precision))
+        return start or _unproven(body, "too few blocks to fit more than the search found")
+    seen = _seen_from(matches, begin, Piece(matrix=begin.matrix))
+    matrix = after(begin.matrix, affine_step(seen, precision))
     if not plausible(matrix):
-        return _unproven(body, "an affine map would stretch the section beyond what tissue bears")
+        why = "an affine map would stretch the section beyond what tissue bears"
+        return start or _unproven(body, why)
     affine = Piece(matrix=matrix)
-    first = pair.match(affine, _blocks(longest, share=8, step=32, radius=40), where=where)
-    fine = _blocks(longest, share=11, step=42, radius=64)
-    followed = _deformed(pair, affine, first, precision)
+    # a displacement that a coarser resolution has found is where the finer one begins
+    from_here = affine if begin.field is None else begin
+    first = pair.match(from_here, _blocks(unit, share=8, step=32, radius=40), where=where)
+    followed = _deformed(pair, from_here, first, precision)
     # seen from the deformed placement, so that the search window holds the answer of each model
-    matches = pair.match(followed, fine, where=where)
+    matches = pair.match(followed, _blocks(unit, share=11, step=42, radius=64), where=where)
     if len(matches) < _FEWEST_BLOCKS:
-        return _unproven(body, "too few blocks to fit more than the search found")
+        return start or _unproven(body, "too few blocks to fit more than the search found")
     from_affine = _seen_from(matches, followed, affine)
     fits: dict[Model, Fit] = {
         "rigid": lambda m: _rigid(body, affine, m, precision),
@@ -95,11 +102,11 @@ def refine(pair: Pair, body: Candidate, where: Image | None) -> Refined:
     return _keep(pair, fits, from_affine, affine)
 
 
-def _blocks(longest: int, *, share: int, step: int, radius: int) -> Blocks:
+def _blocks(unit_px: int, *, share: int, step: int, radius: int) -> Blocks:
     return Blocks(
-        size=max(24, longest // share),
-        step=max(6, longest // step),
-        radius=max(8, longest // radius),
+        size=max(24, unit_px // share),
+        step=max(6, unit_px // step),
+        radius=max(8, unit_px // radius),
     )
 
 
@@ -113,7 +120,7 @@ def _deformed(pair: Pair, piece: Piece, matches: Matches, precision_um: float) -
         matches,
         piece,
         pair.fixed,
-        knot_um=max(pair.fixed.size_um) * _KNOT,
+        knot_um=pair.unit_um * _KNOT,
         stiffness=_STIFFNESS,
         precision_um=precision_um,
     )
@@ -142,7 +149,7 @@ def _seen_from(matches: Matches, under: Piece, other: Piece) -> Matches:
 
 def squares(points_um: Floats, pair: Pair) -> NDArray[np.bool_]:
     """Which points lie on the white squares of the chessboard, (n,)."""
-    side = max(pair.fixed.size_um) / _SQUARES
+    side = pair.unit_um / _SQUARES
     x, y = np.floor((points_um - pair.fixed.origin_um) / side).T.astype(int)
     return np.asarray((x + y) % 2 == 0, dtype=np.bool_)
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from metasight.alignment.align import AlignmentSettings
 from metasight.alignment.section import Section
 from metasight.errors import SlideError
 from metasight.slides.reader import RGB, PyramidReader, Region
 
-_MOST_PX = 2048
 _FINEST_MPP = 4.0
+_SMALL_PX = 2048  # along a scanned field that is read at 4 µm; a larger one at the settings'
 
 
-def section_of_slide(slide: PyramidReader, nuclear: str) -> Section:
+def section_of_slide(
+    slide: PyramidReader, nuclear: str, settings: AlignmentSettings | None = None
+) -> Section:
     """The slide at the resolution of alignment; fluorescence turned into absorption.
 
     Parameters
@@ -21,6 +24,8 @@ def section_of_slide(slide: PyramidReader, nuclear: str) -> Section:
         Open.
     nuclear
         Name of the nuclear channel, which fluorescence is aligned by.
+    settings
+        Of the alignment: a large section is read at its working resolution.
 
     Raises
     ------
@@ -29,7 +34,10 @@ def section_of_slide(slide: PyramidReader, nuclear: str) -> Section:
     """
     full = slide.levels[0]
     longest = max(full.width, full.height) * slide.mpp
-    mpp = max(_FINEST_MPP, slide.mpp, longest / _MOST_PX)
+    asked = settings or AlignmentSettings()
+    # the field holds glass too: twice the pixels that the tissue may have
+    coarse = max(min(longest / _SMALL_PX, asked.finest_um), longest / (2 * asked.longest_px))
+    mpp = max(_FINEST_MPP, slide.mpp, coarse)
     width, height = slide.size_at(mpp)
     pixels = slide.read(Region(x=0, y=0, width=width, height=height), mpp)
     if slide.channels != RGB:

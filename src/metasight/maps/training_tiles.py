@@ -108,11 +108,11 @@ class MarkedSection:
     section: str
 
     def p90_um(self, x_um: Floats, y_um: Floats) -> Floats:
-        """Predicted error at points; that of the whole pair where a tile has none of its own."""
+        """Predicted error at points; NaN where none is known: torn, or without a counterpart."""
         if not isinstance(self.error_um, ErrorMap):
             return np.asarray(self.error_um(x_um, y_um), dtype=np.float64)
         _, p90 = self.error_um.at(np.stack([x_um, y_um], axis=1))
-        return np.where(np.isfinite(p90), p90, self.error_um.p90_um)
+        return p90
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,8 +222,13 @@ def collect_tiles(
     p90 = np.zeros((n, len(grids)), dtype=np.float32)
     centre = (corners * s.spacing_um + s.tile_um / 2).astype(np.float64)
     for plane, (marker, (counted, seen)) in enumerate(grids.items()):
-        p90[:, plane] = targets[marker].p90_um(centre[:, 0], centre[:, 1])
+        error = targets[marker].p90_um(centre[:, 0], centre[:, 1])
+        known = np.isfinite(error)
+        p90[:, plane] = np.where(known, error, 0.0)
         for tile, (column, row) in enumerate(corners.tolist()):
+            # where nobody knows how far the section is off, nothing is learnt from it
+            if not known[tile]:
+                continue
             there = slice(row, row + k), slice(column, column + k)
             support[tile, plane] = seen[there]
             density[tile, plane] = counted[there] * seen[there]

@@ -21,6 +21,7 @@ from metasight.biomarkers.names import in_words
 from metasight.cohort.decided import decision_in, fate_by_rule
 from metasight.estimate import Estimate
 from metasight.maps.density import DensityMap
+from metasight.slides.scale_bar import length_in_words, round_length_um
 
 Found = dict[str, Any]
 _UNKNOWN = "–"
@@ -153,17 +154,30 @@ def alignment_part(found: Found, folder: Path) -> Part:
             png_picture(
                 folder / "checkerboard.png",
                 "Checkerboard of the two sections: structures continue across squares where the "
-                "sections are aligned",
+                "sections are aligned"
+                + ("; yellow: borders of the pieces" if len(found["models"]) > 1 else ""),
+            ),
+            png_picture(
+                folder / "alignment_error.png",
+                f"Predicted error, tile by tile of {shown(found['tiles']['size_um'])} µm: nine "
+                "tenths of points lie within it; dark grey: no error is known. Arrows: shifts "
+                "beyond those of the piece as a whole, ten times as long",
             ),
         ),
         tables=(
             Table(
                 caption="How",
-                header=("model", "overlap of tissue", "mirrored"),
+                header=(
+                    "model of each piece",
+                    "overlap of tissue",
+                    "tissue of both without counterpart",
+                    "mirrored",
+                ),
                 rows=(
                     (
                         ", ".join(found["models"]) or _UNKNOWN,
                         shown(found["overlap"]),
+                        shown(found["unmatched"]),
                         "yes" if found["mirrored"] else "no",
                     ),
                 ),
@@ -227,7 +241,7 @@ def png_picture(path: Path, caption: str) -> Picture:
 
 
 def density_picture(density: DensityMap, outlines: Sequence[Outline]) -> Picture:
-    """Cells per mm² of every marker, each on its own scale, with a bar of a millimetre."""
+    """Cells per mm² of every marker, each on its own scale, with a bar of round length."""
     count = len(density.markers)
     height, width = density.support.shape
     figure = Figure(figsize=(4.2 * count, 0.6 + 4.2 * min(1.4, max(0.4, height / width))), dpi=110)
@@ -243,9 +257,9 @@ def density_picture(density: DensityMap, outlines: Sequence[Outline]) -> Picture
                 for ring in getattr(outline, "geoms", [outline]):
                     corners = np.asarray(ring.exterior.coords) - density.origin_um
                     axes.plot(*(corners / density.spacing_um - 0.5).T, color="red", lw=1.2)
-            bar = min(1000.0, width * density.spacing_um / 3)
+            bar = round_length_um(width * density.spacing_um)
             axes.plot([2, 2 + bar / density.spacing_um], [height - 3] * 2, color="black", lw=3)
-            axes.text(2, height - 6, f"{bar:.0f} µm", fontsize=8, va="bottom")
+            axes.text(2, height - 6, length_in_words(bar), fontsize=8, va="bottom")
             figure.colorbar(image, ax=axes, shrink=0.7)
     figure.tight_layout()
     stream = io.BytesIO()

@@ -100,6 +100,7 @@ DENSITY = File("density.ome.tif")
 ALIGNMENT = Json("alignment.json")
 TRANSFORM = File("transform.npz")
 CHECKERBOARD = File("checkerboard.png")
+ALIGNMENT_ERROR = File("alignment_error.png")
 BIOMARKERS = Json("biomarkers.json")
 PATIENT = Json("patient.json", own=1)
 """Evidence, features and ledger rows of a patient's slides."""

@@ -59,21 +59,25 @@ def pairs_of(folder: Path, sections: Mapping[str, tuple[str, ...]]) -> list[Pair
 
 
 def error_of(folder: Path, section: str) -> ErrorMap:
-    """Predicted error of a pair, from the patient's folder."""
+    """The alignment's own predicted error, from the patient's folder.
+
+    What is told of a pair holds an expert's error too; maps must reckon with the alignment's.
+    """
     told = artefacts.ALIGNMENT.read(folder / f"alignment-{section}")
 
     def tiles(name: str) -> npt.NDArray[np.float64]:
         return np.array(told["tiles"][name], dtype=np.float64)  # None becomes NaN
 
+    x, y = told["tiles"]["origin_um"]
     return ErrorMap(
         p50_um=told["error_p50_um"],
         p90_um=told["error_p90_um"],
         tile_p50_um=tiles("p50_um"),
         tile_p90_um=tiles("p90_um"),
         tile_um=told["tiles"]["size_um"],
-        origin_um=(0.0, 0.0),
+        origin_um=(x, y),
         in_place=float("nan"),
-    )
+    ).own()
 
 
 def he_window(checked: Path) -> TissueWindow:

@@ -17,13 +17,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from metasight.alignment.align import Alignment, AlignmentSettings, align
-from metasight.alignment.checkerboard import checkerboard
+from metasight.alignment.checkerboard import checkerboard, error_picture
 from metasight.alignment.slide_section import section_of_slide
 from metasight.alignment.transform_file import save_transform
 from metasight.biomarkers.definitions import BiomarkerDefinitions, definitions_from_protocol
 from metasight.biomarkers.geojson import tls_annotations, write_geojson
 from metasight.biomarkers.measure import measure
 from metasight.biomarkers.results import Biomarkers
+from metasight.errors import ProtocolError
 from metasight.estimate import Estimate
 from metasight.maps.cells import Cells
 from metasight.maps.density import DensityMap, density_from_cells
@@ -37,6 +38,7 @@ from metasight.protocol.study import Definition, SlideProtocol, require_roles
 from metasight.segmentation.slide_nuclei import nuclei_on_slide
 from metasight.slides.quality import Quality, Stain, judge, limits_of, overlay
 from metasight.slides.reader import PyramidReader
+from metasight.slides.scale_bar import with_scale_bar
 from metasight.steps import artefacts
 from metasight.steps.files import number
 
@@ -77,8 +79,8 @@ def check(
         The slide cannot be decoded, or is of another kind of light than ``stain``.
     """
     quality = judge(slide, stain, limits_of(definitions, stain), nuclear=nuclear)
-    _write_png(artefacts.OVERVIEW.path(out), quality.overview)
-    _write_png(artefacts.DEFECTS.path(out), overlay(quality))
+    _write_png(artefacts.OVERVIEW.path(out), with_scale_bar(quality.overview, quality.mpp))
+    _write_png(artefacts.DEFECTS.path(out), with_scale_bar(overlay(quality), quality.mpp))
     write_tissue(artefacts.TISSUE.path(out), quality)
     found = {
         "slide": slide.name,
@@ -154,19 +156,19 @@ def align_slides(
     *,
     nuclear: str,
 ) -> Pair:
-    """Align one slide to another; write ``transform.npz`` and ``checkerboard.png``.
+    """Align one slide to another; write its transform and its two pictures.
 
     Raises
     ------
     AlignmentError
         A slide shows next to no tissue. A pair that does not fit is no error: it is refused.
     """
-    still, other = section_of_slide(fixed, nuclear), section_of_slide(moving, nuclear)
-    gate = protocol.definitions.get("alignment_error_gate_um")
-    settings = AlignmentSettings(gate_um=float(gate)) if isinstance(gate, float) else None
+    settings = alignment_settings(protocol)
+    still, other = (section_of_slide(s, nuclear, settings) for s in (fixed, moving))
     alignment = align(still, other, settings)
     save_transform(alignment.transform, artefacts.TRANSFORM.path(out))
     _write_png(artefacts.CHECKERBOARD.path(out), checkerboard(still, other, alignment))
+    _write_png(artefacts.ALIGNMENT_ERROR.path(out), error_picture(still, alignment))
     found = {
         "fixed": fixed.name,
         "moving": moving.name,
@@ -174,19 +176,38 @@ def align_slides(
         "reasons": list(alignment.reasons),
         "error_p50_um": number(alignment.error.p50_um),
         "error_p90_um": number(alignment.error.p90_um),
-        "gate_um": (settings or AlignmentSettings()).gate_um,
+        "gate_um": settings.gate_um,
         "overlap": number(alignment.overlap),
+        "unmatched": number(alignment.unmatched),
         "mirrored": bool(alignment.mirrored),
         "models": [str(getattr(m, "value", m)) for m in alignment.models],
         "why": list(alignment.why),
         "tiles": {
             "size_um": alignment.error.tile_um,
+            "origin_um": list(alignment.error.origin_um),
             "p50_um": _numbers(alignment.error.tile_p50_um),
             "p90_um": _numbers(alignment.error.tile_p90_um),
         },
     }
     artefacts.ALIGNMENT.write(out, found)
     return Pair(alignment=alignment, found=found)
+
+
+def alignment_settings(protocol: SlideProtocol) -> AlignmentSettings:
+    """What the protocol defines of alignment; the rest as built in."""
+
+    def defined(name: str, otherwise: float) -> float:
+        value = protocol.definitions.get(name, otherwise)
+        if not isinstance(value, float):
+            raise ProtocolError("a definition is one number", where=name, value=str(value))
+        return value
+
+    usual = AlignmentSettings()
+    return AlignmentSettings(
+        gate_um=defined("alignment_error_gate_um", usual.gate_um),
+        finest_um=defined("alignment_resolution_um", usual.finest_um),
+        longest_px=int(defined("alignment_most_px", usual.longest_px)),
+    )
 
 
 # ------------------------------------------------------------------ map
