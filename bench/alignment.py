@@ -262,10 +262,11 @@ def see_pairs(path: Path, each: int, seed: int) -> None:
         for pair in (*intact(tissue, each), *pairs(SHARED, tissue, seed, each=each)):
             fixed, moving = sections(pair)
             result = align(fixed, moving)
-            there = pair.fixed.there & pair.moving.there
-            points = pair.fixed.points[there] * pair.mpp
-            known = np.isfinite(result.error.at(points)[0]) & pair.related
-            away = errors(pair, result.transform) * fixed.diagonal_um if pair.related else None
+            points, away = np.zeros((0, 2)), np.zeros(0)
+            if pair.related:
+                points = pair.fixed.points[pair.fixed.there & pair.moving.there] * pair.mpp
+                away = errors(pair, result.transform) * fixed.diagonal_um
+            known = np.isfinite(result.error.at(points)[0])
             checked = result.checked
             seen.append(
                 {
@@ -284,7 +285,7 @@ def see_pairs(path: Path, each: int, seed: int) -> None:
                     "radius_um": checked.radius_um,
                     "tiles": result.error.tile_centres_um().tolist(),
                     "points": points[known].tolist(),
-                    "error": away[known].tolist() if away is not None else [],
+                    "error": away[known].tolist(),
                 }
             )
             print(tissue, pair.kind, result.accepted, flush=True)

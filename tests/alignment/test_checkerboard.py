@@ -15,12 +15,12 @@ def section(grey: int, mpp: float = 10.0, side: int = 200) -> Section:
 
 def aligned() -> SimpleNamespace:
     whole = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    return SimpleNamespace(transform=Transform.affine(whole, (2000.0, 2000.0)))
+    return SimpleNamespace(transform=Transform.affine(whole, (2000.0, 2000.0)), placement=None)
 
 
 def test_squares_are_half_a_millimetre_and_the_fixed_section_is_the_first():
     board = checkerboard(section(100), section(180), aligned())
-    assert board.shape == (200, 200, 3)
+    assert board.shape == (218, 200, 3)  # a strip for the scale bar below
     assert (board[:50, :50] == 100).all()
     assert (board[52:98, 2:48] == 180).all()
     assert (board[2:48, 52:98] == 180).all()

@@ -3,16 +3,30 @@
 import numpy as np
 import pytest
 
+from alignment.made_up import tissue, turn
 from metasight.alignment.error import (
     Calibration,
     Check,
     ErrorMap,
     in_place,
-    local_distance,
+    local_distance_um,
     pooled,
+    predict,
+    unmatched,
 )
+from metasight.alignment.matching import Pair
+from metasight.alignment.placement import Piece, Placement
+from metasight.alignment.section import Section, evidence
 
 EXTENT = 4000.0
+CALIBRATION_OF_TEST = Calibration(
+    factor_p50=2.0,
+    power_p50=0.5,
+    factor_p90=3.0,
+    power_p90=1.0,
+    marks_p50_um=8.0,
+    marks_p90_um=36.0,
+)
 
 
 def checked(distance, n=200, seed=0):
@@ -43,22 +57,44 @@ def test_a_few_blocks_in_place_prove_less_than_many():
 def test_no_block_proves_nothing():
     nothing = checked(lambda p: 1.0, n=0)
     assert in_place(nothing, EXTENT) == 0
-    np.testing.assert_allclose(local_distance(nothing, np.zeros((3, 2)), EXTENT), 280 / EXTENT)
+    np.testing.assert_allclose(local_distance_um(nothing, np.zeros((3, 2)), EXTENT / 16), 280)
 
 
 def test_a_bad_corner_is_seen_in_the_corner_only():
     one = checked(lambda p: np.where((p > 2800).all(axis=1), 250.0, 10.0), n=800)
-    good, bad = local_distance(one, np.array([[800.0, 800.0], [3500.0, 3500.0]]), EXTENT) * EXTENT
+    at = np.array([[800.0, 800.0], [3500.0, 3500.0]])
+    good, bad = local_distance_um(one, at, EXTENT / 16)
     assert good == 10
     assert bad == 250
 
 
 def test_errors_grow_with_distance_and_keep_their_order():
-    calibration = Calibration(factor_p50=0.06, power_p50=0.5, factor_p90=0.6, power_p90=0.75)
-    p50, p90 = calibration.errors(np.geomspace(1e-5, 0.08, 50))
+    p50, p90 = CALIBRATION_OF_TEST.errors(np.geomspace(0.1, 400, 50))
     assert (np.diff(p50) >= 0).all()
     assert (np.diff(p90) >= 0).all()
     assert (p90 > p50).all()
+
+
+def test_experts_marks_are_added_in_squares_and_taken_off_again():
+    own = CALIBRATION_OF_TEST.errors(np.array([9.0, 100.0]), marked=False)
+    marked = CALIBRATION_OF_TEST.errors(np.array([9.0, 100.0]))
+    # 2 · 9^0.5 = 6 and hypot(6, 8) = 10; 3 · 9 = 27 and hypot(27, 36) = 45
+    assert own[0][0] == pytest.approx(6)
+    assert own[1][0] == pytest.approx(27)
+    assert marked[0][0] == pytest.approx(10)
+    assert marked[1][0] == pytest.approx(45)
+    told = ErrorMap(
+        p50_um=10.0,
+        p90_um=45.0,
+        tile_p50_um=marked[0][None],
+        tile_p90_um=np.array([[marked[1][0], np.nan]]),
+        tile_um=100.0,
+        origin_um=(0.0, 0.0),
+        in_place=0.5,
+    ).own(CALIBRATION_OF_TEST)
+    assert (told.p50_um, told.p90_um) == (pytest.approx(6), pytest.approx(27))
+    np.testing.assert_allclose(told.tile_p50_um, own[0][None])
+    np.testing.assert_allclose(told.tile_p90_um, [[27, np.nan]])
 
 
 def test_pooling_equal_tiles_gives_them_back_and_one_bad_in_five_shows():
@@ -92,3 +128,68 @@ def test_the_error_at_a_point_is_that_of_its_tile():
     centres = told.tile_centres_um()
     np.testing.assert_array_equal(centres, [[105, 55], [115, 55], [125, 55], [105, 65], [125, 65]])
     np.testing.assert_array_equal(told.at(centres)[0], [1, 2, 3, 4, 6])
+
+
+MPP = 10.0
+
+
+def same_section(moving=None) -> Pair:
+    """A section and itself, or what became of it."""
+    fixed = tissue(6)
+    both = [
+        evidence(Section(rgb=v, mpp=MPP), MPP) for v in (fixed, fixed if moving is None else moving)
+    ]
+    return Pair.of(*both)
+
+
+def halves(pair: Pair) -> Placement:
+    """The section in two pieces that meet in its middle, both where they were."""
+    labels = np.zeros((2, 2), np.uint8)
+    labels[:, 1] = 1
+    piece = Piece(matrix=turn(0.0))
+    return Placement(
+        pieces=(piece, piece),
+        labels=labels,
+        label_spacing_um=max(pair.fixed.size_um) / 2,
+        label_origin_um=pair.fixed.origin_um,
+    )
+
+
+def test_what_lies_beside_a_border_of_pieces_has_no_error():
+    pair = same_section()
+    near = checked(lambda p: 5.0)
+    one = predict(pair, Placement.whole(Piece(matrix=turn(0.0)), pair.fixed.size_um), near)
+    two = predict(pair, halves(pair), near)
+    middle = np.array(pair.fixed.origin_um) + np.array(pair.fixed.size_um) / 2
+    beside = np.array([[middle[0] + 0.05 * one.tile_um, middle[1]]])
+    away = np.array([[middle[0] + 3 * one.tile_um, middle[1]]])
+    assert np.isfinite(one.at(beside)[0]).all()
+    assert np.isnan(two.at(beside)[0]).all()
+    np.testing.assert_array_equal(two.at(away), one.at(away))
+
+
+def test_a_tile_most_of_whose_tissue_was_put_on_glass_has_no_error():
+    moving = tissue(6)
+    moving[:, :200] = 245  # the left side is missing
+    pair = same_section(moving)
+    told = predict(
+        pair, Placement.whole(Piece(matrix=turn(0.0)), pair.fixed.size_um), checked(lambda p: 5.0)
+    )
+    row = pair.fixed.origin_um[1] + pair.fixed.size_um[1] / 2
+    assert np.isnan(told.at(np.array([[1200.0, row]]))[0]).all()
+    assert np.isfinite(told.at(np.array([[3000.0, row]]))[0]).all()
+
+
+def test_tissue_lost_on_one_side_is_missing_and_on_both_sides_unmatched():
+    still = Piece(matrix=turn(0.0))
+    size = (4200.0, 4200.0)
+    whole = Placement.whole(still, size)
+    assert unmatched(same_section(), whole) < 0.03
+    missing = tissue(6)
+    missing[:, :200] = 245
+    assert unmatched(same_section(missing), whole) < 0.03
+    # the left side lies elsewhere on the glass: it is on both sections, and nothing lies on it
+    slid = np.full_like(np.vstack([missing, missing]), 245)
+    slid[: len(missing)] = missing
+    slid[len(missing) :, :200] = tissue(6)[:, :200]
+    assert unmatched(same_section(slid), whole) > 0.3

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
-from alignment.corruptions import Picture, restained, torn
+from alignment.corruptions import Picture, bent, restained, torn
 from alignment.made_up import tissue, turn
 from metasight.alignment.matching import Pair
-from metasight.alignment.pieces import _inverse, _spread, bodies, share
+from metasight.alignment.pieces import Body, _inverse, _merged, _spread, bodies, share
 from metasight.alignment.placement import Piece
+from metasight.alignment.refine import Refined, refine
 from metasight.alignment.rigid import Candidate, laid
 from metasight.alignment.section import Section, evidence
 
@@ -18,6 +20,12 @@ MPP = 5.0
 
 def candidate(matrix: np.ndarray) -> Candidate:
     return Candidate(matrix=matrix, rigid=matrix, mirrored=False, explained=100.0, blocks=100)
+
+
+def fixed_at(matrix: np.ndarray) -> Refined:
+    """A piece that nothing was fitted to."""
+    piece = Piece(matrix=matrix)
+    return Refined(piece=piece, without=(piece, piece), model="rigid", held_out_um={}, why="")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +48,7 @@ def label_at(labels: np.ndarray, points_um: np.ndarray, pair: Pair) -> np.ndarra
 
 def test_each_pixel_goes_to_the_piece_that_brings_its_tissue(parted):
     pair, maps, points, far = parted
-    labels = share(pair, tuple(Piece(matrix=m) for m in maps))
+    labels = share(pair, tuple(fixed_at(m) for m in maps))
     assert labels.shape == pair.fixed.shape
     found = label_at(labels, points, pair)
     assert (found == far).mean() > 0.93
@@ -48,22 +56,22 @@ def test_each_pixel_goes_to_the_piece_that_brings_its_tissue(parted):
 
 def test_the_pieces_order_is_only_a_name(parted):
     pair, maps, _, _ = parted
-    one = share(pair, tuple(Piece(matrix=m) for m in maps))
-    other = share(pair, tuple(Piece(matrix=m) for m in maps[::-1]))
+    one = share(pair, tuple(fixed_at(m) for m in maps))
+    other = share(pair, tuple(fixed_at(m) for m in maps[::-1]))
     assert (one == 1 - other).mean() > 0.999  # but for exact ties
 
 
 def test_one_piece_has_all(parted):
     pair, maps, _, _ = parted
-    np.testing.assert_array_equal(share(pair, (Piece(matrix=maps[0]),)), [[0]])
+    np.testing.assert_array_equal(share(pair, (fixed_at(maps[0]),)), [[0]])
 
 
 def test_the_second_body_is_found_where_it_lies(parted):
     pair, maps, points, far = parted
     found = bodies(pair, candidate(maps[0]))
     assert len(found) == 2
-    np.testing.assert_array_equal(found[0].matrix, maps[0])
-    second = found[1].matrix
+    np.testing.assert_array_equal(found[0].found.matrix, maps[0])
+    second = found[1].refined.piece.matrix
     off = points @ second[:, :2].T + second[:, 2] - (points @ maps[1][:, :2].T + maps[1][:, 2])
     assert np.linalg.norm(off[far], axis=1).mean() < 30
 
@@ -72,6 +80,36 @@ def test_a_whole_section_has_one_body():
     one = Picture.of(tissue(6), np.zeros((0, 2)))
     fixed, moving = (evidence(Section(rgb=p.rgb, mpp=MPP), 10.0) for p in (one, restained(one, 4)))
     assert len(bodies(Pair.of(fixed, moving), candidate(turn(0.0)))) == 1
+
+
+def test_a_section_that_is_only_bent_has_one_body():
+    """A second body is judged beside a first one that may bend, not beside a stiff one."""
+    one = Picture.of(tissue(6), np.zeros((1, 2)))
+    other = bent(restained(one, 4), 2, amount=0.012, knots=5)
+    fixed, moving = (evidence(Section(rgb=p.rgb, mpp=MPP), 10.0) for p in (one, other))
+    assert len(bodies(Pair.of(fixed, moving), candidate(turn(0.0)))) == 1
+
+
+def test_two_names_for_one_body_are_made_one(parted):
+    pair, maps, _, _ = parted
+    near = maps[0] + np.array([[0, 0, 15.0], [0, 0, 0]])
+    twice = [
+        Body(found=candidate(m), refined=refine(pair, candidate(m), None)) for m in (maps[0], near)
+    ]
+    assert len(_merged(pair, twice)) == 1
+    apart = [Body(found=candidate(m), refined=refine(pair, candidate(m), None)) for m in maps]
+    assert _merged(pair, apart) is None
+
+
+def test_ground_is_shared_in_patches_and_not_across_a_gap_of_glass(parted):
+    """Every piece's ground is a few large patches: no island is smaller than what is looked for."""
+    pair, maps, _, _ = parted
+    labels = share(pair, tuple(fixed_at(m) for m in maps))
+    tissue_px = pair.fixed.tissue > 0
+    for number in (0, 1):
+        own = ((labels == number) & tissue_px).astype(np.uint8)
+        _, _, stats, _ = cv2.connectedComponentsWithStats(own)
+        assert (stats[1:, cv2.CC_STAT_AREA] >= 0.06 * tissue_px.sum()).all()
 
 
 def test_an_inverse_undoes_a_turn_with_a_mirror():

@@ -28,13 +28,19 @@ class Slide:
 
 @pytest.mark.parametrize(
     ("width", "mpp", "at"),
-    [(1000, 0.5, 4.0), (1000, 6.0, 6.0), (40_960, 0.5, 10.0)],
+    [
+        (1000, 0.5, 4.0),
+        (1000, 6.0, 6.0),
+        (20_480, 0.5, 5.0),
+        (40_960, 0.5, 6.0),
+        (40_960, 2.0, 10.0),
+    ],
 )
-def test_resolution_is_4_um_or_what_makes_2048_pixels(width, mpp, at):
+def test_resolution_is_4_um_and_6_on_a_large_field_whose_pixels_are_bounded(width, mpp, at):
     slide = Slide(width, width // 2, mpp, RGB)
     found = section_of_slide(slide, "DAPI")
     assert found.mpp == pytest.approx(at)
-    assert found.rgb.shape[1] <= 2048
+    assert found.rgb.shape[1] <= 8192
 
 
 def test_bright_nuclei_become_dark():

@@ -72,6 +72,26 @@ def test_where_nobody_looked_says_nothing(slide_path: Path) -> None:
     assert moved.density[0].sum() == 0  # the cells at 100 µm lie outside the window
 
 
+def test_nothing_is_learnt_from_a_tile_whose_misplacement_is_not_known(slide_path: Path) -> None:
+    """Two tiles beside a tear: no cell of the section is laid on them, the others keep theirs."""
+    cells = cells_of([100.0, 600.0], [100.0, 40.0], ["CD3", "CD3"], ["CD3"])
+    marked = type(cells)(**{**vars(cells), "positive": {"CD3": cells.of_types(["CD3"])}})
+    section = MarkedSection(
+        cells=marked,
+        window=TissueWindow(mask=WHOLE, spacing_um=16.0),
+        section="mIHC",
+        error_um=lambda x, _: np.where(x < 512, np.nan, 20.0),
+    )
+    with open_slide(slide_path, name="he") as slide:
+        tiles = collect_tiles(slide, WHOLE, 16.0, {"CD3": section}, TilesSettings())
+    known = tiles.corner_um[:, 0] >= 512
+    assert not tiles.support[~known].any()
+    assert not tiles.density[~known].any()
+    assert tiles.support[known].all()
+    assert tiles.density[known].sum() > 0
+    assert np.isfinite(tiles.p90_um).all()
+
+
 def test_most_tiles_are_drawn_evenly_and_the_same_each_time(slide_path: Path) -> None:
     window = TissueWindow(mask=WHOLE, spacing_um=16.0)
     few = [collected(slide_path, window, tile_um=128, most_tiles=16, seed=s) for s in (1, 1, 2)]
@@ -118,7 +138,7 @@ def test_no_target_no_tissue_and_no_positivity_are_refused(slide_path: Path) -> 
             collect_tiles(slide, WHOLE, 16.0, {"Ki-67": section})
 
 
-def test_the_error_of_a_tile_is_the_maps_own_or_the_pairs() -> None:
+def test_the_error_of_a_tile_is_its_own_and_not_known_where_it_has_none() -> None:
     errors = ErrorMap(
         p50_um=5.0,
         p90_um=30.0,
@@ -135,7 +155,7 @@ def test_the_error_of_a_tile_is_the_maps_own_or_the_pairs() -> None:
         window=TissueWindow(mask=WHOLE, spacing_um=16.0),
     )
     found = section.p90_um(np.array([50.0, 150.0]), np.array([50.0, 50.0]))
-    assert found.tolist() == [12.0, 30.0]
+    np.testing.assert_array_equal(found, [12.0, np.nan])
 
 
 def test_glass_is_made_white_and_tissue_with_it() -> None:
