@@ -150,7 +150,12 @@ def plan_entries(settings: StudySettings, protocol: Protocol) -> dict[str, str]:
         else "spread of the refits to resamples",
         "stability": f"{analysis.instability_resamples} refits to resamples, "
         f"{analysis.noise_replicates} replays on noise",
-        "missing predictors": f"imputed in the training fold ({headline.imputation})",
+        "missing predictors": f"imputed in the training fold ({headline.imputation})"
+        + (
+            f"; sensitivity analysis by multiple imputation ({analysis.imputations}) within folds"
+            if analysis.imputations
+            else "; no multiple imputation"
+        ),
     }
     return entries
 

@@ -25,6 +25,7 @@ from metasight.protocol.study import Protocol
 from metasight.steps import artefacts
 from metasight.steps.cohort.data import load_data
 from metasight.steps.risk.abstention import judge_abstention, unseen_distances
+from metasight.steps.risk.imputing import judge_imputed
 from metasight.steps.risk.out_of_fold import unseen_folders
 from metasight.validation.anticipated_size import (
     AnticipatedSize,
@@ -207,6 +208,7 @@ def _judge(
         silent = judge_abstention(unseen_distances(fits, headline), out, cross, plan)
         artefacts.LEDGER_ROWS.write(out, silent)
     _judge_permuted(inputs, out, cross, plan)
+    judge_imputed(inputs, out, cross, plan)
     _judge_resamples(inputs, out, data, info, headline)
     _gather_refits(inputs, out, headline)
     artefacts.SAMPLE_SIZE.write(out, _sample_size(data, info, reference))
