@@ -130,7 +130,6 @@ class MultipleImputer:
                 _redraw(v, design, n_train, self.donors, (seed, cycle, k))
         return _filled(table, gaps)
 
-
     def _own(self, table: FeatureTable) -> FeatureTable:
         """What is filled and read."""
         own = tuple(f for f in table.features if _fills(f))

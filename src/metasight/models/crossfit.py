@@ -33,13 +33,7 @@ from metasight.features.images import ImageFolders
 from metasight.features.multiple_imputation import MultipleImputer
 from metasight.models.base import FittedModel, RiskModel, State
 from metasight.models.patient_interval import FittedIntervals, IntervalModel
-from metasight.models.pooled_coefficients import (
-    PooledCoefficients,
-    examined,
-    outcome_columns,
-    pooled_coefficients,
-)
-from metasight.models.preparation import Preparation
+from metasight.models.pooled_coefficients import examined, outcome_columns
 from metasight.predictions import EXTERNAL_FOLD, NODAL_LABELS, Predictions
 from metasight.provenance import canonical_json
 
@@ -517,35 +511,10 @@ def fit_imputed_fold(
         fitted = [m.fit(completed, outcome, seed=fold_seed(seed, *place)) for m in models]
         risks = [f.predict(test, horizons_days) for f in fitted]
         totals = [a + b for a, b in zip(totals, risks, strict=True)] if totals else risks
+    of = {"repeat": split.repeat, "fold": split.fold}
     return tuple(
-        _predictions_of(
-            total / imputations,
-            model.name,
-            data,
-            split.test,
-            horizons_days,
-            repeat=split.repeat,
-            fold=split.fold,
-        )
-        for model, total in zip(models, totals, strict=True)
-    )
-
-
-def everybody_imputed(
-    preparation: Preparation, data: Data, *, imputer: MultipleImputer, imputations: int, seed: int
-) -> PooledCoefficients:
-    """Coefficients over imputations of all patients, by which nobody's risk is predicted.
-
-    Parameters and errors as :func:`metasight.models.pooled_coefficients.pooled_coefficients`.
-    """
-    own = fold_seed(seed, "imputation", "everybody")
-    return pooled_coefficients(
-        preparation,
-        data.features,
-        data.outcome,
-        imputer=imputer,
-        imputations=imputations,
-        seed=own,
+        _predictions_of(total / imputations, m.name, data, split.test, horizons_days, **of)
+        for m, total in zip(models, totals, strict=True)
     )
 
 

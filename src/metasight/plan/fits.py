@@ -67,11 +67,7 @@ def fit_steps(
         Features that some of its patients lack.
     """
     settings = study.settings.analysis
-    # Which endpoints a model serves decides which fits there are, not what a fit is.
-    own = {
-        m.name: ModelSettings.model_validate(m.model_dump(exclude={"endpoints"}))
-        for m in analysis.models
-    }
+    own = {m.name: own_settings(m) for m in analysis.models}
 
     def fits(
         models: Sequence[StudyModel], what: Fitting, which: Sequence[dict[str, Any]]
@@ -102,6 +98,11 @@ def fit_steps(
         *imputation_steps(study, analysis, own, gaps, contents),
         *checked,
     ]
+
+
+def own_settings(model: StudyModel) -> ModelSettings:
+    """Settings of a fit: which endpoints a model serves decides which fits there are, not what."""
+    return ModelSettings.model_validate(model.model_dump(exclude={"endpoints"}))
 
 
 def judge_steps(
@@ -351,6 +352,7 @@ def _evaluate_step(
     endpoint = next(e for e in study.protocol.endpoint if e.name == analysis.endpoint)
     names = tuple(m.name for m in analysis.models)
     reference = increment_reference(study.settings)
+    headline = settings.headline_model if settings.headline_model in names else names[-1]
     return Step(
         name=analysis.evaluation,
         kind=StepKind.EVALUATE,
@@ -366,9 +368,8 @@ def _evaluate_step(
                 settings.reference_model,
                 *(m.name for m in analysis.models if m.kind in SCORES),
             ),
-            headline_model=settings.headline_model
-            if settings.headline_model in names
-            else names[-1],
+            headline_model=headline,
+            headline_settings=own_settings(next(m for m in analysis.models if m.name == headline)),
             models=names,
             thresholds=endpoint.thresholds,
             bootstrap=settings.bootstrap,

@@ -44,8 +44,9 @@ def imputation_steps(
     read = {m.name: [f for f in gaps if f.name in reads(m, gaps)] for m in leading}
     if not settings.imputations or not any(read.values()):
         return []
-    left_out = {m.name: why for m in leading if (why := _why_not(m, read[m.name]))}
-    models = tuple(m for m in leading if m.name not in left_out)
+    incomplete = [m for m in leading if read[m.name]]
+    left_out = {m.name: why for m in incomplete if (why := _why_not(m, read[m.name]))}
+    models = tuple(m for m in incomplete if m.name not in left_out)
     place = f"{analysis.endpoint} {analysis.population}"
     argument = imputing.ImputeArgument(
         data=analysis.data.name,
@@ -68,7 +69,10 @@ def imputation_steps(
         for fold in folds
     ]
     coefficients = imputing.CoefficientsArgument(
-        **vars(argument), reference=own[settings.reference_model], left_out=left_out
+        **vars(argument),
+        reference=own[settings.reference_model],
+        complete=tuple(m.name for m in leading if not read[m.name]),
+        left_out=left_out,
     )
     return [
         *steps,

@@ -160,6 +160,8 @@ TEMPORAL = Json("temporal.json")
 OPTIMISM = Json("optimism.json")
 PERMUTATION = Json("permutation.json")
 """The increment's permutation test."""
+MISSING = Json("missing.json")
+"""By which missing predictors patients are grouped."""
 IMPUTED = Json("imputed.json")
 """Performance and increment over multiple imputations, beside single imputation."""
 POOLED = Json("pooled.json")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,9 +54,13 @@ class ImputedDifference:
 
 @dataclass(frozen=True, kw_only=True)
 class ImputedModel:
-    """One model: C, and AUC at the headline target."""
+    """One model: C, and AUC at the headline target.
+
+    ``complete`` tells that no predictor of it is missing, so that nothing changes.
+    """
 
     model: str
+    complete: bool
     discrimination: ImputedMeasure
     auc: ImputedMeasure
 
@@ -74,9 +78,9 @@ class ImputedEvaluation:
     n
         Patients.
     models
-        Refitted to every imputation.
+        Refitted to every imputation, or complete.
     differences
-        Of the headline model to its references; empty where one of them was not refitted.
+        Of the headline model to its references; empty where one of them is neither.
     """
 
     imputations: int
@@ -96,27 +100,36 @@ class ImputedEvaluation:
 
 
 def evaluate_imputed(
-    single: Predictions, multiple: Predictions, plan: EvaluationPlan, *, imputations: int
+    single: Predictions,
+    multiple: Predictions,
+    plan: EvaluationPlan,
+    *,
+    imputations: int,
+    complete: Sequence[str] = (),
 ) -> ImputedEvaluation:
     """Judge models that were refitted to imputations.
 
     Parameters
     ----------
     single, multiple
-        The same models, folds and patients, with single imputation and over imputations.
+        The same folds and patients, with single imputation and over imputations.
     plan
         Of the evaluation.
     imputations
         That ``multiple`` rests on.
+    complete
+        Models without a missing predictor, whose predictions over imputations are the single ones.
 
     Raises
     ------
     EvaluationError
         No patient is predicted by all, as :func:`metasight.validation.table.align`.
     """
-    names = [m for m in single.models if m in multiple.models]
+    names = [m for m in single.models if m in multiple.models or m in complete]
     own = single.table[single.table["model"].isin(names)]
-    renamed = multiple.table.assign(model=multiple.table["model"].astype(str) + _MULTIPLE)
+    unchanged = own[own["model"].isin(set(complete))]
+    over = pd.concat([multiple.table, unchanged], ignore_index=True)
+    renamed = over.assign(model=over["model"].astype(str) + _MULTIPLE)
     aligned = align(Predictions(pd.concat([own, renamed], ignore_index=True)), plan)
     draws = draw(aligned.n, plan.n_bootstrap, plan.seed)
     c = {name: _concordance(aligned, name, draws, plan) for name in aligned.models}
@@ -132,6 +145,7 @@ def evaluate_imputed(
         models=tuple(
             ImputedModel(
                 model=name,
+                complete=name in complete,
                 discrimination=_measure(c, name, plan),
                 auc=_measure(auc, name, plan),
             )
@@ -147,9 +161,7 @@ def evaluate_imputed(
 
 
 def _concordance(aligned: Aligned, name: str, draws: Draws, plan: EvaluationPlan) -> Floats:
-    return concordance_samples(
-        aligned, aligned.models[name], draws, plan.tau_days, censoring=False
-    )
+    return concordance_samples(aligned, aligned.models[name], draws, plan.tau_days, censoring=False)
 
 
 def _auc(aligned: Aligned, name: str, draws: Draws) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from metasight.errors import EvaluationError, FitError
 from metasight.features.columns import CENTRE
 from metasight.features.multiple_imputation import MultipleImputer, incomplete
 from metasight.models import crossfit
+from metasight.models.pooled_coefficients import pooled_coefficients
 from metasight.models.registry import associations, build, reads
 from metasight.models.settings import ModelSettings
 from metasight.predictions import Predictions
@@ -59,11 +61,14 @@ class CoefficientsArgument(ImputeArgument):
     ----------
     reference
         The study's reference model, whose predictors' coefficients are pooled.
+    complete
+        Models of which no predictor is missing: nothing in them changes.
     left_out
         Model that is not refitted → why.
     """
 
     reference: ModelSettings
+    complete: tuple[str, ...]
     left_out: Mapping[str, str]
 
 
@@ -105,6 +110,7 @@ def impute_coefficients(inputs: Inputs, out: Path, argument: CoefficientsArgumen
     imputer = _imputer(data, (argument.reference, *argument.models))
     told = {
         "imputations": argument.imputations,
+        "complete": list(argument.complete),
         "left_out": dict(argument.left_out),
         "predictors": sum(f.name in imputer.features for f in incomplete(data.features)),
         "reference": argument.reference.name,
@@ -112,21 +118,22 @@ def impute_coefficients(inputs: Inputs, out: Path, argument: CoefficientsArgumen
         "skipped": "",
     }
     preparation = associations(argument.reference)
-    if preparation is None:
-        told["skipped"] = "the coefficients of a published score are given, not estimated"
-        artefacts.POOLED.write(out, told)
-        return
-    try:
-        found = crossfit.everybody_imputed(
-            preparation,
-            data,
-            imputer=imputer,
-            imputations=argument.imputations,
-            seed=argument.seed,
-        )
-        told["coefficients"] = found.to_json()
-    except FitError as error:
-        told["skipped"] = str(error)
+    if argument.reference.name in argument.complete:
+        told["skipped"] = "none of its predictors has a missing value"
+    elif preparation is None:
+        told["skipped"] = "those of a published score are given, not estimated"
+    else:
+        try:
+            told["coefficients"] = pooled_coefficients(
+                preparation,
+                data.features,
+                data.outcome,
+                imputer=imputer,
+                imputations=argument.imputations,
+                seed=crossfit.fold_seed(argument.seed, "imputation", "coefficients"),
+            ).to_json()
+        except FitError as error:
+            told["skipped"] = str(error)
     artefacts.POOLED.write(out, told)
 
 
@@ -137,11 +144,11 @@ def judge_imputed(inputs: Inputs, out: Path, cross: Predictions, plan: Evaluatio
     if not pooled:
         return
     told = {**pooled[0], "performance": None, "not_judged": ""}
-    artefacts.IMPUTED.write(out, told | _performance(inputs, cross, plan, told["imputations"]))
+    artefacts.IMPUTED.write(out, told | _performance(inputs, cross, plan, told))
 
 
 def _performance(
-    inputs: Inputs, cross: Predictions, plan: EvaluationPlan, imputations: int
+    inputs: Inputs, cross: Predictions, plan: EvaluationPlan, told: Mapping[str, Any]
 ) -> dict[str, object]:
     failed = [
         str(artefacts.SKIPPED.read(i.folder))
@@ -155,7 +162,9 @@ def _performance(
     )
     single = Predictions(cross.table[cross.table["repeat"] == 0])
     try:
-        found = evaluate_imputed(single, multiple, plan, imputations=imputations)
+        found = evaluate_imputed(
+            single, multiple, plan, imputations=told["imputations"], complete=told["complete"]
+        )
     except EvaluationError as error:
         return {"not_judged": str(error)}
     return {"performance": found.to_json()}
