@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from metasight.features.missing_patterns import ANY, FEWEST, MISSING
+from metasight.features.missing_patterns import ANY, FEWEST
 from metasight.models.pooled_coefficients import PooledCoefficients
 from metasight.report.blocks import Block, Column, DataTable, Heading, Paragraph, Row, numeric
 from metasight.report.coefficients import term_label
@@ -93,8 +93,14 @@ def _pattern_table(view: View, patterns: PatternsResult) -> DataTable:
             also = patterns.together.get(variable, ())
             more = f" and {plural(len(also), 'predictor')} that the same patients lack" * bool(also)
             rows.append(Row((_name(view, variable) + more,), group=True))
-        for m in models:
-            rows.append(_pattern_row(view, m, every[m][k], notes, first=m == models[0]))
+        both = [every[m][k] for m in models]
+        why = g.discrimination
+        if isinstance(why, NotEstimable) and all(e.discrimination == why for e in both):
+            cells = (count(g.n), count(g.events), notes.mark(why.not_estimable), "–", "–", "–")
+            rows.append(Row((f"{_level(g)}: every model", *cells), indent=True))
+            continue
+        for m, e in zip(models, both, strict=True):
+            rows.append(_pattern_row(view, m, e, notes, first=m == models[0]))
     return DataTable(
         "missing-patterns-table",
         "Performance by what patients lack, with 95 % intervals.",
@@ -117,11 +123,14 @@ def _pattern_table(view: View, patterns: PatternsResult) -> DataTable:
     )
 
 
+def _level(g: SubgroupEvaluation) -> str:
+    return g.level.capitalize()
+
+
 def _pattern_row(
     view: View, model: str, g: SubgroupEvaluation, notes: Footnotes, *, first: bool
 ) -> Row:
-    level = g.level if g.variable == ANY else {MISSING: "Missing"}.get(g.level, "Recorded")
-    who = f"{level.capitalize()}: {model}"
+    who = f"{_level(g)}: {model}"
     sizes = (count(g.n), count(g.events)) if first else ("", "")
     if isinstance(g.discrimination, NotEstimable) and isinstance(g.auc, NotEstimable):
         cells: tuple[str, ...] = (notes.mark(g.discrimination.not_estimable), "–", "–", "–")
@@ -136,20 +145,16 @@ def _pattern_row(
 
 def _how(view: View, found: ImputationResult) -> str:
     """What was done, and with which models it was not."""
-    outcome = (
-        "their nodal stage"
-        if view.nodal
-        else "their event indicator and Nelson–Aalen cumulative hazard"
-    )
+    outcome = "nodal stage" if view.nodal else "event indicator and Nelson–Aalen cumulative hazard"
     text = (
         f"{plural(found.predictors, 'predictor')} with missing values "
         f"{'was' if found.predictors == 1 else 'were'} imputed {count(found.imputations)} times by "
         "chained equations, with random draws (predictive mean matching; logistic regression for "
-        f"binary and categorical predictors). In each fold of the first repeat, {outcome} helped "
-        "to impute training patients; held-out patients were imputed by regressions of the "
-        "training patients without any outcome. The models were refitted to every imputation "
-        "without indicators of missingness, and each patient’s risks were averaged. Values are "
-        "assumed to be missing at random given what was recorded."
+        "binary and categorical predictors). In each fold of the first repeat the regressions for "
+        f"training patients read their {outcome} too; held-out patients were imputed by "
+        "regressions of the training patients that read no outcome. The models were refitted to "
+        "every imputation without indicators of missingness, and the risks of each held-out "
+        "patient were averaged. Values are assumed to be missing at random given what was recorded."
     )
     if found.left_out:
         told = [f"{m} ({why})" for m, why in found.left_out.items()]
@@ -268,7 +273,8 @@ def _coefficient_table(view: View, found: ImputationResult, told: PooledCoeffici
     notes = [
         f"{what} regression without a penalty and with straight terms{cause}, fitted to all "
         "patients; it predicts nothing. Pooled by Rubin’s rules with the degrees of freedom of "
-        "Barnard and Rubin. FMI: fraction of missing information. Single imputation: the same "
+        "Barnard and Rubin. FMI: fraction of missing information, which includes a term for the "
+        "finite number of patients and imputations. Single imputation: the same "
         "regression with missing values imputed once, indicators of missingness included.",
     ]
     if told.not_pooled:
