@@ -91,7 +91,7 @@ def imputation_steps(
 def _why_not(model: ModelSettings, gaps: Sequence[Feature]) -> str:
     """Why a model is not refitted to imputations; empty if it is."""
     if not refits_cheaply(model) or DEAR & set(model.modalities):
-        return "a fit takes too long to be repeated for every imputation"
+        return "forests, networks and models of images or painted maps are not"
     if len(gaps) > MOST_INCOMPLETE:
-        return f"it reads {len(gaps)} predictors with missing values, more than {MOST_INCOMPLETE}"
+        return f"predictors with missing values: {len(gaps)}, more than {MOST_INCOMPLETE}"
     return ""
