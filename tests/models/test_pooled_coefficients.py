@@ -149,9 +149,7 @@ def test_too_many_parameters_are_refused():
     table, outcome = simulated(1, at_random=False, n=60)
     few = SurvivalOutcome(outcome.time_days, np.r_[1, 1, np.zeros(58)].astype(np.int8))
     with pytest.raises(FitError, match="as many parameters"):
-        pooled_coefficients(
-            READS, table, few, imputer=MultipleImputer(), imputations=2, seed=1
-        )
+        pooled_coefficients(READS, table, few, imputer=MultipleImputer(), imputations=2, seed=1)
 
 
 def test_a_column_that_some_imputation_lacks_is_named_and_not_pooled():

@@ -68,9 +68,7 @@ def test_a_change_is_multiple_minus_single():
 def test_a_model_without_a_missing_predictor_keeps_its_predictions():
     given, asked = predictions(150), plan()
     over = only(worse(given, asked.headline_model), asked.headline_model)
-    found = evaluate_imputed(
-        given, over, asked, imputations=5, complete=[asked.reference_model]
-    )
+    found = evaluate_imputed(given, over, asked, imputations=5, complete=[asked.reference_model])
     by_name = {m.model: m for m in found.models}
     assert by_name.keys() == {asked.headline_model, asked.reference_model}
     assert by_name[asked.reference_model].complete

@@ -121,7 +121,8 @@ def outcome_columns(outcome: Outcome) -> Floats:
 
     Follow-up: of each cause whether it happened, and its Nelson–Aalen cumulative hazard at the
     patient's own time (White and Royston, Stat Med 2009;28:1982; of competing events Resche-Rigon
-    et al., Stat Med 2012;31:1925), ties by Efron as ``mice::nelsonaalen`` has them. Nodal stage: N1 or worse, and N2.
+    et al., Stat Med 2012;31:1925), ties by Efron as ``mice::nelsonaalen`` has them. Nodal stage:
+    N1 or worse, and N2.
     """
     if isinstance(outcome, NodalOutcome):
         return np.column_stack([outcome.stage >= 1, outcome.stage >= 2]).astype(np.float64)

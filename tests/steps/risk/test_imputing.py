@@ -98,7 +98,7 @@ def single(work) -> Predictions:
 
 
 def test_a_fold_is_predicted_by_every_model_and_the_same_again(work, tmp_path):
-    data, splits, inputs = work
+    _, splits, inputs = work
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         impute_fold(inputs, tmp_path / name, fold_of(1))
