@@ -128,8 +128,28 @@ def test_groups_have_numbers_and_figures_of_reference_and_headline():
     assert small[0] == "Missing: every model"
     assert small[3].startswith("not estimable")
     told = words(found)
-    assert "Fewer than 10 patients lack, or have, Age at surgery (4)" in told
+    assert "Fewer than 10 patients lack, or have, Age at surgery (4 missing)" in told
     assert "No group is made of" in told
+
+
+def test_differences_have_a_column_only_where_groups_can_be_compared():
+    contents = result()
+    table = tables(list(blocks(View(contents))))["missing-patterns-table"]
+    assert table.columns[-1].text == "Δ to the others"
+    assert any("Δ to the others" in n for n in table.notes)
+    none = NotEstimable(not_estimable="too few")
+    models = {
+        name: replace(m, by_missing=tuple(replace(g, difference=none) for g in m.by_missing))
+        for name, m in contents.analyses[0].evaluation.models.items()
+    }
+    one = contents.analyses[0]
+    alone = replace(one, evaluation=replace(one.evaluation, models=models))
+    table = tables(list(blocks(View(replace(contents, analyses=(alone,))))))
+    columns = table["missing-patterns-table"].columns
+    assert columns[-1].text == "O/E"
+    assert all(
+        r.group or len(r.cells) == len(columns) for r in table["missing-patterns-table"].rows
+    )
 
 
 def test_the_increment_is_told_with_both_ways_and_the_change():

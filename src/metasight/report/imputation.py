@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from metasight.features.missing_patterns import ANY, FEWEST
 from metasight.models.pooled_coefficients import PooledCoefficients
@@ -56,7 +57,7 @@ def _patterns(view: View, patterns: PatternsResult) -> Iterator[Block]:
         "differ in other ways too, so that a difference is not the effect of the missing value."
     )
     if patterns.few:
-        names = [f"{_name(view, n)} ({count(k)})" for n, k in patterns.few.items()]
+        names = [f"{_name(view, n)} ({count(k)} missing)" for n, k in patterns.few.items()]
         text += (
             f" Fewer than {FEWEST} patients lack, or have, {_named(names)}: no group is made of "
             "these."
@@ -101,25 +102,33 @@ def _pattern_table(view: View, patterns: PatternsResult) -> DataTable:
             continue
         for m, e in zip(models, both, strict=True):
             rows.append(_pattern_row(view, m, e, notes, first=m == models[0]))
+    columns = [
+        Column("Patients and model", weight=2.2),
+        numeric("Patients", 0.7),
+        numeric("Events", 0.65),
+        numeric(discrimination_name(view.kind), 1.4),
+        numeric("AUC", 1.4),
+        numeric("O/E", 1.3),
+        numeric("Δ to the others", 1.5),
+    ]
+    told = (
+        "O/E: observed over expected events. Intervals are not adjusted for their number, and hold "
+        "the models fixed."
+    )
+    if any(isinstance(g.difference, Contrast) for groups in every.values() for g in groups):
+        told += (
+            f" Δ to the others: difference in {discrimination_name(view.kind)} to the group with "
+            "more events, on the same resamples."
+        )
+    else:  # no two groups of a predictor can be compared
+        columns = columns[:-1]
+        rows = [r if r.group else replace(r, cells=r.cells[:-1]) for r in rows]
     return DataTable(
         "missing-patterns-table",
         "Performance by what patients lack, with 95 % intervals.",
-        (
-            Column("Patients and model", weight=1.9),
-            numeric("Patients", 0.7),
-            numeric("Events", 0.65),
-            numeric(discrimination_name(view.kind), 1.4),
-            numeric("AUC", 1.4),
-            numeric("O/E", 1.3),
-            numeric("Δ to the others", 1.5),
-        ),
+        tuple(columns),
         tuple(rows),
-        (
-            *notes.notes,
-            f"Δ to the others: difference in {discrimination_name(view.kind)} to the group with "
-            "more events, on the same resamples. Intervals are not adjusted for their number, and "
-            "hold the models fixed. O/E: observed over expected events.",
-        ),
+        (*notes.notes, told),
     )
 
 
