@@ -45,9 +45,9 @@ PATTERNS = PatternsResult(
 
 
 def groups(told: Predictions) -> dict[str, dict[str, str]]:
-    """A quarter of the patients lack the grade; four of these a second variable."""
+    """Half the patients lack the grade; twelve of these all genes."""
     patients = sorted(told.table["patient"].unique())
-    lacking = dict.fromkeys(patients[: len(patients) // 4], "missing")
+    lacking = dict.fromkeys(patients[: len(patients) // 2], "missing")
     few = dict.fromkeys(patients[:12], "missing")
     return {
         ANY: {p: "some missing" if p in lacking else "complete" for p in patients},
@@ -122,7 +122,7 @@ def test_groups_have_numbers_and_figures_of_reference_and_headline():
     assert heads[2] == "All predictors of genes"
     rows = [r.cells for r in table.rows if not r.group]
     assert [r[0] for r in rows[:2]] == [f"Complete: {REFERENCE}", f"Complete: {HEADLINE}"]
-    assert [rows[0][1], rows[1][1]] == ["120", ""]
+    assert [rows[0][1], rows[1][1]] == ["80", ""]
     # of twelve patients too few had the event: named once, and not judged
     small = next(r for r in rows if r[1] == "12")
     assert small[0] == "Missing: every model"
