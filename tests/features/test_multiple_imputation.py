@@ -8,7 +8,12 @@ import pytest
 
 from metasight.errors import FitError
 from metasight.features.columns import CENTRE, Feature, FeatureTable, Kind
-from metasight.features.multiple_imputation import MultipleImputer, incomplete
+from metasight.features.multiple_imputation import (
+    MultipleImputer,
+    _drawn_linear,
+    _drawn_logistic,
+    incomplete,
+)
 
 FEATURES = (
     Feature(name="size", kind=Kind.CONTINUOUS),
@@ -223,3 +228,60 @@ def test_a_table_without_gaps_is_returned_as_it_is():
 def test_settings_below_one_are_refused():
     with pytest.raises(FitError, match="at least 1"):
         MultipleImputer(cycles=0)
+
+
+def test_coefficients_are_drawn_from_their_posterior():
+    """Around least squares, with its covariance; of a logistic regression around its maximum."""
+    rng = np.random.default_rng(0)
+    x = np.column_stack([np.ones(400), rng.normal(size=(400, 2))])
+    y = x @ [1.0, 0.5, -0.5] + rng.normal(size=400)
+    fitted = np.linalg.lstsq(x, y, rcond=None)[0]
+    spread = ((y - x @ fitted) ** 2).sum() / 397
+    covariance = spread * np.linalg.inv(x.T @ x)
+    draws = np.array([_drawn_linear(x, y, rng)[1] for _ in range(3000)])
+    errors = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose(draws.mean(axis=0), fitted, atol=5 * errors.max() / 3000**0.5)
+    np.testing.assert_allclose(draws.std(axis=0), errors, rtol=0.06)
+
+    positive = (rng.random(400) < 1 / (1 + np.exp(-(x @ [0.2, 0.8, -0.4])))).astype(np.intp)
+    known = fit_logistic(x[:, 1:], positive.astype(float))
+    found = np.array([_drawn_logistic(x, positive, 2, rng)[:, 0] for _ in range(2000)])
+    # the prior draws a slope towards zero by some 0.3 % of its standard deviation squared
+    np.testing.assert_allclose(found.mean(axis=0), known, atol=0.02)
+    share = 1 / (1 + np.exp(-(x @ known)))
+    information = (x * (share * (1 - share))[:, None]).T @ x
+    errors = np.sqrt(np.diag(np.linalg.inv(information)))
+    np.testing.assert_allclose(found.std(axis=0), errors, rtol=0.06)
+
+
+def fit_logistic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Intercept and slopes of a plain logistic regression."""
+    from sklearn.linear_model import LogisticRegression
+
+    found = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(x, y)
+    return np.r_[found.intercept_, found.coef_[0]]
+
+
+def test_three_classes_are_drawn_in_the_proportions_that_the_predictors_tell():
+    rng = np.random.default_rng(1)
+    group = rng.integers(0, 2, 900)
+    code = np.where(group == 0, rng.choice(3, 900, p=[0.7, 0.2, 0.1]), rng.choice(3, 900))
+    level = np.array(["a", "b", "c"], dtype=object)[code]
+    level[rng.random(900) < 0.4] = None
+    values = pd.DataFrame(
+        {"group": group.astype(float), "level": level}, index=[f"p{i:03d}" for i in range(900)]
+    )
+    features = (
+        Feature(name="group", kind=Kind.BINARY),
+        Feature(name="level", kind=Kind.CATEGORICAL, levels=("a", "b", "c")),
+    )
+    gap = values["level"].isna() & (values["group"] == 0)
+    shares = [
+        MultipleImputer()
+        .complete(FeatureTable(values, features), None, seed=s)
+        .values.loc[gap, "level"]
+        .value_counts(normalize=True)
+        for s in range(20)
+    ]
+    mean = pd.concat(shares, axis=1).mean(axis=1)
+    np.testing.assert_allclose(mean[["a", "b", "c"]], [0.7, 0.2, 0.1], atol=0.06)
