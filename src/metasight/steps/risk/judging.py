@@ -200,7 +200,7 @@ def _judge(
     )
     if argument.leads:
         read = reads(argument.headline_settings, data.features.features)
-        patterns = missing_patterns(data.features, read, _judged(data.outcome))
+        patterns = missing_patterns(data.features, read, data.outcome.observed)
         plan = replace(plan, missing=patterns.groups)
         artefacts.MISSING.write(out, patterns.to_json())
     cross = _of_scheme(fits, "kfold", failures)
@@ -223,13 +223,6 @@ def _judge(
     _judge_resamples(inputs, out, data, info, headline)
     _gather_refits(inputs, out, headline)
     artefacts.SAMPLE_SIZE.write(out, _sample_size(data, info, reference))
-
-
-def _judged(outcome: Outcome) -> NDArray[np.bool_]:
-    """Patients whose outcome was observed, shape (n,)."""
-    if isinstance(outcome, SurvivalOutcome):
-        return np.ones(len(outcome), dtype=np.bool_)
-    return outcome.observed
 
 
 def _pairs(inputs: Inputs) -> dict[str, pd.DataFrame]:
