@@ -23,7 +23,7 @@ from metasight.engine.step import Step, StepKind
 from metasight.engine.store import Store
 from metasight.errors import StudyError
 from metasight.plan.analysis import Analysis, cohort_step, plan_analyses
-from metasight.plan.fits import attention_steps, fit_steps, judge_steps, splits_of
+from metasight.plan.fits import attention_steps, fit_steps, gaps_of, judge_steps, splits_of
 from metasight.plan.predicting import pages_step, predict_step
 from metasight.plan.publishing import openings, publish, set_out
 from metasight.plan.report import report_steps
@@ -185,7 +185,8 @@ def fit_and_judge(
     judged: list[Step] = []
     for analysis in screened.analyses:
         splits = splits_of(work.folder(analysis.data))
-        own = fit_steps(study, analysis, splits, work.contents)
+        gaps = gaps_of(work.folder(analysis.data)) if analysis.headline else ()
+        own = fit_steps(study, analysis, splits, work.contents, gaps)
         windows = screened.info["windows_checked"]
         judged += judge_steps(study, analysis, own, windows, work.contents)
         fits += own

@@ -11,6 +11,7 @@ from metasight.cohort.outcome import NodalOutcome, SurvivalOutcome
 from metasight.cohort.splits import repeated_kfold
 from metasight.errors import LeakageError
 from metasight.features.columns import Feature, FeatureTable, Kind
+from metasight.features.multiple_imputation import MultipleImputer
 from metasight.models import crossfit, tuning
 from metasight.models.registry import build
 from metasight.models.settings import ModelSettings
@@ -415,3 +416,123 @@ def test_a_centre_is_told_by_models_that_did_not_see_the_patient():
     assert right.mean() < 0.75
     assert sorted(told.index) == sorted(data.patients)
     np.testing.assert_allclose(told.sum(axis=1), 1)
+
+
+# ----------------------------------------------------------------------------- multiple imputation
+
+IMPUTED = [COX, build(ModelSettings(kind="elastic_net_cox", name="net"))]
+
+
+def with_gaps(data: crossfit.Data, seed: int = 7) -> crossfit.Data:
+    """Missing values at random in two predictors, of every side of a split."""
+    rng = np.random.default_rng(seed)
+    values = data.features.values.copy()
+    for name in ("x0", "x1"):
+        values.loc[rng.random(len(values)) < 0.25, name] = np.nan
+    features = FeatureTable(values, data.features.features)
+    return crossfit.Data(
+        data.patients, features, data.outcome, data.centre, data.arm, data.endpoint
+    )
+
+
+def imputed(data, split, *, seed=3, imputations=3):
+    return crossfit.fit_imputed_fold(
+        IMPUTED,
+        data,
+        split,
+        HORIZONS,
+        imputer=MultipleImputer(),
+        imputations=imputations,
+        seed=seed,
+    )
+
+
+def with_outcomes_of_test_rows_permuted(data: crossfit.Data, split) -> crossfit.Data:
+    rows = data.positions(split.test)
+    order = np.random.default_rng(1).permutation(rows)
+    time, status = data.outcome.time_days.copy(), data.outcome.status.copy()
+    time[rows], status[rows] = time[order], status[order]
+    return crossfit.Data(
+        data.patients,
+        data.features,
+        SurvivalOutcome(time, status),
+        data.centre,
+        data.arm,
+        data.endpoint,
+    )
+
+
+def test_no_outcome_of_a_test_row_reaches_an_imputation():
+    data = with_gaps(made_up())
+    split = splits_of(data)[0]
+    other = with_outcomes_of_test_rows_permuted(data, split)
+    for one, again in zip(imputed(data, split), imputed(other, split), strict=True):
+        assert (one.table["risk"] == again.table["risk"]).all()
+        assert not (one.table["time_days"] == again.table["time_days"]).all()
+
+
+def test_no_value_of_one_test_row_reaches_what_another_is_predicted_from_complete_values():
+    """Complete test rows are predicted alike whatever the others hold: nothing is fitted to them.
+
+    Of rows with gaps the draws depend on who else has one.
+    """
+    data = with_gaps(made_up())
+    split = splits_of(data)[0]
+    complete = data.features.values.loc[list(split.test)].notna().all(axis=1)
+    values = data.features.values.copy()
+    gone = complete.index[~complete]
+    values.loc[gone, ["x2", "x3"]] = 1e6
+    wild = crossfit.Data(
+        data.patients,
+        FeatureTable(values, data.features.features),
+        data.outcome,
+        data.centre,
+        data.arm,
+        data.endpoint,
+    )
+    own = imputed(data, split)[0].table.set_index("patient")["risk"]
+    beside = imputed(wild, split)[0].table.set_index("patient")["risk"]
+    kept = complete.index[complete]
+    assert (own.loc[kept] == beside.loc[kept]).all()
+
+
+def test_imputations_have_a_seed_and_without_gaps_they_are_the_fit_itself():
+    data = with_gaps(made_up())
+    split = splits_of(data)[0]
+    one, same, other = (imputed(data, split, seed=s)[0].table for s in (3, 3, 4))
+    pd.testing.assert_frame_equal(one, same, check_exact=True)
+    assert not one["risk"].equals(other["risk"])
+    whole = made_up()
+    for model, found in zip(IMPUTED, imputed(whole, split), strict=True):
+        fold = crossfit.fit_fold(model, whole, split, HORIZONS, seed=3)
+        np.testing.assert_allclose(found.table["risk"], fold.predictions.table["risk"], rtol=1e-12)
+        assert set(found.table["model"]) == {model.name}
+
+
+def test_patients_whose_nodes_were_not_examined_are_predicted_and_not_learnt_from():
+    data = with_gaps(made_up(200))
+    score = data.features.values["x2"].to_numpy()
+    stage = np.digitize(score + np.random.default_rng(0).logistic(size=200), [0.3, 1.5])
+    stage[::4] = -1
+    nodal = crossfit.Data(
+        data.patients,
+        data.features,
+        NodalOutcome(stage.astype(np.int8)),
+        data.centre,
+        data.arm,
+        "nodal",
+    )
+    split = splits_of(data)[0]
+    model = build(ModelSettings(kind="ordinal", name="ordinal"))
+    (found,) = crossfit.fit_imputed_fold(
+        [model],
+        nodal,
+        split,
+        np.array([], dtype=np.int64),
+        imputer=MultipleImputer(),
+        imputations=2,
+        seed=3,
+    )
+    assert sorted(found.table["patient"].unique()) == sorted(split.test)
+    total = found.table.groupby("patient")["risk"].sum()
+    np.testing.assert_allclose(total, 1.0)

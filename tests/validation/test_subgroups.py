@@ -29,7 +29,7 @@ def test_a_group_of_everyone_is_the_whole():
     everyone = {f"p{i:04d}": "all" for i in range(120)}
     asked = plan(subgroups={"x": everyone})
     aligned, w = align(predictions(120), asked), draw(120, 20, 0)
-    (got,) = evaluate_subgroups(aligned, "model0", w, asked)
+    (got,) = evaluate_subgroups(aligned, "model0", w, asked, asked.subgroups)
     events, free = target_events(headline_target(aligned))
     assert (got.n, got.events) == (120, events)
     assert events + free <= 120
@@ -83,7 +83,7 @@ def test_a_subgroup_is_judged_on_its_own_patients_alone():
     asked = plan(subgroups={"age": some}, **ALONE)
     aligned = align(predictions(160, models=1, repeats=1), asked)
     draws = draw(160, 20, 0)
-    old, young = evaluate_subgroups(aligned, "model0", draws, asked)
+    old, young = evaluate_subgroups(aligned, "model0", draws, asked, asked.subgroups)
     assert [(g.variable, g.level, g.n) for g in (old, young)] == [
         ("age", "old", 100),
         ("age", "young", 50),
@@ -103,7 +103,7 @@ def test_a_subgroup_in_which_too_little_happened_says_so_for_every_measure():
     few = {f"p{i:04d}": "few" for i in range(6)}
     asked = plan(subgroups={"x": few}, min_group_events=10, **ALONE)
     aligned = align(predictions(100, models=1), asked)
-    (got,) = evaluate_subgroups(aligned, "model0", draw(100, 20, 0), asked)
+    (got,) = evaluate_subgroups(aligned, "model0", draw(100, 20, 0), asked, asked.subgroups)
     assert got.n == 6
     assert got.discrimination == got.auc == got.oe == got.ipa
     assert "10 of each are needed" in got.auc.not_estimable
@@ -194,7 +194,7 @@ def test_levels_are_compared_with_the_one_of_most_events_on_the_same_resamples()
     some |= {f"p{i:04d}": "few" for i in range(230, 240)}
     asked = plan(subgroups={"age": some}, min_group_events=10, **ALONE)
     aligned, draws = align(predictions(240, models=1), asked), draw(240, 40, 0)
-    few, old, young = evaluate_subgroups(aligned, "model0", draws, asked)
+    few, old, young = evaluate_subgroups(aligned, "model0", draws, asked, asked.subgroups)
     assert (few.against, old.against, young.against) == ("old", "", "old")
     assert old.events > young.events
     assert isinstance(few.difference, NotEstimable) and isinstance(old.difference, NotEstimable)
@@ -220,7 +220,7 @@ def test_groups_that_are_alike_differ_by_about_nothing():
         halves = {f"p{i:04d}": ("a" if i % 2 else "b") for i in range(160)}
         asked = plan(subgroups={"x": halves}, min_group_events=5, **ALONE)
         aligned = align(predictions(160, models=1, repeats=1, seed=seed), asked)
-        groups = evaluate_subgroups(aligned, "model0", draw(160, 100, seed), asked)
+        groups = evaluate_subgroups(aligned, "model0", draw(160, 100, seed), asked, asked.subgroups)
         (one,) = [g.difference for g in groups if g.against]
         covered += one.lower <= 0 <= one.upper
     assert covered >= 16
@@ -230,7 +230,7 @@ def test_where_no_level_can_be_judged_there_is_none_to_compare_with():
     some = {f"p{i:04d}": f"level {i % 9}" for i in range(90)}
     asked = plan(subgroups={"x": some}, min_group_events=30, **ALONE)
     groups = evaluate_subgroups(
-        align(predictions(90, models=1), asked), "model0", draw(90, 20, 0), asked
+        align(predictions(90, models=1), asked), "model0", draw(90, 20, 0), asked, asked.subgroups
     )
     assert {g.against for g in groups} == {""}
     assert all("30 of each" in g.difference.not_estimable for g in groups)

@@ -53,6 +53,11 @@ class SurvivalOutcome:
         return bool((self.status == COMPETING).any())
 
     @property
+    def observed(self) -> NDArray[np.bool_]:
+        """Whose outcome counts, shape (n,): everybody is followed."""
+        return np.ones(len(self), dtype=np.bool_)
+
+    @property
     def n_events(self) -> int:
         """Events of interest."""
         return int((self.status == EVENT).sum())

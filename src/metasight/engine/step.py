@@ -43,6 +43,7 @@ class StepKind(StrEnum):
     FIT_PAIRS = "fit pairs of folds"
     FIT_PERMUTED = "fit permuted rows"
     FIT_INTERVALS = "fit intervals"
+    FIT_IMPUTED = "fit imputations"
     CHECK_LEAKAGE = "check leakage"
     EVALUATE = "evaluate"
     PREDICT = "predict"

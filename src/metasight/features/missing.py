@@ -59,7 +59,7 @@ class Imputer:
         FitError
             No column has any value, or a numeric column holds an infinity.
         """
-        numbers, texts = _split(table)
+        numbers, texts = numbers_and_texts(table)
         missing = _missing(table, numbers, texts)
         fills: dict[str, float | str] = {}
         indicators: list[str] = []
@@ -128,7 +128,7 @@ class FittedImputer:
         fills = self.state["fills"]
         kept = _kept(table, fills)
         own = FeatureTable(table.values[list(fills)], kept)
-        numbers, texts = _split(own)
+        numbers, texts = numbers_and_texts(own)
         columns: dict[str, NDArray[Any]] = {}
         for feature in kept:
             name = feature.name
@@ -149,10 +149,12 @@ class FittedImputer:
                         name=name + INDICATOR_SUFFIX, kind=Kind.BINARY, modality=feature.modality
                     )
                 )
-        return FeatureTable(_frame(columns, table.values.index), (*kept, *extra))
+        return FeatureTable(one_frame(columns, table.values.index), (*kept, *extra))
 
 
-def _split(table: FeatureTable) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+def numbers_and_texts(
+    table: FeatureTable,
+) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
     """Numeric columns as floats and categorical columns as objects, by name.
 
     Raises
@@ -185,7 +187,7 @@ def _missing(
     }
 
 
-def _frame(columns: dict[str, NDArray[Any]], index: pd.Index[Any]) -> pd.DataFrame:
+def one_frame(columns: dict[str, NDArray[Any]], index: pd.Index[Any]) -> pd.DataFrame:
     """One block where all columns are numbers: thousands of columns would be slow one by one."""
     if all(c.dtype != object for c in columns.values()):
         return pd.DataFrame(np.column_stack(list(columns.values())), index, list(columns))
@@ -239,7 +241,7 @@ def _fit_chains(
     table: FeatureTable, fills: dict[str, float | str], rounds: int
 ) -> list[dict[str, Any]]:
     kept = _kept(table, fills)
-    numbers, texts = _split(FeatureTable(table.values[list(fills)], kept))
+    numbers, texts = numbers_and_texts(FeatureTable(table.values[list(fills)], kept))
     raw = {**numbers, **texts}
     gaps = {name: np.asarray(pd.isna(column)) for name, column in raw.items()}
     full = {name: np.where(gaps[name], fills[name], column) for name, column in raw.items()}

@@ -30,8 +30,10 @@ from metasight.errors import LeakageError
 from metasight.features.bags import BagFolder
 from metasight.features.columns import COPY_MARK, FeatureTable, Kind
 from metasight.features.images import ImageFolders
+from metasight.features.multiple_imputation import MultipleImputer
 from metasight.models.base import FittedModel, RiskModel, State
 from metasight.models.patient_interval import FittedIntervals, IntervalModel
+from metasight.models.pooled_coefficients import examined, outcome_columns
 from metasight.predictions import EXTERNAL_FOLD, NODAL_LABELS, Predictions
 from metasight.provenance import canonical_json
 
@@ -191,8 +193,22 @@ def predict(
     fold: int = EXTERNAL_FOLD,
 ) -> Predictions:
     """Predictions of a fitted model for some patients, with what was observed beside them."""
-    features, outcome = data.take(patients)
-    risk = fitted.predict(features, horizons_days)
+    risk = fitted.predict(data.features.rows(patients), horizons_days)
+    return _predictions_of(risk, name, data, patients, horizons_days, repeat=repeat, fold=fold)
+
+
+def _predictions_of(
+    risk: NDArray[np.float64],
+    name: str,
+    data: Data,
+    patients: Sequence[str],
+    horizons_days: NDArray[np.int64],
+    *,
+    repeat: int,
+    fold: int,
+) -> Predictions:
+    """Risks of some patients, shape (n, n_horizons or 3), with what was observed beside them."""
+    outcome = data.outcome.take(data.positions(patients))
     n, width = risk.shape
     base = {
         "patient": np.repeat(np.asarray(patients, dtype=object), width),
@@ -436,6 +452,70 @@ def everybody_intervals(
     """Refits to all patients, for a new patient's interval: what the bundle carries."""
     own = fold_seed(seed, "patient intervals", "everybody")
     return model.fit(data.features, data.outcome, horizons_days, seed=own)
+
+
+# ----------------------------------------------------------------------------- multiple imputation
+
+
+def fit_imputed_fold(
+    models: Sequence[RiskModel],
+    data: Data,
+    split: Split,
+    horizons_days: NDArray[np.int64],
+    *,
+    imputer: MultipleImputer,
+    imputations: int,
+    seed: int,
+) -> tuple[Predictions, ...]:
+    """Fit models to imputations of the training side, predict imputations of the test side.
+
+    Gaps of training rows are filled with their outcome among the predictors, those of test rows by
+    regressions of the training rows that read no outcome
+    (:mod:`metasight.features.multiple_imputation`). A patient's risk is the mean over imputations
+    (Mertens et al., Biom J 2020;62:724). Inner folds are those of :func:`fit_fold`.
+
+    Parameters
+    ----------
+    models
+        Refitted to each imputation.
+    data
+        Everybody; only training rows reach an imputation model or ``fit``.
+    split
+        Disjoint sides.
+    horizons_days
+        Ascending.
+    imputer
+        How gaps are filled by draws.
+    imputations
+        1 or more.
+    seed
+        Of the study.
+
+    Returns
+    -------
+    Predictions of each model, in their order.
+
+    Raises
+    ------
+    FitError
+        The training rows cannot support a model.
+    """
+    train, outcome = examined(*data.take(split.train))
+    told = outcome_columns(outcome)
+    place = (split.scheme, split.repeat, split.fold)
+    totals: list[NDArray[np.float64]] = []
+    for k in range(imputations):
+        own = fold_seed(seed, "imputation", *place, k)
+        completed = imputer.complete(train, told, seed=own)
+        test = imputer.complete_new(train, data.features.rows(split.test), seed=own)
+        fitted = [m.fit(completed, outcome, seed=fold_seed(seed, *place)) for m in models]
+        risks = [f.predict(test, horizons_days) for f in fitted]
+        totals = [a + b for a, b in zip(totals, risks, strict=True)] if totals else risks
+    of = {"repeat": split.repeat, "fold": split.fold}
+    return tuple(
+        _predictions_of(total / imputations, m.name, data, split.test, horizons_days, **of)
+        for m, total in zip(models, totals, strict=True)
+    )
 
 
 # ------------------------------------------------------------------------------ centre shortcut

@@ -5,13 +5,13 @@ The only place that knows every kind of model; no other stage tests a model's na
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_args
 
 from metasight.errors import FitError
 from metasight.features.bags import MODALITY
 from metasight.features.clinical import Design
-from metasight.features.columns import CENTRE
+from metasight.features.columns import CENTRE, Feature
 from metasight.features.crops import MODALITY as CROP_MODALITY
 from metasight.features.images import ImageFolders
 from metasight.features.missing import Imputer
@@ -41,12 +41,15 @@ from metasight.models.volume_network_settings import VolumeNetworkSettings
 __all__ = [
     "KINDS",
     "ModelSettings",
+    "associations",
     "build",
     "describe",
     "features_of",
     "interval_model",
     "load",
     "outcomes_of",
+    "reads",
+    "refits_cheaply",
 ]
 
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -101,6 +104,61 @@ def interval_model(settings: ModelSettings, *, refits: int) -> IntervalModel | N
         return None
     return IntervalModel(
         name=settings.name, preparation=_preparation(settings, splines=False), refits=refits
+    )
+
+
+_CHEAP = frozenset(
+    {
+        "cox",
+        "elastic_net_cox",
+        "cause_specific_cox",
+        "fine_gray",
+        "logistic",
+        "ordinal",
+        "stacked",
+        "modality_ridge",
+        *SCORES,
+    }
+)
+"""Kinds that are refitted in a second or so, unless they read images."""
+
+
+def refits_cheaply(settings: ModelSettings) -> bool:
+    """Whether a fit takes a second or so, so that it can be repeated for every imputation.
+
+    Forests and networks do not, nor do models of images, of which none can be imputed.
+    """
+    return settings.kind in _CHEAP and not {MODALITY, CROP_MODALITY} & set(settings.modalities)
+
+
+def reads(settings: ModelSettings, features: Iterable[Feature]) -> tuple[str, ...]:
+    """Names of those features, images among them, that a model may read; errors are none."""
+    if settings.kind in SCORES:
+        return tuple(f.name for f in features if f.name in SCORES[settings.kind].inputs)
+    wanted = None if settings.features is None else set(settings.features)
+    return tuple(
+        f.name
+        for f in features
+        if f.modality in settings.modalities
+        and not f.error_of
+        and (wanted is None or f.name in wanted)
+    )
+
+
+def associations(settings: ModelSettings) -> Preparation | None:
+    """The predictors of a model, for a regression of straight terms without a penalty.
+
+    None for a published score, whose coefficients are given.
+    """
+    if settings.kind in SCORES:
+        return None
+    return Preparation(
+        modalities=settings.modalities,
+        features=settings.features,
+        imputer=Imputer(strategy=settings.imputation),
+        full_rank=True,
+        harmonise=settings.harmonise,
+        least_reliability=settings.least_reliability,
     )
 
 

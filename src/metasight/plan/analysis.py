@@ -10,10 +10,15 @@ from metasight.cohort.overlap import key_from
 from metasight.engine.contents import Contents, Folder
 from metasight.engine.step import Step, StepKind
 from metasight.errors import StudyError
+from metasight.features.bags import MODALITY
+from metasight.features.crops import MODALITY as CROP_MODALITY
 from metasight.steps.cohort import data
-from metasight.study.file import Study, StudyModel
+from metasight.study.file import GENERATED_MODALITY, Study, StudyModel
 from metasight.study.nested import increment_reference, models_to_fit
 from metasight.units import years_to_days
+
+DEAR = frozenset({MODALITY, CROP_MODALITY, GENERATED_MODALITY})
+"""Modalities whose fits train a network, or rest on a generator of each fold."""
 
 POPULATIONS = ("as_written", "all_eligible")
 

@@ -10,20 +10,21 @@ from typing import Any
 from metasight.engine.contents import Contents
 from metasight.engine.step import Step, StepFunction, StepKind
 from metasight.features.bags import MODALITY
+from metasight.features.columns import Feature
 from metasight.features.crops import MODALITY as CROP_MODALITY
+from metasight.features.multiple_imputation import incomplete
 from metasight.models.published import SCORES
 from metasight.models.registry import interval_model
 from metasight.models.settings import ModelSettings
-from metasight.plan.analysis import Analysis
+from metasight.plan.analysis import DEAR, Analysis
+from metasight.plan.imputing import imputation_steps
 from metasight.plan.risks import steps_on_risks
 from metasight.steps import artefacts
+from metasight.steps.cohort.data import load_data
 from metasight.steps.risk import attention, fitting, intervals, judging, permuting
-from metasight.study.file import GENERATED_MODALITY, Study, StudyModel
+from metasight.study.file import Study, StudyModel
 from metasight.study.nested import increment_reference
 from metasight.validation.nested_cv import FEWEST_FOLDS, FEWEST_SPLITS
-
-_DEAR = frozenset({MODALITY, CROP_MODALITY, GENERATED_MODALITY})
-"""Modalities whose fits train a network, or rest on a generator of each fold."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,11 @@ CENTRE = Fitting(StepKind.FIT_CENTRE, "centre", "checks", fitting.centre_probabi
 
 
 def fit_steps(
-    study: Study, analysis: Analysis, splits: Sequence[Mapping[str, Any]], contents: Contents
+    study: Study,
+    analysis: Analysis,
+    splits: Sequence[Mapping[str, Any]],
+    contents: Contents,
+    gaps: Sequence[Feature] = (),
 ) -> list[Step]:
     """Every fit of one analysis; of the headline also resamples, final models and checks.
 
@@ -58,13 +63,11 @@ def fit_steps(
         What is fitted.
     splits
         Scheme, repeat and fold of each split of its data.
+    gaps
+        Features that some of its patients lack.
     """
     settings = study.settings.analysis
-    # Which endpoints a model serves decides which fits there are, not what a fit is.
-    own = {
-        m.name: ModelSettings.model_validate(m.model_dump(exclude={"endpoints"}))
-        for m in analysis.models
-    }
+    own = {m.name: own_settings(m) for m in analysis.models}
 
     def fits(
         models: Sequence[StudyModel], what: Fitting, which: Sequence[dict[str, Any]]
@@ -92,8 +95,14 @@ def fit_steps(
         *fits(_compared(study, analysis), PAIRS, _divisions(study)),
         *_permuted_steps(study, analysis, crossfitted, own, contents),
         *_interval_steps(study, analysis, [own[m.name] for m in headline], contents),
+        *imputation_steps(study, analysis, own, gaps, contents),
         *checked,
     ]
+
+
+def own_settings(model: StudyModel) -> ModelSettings:
+    """Settings of a fit: which endpoints a model serves decides which fits there are, not what."""
+    return ModelSettings.model_validate(model.model_dump(exclude={"endpoints"}))
 
 
 def judge_steps(
@@ -120,7 +129,12 @@ def judge_steps(
 
     crossfitted = of(StepKind.FIT)
     resamples, everybody = of(StepKind.FIT_RESAMPLE), of(StepKind.FIT_EVERYBODY)
-    beside = of(StepKind.FIT_PAIRS, StepKind.FIT_PERMUTED, StepKind.FIT_INTERVALS)
+    beside = of(
+        StepKind.FIT_PAIRS,
+        StepKind.FIT_PERMUTED,
+        StepKind.FIT_INTERVALS,
+        StepKind.FIT_IMPUTED,
+    )
     judged = [*crossfitted, *beside, *resamples, *everybody]
     evaluation = _evaluate_step(study, analysis, judged, contents)
     if not analysis.headline:
@@ -189,7 +203,7 @@ def _compared(study: Study, analysis: Analysis) -> list[StudyModel]:
     """
     names = {study.settings.analysis.headline_model, increment_reference(study.settings)}
     found = [m for m in analysis.models if m.name in names]
-    dear = any(_DEAR & set(m.modalities) for m in found)
+    dear = any(DEAR & set(m.modalities) for m in found)
     return [] if dear or len(found) < 2 else found
 
 
@@ -338,6 +352,7 @@ def _evaluate_step(
     endpoint = next(e for e in study.protocol.endpoint if e.name == analysis.endpoint)
     names = tuple(m.name for m in analysis.models)
     reference = increment_reference(study.settings)
+    headline = settings.headline_model if settings.headline_model in names else names[-1]
     return Step(
         name=analysis.evaluation,
         kind=StepKind.EVALUATE,
@@ -353,9 +368,8 @@ def _evaluate_step(
                 settings.reference_model,
                 *(m.name for m in analysis.models if m.kind in SCORES),
             ),
-            headline_model=settings.headline_model
-            if settings.headline_model in names
-            else names[-1],
+            headline_model=headline,
+            headline_settings=own_settings(next(m for m in analysis.models if m.name == headline)),
             models=names,
             thresholds=endpoint.thresholds,
             bootstrap=settings.bootstrap,
@@ -366,6 +380,11 @@ def _evaluate_step(
         needs=(analysis.data, *fits),
         contents=contents,
     )
+
+
+def gaps_of(folder: Path) -> tuple[Feature, ...]:
+    """Features that some patients of an analysis' data lack, and others have."""
+    return incomplete(load_data(folder)[0].features)
 
 
 def splits_of(folder: Path) -> list[dict[str, Any]]:

@@ -15,10 +15,12 @@ from metasight.cohort.outcome import Landmark
 from metasight.leakage import Check
 from metasight.models.by_hand import Formula
 from metasight.models.final_fit import FinalFit
+from metasight.models.pooled_coefficients import PooledCoefficients
 from metasight.models.refit_spread import RefitSpread
 from metasight.protocol.study import Protocol
 from metasight.study.analysis_plan import PlanComparison
 from metasight.validation.centre_results import CentreEvaluation, CentreGap
+from metasight.validation.imputed import ImputedEvaluation
 from metasight.validation.permutation import PermutationTest
 from metasight.validation.results import Evaluation
 
@@ -76,6 +78,10 @@ class AnalysisResult:
     permutation
         Permutation test of what the headline model adds, or why there is none; None where it was
         not asked for.
+    patterns
+        By which missing predictors patients are grouped; None where this was not looked at.
+    imputation
+        Multiple imputation; None where it was not asked for or no predictor has a gap.
     """
 
     endpoint: str
@@ -95,6 +101,57 @@ class AnalysisResult:
     failures: tuple[Mapping[str, str], ...]
     landmark: Landmark | None = None
     permutation: PermutationTest | str | None = None
+    patterns: PatternsResult | None = None
+    imputation: ImputationResult | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatternsResult:
+    """By which missing predictors patients are grouped.
+
+    Attributes
+    ----------
+    together
+        Predictor or modality → further predictors that the same patients lack.
+    few
+        Predictor → patients who lack it, where they or the others are too few for a group.
+    further
+        Predictors beyond the largest number of groups.
+    """
+
+    together: Mapping[str, tuple[str, ...]]
+    few: Mapping[str, int]
+    further: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImputationResult:
+    """Multiple imputation of missing predictors, as a sensitivity analysis.
+
+    Attributes
+    ----------
+    imputations
+        Of each training and test side, and of all patients.
+    predictors
+        Predictors that were imputed.
+    left_out
+        Model that was not refitted → why.
+    performance
+        None where it could not be judged; ``not_judged`` says why.
+    reference
+        Model whose predictors' coefficients are pooled.
+    coefficients
+        None where there are none to pool; ``skipped`` says why.
+    """
+
+    imputations: int
+    predictors: int
+    left_out: Mapping[str, str]
+    performance: ImputedEvaluation | None
+    not_judged: str
+    reference: str
+    coefficients: PooledCoefficients | None
+    skipped: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from metasight.report import imputation
 from metasight.report.blocks import (
     Block,
     Callout,
@@ -54,6 +55,7 @@ def section(view: View) -> list[Block]:
         *_temporal(view),
         Heading(2, "Subgroups", "subgroups"),
         *_subgroups(view),
+        *imputation.blocks(view),
     ]
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from metasight.report.blocks import Ref, Text
+from metasight.report.blocks import Inline, Ref, Text
 from metasight.report.conduct import size_words
 from metasight.report.view import (
     POPULATIONS,
@@ -131,7 +131,20 @@ def _missing(view: View) -> Text:
         "values; imputed in the training fold (",
         Ref("missing"),
         ").",
+        *_sensitivity(view),
     )
+
+
+def _sensitivity(view: View) -> Iterator[Inline]:
+    """Where it is shown how much rests on the way of imputing, and who lacks what."""
+    if view.headline.imputation is not None:
+        yield " Sensitivity analysis by multiple imputation ("
+        yield Ref("multiple-imputation")
+        yield ")."
+    if view.evaluation.models[view.lead].by_missing:
+        yield " Performance by what patients lack ("
+        yield Ref("missing-patterns")
+        yield ")."
 
 
 def _partitions(view: View) -> Text:

@@ -161,6 +161,12 @@ TEMPORAL = Json("temporal.json")
 OPTIMISM = Json("optimism.json")
 PERMUTATION = Json("permutation.json")
 """The increment's permutation test."""
+MISSING = Json("missing.json")
+"""By which missing predictors patients are grouped."""
+IMPUTED = Json("imputed.json")
+"""Performance and increment over multiple imputations, beside single imputation."""
+POOLED = Json("pooled.json")
+"""Coefficients over multiple imputations, or why there are none."""
 SAMPLE_SIZE = Json("sample_size.json")
 COEFFICIENTS = Json("coefficients.json")
 """Of a refit: term → coefficient."""

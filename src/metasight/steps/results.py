@@ -20,6 +20,7 @@ from metasight.leakage import Check
 from metasight.ledger import Entry, Fate, Ledger
 from metasight.models.by_hand import formula_of
 from metasight.models.final_fit import FinalFit
+from metasight.models.pooled_coefficients import PooledCoefficients
 from metasight.models.refit_spread import RefitSpread
 from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
@@ -28,11 +29,13 @@ from metasight.report.contents import (
     AnalysisResult,
     ContributionsResult,
     FlowCounts,
+    ImputationResult,
     MapExample,
     MapsResult,
     ModelDescription,
     OptimismResult,
     Origin,
+    PatternsResult,
     ReaderVerdicts,
     ReportContents,
     SampleSizeResult,
@@ -52,6 +55,7 @@ from metasight.study.analysis_plan import PlanComparison
 from metasight.study.file import StudySettings
 from metasight.study.nested import models_to_fit
 from metasight.validation.centre_results import CentreEvaluation, CentreGap
+from metasight.validation.imputed import ImputedEvaluation
 from metasight.validation.json_tree import from_jsonable
 from metasight.validation.permutation import PermutationTest
 from metasight.validation.results import Evaluation
@@ -447,6 +451,34 @@ def _analysis(inputs: Inputs, names: AnalysisNames) -> AnalysisResult:
         temporal=Evaluation.from_json(temporal) if temporal else None,
         failures=tuple(artefacts.FAILURES.read(judged)),
         permutation=_permutation(judged),
+        patterns=_patterns(judged),
+        imputation=_imputation(judged),
+    )
+
+
+def _patterns(judged: Path) -> PatternsResult | None:
+    found = artefacts.MISSING.read_if_there(judged)
+    if found is None:
+        return None
+    return PatternsResult(
+        together={k: tuple(v) for k, v in found["together"].items()},
+        few=found["few"],
+        further=tuple(found["further"]),
+    )
+
+
+def _imputation(judged: Path) -> ImputationResult | None:
+    found = artefacts.IMPUTED.read_if_there(judged)
+    if found is None:
+        return None
+    performance, coefficients = found["performance"], found["coefficients"]
+    told = {k: found[k] for k in ("imputations", "predictors", "left_out", "not_judged")}
+    return ImputationResult(
+        **told,
+        reference=found["reference"],
+        skipped=found["skipped"],
+        performance=performance and ImputedEvaluation.from_json(performance),
+        coefficients=coefficients and PooledCoefficients.from_json(coefficients),
     )
 
 

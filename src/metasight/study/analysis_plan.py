@@ -19,7 +19,7 @@ from metasight.formats import KEY, with_format
 from metasight.protocol.endpoint import NodalEndpoint
 from metasight.protocol.study import Protocol
 from metasight.provenance import hash_json
-from metasight.study.file import Study, StudyModel, StudySettings
+from metasight.study.file import AnalysisSettings, Study, StudyModel, StudySettings
 from metasight.study.nested import increment_reference, models_to_fit
 
 FORMAT = 1
@@ -150,9 +150,20 @@ def plan_entries(settings: StudySettings, protocol: Protocol) -> dict[str, str]:
         else "spread of the refits to resamples",
         "stability": f"{analysis.instability_resamples} refits to resamples, "
         f"{analysis.noise_replicates} replays on noise",
-        "missing predictors": f"imputed in the training fold ({headline.imputation})",
+        "missing predictors": _missing(analysis, headline),
     }
     return entries
+
+
+def _missing(analysis: AnalysisSettings, headline: StudyModel) -> str:
+    """How missing predictors are handled."""
+    once = f"imputed in the training fold ({headline.imputation})"
+    if not analysis.imputations:
+        return f"{once}; no multiple imputation"
+    return (
+        f"{once}; sensitivity analysis by {analysis.imputations} imputations within folds, where "
+        "a predictor of the leading models is missing"
+    )
 
 
 def _reasons(given: Mapping[str, str]) -> str:

@@ -23,7 +23,7 @@ from metasight.cohort.settings import CohortSettings, ModalityTable
 from metasight.errors import StudyError
 from metasight.features.bags import MODALITY as EMBEDDING_MODALITY
 from metasight.features.crops import MODALITY as CROP_MODALITY
-from metasight.models.patient_interval import FEWEST_REFITS as FEWEST_INTERVAL_REFITS
+from metasight.models.patient_interval import FEWEST_REFITS
 from metasight.models.registry import KINDS, outcomes_of
 from metasight.models.settings import ModelSettings, file_name
 from metasight.protocol.load import read_protocol, validation_lines
@@ -31,6 +31,8 @@ from metasight.protocol.study import Protocol, Variable
 from metasight.study.vault import vault_of, with_key
 from metasight.units import years_to_days
 from metasight.validation.permutation import FEWEST as FEWEST_PERMUTED
+
+_LEAST = {"imputations": 2, "interval_refits": FEWEST_REFITS, "permutations": FEWEST_PERMUTED}
 
 PROTOCOL_MODALITIES = ("clinical", "additional")
 """Modalities that hold a protocol's predictors; tables of the study have other names."""
@@ -149,6 +151,8 @@ class AnalysisSettings(BaseModel):
     interval_refits
         Cheap refits from which each patient's interval comes, 100 or more; 0 leaves them out, and
         the interval then shows the spread of ``instability_resamples`` only.
+    imputations
+        Of missing predictors, 2 or more, for a sensitivity analysis; 0 leaves it out.
     noise_replicates
         Replays of the headline procedure on noise.
     horizons_years
@@ -174,6 +178,7 @@ class AnalysisSettings(BaseModel):
     permutations: int = Field(default=0, ge=0, le=5000, strict=True)
     instability_resamples: int = Field(default=50, ge=0, le=2000, strict=True)
     interval_refits: int = Field(default=200, ge=0, le=5000, strict=True)
+    imputations: int = Field(default=20, ge=0, le=1000, strict=True)
     noise_replicates: int = Field(default=4, ge=1, le=100, strict=True)
     horizons_years: tuple[Horizon, ...] | None = Field(default=None, min_length=1)
     reference_model: str
@@ -193,11 +198,10 @@ class AnalysisSettings(BaseModel):
             raise ValueError(f"a horizon is listed twice: {', '.join(f'{y:g}' for y in given)}")
         return years
 
-    @field_validator("interval_refits", "permutations")
+    @field_validator(*_LEAST)
     @classmethod
     def _enough(cls, given: int, info: ValidationInfo) -> int:
-        least = FEWEST_INTERVAL_REFITS if info.field_name == "interval_refits" else FEWEST_PERMUTED
-        if 0 < given < least:
+        if 0 < given < (least := _LEAST[str(info.field_name)]):
             raise ValueError(f"{given} are too few; give {least} or more, or 0 for none")
         return given
 

@@ -218,7 +218,10 @@ def _model(
         centres=evaluate_by_centre(
             aligned, name, draws, plan, in_full=aligned.external and _leads(name, plan)
         ),
-        subgroups=evaluate_subgroups(aligned, name, draws, plan),
+        subgroups=evaluate_subgroups(aligned, name, draws, plan, plan.subgroups),
+        by_missing=evaluate_subgroups(aligned, name, draws, plan, plan.missing)
+        if _leads(name, plan)
+        else (),
         by_risk=group_curves(
             aligned,
             name,

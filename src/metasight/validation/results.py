@@ -14,7 +14,8 @@ Every number stands beside its interval, or a stated reason why there is none::
     │   │   └── decision_curve: DecisionCurve
     │   ├── d_calibration
     │   ├── centres: CentreSummary          by centre, pooled by REML
-    │   └── subgroups: (SubgroupEvaluation, …)
+    │   ├── subgroups: (SubgroupEvaluation, …)
+    │   └── by_missing: (SubgroupEvaluation, …)   by what patients lack
     └── comparisons: (Comparison, …)        every model against the reference model
 
 A metric is a :class:`metasight.estimate.Estimate` or a :class:`NotEstimable`, never NaN.
@@ -35,7 +36,7 @@ from metasight.validation.group_curve import GroupCurve
 from metasight.validation.json_tree import from_jsonable, to_jsonable
 
 Kind = Literal["survival", "competing", "nodal"]
-FORMAT = 4
+FORMAT = 5
 """Of an evaluation as JSON."""
 DEFAULT_THRESHOLDS = (0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.40, 0.50)
 
@@ -70,6 +71,8 @@ class EvaluationPlan:
         Level of every interval.
     subgroups
         ``{variable: {patient: level}}``; a patient without a level is in no group.
+    missing
+        The same by what a patient lacks; judged for the reference and the headline model.
     min_group_events
         A subgroup or centre with fewer events (or fewer non-events) is stated not estimable.
     min_censoring_survival
@@ -93,6 +96,7 @@ class EvaluationPlan:
     seed: int = 20250101
     confidence: float = 0.95
     subgroups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    missing: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     min_group_events: int = 10
     min_censoring_survival: float = 0.1
 
@@ -474,6 +478,8 @@ class ModelEvaluation:
         What C ranks patients by.
     by_risk
         Cumulative incidence by thirds of risk; of the headline model only.
+    by_missing
+        By what patients lack; of the reference and the headline model only.
     """
 
     model: str
@@ -488,6 +494,7 @@ class ModelEvaluation:
     centres: CentreSummary | NotEstimable
     subgroups: tuple[SubgroupEvaluation, ...]
     by_risk: tuple[GroupCurve, ...] = ()
+    by_missing: tuple[SubgroupEvaluation, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

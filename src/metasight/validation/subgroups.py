@@ -154,15 +154,19 @@ def part_metrics(
 
 
 def evaluate_subgroups(
-    aligned: Aligned, name: str, draws: Draws, plan: EvaluationPlan
+    aligned: Aligned,
+    name: str,
+    draws: Draws,
+    plan: EvaluationPlan,
+    groups: Mapping[str, Mapping[str, str]],
 ) -> tuple[SubgroupEvaluation, ...]:
-    """Metrics of one model in every level of every subgroup variable of the plan.
+    """Metrics of one model in every level of every variable of ``groups``, as the plan has them.
 
     Levels of one variable are compared on the resamples of all patients, so that the interval of a
     difference counts that a resample holds more of one level and fewer of another.
     """
     out: list[SubgroupEvaluation] = []
-    for variable, levels in plan.subgroups.items():
+    for variable, levels in groups.items():
         of = np.array([levels.get(str(p), "") for p in aligned.patients], dtype=object)
         inside = {str(level): of == level for level in sorted(set(of) - {""})}
         parts = {level: aligned.subset(keep) for level, keep in inside.items()}

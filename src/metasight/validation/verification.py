@@ -33,6 +33,7 @@ from scipy.stats import t as student
 
 from metasight.errors import EvaluationError
 from metasight.estimate import Estimate
+from metasight.rubin import pool_imputations
 from metasight.validation.binary import binary_auc
 from metasight.validation.links import to_logit
 from metasight.validation.ordering import Floats
@@ -376,13 +377,10 @@ def _by_imputation(
     on_logit = _held(value)
     defined = np.asarray(np.isfinite(on_logit).all(axis=1, keepdims=True))
     on_logit, within = np.where(defined, on_logit, 0.0), np.where(defined, within, 1.0)
-    middle, between = on_logit.mean(axis=1), on_logit.var(axis=1, ddof=1)
-    inflated = (1 + 1 / imputations) * between
-    inside = within.mean(axis=1)
-    freedom = (imputations - 1) * (1 + inside / np.maximum(inflated, 1e-12)) ** 2
-    half = student.ppf(0.5 + confidence / 2, freedom) * np.sqrt(inside + inflated)
+    pooled = pool_imputations(on_logit.T, within.T)
+    half = student.ppf(0.5 + confidence / 2, pooled.freedom) * np.sqrt(pooled.variance)
     at = (threshold, float(seen.sum()))
-    known = np.where(defined[:, 0], expit(middle), np.nan)
+    known = np.where(defined[:, 0], expit(pooled.value), np.nan)
     stated = _stated(data, "multiple_imputation", at, known, half)
     share = cases.mean(axis=0)
     return _with_exact_ends(stated, data.risk >= threshold, (share, 1 - share), confidence)

@@ -13,6 +13,7 @@ from metasight.cohort.outcome import NodalOutcome, SurvivalOutcome
 from metasight.engine.step import Input, Inputs, StepKind
 from metasight.errors import EvaluationError, FitError
 from metasight.features.columns import Feature, FeatureTable, Kind
+from metasight.models.settings import ModelSettings
 from metasight.predictions import Predictions
 from metasight.steps.files import write_json
 from metasight.steps.risk.judging import (
@@ -52,6 +53,7 @@ def argument(*, leads: bool) -> EvaluateArgument:
         seed=1,
         subgroups=(),
         leads=leads,
+        headline_settings=ModelSettings(kind="stacked", name="fusion"),
     )
 
 

@@ -13,6 +13,7 @@ from metasight import bundle
 from metasight.cohort.overlap import shared
 from metasight.engine.step import Inputs, StepKind
 from metasight.errors import StudyError
+from metasight.features.missing_patterns import missing_patterns
 from metasight.ledger import Entry, Fate
 from metasight.models import crossfit
 from metasight.models.fitted import ReaderHeadModel
@@ -77,6 +78,10 @@ def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> Non
     predictions = Predictions.concat(
         crossfit.predict(model, name, data, kept, grid) for name, model in models.items()
     )
+    features, outcome = data.take(kept)
+    read = features_of(dict(locked.states[locked.headline_model]))
+    patterns = missing_patterns(features, sorted(read), outcome.observed)
+    artefacts.MISSING.write(out, patterns.to_json())
     plan = EvaluationPlan(
         endpoint=locked.endpoint,
         horizons_days=tuple(info["horizons_days"]),
@@ -86,13 +91,14 @@ def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> Non
         thresholds=argument.thresholds,
         n_bootstrap=argument.bootstrap,
         seed=argument.seed,
+        missing=patterns.groups,
     )
     predictions.to_parquet(artefacts.PREDICTIONS.path(out))
     artefacts.EVALUATION.write(out, evaluate(predictions, plan).to_json())
     leading = models[locked.headline_model]
     told = None
     if isinstance(leading, ReaderHeadModel):
-        told = likeness_table(leading, data.features.rows(kept))
+        told = likeness_table(leading, features)
     silent = judge_abstention(told, out, predictions, plan)
     entries = _entries(locked, argument.opening, left_out)
     artefacts.LEDGER_ROWS.write(

@@ -18,13 +18,17 @@ from metasight.errors import EvaluationError, FitError
 from metasight.features.columns import FeatureTable
 from metasight.features.from_protocol import CLINICAL
 from metasight.features.levels import candidate_parameters, described_levels
+from metasight.features.missing_patterns import missing_patterns
 from metasight.models.crossfit import Data
 from metasight.models.refit_spread import refit_spread
+from metasight.models.registry import reads
+from metasight.models.settings import ModelSettings
 from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
 from metasight.steps import artefacts
 from metasight.steps.cohort.data import load_data
 from metasight.steps.risk.abstention import judge_abstention, unseen_distances
+from metasight.steps.risk.imputing import judge_imputed
 from metasight.steps.risk.out_of_fold import unseen_folders
 from metasight.validation.anticipated_size import (
     AnticipatedSize,
@@ -128,6 +132,8 @@ class EvaluateArgument:
         is over a nested one, and published scores.
     subgroups
         Canonical variables.
+    headline_settings
+        Of the headline model: patients are grouped by which of its predictors they lack.
     leads
         Whether this is the headline analysis, without which there is no report.
     """
@@ -143,6 +149,7 @@ class EvaluateArgument:
     seed: int
     subgroups: tuple[str, ...]
     leads: bool
+    headline_settings: ModelSettings
 
 
 def judge(inputs: Inputs, out: Path, argument: EvaluateArgument) -> None:
@@ -191,6 +198,11 @@ def _judge(
         seed=argument.seed,
         subgroups={v: subgroup_levels(data, v) for v in argument.subgroups},
     )
+    if argument.leads:
+        read = reads(argument.headline_settings, data.features.features)
+        patterns = missing_patterns(data.features, read, data.outcome.observed)
+        plan = replace(plan, missing=patterns.groups)
+        artefacts.MISSING.write(out, patterns.to_json())
     cross = _of_scheme(fits, "kfold", failures)
     plan = replace(plan, also_against=_others(argument, plan, cross))
     told = evaluate(cross, plan, pairs=_pairs(inputs))
@@ -207,6 +219,7 @@ def _judge(
         silent = judge_abstention(unseen_distances(fits, headline), out, cross, plan)
         artefacts.LEDGER_ROWS.write(out, silent)
     _judge_permuted(inputs, out, cross, plan)
+    judge_imputed(inputs, out, cross, plan)
     _judge_resamples(inputs, out, data, info, headline)
     _gather_refits(inputs, out, headline)
     artefacts.SAMPLE_SIZE.write(out, _sample_size(data, info, reference))
