@@ -13,6 +13,7 @@ from metasight.maps.markers import (
     fluorescence_cells,
 )
 from metasight.maps.window import TissueWindow
+from metasight.slides.stain import background_colour, deconvolve
 from oracles.matched_centres import match_centres
 
 from .section import CHANNELS, MPP, paint, place
@@ -173,3 +174,17 @@ def test_positive_cells_beside_dab(deepliif):
     positive = found.cells.positive["Ki67"]
     assert found.positivity["Ki67"].rule == "between two populations"
     assert 5 <= positive.sum() <= 0.35 * len(positive)
+
+
+def test_the_share_of_positive_cells_does_not_hang_on_how_dark_the_dab_is(deepliif):
+    """The same section, haematoxylin a third and DAB twice as dark (bench/nuclei_beside_dab.py)."""
+    rgb = deepliif[0]
+    stains = dab_stains(rgb)
+    amounts = np.maximum(deconvolve(rgb, stains), 0)
+    factor = np.where(np.array(stains.names) == "dab", 2.0, 0.35)
+    density = (amounts * factor) @ np.asarray(stains.vectors)
+    harsh = np.clip(background_colour(rgb) * 10.0**-density, 0, 255).astype(np.uint8)
+    usual, found = (chromogenic_cells(image, 0.25, "Ki67") for image in (rgb, harsh))
+    shares = [float(read.cells.positive["Ki67"].mean()) for read in (usual, found)]
+    assert abs(shares[0] - shares[1]) <= 0.1
+    assert len(found.cells) > 0.85 * len(usual.cells)

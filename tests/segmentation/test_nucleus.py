@@ -10,6 +10,7 @@ from metasight.segmentation.nucleus import (
     detect_in_fluorescence,
     detect_in_he,
     detect_nuclei,
+    levels_beside_dab,
     nuclear_levels,
 )
 from oracles.matched_centres import match_centres
@@ -59,6 +60,30 @@ def test_a_tile_with_the_slides_levels_is_as_in_the_slide():
     levels = nuclear_levels(np.float32(image), 0.5, NucleusSettings())
     empty = np.random.default_rng(1).normal(0.1, 0.03, (80, 80))
     assert len(detect_nuclei(empty, 0.5, levels=levels)) == 0
+
+
+PALE = [(15, 15), (40, 15), (65, 15), (15, 40), (40, 40), (65, 40)]
+DARK = [(20, 75), (45, 75), (70, 75), (90, 60), (90, 35)]
+
+
+def test_pale_nuclei_are_found_beside_dab_many_times_as_dark():
+    """One threshold of both takes the dark ones alone, and calls every nucleus positive."""
+    pale = discs(PALE, [4.0] * 6, 0.5, amount=0.3)
+    dark = discs(DARK, [4.5] * 5, 0.5, amount=2.5)
+    image = np.float32(pale + dark - 0.1)
+    dab = np.clip(dark - 0.1, 0, 1)
+    together = detect_nuclei(image, 0.5)
+    assert len(together) < 11
+    found = detect_nuclei(image, 0.5, levels=levels_beside_dab(image, dab, 0.5, NucleusSettings()))
+    for x, y in PALE + DARK:
+        assert np.hypot(found.x_um - x, found.y_um - y).min() < 1.5
+    assert len(found) == len(PALE) + len(DARK)
+
+
+def test_tissue_that_is_all_brown_has_its_own_levels():
+    image = np.float32(discs(CENTRES, RADII, 0.5))
+    told = levels_beside_dab(image, np.ones_like(image), 0.5, NucleusSettings())
+    assert told == nuclear_levels(image, 0.5, NucleusSettings())
 
 
 @pytest.mark.parametrize("mpp", [0.01, 2.0, 0.0, float("nan")])

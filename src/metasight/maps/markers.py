@@ -33,7 +33,9 @@ from metasight.segmentation.nucleus import (
     Nuclei,
     NucleusSettings,
     detect_in_fluorescence,
-    detect_in_he,
+    detect_nuclei,
+    haematoxylin_image,
+    levels_beside_dab,
 )
 from metasight.slides.stain import Rgb, Stains, deconvolve, estimate_stains
 
@@ -169,7 +171,9 @@ def chromogenic_cells(
     stains = dab_stains(rgb)
     # below zero is noise; cut off there, it could not be told how much of it there is
     amount = np.minimum(deconvolve(rgb, stains)[..., stains.names.index("dab")], DAB_LINEAR_TO_OD)
-    nuclei = detect_in_he(rgb, mpp, s.nucleus)
+    image = haematoxylin_image(rgb)
+    levels = levels_beside_dab(image, amount, mpp, s.nucleus)
+    nuclei = detect_nuclei(image, mpp, s.nucleus, levels)
     signal, noise = cell_signal(amount, cell_regions(nuclei, s.cell_margin_um), len(nuclei), mpp)
     found = positive_cells(signal, noise, threshold=s.thresholds.get(marker))
     return MarkedCells(

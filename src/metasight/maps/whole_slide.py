@@ -36,6 +36,7 @@ from metasight.segmentation.nucleus import (
     detect_nuclei,
     fluorescence_image,
     haematoxylin_image,
+    levels_beside_dab,
     nuclear_levels,
 )
 from metasight.slides.blocks import tissue_blocks
@@ -143,8 +144,11 @@ class _Chromogenic:
         self.settings, self.marker, self.mpp = settings, marker, mpp
         self.stains: Stains = dab_stains(sample)
         self.glass = background_colour(sample)
-        self.levels: NuclearLevels = nuclear_levels(
-            haematoxylin_image(sample, self.glass), mpp, settings.nucleus
+        self.levels: NuclearLevels = levels_beside_dab(
+            haematoxylin_image(sample, self.glass),
+            deconvolve(sample, self.stains)[..., self.stains.names.index("dab")],
+            mpp,
+            settings.nucleus,
         )
         found = chromogenic_cells(sample, mpp, marker, settings)
         self.thresholds, self.rules = _settled(found)

@@ -33,6 +33,8 @@ Labels = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
 
 FINEST_MPP, COARSEST_MPP = 0.1, 1.05
+_LITTLE_DAB = 0.15  # optical density: below it a pixel is taken for haematoxylin alone
+_LEAST_CLEAR = 0.05  # of the pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,10 +94,14 @@ class NuclearLevels:
         1993;26:617): unlike Otsu's it is not drawn up by a few very dark nuclei, such as DAB's.
     strength
         95th percentile of the foreground: how dark (bright) nuclei get.
+    ceiling
+        Amounts above it say no more of a nucleus; beside DAB, which is darker than any
+        haematoxylin, it is the strength. None for none.
     """
 
     threshold: float
     strength: float
+    ceiling: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +169,36 @@ def nuclear_levels(image: Image, mpp: float, settings: NucleusSettings) -> Nucle
     )
 
 
+def levels_beside_dab(
+    image: Image, dab: npt.NDArray[np.floating], mpp: float, settings: NucleusSettings
+) -> NuclearLevels:
+    """Threshold, strength and ceiling of haematoxylin in a section with DAB.
+
+    They are taken where there is little DAB: dark DAB would draw the threshold up until pale
+    nuclei beside it are lost, and the share of positive cells with them. Where nearly all tissue
+    is brown, from all of it.
+
+    Parameters
+    ----------
+    image
+        Of `haematoxylin_image`.
+    dab
+        Optical density of DAB, same shape.
+
+    Raises
+    ------
+    MarkerError
+        The image is flat.
+    """
+    smooth = blurred(image, settings.smoothing_um / mpp)
+    clear = smooth[blurred(np.asarray(dab), settings.smoothing_um / mpp) < _LITTLE_DAB]
+    if clear.size < _LEAST_CLEAR * smooth.size or not float(np.ptp(clear)) > 0:
+        return nuclear_levels(image, mpp, settings)
+    threshold = float(filters.threshold_li(clear))
+    strength = float(np.percentile(clear[clear > threshold], 95))
+    return NuclearLevels(threshold=threshold, strength=strength, ceiling=strength)
+
+
 def detect_nuclei(
     image: npt.NDArray[np.floating] | npt.NDArray[np.integer],
     mpp: float,
@@ -196,6 +232,8 @@ def detect_nuclei(
     s = settings or NucleusSettings()
     amount = np.asarray(image, dtype=np.float32)
     levels = levels or nuclear_levels(amount, mpp, s)
+    if levels.ceiling is not None:
+        amount = np.minimum(amount, np.float32(levels.ceiling))
     parted = _parted(amount, mpp, s, levels)
     fine = blurred(amount, 0.5 / mpp)
     labels, height, base = _cut_at_half(fine, parted, mpp)
@@ -203,7 +241,7 @@ def detect_nuclei(
 
 
 def detect_in_he(rgb: Rgb, mpp: float, settings: NucleusSettings | None = None) -> Nuclei:
-    """Find nuclei in H&E, or in haematoxylin beside DAB."""
+    """Find nuclei in H&E; beside DAB give `detect_nuclei` the levels of `levels_beside_dab`."""
     return detect_nuclei(haematoxylin_image(rgb), mpp, settings)
 
 
