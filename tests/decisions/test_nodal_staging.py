@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from metasight.decisions.nodal_staging import (
     NOT_A_DEVICE,
+    NodalRisks,
     StagingLimits,
     after_negative,
     after_negative_ebus,
@@ -63,24 +64,49 @@ def test_sensitivity_needed_undoes_the_update():
     assert np.isnan(ebus_needed(0.05, 0.1, LIMITS))
 
 
+def risks(low, value, high, n2=(0.02, 0.06, 0.12)) -> NodalRisks:
+    return NodalRisks(
+        any_node=Estimate(value=value, lower=low, upper=high),
+        n1=Estimate(value=0.06, lower=0.03, upper=0.10),
+        n2=Estimate(value=n2[1], lower=n2[0], upper=n2[2]),
+    )
+
+
 def test_what_is_said_of_a_patient():
     rule = guideline(22.0, False, False, LIMITS)
-    view = staging_view(
-        rule, Estimate(value=0.12, lower=0.07, upper=0.21), LIMITS, evidence=EVIDENCE
-    )
+    view = staging_view(rule, risks(0.07, 0.12, 0.21), LIMITS, evidence=EVIDENCE, pet_negative=True)
     assert view.above == (
         (0.05, True, True),
         (0.1, True, False),
         (0.15, False, False),
         (0.2, False, False),
     )
-    assert view.agree is False
     text = " ".join(view.text)
     assert "12 % (95 % interval 7.0 % to 21 %), at or above 10 %" in text
-    assert "7.6 %" in text  # 0.12 · 0.6 / (0.12 · 0.6 + 0.88)
+    assert "N2, which the rule is about: 6.0 % (2.0 % to 12 %); N1: 6.0 %" in text
+    assert "Risk of N2 after a negative EBUS: 3.7 %" in text  # 0.06 · 0.6 / (0.06 · 0.6 + 0.94)
     assert EVIDENCE in text
     assert "assumption" in text
     assert view.text[-1] == NOT_A_DEVICE
+
+
+@pytest.mark.parametrize(
+    ("pet_negative", "said"), [(False, "PET shows a node"), (None, "there is no PET/CT")]
+)
+def test_ebus_says_nothing_of_nodes_it_was_not_measured_in(pet_negative, said):
+    rule = guideline(22.0, False, pet_negative is False or None, LIMITS)
+    view = staging_view(
+        rule, risks(0.4, 0.6, 0.8), LIMITS, evidence=EVIDENCE, pet_negative=pet_negative
+    )
+    assert view.after_ebus is None
+    assert said in " ".join(view.text)
+
+
+def test_what_is_called_central_is_said():
+    means = "its centre in the inner two thirds"
+    for central in (True, False):
+        rule = guideline(22.0, central, False, LIMITS, central_means=means)
+        assert any(f"central as defined here: {means}" in reason for reason in rule.reasons)
 
 
 def test_abstaining_is_said_and_no_risk_is_shown():
@@ -90,9 +116,10 @@ def test_abstaining_is_said_and_no_risk_is_shown():
         None,
         LIMITS,
         evidence=EVIDENCE,
+        pet_negative=None,
         abstains="the scan is unlike those the model learnt from",
     )
-    assert view.risk is None
+    assert view.risks is None
     assert view.after_ebus is None
     assert view.agree is None
     assert "gives no risk: the scan is unlike" in " ".join(view.text)
@@ -101,19 +128,20 @@ def test_abstaining_is_said_and_no_risk_is_shown():
 
 def test_nonsense_is_refused():
     rule = guideline(22.0, False, False, LIMITS)
-    risk = Estimate(value=0.1, lower=0.05, upper=0.2)
+    risk = risks(0.05, 0.1, 0.2)
     for wrong in (
         lambda: require_risk(Estimate(value=0.3, lower=0.05, upper=0.2)),
         lambda: require_risk(Estimate(value=0.3)),
         lambda: after_negative_ebus(Estimate(value=0.3, lower=0.2, upper=1.2), LIMITS),
         lambda: staging_view(
-            rule, Estimate(value=0.3, lower=-0.1, upper=0.4), LIMITS, evidence=EVIDENCE
+            rule, risks(-0.1, 0.3, 0.4), LIMITS, evidence=EVIDENCE, pet_negative=True
         ),
+        lambda: StagingLimits(mediastinal_threshold=0.0),
         lambda: StagingLimits(sensitivity=0.8),
         lambda: StagingLimits(thresholds=(0.2, 0.1)),
         lambda: guideline(-3.0, False, False, LIMITS),
-        lambda: staging_view(rule, risk, LIMITS, evidence=""),
-        lambda: staging_view(rule, None, LIMITS, evidence=EVIDENCE),
+        lambda: staging_view(rule, risk, LIMITS, evidence="", pet_negative=True),
+        lambda: staging_view(rule, None, LIMITS, evidence=EVIDENCE, pet_negative=True),
         lambda: ebus_needed(0.2, 0.0, LIMITS),
     ):
         with pytest.raises(EvaluationError):
@@ -215,8 +243,8 @@ def test_a_negative_test_never_raises_a_risk_and_keeps_the_order_of_its_ends(a, 
 
 def test_a_risk_at_a_threshold_is_above_it_and_an_interval_that_ends_there_is_not_on_one_side():
     rule = guideline(22.0, False, False, LIMITS)
-    at = Estimate(value=0.1, lower=0.1, upper=0.15)
-    view = staging_view(rule, at, LIMITS, evidence=EVIDENCE)
+    at = risks(0.1, 0.1, 0.15)
+    view = staging_view(rule, at, LIMITS, evidence=EVIDENCE, pet_negative=True)
     assert view.above == (
         (0.05, True, True),
         (0.1, True, True),  # its lower end is at the threshold: all of it is at or above
@@ -225,14 +253,35 @@ def test_a_risk_at_a_threshold_is_above_it_and_an_interval_that_ends_there_is_no
     )
 
 
-def test_rule_and_risk_agree_where_both_point_one_way():
-    low = Estimate(value=0.02, lower=0.01, upper=0.03)
-    high = Estimate(value=0.3, lower=0.2, upper=0.4)
+def test_rule_and_risk_of_n2_agree_where_both_point_one_way_at_the_protocols_threshold():
+    """The risk of any node has no say: the rule is about the mediastinum."""
+    chosen = StagingLimits(mediastinal_threshold=0.10)
+    low, high = (
+        risks(0.2, 0.3, 0.4, n2=(0.01, 0.02, 0.03)),
+        risks(0.2, 0.3, 0.4, n2=(0.1, 0.2, 0.3)),
+    )
     for size, risk, agree in ((22.0, low, True), (40.0, high, True), (40.0, low, False)):
-        rule = guideline(size, False, False, LIMITS)
-        view = staging_view(rule, risk, LIMITS, evidence=EVIDENCE)
+        rule = guideline(size, False, False, chosen)
+        view = staging_view(rule, risk, chosen, evidence=EVIDENCE, pet_negative=True)
         assert view.agree is agree
-        assert ("do not agree" in " ".join(view.text)) is not agree
-    unknown = staging_view(guideline(None, None, None, LIMITS), high, LIMITS, evidence=EVIDENCE)
+        text = " ".join(view.text)
+        assert ("do not agree" in text) is not agree
+        assert "at a risk of N2 of 10 % (the protocol's)" in text
+    unknown = staging_view(
+        guideline(None, None, None, chosen), high, chosen, evidence=EVIDENCE, pet_negative=None
+    )
     assert unknown.agree is None
     assert "cannot be applied" in unknown.text[0]
+
+
+def test_without_a_threshold_of_the_protocol_nothing_is_held_against_anything():
+    rule = guideline(22.0, False, False, LIMITS)
+    view = staging_view(rule, risks(0.2, 0.3, 0.4), LIMITS, evidence=EVIDENCE, pet_negative=True)
+    assert view.agree is None
+    assert "names no risk of N2" in " ".join(view.text)
+
+
+def test_the_threshold_of_a_protocol_is_optional():
+    assert StagingLimits.from_table(TABLE, (0.1,)).mediastinal_threshold is None
+    given = StagingLimits.from_table({**TABLE, "mediastinal_threshold": 0.08}, (0.1,))
+    assert given.mediastinal_threshold == 0.08

@@ -69,7 +69,7 @@ def slips(pair: Pair, first: Candidate) -> tuple[Slip, ...]:
     one = np.asarray(cv2.resize(pair.fixed_features, size, interpolation=cv2.INTER_AREA))
     tissue = np.asarray(cv2.resize(fixed.tissue, size, interpolation=cv2.INTER_AREA), np.float32)
     laid_over = warp(pair.moving_features, pair.moving, fixed, Piece(matrix=first.matrix))
-    other = np.asarray(cv2.resize(laid_over, size, interpolation=cv2.INTER_AREA))
+    other = np.asarray(cv2.resize(laid_over, size, interpolation=cv2.INTER_AREA), np.float32)
     other = np.pad(other, reach)
     windows = _windows(tissue, side, round(_STEP * max(size)))
     best = [_Fit(score=-1.0, degrees=0.0, shift=(0.0, 0.0)) for _ in windows]

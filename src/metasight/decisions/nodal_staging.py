@@ -3,11 +3,13 @@
 The rule (De Leyn et al., Eur J Cardiothorac Surg 2014;45:787, and NCCN alike): after PET/CT
 without suspicious nodes, invasive staging may be left out where the tumour is peripheral and no
 larger than 3 cm; it is done where the tumour is central or larger, or a node is PET-positive. The
-risk is what the model says of the same patient. Nothing is advised: both are shown, with what they
-rest on, and the protocol says at which risks the study looks.
+risk is what the model says of the same patient: of any node, of N1 and of N2, since the rule and
+EBUS concern the mediastinum alone. Nothing is advised: both are shown, with what they rest on, and
+they are held against each other only at a risk that the protocol names.
 
-After a negative EBUS the risk falls by Bayes' theorem. How far rests on the test's sensitivity for
-nodes that PET does not show, which is low and not well known: it is an input, with an interval.
+After a negative EBUS the risk of N2 falls by Bayes' theorem. How far rests on the test's
+sensitivity for mediastinal nodes that PET does not show, which is low and not well known: it is an
+input, with an interval, and says nothing of a patient whose PET shows a node or who had none.
 """
 
 from __future__ import annotations
@@ -43,6 +45,9 @@ class StagingLimits:
         what is assumed, not of an estimate.
     specificity
         Of EBUS; a cytological false positive is rare.
+    mediastinal_threshold
+        Risk of N2 at which the team would stage invasively; None where the protocol names none,
+        and rule and risk are then not held against each other.
     """
 
     largest_peripheral_mm: float = 30.0
@@ -51,6 +56,7 @@ class StagingLimits:
     sensitivity_lower: float = 0.25
     sensitivity_upper: float = 0.55
     specificity: float = 1.0
+    mediastinal_threshold: float | None = None
 
     def __post_init__(self) -> None:
         ends = (self.sensitivity_lower, self.sensitivity, self.sensitivity_upper)
@@ -59,6 +65,9 @@ class StagingLimits:
                 "a test's sensitivity lies within its interval, and all within [0, 1]",
                 value=f"{ends}, specificity {self.specificity}",
             )
+        chosen = self.mediastinal_threshold
+        if chosen is not None and not 0 < chosen < 1:
+            raise EvaluationError("a risk lies within (0, 1)", value=str(chosen))
         rising = all(a < b for a, b in zip(self.thresholds, self.thresholds[1:], strict=False))
         inside = all(0 < t < 1 for t in self.thresholds)
         if not (self.largest_peripheral_mm > 0 and rising and inside and self.thresholds):
@@ -83,15 +92,17 @@ class StagingLimits:
             "ebus_sensitivity_upper": "sensitivity_upper",
             "ebus_specificity": "specificity",
         }
-        if set(table) != set(names):
+        optional = "mediastinal_threshold"
+        if set(table) - {optional} != set(names):
             raise EvaluationError(
                 "entries are missing or unknown",
                 where="protocol [nodal_staging]",
-                value=", ".join(sorted(set(table) ^ set(names))),
-                remedy=f"It has {', '.join(names)}",
+                value=", ".join(sorted((set(table) - {optional}) ^ set(names))),
+                remedy=f"It has {', '.join(names)}, and may have {optional}",
             )
         given = {ours: float(table[theirs]) for theirs, ours in names.items()}
-        return cls(thresholds=tuple(sorted(thresholds)), **given)
+        chosen = float(table[optional]) if optional in table else None
+        return cls(thresholds=tuple(sorted(thresholds)), mediastinal_threshold=chosen, **given)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +126,8 @@ def guideline(
     central: bool | None,
     pet_positive_node: bool | None,
     limits: StagingLimits,
+    *,
+    central_means: str = "",
 ) -> GuidelineAnswer:
     """The rule for one patient; None is not known.
 
@@ -126,6 +139,8 @@ def guideline(
         By the protocol's definition.
     pet_positive_node
         A hilar or mediastinal node with suspicious uptake; None without PET/CT.
+    central_means
+        What is called central here: definitions differ, and the guideline gives none.
     """
     if size_mm is not None and not size_mm > 0:
         raise EvaluationError("a tumour's size is above 0 mm", value=str(size_mm))
@@ -134,7 +149,7 @@ def guideline(
     if pet_positive_node:
         against.append("a node is positive on PET")
     if central:
-        against.append("the tumour is central")
+        against.append(f"the tumour is central{_as(central_means)}")
     if size_mm is not None and size_mm > most:
         against.append(f"the tumour measures {size_mm:.0f} mm, above {most:.0f} mm")
     if against:
@@ -149,8 +164,15 @@ def guideline(
         return GuidelineAnswer(verdict="unknown", reasons=missing)
     return GuidelineAnswer(
         verdict="optional",
-        reasons=(f"peripheral, {size_mm:.0f} mm (at most {most:.0f} mm), nodes negative on PET",),
+        reasons=(
+            f"peripheral{_as(central_means)}, {size_mm:.0f} mm (at most {most:.0f} mm), nodes "
+            "negative on PET",
+        ),
     )
+
+
+def _as(meaning: str) -> str:
+    return f" (central as defined here: {meaning})" if meaning else ""
 
 
 def require_risk(risk: Estimate) -> tuple[float, float]:
@@ -200,6 +222,23 @@ def after_negative_ebus(risk: Estimate, limits: StagingLimits) -> Estimate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NodalRisks:
+    """Probabilities of one patient, each with its interval.
+
+    Attributes
+    ----------
+    any_node
+        Of N1 or N2.
+    n1, n2
+        Of N1 as the highest stage, and of N2. None where only the risk of any node is known.
+    """
+
+    any_node: Estimate
+    n1: Estimate | None = None
+    n2: Estimate | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class StagingView:
     """Rule and risk of one patient, side by side.
 
@@ -207,23 +246,24 @@ class StagingView:
     ----------
     rule
         The guideline's.
-    risk
-        Of any nodal disease (N1 or N2), by the model; None where it abstains.
+    risks
+        By the model; None where it abstains.
     abstains
         Why there is no risk; empty where there is one.
     above
-        Per threshold whether the risk is at or above it, and whether its interval is on one side.
+        Per threshold whether the risk of any node is at or above it, and whether its interval is
+        on one side.
     after_ebus
-        Risk after a negative EBUS; None without a risk.
+        Risk of N2 after a negative EBUS; None where it is not known, or PET was not negative.
     agree
-        Whether rule and risk point the same way at the lowest threshold; None where either does
-        not say.
+        Whether rule and risk of N2 point the same way at the protocol's threshold; None where
+        either does not say or the protocol names none.
     text
         Sentences for a clinician, evidence included.
     """
 
     rule: GuidelineAnswer
-    risk: Estimate | None
+    risks: NodalRisks | None
     abstains: str
     above: tuple[tuple[float, bool, bool], ...]
     after_ebus: Estimate | None
@@ -233,10 +273,11 @@ class StagingView:
 
 def staging_view(
     rule: GuidelineAnswer,
-    risk: Estimate | None,
+    risks: NodalRisks | None,
     limits: StagingLimits,
     *,
     evidence: str,
+    pet_negative: bool | None,
     abstains: str = "",
     interval: str = "95 % interval",
 ) -> StagingView:
@@ -246,10 +287,12 @@ def staging_view(
     ----------
     rule
         Of `guideline`.
-    risk
+    risks
         Of the model; None where it abstains, and ``abstains`` says why.
     evidence
         What the risk rests on: how many patients, of how many centres, how validated.
+    pet_negative
+        Whether PET/CT shows no node; None without PET/CT. Only then is EBUS's sensitivity known.
     interval
         What the ends of the risk are, in words.
 
@@ -260,37 +303,61 @@ def staging_view(
     """
     if not evidence:
         raise EvaluationError("a risk is not shown without its basis")
-    if (risk is None) != bool(abstains):
+    if (risks is None) != bool(abstains):
         raise EvaluationError("a risk is shown, or the reason why there is none")
-    if risk is None:
+    if risks is None:
         text = (_rule_text(rule), f"The model gives no risk: {abstains}.", NOT_A_DEVICE)
         return StagingView(
             rule=rule,
-            risk=None,
+            risks=None,
             abstains=abstains,
             above=(),
             after_ebus=None,
             agree=None,
             text=text,
         )
-    lower, upper = require_risk(risk)
-    above = tuple((t, risk.value >= t, (lower >= t) or (upper < t)) for t in limits.thresholds)
-    rest = after_negative_ebus(risk, limits)
+    lower, upper = require_risk(risks.any_node)
+    above = tuple(
+        (t, risks.any_node.value >= t, (lower >= t) or (upper < t)) for t in limits.thresholds
+    )
+    rest = after_negative_ebus(risks.n2, limits) if risks.n2 and pet_negative else None
     agree = None
-    if rule.verdict != "unknown":
-        agree = (rule.verdict == "indicated") == above[0][1]
-    lines = [_rule_text(rule), _risk_text(risk, above, interval), _ebus_text(rest, limits)]
-    if agree is False:
-        lines.append("Rule and risk do not agree; it is not known which is right for this patient.")
-    lines += [f"The risk rests on {evidence}.", NOT_A_DEVICE]
+    chosen = limits.mediastinal_threshold
+    if rule.verdict != "unknown" and risks.n2 is not None and chosen is not None:
+        agree = (rule.verdict == "indicated") == (risks.n2.value >= chosen)
+    lines = [
+        _rule_text(rule),
+        _risk_text(risks, above, interval),
+        _ebus_text(rest, limits, pet_negative=pet_negative),
+        _agreement_text(agree, limits),
+        f"The risk rests on {evidence}.",
+        NOT_A_DEVICE,
+    ]
     return StagingView(
         rule=rule,
-        risk=risk,
+        risks=risks,
         abstains="",
         above=above,
         after_ebus=rest,
         agree=agree,
-        text=tuple(lines),
+        text=tuple(line for line in lines if line),
+    )
+
+
+def _agreement_text(agree: bool | None, limits: StagingLimits) -> str:
+    chosen = limits.mediastinal_threshold
+    if chosen is None:
+        return (
+            "The protocol names no risk of N2 at which invasive staging would be chosen, so rule "
+            "and risk are not held against each other."
+        )
+    if agree is None:
+        return ""
+    if agree:
+        return f"Rule and risk agree, at a risk of N2 of {_percent(chosen)} (the protocol's)."
+    return (
+        f"Rule and risk do not agree, at a risk of N2 of {_percent(chosen)} (the protocol's); it "
+        "is not known which is right for this patient."
     )
 
 
@@ -312,23 +379,34 @@ def _rule_text(rule: GuidelineAnswer) -> str:
     return f"Guideline (ESTS 2014): {said}: {'; '.join(rule.reasons)}."
 
 
-def _risk_text(risk: Estimate, above: Sequence[tuple[float, bool, bool]], interval: str) -> str:
+def _risk_text(risks: NodalRisks, above: Sequence[tuple[float, bool, bool]], interval: str) -> str:
     over = [t for t, is_above, _ in above if is_above]
     unsure = [t for t, _, sure in above if not sure]
     where = f"at or above {_percent(max(over))}" if over else f"below {_percent(above[0][0])}"
-    lower, upper = map(_percent, risk.ends)
-    ends = f"{_percent(risk.value)} ({interval} {lower} to {upper})"
-    text = f"Model: probability of nodal metastasis {ends}, {where}"
+    lower, upper = map(_percent, risks.any_node.ends)
+    ends = f"{_percent(risks.any_node.value)} ({interval} {lower} to {upper})"
+    text = f"Model: probability of any nodal metastasis {ends}, {where}"
     if unsure:
         text += f"; its interval includes {', '.join(_percent(t) for t in unsure)}"
+    if risks.n1 is not None and risks.n2 is not None:
+        text += f". Of it N2, which the rule is about: {_span(risks.n2)}; N1: {_span(risks.n1)}"
     return text + "."
 
 
-def _ebus_text(rest: Estimate, limits: StagingLimits) -> str:
+def _ebus_text(rest: Estimate | None, limits: StagingLimits, *, pet_negative: bool | None) -> str:
+    if rest is None:
+        if pet_negative:
+            return ""
+        why = "PET shows a node" if pet_negative is False else "there is no PET/CT"
+        return (
+            "What a negative EBUS would leave is not stated: its sensitivity is assumed for nodes "
+            f"that PET does not show, and here {why}."
+        )
     return (
-        f"After a negative EBUS: {_span(rest)}, if its sensitivity for nodes that PET does not "
-        f"show is {_percent(limits.sensitivity)} ({_percent(limits.sensitivity_lower)} to "
-        f"{_percent(limits.sensitivity_upper)}), which is an assumption."
+        f"Risk of N2 after a negative EBUS: {_span(rest)}, if its sensitivity for mediastinal "
+        f"nodes that PET does not show is {_percent(limits.sensitivity)} "
+        f"({_percent(limits.sensitivity_lower)} to {_percent(limits.sensitivity_upper)}), which "
+        "is an assumption."
     )
 
 

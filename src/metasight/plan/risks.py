@@ -112,6 +112,7 @@ def _staging(
         resamples=settings.bootstrap,
         seed=settings.seed,
         demonstration=study.settings.demonstration,
+        central=next((d.text for d in study.protocol.definition if d.name == "central"), ""),
     )
     crossfitted = _crossfitted(judged, settings.headline_model)
     return Step(

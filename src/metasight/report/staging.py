@@ -88,13 +88,14 @@ def _cell(c: Found) -> Row:
 
 def _benefit(found: Found) -> Iterator[Block]:
     told = found["benefit"]
-    yield Heading(2, "Net benefit of staging by risk and by the rule", "staging-benefit")
+    yield Heading(2, "Net benefit of staging by risk of N2 and by the rule", "staging-benefit")
     if "skipped" in told:
         yield Paragraph(f"Not estimable: {told['skipped']}.")
         return
     yield Paragraph(
         f"In {plural(told['patients'], 'patient')} whose nodes were examined, of whom "
-        f"{count(told['positive'])} had a positive one. A threshold states how many unnecessary "
+        f"{count(told['positive'])} had N2: invasive staging of the mediastinum finds N2, so both "
+        "are judged by it. A threshold states how many unnecessary "
         "stagings are accepted: 5 % means accepting 19 unnecessary invasive stagings to find one "
         "metastasis. These patients were operated on; the same benefit in other patients is an "
         "assumption."
@@ -136,14 +137,15 @@ def _ebus(found: Found) -> Iterator[Block]:
     yield Heading(2, "After a negative EBUS", "staging-ebus")
     low, mid, high = (percent(limits[f"sensitivity{e}"]) for e in ("_lower", "", "_upper"))
     yield Paragraph(
-        "The risk after a negative EBUS, by Bayes’ theorem. It depends on the "
-        f"test’s sensitivity for nodes that PET does not show, taken as {mid} ({low} to {high}): "
-        "an assumption of the protocol, not a result of this study."
+        "The risk of N2 after a negative EBUS, by Bayes’ theorem, in patients whose PET shows no "
+        f"node. It depends on the test’s sensitivity for mediastinal nodes that PET does not show, "
+        f"taken as {mid} ({low} to {high}): an assumption of the protocol, not a result of this "
+        "study."
     )
     target = percent(limits["thresholds"][0])
     yield DataTable(
         "staging-ebus-table",
-        "Risk of nodal metastasis before and after a negative EBUS.",
+        "Risk of N2 before and after a negative EBUS.",
         (
             numeric("Before"),
             numeric("After"),

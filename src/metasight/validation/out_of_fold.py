@@ -42,3 +42,20 @@ def mean_out_of_fold_risk(rows: pd.DataFrame) -> pd.Series:
     free = rows[rows["label"] == "N0"]
     any_node: pd.Series = 1 - free.groupby("patient")["risk"].mean()
     return any_node
+
+
+def mean_out_of_fold_stages(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean over the repeats of each patient's probability of each nodal stage.
+
+    Parameters
+    ----------
+    rows
+        As for `mean_out_of_fold_risk`, of a nodal stage endpoint.
+
+    Returns
+    -------
+    DataFrame
+        Index ``patient``, a column a stage; rows sum to 1.
+    """
+    stages: pd.DataFrame = rows.pivot_table(index="patient", columns="label", values="risk")
+    return stages

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from metasight.decisions.nodal_staging import StagingLimits
+from metasight.decisions.nodal_staging import NodalRisks, StagingLimits
 from metasight.decisions.refit_interval import FEWEST_REFITS
 from metasight.engine.step import Inputs, StepKind
 from metasight.estimate import Estimate
-from metasight.steps.after.staging import _intervals, _patient, _silent, _spread
+from metasight.steps.after.staging import _intervals, _patient, _silent, _spreads
 from metasight.steps.files import write_json
 from worked import inputs_of
 
@@ -41,7 +41,7 @@ def refits(tmp_path, n: int) -> dict:
 
 
 def test_the_spread_is_of_any_node_over_refits_without_the_patient(tmp_path):
-    spread = _spread(refits(tmp_path, FEWEST_REFITS))
+    spread, _, _ = _spreads(refits(tmp_path, FEWEST_REFITS))
     any_node = 0.1 + 0.01 * np.arange(FEWEST_REFITS)
     expected = np.std(np.log(any_node / (1 - any_node)), ddof=1)
     assert np.isnan(spread[:2]).all()  # they are in every resample
@@ -49,7 +49,13 @@ def test_the_spread_is_of_any_node_over_refits_without_the_patient(tmp_path):
 
 
 def test_too_few_refits_give_nobody_an_interval(tmp_path):
-    assert _spread(refits(tmp_path, FEWEST_REFITS - 1)) is None
+    assert _spreads(refits(tmp_path, FEWEST_REFITS - 1)) is None
+
+
+def stages(any_node: dict[str, float]) -> pd.DataFrame:
+    """A third of the risk of any node is N2's."""
+    risk = pd.Series(any_node)
+    return pd.DataFrame({"N0": 1 - risk, "N1": risk * 2 / 3, "N2": risk / 3})
 
 
 def with_intervals(tmp_path) -> Inputs:
@@ -58,36 +64,39 @@ def with_intervals(tmp_path) -> Inputs:
     rows = [
         {"patient": p, "target": t, "lower": low, "centre": 0.9, "upper": up}
         for p, low, up in (("A", 0.7, 0.9), ("B", 0.5, 0.6))
-        for t in ("N0", "N1")
+        for t in ("N0", "N1", "N2")
     ]
     pd.DataFrame(rows).to_parquet(folder / "intervals.parquet")
     return inputs_of(StepKind.FIT_INTERVALS, {"intervals": folder})
 
 
 def test_an_interval_is_of_the_true_risk_of_any_node_and_reaches_to_the_risk(tmp_path):
-    risk = pd.Series({"A": 0.15, "B": 0.3})
+    risk = stages({"A": 0.15, "B": 0.3})
     found = _intervals(with_intervals(tmp_path), ["A", "B", "C"], risk)
     assert found.kind == "true risk"
-    assert found.of["A"].ends == pytest.approx((0.1, 0.3))
-    assert found.of["B"].ends == pytest.approx((0.3, 0.5))
-    assert (found.of["A"].value, found.of["B"].value) == (0.15, 0.3)
+    a, b = found.of["A"].any_node, found.of["B"].any_node
+    assert a.ends == pytest.approx((0.1, 0.3))
+    assert b.ends == pytest.approx((0.3, 0.5))
+    assert (a.value, b.value) == pytest.approx((0.15, 0.3))
+    assert found.of["A"].n2.ends == pytest.approx((0.05, 0.9))  # as given, reaching to the risk
+    assert found.of["A"].n2.value == pytest.approx(0.05)
 
 
 def test_without_interval_refits_it_is_of_the_models_own(tmp_path):
     inputs = refits(tmp_path, FEWEST_REFITS)
-    found = _intervals(inputs, list("ABCD"), pd.Series(0.2, index=list("ABCD")))
+    found = _intervals(inputs, list("ABCD"), stages(dict.fromkeys("ABCD", 0.2)))
     assert found.kind == "refits"
     assert found.of["A"] is None
-    lower, upper = found.of["D"].ends
+    lower, upper = found.of["D"].any_node.ends
     assert lower < 0.2 < upper
-    assert _intervals(Inputs(()), list("ABCD"), pd.Series(0.2, index=list("ABCD"))) is None
+    assert _intervals(Inputs(()), list("ABCD"), stages(dict.fromkeys("ABCD", 0.2))) is None
 
 
 @pytest.mark.parametrize(
     ("risk", "silent", "shown"),
     [
-        (Estimate(value=0.2, lower=0.1, upper=0.3), "", 0.2),
-        (Estimate(value=0.2, lower=0.1, upper=0.3), "a reason", None),
+        (NodalRisks(any_node=Estimate(value=0.2, lower=0.1, upper=0.3)), "", 0.2),
+        (NodalRisks(any_node=Estimate(value=0.2, lower=0.1, upper=0.3)), "a reason", None),
         (None, "", None),
     ],
 )

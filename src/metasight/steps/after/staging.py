@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from metasight.cohort.outcome import NodalOutcome
 from metasight.decisions.nodal_staging import (
+    NodalRisks,
     StagingLimits,
     after_negative_ebus,
     ebus_needed,
@@ -33,7 +34,7 @@ from metasight.predictions import NODAL_LABELS
 from metasight.steps import artefacts
 from metasight.steps.cohort.data import load_data
 from metasight.steps.files import number
-from metasight.steps.risk.out_of_fold import out_of_fold_risks
+from metasight.steps.risk.out_of_fold import out_of_fold_stages
 from metasight.validation.abstention import is_silent
 from metasight.validation.gain_over_rule import gain_over_rule
 
@@ -63,6 +64,8 @@ class StagingArgument:
         Of the bootstrap of patients.
     demonstration
         What the study is, where it is a demonstration or simulated; said with every risk.
+    central
+        What the protocol calls central.
     """
 
     data: str
@@ -72,17 +75,18 @@ class StagingArgument:
     resamples: int
     seed: int
     demonstration: str = ""
+    central: str = ""
 
 
 def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None:
     """Write ``staging.json``: each patient's view, and what rule and risk do in the examined."""
     data, _, _ = load_data(inputs[argument.data])
-    risk = out_of_fold_risks(inputs, argument.model)
-    why = ""
+    why, risk = "", None
     if not isinstance(data.outcome, NodalOutcome):
         why = "the study has no nodal stage endpoint"
-    elif risk is None:
-        why = "the headline model could not be fitted"
+    else:
+        risk = out_of_fold_stages(inputs, argument.model)
+        why = "" if risk is not None else "the headline model could not be fitted"
     intervals = None if risk is None else _intervals(inputs, data.patients, risk)
     if not why and intervals is None:
         why = (
@@ -106,13 +110,14 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
             argument.limits,
             evidence=evidence,
             interval=_INTERVALS[intervals.kind],
+            definition=argument.central,
         )
         for p in data.patients
         if p in risk.index
     ]
     told = pd.DataFrame(rows).set_index("patient")
     examined = [p for p in told.index if stage[p] >= 0]
-    positive = (stage.loc[examined] > 0).to_numpy()
+    mediastinal = (stage.loc[examined] == len(NODAL_LABELS) - 1).to_numpy()
     artefacts.STAGING.write(
         out,
         {
@@ -122,7 +127,7 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
             "interval": intervals.kind,
             "patients": rows,
             "cells": _cells(told, stage, argument.limits),
-            "benefit": _benefit(told.loc[examined], positive, argument),
+            "benefit": _benefit(told.loc[examined], mediastinal, argument),
             "ebus": [_after(r, argument.limits) for r in _SHOWN_RISKS],
         },
     )
@@ -130,7 +135,7 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
 
 @dataclass(frozen=True, kw_only=True)
 class _Intervals:
-    """Patients' risks of any positive node with their intervals.
+    """Patients' risks with their intervals.
 
     Attributes
     ----------
@@ -141,40 +146,82 @@ class _Intervals:
     """
 
     kind: str
-    of: dict[str, Estimate | None]
+    of: dict[str, NodalRisks | None]
 
 
-def _intervals(
-    inputs: Inputs, patients: Sequence[str], risk: pd.Series[float]
-) -> _Intervals | None:
-    """Every patient's interval; None where there are none at all."""
+def _intervals(inputs: Inputs, patients: Sequence[str], risk: pd.DataFrame) -> _Intervals | None:
+    """Every patient's intervals; None where there are none at all.
+
+    Parameters
+    ----------
+    risk
+        Probability of each nodal stage, a row a patient.
+    """
+    none, first, second = NODAL_LABELS
+    any_node = 1 - risk[none]
     for found in inputs.with_file(StepKind.FIT_INTERVALS, artefacts.OWN_INTERVALS.name):
         table = pd.read_parquet(artefacts.OWN_INTERVALS.path(found.folder))
-        free = table[(table["target"] == NODAL_LABELS[0]) & table["patient"].isin(risk.index)]
-        if len(free):
-            ends = zip(free["patient"], free["lower"], free["upper"], strict=True)
+        table = table[table["patient"].isin(risk.index)]
+        ends = {
+            (str(p), str(t)): (float(low), float(up))
+            for p, t, low, up in zip(
+                table["patient"], table["target"], table["lower"], table["upper"], strict=True
+            )
+        }
+        known = [p for p, target in ends if target == none]
+        if known:
             return _Intervals(
                 kind="true risk",
-                of={str(p): around(float(risk[p]), 1 - up, 1 - low) for p, low, up in ends},
+                of={
+                    p: NodalRisks(
+                        any_node=around(
+                            float(any_node[p]), 1 - ends[p, none][1], 1 - ends[p, none][0]
+                        ),
+                        n1=_around(risk, ends, p, first),
+                        n2=_around(risk, ends, p, second),
+                    )
+                    for p in known
+                },
             )
-    spread = _spread(inputs)
-    if spread is None:
+    spreads = _spreads(inputs)
+    if spreads is None:
         return None
-    known = [(p, sd) for p, sd in zip(patients, spread, strict=True) if p in risk.index]
-    return _Intervals(
-        kind="refits", of={str(p): refit_interval(float(risk[p]), float(sd)) for p, sd in known}
-    )
+    of: dict[str, NodalRisks | None] = {}
+    for row, patient in enumerate(patients):
+        if patient not in risk.index:
+            continue
+        points = (float(any_node[patient]), *risk.loc[patient, [first, second]].astype(float))
+        shown = [
+            refit_interval(point, float(spread[row]))
+            for point, spread in zip(points, spreads, strict=True)
+        ]
+        of[str(patient)] = (
+            None if shown[0] is None else NodalRisks(any_node=shown[0], n1=shown[1], n2=shown[2])
+        )
+    return _Intervals(kind="refits", of=of)
 
 
-def _spread(inputs: Inputs) -> Floats | None:
-    """SD of each patient's log-odds over refits without the patient; None with too few refits."""
+def _around(
+    risk: pd.DataFrame, ends: dict[tuple[str, str], tuple[float, float]], patient: str, stage: str
+) -> Estimate | None:
+    if (patient, stage) not in ends:
+        return None
+    return around(float(risk[stage][patient]), *ends[patient, stage])
+
+
+def _spreads(inputs: Inputs) -> tuple[Floats, Floats, Floats] | None:
+    """SDs of each patient's log-odds of any node, N1 and N2 over refits without the patient.
+
+    None with too few refits.
+    """
     folders = [i.folder for i in inputs.with_file(StepKind.FIT_RESAMPLE, artefacts.RISK.name)]
     if len(folders) < FEWEST_REFITS:
         return None
-    any_node = np.stack([1 - np.load(artefacts.RISK.path(f))[:, 0] for f in folders])
-    return unseen_spread(
-        any_node, np.stack([np.load(artefacts.RESAMPLE_INDEX.path(f)) for f in folders])
-    )
+    stages = np.stack([np.load(artefacts.RISK.path(f)) for f in folders])
+    drawn = np.stack([np.load(artefacts.RESAMPLE_INDEX.path(f)) for f in folders])
+    asked = (1 - stages[:, :, 0], stages[:, :, 1], stages[:, :, 2])
+    any_node, first, second = (unseen_spread(p, drawn) for p in asked)
+    return any_node, first, second
 
 
 def _silent(judged: Path) -> dict[str, str]:
@@ -219,12 +266,13 @@ def _evidence(inputs: Inputs, argument: StagingArgument, centre: Any, stage: Any
 def _patient(
     patient: str,
     row: Any,
-    risk: Estimate | None,
+    risks: NodalRisks | None,
     silent: str,
     limits: StagingLimits,
     *,
     evidence: str,
     interval: str,
+    definition: str = "",
 ) -> Found:
     """One patient's view; cN0 after PET/CT means that no node is positive on it."""
     size, central = _known(row.get("tumour_size_mm")), _known(row.get("central"))
@@ -234,15 +282,25 @@ def _patient(
         None if central is None else bool(central),
         False if pet else None,
         limits,
+        central_means=definition,
     )
-    if not silent and risk is None:
+    if not silent and risks is None:
         silent = "its interval is unknown: too few refits excluded this patient"
-    shown = None if silent else risk
-    view = staging_view(rule, shown, limits, evidence=evidence, abstains=silent, interval=interval)
+    shown = None if silent else risks
+    view = staging_view(
+        rule,
+        shown,
+        limits,
+        evidence=evidence,
+        pet_negative=True if pet else None,
+        abstains=silent,
+        interval=interval,
+    )
     told = asdict(view)
     told["patient"] = patient
     told["verdict"] = rule.verdict
-    told["value"] = None if shown is None else shown.value
+    told["value"] = None if shown is None else shown.any_node.value
+    told["n2"] = None if shown is None or shown.n2 is None else shown.n2.value
     return told
 
 
@@ -274,11 +332,14 @@ def _cells(told: pd.DataFrame, stage: pd.Series, limits: StagingLimits) -> list[
 
 
 def _benefit(told: pd.DataFrame, positive: NDArray[np.bool_], argument: StagingArgument) -> Found:
-    """Net benefit among the examined patients of whom both rule and risk say something."""
-    here = (told["value"].notna() & (told["verdict"] != "unknown")).to_numpy()
+    """Net benefit among the examined patients of whom both rule and risk of N2 say something.
+
+    Invasive staging of the mediastinum finds N2: that is what both are judged by.
+    """
+    here = (told["n2"].notna() & (told["verdict"] != "unknown")).to_numpy()
     try:
         rows = gain_over_rule(
-            told.loc[here, "value"].to_numpy(dtype=np.float64),
+            told.loc[here, "n2"].to_numpy(dtype=np.float64),
             (told.loc[here, "verdict"] == "indicated").to_numpy(),
             positive[here],
             argument.limits.thresholds,

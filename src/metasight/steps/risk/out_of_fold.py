@@ -10,7 +10,7 @@ import pandas as pd
 from metasight.engine.step import Inputs
 from metasight.predictions import Predictions
 from metasight.steps import artefacts
-from metasight.validation.out_of_fold import mean_out_of_fold_risk
+from metasight.validation.out_of_fold import mean_out_of_fold_risk, mean_out_of_fold_stages
 
 
 def unseen_folders(folders: Iterable[Path], model: str, file: str) -> Iterator[Path]:
@@ -23,8 +23,19 @@ def unseen_folders(folders: Iterable[Path], model: str, file: str) -> Iterator[P
 
 def out_of_fold_risks(inputs: Inputs, model: str) -> pd.Series | None:
     """A model's mean out-of-fold risk of each patient; None where no fit succeeded."""
+    rows = _rows(inputs, model)
+    return None if rows is None else mean_out_of_fold_risk(rows)
+
+
+def out_of_fold_stages(inputs: Inputs, model: str) -> pd.DataFrame | None:
+    """A model's mean out-of-fold probability of each nodal stage; None where no fit succeeded."""
+    rows = _rows(inputs, model)
+    return None if rows is None else mean_out_of_fold_stages(rows)
+
+
+def _rows(inputs: Inputs, model: str) -> pd.DataFrame | None:
     parts = [
         Predictions.from_parquet(artefacts.PREDICTIONS.path(folder)).table
         for folder in unseen_folders(inputs.values(), model, artefacts.PREDICTIONS.name)
     ]
-    return mean_out_of_fold_risk(pd.concat(parts)) if parts else None
+    return pd.concat(parts) if parts else None
