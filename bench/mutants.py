@@ -56,6 +56,22 @@ class Mutant:
 MUTANTS = (
     Mutant(
         "validation",
+        "the band of a decision curve holds each threshold by itself",
+        "validation/decision_bands.py",
+        "np.quantile(deviation.max(axis=1), confidence)",
+        "np.quantile(deviation.mean(axis=1), confidence)",
+        "validation/test_decision_bands.py",
+    ),
+    Mutant(
+        "validation",
+        "the band over the better default is that of treating none alone",
+        "validation/decision_bands.py",
+        "lower=None if why else float(min(lower[j], lower[j + k])),",
+        "lower=None if why else float(lower[j + k]),",
+        "validation/test_decision_bands.py",
+    ),
+    Mutant(
+        "validation",
         "C ranked by the first horizon, not the last",
         "validation/table.py",
         "columns.index(max(plan.horizons_days))",

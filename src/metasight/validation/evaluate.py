@@ -28,6 +28,13 @@ from metasight.validation.centre_results import CentreEvaluation, CentreGap
 from metasight.validation.compare import bootstrap_contrast
 from metasight.validation.curve_samples import curve_samples
 from metasight.validation.curves import censoring_survival, median_follow_up
+from metasight.validation.decision_bands import (
+    Judged,
+    band_over_default,
+    contrast_band,
+    model_band,
+    seen_by_horizon,
+)
 from metasight.validation.group_curves import group_curves
 from metasight.validation.ipcw import require_horizon, require_tau
 from metasight.validation.nested_cv import nested_contrast
@@ -257,7 +264,7 @@ def _target(
         brier_null=to_metric(samples.brier_null, level, no_event),
         ipa=to_metric(samples.ipa, level, no_event),
         calibration=_calibration(aligned, target, risk, samples=samples, draws=draws, plan=plan),
-        decision_curve=_decision_curve(risk, samples, plan),
+        decision_curve=_decision_curve(target, risk, samples, plan),
         distribution=RiskDistribution(
             edges=tuple(edges.tolist()), counts=tuple(int(c) for c in counts)
         ),
@@ -302,7 +309,9 @@ def _calibration(
     )
 
 
-def _decision_curve(risk: Floats, samples: TargetSamples, plan: EvaluationPlan) -> DecisionCurve:
+def _decision_curve(
+    target: Target, risk: Floats, samples: TargetSamples, plan: EvaluationPlan
+) -> DecisionCurve:
     points = []
     for k, threshold in enumerate(sorted(plan.thresholds)):
         reason = "no event rate at or above the threshold"
@@ -314,7 +323,13 @@ def _decision_curve(risk: Floats, samples: TargetSamples, plan: EvaluationPlan) 
                 treated=float((risk >= threshold).mean()),
             )
         )
-    return DecisionCurve(points=tuple(points))
+    limits = tuple(sorted(plan.thresholds))
+    judged = Judged(risk=risk, event=seen_by_horizon(target), samples=samples)
+    return DecisionCurve(
+        points=tuple(points),
+        band=model_band(judged, limits, plan.confidence),
+        over_default=band_over_default(judged, limits, plan.confidence),
+    )
 
 
 def _d_calibration(aligned: Aligned, model: ModelRisks) -> DCalibration | NotEstimable:
@@ -375,8 +390,8 @@ def _comparison(
         targets=tuple(
             _target_contrast(
                 t,
-                a.targets[t.name],
-                b.targets[t.name],
+                _judged(t, aligned.models[name].risk[:, k], a),
+                _judged(t, aligned.models[reference].risk[:, k], b),
                 plan,
                 _delong(aligned, k, (name, reference), plan),
             )
@@ -409,13 +424,19 @@ def _refitted(
     return fold_contrast(aligned, name, c.difference, by_fold, plan)
 
 
+def _judged(target: Target, risk: Floats, samples: ModelSamples) -> Judged:
+    return Judged(risk=risk, event=seen_by_horizon(target), samples=samples.targets[target.name])
+
+
 def _target_contrast(
     target: Target,
-    a: TargetSamples,
-    b: TargetSamples,
+    model: Judged,
+    reference: Judged,
     plan: EvaluationPlan,
     delong: DeLong | NotEstimable,
 ) -> TargetContrast:
+    a, b = model.samples, reference.samples
+    limits = tuple(sorted(plan.thresholds))
     return TargetContrast(
         target=target.name,
         horizon_days=target.horizon_days,
@@ -427,8 +448,9 @@ def _target_contrast(
                 threshold=threshold,
                 contrast=_contrast(a.net_benefit[:, k], b.net_benefit[:, k], plan),
             )
-            for k, threshold in enumerate(sorted(plan.thresholds))
+            for k, threshold in enumerate(limits)
         ),
+        net_benefit_band=contrast_band(model, reference, limits, plan.confidence),
         delong=delong,
     )
 

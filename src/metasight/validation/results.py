@@ -33,9 +33,10 @@ from metasight.formats import KEY, require_format, with_format
 from metasight.validation.fold_contrast import FoldContrast
 from metasight.validation.group_curve import GroupCurve
 from metasight.validation.json_tree import from_jsonable, to_jsonable
+from metasight.validation.threshold_band import ThresholdBand
 
 Kind = Literal["survival", "competing", "nodal"]
-FORMAT = 4
+FORMAT = 5
 """Of an evaluation as JSON."""
 DEFAULT_THRESHOLDS = (0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.40, 0.50)
 
@@ -309,9 +310,15 @@ class DecisionPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionCurve:
-    """Net benefit across thresholds."""
+    """Net benefit across thresholds: intervals at each, and bands that hold over all of them.
+
+    ``band`` is of the model, ``over_default`` of its difference to the better of treating all and
+    treating none.
+    """
 
     points: tuple[DecisionPoint, ...]
+    band: ThresholdBand
+    over_default: ThresholdBand
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -512,7 +519,8 @@ class DeLong:
 class TargetContrast:
     """A model minus the reference at one horizon or threshold of nodal stage.
 
-    ``delong`` stands beside the bootstrap of ``auc`` for a class.
+    ``delong`` stands beside the bootstrap of ``auc`` for a class; ``net_benefit_band`` holds the
+    difference in net benefit at all thresholds at once.
     """
 
     target: str
@@ -521,6 +529,7 @@ class TargetContrast:
     brier: ContrastMetric
     ipa: ContrastMetric
     net_benefit: tuple[NetBenefitContrast, ...]
+    net_benefit_band: ThresholdBand
     delong: DeLong | NotEstimable
 
 
