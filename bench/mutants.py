@@ -55,6 +55,30 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "cohort",
+        "a fit without a pair of folds is handed the patients of one of them",
+        "cohort/splits.py",
+        "train = set(first.train) & set(second.train)",
+        "train = set(first.train)",
+        "steps/risk/test_fitting.py",
+    ),
+    Mutant(
+        "models",
+        "who was handed to a fit without a pair of folds is not held against the folds",
+        "leakage.py",
+        "found[key] = everyone - set(first.test) - set(second.test)",
+        "found[key] = everyone - set(second.test)",
+        "test_leakage.py",
+    ),
+    Mutant(
+        "models",
+        "the leakage check does not read who was handed to fits without a pair of folds",
+        "steps/risk/judging.py",
+        "audits += artefacts.PAIR_AUDITS.read(pair.folder)",
+        "audits += []",
+        "steps/risk/test_judging.py",
+    ),
+    Mutant(
         "validation",
         "the band of a decision curve holds each threshold by itself",
         "validation/decision_bands.py",

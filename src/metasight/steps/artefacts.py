@@ -143,6 +143,8 @@ RISK = File("risk.npy")
 RESAMPLE_INDEX = File("index.npy")
 PAIRS = File("pairs.parquet")
 """What models fitted without two folds say of the patients of both."""
+PAIR_AUDITS = Json("pair_audits.json")
+"""What each of these fits saw."""
 INTERVALS = Json("intervals.json", own=1)
 """Refits by which a new patient's interval is given."""
 OWN_INTERVALS = File("intervals.parquet")
