@@ -20,7 +20,9 @@ from metasight.protocol.study import Protocol
 from metasight.study.analysis_plan import PlanComparison
 from metasight.validation.centre_results import CentreEvaluation, CentreGap
 from metasight.validation.permutation import PermutationTest
-from metasight.validation.results import Evaluation
+from metasight.validation.recalibration import Recalibrations
+from metasight.validation.results import Evaluation, NotEstimable
+from metasight.validation.validation_size import ValidationSize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,9 @@ class AnalysisResult:
     permutation
         Permutation test of what the headline model adds, or why there is none; None where it was
         not asked for.
+    recalibration, validation_size
+        Of external patients: what recalibrating would change, and how many a validation needs;
+        None elsewhere.
     """
 
     endpoint: str
@@ -95,6 +100,8 @@ class AnalysisResult:
     failures: tuple[Mapping[str, str], ...]
     landmark: Landmark | None = None
     permutation: PermutationTest | str | None = None
+    recalibration: Recalibrations | NotEstimable | None = None
+    validation_size: ValidationSize | NotEstimable | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

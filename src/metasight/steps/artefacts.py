@@ -162,6 +162,10 @@ TEMPORAL = Json("temporal.json")
 OPTIMISM = Json("optimism.json")
 PERMUTATION = Json("permutation.json")
 """The increment's permutation test."""
+RECALIBRATION = Json("recalibration.json")
+"""What recalibrating locked models in external patients would change."""
+VALIDATION_SIZE = Json("validation_size.json")
+"""Patients that a validation of the model needs."""
 SAMPLE_SIZE = Json("sample_size.json")
 COEFFICIENTS = Json("coefficients.json")
 """Of a refit: term → coefficient."""

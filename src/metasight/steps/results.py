@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -54,7 +54,11 @@ from metasight.study.nested import models_to_fit
 from metasight.validation.centre_results import CentreEvaluation, CentreGap
 from metasight.validation.json_tree import from_jsonable
 from metasight.validation.permutation import PermutationTest
-from metasight.validation.results import Evaluation
+from metasight.validation.recalibration import Recalibrations
+from metasight.validation.results import Evaluation, NotEstimable
+from metasight.validation.validation_size import ValidationSize
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -447,7 +451,18 @@ def _analysis(inputs: Inputs, names: AnalysisNames) -> AnalysisResult:
         temporal=Evaluation.from_json(temporal) if temporal else None,
         failures=tuple(artefacts.FAILURES.read(judged)),
         permutation=_permutation(judged),
+        recalibration=_estimated(Recalibrations, artefacts.RECALIBRATION.read_if_there(judged)),
+        validation_size=_estimated(ValidationSize, artefacts.VALIDATION_SIZE.read_if_there(judged)),
     )
+
+
+def _estimated(kind: type[T], told: Any) -> T | NotEstimable | None:
+    """What was estimated, why it was not, or None where nothing was asked for."""
+    if told is None:
+        return None
+    if set(told) == {"not_estimable"}:
+        return from_jsonable(NotEstimable, told)
+    return from_jsonable(kind, told)
 
 
 def _permutation(judged: Path) -> PermutationTest | str | None:

@@ -19,6 +19,7 @@ from metasight.formats import KEY, with_format
 from metasight.protocol.endpoint import NodalEndpoint
 from metasight.protocol.study import Protocol
 from metasight.provenance import hash_json
+from metasight.study.anticipated import size_in_words
 from metasight.study.file import Study, StudyModel, StudySettings
 from metasight.study.nested import increment_reference, models_to_fit
 
@@ -150,6 +151,7 @@ def plan_entries(settings: StudySettings, protocol: Protocol) -> dict[str, str]:
         else "spread of the refits to resamples",
         "stability": f"{analysis.instability_resamples} refits to resamples, "
         f"{analysis.noise_replicates} replays on noise",
+        "size of a validation": size_in_words(analysis.anticipated, primary.thresholds),
         "missing predictors": f"imputed in the training fold ({headline.imputation})",
     }
     return entries

@@ -28,6 +28,7 @@ from metasight.models.registry import KINDS, outcomes_of
 from metasight.models.settings import ModelSettings, file_name
 from metasight.protocol.load import read_protocol, validation_lines
 from metasight.protocol.study import Protocol, Variable
+from metasight.study.anticipated import Anticipated
 from metasight.study.vault import vault_of, with_key
 from metasight.units import years_to_days
 from metasight.validation.permutation import FEWEST as FEWEST_PERMUTED
@@ -162,6 +163,8 @@ class AnalysisSettings(BaseModel):
         Why leave-one-centre-out is not done; required when there is one centre.
     first_test_year
         First year of the test patients of a temporal split; no temporal split by default.
+    anticipated
+        Assumptions for the size of a validation in the analysis plan.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -181,6 +184,7 @@ class AnalysisSettings(BaseModel):
     subgroups: tuple[str, ...] = ()
     single_centre_reason: str | None = Field(default=None, min_length=10)
     first_test_year: int | None = Field(default=None, strict=True)
+    anticipated: Anticipated | None = None
 
     @field_validator("horizons_years")
     @classmethod
