@@ -18,7 +18,7 @@ from metasight.report.blocks import (
 from metasight.report.curves import calibration_figure
 from metasight.report.decision_curves import decision_figure, headline_differences
 from metasight.report.drawing import Look, looks
-from metasight.report.forest_plot import Forest, Line, Mark, Panel, forest
+from metasight.report.forest_plot import Forest, Line, Mark, Panel, forests
 from metasight.report.risk_groups import risk_groups_figure
 from metasight.report.spread import d_calibration_figure
 from metasight.report.view import (
@@ -43,7 +43,7 @@ def section(view: View) -> list[Block]:
         Heading(1, "Performance of the models", "performance"),
         *_increment(view, look),
         Heading(2, "Discrimination", "discrimination"),
-        discrimination_figure(view, look),
+        *discrimination_figure(view, look),
         *([curves] if (curves := risk_groups_figure(view)) is not None else []),
         _overall_table(view),
         Heading(
@@ -99,7 +99,7 @@ def _increment(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
         "is no difference.",
         f"Differences in {name} to {view.reference}: {told}.",
     )
-    yield forest(about, lines, panels)
+    yield from forests(about, lines, panels)
     yield _increment_table(view, compared)
     yield from _estimator(view)
     yield from _contributions(view)
@@ -236,7 +236,7 @@ def _better(gap: object) -> str:
 # -------------------------------------------------------------------------------- discrimination
 
 
-def discrimination_figure(view: View, look: Mapping[str, Look]) -> Figure:
+def discrimination_figure(view: View, look: Mapping[str, Look]) -> Iterator[Figure]:
     """Forest plot of discrimination of every model."""
     kind, shown = view.kind, targets(view.evaluation)[:2]
     name = discrimination_name(kind)
@@ -255,7 +255,7 @@ def discrimination_figure(view: View, look: Mapping[str, Look]) -> Figure:
         f"{'' if view.external else ', out of fold'}. The dashed line is chance.",
         f"{name} of the models: {'; '.join(told)}.",
     )
-    return forest(about, lines, panels)
+    return forests(about, lines, panels)
 
 
 def _overall_caption(view: View) -> str:
