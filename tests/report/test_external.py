@@ -13,9 +13,13 @@ from metasight.validation.results import NotEstimable
 from metasight.validation.validation_size import validation_size
 from steps.test_recalibrating import FIT, OFFERED
 
+SIZE = validation_size([0.1, 0.2, 0.3, 0.4], thresholds=(0.05, 0.25), uncensored=[1.0, 0.8])
+
 
 def external(contents, *, size=None, offered=OFFERED) -> View:
-    told = size or validation_size([0.1, 0.2, 0.3, 0.4], thresholds=(0.05, 0.25), known=0.8)
+    told = size or validation_size(
+        [0.1, 0.2, 0.3, 0.4], thresholds=(0.05, 0.25), uncensored=[1.0, 0.8]
+    )
     first = replace(
         contents.analyses[0], population="external", recalibration=offered, validation_size=told
     )
@@ -32,7 +36,7 @@ def test_a_study_that_developed_its_models_has_no_such_section(survival):
 
 def test_how_many_there_are_against_how_many_are_needed(survival):
     blocks = section(external(survival))
-    size = validation_size([0.1, 0.2, 0.3, 0.4], thresholds=(0.05, 0.25), known=0.8)
+    size = SIZE
     table = next(b for b in blocks if isinstance(b, DataTable))
     there = survival.analyses[0].evaluation.data.n_patients
     needed = [r.cells[2].replace(",", "") for r in table.rows]
@@ -42,7 +46,7 @@ def test_how_many_there_are_against_how_many_are_needed(survival):
     assert table.rows[0].cells[4] == "no"
     assert f"There are {there} patients" in words(blocks)
     assert "smaller than that" in words(blocks)
-    assert "known of 80 %" in words(blocks)
+    assert f"{round(100 * size.seen)} % of the events by the horizon" in words(blocks)
 
 
 def test_the_recommendation_is_that_of_the_result(survival):

@@ -50,18 +50,18 @@ def _size(view: View, size: ValidationSize | NotEstimable) -> Iterator[Block]:
         return
     n, events = _judged(view)
     enough = n >= size.n
-    known = (
+    censored = (
         ""
-        if size.known == 1
-        else f" The state at the horizon is known of {percent(size.known)} of the patients, by "
-        "which the numbers are divided; this approximates what censoring costs."
+        if size.seen == 1
+        else f" Censoring is counted as it is in these patients: {percent(size.seen)} of the "
+        "events by the horizon occur before it."
     )
     yield Paragraph(
         f"There are {plural(n, 'patient')} with {plural(events, 'event')}; for the predicted risks "
         f"of “{view.lead}” (mean {percent(size.risk, 1)}, implied C {number(size.c, 2)}) "
         f"{count(size.n)} with {count(size.events)} events are needed for all of O/E, slope and C "
         f"to be precise. The validation is {'large enough' if enough else 'smaller than that'} by "
-        f"the criteria of Riley and others (Stat Med 2021;40:4230).{known}"
+        f"the criteria of Riley and others (Stat Med 2021;40:4230; 2022;41:1280).{censored}"
     )
     rows = [
         _needed("Observed over expected", OE_WIDTH, size.oe_n, n),
