@@ -78,6 +78,14 @@ def test_it_is_saved_read_and_predicts_on_the_line(locked, parent, tmp_path):
     assert np.log(-np.log1p(-last)) == pytest.approx(expected, abs=1e-3)
 
 
+def test_the_interval_is_the_parents_through_the_line(locked, parent):
+    new = recalibrated_bundle(locked, parent, [])
+    bands = recalibrated_bands(locked.patient_intervals().bands(one_patient(locked)), parent)
+    for r in told_of(new).risks:
+        lower, upper = float(bands[r.target].lower[0]), float(bands[r.target].upper[0])
+        assert r.risk.ends == (min(lower, r.risk.value), max(upper, r.risk.value))
+
+
 def test_other_models_are_the_parents(locked, parent):
     new = recalibrated_bundle(locked, parent, [])
     assert new.states[locked.reference_model] == locked.states[locked.reference_model]

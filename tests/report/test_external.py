@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from metasight.report import limitations
 from metasight.report.blocks import DataTable, Paragraph
 from metasight.report.external import section
+from metasight.report.tripod import answers
 from metasight.report.view import View
 from metasight.validation.results import NotEstimable
 from metasight.validation.validation_size import validation_size
@@ -72,3 +74,14 @@ def test_the_table_holds_each_line_and_what_is_not_offered(survival):
 def test_what_could_not_be_estimated_says_why(survival, which):
     none = NotEstimable(not_estimable="all patients have the same predicted risk")
     assert none.not_estimable in words(section(external(survival, **{which: none})))
+
+
+def test_the_checklist_and_the_limitations_name_size_and_updating(survival):
+    view = external(survival)
+    told = {a.item.item: str(a.text) for a in answers(view)}
+    assert f"{SIZE.n} patients are needed" in told["10"].replace(",", "")
+    assert "judged on patients left out" in told["12f"]
+    assert told["24"] == told["12f"] or "judged on patients left out" in told["24"]
+    assert "A small validation." in str(limitations.section(view))
+    large = replace(SIZE, n=1)
+    assert "A small validation." not in str(limitations.section(external(survival, size=large)))

@@ -135,6 +135,18 @@ def test_a_group_that_goes_on_has_its_head_again_and_none_ends_a_part():
     assert labels(parts[1])[0] == "Variable 1 (continued)"
 
 
+@pytest.mark.parametrize("levels", range(2, 14))
+def test_no_part_ends_with_a_groups_head(levels):
+    nothing = (Mark(None),)
+    one = [Line("Variable", HEADLINE, nothing, group=True)]
+    one += [Line("level", HEADLINE, (Mark(0.6, 0.5, 0.7),))] * levels
+    for groups in range(3, 16):
+        for height in (18.0, 25.0):
+            parts = _parts(one * groups, [height] * len(one) * groups)
+            assert not any(part[-1].group for part in parts)
+            assert max(map(len, parts)) * height <= TALLEST
+
+
 def test_the_average_at_the_end_stands_with_centres_that_it_is_of():
     lines = [Line(f"Hospital {k}", HEADLINE, (Mark(0.6, 0.5, 0.7),), "40") for k in range(24)]
     pooled = Line("Pooled", HEADLINE, (Mark(0.6, 0.5, 0.7, pooled=True),), "thin line")

@@ -95,6 +95,16 @@ def test_without_censoring_observed_over_expected_is_as_of_a_class():
     assert free.c_n == pytest.approx(validation_size(risk).c_n, rel=0.15)
 
 
+def test_where_half_are_lost_at_once_twice_as_many_are_needed():
+    risk = np.linspace(0.05, 0.6, 50)
+    whole = validation_size(risk, uncensored=np.ones(101))
+    half = validation_size(risk, uncensored=np.full(101, 0.5))
+    assert half.slope_n == pytest.approx(2 * whole.slope_n, abs=1)
+    assert half.oe_n == pytest.approx(2 * whole.oe_n, abs=1)
+    assert half.c_n == pytest.approx(2 * whole.c_n, rel=0.02)
+    assert half.seen == pytest.approx(0.5, abs=1e-3)
+
+
 def test_slope_of_two_hazards_by_hand():
     """Rare events: the variance of a log hazard of 1 and of 3 in 10,000 among those who have it is
     3/16 · (ln 3)², and there are 0.0002 events a patient."""

@@ -52,7 +52,7 @@ def _size(view: View, size: ValidationSize | NotEstimable) -> Iterator[Block]:
     enough = n >= size.n
     censored = (
         ""
-        if size.seen == 1
+        if size.seen > 0.995
         else f" Censoring is counted as it is in these patients: {percent(size.seen)} of the "
         "events by the horizon occur before it."
     )

@@ -119,7 +119,7 @@ def plan_entries(settings: StudySettings, protocol: Protocol) -> dict[str, str]:
         tau = min(primary.tau_years, max(years))
         measure = f"difference in C, truncated at {tau:g} years"
         entries["horizons"] = f"{', '.join(f'{y:g}' for y in years)} years"
-    entries |= {
+    return entries | {
         "estimand": f"what “{headline.name}” ({', '.join(headline.modalities)}) adds to "
         f"“{reference.name}” ({', '.join(reference.modalities)}) in new patients of this "
         "population",
@@ -154,7 +154,6 @@ def plan_entries(settings: StudySettings, protocol: Protocol) -> dict[str, str]:
         "size of a validation": size_in_words(analysis.anticipated, primary.thresholds),
         "missing predictors": f"imputed in the training fold ({headline.imputation})",
     }
-    return entries
 
 
 def _reasons(given: Mapping[str, str]) -> str:

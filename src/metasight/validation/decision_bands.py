@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from metasight.validation.bootstrap import MAX_LOST_SHARE
+from metasight.validation.bootstrap import MAX_LOST_SHARE, to_metric
 from metasight.validation.ordering import EVENT, Floats
+from metasight.validation.results import DecisionCurve, DecisionPoint
 from metasight.validation.samples import TargetSamples
 from metasight.validation.table import Target
 from metasight.validation.threshold_band import BandPoint, ThresholdBand
@@ -118,9 +119,42 @@ class Judged:
     event: npt.NDArray[np.bool_]
     samples: TargetSamples
 
+    @classmethod
+    def at(cls, target: Target, risk: Floats, samples: TargetSamples) -> Judged:
+        """A model's risk of a target, shape (repeats, n), and its samples."""
+        return cls(risk=risk, event=seen_by_horizon(target), samples=samples)
+
     def share_treated(self, threshold: float) -> Floats:
         """Share of repeats in which each patient would be treated, shape ``(n,)``."""
         return np.asarray((self.risk >= threshold).mean(axis=0))
+
+
+def decision_curve(model: Judged, thresholds: Sequence[float], confidence: float) -> DecisionCurve:
+    """Net benefit with intervals at each threshold, and with bands over all of them.
+
+    Parameters
+    ----------
+    model
+        At one target.
+    thresholds
+        Ascending, as in the samples.
+    confidence
+        Of each interval, and of the whole of each band.
+    """
+    reason, samples = "no event rate at or above the threshold", model.samples
+    return DecisionCurve(
+        points=tuple(
+            DecisionPoint(
+                threshold=threshold,
+                net_benefit=to_metric(samples.net_benefit[:, k], confidence, reason),
+                treat_all=to_metric(samples.treat_all[:, k], confidence, reason),
+                treated=float(model.share_treated(threshold).mean()),
+            )
+            for k, threshold in enumerate(thresholds)
+        ),
+        band=model_band(model, thresholds, confidence),
+        over_default=band_over_default(model, thresholds, confidence),
+    )
 
 
 def model_band(model: Judged, thresholds: Sequence[float], confidence: float) -> ThresholdBand:

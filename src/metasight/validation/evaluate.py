@@ -28,13 +28,7 @@ from metasight.validation.centre_results import CentreEvaluation, CentreGap
 from metasight.validation.compare import bootstrap_contrast
 from metasight.validation.curve_samples import curve_samples
 from metasight.validation.curves import censoring_survival, median_follow_up
-from metasight.validation.decision_bands import (
-    Judged,
-    band_over_default,
-    contrast_band,
-    model_band,
-    seen_by_horizon,
-)
+from metasight.validation.decision_bands import Judged, contrast_band, decision_curve
 from metasight.validation.group_curves import group_curves
 from metasight.validation.ipcw import require_horizon, require_tau
 from metasight.validation.nested_cv import nested_contrast
@@ -47,8 +41,6 @@ from metasight.validation.results import (
     ContrastMetric,
     DataSummary,
     DCalibration,
-    DecisionCurve,
-    DecisionPoint,
     DeLong,
     Evaluation,
     EvaluationPlan,
@@ -264,7 +256,9 @@ def _target(
         brier_null=to_metric(samples.brier_null, level, no_event),
         ipa=to_metric(samples.ipa, level, no_event),
         calibration=_calibration(aligned, target, risk, samples=samples, draws=draws, plan=plan),
-        decision_curve=_decision_curve(target, risk, samples, plan),
+        decision_curve=decision_curve(
+            Judged.at(target, risk, samples), tuple(sorted(plan.thresholds)), level
+        ),
         distribution=RiskDistribution(
             edges=tuple(edges.tolist()), counts=tuple(int(c) for c in counts)
         ),
@@ -306,29 +300,6 @@ def _calibration(
         emax=emax,
         curve=curve,
         groups=tuple(groups),
-    )
-
-
-def _decision_curve(
-    target: Target, risk: Floats, samples: TargetSamples, plan: EvaluationPlan
-) -> DecisionCurve:
-    points = []
-    for k, threshold in enumerate(sorted(plan.thresholds)):
-        reason = "no event rate at or above the threshold"
-        points.append(
-            DecisionPoint(
-                threshold=threshold,
-                net_benefit=to_metric(samples.net_benefit[:, k], plan.confidence, reason),
-                treat_all=to_metric(samples.treat_all[:, k], plan.confidence, reason),
-                treated=float((risk >= threshold).mean()),
-            )
-        )
-    limits = tuple(sorted(plan.thresholds))
-    judged = Judged(risk=risk, event=seen_by_horizon(target), samples=samples)
-    return DecisionCurve(
-        points=tuple(points),
-        band=model_band(judged, limits, plan.confidence),
-        over_default=band_over_default(judged, limits, plan.confidence),
     )
 
 
@@ -390,8 +361,8 @@ def _comparison(
         targets=tuple(
             _target_contrast(
                 t,
-                _judged(t, aligned.models[name].risk[:, k], a),
-                _judged(t, aligned.models[reference].risk[:, k], b),
+                Judged.at(t, aligned.models[name].risk[:, k], a.targets[t.name]),
+                Judged.at(t, aligned.models[reference].risk[:, k], b.targets[t.name]),
                 plan,
                 _delong(aligned, k, (name, reference), plan),
             )
@@ -422,10 +393,6 @@ def _refitted(
             return nested
     by_fold = (samples[0].by_fold, samples[1].by_fold)
     return fold_contrast(aligned, name, c.difference, by_fold, plan)
-
-
-def _judged(target: Target, risk: Floats, samples: ModelSamples) -> Judged:
-    return Judged(risk=risk, event=seen_by_horizon(target), samples=samples.targets[target.name])
 
 
 def _target_contrast(

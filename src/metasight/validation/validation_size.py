@@ -107,7 +107,7 @@ def validation_size(
     free = None if uncensored is None else np.asarray(uncensored, dtype=np.float64)
     if free is not None and not bool(((free > 0) & (free <= 1)).all()):
         raise EvaluationError(
-            "nobody is followed up to the horizon",
+            "no patient is followed up to the horizon",
             value=f"{float(free.min()):.3g} uncensored",
             remedy="Judge a horizon that the follow-up reaches",
         )
