@@ -296,6 +296,13 @@ def validate(
         )
     with bundle.unpacked(place) as folder:
         locked = bundle.read(folder)
+        if recalibrated is not None and locked.parent is not None:
+            raise StudyError(
+                "the bundle is recalibrated already",
+                where=place.name,
+                value=f"from {locked.parent.content[:12]}",
+                remedy="Recalibrate the bundle that it was made from",
+            )
         study = _study_of(locked, external)
         with work_on(study, scheduler=scheduler, progress=progress) as work:
             images = measure(study, work)

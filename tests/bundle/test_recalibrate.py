@@ -164,5 +164,10 @@ def test_a_validation_writes_it_and_another_on_the_same_patients_is_refused(
         pipeline.validate(
             developed, folder, scheduler="inline", progress=Silent(), recalibrated=new
         )
+    again = pipeline.NewBundle(method="slope", folder=tmp_path / "again")
+    with pytest.raises(StudyError, match="recalibrated already"):
+        pipeline.validate(
+            new.folder, folder, scheduler="inline", progress=Silent(), recalibrated=again
+        )
     with pytest.raises(StudyError, match="none of these patients"):
         pipeline.validate(new.folder, folder, scheduler="inline", progress=Silent())

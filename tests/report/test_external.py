@@ -51,6 +51,14 @@ def test_how_many_there_are_against_how_many_are_needed(survival):
     assert f"{round(100 * size.seen)} % of the events by the horizon" in words(blocks)
 
 
+def test_of_stage_the_events_are_patients_with_any_positive_node(nodal):
+    view = external(nodal, offered=replace(OFFERED, horizon_days=None, scale="logit"))
+    data = nodal.analyses[0].evaluation.data
+    told = words(section(view))
+    assert f"with {data.events_by_horizon['N1 or worse']} events" in told
+    assert "for all cuts of the stage" in told
+
+
 def test_the_recommendation_is_that_of_the_result(survival):
     told = words(section(external(survival)))
     assert "Recommended: recalibration in the large (intercept)." in told

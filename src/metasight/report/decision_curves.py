@@ -49,23 +49,25 @@ def decision_figure(view: View, index: int, look: Mapping[str, Look]) -> Figure:
     series = _series(shown, look)
     differences = headline_differences(view, index)
     alt = _decision_alt(title, series, differences)
-    with canvas(PAGE_PT, 232 + 166) as figure:
+    headings = _headings(differences)
+    beneath = 236 + 11.5 * max(len(h) for h in headings)
+    with canvas(PAGE_PT, beneath + 138) as figure:
         labels = min(150.0, 18 + max(width_of(s[0]) for s in series))
         axes = place(figure, 48, 8, PAGE_PT - 48 - labels, 186)
         band = shown[view.lead].decision_curve.band
         _decision_axes(axes, series, _highest((band,)))
         _fill(axes, band, look[view.lead])
         _direct_labels(axes, series, labels)
-        _difference_panels(figure, differences, look[view.lead])
+        _difference_panels(figure, differences, headings, look[view.lead], top=beneath)
         svg = to_svg(figure, anchor, title, alt)
     level = f"{100 * band.confidence:g}"
     caption = (
         f"{title}, per 100 patients: true positives minus false positives weighted by the odds of "
         "the threshold. A model is useful at a threshold where it is above both “treat all” and "
         "“treat none”. Beneath: differences of the headline model. Bands: simultaneous "
-        f"{level} % bands over the thresholds, which hold the whole curve in {level} of 100 "
-        "studies like this one (bootstrap of patients, largest studentised deviation); a hollow "
-        "point has no band. Curves of all models are in the data."
+        f"{level} % bands over the thresholds, made to hold the whole curve in {level} of "
+        "100 studies like this one (bootstrap of patients, largest studentised deviation); a "
+        "hollow point has no band. Curves of all models are in the data."
     )
     every = {m: view.evaluation.models[m].targets[index] for m in view.models}
     return Figure(anchor, svg, PAGE_PT, alt, caption, _decision_data(every, differences))
@@ -104,23 +106,41 @@ def _fill(axes: Axes, band: ThresholdBand, look: Look) -> None:
         axes.plot(x, edge, color=look.colour, linewidth=0.6)
 
 
+BETWEEN = 24.0
+"""Points between panels of differences."""
+
+
+def _room(panels: int) -> float:
+    """Points that a panel of differences has across, with its axis."""
+    return (PAGE_PT - 48 - BETWEEN * (panels - 1)) / panels
+
+
+def _headings(differences: Mapping[str, ThresholdBand]) -> list[list[str]]:
+    room = _room(len(differences)) - 26
+    return [wrap(f"Difference to {name}", room, NORMAL, bold=True) for name in differences]
+
+
 def _difference_panels(
-    figure: Canvas, differences: Mapping[str, ThresholdBand], look: Look
+    figure: Canvas,
+    differences: Mapping[str, ThresholdBand],
+    headings: Sequence[Sequence[str]],
+    look: Look,
+    *,
+    top: float,
 ) -> None:
-    room = (PAGE_PT - 48 - 24 * (len(differences) - 1)) / len(differences)
-    for k, (name, band) in enumerate(differences.items()):
-        left = 48 + k * (room + 24)
-        heading = wrap(f"Difference to {name}", room - 26, NORMAL, bold=True)[:2]
+    room, down = _room(len(differences)), float(figure.get_size_inches()[1]) * 72
+    for k, (heading, band) in enumerate(zip(headings, differences.values(), strict=True)):
+        left = 48 + k * (room + BETWEEN)
         figure.text(
             left / PAGE_PT,
-            1 - 234 / 398,
+            1 - 234 / down,
             "\n".join(heading),
             va="top",
             fontsize=NORMAL,
             fontweight="bold",
             linespacing=1.15,
         )
-        axes = place(figure, left, 260, room - (26 if len(differences) > 1 else 0), 104)
+        axes = place(figure, left, top, room - (26 if len(differences) > 1 else 0), 104)
         _fill(axes, band, look)
         axes.axhline(0, color=INK, linewidth=0.9)
         x = [p.threshold for p in band.points]
