@@ -54,6 +54,17 @@ def test_errors_end_with_status_2(arguments, capsys, tmp_path, monkeypatch):
     assert "Traceback" not in said.err + said.out
 
 
+@pytest.mark.parametrize(
+    "given",
+    [["--recalibrate", "slope"], ["--output", "new"], ["-o", "new", "--scheduler", "inline"]],
+)
+def test_a_recalibrated_bundle_needs_a_method_and_a_folder(given, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["validate", "nowhere", "nowhere", *given])
+    assert stop.value.code == 2
+    assert "needs a method and a folder" in capsys.readouterr().err
+
+
 def test_report_needs_results(breast_study, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["report", str(breast_study())])

@@ -10,7 +10,7 @@ import pytest
 
 from metasight import leakage
 from metasight.cohort.outcome import NodalOutcome, SurvivalOutcome
-from metasight.cohort.splits import Split
+from metasight.cohort.splits import Split, pairs_of_folds
 from metasight.features.columns import Feature, FeatureTable, Kind
 from metasight.predictions import Predictions
 
@@ -93,6 +93,23 @@ def test_folds():
     check = leakage.folds_disjoint(SPLITS, good, own)
     assert check.verdict == "fail"
     assert "2 predictions of others" in check.finding
+
+
+def test_fits_without_a_pair_of_folds_are_counted_and_can_fail():
+    three = [split("cdef", "ab"), split("abef", "cd", 1), split("abcd", "ef", 2)]
+    told = survival(*(rows(s.test, [0.2, 0.1], fold=s.fold) for s in three))
+    own = [audit(s.train, s.fold) for s in three]
+    pairs = [audit(t, n) | {"scheme": "pair"} for t, n in (("ef", 1), ("cd", 2), ("ab", 5))]
+    check = leakage.folds_disjoint(three, [*own, *pairs], told)
+    assert check.verdict == "pass"
+    assert check.finding == (
+        "6 fits were handed exactly their training patients, 3 of them without a pair of folds"
+    )
+    assert [p.fold for _, _, p in pairs_of_folds(three)] == [1, 2, 5]
+    pairs[1] = audit("cda", 2) | {"scheme": "pair"}  # a is in the first fold
+    check = leakage.folds_disjoint(three, [*own, *pairs], told)
+    assert check.verdict == "fail"
+    assert check.finding.startswith("1 fits were handed other patients")
 
 
 @pytest.mark.parametrize(

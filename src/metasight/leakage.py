@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metasight.cohort.outcome import Outcome, SurvivalOutcome
-from metasight.cohort.splits import Split
+from metasight.cohort.splits import PAIR, Split, pair_number
 from metasight.features.columns import FeatureTable, Kind
 from metasight.predictions import Predictions
 from metasight.validation.discrimination import Concordance, harrell_c
@@ -85,11 +86,20 @@ def as_times(positive: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[
 def folds_disjoint(
     splits: Sequence[Split], audits: Sequence[Mapping[str, Any]], predictions: Predictions
 ) -> Check:
-    """Training and test ids are disjoint, and fits were handed their training ids only."""
-    expected = {
-        (s.scheme, s.repeat, s.fold): hashlib.sha256("\n".join(s.train).encode()).hexdigest()
-        for s in splits
-    }
+    """Training and test ids are disjoint, and fits were handed their training ids only.
+
+    Parameters
+    ----------
+    splits
+        Of the analysis.
+    audits
+        Of every fit whose predictions count: one a split, and one a pair of folds
+        (:func:`metasight.cohort.splits.pairs_of_folds`).
+    predictions
+        Of the random folds.
+    """
+    expected = {(s.scheme, s.repeat, s.fold): _hash(s.train) for s in splits}
+    expected |= {key: _hash(sorted(train)) for key, train in _without_pairs(splits).items()}
     wrong = [
         a for a in audits if a["handed"] != expected.get((a["scheme"], a["repeat"], a["fold"]))
     ]
@@ -100,15 +110,36 @@ def folds_disjoint(
         for (r, f), rows in table.groupby(["repeat", "fold"])
     )
     bad = len(wrong) + strangers
+    pairs = sum(a["scheme"] == PAIR for a in audits)
     return Check(
         id="folds-disjoint",
         title="A patient is never in training and test of one fold",
         verdict="fail" if bad else "pass",
         finding=f"{len(audits)} fits were handed exactly their training patients"
+        + (f", {pairs} of them without a pair of folds" if pairs else "")
         if not bad
         else f"{len(wrong)} fits were handed other patients, {strangers} predictions of others",
         limit="0 fits handed any other patient",
     )
+
+
+def _hash(patients: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(patients).encode()).hexdigest()
+
+
+def _without_pairs(splits: Sequence[Split]) -> dict[tuple[str, int, int], set[str]]:
+    """Who may be handed to a fit without two folds: from the folds' test sides alone."""
+    divisions: dict[int, list[Split]] = {}
+    for s in splits:
+        if s.scheme == "kfold":
+            divisions.setdefault(s.repeat, []).append(s)
+    found = {}
+    for repeat, division in divisions.items():
+        everyone = set().union(*(s.test for s in division))
+        for first, second in combinations(division, 2):
+            key = (PAIR, repeat, pair_number(first.fold, second.fold, len(division)))
+            found[key] = everyone - set(first.test) - set(second.test)
+    return found
 
 
 def corrupted_rows(hashes: Mapping[str, tuple[str, str]]) -> Check:

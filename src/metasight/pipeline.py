@@ -31,7 +31,7 @@ from metasight.plan.scans import scan_steps
 from metasight.plan.slides import slide_steps
 from metasight.plan.validation import external_data, external_step
 from metasight.provenance import hash_file
-from metasight.steps import artefacts
+from metasight.steps import artefacts, recalibrating
 from metasight.steps.scans.sources import record_sources, unrecorded
 from metasight.steps.slides import maps
 from metasight.study.file import Study, read_toml
@@ -237,7 +237,30 @@ def screen(study: Study, *, progress: Progress) -> Screening:
 # ------------------------------------------------------------------- other hospitals, new patients
 
 
-def validate(place: Path, external: Path, *, scheduler: str, progress: Progress) -> Path:
+@dataclass(frozen=True, kw_only=True)
+class NewBundle:
+    """A recalibrated bundle that is asked for.
+
+    Attributes
+    ----------
+    method
+        ``in-the-large`` or ``slope``.
+    folder
+        Where it is written; must not exist.
+    """
+
+    method: str
+    folder: Path
+
+
+def validate(
+    place: Path,
+    external: Path,
+    *,
+    scheduler: str,
+    progress: Progress,
+    recalibrated: NewBundle | None = None,
+) -> Path:
     """Evaluate locked models in another hospital's patients; nothing is fitted.
 
     Their images are measured by the bundle's recipe, and their ``results/latest`` is left alone.
@@ -251,6 +274,8 @@ def validate(place: Path, external: Path, *, scheduler: str, progress: Progress)
         and analysis are not read.
     scheduler, progress
         As in :func:`run`.
+    recalibrated
+        A bundle to write with the headline model recalibrated in these patients; None for none.
 
     Returns
     -------
@@ -261,10 +286,24 @@ def validate(place: Path, external: Path, *, scheduler: str, progress: Progress)
     StoreError
         The bundle is damaged.
     StudyError
-        The protocols differ, measurement differs, or a feature is not in the external table.
+        The protocols differ, measurement differs, a feature is not in the external table, or the
+        recalibration that is asked for is not offered.
     """
+    if recalibrated is not None and recalibrated.folder.exists():
+        raise StudyError(
+            "the folder for the recalibrated bundle exists already",
+            where=str(recalibrated.folder),
+            remedy="Give a folder that does not exist",
+        )
     with bundle.unpacked(place) as folder:
         locked = bundle.read(folder)
+        if recalibrated is not None and locked.parent is not None:
+            raise StudyError(
+                "the bundle is recalibrated already",
+                where=place.name,
+                value=f"from {locked.parent.content[:12]}",
+                remedy="Recalibrate the bundle that it was made from",
+            )
         study = _study_of(locked, external)
         with work_on(study, scheduler=scheduler, progress=progress) as work:
             images = measure(study, work)
@@ -288,7 +327,20 @@ def validate(place: Path, external: Path, *, scheduler: str, progress: Progress)
             )
             work.make(written)
             work.remember()
-            name = f"validation-{run_of(written)}"
+            run = run_of(written)
+            if recalibrated is not None:
+                found = work.folder(judged)
+                marks = artefacts.OVERLAP.read(work.folder(cohort))
+                new = recalibrating.recalibrate(
+                    locked,
+                    content=identity,
+                    run=run,
+                    method=recalibrated.method,
+                    judged=found,
+                    marks=marks,
+                )
+                bundle.save(new, recalibrated.folder)
+            name = f"validation-{run}"
             return publish(study, name, (*written, *images), work, latest="latest-validation")
 
 

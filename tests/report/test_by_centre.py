@@ -8,7 +8,7 @@ import pytest
 
 from metasight.estimate import Estimate
 from metasight.report.blocks import DataTable, Figure
-from metasight.report.by_centre import by_centre
+from metasight.report.by_centre import _net_benefit, by_centre
 from metasight.report.heterogeneity import section
 from metasight.report.view import View
 from metasight.validation.evaluate import evaluate
@@ -97,6 +97,22 @@ def test_net_benefit_has_a_column_for_each_threshold(tables):
     assert [c.text for c in table.columns] == ["Centre", "10 %", "20 %", "30 %"]
     assert plain(table.rows[0].cells[1]) == "2.0 (-8.0 to 12.0)"
     assert len(table.rows) == 28
+
+
+def test_more_thresholds_than_a_page_is_wide_are_in_several_tables(survival):
+    view = View(survival)
+    settings = replace(view.evaluation.settings, thresholds=(0.05, 0.1, 0.15, 0.2, 0.3, 0.4))
+    first = survival.analyses[0]
+    changed = replace(first, evaluation=replace(first.evaluation, settings=settings))
+    view = View(replace(survival, analyses=(changed, *survival.analyses[1:])))
+    six = tuple(one(0.01 * k) for k in range(6))
+    found = replace(many(), centres=tuple(replace(c, net_benefit=six) for c in many().centres[:5]))
+    parts = list(_net_benefit(view, found, list(found.centres)))
+    assert [t.anchor for t in parts] == ["by-centre-net-benefit", "by-centre-net-benefit-2"]
+    assert [c.text for c in parts[1].columns] == ["Centre", "20 %", "30 %", "40 %"]
+    assert plain(parts[1].rows[0].cells[1]).startswith("3.0 (")
+    assert parts[0].caption.endswith("Part 1 of 2.")
+    assert [len(t.rows) for t in parts] == [5, 5]
 
 
 def test_averages_say_how_many_centres_and_why_there_is_none(tables):

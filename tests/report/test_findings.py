@@ -9,6 +9,7 @@ import pytest
 from metasight.report.findings import findings, signal
 from metasight.report.view import View
 from metasight.validation.results import Contrast, Estimate, NotEstimable
+from metasight.validation.threshold_band import BandPoint, ThresholdBand
 
 
 def plain(texts) -> str:
@@ -120,4 +121,37 @@ def test_a_single_model_has_no_increment(survival):
     settings = replace(first.evaluation.settings, headline_model=View(survival).reference)
     changed = replace(first, evaluation=replace(first.evaluation, settings=settings))
     view = View(replace(survival, analyses=(changed,)))
-    assert len(findings(view)) == len(signal(view))
+    told = plain(findings(view)[len(signal(view)) :])
+    assert "the better of treat all and treat none" in told
+    assert "differ" not in told
+    assert "increment" not in told
+
+
+def test_the_thresholds_at_which_a_simultaneous_band_excludes_zero_are_named(survival):
+    view = with_bands(survival, {0.1: (0.01, 0.03), 0.2: (0.002, 0.05), 0.3: (-0.05, -0.01)})
+    told = plain(findings(view))
+    assert (
+        "The net benefit of “clinical + maps” at 5 years is higher than that of the better of "
+        "treat all and treat none at thresholds of 10 and 20 % and lower than that of the better "
+        "of treat all and treat none at a threshold of 30 %"
+    ) in told
+    assert "simultaneous 95 % bands over the protocol’s thresholds" in told
+    none = plain(findings(with_bands(survival, {0.1: (-0.01, 0.03), 0.2: (None, None)})))
+    assert "at no threshold distinguishable from that of the better of treat all" in none
+
+
+def with_bands(contents, limits) -> View:
+    """The headline's difference to the better default, with these limits at its first target."""
+    band = ThresholdBand(
+        points=tuple(
+            BandPoint(threshold=t, value=0.0, lower=low, upper=high, reason="")
+            for t, (low, high) in limits.items()
+        ),
+        confidence=0.95,
+        critical=2.5,
+        resamples=500,
+    )
+    view = View(contents)
+    first, *others = view.evaluation.models[view.lead].targets
+    curve = replace(first.decision_curve, over_default=band)
+    return with_model(contents, targets=(replace(first, decision_curve=curve), *others))

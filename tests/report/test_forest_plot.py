@@ -10,11 +10,14 @@ import pytest
 
 from metasight.report.drawing import HEADLINE, Look
 from metasight.report.forest_plot import (
+    TALLEST,
     Forest,
     Line,
     Mark,
     Panel,
+    _layout,
     _limits,
+    _parts,
     _value,
     forest,
     forests,
@@ -108,3 +111,56 @@ def test_what_a_page_cannot_hold_is_drawn_in_parts_with_one_scale():
     assert alone == forest(about, lines[:20], panels, whole=lines[:20]).svg
     (one,) = forests(about, lines[:5], panels)
     assert (one.anchor, one.caption) == ("centres-0", "Every centre.")
+
+
+def labels(part) -> list[str]:
+    return [x.label for x in part]
+
+
+def test_a_group_that_goes_on_has_its_head_again_and_none_ends_a_part():
+    nothing = (Mark(None),)
+    lines = []
+    for group in range(5):
+        lines.append(Line(f"Variable {group}", HEADLINE, nothing, group=True))
+        lines += [Line(f"{group} level {k}", HEADLINE, (Mark(0.6, 0.5, 0.7),)) for k in range(11)]
+    heights = [20.0] * len(lines)
+    parts = _parts(lines, heights)
+    assert len(parts) == 3
+    for part in parts:
+        assert part[0].group
+        assert not part[-1].group
+        assert 20 * len(part) <= TALLEST
+    seen = [x for part in parts for x in labels(part) if not x.endswith("(continued)")]
+    assert seen == labels(lines)
+    assert labels(parts[1])[0] == "Variable 1 (continued)"
+
+
+@pytest.mark.parametrize("levels", range(2, 14))
+def test_no_part_ends_with_a_groups_head(levels):
+    nothing = (Mark(None),)
+    one = [Line("Variable", HEADLINE, nothing, group=True)]
+    one += [Line("level", HEADLINE, (Mark(0.6, 0.5, 0.7),))] * levels
+    for groups in range(3, 16):
+        for height in (18.0, 25.0):
+            parts = _parts(one * groups, [height] * len(one) * groups)
+            assert not any(part[-1].group for part in parts)
+            assert max(map(len, parts)) * height <= TALLEST
+
+
+def test_the_average_at_the_end_stands_with_centres_that_it_is_of():
+    lines = [Line(f"Hospital {k}", HEADLINE, (Mark(0.6, 0.5, 0.7),), "40") for k in range(24)]
+    pooled = Line("Pooled", HEADLINE, (Mark(0.6, 0.5, 0.7, pooled=True),), "thin line")
+    for n in range(1, 25):
+        parts = _parts([*lines[:n], pooled], [28.0] * (n + 1))
+        assert labels(parts[-1])[-1] == "Pooled"
+        assert len(parts[-1]) > 1
+        assert sum(map(len, parts)) == n + 1
+
+
+def test_parts_have_columns_as_wide_as_the_whole():
+    lines = [Line(f"Centre {k}", HEADLINE, (Mark(0.6, 0.5, 0.7),)) for k in range(39)]
+    lines.append(Line("A hospital of a much longer name", HEADLINE, (Mark(0.6, 0.5, 0.7),)))
+    first, last = (_layout(x, [C], values=True, whole=lines) for x in (lines[:20], lines[20:]))
+    assert (first.label_width, first.width) == (last.label_width, last.width)
+    alone = _layout(lines[:20], [C], values=True, whole=lines[:20])
+    assert alone.label_width < first.label_width

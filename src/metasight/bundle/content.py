@@ -103,6 +103,45 @@ class Standing:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Parent:
+    """What a recalibrated bundle was made from, and how.
+
+    Attributes
+    ----------
+    content
+        sha256 of the parent's list of hashes.
+    run
+        Name of the validation in whose patients the line was estimated.
+    method
+        ``in-the-large`` (intercept) or ``slope`` (intercept and slope).
+    intercept, slope, horizon_days
+        The line; see :class:`metasight.models.recalibrated.Recalibration`.
+    variance
+        Variance of the intercept, covariance, variance of the slope.
+    patients, events
+        Of the external cohort.
+    log_loss_change, se
+        Of external patients left out of the estimation: log loss minus that of the parent, and its
+        standard error.
+    recommended
+        The method that the validation recommended; empty for the parent as it is.
+    """
+
+    content: str
+    run: str
+    method: str
+    intercept: float
+    slope: float
+    horizon_days: int | None
+    variance: tuple[float, float, float]
+    patients: int
+    events: int
+    log_loss_change: float
+    se: float
+    recommended: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bundle:
     """Fitted models, how to measure what they read, and what they rest on.
 
@@ -144,6 +183,8 @@ class Bundle:
         Package → versions that made it.
     generator
         Folder of the generator for new patients; None without.
+    parent
+        The bundle that this one was made from by recalibration; None where it was not.
     """
 
     protocol: Protocol
@@ -164,6 +205,7 @@ class Bundle:
     performance: Mapping[str, str]
     versions: Mapping[str, str]
     generator: Path | None = None
+    parent: Parent | None = None
 
     def model(self, name: str, images: ImageFolders | None = None) -> FittedModel:
         """Return a fitted model; ``images`` tells where images lie, for models that read any.

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from metasight.bundle.content import Bundle
+from metasight.bundle.recalibrate import recalibrated_bands
 from metasight.decisions.refit_interval import FEWEST_REFITS, around, refit_interval
 from metasight.errors import StudyError
 from metasight.estimate import Estimate
@@ -201,7 +202,7 @@ def _one(  # noqa: PLR0917 - all of one patient
     targets = [str(h) for h in horizons] or list(NODAL_LABELS)
     risk = fitted.predict(row, horizons)[0]
     if isinstance(refits, FittedIntervals):
-        shown = _true_risk(refits, row, dict(zip(targets, map(float, risk), strict=True)))
+        shown = _true_risk(locked, refits, row, dict(zip(targets, map(float, risk), strict=True)))
     else:
         spread = _spread([m.predict(row, horizons)[0] for m in refits], len(targets))
         shown = [_interval(float(r), sd) for r, sd in zip(risk, spread, strict=True)]
@@ -241,10 +242,12 @@ def _likeness(fitted: FittedModel, row: FeatureTable) -> tuple[float | None, tup
 
 
 def _true_risk(
-    intervals: FittedIntervals, row: FeatureTable, risk: Mapping[str, float]
+    locked: Bundle, intervals: FittedIntervals, row: FeatureTable, risk: Mapping[str, float]
 ) -> list[Estimate]:
     """Risk by the model with the interval of the true one, which reaches to it in any case."""
     bands = intervals.bands(row)
+    if locked.parent is not None:
+        bands = recalibrated_bands(bands, locked.parent)
     found = []
     for target, value in risk.items():
         band = bands.get(target)

@@ -16,8 +16,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from metasight.bundle.content import BEFORE, FORMAT, Acquired, Bundle, Standing, Training
+from metasight.bundle.content import (
+    BEFORE,
+    FORMAT,
+    Acquired,
+    Bundle,
+    Parent,
+    Standing,
+    Training,
+)
 from metasight.bundle.lock import INTERVALS, LISTING
+from metasight.bundle.recalibrate import line_of
 from metasight.errors import FitError, MetasightError, StoreError
 from metasight.features.columns import Feature, Kind
 from metasight.models.registry import load
@@ -146,8 +155,9 @@ def read(folder: Path) -> Bundle:
             performance=dict(about["performance"]),
             versions=dict(about["versions"]),
             generator=folder / "generator" if (folder / "generator").is_dir() else None,
+            parent=_parent(about.get("parent")),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, ValidationError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ValidationError, FitError) as error:
         raise StoreError(
             "bundle.json, protocol.json or settings.json is incomplete or invalid",
             value=f"{type(error).__name__}",
@@ -236,6 +246,16 @@ def _training(told: Mapping[str, Any]) -> Training:
             "case_mix": tuple((str(a), str(b)) for a, b in told["case_mix"]),
         }
     )
+
+
+def _parent(told: Mapping[str, Any] | None) -> Parent | None:
+    """What a recalibrated bundle was made from; earlier bundles have no such part."""
+    if told is None:
+        return None
+    a, ab, b = (float(v) for v in told["variance"])
+    found = Parent(**{**told, "variance": (a, ab, b)})
+    line_of(found)
+    return found
 
 
 def _acquired(told: Mapping[str, Any]) -> Acquired:

@@ -43,6 +43,13 @@ class IdKind(StrEnum):
     ROW = "row"
 
 
+class Recalibration(StrEnum):
+    """What of a locked model's risks is moved to external patients."""
+
+    IN_THE_LARGE = "in-the-large"
+    SLOPE = "slope"
+
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -392,15 +399,34 @@ def validate(
     external: Annotated[
         Path, typer.Argument(help="Folder of the external patients, with its own study.toml.")
     ],
+    recalibrate: Annotated[
+        Recalibration | None,
+        typer.Option(help="Also write a bundle with the headline model recalibrated in them."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="New folder for that bundle.")
+    ] = None,
     scheduler: Scheduler = "auto",
 ) -> None:
     """Evaluate locked models in another hospital's patients. Nothing is refitted."""
     from metasight import pipeline
     from metasight.engine.progress import Bars
 
+    new = None
+    if recalibrate is not None and output is not None:
+        new = pipeline.NewBundle(method=recalibrate.value, folder=output)
+    elif recalibrate is not None or output is not None:
+        raise StudyError(
+            "a recalibrated bundle needs a method and a folder",
+            remedy="Give both --recalibrate and --output, or neither",
+        )
     with Bars(out) as bars:
-        results = pipeline.validate(bundle, external, scheduler=scheduler, progress=bars)
+        results = pipeline.validate(
+            bundle, external, scheduler=scheduler, progress=bars, recalibrated=new
+        )
     print_results(results, latest="latest-validation")
+    if output is not None:
+        out.print(f"Recalibrated bundle: {shown(str(output))}")
 
 
 @app.command()

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from metasight.errors import LeakageError, StudyError
 
+PAIR = "pair"
+"""Scheme of a split that leaves two folds of one division out."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
@@ -100,6 +103,11 @@ def repeated_kfold(
     return tuple(splits)
 
 
+def pair_number(first: int, second: int, folds: int) -> int:
+    """Number of the split that leaves out two of some folds, ``first`` below ``second``."""
+    return first * folds + second
+
+
 def pairs_of_folds(division: Sequence[Split]) -> tuple[tuple[Split, Split, Split], ...]:
     """Every pair of folds of one division, and the split that leaves both out.
 
@@ -112,9 +120,9 @@ def pairs_of_folds(division: Sequence[Split]) -> tuple[tuple[Split, Split, Split
     for first, second in combinations(division, 2):
         train = set(first.train) & set(second.train)
         both = Split(
-            scheme="pair",
+            scheme=PAIR,
             repeat=first.repeat,
-            fold=first.fold * len(division) + second.fold,
+            fold=pair_number(first.fold, second.fold, len(division)),
             train=tuple(sorted(train)),
             test=tuple(sorted((*first.test, *second.test))),
             held_out=f"folds {first.fold} and {second.fold}",

@@ -32,6 +32,8 @@ from metasight.models.penalised_cox import ElasticNetCoxModel, Penalty
 from metasight.models.preparation import FittedPreparation, Preparation, Reader
 from metasight.models.published import SCORES, PublishedScoreModel, ScoreReader
 from metasight.models.random_forest import ForestHead, ForestModel
+from metasight.models.recalibrated import KIND as RECALIBRATED
+from metasight.models.recalibrated import RecalibratedHead
 from metasight.models.risk_network import NetworkSettings
 from metasight.models.settings import Kind, ModelSettings
 from metasight.models.state_checks import check_state
@@ -212,15 +214,17 @@ def _load(state: State, images: ImageFolders) -> ReaderHeadModel:
             remedy=f"This version reads {STATE_VERSION}; fit the model again",
         )
     reader, head = state["reader"], state["head"]
-    for part, known in ((reader, _READERS), (head, _HEADS)):
+    fitted = head["head"] if head["kind"] == RECALIBRATED else head
+    for part, known in ((reader, _READERS), (fitted, _HEADS)):
         if part["kind"] not in known:
             raise FitError("unknown part of a model", where="model state", value=part["kind"])
     check_state(state)
+    own = _HEADS[fitted["kind"]](fitted)
     return ReaderHeadModel(
         state["kind"],
         state["name"],
         _READERS[reader["kind"]](reader, images),
-        _HEADS[head["kind"]](head),
+        own if fitted is head else RecalibratedHead.from_state(head, own),
         tuple(state["notes"]),
         None if state["likeness"] is None else Likeness.from_state(state["likeness"]),
     )

@@ -126,6 +126,21 @@ def _hazards(head: Mapping[str, Any]) -> None:
             raise _refuse("a baseline hazard is negative")
 
 
+def _recalibrated(head: Mapping[str, Any]) -> None:
+    if head.get("scale") not in {"cloglog", "logit"}:
+        raise _refuse("a recalibration is on no known scale", head.get("scale"))
+    _number(head, "intercept", -100.0, 100.0)
+    if _number(head, "slope", 0.0, 1e3) <= 0:
+        raise _refuse("the slope of a recalibration is not above 0", head.get("slope"))
+    if head["scale"] == "cloglog" and _number(head, "horizon_days", 0.0, 1e6) <= 0:
+        raise _refuse("a recalibration has no horizon")
+    inner = _part(head, "head")
+    check = _HEADS.get(str(inner.get("kind")))
+    if check is None or check is _recalibrated:
+        raise _refuse("what is recalibrated is no fitted head", inner.get("kind"))
+    check(inner)
+
+
 def _logistic(head: Mapping[str, Any]) -> None:
     _numbers(head, "coefficients")
     _number(head, "intercept", -1e6, 1e6)
@@ -251,6 +266,8 @@ def _likeness(part: Mapping[str, Any]) -> None:
 
 def _same_width(head: Mapping[str, Any], reader: Mapping[str, Any]) -> None:
     """The head has a coefficient for every column of the reader."""
+    if head.get("kind") == "recalibrated":
+        head = head["head"]
     columns = {"preparation": "chosen", "stack": "positions"}.get(str(reader.get("kind")))
     parts = head.get("causes") if head.get("kind") == "hazards" else [head]
     if columns is None or not isinstance(parts, list):
@@ -266,6 +283,7 @@ def _same_width(head: Mapping[str, Any], reader: Mapping[str, Any]) -> None:
 
 _HEADS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
     "hazards": _hazards,
+    "recalibrated": _recalibrated,
     "logistic": _logistic,
     "ordinal": _ordinal,
     "forest": _forest,

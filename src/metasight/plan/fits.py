@@ -139,7 +139,7 @@ def judge_steps(
     evaluation = _evaluate_step(study, analysis, judged, contents)
     if not analysis.headline:
         return [evaluation]
-    checks = of(StepKind.FIT_NOISE, StepKind.FIT_SPOILT, StepKind.FIT_CENTRE)
+    checks = of(StepKind.FIT_PAIRS, StepKind.FIT_NOISE, StepKind.FIT_SPOILT, StepKind.FIT_CENTRE)
     leakage = Step(
         name="leakage checks",
         kind=StepKind.CHECK_LEAKAGE,

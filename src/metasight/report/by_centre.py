@@ -19,6 +19,9 @@ from metasight.report.wording import (
 )
 from metasight.validation.results import CentreEstimate, CentreSummary, NotEstimable, Pooled
 
+MOST_THRESHOLDS = 4
+"""Of net benefit in one table."""
+
 Summaries = Mapping[str, CentreSummary | NotEstimable]
 
 
@@ -38,7 +41,7 @@ def by_centre(view: View, summaries: Summaries) -> Iterator[Block]:
     known = [c for c in lead.centres if _known(c)]
     if known:
         yield _measures(view, lead, known)
-        yield _net_benefit(view, lead, known)
+        yield from _net_benefit(view, lead, known)
     yield _averages(view, summaries)
 
 
@@ -68,13 +71,13 @@ def _measures(view: View, lead: CentreSummary, known: list[CentreEstimate]) -> D
         "by-centre",
         f"“{view.lead}” centre by centre, {in_years(f'at {lead.target}')}, with 95 % intervals.",
         (
-            Column("Centre", weight=1.3),
+            Column("Centre", weight=2.1),
             numeric("Patients", 0.65),
             numeric("Events", 0.6),
             numeric(lead.measure.replace("'", "’"), 1.3),
             numeric("O/E", 1.3),
             numeric("Slope", 1.3),
-            numeric("IPA, %", 1.5),
+            numeric("IPA, %", 1.45),
         ),
         tuple(rows),
         (*notes.notes, *_too_small(view, lead)),
@@ -97,19 +100,32 @@ def _too_small(view: View, lead: CentreSummary) -> tuple[str, ...]:
     )
 
 
-def _net_benefit(view: View, lead: CentreSummary, known: list[CentreEstimate]) -> DataTable:
-    notes = Footnotes()
+def _net_benefit(
+    view: View, lead: CentreSummary, known: list[CentreEstimate]
+) -> Iterator[DataTable]:
+    """In as many tables as keep the centres' names and the intervals on one line."""
     limits = sorted(view.evaluation.settings.thresholds)
-    rows = [Row((c.centre, *(notes.metric(m, 1, scale=100) for m in c.net_benefit))) for c in known]
-    return DataTable(
-        "by-centre-net-benefit",
-        f"Net benefit of “{view.lead}” per 100 patients, centre by centre, "
-        f"{in_years(f'at {lead.target}')}, with 95 % intervals, by risk threshold; treating none "
-        "has net benefit 0.",
-        (Column("Centre", weight=1.2), *(numeric(f"{100 * t:g} %", 1.2) for t in limits)),
-        tuple(rows),
-        notes.notes,
-    )
+    tables = -(-len(limits) // MOST_THRESHOLDS)
+    each = -(-len(limits) // tables)
+    for k in range(tables):
+        notes, chosen = Footnotes(), slice(k * each, (k + 1) * each)
+        rows = [
+            Row((c.centre, *(notes.metric(m, 1, scale=100) for m in c.net_benefit[chosen])))
+            for c in known
+        ]
+        more = f" Part {k + 1} of {tables}." if tables > 1 else ""
+        yield DataTable(
+            "by-centre-net-benefit" + (f"-{k + 1}" if k else ""),
+            f"Net benefit of “{view.lead}” per 100 patients, centre by centre, "
+            f"{in_years(f'at {lead.target}')}, with 95 % intervals, by risk threshold; treating "
+            f"none has net benefit 0.{more}",
+            (
+                Column("Centre", weight=1.9),
+                *(numeric(f"{100 * t:g} %", 1.2) for t in limits[chosen]),
+            ),
+            tuple(rows),
+            notes.notes,
+        )
 
 
 def _averages(view: View, summaries: Summaries) -> DataTable:

@@ -22,7 +22,9 @@ from metasight.study.analysis_plan import PlanComparison
 from metasight.validation.centre_results import CentreEvaluation, CentreGap
 from metasight.validation.imputed import ImputedEvaluation
 from metasight.validation.permutation import PermutationTest
-from metasight.validation.results import Evaluation
+from metasight.validation.recalibration import Recalibrations
+from metasight.validation.results import Evaluation, NotEstimable
+from metasight.validation.validation_size import ValidationSize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +84,9 @@ class AnalysisResult:
         By which missing predictors patients are grouped; None where this was not looked at.
     imputation
         Multiple imputation; None where it was not asked for or no predictor has a gap.
+    recalibration, validation_size
+        Of external patients: what recalibrating would change, and how many a validation needs;
+        None elsewhere.
     """
 
     endpoint: str
@@ -103,6 +108,8 @@ class AnalysisResult:
     permutation: PermutationTest | str | None = None
     patterns: PatternsResult | None = None
     imputation: ImputationResult | None = None
+    recalibration: Recalibrations | NotEstimable | None = None
+    validation_size: ValidationSize | NotEstimable | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

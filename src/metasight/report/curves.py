@@ -1,4 +1,4 @@
-"""Calibration and decision curves."""
+"""Calibration curves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from metasight.estimate import Estimate
 from metasight.report.blocks import Figure, csv_text
 from metasight.report.drawing import (
-    FILL,
     INK,
     NORMAL,
     PAGE_PT,
@@ -17,9 +16,7 @@ from metasight.report.drawing import (
     Look,
     canvas,
     place,
-    spread_apart,
     to_svg,
-    width_of,
     wrap,
 )
 from metasight.report.view import View, at_target
@@ -225,151 +222,3 @@ def _calibration_data(shown: Mapping[str, TargetEvaluation]) -> str:
         for left, n in zip(edges, target.distribution.counts, strict=False):
             rows.append([name, "histogram", left, None, None, None, n])
     return csv_text(["model", "part", "predicted", "observed", "lower", "upper", "n"], rows)
-
-
-# ---------------------------------------------------------------------------- decision curves
-
-ALL = Look(SOFT, "", (1.5, 1.5))
-NONE = Look(INK, "")
-Series = tuple[str, Look, list[float], list[float]]
-
-
-def decision_figure(view: View, index: int, look: Mapping[str, Look]) -> Figure:
-    """Net benefit of reference, headline, treating all and none, at one target."""
-    shown = {m: view.evaluation.models[m].targets[index] for m in view.leading}
-    first = next(iter(shown.values()))
-    anchor = f"decision-{index}"
-    title = f"Net benefit {at_target(first)}"
-    series = _series(shown, look)
-    alt = _decision_alt(title, series)
-    with canvas(PAGE_PT, 232) as figure:
-        labels = min(150.0, 18 + max(width_of(s[0]) for s in series))
-        axes = place(figure, 48, 8, PAGE_PT - 48 - labels, 186)
-        lead = shown[view.lead].decision_curve.points
-        band = [(p.threshold, *_values(p.net_benefit)) for p in lead]
-        drawn = [(x, low, high) for x, _, low, high in band if low is not None and high is not None]
-        _decision_axes(axes, series, max((100 * d[2] for d in drawn), default=0.0))
-        if drawn:
-            axes.fill_between(
-                [d[0] for d in drawn],
-                [100 * d[1] for d in drawn],
-                [100 * d[2] for d in drawn],
-                color=look[view.lead].colour,
-                alpha=0.14,
-                linewidth=0,
-            )
-        _direct_labels(axes, series, labels)
-        svg = to_svg(figure, anchor, title, alt)
-    caption = (
-        f"{title}, per 100 patients: true positives minus false positives weighted by the odds of "
-        "the threshold. Band: 95 % bootstrap interval of the headline model. A model is useful at "
-        "a threshold where it is above both “treat all” and “treat none”. Curves of all "
-        "models are in the data."
-    )
-    every = {m: view.evaluation.models[m].targets[index] for m in view.models}
-    return Figure(anchor, svg, PAGE_PT, alt, caption, _decision_data(every))
-
-
-def _series(shown: Mapping[str, TargetEvaluation], look: Mapping[str, Look]) -> list[Series]:
-    found: list[Series] = []
-    for name, target in shown.items():
-        points = [
-            (p.threshold, p.net_benefit.value)
-            for p in target.decision_curve.points
-            if isinstance(p.net_benefit, Estimate)
-        ]
-        found.append((name, look[name], [p[0] for p in points], [100 * p[1] for p in points]))
-    points = [
-        (p.threshold, p.treat_all.value)
-        for p in next(iter(shown.values())).decision_curve.points
-        if isinstance(p.treat_all, Estimate)
-    ]
-    found.append(("treat all", ALL, [p[0] for p in points], [100 * p[1] for p in points]))
-    found.append(("treat none", NONE, [p[0] for p in points], [0.0 for _ in points]))
-    return [s for s in found if s[2]]
-
-
-def _decision_axes(axes: Axes, series: Sequence[Series], highest: float) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    peak = max((max(s[3]) for s in series), default=1.0)
-    top = max(1.12 * peak, min(highest, 1.6 * peak), 1.0)
-    lowest = min((min(s[3]) for s in series if s[0] != "treat all"), default=0.0)
-    axes.set_ylim(min(-0.2 * top, max(1.1 * lowest, -0.6 * top)), top)
-    for name, look, x, y in series:
-        axes.plot(
-            x,
-            y,
-            color=look.colour,
-            dashes=look.dashes or (None, None),
-            marker=look.marker,
-            markersize=4,
-            linewidth=0.9 if name == "treat none" else 1.4,
-        )
-    axes.set_xticks(sorted({x for s in series for x in s[2]}))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:g} %"))
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: number(v, 0)))
-    axes.set_xlabel("Threshold: risk from which a patient would be treated")
-    axes.set_ylabel("Net benefit per 100 patients")
-    axes.grid(axis="y", color=FILL, linewidth=0.6)
-    axes.set_axisbelow(True)
-
-
-def _direct_labels(axes: Axes, series: Sequence[Series], room: float) -> None:
-    low, high = axes.get_ylim()
-    points = 186.0 / (high - low)
-    words = [wrap(s[0], room - 16) for s in series]
-    ends = [min(max(s[3][-1], low), high) for s in series]
-    gap = 10.5 * max(len(w) for w in words) + 2
-    at = spread_apart(ends, gap / points, low + gap / 2 / points, high)
-    right = max(x for s in series for x in s[2])
-    for (_, look, _, _), lines, end, y in zip(series, words, ends, at, strict=True):
-        axes.annotate(
-            "\n".join(lines),
-            xy=(right, end),
-            xytext=(12, (y - end) * points),
-            va="center",
-            xycoords="data",
-            textcoords="offset points",
-            color=look.colour,
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": look.colour,
-                "linewidth": 0.5,
-                "shrinkA": 1,
-                "shrinkB": 3,
-                "relpos": (0, 0.5),
-            },
-        )
-
-
-def _decision_alt(title: str, series: Sequence[Series]) -> str:
-    parts = []
-    for name, _, x, y in series:
-        at = ", ".join(f"{number(v, 1)} at {100 * t:g} %" for t, v in zip(x, y, strict=True))
-        parts.append(f"{name}: {at}")
-    return f"{title} per 100 patients, by threshold. " + "; ".join(parts) + "."
-
-
-def _decision_data(every: Mapping[str, TargetEvaluation]) -> str:
-    rows: list[list[object]] = []
-    for name, target in every.items():
-        for p in target.decision_curve.points:
-            rows.append(
-                [name, p.threshold, *_values(p.net_benefit), *_values(p.treat_all), 0.0, p.treated]
-            )
-    head = [
-        "model",
-        "threshold",
-        "net_benefit",
-        "lower",
-        "upper",
-        "treat_all",
-        "treat_all_lower",
-        "treat_all_upper",
-        "treat_none",
-        "share_treated",
-    ]
-    return csv_text(head, rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from metasight.estimate import Estimate
 from metasight.report.blocks import Strong, Text
+from metasight.report.decision_curves import DEFAULT, headline_differences
 from metasight.report.view import (
     View,
     at_target,
@@ -22,6 +23,7 @@ from metasight.report.wording import (
     listed,
     metric,
     number,
+    points,
 )
 from metasight.validation.fold_contrast import FoldContrast
 from metasight.validation.results import (
@@ -30,6 +32,7 @@ from metasight.validation.results import (
     NotEstimable,
     TargetEvaluation,
 )
+from metasight.validation.threshold_band import ThresholdBand
 
 
 def findings(view: View) -> list[Text]:
@@ -37,7 +40,40 @@ def findings(view: View) -> list[Text]:
     told: list[Text] = [*signal(view)]
     if view.has_increment:
         told += _increment(view)
+    return [*told, *_decisions(view)]
+
+
+def _decisions(view: View) -> list[Text]:
+    """At which thresholds a simultaneous band of net benefit excludes zero, one target each."""
+    told: list[Text] = []
+    for k, target in enumerate(view.evaluation.models[view.lead].targets):
+        parts = [
+            _against(name, band)
+            for name, band in headline_differences(view, k).items()
+            if band.critical is not None
+        ]
+        if parts:
+            level = 100 * target.decision_curve.band.confidence
+            told.append(
+                f"The net benefit of “{view.lead}” {at_target(target)} is {'; it is '.join(parts)} "
+                f"(simultaneous {level:g}{NBSP}% bands over the protocol’s thresholds)."
+            )
     return told
+
+
+def _against(name: str, band: ThresholdBand) -> str:
+    against = name if name == DEFAULT else f"“{name}”"
+    parts = [
+        f"{word} than that of {against} at {_threshold_words(at)}"
+        for word, at in (("higher", band.above_zero), ("lower", band.below_zero))
+        if at
+    ]
+    return " and ".join(parts) or f"at no threshold distinguishable from that of {against}"
+
+
+def _threshold_words(at: tuple[float, ...]) -> str:
+    """``a threshold of 10 %``, ``thresholds of 10 and 20 %``."""
+    return ("a threshold of " if len(at) == 1 else "thresholds of ") + points(at)
 
 
 def signal(view: View) -> list[Text]:

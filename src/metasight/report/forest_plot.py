@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from metasight.estimate import Estimate
@@ -147,11 +147,14 @@ class _Layout:
 GAP = 16.0
 
 
-def _layout(lines: Sequence[Line], panels: Sequence[Panel], *, values: bool) -> _Layout:
-    printed = [_value(x.marks[k], p.digits) for x in lines for k, p in enumerate(panels)]
+def _layout(
+    lines: Sequence[Line], panels: Sequence[Panel], *, values: bool, whole: Sequence[Line]
+) -> _Layout:
+    """Sizes of ``lines``, in columns as wide as the lines of the whole figure need."""
+    printed = [_value(x.marks[k], p.digits) for x in whole for k, p in enumerate(panels)]
     side = 10 + max(width_of(v) for v in printed) if values else 6.0
     # A group's head may run on: nothing is drawn on its line.
-    widest = max(width_of(t) for x in lines if not x.group for t in (x.label, x.note))
+    widest = max(width_of(t) for x in whole if not x.group for t in (x.label, x.note))
     label_width = min(150.0, widest) + 12
     labels = tuple(wrap(x.label, PAGE_PT if x.group else label_width - 10) for x in lines)
     return _Layout(
@@ -173,17 +176,12 @@ TALLEST = 560.0
 def forests(about: Forest, lines: Sequence[Line], panels: Sequence[Panel]) -> Iterator[Figure]:
     """As :func:`forest`, in as many figures as pages need, each with its own head and axis.
 
-    All have the axes of the whole, so that they can be compared.
+    All have the columns and axes of the whole, so that they can be compared, and about the same
+    height, so that an average at the end stands with some of what it is of. A group that goes on
+    in the next part has its head there too.
     """
-    heights = _layout(lines, panels, values=len(panels) <= 2).heights
-    parts: list[list[Line]] = [[]]
-    filled = 0.0
-    for line, height in zip(lines, heights, strict=True):
-        if filled + height > TALLEST and parts[-1]:
-            parts.append([])
-            filled = 0.0
-        parts[-1].append(line)
-        filled += height
+    heights = _layout(lines, panels, values=len(panels) <= 2, whole=lines).heights
+    parts = _parts(lines, heights)
     for k, part in enumerate(parts):
         told = f" Part {k + 1} of {len(parts)}." if len(parts) > 1 else ""
         one = Forest(
@@ -193,6 +191,28 @@ def forests(about: Forest, lines: Sequence[Line], panels: Sequence[Panel]) -> It
             about.alt + told,
         )
         yield forest(one, part, panels, whole=lines)
+
+
+def _parts(lines: Sequence[Line], heights: Sequence[float]) -> list[list[Line]]:
+    """Lines by part: none taller than a page, no group's head at the end of one."""
+    total = sum(heights)
+    pages = math.ceil(total / TALLEST)
+    most = TALLEST if pages == 1 else min(TALLEST, total / pages + max(heights))
+    parts: list[list[Line]] = [[]]
+    filled, head = 0.0, None
+    for k, (line, height) in enumerate(zip(lines, heights, strict=True)):
+        follows = heights[k + 1] if line.group and k + 1 < len(heights) else 0.0
+        if parts[-1] and filled + height + follows > most:
+            parts.append([])
+            filled = 0.0
+            if head is not None and not line.group:
+                parts[-1].append(replace(head[0], label=f"{head[0].label} (continued)"))
+                filled = head[1]
+        if line.group:
+            head = (line, height)
+        parts[-1].append(line)
+        filled += height
+    return parts
 
 
 def forest(
@@ -205,10 +225,10 @@ def forest(
     """Draw lines of estimates in panels side by side.
 
     With one or two panels the values are printed beside the marks; with more, the tables hold
-    them. ``whole`` are the lines that set the axes' limits, these unless given.
+    them. ``whole`` are the lines that set columns and limits of axes, these unless given.
     """
     values = len(panels) <= 2
-    size = _layout(lines, panels, values=values)
+    size = _layout(lines, panels, values=values, whole=whole or lines)
     titles = [wrap(p.title, size.width + size.side, NORMAL, bold=True) for p in panels]
     top = 12.0 * max(len(t) for t in titles) + 10
     down = top + size.tall + 34

@@ -18,7 +18,7 @@ from metasight.report.blocks import (
 )
 from metasight.report.by_centre import by_centre
 from metasight.report.drawing import HEADLINE, REFERENCE, Look, looks
-from metasight.report.forest_plot import Forest, Line, Mark, Panel, forest, forests
+from metasight.report.forest_plot import Forest, Line, Mark, Panel, forests
 from metasight.report.interactions import interactions, level_name
 from metasight.report.view import (
     View,
@@ -315,10 +315,12 @@ def _subgroups(view: View) -> Iterator[Block]:
     )
     yield _subgroup_table(view, groups)
     yield from interactions(view, groups)
-    yield _subgroup_figure(view, groups, at)
+    yield from _subgroup_figure(view, groups, at)
 
 
-def _subgroup_figure(view: View, groups: tuple[SubgroupEvaluation, ...], at: str) -> Figure:
+def _subgroup_figure(
+    view: View, groups: tuple[SubgroupEvaluation, ...], at: str
+) -> Iterator[Figure]:
     lines: list[Line] = []
     variable = ""
     nothing = (Mark(None), Mark(None))
@@ -344,7 +346,7 @@ def _subgroup_figure(view: View, groups: tuple[SubgroupEvaluation, ...], at: str
         f"Discrimination of {view.lead} in subgroups: {told}.",
     )
     name = discrimination_name(view.kind)
-    return forest(
+    return forests(
         about,
         lines,
         [Panel(name, "0.5 is chance", 0.5), Panel("O/E", "1 is calibrated", 1.0, log=True)],

@@ -30,6 +30,7 @@ from metasight.report.wording import (
     stopped,
 )
 from metasight.validation.results import Contrast
+from metasight.validation.validation_size import ValidationSize
 
 WIDE_INTERVAL = 0.15
 """An interval of C wider than this says little: it spans poor and good."""
@@ -175,6 +176,13 @@ def _generality(view: View) -> Iterator[Text]:
             "other measurement or to a model that does not transport; this report cannot separate "
             "them.",
         )
+        size = view.headline.validation_size
+        if isinstance(size, ValidationSize) and size.n > view.headline.n:
+            yield _item(
+                "A small validation.",
+                f"{count(view.headline.n)} patients; {count(size.n)} are needed for O/E, slope and "
+                "C to be precise.",
+            )
         return
     yield _item(
         "No external validation.",

@@ -32,6 +32,7 @@ from metasight.report.wording import (
     stopped,
     years,
 )
+from metasight.validation.decision_bands import FEWEST
 
 
 def section(view: View) -> list[Block]:
@@ -336,5 +337,8 @@ def judging_words(view: View) -> Text:
         f"Clinical use: net benefit at {points(s.thresholds)}.{tau} Intervals are {level} "
         "percentile "
         f"intervals of {s.n_bootstrap} bootstrap resamples of patients ({s.n_curve_bootstrap} for "
-        "calibration curves); differences between models are taken within each resample."
+        "calibration curves); differences between models are taken within each resample. Bands of "
+        "decision curves are simultaneous over the thresholds (largest studentised deviation over "
+        "the same resamples; Montiel Olea and Plagborg-Møller 2019); there is none at a threshold "
+        f"where fewer than {FEWEST} patients with, or without, the event decide the difference."
     )

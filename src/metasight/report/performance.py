@@ -15,9 +15,10 @@ from metasight.report.blocks import (
     Row,
     numeric,
 )
-from metasight.report.curves import calibration_figure, decision_figure
+from metasight.report.curves import calibration_figure
+from metasight.report.decision_curves import decision_figure, headline_differences
 from metasight.report.drawing import Look, looks
-from metasight.report.forest_plot import Forest, Line, Mark, Panel, forest
+from metasight.report.forest_plot import Forest, Line, Mark, Panel, forests
 from metasight.report.risk_groups import risk_groups_figure
 from metasight.report.spread import d_calibration_figure
 from metasight.report.view import (
@@ -30,6 +31,7 @@ from metasight.report.view import (
 )
 from metasight.report.wording import Footnotes, contrast, metric, number, percent, span, years
 from metasight.validation.results import Comparison, DeLong, ModelEvaluation, NotEstimable
+from metasight.validation.threshold_band import BandPoint
 
 WIDE = 1.7
 
@@ -41,7 +43,7 @@ def section(view: View) -> list[Block]:
         Heading(1, "Performance of the models", "performance"),
         *_increment(view, look),
         Heading(2, "Discrimination", "discrimination"),
-        discrimination_figure(view, look),
+        *discrimination_figure(view, look),
         *([curves] if (curves := risk_groups_figure(view)) is not None else []),
         _overall_table(view),
         Heading(
@@ -97,7 +99,7 @@ def _increment(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
         "is no difference.",
         f"Differences in {name} to {view.reference}: {told}.",
     )
-    yield forest(about, lines, panels)
+    yield from forests(about, lines, panels)
     yield _increment_table(view, compared)
     yield from _estimator(view)
     yield from _contributions(view)
@@ -234,7 +236,7 @@ def _better(gap: object) -> str:
 # -------------------------------------------------------------------------------- discrimination
 
 
-def discrimination_figure(view: View, look: Mapping[str, Look]) -> Figure:
+def discrimination_figure(view: View, look: Mapping[str, Look]) -> Iterator[Figure]:
     """Forest plot of discrimination of every model."""
     kind, shown = view.kind, targets(view.evaluation)[:2]
     name = discrimination_name(kind)
@@ -253,7 +255,7 @@ def discrimination_figure(view: View, look: Mapping[str, Look]) -> Figure:
         f"{'' if view.external else ', out of fold'}. The dashed line is chance.",
         f"{name} of the models: {'; '.join(told)}.",
     )
-    return forest(about, lines, panels)
+    return forests(about, lines, panels)
 
 
 def _overall_caption(view: View) -> str:
@@ -445,8 +447,40 @@ def _decisions(view: View, look: Mapping[str, Look]) -> Iterator[Block]:
     found = view.headline_comparison
     if found is not None and view.has_increment:
         yield _decision_table(view, found)
+    yield _band_table(view)
     for k, _ in enumerate(targets(view.evaluation)):
         yield decision_figure(view, k, look)
+
+
+def _band_table(view: View) -> DataTable:
+    """Differences of the headline's net benefit with bands that hold over all thresholds."""
+    notes, rows = Footnotes(), []
+    names: tuple[str, ...] = ()
+    for k, _ in enumerate(targets(view.evaluation)):
+        found = headline_differences(view, k)
+        names = tuple(found)
+        rows.append(Row((_head(view, k),), group=True))
+        for at in zip(*(band.points for band in found.values()), strict=True):
+            cells = [_banded(notes, p) for p in at]
+            rows.append(Row((f"{100 * at[0].threshold:g} %", *cells)))
+    return DataTable(
+        "decision-band-table",
+        f"Differences in net benefit of {view.lead}, per 100 patients, with simultaneous 95 % "
+        "bands over the thresholds.",
+        (
+            Column("Threshold", weight=0.9),
+            *(numeric(f"Difference to {name}", 2) for name in names),
+        ),
+        tuple(rows),
+        notes.notes,
+    )
+
+
+def _banded(notes: Footnotes, p: BandPoint) -> str:
+    shown = number(100 * p.value, 2, signed=True)
+    if p.lower is None or p.upper is None:
+        return f"{shown}; band {notes.mark(p.reason)}"
+    return f"{shown} ({span(100 * p.lower, 100 * p.upper, 2, signed=True)})"
 
 
 def _decision_table(view: View, found: Comparison) -> DataTable:

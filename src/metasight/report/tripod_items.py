@@ -17,7 +17,9 @@ from metasight.report.view import (
     targets,
 )
 from metasight.report.wording import contrast, count, listed, metric, plural, points, years
+from metasight.validation.recalibration import Recalibrations
 from metasight.validation.results import NotEstimable, Pooled
+from metasight.validation.validation_size import ValidationSize
 
 Fill = Callable[[View], Text]
 
@@ -112,10 +114,30 @@ def _predictor_timing(view: View) -> Text:
 
 
 def _size(view: View) -> Text:
+    needed = view.headline.validation_size
+    if isinstance(needed, ValidationSize):
+        return (
+            f"{count(needed.n)} patients are needed for the risks that the model predicts, "
+            f"{count(view.headline.n)} were judged (",
+            Ref("validation-size"),
+            ").",
+        )
     found = view.contents.sample_size
     if found is None:
         return ""
     return (size_words(found), " ", Ref("sample-size"), ".")
+
+
+def _updating(view: View) -> Text:
+    found = view.headline.recalibration
+    if not isinstance(found, Recalibrations):
+        return ""
+    return (
+        "Recalibration in the large and of intercept and slope, judged on patients left out of its "
+        "estimation; nothing was refitted (",
+        Ref("recalibration"),
+        ").",
+    )
 
 
 def _missing(view: View) -> Text:
@@ -350,6 +372,7 @@ FILLED: Mapping[str, Fill] = {
     "12c": _building,
     "12d": _clusters,
     "12e": _measures,
+    "12f": _updating,
     "12g": _how_predicted,
     "13": _imbalance,
     "14": _fairness,
@@ -364,6 +387,7 @@ FILLED: Mapping[str, Fill] = {
     "22": _specification,
     "23a": _performance,
     "23b": _spread,
+    "24": _updating,
     "26": _limits,
     "27a": _inputs_at_use,
 }

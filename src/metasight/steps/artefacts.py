@@ -144,6 +144,8 @@ RISK = File("risk.npy")
 RESAMPLE_INDEX = File("index.npy")
 PAIRS = File("pairs.parquet")
 """What models fitted without two folds say of the patients of both."""
+PAIR_AUDITS = Json("pair_audits.json")
+"""What each of these fits saw."""
 INTERVALS = Json("intervals.json", own=1)
 """Refits by which a new patient's interval is given."""
 OWN_INTERVALS = File("intervals.parquet")
@@ -167,6 +169,10 @@ IMPUTED = Json("imputed.json")
 """Performance and increment over multiple imputations, beside single imputation."""
 POOLED = Json("pooled.json")
 """Coefficients over multiple imputations, or why there are none."""
+RECALIBRATION = Json("recalibration.json")
+"""What recalibrating locked models in external patients would change."""
+VALIDATION_SIZE = Json("validation_size.json")
+"""Patients that a validation of the model needs."""
 SAMPLE_SIZE = Json("sample_size.json")
 COEFFICIENTS = Json("coefficients.json")
 """Of a refit: term → coefficient."""

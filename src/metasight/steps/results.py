@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -58,7 +58,11 @@ from metasight.validation.centre_results import CentreEvaluation, CentreGap
 from metasight.validation.imputed import ImputedEvaluation
 from metasight.validation.json_tree import from_jsonable
 from metasight.validation.permutation import PermutationTest
-from metasight.validation.results import Evaluation
+from metasight.validation.recalibration import Recalibrations
+from metasight.validation.results import Evaluation, NotEstimable
+from metasight.validation.validation_size import ValidationSize
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -453,6 +457,8 @@ def _analysis(inputs: Inputs, names: AnalysisNames) -> AnalysisResult:
         permutation=_permutation(judged),
         patterns=_patterns(judged),
         imputation=_imputation(judged),
+        recalibration=_estimated(Recalibrations, artefacts.RECALIBRATION.read_if_there(judged)),
+        validation_size=_estimated(ValidationSize, artefacts.VALIDATION_SIZE.read_if_there(judged)),
     )
 
 
@@ -480,6 +486,15 @@ def _imputation(judged: Path) -> ImputationResult | None:
         performance=performance and ImputedEvaluation.from_json(performance),
         coefficients=coefficients and PooledCoefficients.from_json(coefficients),
     )
+
+
+def _estimated(kind: type[T], told: Any) -> T | NotEstimable | None:
+    """What was estimated, why it was not, or None where nothing was asked for."""
+    if told is None:
+        return None
+    if set(told) == {"not_estimable"}:
+        return from_jsonable(NotEstimable, told)
+    return from_jsonable(kind, told)
 
 
 def _permutation(judged: Path) -> PermutationTest | str | None:

@@ -19,6 +19,7 @@ from metasight.formats import KEY, with_format
 from metasight.protocol.endpoint import NodalEndpoint
 from metasight.protocol.study import Protocol
 from metasight.provenance import hash_json
+from metasight.study.anticipated import size_in_words
 from metasight.study.file import AnalysisSettings, Study, StudyModel, StudySettings
 from metasight.study.nested import increment_reference, models_to_fit
 
@@ -118,7 +119,7 @@ def plan_entries(settings: StudySettings, protocol: Protocol) -> dict[str, str]:
         tau = min(primary.tau_years, max(years))
         measure = f"difference in C, truncated at {tau:g} years"
         entries["horizons"] = f"{', '.join(f'{y:g}' for y in years)} years"
-    entries |= {
+    return entries | {
         "estimand": f"what “{headline.name}” ({', '.join(headline.modalities)}) adds to "
         f"“{reference.name}” ({', '.join(reference.modalities)}) in new patients of this "
         "population",
@@ -150,9 +151,9 @@ def plan_entries(settings: StudySettings, protocol: Protocol) -> dict[str, str]:
         else "spread of the refits to resamples",
         "stability": f"{analysis.instability_resamples} refits to resamples, "
         f"{analysis.noise_replicates} replays on noise",
+        "size of a validation": size_in_words(analysis.anticipated, primary.thresholds),
         "missing predictors": _missing(analysis, headline),
     }
-    return entries
 
 
 def _missing(analysis: AnalysisSettings, headline: StudyModel) -> str:

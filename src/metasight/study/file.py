@@ -28,6 +28,8 @@ from metasight.models.registry import KINDS, outcomes_of
 from metasight.models.settings import ModelSettings, file_name
 from metasight.protocol.load import read_protocol, validation_lines
 from metasight.protocol.study import Protocol, Variable
+from metasight.study.anticipated import Anticipated
+from metasight.study.biology_settings import BiologySettings
 from metasight.study.vault import vault_of, with_key
 from metasight.units import years_to_days
 from metasight.validation.permutation import FEWEST as FEWEST_PERMUTED
@@ -85,49 +87,6 @@ class StudyModel(ModelSettings):
         return endpoints
 
 
-class BiologySettings(BaseModel):
-    """What a risk is related to: expression of genes, and sets of them.
-
-    Attributes
-    ----------
-    expression
-        Name of the table in ``[modalities]``: a column a gene. Models do not read it.
-    gene_sets
-        GMT file, relative to the study folder; its genes are named as in the table.
-    log_scale
-        Required: whether values are logarithms. Others are transformed to log₂(value + 1).
-    model
-        Whose risk is related to expression; by default the headline model's.
-    adjust
-        Variables of the protocol, or ``centre``, that are adjusted for.
-    purity
-        Column of the table with the sample's tumour purity, adjusted for as well; optional.
-    permutations, null_replicates
-        Permutations of the risk for p values, and how many of them serve as negative controls.
-    smallest, largest
-        Numbers of measured genes between which a set is tested.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    expression: str
-    gene_sets: str
-    log_scale: bool = Field(strict=True)
-    model: str | None = None
-    adjust: tuple[str, ...]
-    purity: str | None = None
-    permutations: int = Field(default=2000, ge=200, le=100_000, strict=True)
-    null_replicates: int = Field(default=100, ge=20, le=1000, strict=True)
-    smallest: int = Field(default=10, ge=2)
-    largest: int = Field(default=500, ge=2)
-
-    @model_validator(mode="after")
-    def _enough(self) -> BiologySettings:
-        if self.null_replicates > self.permutations // 2:
-            raise ValueError("null_replicates is at most half of permutations")
-        return self
-
-
 class AnalysisSettings(BaseModel):
     """How models are fitted and judged.
 
@@ -166,6 +125,8 @@ class AnalysisSettings(BaseModel):
         Why leave-one-centre-out is not done; required when there is one centre.
     first_test_year
         First year of the test patients of a temporal split; no temporal split by default.
+    anticipated
+        Assumptions for the size of a validation in the analysis plan.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -186,6 +147,7 @@ class AnalysisSettings(BaseModel):
     subgroups: tuple[str, ...] = ()
     single_centre_reason: str | None = Field(default=None, min_length=10)
     first_test_year: int | None = Field(default=None, strict=True)
+    anticipated: Anticipated | None = None
 
     @field_validator("horizons_years")
     @classmethod

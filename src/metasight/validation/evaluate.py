@@ -28,6 +28,7 @@ from metasight.validation.centre_results import CentreEvaluation, CentreGap
 from metasight.validation.compare import bootstrap_contrast
 from metasight.validation.curve_samples import curve_samples
 from metasight.validation.curves import censoring_survival, median_follow_up
+from metasight.validation.decision_bands import Judged, contrast_band, decision_curve
 from metasight.validation.group_curves import group_curves
 from metasight.validation.ipcw import require_horizon, require_tau
 from metasight.validation.nested_cv import nested_contrast
@@ -40,8 +41,6 @@ from metasight.validation.results import (
     ContrastMetric,
     DataSummary,
     DCalibration,
-    DecisionCurve,
-    DecisionPoint,
     DeLong,
     Evaluation,
     EvaluationPlan,
@@ -260,7 +259,9 @@ def _target(
         brier_null=to_metric(samples.brier_null, level, no_event),
         ipa=to_metric(samples.ipa, level, no_event),
         calibration=_calibration(aligned, target, risk, samples=samples, draws=draws, plan=plan),
-        decision_curve=_decision_curve(risk, samples, plan),
+        decision_curve=decision_curve(
+            Judged.at(target, risk, samples), tuple(sorted(plan.thresholds)), level
+        ),
         distribution=RiskDistribution(
             edges=tuple(edges.tolist()), counts=tuple(int(c) for c in counts)
         ),
@@ -303,21 +304,6 @@ def _calibration(
         curve=curve,
         groups=tuple(groups),
     )
-
-
-def _decision_curve(risk: Floats, samples: TargetSamples, plan: EvaluationPlan) -> DecisionCurve:
-    points = []
-    for k, threshold in enumerate(sorted(plan.thresholds)):
-        reason = "no event rate at or above the threshold"
-        points.append(
-            DecisionPoint(
-                threshold=threshold,
-                net_benefit=to_metric(samples.net_benefit[:, k], plan.confidence, reason),
-                treat_all=to_metric(samples.treat_all[:, k], plan.confidence, reason),
-                treated=float((risk >= threshold).mean()),
-            )
-        )
-    return DecisionCurve(points=tuple(points))
 
 
 def _d_calibration(aligned: Aligned, model: ModelRisks) -> DCalibration | NotEstimable:
@@ -378,8 +364,8 @@ def _comparison(
         targets=tuple(
             _target_contrast(
                 t,
-                a.targets[t.name],
-                b.targets[t.name],
+                Judged.at(t, aligned.models[name].risk[:, k], a.targets[t.name]),
+                Judged.at(t, aligned.models[reference].risk[:, k], b.targets[t.name]),
                 plan,
                 _delong(aligned, k, (name, reference), plan),
             )
@@ -414,11 +400,13 @@ def _refitted(
 
 def _target_contrast(
     target: Target,
-    a: TargetSamples,
-    b: TargetSamples,
+    model: Judged,
+    reference: Judged,
     plan: EvaluationPlan,
     delong: DeLong | NotEstimable,
 ) -> TargetContrast:
+    a, b = model.samples, reference.samples
+    limits = tuple(sorted(plan.thresholds))
     return TargetContrast(
         target=target.name,
         horizon_days=target.horizon_days,
@@ -430,8 +418,9 @@ def _target_contrast(
                 threshold=threshold,
                 contrast=_contrast(a.net_benefit[:, k], b.net_benefit[:, k], plan),
             )
-            for k, threshold in enumerate(sorted(plan.thresholds))
+            for k, threshold in enumerate(limits)
         ),
+        net_benefit_band=contrast_band(model, reference, limits, plan.confidence),
         delong=delong,
     )
 

@@ -34,6 +34,7 @@ from metasight.formats import KEY, require_format, with_format
 from metasight.validation.fold_contrast import FoldContrast
 from metasight.validation.group_curve import GroupCurve
 from metasight.validation.json_tree import from_jsonable, to_jsonable
+from metasight.validation.threshold_band import ThresholdBand
 
 Kind = Literal["survival", "competing", "nodal"]
 FORMAT = 5
@@ -313,9 +314,15 @@ class DecisionPoint:
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionCurve:
-    """Net benefit across thresholds."""
+    """Net benefit across thresholds: intervals at each, and bands that hold over all of them.
+
+    ``band`` is of the model, ``over_default`` of its difference to the better of treating all and
+    treating none.
+    """
 
     points: tuple[DecisionPoint, ...]
+    band: ThresholdBand
+    over_default: ThresholdBand
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -519,7 +526,8 @@ class DeLong:
 class TargetContrast:
     """A model minus the reference at one horizon or threshold of nodal stage.
 
-    ``delong`` stands beside the bootstrap of ``auc`` for a class.
+    ``delong`` stands beside the bootstrap of ``auc`` for a class; ``net_benefit_band`` holds the
+    difference in net benefit at all thresholds at once.
     """
 
     target: str
@@ -528,6 +536,7 @@ class TargetContrast:
     brier: ContrastMetric
     ipa: ContrastMetric
     net_benefit: tuple[NetBenefitContrast, ...]
+    net_benefit_band: ThresholdBand
     delong: DeLong | NotEstimable
 
 

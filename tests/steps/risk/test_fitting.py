@@ -9,9 +9,11 @@ import pytest
 from metasight.cohort.outcome import NodalOutcome
 from metasight.cohort.splits import repeated_kfold
 from metasight.engine.step import StepKind
+from metasight.leakage import folds_disjoint
 from metasight.models import crossfit
 from metasight.models.registry import build
 from metasight.models.settings import ModelSettings
+from metasight.predictions import Predictions
 from metasight.steps import artefacts
 from metasight.steps.risk import fitting
 from metasight.steps.risk.fitting import FitArgument, pairs, ranking_of
@@ -54,6 +56,24 @@ def test_pairs_rank_the_patients_of_both_folds_by_a_model_that_saw_neither(read,
     assert sorted(rows.index) == sorted(b.test)
     expected = fitted.predict(data.features.rows(list(b.test)), np.array([HORIZON]))[:, 0]
     assert rows.loc[list(b.test), "ranking"].to_numpy() == pytest.approx(expected, abs=1e-9)
+
+
+def test_who_was_handed_to_each_fit_of_a_pair_is_written_down(read, tmp_path):
+    data = followed()
+    splits, inputs = read(data, [HORIZON])
+    pairs(inputs, tmp_path, FitArgument(data="data", model=COX, seed=3, repeat=1))
+    audits = artefacts.PAIR_AUDITS.read(tmp_path)
+    assert len(audits) == 6
+    predicted = [s for s in splits if s.repeat == 1]
+    told = Predictions.concat(
+        crossfit.fit_fold(build(COX), data, s, np.array([HORIZON]), seed=3).predictions
+        for s in predicted
+    )
+    check = folds_disjoint(splits, audits, told)
+    assert check.verdict == "pass"
+    assert "6 of them without a pair of folds" in check.finding
+    other = [a | {"repeat": 0} for a in audits]  # as if handed the patients of other folds
+    assert folds_disjoint(splits, other, told).verdict == "fail"
 
 
 def test_a_stage_is_ranked_by_its_expectation(read, tmp_path):

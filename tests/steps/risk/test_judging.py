@@ -10,14 +10,20 @@ import pandas as pd
 import pytest
 
 from metasight.cohort.outcome import NodalOutcome, SurvivalOutcome
+from metasight.cohort.splits import repeated_kfold
 from metasight.engine.step import Input, Inputs, StepKind
 from metasight.errors import EvaluationError, FitError
 from metasight.features.columns import Feature, FeatureTable, Kind
 from metasight.models.settings import ModelSettings
 from metasight.predictions import Predictions
+from metasight.protocol.load import read_protocol
+from metasight.steps import artefacts
 from metasight.steps.files import write_json
+from metasight.steps.risk import fitting, judging
+from metasight.steps.risk.fitting import FitArgument
 from metasight.steps.risk.judging import (
     EvaluateArgument,
+    LeakageArgument,
     _gather_contributions,
     _gather_refits,
     _judge_permuted,
@@ -27,6 +33,7 @@ from metasight.steps.risk.judging import (
     _others,
     _pairs,
     _sample_size,
+    check_leakage,
     failures_of,
     first_failure,
     judge,
@@ -35,7 +42,7 @@ from metasight.steps.risk.judging import (
 from metasight.validation.discrimination import harrell_c
 from metasight.validation.results import EvaluationPlan
 from metasight.validation.sample_size import development_binary, largest_r2_binary
-from steps.analysed import data_of, write_data
+from steps.analysed import data_of, followed, write_data
 from validation.conftest import predictions
 from worked import inputs_of
 
@@ -433,3 +440,42 @@ def test_a_permutation_that_failed_leaves_no_test(tmp_path):
     (tmp_path / "permutation.json").unlink()
     _judge_permuted(Inputs(()), tmp_path, cross, PERMUTED_PLAN)
     assert not (tmp_path / "permutation.json").exists()
+
+
+def test_the_leakage_check_reads_who_was_handed_to_fits_without_a_pair_of_folds(
+    tmp_path, monkeypatch
+):
+    """One training patient more in one pair's fit, and the check of the whole study fails."""
+    data = followed(90)
+    splits = repeated_kfold(data.patients, data.outcome.status, folds=3, repeats=1, seed=1)
+    horizons = np.array([2000], dtype=np.int64)
+    for module in (judging, fitting):
+        monkeypatch.setattr(module, "load_data", lambda _: (data, splits, horizons))
+    folders = {"data": tmp_path / "data", "pairs": tmp_path / "pairs"}
+    for folder in folders.values():
+        folder.mkdir()
+    artefacts.DATA.write(folders["data"], {"horizons_days": [2000]})
+    cox = ModelSettings(kind="cox", name="cox", modalities=("clinical",))
+    cut = inputs_of(StepKind.CUT_DATA, {"data": folders["data"]})
+    given = [Input(name="data", kind=StepKind.CUT_DATA, subject="data", folder=folders["data"])]
+    for s in splits:
+        folder = tmp_path / f"fit {s.fold}"
+        folder.mkdir()
+        fitting.fit(cut, folder, FitArgument(data="data", model=cox, seed=3, fold=s.fold))
+        given.append(Input(name=folder.name, kind=StepKind.FIT, subject="cox", folder=folder))
+    fitting.pairs(cut, folders["pairs"], FitArgument(data="data", model=cox, seed=3))
+    given.append(
+        Input(name="pairs", kind=StepKind.FIT_PAIRS, subject="cox", folder=folders["pairs"])
+    )
+    checked = LeakageArgument(
+        data="data", protocol=read_protocol("breast-dmfs"), model="cox", windows_checked=()
+    )
+    check_leakage(Inputs(tuple(given)), tmp_path, checked)
+    first = artefacts.CHECKS.read(tmp_path)[0]
+    assert first["verdict"] == "pass"
+    assert first["finding"].startswith("6 fits were handed exactly their training patients, 3 of")
+    audits = artefacts.PAIR_AUDITS.read(folders["pairs"])
+    audits[0]["handed"] = audits[1]["handed"]
+    artefacts.PAIR_AUDITS.write(folders["pairs"], audits)
+    check_leakage(Inputs(tuple(given)), tmp_path, checked)
+    assert artefacts.CHECKS.read(tmp_path)[0]["verdict"] == "fail"

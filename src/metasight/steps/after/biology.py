@@ -18,7 +18,7 @@ from metasight.errors import EvaluationError, StudyError
 from metasight.steps import artefacts
 from metasight.steps.files import number
 from metasight.steps.risk.out_of_fold import out_of_fold_risks
-from metasight.study.file import BiologySettings
+from metasight.study.biology_settings import BiologySettings
 
 Found = dict[str, Any]
 

@@ -190,7 +190,7 @@ def _intervals(inputs: Inputs, patients: Sequence[str], risk: pd.DataFrame) -> _
     for row, patient in enumerate(patients):
         if patient not in risk.index:
             continue
-        points = (float(any_node[patient]), *risk.loc[patient, [first, second]].astype(float))
+        points = [float(of_all[patient]) for of_all in (any_node, risk[first], risk[second])]
         shown = [
             refit_interval(point, float(spread[row]))
             for point, spread in zip(points, spreads, strict=True)

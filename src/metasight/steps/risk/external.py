@@ -25,7 +25,11 @@ from metasight.steps.risk.abstention import judge_abstention
 from metasight.steps.risk.fitting import images_of, likeness_table
 from metasight.steps.risk.predicting import measured_otherwise
 from metasight.validation.evaluate import evaluate
+from metasight.validation.json_tree import to_jsonable
+from metasight.validation.recalibration import recalibrations
 from metasight.validation.results import EvaluationPlan
+from metasight.validation.table import align
+from metasight.validation.validation_size import size_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +99,11 @@ def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> Non
     )
     predictions.to_parquet(artefacts.PREDICTIONS.path(out))
     artefacts.EVALUATION.write(out, evaluate(predictions, plan).to_json())
+    aligned = align(predictions, plan)
+    offered = recalibrations(aligned, plan.headline_model, seed=plan.seed)
+    artefacts.RECALIBRATION.write(out, to_jsonable(offered))
+    needed = size_for(aligned, plan.headline_model, plan.thresholds)
+    artefacts.VALIDATION_SIZE.write(out, to_jsonable(needed))
     leading = models[locked.headline_model]
     told = None
     if isinstance(leading, ReaderHeadModel):

@@ -176,20 +176,21 @@ def pairs(inputs: Inputs, out: Path, argument: FitArgument) -> None:
     """One model in one repeat, fitted without every pair of folds: what it says of both.
 
     Writes ``repeat patient fold other ranking``: the patient's own fold, the other that was left
-    out, and what C ranks by.
+    out, and what C ranks by; and who was handed to each fit.
     """
     data, splits, _ = load_data(inputs[argument.data])
     reported = artefacts.DATA.read(inputs[argument.data])["horizons_days"]
     horizons = np.array(reported[-1:], dtype=np.int64)
     model = _model(inputs, out, argument)
     division = [s for s in splits if s.scheme == "kfold" and s.repeat == argument.repeat]
-    parts = []
+    parts, audits = [], []
     for first, second, both in pairs_of_folds(division):
         try:
             fold = crossfit.fit_fold(model, data, both, horizons, seed=argument.seed)
         except FitError as error:
             artefacts.FAILURE.write(out, failure_row("pair of folds", argument, error))
             return
+        audits.append(fold.audit.to_json())
         ranking = ranking_of(fold.predictions)
         for own, other in ((first, second), (second, first)):
             parts.append(
@@ -204,6 +205,7 @@ def pairs(inputs: Inputs, out: Path, argument: FitArgument) -> None:
                 )
             )
     pd.concat(parts, ignore_index=True).to_parquet(artefacts.PAIRS.path(out))
+    artefacts.PAIR_AUDITS.write(out, audits)
 
 
 def ranking_of(predictions: Predictions) -> pd.Series[float]:

@@ -72,6 +72,8 @@ def check_leakage(inputs: Inputs, out: Path, argument: LeakageArgument) -> None:
     data, splits, _ = load_data(inputs[argument.data])
     fits = {i.name: i.folder for i in inputs.of(StepKind.FIT)}
     audits = [artefacts.AUDIT.read(f) for f in fits.values() if artefacts.AUDIT.is_in(f)]
+    for pair in inputs.with_file(StepKind.FIT_PAIRS, artefacts.PAIR_AUDITS.name):
+        audits += artefacts.PAIR_AUDITS.read(pair.folder)
     parts = _parts(fits, "kfold")
     if not parts:
         raise first_failure(failures_of(inputs), argument.model)
