@@ -7,6 +7,7 @@ import pytest
 from metasight.biomarkers.definitions import BiomarkerDefinitions
 from metasight.biomarkers.measure import measure
 from metasight.biomarkers.results import Measure
+from metasight.biomarkers.section import section_of_cells
 from metasight.errors import MarkerError
 from metasight.maps.cells import cells_of
 from metasight.maps.density import density_from_cells
@@ -108,6 +109,35 @@ def test_no_b_cell_is_a_finding_but_an_unknown_type_is_refused():
     assert found["t_cell_b_cell_clustering_near_ratio"].reason
     with pytest.raises(MarkerError, match="no such cell type"):
         measure(cells, window, window, replace(D, b_cell_types=("CD20",)), seed=0)
+
+
+def test_density_is_that_of_the_exact_window():
+    """676 × 504 µm are no whole pixels of 16 µm; 2,822 tumour cells were once 8,161 per mm²."""
+    window = TissueWindow.rectangle(676, 504, spacing_um=4)
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(0, 676, 3000), rng.uniform(0, 504, 3000)
+    cells = cells_of(x, y, ["tumour"] * 2822 + ["t_cell"] * 178, NAMES)
+    found = measure(cells, window, window, D, seed=0)
+    area_mm2 = 676 * 504 / 1e6
+    assert found["tumour_cells_per_mm2"].value == pytest.approx(8282.8, abs=0.05)
+    assert found["t_cells_per_mm2"].value == pytest.approx(178 / area_mm2)
+    assert found["immune_cells_per_mm2"].value == pytest.approx(178 / area_mm2)
+    # one compartment: the 4 µm of 676 that the grid cuts off it loses with their cells
+    stroma = measure(cells, window, window, replace(D, epithelium_density_per_mm2=1e6), seed=0)
+    kept = (x[2822:] < 672).sum() / (672 * 504 / 1e6)
+    assert stroma["t_cells_stromal_per_mm2"].value == pytest.approx(kept)
+    read = measure(density_from_cells(cells, window), window, window, D, seed=0)
+    kept = (x[:2822] < 672).sum() / (672 * 504 / 1e6)
+    assert read["tumour_cells_per_mm2"].value == pytest.approx(kept)
+
+
+def test_blocks_have_the_tissues_own_area():
+    window = TissueWindow.rectangle(1012, 996, spacing_um=4)
+    rng = np.random.default_rng(0)
+    cells = cells_of(*rng.uniform(0, 990, (2, 400)), ["tumour"] * 400, NAMES)
+    made = section_of_cells(cells, window, None, D, 0)
+    assert made.blocks.area_um2.sum() == pytest.approx(1012 * 996)
+    assert made.covered_um2.sum() == pytest.approx(1008 * 992)
 
 
 def test_cells_beside_the_window():

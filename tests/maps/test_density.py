@@ -71,3 +71,26 @@ def test_bad_maps(holed):
             DensityMap(**(parts | change))
     with pytest.raises(MarkerError, match="no such marker"):
         m.plane("CD8")
+
+
+@pytest.mark.parametrize("bandwidth_um", [0.0, 30.0])
+def test_a_pixel_that_the_window_half_covers_has_the_density_of_its_half(bandwidth_um):
+    window = TissueWindow.rectangle(680, 504, spacing_um=4)
+    found = [
+        density_from_cells(poisson(4000, window, s), window, bandwidth_um=bandwidth_um)
+        for s in range(30)
+    ]
+    mean = np.mean([m.plane("CD3") for m in found], axis=0)
+    assert mean.shape == (32, 43)  # the last ones half covered, their corner a quarter
+    assert mean[-1, :-1].mean() == pytest.approx(4000, rel=0.06)
+    assert mean[:-1, -1].mean() == pytest.approx(4000, rel=0.06)
+    if bandwidth_um == 0:
+        assert np.mean([m.error[0, -1, :-1].mean() for m in found]) == pytest.approx(
+            np.sqrt(4000 * 128e-6 + 0.5) / 128e-6, rel=0.06
+        )
+
+
+def test_no_cell_beside_the_window_is_counted():
+    window = TissueWindow.rectangle(24, 16, spacing_um=8)
+    cells = cells_of([20.0, 28.0], [8.0, 8.0], ["CD3", "CD3"], NAMES)
+    assert density_from_cells(cells, window).plane("CD3")[0, 1] == pytest.approx(1 / 128e-6)

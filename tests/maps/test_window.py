@@ -72,3 +72,14 @@ def test_coarser_grid_keeps_the_area():
 def test_bad_windows(make, problem):
     with pytest.raises(MarkerError, match=problem):
         make()
+
+
+def test_the_covered_share_is_that_of_the_polygon():
+    window = TissueWindow.from_polygons([L_SHAPE], spacing_um=4)
+    grid = TissueWindow(mask=np.ones((14, 14), dtype=bool), spacing_um=31.0, origin_um=(-9.0, 5.0))
+    share = window.covered_share(grid)
+    for row, column in [(0, 0), (3, 6), (6, 6), (6, 3), (12, 2), (13, 13)]:
+        x, y = -9 + 31 * column, 5 + 31 * row
+        truth = L_SHAPE.intersection(box(x, y, x + 31, y + 31)).area / 31**2
+        assert share[row, column] == pytest.approx(truth, abs=1e-12)
+    assert window.covered_share(window) == pytest.approx(window.mask.astype(float))

@@ -48,17 +48,34 @@ _TOO_SMALL = "the tissue is smaller than three squares"
 
 
 def density_measures(section: Section) -> list[Measure]:
-    """Cells per mm² of tissue."""
-    images = {
-        "tumour_cells_per_mm2": section.count[TUMOUR],
-        "t_cells_per_mm2": section.count[T_CELL],
-        "b_cells_per_mm2": section.count[B_CELL],
-        "immune_cells_per_mm2": section.immune_count,
+    """Cells per mm² of tissue: all cells in the window, over its own area and not the grid's."""
+    sums = section.blocks.sums
+    kinds = {
+        "tumour_cells_per_mm2": TUMOUR,
+        "t_cells_per_mm2": T_CELL,
+        "b_cells_per_mm2": B_CELL,
     }
-    spec = ("cells/mm²", "cell_density")
+    counts = {name: sums(section.count[kind]) for name, kind in kinds.items()}
+    counts["immune_cells_per_mm2"] = sums(section.immune_count)
+    if (points := section.points) is not None:
+        flags = {name: points.kind == kind for name, kind in kinds.items()}
+        flags["immune_cells_per_mm2"] = points.immune
+        counts = {
+            name: np.bincount(points.block[flag], minlength=len(section.blocks)).astype(np.float64)
+            for name, flag in flags.items()
+        }
+    area = section.blocks.area_um2
     return [
-        _per_area(section, (name, *spec), image, section.grid.mask, scale=1e6)
-        for name, image in images.items()
+        stated(
+            name,
+            "cells/mm²",
+            float(count.sum() * 1e6 / area.sum()),
+            interval=section.bootstrap.interval(
+                np.column_stack([count, area]), lambda s: s[:, 0] * 1e6 / s[:, 1]
+            ),
+            definition="cell_density",
+        )
+        for name, count in counts.items()
     ]
 
 
@@ -73,7 +90,8 @@ def compartment_measures(section: Section) -> list[Measure]:
     lymphocytes = t_cells + section.count[B_CELL]
     covered = 100 * d.lymphocyte_area_um2
     stroma, epithelium = parts.stroma, parts.epithelium
-    share = np.column_stack([section.blocks.sums(epithelium), section.blocks.sums(inside)])
+    covered_um2 = section.covered_um2
+    share = np.column_stack([section.blocks.sums(covered_um2 * m) for m in (epithelium, inside)])
     return [
         _per_area(section, _TILS[0], lymphocytes, stroma, scale=covered, whole=inside, top=100),
         _per_area(section, _TILS[1], lymphocytes, epithelium, scale=covered, whole=inside, top=100),
@@ -82,7 +100,7 @@ def compartment_measures(section: Section) -> list[Measure]:
         stated(
             _TILS[4][0],
             "%",
-            float(100 * epithelium.sum() / inside.sum()),
+            float(100 * covered_um2[epithelium].sum() / covered_um2[inside].sum()),
             interval=section.bootstrap.interval(share, lambda s: 100 * s[:, 0] / s[:, 1]),
             definition=_TILS[4][2],
         ),
@@ -96,19 +114,19 @@ def _per_area(
     part: Mask,
     *,
     scale: float,
-    whole: Mask | None = None,
+    whole: Mask,
     top: float = math.inf,
 ) -> Measure:
     """Cells of ``image`` in ``part`` per µm² of it, times ``scale``, at most ``top``.
 
-    With ``whole``, of which ``part`` is a part, random labelling deals the labels out over the
+    ``part`` is a part of ``whole``; random labelling deals the labels out over the
     whole's cells other than tumour cells: those made the parts, so they stay where they are.
     """
-    area = section.blocks.sums(part) * section.grid.spacing_um**2
+    area = section.blocks.sums(section.covered_um2 * part)
     by_block = np.column_stack([section.blocks.sums(image * part), area])
     count, area_um2 = by_block.sum(axis=0)
     null = None
-    if whole is not None and section.points is not None and area_um2 > 0:
+    if section.points is not None and area_um2 > 0:
         cells = section.count.sum(axis=0) - section.count[TUMOUR]
         mean, deviation = labels_in_part(
             float((image * whole).sum()), float((cells * part).sum()), float((cells * whole).sum())
@@ -226,7 +244,7 @@ def tls_measures(section: Section) -> tuple[list[Measure], tuple[Aggregate, ...]
     d = section.definitions
     epithelium = part_tumour(section.count[TUMOUR], section.grid, section.grid.mask, d).epithelium
     found = find_tls(section.count[T_CELL], section.count[B_CELL], section.grid, d, epithelium)
-    area_mm2 = section.grid.area_mm2
+    area_mm2 = float(section.blocks.area_um2.sum()) / 1e6
     null = _null_tls(section, epithelium) if section.points is not None else None
     sizes = np.array([a.area_um2 for a in found])
     by_block = _tls_by_block(section, found, sizes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -71,10 +71,13 @@ class Section:
         density map. Kind 0 is empty there: a map has no other cells.
     immune_count
         Immune cells per pixel.
+    covered_um2
+        Area of the tissue in each pixel of ``grid``: less than a pixel at the tissue's edge.
     region
         Tumour region on ``grid``; None where nobody drew one.
     blocks, bootstrap
-        Blocks of ``grid`` and their draws.
+        Blocks of ``grid`` and their draws. The blocks' areas are those of the tissue as it was
+        given, edges that ``grid`` cuts off included.
     definitions, seed
         As given.
     """
@@ -84,6 +87,7 @@ class Section:
     grid: TissueWindow
     count: Floats
     immune_count: Floats
+    covered_um2: Floats
     region: Mask | None
     blocks: TissueBlocks
     bootstrap: BlockBootstrap
@@ -123,7 +127,8 @@ def section_of_cells(
     immune = (kind >= T_CELL) | inside.of_types(definitions.other_immune_types)
     fine = window.spacing_um < DEFAULT_SPACING_UM
     grid = window.resampled(DEFAULT_SPACING_UM) if fine else window
-    blocks = tissue_blocks(grid, definitions.block_um)
+    covered = window.covered_share(grid) * grid.spacing_um**2
+    blocks = _of_exact_area(tissue_blocks(grid, definitions.block_um), grid, covered)
     reach = max(definitions.reach_um, definitions.contact_um, definitions.neighbourhood_um)
     buckets = in_buckets(inside.x_um, inside.y_um, reach)
     points = Points(
@@ -142,6 +147,7 @@ def section_of_cells(
         grid=grid,
         count=np.stack(images[:N_KINDS]).astype(np.float64),
         immune_count=images[N_KINDS].astype(np.float64),
+        covered_um2=np.where(grid.mask, covered, 0.0),
         region=None if tumour is None else on_other_grid(tumour, grid),
         blocks=blocks,
         bootstrap=_bootstrap(blocks, definitions, seed),
@@ -169,22 +175,23 @@ def section_of_density(
     if not mask.any():
         raise MarkerError("the density map and the tissue window do not meet")
     grid = TissueWindow(mask=mask, spacing_um=support.spacing_um, origin_um=support.origin_um)
-    pixel_mm2 = grid.spacing_um**2 / 1e6
+    covered = np.where(mask, window.covered_share(grid), 0.0) * grid.spacing_um**2
 
     def counted(names: tuple[str, ...]) -> Floats:
         total = np.zeros(mask.shape)
         for name in names:
-            total[mask] += density.plane(name)[mask] * pixel_mm2
+            total[mask] += density.plane(name)[mask] * covered[mask] / 1e6
         return total
 
     kinds = [np.zeros(mask.shape), *(counted(names) for names in definitions.roles)]
-    blocks = tissue_blocks(grid, definitions.block_um)
+    blocks = _of_exact_area(tissue_blocks(grid, definitions.block_um), grid, covered)
     return Section(
         window=grid,
         points=None,
         grid=grid,
         count=np.stack(kinds),
         immune_count=kinds[T_CELL] + kinds[B_CELL] + counted(definitions.other_immune_types),
+        covered_um2=covered,
         region=None if tumour is None else on_other_grid(tumour, grid),
         blocks=blocks,
         bootstrap=_bootstrap(blocks, definitions, seed),
@@ -211,6 +218,16 @@ def _bootstrap(
         minimum_blocks=definitions.minimum_blocks,
         rng=np.random.default_rng([seed, 0]),
     )
+
+
+def _of_exact_area(blocks: TissueBlocks, grid: TissueWindow, covered_um2: Floats) -> TissueBlocks:
+    """The blocks with the tissue's own area; a sliver that the grid cuts off joins its cells."""
+    row, column = np.nonzero(covered_um2)
+    x = grid.origin_um[0] + (column + 0.5) * grid.spacing_um
+    y = grid.origin_um[1] + (row + 0.5) * grid.spacing_um
+    home = _nearest_block(blocks, grid, x, y)
+    area = np.bincount(home, weights=covered_um2[row, column], minlength=len(blocks))
+    return replace(blocks, area_um2=area.astype(np.float64))
 
 
 def _nearest_block(blocks: TissueBlocks, grid: TissueWindow, x: Floats, y: Floats) -> Ints:

@@ -106,7 +106,8 @@ def density_from_cells(
     cells
         Those outside ``window`` are not counted.
     window
-        The tissue; resampled to ``spacing_um``.
+        The tissue; resampled to ``spacing_um``. A pixel that it covers in part counts with the
+        area that is covered.
     markers
         Name of a plane → cell types that it counts; by default positivity where the cells carry
         it, otherwise a plane for each type.
@@ -129,13 +130,16 @@ def density_from_cells(
         A named type is not in ``cells``, or the window vanishes at ``spacing_um``.
     """
     grid = window if window.spacing_um == spacing_um else window.resampled(spacing_um)
+    seen = grid.mask.astype(np.float64) if grid is window else window.covered_share(grid)
     flags = _flags(cells, markers)
     density = np.full((len(flags), *grid.mask.shape), np.nan, dtype=np.float32)
     error = density.copy()
     for plane, wanted in enumerate(flags.values()):
         inside = wanted & grid.contains(cells.x_um, cells.y_um)
+        if grid is not window:
+            inside &= window.contains(cells.x_um, cells.y_um)
         count = grid.counts(cells.x_um[inside], cells.y_um[inside]).astype(np.float64)
-        value, variance = _spread(count, grid, bandwidth_um)
+        value, variance = _spread(count, np.where(grid.mask, seen, 0.0), spacing_um, bandwidth_um)
         density[plane][grid.mask] = value[grid.mask]
         error[plane][grid.mask] = np.sqrt(variance[grid.mask])
     return DensityMap(
@@ -159,20 +163,24 @@ def _flags(
 
 
 def _spread(
-    count: npt.NDArray[np.float64], grid: TissueWindow, bandwidth_um: float
+    count: npt.NDArray[np.float64],
+    seen: npt.NDArray[np.float64],
+    spacing_um: float,
+    bandwidth_um: float,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Density and its variance, in cells per mm² and its square."""
-    pixel_mm2 = grid.spacing_um**2 / 1e6
+    """Density and its variance, in cells per mm² and its square; ``seen`` is 0 off the window."""
+    pixel_mm2 = spacing_um**2 / 1e6
     if bandwidth_um == 0:
-        return count / pixel_mm2, (count + 0.5) / pixel_mm2**2
-    sigma = bandwidth_um / grid.spacing_um
+        area_mm2 = np.where(seen > 0, seen, 1.0) * pixel_mm2
+        return count / area_mm2, (count + 0.5) / area_mm2**2
+    sigma = bandwidth_um / spacing_um
 
     def smooth(image: npt.NDArray[np.float64], width: float) -> npt.NDArray[np.float64]:
         return np.asarray(
             ndimage.gaussian_filter(image, width, mode="constant", truncate=4.0), dtype=np.float64
         )
 
-    inside = np.maximum(smooth(grid.mask.astype(np.float64), sigma), 1e-9)
+    inside = np.maximum(smooth(seen, sigma), 1e-9)
     value = np.maximum(smooth(count, sigma), 0.0) / inside
     # squaring a Gaussian of width s gives one of width s/√2 and mass 1/(4πs²)
     squared_mass = 1.0 / (4.0 * np.pi * sigma**2)

@@ -183,6 +183,27 @@ class TissueWindow:
         pixels[:, far_x] = 0
         return np.asarray(np.maximum(pixels, 0.0) * self.spacing_um**2, dtype=np.float64)
 
+    def covered_share(self, grid: TissueWindow) -> Floats:
+        """Share of each pixel of ``grid`` that this window covers, whether or not it belongs.
+
+        Returns
+        -------
+        array, shape of ``grid``
+            0 to 1, exactly: integrals along each axis, which are linear between pixel edges.
+        """
+        share = self.mask.astype(np.float64)
+        for axis in (0, 1):
+            n, shift = grid.mask.shape[axis], grid.origin_um[1 - axis] - self.origin_um[1 - axis]
+            edge = (shift + np.arange(n + 1) * grid.spacing_um) / self.spacing_um
+            edge = np.clip(edge, 0, self.mask.shape[axis])
+            whole = np.minimum(edge.astype(np.int64), self.mask.shape[axis] - 1)
+            along = np.moveaxis(share, axis, 0)
+            before = np.concatenate([np.zeros_like(along[:1]), along.cumsum(axis=0)])
+            integral = before[whole] + (edge - whole)[:, None] * along[whole]
+            share = np.moveaxis(np.diff(integral, axis=0), 0, axis)
+            share = share * (self.spacing_um / grid.spacing_um)
+        return np.clip(share, 0.0, 1.0)
+
     def resampled(self, spacing_um: float) -> TissueWindow:
         """The same window on a grid of another spacing: pixels of which at least half belong.
 
