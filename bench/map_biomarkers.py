@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from metasight.biomarkers.measure import measure
+from metasight.biomarkers.phenotype import UNDECIDED
 from metasight.errors import EvaluationError
 from metasight.maps.generator import load_generator
 from metasight.maps.ome import read_density_map
@@ -68,7 +69,7 @@ def main() -> None:
         for a, b in zip(found[0].measures, found[1].measures, strict=True):
             values.setdefault(a.name, []).append((a.value, b.value))
         for key in found[0].labels:
-            pair = (found[0].labels[key] or None, found[1].labels[key] or None)
+            pair = tuple(None if f.labels[key] in {"", UNDECIDED} else f.labels[key] for f in found)
             labels.setdefault(key, []).append(pair)
         print(
             name,

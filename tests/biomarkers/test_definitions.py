@@ -44,6 +44,8 @@ def test_wrong_number_of_values(value):
         ({"permutations": 100}, "multiple of 64"),
         ({"near_um": 200.0}, "near ≤ far"),
         ({"preference_margin": 0.5}, "at least 1"),
+        ({"mixing_limit_low": 0.6}, "above the upper"),
+        ({"class_probability": 1.0}, "between 0.5 and 1"),
     ],
 )
 def test_contradictions_are_refused(change, problem):

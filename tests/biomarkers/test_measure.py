@@ -70,6 +70,8 @@ def test_even_tissue_has_the_values_put_in(even):
         assert m.lower <= m.value <= m.upper, name
     assert found["tls_count"].value == 0
     assert found.labels["t_cell_location"] == "uniform"
+    assert found.labels["mixing_class"] == "mixed"
+    assert found.probabilities["mixing_class"]["mixed"] > 0.9
 
 
 def test_even_tissue_lies_in_its_null(even):

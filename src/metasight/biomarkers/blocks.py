@@ -82,6 +82,13 @@ class BlockBootstrap:
     weights: npt.NDArray[np.float32]
     level: float = 0.95
 
+    def sums(self, by_block: Floats) -> Floats:
+        """Sums over the blocks of each draw, shape ``(resamples, …)``."""
+        flat = by_block.reshape(len(by_block), -1)
+        return np.asarray(
+            (self.weights @ flat).reshape(len(self.weights), *by_block.shape[1:]), dtype=np.float64
+        )
+
     def interval(
         self, by_block: Floats, combine: Callable[[Floats], Floats]
     ) -> tuple[float, float]:
@@ -101,8 +108,7 @@ class BlockBootstrap:
         """
         if not len(self.weights):
             return np.nan, np.nan
-        flat = by_block.reshape(len(by_block), -1)
-        sums = (self.weights @ flat).reshape(len(self.weights), *by_block.shape[1:])
+        sums = self.sums(by_block)
         with np.errstate(invalid="ignore", divide="ignore"):
             values = np.asarray(combine(sums), dtype=np.float64)
         there = values[np.isfinite(values)]

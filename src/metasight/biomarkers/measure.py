@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from metasight.biomarkers.definitions import BiomarkerDefinitions
-from metasight.biomarkers.mixing import Preference
+from metasight.biomarkers.mixing import Mixing, Preference
 from metasight.biomarkers.phenotype import infiltration_class, mixing_class, t_cell_location
 from metasight.biomarkers.point_measures import (
     correlation_measures,
@@ -14,6 +14,7 @@ from metasight.biomarkers.point_measures import (
     without_points,
 )
 from metasight.biomarkers.raster_measures import (
+    cells_by_block,
     compartment_measures,
     density_measures,
     quadrat_measures,
@@ -70,20 +71,26 @@ def measure(
     measures += structures
     measures += quadrat_measures(section)
     curves: list[Curve] = []
+    mixing: Mixing | None = None
     preference = Preference(ratio=math.nan, lower=math.nan, upper=math.nan, z=math.nan)
     if section.points is None:
         measures += without_points()
     else:
-        mixing, preference = mixing_measures(section, section.points)
+        mixed, mixing, preference = mixing_measures(section, section.points)
         pairs, pair_curves = correlation_measures(section, section.points)
         nearest, nearest_curves = nearest_measures(section, section.points)
-        measures += [*mixing, *pairs, *nearest]
+        measures += [*mixed, *pairs, *nearest]
         curves += [*pair_curves, *nearest_curves]
     value = {m.name: m.value for m in measures}
+    kind = mixing_class(
+        cells_by_block(section)["immune_cells_per_mm2"],
+        section.blocks.area_um2,
+        None if mixing is None else mixing.contacts_by_block,
+        section.bootstrap,
+        definitions,
+    )
     labels = {
-        "mixing_class": mixing_class(
-            value["immune_cells_per_mm2"], value["mixing_score_ratio"], definitions
-        ),
+        "mixing_class": kind.name,
         "infiltration_class": infiltration_class(
             value["t_cells_epithelial_per_mm2"], value["t_cells_stromal_per_mm2"], definitions
         ),
@@ -92,6 +99,7 @@ def measure(
     return Biomarkers(
         measures=tuple(measures),
         labels=labels,
+        probabilities={"mixing_class": kind.probability},
         aggregates=aggregates,
         curves=tuple(curves),
         window_area_mm2=section.window.area_mm2,

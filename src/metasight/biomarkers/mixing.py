@@ -35,6 +35,8 @@ class Mixing:
     null_scores
         The score when tumour and immune labels are dealt out anew among tumour and immune
         cells, as the authors did.
+    contacts_by_block
+        Tumour–immune and immune–immune contacts of each block of tissue, shape ``(blocks, 2)``.
     """
 
     tumour_immune: int
@@ -43,6 +45,7 @@ class Mixing:
     lower: float
     upper: float
     null_scores: Floats
+    contacts_by_block: Floats
 
 
 def mixing_score(
@@ -98,6 +101,7 @@ def mixing_score(
         lower=lower,
         upper=upper,
         null_scores=null,
+        contacts_by_block=by_block,
     )
 
 

@@ -3,35 +3,106 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
+from metasight.biomarkers.blocks import BlockBootstrap
 from metasight.biomarkers.definitions import BiomarkerDefinitions
 from metasight.biomarkers.mixing import Preference
+
+Floats = npt.NDArray[np.float64]
 
 COLD, MIXED, COMPARTMENTALISED = "cold", "mixed", "compartmentalised"
 INFLAMED, EXCLUDED, DESERT = "inflamed", "excluded", "desert"
 INFILTRATED, UNIFORM = "infiltrated", "uniform"
+UNDECIDED = "undecided"
 
 
-def mixing_class(immune_per_mm2: float, score: float, definitions: BiomarkerDefinitions) -> str:
-    """Cold, mixed or compartmentalised (Keren et al., Cell 2018;174:1373).
+@dataclass(frozen=True, kw_only=True)
+class MixingClass:
+    """Cold, mixed or compartmentalised, and how sure that is.
+
+    Attributes
+    ----------
+    name
+        The class, "undecided" where none is probable enough, empty where it cannot be told.
+    probability
+        Of each class, summing to 1; empty where it cannot be told.
+    """
+
+    name: str
+    probability: Mapping[str, float]
+
+
+def mixing_class(
+    immune: Floats,
+    area_um2: Floats,
+    contacts: Floats | None,
+    bootstrap: BlockBootstrap,
+    definitions: BiomarkerDefinitions,
+) -> MixingClass:
+    """Cold, mixed or compartmentalised (Keren et al., Cell 2018;174:1373), with probabilities.
+
+    Density and score vary as they do over drawn blocks of tissue. The score that parts mixed
+    from compartmentalised is itself uncertain: each value between the definitions' two limits,
+    on a logarithmic scale, is as likely as any other.
 
     Parameters
     ----------
-    immune_per_mm2
-        Immune cells per mm² of tissue.
-    score
-        Tumour–immune over immune–immune contacts.
+    immune, area_um2
+        Immune cells and area of each block of tissue, shape ``(blocks,)``.
+    contacts
+        Tumour–immune and immune–immune contacts of each block, shape ``(blocks, 2)``; None from
+        a density map, which has none: only cold can be told then.
+    bootstrap
+        Draws of the blocks. With too few blocks for any, no class is certain enough.
 
     Returns
     -------
-    str
+    MixingClass
         Empty where an infiltrated tumour has no score.
     """
-    if immune_per_mm2 < definitions.cold_below_per_mm2:
-        return COLD
-    if math.isnan(score) or math.isnan(immune_per_mm2):
-        return ""
-    return MIXED if score >= definitions.mixed_from_score else COMPARTMENTALISED
+    unknown = MixingClass(name="", probability={})
+    without_score = contacts is None or contacts[:, 1].sum() == 0
+    by_block = np.column_stack([immune, area_um2])
+    if not len(bootstrap.weights):
+        cold = immune.sum() * 1e6 < definitions.cold_below_per_mm2 * area_um2.sum()
+        return (
+            unknown if without_score and not cold else MixingClass(name=UNDECIDED, probability={})
+        )
+    drawn = bootstrap.sums(by_block)
+    cold_draw = drawn[:, 0] * 1e6 < definitions.cold_below_per_mm2 * drawn[:, 1]
+    cold_share = float(cold_draw.mean())
+    if contacts is None or without_score:
+        if cold_share < definitions.class_probability:
+            return unknown
+        return MixingClass(name=COLD, probability={COLD: cold_share, "other": 1 - cold_share})
+    mixed = _above_the_limit(bootstrap.sums(contacts)[~cold_draw], definitions)
+    if not cold_draw.all() and not len(mixed):
+        return unknown
+    share = float(mixed.mean()) if len(mixed) else 0.0
+    found = {
+        COLD: cold_share,
+        MIXED: (1 - cold_share) * share,
+        COMPARTMENTALISED: (1 - cold_share) * (1 - share),
+    }
+    most = max(found, key=lambda name: found[name])
+    sure = found[most] >= definitions.class_probability
+    return MixingClass(name=most if sure else UNDECIDED, probability=found)
+
+
+def _above_the_limit(contacts: Floats, definitions: BiomarkerDefinitions) -> Floats:
+    """Probability that each draw's score is above the limit; draws without a score are left out."""
+    there = contacts[:, 1] > 0
+    score = contacts[there, 0] / contacts[there, 1]
+    low, high = definitions.mixing_limit_low, definitions.mixing_limit_high
+    if low == high:
+        return np.asarray(score >= low, dtype=np.float64)
+    within = np.log(np.clip(score, low, high) / low)
+    return np.asarray(within / np.log(high / low), dtype=np.float64)
 
 
 def infiltration_class(

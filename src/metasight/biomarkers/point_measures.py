@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metasight.biomarkers.correlation import PairSums, sum_pairs
-from metasight.biomarkers.mixing import Preference, mixing_score, tumour_preference
+from metasight.biomarkers.mixing import Mixing, Preference, mixing_score, tumour_preference
 from metasight.biomarkers.nearest import (
     NearestCounts,
     count_nearest,
@@ -53,8 +53,8 @@ def without_points() -> list[Measure]:
     return [missing(name, unit, definition, NEEDS_CELLS) for name, unit, definition in specs]
 
 
-def mixing_measures(section: Section, points: Points) -> tuple[list[Measure], Preference]:
-    """Keren's mixing score and the T cells' preference."""
+def mixing_measures(section: Section, points: Points) -> tuple[list[Measure], Mixing, Preference]:
+    """Keren's mixing score and the T cells' preference, as measures and as found."""
     d = section.definitions
     mixing = mixing_score(
         touching_pairs(points.buckets, d.contact_um),
@@ -95,7 +95,7 @@ def mixing_measures(section: Section, points: Points) -> tuple[list[Measure], Pr
         definition="t_cell_preference",
         undefined=_NO_CELLS,
     )
-    return [score, side], preference
+    return [score, side], mixing, preference
 
 
 def correlation_measures(section: Section, points: Points) -> tuple[list[Measure], list[Curve]]:

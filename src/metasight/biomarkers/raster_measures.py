@@ -47,8 +47,8 @@ _FEWEST_QUADRATS = 3
 _TOO_SMALL = "the tissue is smaller than three squares"
 
 
-def density_measures(section: Section) -> list[Measure]:
-    """Cells per mm² of tissue: all cells in the window, over its own area and not the grid's."""
+def cells_by_block(section: Section) -> dict[str, Floats]:
+    """Cells in each block of tissue, by the name of their density, each ``(blocks,)``."""
     sums = section.blocks.sums
     kinds = {
         "tumour_cells_per_mm2": TUMOUR,
@@ -64,6 +64,11 @@ def density_measures(section: Section) -> list[Measure]:
             name: np.bincount(points.block[flag], minlength=len(section.blocks)).astype(np.float64)
             for name, flag in flags.items()
         }
+    return counts
+
+
+def density_measures(section: Section) -> list[Measure]:
+    """Cells per mm² of tissue: all cells in the window, over its own area and not the grid's."""
     area = section.blocks.area_um2
     return [
         stated(
@@ -75,7 +80,7 @@ def density_measures(section: Section) -> list[Measure]:
             ),
             definition="cell_density",
         )
-        for name, count in counts.items()
+        for name, count in cells_by_block(section).items()
     ]
 
 

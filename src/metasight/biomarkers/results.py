@@ -88,9 +88,12 @@ class Biomarkers:
     measures
         In a fixed order, the same names for every section.
     labels
-        Classes in words: ``mixing_class`` (cold, mixed, compartmentalised),
+        Classes in words: ``mixing_class`` (cold, mixed, compartmentalised, undecided),
         ``infiltration_class`` (inflamed, excluded, desert), ``t_cell_location`` (infiltrated,
         uniform, excluded); empty where unknown.
+    probabilities
+        Of each class of a label, where the tissue is large enough to state them; so far of
+        ``mixing_class`` only.
     aggregates
         The TLS found.
     curves
@@ -103,6 +106,7 @@ class Biomarkers:
 
     measures: tuple[Measure, ...]
     labels: Mapping[str, str]
+    probabilities: Mapping[str, Mapping[str, float]]
     aggregates: tuple[Aggregate, ...]
     curves: tuple[Curve, ...]
     window_area_mm2: float

@@ -223,8 +223,10 @@ def _bootstrap(
 def _of_exact_area(blocks: TissueBlocks, grid: TissueWindow, covered_um2: Floats) -> TissueBlocks:
     """The blocks with the tissue's own area; a sliver that the grid cuts off joins its cells."""
     row, column = np.nonzero(covered_um2)
-    x = grid.origin_um[0] + (column + 0.5) * grid.spacing_um
-    y = grid.origin_um[1] + (row + 0.5) * grid.spacing_um
+    x, y = (
+        np.asarray(start + (at + 0.5) * grid.spacing_um, dtype=np.float64)
+        for start, at in zip(grid.origin_um, (column, row), strict=True)
+    )
     home = _nearest_block(blocks, grid, x, y)
     area = np.bincount(home, weights=covered_um2[row, column], minlength=len(blocks))
     return replace(blocks, area_um2=area.astype(np.float64))

@@ -200,7 +200,11 @@ def biomarker_part(found: Found, density: DensityMap, outlines: Sequence[Outline
     """
     tumour = Estimate.from_json(found["tumour_area_percent"])
     low, high = tumour.ends
-    words = [f"{k.replace('_', ' ')}: {v}" for k, v in found["labels"].items() if v]
+    words = [
+        f"{name.replace('_', ' ')}: {label}{_how_sure(label, found['probabilities'].get(name))}"
+        for name, label in found["labels"].items()
+        if label
+    ]
     return Part(
         title="Maps and biomarkers",
         verdict=f"Measured from {found['from']} in {found['window_mm2']:.2f} mm² of tissue; "
@@ -226,6 +230,18 @@ def biomarker_part(found: Found, density: DensityMap, outlines: Sequence[Outline
             ),
         ),
     )
+
+
+def _how_sure(label: str, probability: Mapping[str, float] | None) -> str:
+    """A label's probability, or of each class it may be; nothing where the label has none."""
+    if probability is None:
+        return ""
+    if not probability:
+        return " (too little tissue to say how probable each class is)"
+    if label in probability:
+        return f" (probability {probability[label]:.2f})"
+    each = ", ".join(f"{name} {share:.2f}" for name, share in probability.items())
+    return f" (probabilities: {each})"
 
 
 def _against(measurement: Mapping[str, Any]) -> str:

@@ -97,11 +97,13 @@ def test_biomarkers_are_drawn_where_they_were_measured(inputs, tmp_path):
             "tumour_area_percent": area,
             "window_mm2": 0.1,
             "mpp": 0.5,
-            "labels": {"immune_phenotype": "cold"},
+            "labels": {"mixing_class": "undecided", "infiltration_class": "desert"},
+            "probabilities": {"mixing_class": {"cold": 0.0, "mixed": 0.64, "other": 0.36}},
             "measures": [measure],
         },
     )
     page = drawn(inputs, tmp_path)
     assert "tumour area 31.0 % of the scanned field (25.0 to 40.0)" in page
-    assert "immune phenotype: cold" in page
+    assert "mixing class: undecided (probabilities: cold 0.00, mixed 0.64, other 0.36)" in page
+    assert "infiltration class: desert" in page
     assert "T cells per mm²" in page

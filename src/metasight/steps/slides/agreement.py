@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from metasight.biomarkers.geojson import read_outlines
+from metasight.biomarkers.phenotype import UNDECIDED
 from metasight.engine.step import Inputs, StepKind
 from metasight.errors import EvaluationError
 from metasight.maps.agreement import agree, pearson_of_regions, spread_over
@@ -144,14 +145,19 @@ def _labels(compared: Sequence[Found]) -> list[Found]:
     names = list(compared[0]["reference"]["labels"]) if compared else []
     rows = []
     for name in names:
-        measured = [t["reference"]["labels"].get(name) or None for t in compared]
-        painted = [t["labels"].get(name) or None for t in compared]
+        measured = [_decided(t["reference"]["labels"].get(name)) for t in compared]
+        painted = [_decided(t["labels"].get(name)) for t in compared]
         try:
             found = kappa(measured, painted)
         except EvaluationError:
             continue
         rows.append({"name": name, **_plain(asdict(found))})
     return rows
+
+
+def _decided(label: str | None) -> str | None:
+    """The class, None where there is none to compare."""
+    return None if label in {"", UNDECIDED} else label
 
 
 def _structures(compared: Sequence[Found]) -> Found:

@@ -434,6 +434,7 @@ def measure_section(
         "mpp": mpp,
         "cells": found.n_cells,
         "labels": dict(found.labels),
+        "probabilities": {k: dict(v) for k, v in found.probabilities.items()},
         "measures": [
             {
                 "name": m.name,
