@@ -12,6 +12,7 @@ from metasight.segmentation.nucleus import (
     detect_nuclei,
     levels_beside_dab,
     nuclear_levels,
+    widely_blurred,
 )
 from oracles.matched_centres import match_centres
 
@@ -149,3 +150,14 @@ def test_detection_beside_dab_and_in_dapi(shared, tile, shift_px):
         print(f"{tile} {name}: F1 {result.f1:.3f} P {result.precision:.3f} R {result.recall:.3f}")
         assert result.precision >= 0.85
         assert result.f1 >= 0.60  # Bladder1 is packed: touching nuclei are merged
+
+
+@pytest.mark.parametrize("shape", [(400, 403), (90, 57)])
+@pytest.mark.parametrize("sigma_px", [5.0, 15.0, 30.0])
+def test_a_wide_blur_is_the_gaussian(shape, sigma_px):
+    image = np.float32(np.random.default_rng(0).random(shape) < 0.3)
+    image[:, :20] = 1.0
+    found = widely_blurred(image, sigma_px)
+    exact = ndimage.gaussian_filter(image, sigma_px)
+    assert found.shape == shape
+    assert np.abs(found - exact).max() < 2e-3

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-from skimage import feature, filters, segmentation
 
 from metasight.errors import MarkerError
+from metasight.segmentation.cross_entropy import threshold_of_least_cross_entropy
+from metasight.segmentation.nucleus_parting import flooded, peaks_of, ring_of
 from metasight.segmentation.nucleus_pieces import (
     cut_each,
     moments_of_labels,
@@ -149,7 +150,8 @@ def haematoxylin_image(rgb: Rgb, background: npt.ArrayLike | None = None) -> Ima
     ``slides/histolytics`` it tells nuclei better than deconvolved haematoxylin does.
     """
     glass = background_colour(rgb) if background is None else background
-    return np.asarray(optical_density(rgb, glass)[..., 0], dtype=np.float32)
+    red = optical_density(rgb[..., :1], np.asarray(glass)[:1])
+    return np.ascontiguousarray(red[..., 0])
 
 
 def nuclear_levels(image: Image, mpp: float, settings: NucleusSettings) -> NuclearLevels:
@@ -160,13 +162,19 @@ def nuclear_levels(image: Image, mpp: float, settings: NucleusSettings) -> Nucle
     MarkerError
         The image is flat: it shows no nuclei, or is no nuclear channel.
     """
-    smooth = blurred(image, settings.smoothing_um / mpp)
-    if not float(np.ptp(smooth)) > 0:
+    smooth = np.sort(blurred(image, settings.smoothing_um / mpp), axis=None)
+    if not float(smooth[-1] - smooth[0]) > 0:
         raise MarkerError("the nuclear image is flat", remedy="Check which channel is nuclear")
-    threshold = float(filters.threshold_li(smooth))
-    return NuclearLevels(
-        threshold=threshold, strength=float(np.percentile(smooth[smooth > threshold], 95))
-    )
+    threshold, strength = _threshold_and_strength(smooth)
+    return NuclearLevels(threshold=threshold, strength=strength)
+
+
+def _threshold_and_strength(ascending: Image) -> tuple[float, float]:
+    threshold = threshold_of_least_cross_entropy(ascending)
+    foreground = ascending[np.searchsorted(ascending, np.float32(threshold), side="right") :]
+    at = 0.95 * (len(foreground) - 1)
+    low, high = foreground[int(at)], foreground[min(int(at) + 1, len(foreground) - 1)]
+    return threshold, float(low) + float(high - low) * (at - int(at))
 
 
 def levels_beside_dab(
@@ -191,11 +199,10 @@ def levels_beside_dab(
         The image is flat.
     """
     smooth = blurred(image, settings.smoothing_um / mpp)
-    clear = smooth[blurred(np.asarray(dab), settings.smoothing_um / mpp) < _LITTLE_DAB]
-    if clear.size < _LEAST_CLEAR * smooth.size or not float(np.ptp(clear)) > 0:
+    clear = np.sort(smooth[blurred(np.asarray(dab), settings.smoothing_um / mpp) < _LITTLE_DAB])
+    if clear.size < _LEAST_CLEAR * smooth.size or not float(clear[-1] - clear[0]) > 0:
         return nuclear_levels(image, mpp, settings)
-    threshold = float(filters.threshold_li(clear))
-    strength = float(np.percentile(clear[clear > threshold], 95))
+    threshold, strength = _threshold_and_strength(clear)
     return NuclearLevels(threshold=threshold, strength=strength, ceiling=strength)
 
 
@@ -288,6 +295,33 @@ def blurred(image: npt.NDArray[np.floating], sigma_px: float) -> Image:
     )
 
 
+def widely_blurred(image: Image, sigma_px: float) -> Image:
+    """As `blurred` with a wide Gaussian: on a grid that is a seventh of the width coarse.
+
+    Averaging to the grid and interpolating from it blur too; what they add is left out of the
+    Gaussian. Right to a thousandth of the image's contrast, the edges reflected as there.
+    """
+    step = int(sigma_px / 7)
+    if step < 2:
+        return blurred(image, sigma_px)
+    reach = step * -(-int(4 * sigma_px) // step)
+    rows, columns = (-(-n // step) for n in image.shape)
+    bottom, right = (
+        m * step - n + reach for m, n in zip((rows, columns), image.shape, strict=True)
+    )
+    wide = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REFLECT)
+    size = wide.shape[1] // step, wide.shape[0] // step
+    coarse = cv2.resize(wide, size, interpolation=cv2.INTER_AREA)
+    added = (step**2 - 1) / 12 + step**2 / 6
+    smooth = blurred(np.asarray(coarse), np.sqrt(sigma_px**2 - added) / step)
+    fine = cv2.resize(
+        smooth[:rows, :columns],
+        (columns * step, rows * step),
+        interpolation=cv2.INTER_LINEAR,
+    )
+    return np.asarray(fine[: image.shape[0], : image.shape[1]], dtype=np.float32)
+
+
 def _disc(radius_um: float, mpp: float) -> Mask:
     r = max(1, round(radius_um / mpp))
     y, x = np.ogrid[-r : r + 1, -r : r + 1]
@@ -312,7 +346,7 @@ def _without_holes(mask: Mask) -> Mask:
 def _parted(amount: Image, mpp: float, s: NucleusSettings, levels: NuclearLevels) -> Labels:
     """Foreground, parted into nuclei by a watershed."""
     smooth = blurred(amount, s.smoothing_um / mpp)
-    local = blurred(amount, s.surroundings_um / mpp)
+    local = widely_blurred(amount, s.surroundings_um / mpp)
     foreground = smooth > np.maximum(
         levels.threshold, local + s.above_surroundings * levels.strength
     )
@@ -321,22 +355,14 @@ def _parted(amount: Image, mpp: float, s: NucleusSettings, levels: NuclearLevels
     depth = np.minimum(inside * mpp, s.depth_um) / s.depth_um
     height = blurred(amount, s.seed_um / mpp) / levels.strength
     height = height + s.shape_weight * blurred(depth, 1.0 / mpp)
-    peaks = feature.peak_local_max(
-        height,
-        min_distance=max(1, round(s.seed_distance_um / mpp)),
-        labels=foreground.astype(np.int32),
-        exclude_border=False,
-    )
-    seeds = np.zeros(amount.shape, dtype=np.int32)
-    seeds[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
-    return np.asarray(segmentation.watershed(-height, seeds, mask=foreground), dtype=np.int32)
+    peaks = peaks_of(height, foreground, max(1, round(s.seed_distance_um / mpp)))
+    return flooded(height, peaks, foreground)
 
 
 def _cut_at_half(fine: Image, parted: Labels, mpp: float) -> tuple[Labels, Floats, Floats]:
     """Each nucleus above half of its own height, its largest piece; height and base of each."""
-    grown = np.asarray(segmentation.expand_labels(parted, 3.0 / mpp), dtype=np.int32)
     n = int(parted.max(initial=0))
-    ring = np.where(parted > 0, 0, grown)
+    ring = ring_of(parted, 3.0 / mpp)
     height = percentile_of_labels(fine, parted, n, 0.75)
     base = percentile_of_labels(fine, ring, n, 0.25)
     # a nucleus wedged among others has no ring of its own; it gets the slide's usual one

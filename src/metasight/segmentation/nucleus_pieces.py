@@ -53,13 +53,14 @@ def percentile_of_labels(values: Image, labels: Labels, n: int, share: float) ->
             place[of[i]] += 1
     out = np.full(n + 1, np.nan)
     for k in range(1, n + 1):
-        own = np.sort(sorted_by_label[start[k] : start[k + 1]])
+        own = sorted_by_label[start[k] : start[k + 1]]
         if own.size == 0:
             continue
         at = share * (own.size - 1)
         low = int(np.floor(at))
-        high = min(low + 1, own.size - 1)
-        out[k] = own[low] + (np.float64(own[high]) - own[low]) * (at - low)
+        own = np.partition(own, low)
+        high = own[low + 1 :].min() if low + 1 < own.size else own[low]
+        out[k] = own[low] + (np.float64(high) - own[low]) * (at - low)
     return out
 
 

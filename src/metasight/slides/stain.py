@@ -90,8 +90,10 @@ def background_colour(rgb: Rgb) -> Floats:
     (3,) grey levels, at least 1.
     """
     pixels = _sample(rgb.reshape(-1, 3))
-    light = pixels.min(axis=1)  # glass is bright in every channel, pale eosin is not
-    scanned = (pixels.max(axis=1) > 0) & (light < 255)
+    red, green, blue = pixels.T
+    # glass is bright in every channel, pale eosin is not
+    light = np.minimum(np.minimum(red, green), blue)
+    scanned = ((red > 0) | (green > 0) | (blue > 0)) & (light < 255)
     if scanned.mean() > 0.01:
         pixels, light = pixels[scanned], light[scanned]
     brightest = np.percentile(light, 99)
@@ -108,9 +110,9 @@ def optical_density(rgb: Rgb, background: npt.ArrayLike = (255.0, 255.0, 255.0))
     Parameters
     ----------
     rgb
-        (h, w, 3) uint8; any leading shape is kept.
+        (h, w, 3) uint8; any leading shape is kept. Fewer channels may be given.
     background
-        Colour of empty glass, see `background_colour`.
+        Colour of empty glass in the same channels, see `background_colour`.
 
     Returns
     -------
@@ -120,7 +122,7 @@ def optical_density(rgb: Rgb, background: npt.ArrayLike = (255.0, 255.0, 255.0))
     table = np.log10(glass[:, None] / (np.arange(256)[None, :] + _DARKEST))
     table = table.astype(np.float32)  # a table: 256 logarithms, not 10⁸
     out = np.empty(rgb.shape, dtype=np.float32)
-    for channel in range(3):
+    for channel in range(rgb.shape[-1]):
         np.take(table[channel], rgb[..., channel], out=out[..., channel])
     return out
 
