@@ -346,15 +346,20 @@ def _without_holes(mask: Mask) -> Mask:
 def _parted(amount: Image, mpp: float, s: NucleusSettings, levels: NuclearLevels) -> Labels:
     """Foreground, parted into nuclei by a watershed."""
     smooth = blurred(amount, s.smoothing_um / mpp)
-    local = widely_blurred(amount, s.surroundings_um / mpp)
-    foreground = smooth > np.maximum(
-        levels.threshold, local + s.above_surroundings * levels.strength
-    )
+    # in place: a tile has millions of pixels, and new memory costs more than the sums
+    least = widely_blurred(amount, s.surroundings_um / mpp)
+    least += s.above_surroundings * levels.strength
+    foreground = smooth > np.maximum(least, levels.threshold, out=least)
     foreground = _without_holes(_opened(foreground, _disc(1.0, mpp)))
-    inside = cv2.distanceTransform(foreground.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    depth = np.minimum(inside * mpp, s.depth_um) / s.depth_um
-    height = blurred(amount, s.seed_um / mpp) / levels.strength
-    height = height + s.shape_weight * blurred(depth, 1.0 / mpp)
+    depth = cv2.distanceTransform(foreground.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    depth *= mpp
+    np.minimum(depth, s.depth_um, out=depth)
+    depth /= s.depth_um
+    height = blurred(amount, s.seed_um / mpp)
+    height /= levels.strength
+    shape = blurred(depth, 1.0 / mpp)
+    shape *= s.shape_weight
+    height += shape
     peaks = peaks_of(height, foreground, max(1, round(s.seed_distance_um / mpp)))
     return flooded(height, peaks, foreground)
 
@@ -382,13 +387,12 @@ def _measured(  # noqa: PLR0917
     levels: NuclearLevels,
 ) -> Nuclei:
     """Keep what is large and clear enough, number it anew and measure it."""
-    pixels = np.bincount(labels.ravel(), minlength=len(contrast) + 1)[1:]
-    area = pixels.astype(np.float64) * mpp**2
+    found = moments_of_labels(fine, labels, len(contrast))
+    area = found[:, 0] * mpp**2
     keep = (area >= s.minimum_area_um2) & (contrast >= s.minimum_contrast)
     new = np.zeros(len(contrast) + 1, dtype=np.int32)
     new[1:][keep] = np.arange(1, int(keep.sum()) + 1)
-    labels = new[labels]
-    found = moments_of_labels(fine, labels, int(keep.sum()))
+    labels, found = new[labels], found[keep]
     ratio = found[:, 4] / np.maximum(found[:, 5], mpp)
     mean = found[:, 3] / levels.strength
     size = area[keep]

@@ -20,7 +20,7 @@ Image = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int32]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-Ranks = npt.NDArray[np.uint32]
+Bits = npt.NDArray[np.uint32]
 Keys = npt.NDArray[np.uint64]
 Shorts = npt.NDArray[np.int16]
 
@@ -92,14 +92,18 @@ def flooded(height: Image, seeds: Ints, foreground: Mask) -> Labels:
     home = part[seeds[:, 0], seeds[:, 1]]
     flat = seeds[:, 0] * foreground.shape[1] + seeds[:, 1]
     order = np.lexsort((flat, home))
-    return np.asarray(_flooded(_ranks(height), part, n, flat, home, order))
-
-
-def _ranks(height: Image) -> Ranks:
-    """Whole numbers in the order of the heights, the highest first."""
     bits = np.ascontiguousarray(height, dtype=np.float32).view(np.uint32)
-    ascending = np.where(bits >> 31, ~bits, bits | np.uint32(0x80000000))
-    return np.asarray(~ascending, dtype=np.uint32)
+    return np.asarray(_flooded(bits, part, n, flat, home, order))
+
+
+@njit(cache=True)
+def _key(bits: np.uint32, clock: np.uint64) -> np.uint64:
+    """Of a height by its bits, the highest first, equals by the clock."""
+    if bits >> np.uint32(31):
+        rank = bits
+    else:
+        rank = np.uint32(0x7FFFFFFF) - bits
+    return (np.uint64(rank) << np.uint64(32)) | clock
 
 
 @njit(cache=True)
@@ -132,9 +136,9 @@ def _drop_top(key: Keys, pixel: Labels, size: int) -> None:
 
 @njit(cache=True)
 def _flooded(  # noqa: PLR0917
-    rank: Ranks, part: Labels, n_parts: int, seed_at: Ints, home: Labels, order: Ints
+    bits: Bits, part: Labels, n_parts: int, seed_at: Ints, home: Labels, order: Ints
 ) -> Labels:
-    of, level = part.ravel(), rank.ravel()
+    of, level = part.ravel(), bits.ravel()
     seeds_of, size_of = np.zeros(n_parts, dtype=np.int64), np.zeros(n_parts, dtype=np.int64)
     only = np.zeros(n_parts, dtype=np.int32)
     for k in range(seed_at.size):
@@ -165,7 +169,7 @@ def _flooded(  # noqa: PLR0917
 @njit(cache=True)
 def _flood(  # noqa: PLR0917
     of: Labels,
-    level: Ranks,
+    level: Bits,
     out: Labels,
     columns: int,
     seed_at: Ints,
@@ -179,7 +183,7 @@ def _flood(  # noqa: PLR0917
     for k in seeds:
         at = seed_at[k]
         out[at] = k + 1
-        _push(key, pixel, size, np.uint64(level[at]) << np.uint64(32), at)
+        _push(key, pixel, size, _key(level[at], clock), at)
         size += 1
     while size:
         at = np.int64(pixel[0])
@@ -198,8 +202,7 @@ def _flood(  # noqa: PLR0917
             if there and of[to] == own and out[to] == 0:
                 clock += np.uint64(1)
                 out[to] = out[at]
-                new = (np.uint64(level[to]) << np.uint64(32)) | clock
-                _push(key, pixel, size, new, to)
+                _push(key, pixel, size, _key(level[to], clock), to)
                 size += 1
 
 
@@ -246,11 +249,15 @@ def _ring(labels: Labels, reach: int, reach_squared: float) -> Labels:
             if labels[y, x] or empty:
                 continue
             best, u = reach_squared + 1e-6, -1
-            for step in range(-reach, far):
-                rise = near[x + reach + step]
-                square = step * step + rise * rise
-                if rise <= reach and square < best:
-                    best, u = square, x + step
+            for away in range(far):
+                if away * away > best:
+                    break
+                for to in (x - away, x + away):
+                    rise = near[to + reach]
+                    square = away * away + rise * rise
+                    nearer = square < best or (square == best and to < u)
+                    if rise <= reach and nearer:
+                        best, u = square, to
             if u >= 0:
                 out[y, x] = (
                     labels[y - up[u], u] if up[u] <= down[y, u] else labels[y + down[y, u], u]

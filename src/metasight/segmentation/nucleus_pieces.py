@@ -151,6 +151,8 @@ def _keep_largest(piece: Mask) -> int:
                         top += 1
             if size > most:
                 largest, most = number, size
+    if number == 1:
+        return most
     for y in range(height):
         for x in range(width):
             piece[y, x] = piece[y, x] and part[y, x] == largest
