@@ -69,8 +69,10 @@ def main() -> None:
         for a, b in zip(found[0].measures, found[1].measures, strict=True):
             values.setdefault(a.name, []).append((a.value, b.value))
         for key in found[0].labels:
-            pair = tuple(None if f.labels[key] in {"", UNDECIDED} else f.labels[key] for f in found)
-            labels.setdefault(key, []).append(pair)
+            told, painted = (
+                None if f.labels[key] in {"", UNDECIDED} else f.labels[key] for f in found
+            )
+            labels.setdefault(key, []).append((told, painted))
         print(
             name,
             *(f"{k} {v[-1]}" for k, v in labels.items()),

@@ -35,6 +35,7 @@ RESOLUTIONS_UM = (0.5, 1.0)
 SIGMA_UM, SEED_UM, LEAST_UM2 = 1.5, 2.5, 20.0
 BAR = 5000
 Centres = tuple[np.ndarray, np.ndarray]
+Finder = Callable[[np.ndarray, float], Centres]
 
 
 def ours(rgb: np.ndarray, mpp: float) -> Centres:
@@ -60,7 +61,8 @@ def plain(rgb: np.ndarray, mpp: float) -> Centres:
         properties=("area", "centroid", "intensity_mean", "major_axis_length", "eccentricity"),
     )
     kept = table["area"] * mpp**2 >= LEAST_UM2
-    return tuple((table[f"centroid-{k}"][kept] + 0.5) * mpp for k in (1, 0))
+    y, x = ((table[f"centroid-{k}"][kept] + 0.5) * mpp for k in (0, 1))
+    return x, y
 
 
 def scaled(rgb: np.ndarray, own_mpp: float, mpp: float) -> np.ndarray:
@@ -69,16 +71,22 @@ def scaled(rgb: np.ndarray, own_mpp: float, mpp: float) -> np.ndarray:
     return cv2.resize(rgb, None, fx=own_mpp / mpp, fy=own_mpp / mpp, interpolation=cv2.INTER_AREA)
 
 
+def read(path: Path) -> np.ndarray:
+    image = cv2.imread(str(path))
+    if image is None:
+        raise SystemExit(f"{path} is not there: this bench needs ../shared/data")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
 def tiles() -> dict[str, tuple[np.ndarray, float, Centres | None]]:
     """Image, µm per pixel and, where nuclei are labelled, their centres."""
     folder = SLIDES / "histolytics"
-    rgb = cv2.cvtColor(cv2.imread(str(folder / "hgsc_nest.jpg")), cv2.COLOR_BGR2RGB)
+    rgb = read(folder / "hgsc_nest.jpg")
     labels = np.load(folder / "hgsc_nest_inst_mask.npz")["nuc_raster"]
     number = np.unique(labels)[1:]
     centre = np.array(ndimage.center_of_mass(labels > 0, labels, number))
     centre = (centre + 0.5) * HISTOLYTICS_MPP
-    panels = np.split(cv2.imread(str(SLIDES / "deepliif" / "train" / "Bladder1.png")), 6, axis=1)
-    tile = cv2.cvtColor(panels[0], cv2.COLOR_BGR2RGB)
+    tile = np.split(read(SLIDES / "deepliif" / "train" / "Bladder1.png"), 6, axis=1)[0]
     pair = np.concatenate([tile, tile[:, ::-1]], axis=1)
     square = np.concatenate([pair, pair[::-1]], axis=0)
     return {
@@ -87,9 +95,9 @@ def tiles() -> dict[str, tuple[np.ndarray, float, Centres | None]]:
     }
 
 
-def cpu_seconds(find: Callable[[], Centres]) -> tuple[float, Centres]:
+def cpu_seconds(find: Finder, rgb: np.ndarray, mpp: float) -> tuple[float, Centres]:
     start = time.process_time()
-    found = find()
+    found = find(rgb, mpp)
     return time.process_time() - start, found
 
 
@@ -104,12 +112,12 @@ def main() -> int:
             rgb = scaled(own, own_mpp, mpp)
             mm2 = rgb.shape[0] * rgb.shape[1] * mpp**2 / 1e6
             print(f"{name}, {mpp:g} µm/px, {mm2:.2f} mm²")
-            programs = {"metasight": ours, "scikit-image": plain}
+            programs: dict[str, Finder] = {"metasight": ours, "scikit-image": plain}
             seconds: dict[str, list[float]] = {p: [] for p in programs}
             centres: dict[str, Centres] = {p: f(rgb, mpp) for p, f in programs.items()}  # warm
             for _ in range(rounds):
                 for program, find in programs.items():
-                    spent, centres[program] = cpu_seconds(lambda f=find, r=rgb, m=mpp: f(r, m))
+                    spent, centres[program] = cpu_seconds(find, rgb, mpp)
                     seconds[program].append(spent)
             for program, found in centres.items():
                 best, n = min(seconds[program]), len(found[0])

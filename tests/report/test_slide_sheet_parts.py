@@ -2,6 +2,7 @@
 
 import base64
 
+import cv2
 import numpy as np
 import pytest
 from shapely.geometry import MultiPolygon, box
@@ -68,8 +69,8 @@ def test_an_alignment_states_its_error_and_gate(tmp_path, accepted, tone, begins
     assert part.tables[0].rows == (("–", "0.81", "no"),)
 
 
-def density():
-    plane = np.full((1, 30, 40), 100.0, dtype=np.float32)
+def density(per_mm2=100.0):
+    plane = np.full((1, 30, 40), per_mm2, dtype=np.float32)
     return DensityMap(
         density=plane,
         error=np.zeros_like(plane),
@@ -80,12 +81,27 @@ def density():
 
 
 def test_outlines_are_drawn_and_said():
-    plain = density_picture(density(), [])
-    outlined = density_picture(density(), [MultiPolygon([box(50, 50, 200, 200)])])
-    assert plain.caption.endswith("white is outside the tissue")
-    assert outlined.caption.endswith("tertiary lymphoid structures outlined in red")
+    plain = density_picture(density(), [], {})
+    outlined = density_picture(density(), [MultiPolygon([box(50, 50, 200, 200)])], {})
+    assert plain.caption.endswith("outside the tissue; scaled to this picture alone: T")
+    assert "tertiary lymphoid structures outlined in red" in outlined.caption
     assert plain.data != outlined.data
-    assert density_picture(density(), []).data == plain.data  # the same bytes again
+    assert density_picture(density(), [], {}).data == plain.data  # the same bytes again
+
+
+def colour_at(picture):
+    image = cv2.imdecode(np.frombuffer(base64.b64decode(picture.data), np.uint8), 1)
+    return image[image.shape[0] // 2, image.shape[1] // 3, ::-1].tolist()
+
+
+def test_a_markers_colours_mean_the_same_densities_in_every_picture():
+    scale = {"T": 250.0}
+    pale, dense = (density_picture(density(p), [], scale) for p in (100.0, 7000.0))
+    assert colour_at(pale)[2] > colour_at(pale)[1]  # the dark blue end
+    assert colour_at(dense)[1] > colour_at(dense)[2]  # the yellow end
+    assert colour_at(density_picture(density(8100.0), [], scale)) == [255, 0, 255]
+    assert "up to (cells/mm²) T 8,000, and magenta above it" in pale.caption
+    assert pale.caption == dense.caption
 
 
 def test_what_a_file_says_is_text_on_the_page(tmp_path):

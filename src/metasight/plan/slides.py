@@ -415,6 +415,7 @@ def sheet_step(measured: Step, protocol: Protocol, contents: Contents) -> Step:
             slides=measured.argument.slides,
             protocol_id=protocol.id,
             protocol_version=protocol.version,
+            positive_per_mm2={m.name: m.positive_per_mm2 for m in protocol.marker},
         ),
         needs=(*measured.needs, measured),
         contents=contents,

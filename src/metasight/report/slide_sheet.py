@@ -25,6 +25,10 @@ from metasight.slides.scale_bar import length_in_words, round_length_um
 
 Found = dict[str, Any]
 _UNKNOWN = "–"
+_TOP = 32
+"""Times the density from which a region is positive: with 500 per mm² four cells in a pixel of
+16 µm, which is as close as lymphocytes lie."""
+_DENSER = "magenta"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +190,12 @@ def alignment_part(found: Found, folder: Path) -> Part:
     )
 
 
-def biomarker_part(found: Found, density: DensityMap, outlines: Sequence[Outline]) -> Part:
+def biomarker_part(
+    found: Found,
+    density: DensityMap,
+    outlines: Sequence[Outline],
+    positive_per_mm2: Mapping[str, float],
+) -> Part:
     """Density maps and biomarkers with their intervals.
 
     Parameters
@@ -197,6 +206,8 @@ def biomarker_part(found: Found, density: DensityMap, outlines: Sequence[Outline
         The map that is drawn.
     outlines
         Of the tertiary lymphoid structures, in µm.
+    positive_per_mm2
+        The protocol's, of each marker, by which the maps' colours are scaled.
     """
     tumour = Estimate.from_json(found["tumour_area_percent"])
     low, high = tumour.ends
@@ -212,7 +223,7 @@ def biomarker_part(found: Found, density: DensityMap, outlines: Sequence[Outline
         f"({low:.1f} to {high:.1f})",
         tone="good",
         reasons=tuple(words),
-        pictures=(density_picture(density, outlines),),
+        pictures=(density_picture(density, outlines, positive_per_mm2),),
         tables=(
             Table(
                 caption="Intervals from resampled blocks of tissue; z relative to random labelling",
@@ -256,17 +267,26 @@ def png_picture(path: Path, caption: str) -> Picture:
     return Picture(data=base64.b64encode(path.read_bytes()).decode(), caption=caption)
 
 
-def density_picture(density: DensityMap, outlines: Sequence[Outline]) -> Picture:
-    """Cells per mm² of every marker, each on its own scale, with a bar of round length."""
+def density_picture(
+    density: DensityMap, outlines: Sequence[Outline], positive_per_mm2: Mapping[str, float]
+) -> Picture:
+    """Cells per mm² of every marker, with a bar of round length.
+
+    A marker's colours mean the same densities in every patient: they end at `_TOP` times the
+    density from which the protocol calls a region positive, and what is denser has a colour of
+    its own. A marker that the protocol does not name has the picture's own scale.
+    """
     count = len(density.markers)
     height, width = density.support.shape
+    tops = {m: _TOP * positive_per_mm2[m] for m in density.markers if m in positive_per_mm2}
+    colours = matplotlib.colormaps["viridis"].with_extremes(over=_DENSER)
     figure = Figure(figsize=(4.2 * count, 0.6 + 4.2 * min(1.4, max(0.4, height / width))), dpi=110)
     with matplotlib.rc_context({"svg.hashsalt": "metasight"}):
         for i, marker in enumerate(density.markers):
             axes = figure.add_subplot(1, count, i + 1)
             plane = np.ma.masked_invalid(density.plane(marker))
-            most = float(np.nanpercentile(density.plane(marker), 99.5)) if plane.count() else 1.0
-            image = axes.imshow(plane, cmap="viridis", vmin=0, vmax=max(most, 1.0))
+            most = tops.get(marker) or max(float(plane.max()) if plane.count() else 1.0, 1.0)
+            image = axes.imshow(plane, cmap=colours, vmin=0, vmax=most)
             axes.set_title(f"{marker}, cells/mm²", fontsize=10)
             axes.set_axis_off()
             for outline in outlines:
@@ -276,16 +296,32 @@ def density_picture(density: DensityMap, outlines: Sequence[Outline]) -> Picture
             bar = round_length_um(width * density.spacing_um)
             axes.plot([2, 2 + bar / density.spacing_um], [height - 3] * 2, color="black", lw=3)
             axes.text(2, height - 6, length_in_words(bar), fontsize=8, va="bottom")
-            figure.colorbar(image, ax=axes, shrink=0.7)
+            more = "max" if marker in tops else "neither"
+            figure.colorbar(image, ax=axes, shrink=0.7, extend=more)
     figure.tight_layout()
     stream = io.BytesIO()
     figure.savefig(stream, format="png", metadata={"Software": None})
     return Picture(
         data=base64.b64encode(stream.getvalue()).decode(),
         caption=f"Density on a grid of {density.spacing_um:g} µm; white is outside the tissue"
-        + ("; tertiary lymphoid structures outlined in red" if outlines else ""),
+        + ("; tertiary lymphoid structures outlined in red" if outlines else "")
+        + _scales_in_words(density.markers, tops),
         wide=True,
     )
+
+
+def _scales_in_words(markers: Sequence[str], tops: Mapping[str, float]) -> str:
+    """Up to which density a marker's colours go, and which markers have a scale of their own."""
+    told = ""
+    if tops:
+        each = ", ".join(f"{m} {shown(top)}" for m, top in tops.items())
+        told += (
+            f"; one scale a marker under this protocol, up to (cells/mm²) {each}, "
+            "and magenta above it"
+        )
+    if own := [m for m in markers if m not in tops]:
+        told += f"; scaled to this picture alone: {', '.join(own)}"
+    return told
 
 
 def shown(value: float | None) -> str:

@@ -99,10 +99,7 @@ def flooded(height: Image, seeds: Ints, foreground: Mask) -> Labels:
 @njit(cache=True)
 def _key(bits: np.uint32, clock: np.uint64) -> np.uint64:
     """Of a height by its bits, the highest first, equals by the clock."""
-    if bits >> np.uint32(31):
-        rank = bits
-    else:
-        rank = np.uint32(0x7FFFFFFF) - bits
+    rank = bits if bits >> np.uint32(31) else np.uint32(0x7FFFFFFF) - bits
     return (np.uint64(rank) << np.uint64(32)) | clock
 
 

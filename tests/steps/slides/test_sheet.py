@@ -59,7 +59,11 @@ def inputs(tmp_path: Path) -> dict[str, Path]:
 def drawn(inputs: dict[str, Path], tmp_path: Path) -> str:
     slides = (slide("P-HE-1", "H&E"), slide("P-IHC-1", "IHC"), slide("P-IHC-2", "IHC"))
     argument = SheetArgument(
-        patient="P", slides=slides, protocol_id=BREAST.id, protocol_version=BREAST.version
+        patient="P",
+        slides=slides,
+        protocol_id=BREAST.id,
+        protocol_version=BREAST.version,
+        positive_per_mm2={"CD3": 500.0},
     )
     draw_sheet(inputs, tmp_path, argument)
     return (tmp_path / "sheet.html").read_text("utf-8")
@@ -107,3 +111,4 @@ def test_biomarkers_are_drawn_where_they_were_measured(inputs, tmp_path):
     assert "mixing class: undecided (probabilities: cold 0.00, mixed 0.64, other 0.36)" in page
     assert "infiltration class: desert" in page
     assert "T cells per mm²" in page
+    assert "up to (cells/mm²) CD3 16,000, and magenta above it" in page

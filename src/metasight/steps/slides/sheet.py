@@ -38,12 +38,15 @@ class SheetArgument:
         All of them.
     protocol_id, protocol_version
         Of what they were measured by.
+    positive_per_mm2
+        The protocol's, of each marker, by which the maps' colours are scaled.
     """
 
     patient: str
     slides: tuple[SlideArgument, ...]
     protocol_id: str
     protocol_version: str
+    positive_per_mm2: dict[str, float]
 
 
 def draw_sheet(inputs: Inputs, out: Path, argument: SheetArgument) -> None:
@@ -62,6 +65,7 @@ def draw_sheet(inputs: Inputs, out: Path, argument: SheetArgument) -> None:
                 found,
                 read_density_map(artefacts.DENSITY.path(measured)),
                 read_outlines(measured / "structures.geojson", found["mpp"]),
+                argument.positive_per_mm2,
             )
         )
     write_sheet(
