@@ -47,7 +47,7 @@ def test_no_exponent_and_at_most_half_a_percent_off(value):
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in ("overview", "defects", "checkerboard"):
+    for name in ("overview", "defects", "checkerboard", "alignment_error"):
         cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((4, 5, 3), 90, np.uint8))
     return tmp_path
 
@@ -142,12 +142,17 @@ def test_an_alignment_is_told_with_its_error_and_gate(folder, accepted):
         "reasons": [] if accepted else ["too far off"],
         "models": ["rigid", "affine"],
         "overlap": 0.87654,
+        "unmatched": 0.0412,
+        "tiles": {"size_um": 312.4},
         "mirrored": True,
     }
     part = alignment_part(found, folder)
     assert part.tone == ("good" if accepted else "bad")
     assert "median 12 µm, nine tenths within 31.6 µm (gate 50 µm)" in part.verdict
-    assert part.tables[0].rows == (("rigid, affine", "0.877", "yes"),)
+    assert part.tables[0].rows == (("rigid, affine", "0.877", "0.0412", "yes"),)
+    captions = " ".join(picture.caption for picture in part.pictures)
+    assert "borders of the pieces" in captions  # there are two
+    assert "tile by tile of 312 µm" in captions
 
 
 def test_a_picture_is_the_file_byte_for_byte(folder):

@@ -46,7 +46,8 @@ def test_a_slide_that_could_not_be_read_says_why(tmp_path):
     [(True, "good", "Aligned; predicted error: median 12 µm"), (False, "bad", "Refused; median")],
 )
 def test_an_alignment_states_its_error_and_gate(tmp_path, accepted, tone, begins):
-    (tmp_path / "checkerboard.png").write_bytes(b"png")
+    for name in ("checkerboard", "alignment_error"):
+        (tmp_path / f"{name}.png").write_bytes(b"png")
     part = alignment_part(
         {
             "accepted": accepted,
@@ -58,6 +59,8 @@ def test_an_alignment_states_its_error_and_gate(tmp_path, accepted, tone, begins
             "reasons": [],
             "models": [],
             "overlap": 0.81,
+            "unmatched": None,
+            "tiles": {"size_um": 300.0},
             "mirrored": False,
         },
         tmp_path,
@@ -66,7 +69,7 @@ def test_an_alignment_states_its_error_and_gate(tmp_path, accepted, tone, begins
     assert part.verdict.startswith(begins)
     assert "nine tenths within – µm (gate 100 µm)" in part.verdict
     assert part.pictures[0].data == base64.b64encode(b"png").decode()
-    assert part.tables[0].rows == (("–", "0.81", "no"),)
+    assert part.tables[0].rows == (("–", "0.81", "–", "no"),)
 
 
 def density(per_mm2=100.0):

@@ -155,12 +155,12 @@ class Calibration:
 
 # python bench/alignment.py --pairs F && python bench/alignment.py --gate F
 CALIBRATION = Calibration(
-    factor_p50=1.2,
-    power_p50=0.88,
-    factor_p90=1.84,
-    power_p90=1.08,
-    marks_p50_um=17.6,
-    marks_p90_um=48.0,
+    factor_p50=1.4,
+    power_p50=0.788,
+    factor_p90=2.061,
+    power_p90=0.99,
+    marks_p50_um=17.2,
+    marks_p90_um=46.4,
 )
 
 
