@@ -351,7 +351,8 @@ def _parted(amount: Image, mpp: float, s: NucleusSettings, levels: NuclearLevels
     least += s.above_surroundings * levels.strength
     foreground = smooth > np.maximum(least, levels.threshold, out=least)
     foreground = _without_holes(_opened(foreground, _disc(1.0, mpp)))
-    depth = cv2.distanceTransform(foreground.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    inside = cv2.distanceTransform(foreground.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    depth = np.asarray(inside, dtype=np.float32)
     depth *= mpp
     np.minimum(depth, s.depth_um, out=depth)
     depth /= s.depth_um

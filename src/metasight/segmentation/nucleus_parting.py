@@ -88,7 +88,10 @@ def flooded(height: Image, seeds: Ints, foreground: Mask) -> Labels:
     """
     if not len(seeds):
         return np.zeros(foreground.shape, dtype=np.int32)
-    n, part = cv2.connectedComponents(foreground.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)
+    n, found = cv2.connectedComponents(
+        foreground.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S
+    )
+    part = np.asarray(found, dtype=np.int32)
     home = part[seeds[:, 0], seeds[:, 1]]
     flat = seeds[:, 0] * foreground.shape[1] + seeds[:, 1]
     order = np.lexsort((flat, home))
@@ -104,7 +107,7 @@ def _key(bits: np.uint32, clock: np.uint64) -> np.uint64:
 
 
 @njit(cache=True)
-def _push(key: Keys, pixel: Labels, size: int, new: int, at: int) -> None:
+def _push(key: Keys, pixel: Labels, size: int, new: np.uint64, at: np.int64 | int) -> None:
     """Put a pixel on a heap of ``size``, the lowest key on top."""
     k = size
     while k:

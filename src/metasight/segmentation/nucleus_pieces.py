@@ -17,8 +17,6 @@ Labels = npt.NDArray[np.int32]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-_CROSS = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]], dtype=np.int64)
-
 
 @njit(cache=True)
 def percentile_of_labels(values: Image, labels: Labels, n: int, share: float) -> Floats:
@@ -79,27 +77,35 @@ def _boxes(labels: Labels, n: int) -> Ints:
 
 
 @njit(cache=True)
-def _fill_holes(piece: Mask) -> None:
+def _fill_holes(piece: Mask, stack: Ints) -> None:
     """Fill what the piece encloses; its outermost rows and columns are empty."""
     height, width = piece.shape
-    reached = np.zeros((height, width), dtype=np.bool_)
-    stack = np.empty((height * width, 2), dtype=np.int64)
-    stack[0, 0], stack[0, 1] = 0, 0
-    reached[0, 0] = True
-    top = 1
-    while top:
-        top -= 1
-        y, x = stack[top]
-        for k in range(4):
-            v, u = y + _CROSS[k, 0], x + _CROSS[k, 1]
-            inside = 0 <= v < height and 0 <= u < width
-            if inside and not reached[v, u] and not piece[v, u]:
-                reached[v, u] = True
-                stack[top, 0], stack[top, 1] = v, u
-                top += 1
+    flat = piece.ravel()
+    reached = np.zeros(flat.size, dtype=np.bool_)
+    # the rim is empty: marked first, it keeps every step within the box
+    for x in range(width):
+        reached[x], reached[flat.size - 1 - x] = True, True
     for y in range(height):
-        for x in range(width):
-            piece[y, x] = not reached[y, x]
+        reached[y * width], reached[y * width + width - 1] = True, True
+    for at in range(flat.size):
+        y, x = at // width, at % width
+        beside = y == 1 or y == height - 2 or x == 1 or x == width - 2
+        if not beside or reached[at] or flat[at]:
+            continue
+        reached[at] = True
+        stack[0] = at
+        top = 1
+        while top:
+            top -= 1
+            here = stack[top]
+            for step in (-width, -1, 1, width):
+                to = here + step
+                if not reached[to] and not flat[to]:
+                    reached[to] = True
+                    stack[top] = to
+                    top += 1
+    for at in range(flat.size):
+        flat[at] = not reached[at]
 
 
 @njit(cache=True)
@@ -124,38 +130,37 @@ def _opened(piece: Mask, disc: Ints) -> Mask:
 
 
 @njit(cache=True)
-def _keep_largest(piece: Mask) -> int:
-    """Leave the largest part (pixels that share an edge); of equals the first. Its pixels."""
-    height, width = piece.shape
-    part = np.zeros((height, width), dtype=np.int64)
-    stack = np.empty((height * width, 2), dtype=np.int64)
+def _keep_largest(piece: Mask, stack: Ints) -> int:
+    """Leave the largest part (pixels that share an edge); of equals the first. Its pixels.
+
+    The piece's outermost rows and columns are empty.
+    """
+    width = piece.shape[1]
+    flat = piece.ravel()
+    part = np.zeros(flat.size, dtype=np.int32)
     number, largest, most = 0, 0, 0
-    for row in range(height):
-        for column in range(width):
-            if not piece[row, column] or part[row, column]:
-                continue
-            number += 1
-            part[row, column] = number
-            stack[0, 0], stack[0, 1] = row, column
-            top, size = 1, 0
-            while top:
-                top -= 1
-                size += 1
-                y, x = stack[top]
-                for k in range(4):
-                    v, u = y + _CROSS[k, 0], x + _CROSS[k, 1]
-                    inside = 0 <= v < height and 0 <= u < width
-                    if inside and piece[v, u] and part[v, u] == 0:
-                        part[v, u] = number
-                        stack[top, 0], stack[top, 1] = v, u
-                        top += 1
-            if size > most:
-                largest, most = number, size
-    if number == 1:
-        return most
-    for y in range(height):
-        for x in range(width):
-            piece[y, x] = piece[y, x] and part[y, x] == largest
+    for start in range(flat.size):
+        if not flat[start] or part[start]:
+            continue
+        number += 1
+        part[start] = number
+        stack[0] = start
+        top, size = 1, 0
+        while top:
+            top -= 1
+            size += 1
+            here = stack[top]
+            for step in (-width, -1, 1, width):
+                to = here + step
+                if flat[to] and part[to] == 0:
+                    part[to] = number
+                    stack[top] = to
+                    top += 1
+        if size > most:
+            largest, most = number, size
+    if number > 1:
+        for at in range(flat.size):
+            flat[at] = part[at] == largest
     return most
 
 
@@ -180,6 +185,12 @@ def cut_each(values: Image, parted: Labels, limit: Floats, disc: Ints) -> Labels
     n = limit.size - 1
     boxes = _boxes(parted, n)
     out = np.zeros(parted.shape, dtype=np.int32)
+    room = 1
+    for number in range(1, n + 1):
+        top, bottom, left, right = boxes[number]
+        if bottom >= 0:
+            room = max(room, (bottom - top + 3) * (right - left + 3))
+    stack = np.empty(room, dtype=np.int64)
     for number in range(1, n + 1):
         top, bottom, left, right = boxes[number]
         if bottom < 0 or np.isnan(limit[number]):
@@ -189,9 +200,9 @@ def cut_each(values: Image, parted: Labels, limit: Floats, disc: Ints) -> Labels
             for x in range(left, right + 1):
                 own = parted[y, x] == number and np.float64(values[y, x]) >= limit[number]
                 piece[y - top + 1, x - left + 1] = own
-        _fill_holes(piece)
+        _fill_holes(piece, stack)
         opened = _opened(piece, disc)
-        if _keep_largest(opened):
+        if _keep_largest(opened, stack):
             piece = opened
         for y in range(top, bottom + 1):
             for x in range(left, right + 1):
