@@ -238,13 +238,17 @@ def test_a_new_version_of_the_protocol_draws_sheets_and_measures_no_image_again(
     assert {s.kind for s in found if s.kind.measures} <= {StepKind.DRAW_SHEET}
 
 
-def test_the_density_of_positive_regions_changes_the_agreement_of_maps_alone(demonstration):
+def test_the_density_of_positive_regions_changes_agreement_and_sheets_alone(demonstration):
+    """Maps are compared by it, and the sheets' colours are scaled by it."""
     protocol = read_study(demonstration).protocol
     if not protocol.marker:
         pytest.skip("a study without markers")
     marker = first_changed(protocol.marker, positive_per_mm2=7.0)
     found = changed_steps(demonstration, marker=marker)
-    assert {s.kind for s in found if s.kind.measures} == {StepKind.COMPARE_MAPS}
+    assert {s.kind for s in found if s.kind.measures} == {
+        StepKind.COMPARE_MAPS,
+        StepKind.DRAW_SHEET,
+    }
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,8 @@ class Marker(MarkerNames):
     required
         Whether a patient's sections must show it to count as complete.
     positive_per_mm2
-        Cells per mm² from which a region counts as positive when maps are compared.
+        Cells per mm² from which a region counts as positive when maps are compared; the colours
+        of a sheet's density picture end at a multiple of it.
     """
 
     required: bool
