@@ -1,10 +1,11 @@
 """Measured lesions beside the truth of phantoms: every size, attenuation, margin and kernel.
 
-    python bench/lesions.py [--phantoms 240] [--first 0] [--full 12]
+    python bench/lesions.py [--phantoms 240] [--first 0] [--full 12] [--cubes]
 
 Crops of simulated thoraces with the drawn shape's own diameters as truth (simulated, docs/
 simulation-lung.md). Measured twice: with the true mask given, and from one click in the middle
 (the lungs given). ``--full`` draws whole thoraces and finds the lungs too, for place and time.
+``--cubes`` clicks in 71 real nodules instead (``bench/lesions_cubes.py``).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import numpy as np
+from lesions_cubes import cubes, judged, report_clicks
 from scipy.stats import binomtest
 
 from metasight.errors import VolumeError
@@ -236,6 +238,11 @@ def report_places(rows: list[dict[str, Any]]) -> None:
         print(f"  {name}: median {np.median([r[name] for r in rows]):.1f}")
 
 
+def clicked(volume: Volume, lungs: Lungs, point: tuple[float, float, float]) -> tuple[Mask, bool]:
+    """A click's mask, and whether its outline is flagged."""
+    return lesion_from_click(volume, lungs, point).mask, False
+
+
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -243,7 +250,12 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="number of the first phantom")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--full", type=int, default=0)
+    parser.add_argument("--cubes", action="store_true", help="click in real nodules")
     asked = parser.parse_args()
+    if asked.cubes:
+        found = [r for k, c in enumerate(cubes()) for r in judged(k, c, clicked)]
+        report_clicks(found)
+        return
     if asked.full:
         with ProcessPoolExecutor(asked.jobs) as pool:
             whole = pool.map(place, range(asked.first, asked.first + asked.full))
