@@ -20,6 +20,7 @@ from lesions_cubes import cubes, judged, report_clicks
 from scipy.stats import binomtest
 
 from metasight.errors import VolumeError
+from metasight.lesions.disagreement import Disagreement, disagreement_of
 from metasight.lesions.place import DEFINITIONS, place_of
 from metasight.lesions.solidity import solidity_of
 from metasight.segmentation.lesion import lesion_from_click
@@ -38,7 +39,7 @@ def settings_of(number: int) -> ThoraxSettings:
     diameter = float(rng.uniform(6, 45))
     kind = number % 4  # pure ground glass, part-solid twice, solid
     share = 0.0 if kind == 0 else 1.0 if kind == 3 else float(rng.uniform(0.25, 0.85))
-    thickness = float(rng.choice([1.0, 1.25, 2.0]))
+    thickness = float(rng.choice([1.0, 1.25, 2.0, 3.0]))
     return ThoraxSettings(
         nodule=NoduleSettings(
             diameter_mm=diameter,
@@ -238,9 +239,12 @@ def report_places(rows: list[dict[str, Any]]) -> None:
         print(f"  {name}: median {np.median([r[name] for r in rows]):.1f}")
 
 
-def clicked(volume: Volume, lungs: Lungs, point: tuple[float, float, float]) -> tuple[Mask, bool]:
-    """A click's mask, and whether its outline is flagged."""
-    return lesion_from_click(volume, lungs, point).mask, False
+def clicked(
+    volume: Volume, lungs: Lungs, point: tuple[float, float, float]
+) -> tuple[Mask, Disagreement]:
+    """A click's mask, and how far other outlines lie from it."""
+    found = lesion_from_click(volume, lungs, point)
+    return found.mask, disagreement_of(found.outlines)
 
 
 def main() -> None:

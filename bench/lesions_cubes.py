@@ -3,7 +3,7 @@
     python bench/lesions.py --cubes
 
 A click at each mask's deepest point and four more within 3 mm of it, inside the mask. The cubes are
-51 mm wide, so there is no chest to find lungs in: air is lung, and what a ball of 10 mm closes
+51 mm wide, so there is no chest to find lungs in: air is lung, and what a ball of 15 mm closes
 within it belongs to the lung's shape. Patients are in two halves by their number: what is chosen by
 looking at these nodules is chosen on the first, and the second is for the final figures.
 """
@@ -20,7 +20,9 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from metasight.errors import VolumeError
+from metasight.lesions.disagreement import Disagreement
 from metasight.lesions.size import size_of
+from metasight.lesions.solidity import solidity_of
 from metasight.segmentation.lung import Lungs
 from metasight.volumes.distance import depth_in, distance_to
 from metasight.volumes.volume import Mask, Volume
@@ -28,9 +30,9 @@ from metasight.volumes.volume import Mask, Volume
 CUBES = Path(__file__).resolve().parents[2] / "shared/data/volumes/lidc-cubes/nodules.npz"
 CLICKS = 5
 _WITHIN_MM = 3.0
-_CLOSED_MM = 10.0
+_CLOSED_MM = 15.0
 _AIR_HU = -400.0
-_PAD = 12
+_PAD = 17
 
 Booleans = npt.NDArray[np.bool_]
 
@@ -99,7 +101,7 @@ def wrong(row: dict[str, Any]) -> bool:
 
 
 def judged(
-    number: int, cube: dict[str, Any], click: Callable[[Volume, Lungs, Any], tuple[Mask, bool]]
+    number: int, cube: dict[str, Any], click: Callable[[Volume, Lungs, Any], tuple[Mask, Disagreement]]
 ) -> list[dict[str, Any]]:
     """All clicks in one nodule."""
     volume, lungs, mask = scanned(cube)
@@ -108,8 +110,10 @@ def judged(
         row = {"half": cube["half"], "texture": cube["texture"], "click": k}
         start = time.perf_counter()
         try:
-            found, flagged = click(volume, lungs, point)
-            row |= {"seconds": time.perf_counter() - start, "flagged": flagged}
+            found, apart = click(volume, lungs, point)
+            row |= {"seconds": time.perf_counter() - start, "flagged": apart.uncertain}
+            row |= {"apart_mm": apart.size_apart_mm, "cut": apart.cut_share}
+            row |= {"class": solidity_of(volume, found).attenuation}
             row |= beside(found.array, mask, volume)
         except VolumeError:  # told to the user, so it counts as wrong and flagged
             row |= {"seconds": time.perf_counter() - start, "flagged": True}
