@@ -95,13 +95,13 @@ def beside(found: Booleans, mask: Mask, volume: Volume) -> dict[str, float]:
 
 def wrong(row: dict[str, Any]) -> bool:
     """Whether an outline is one that nobody should use."""
-    return bool(
-        row["dice"] < 0.5 or not 0.5 <= row["volume"] <= 2 or not abs(row["diameter"]) <= 5
-    )
+    return bool(row["dice"] < 0.5 or not 0.5 <= row["volume"] <= 2 or not abs(row["diameter"]) <= 5)
 
 
 def judged(
-    number: int, cube: dict[str, Any], click: Callable[[Volume, Lungs, Any], tuple[Mask, Disagreement]]
+    number: int,
+    cube: dict[str, Any],
+    click: Callable[[Volume, Lungs, Any], tuple[Mask, Disagreement]],
 ) -> list[dict[str, Any]]:
     """All clicks in one nodule."""
     volume, lungs, mask = scanned(cube)
@@ -135,11 +135,13 @@ def report_clicks(rows: list[dict[str, Any]]) -> None:
             diameter = np.array([r["diameter"] for r in own])
             bad = np.array([wrong(r) for r in own])
             flagged = np.array([r["flagged"] for r in own])
+            seconds = [r["seconds"] for r in own]
             print(
-                f"  {name:9s} {which:13s} n {len(own):3d}: Dice median {np.median(dice):.3f}, < 0.5 "
-                f"{(dice < 0.5).mean():.1%}; volume outside ½–2 × "
+                f"  {name:9s} {which:13s} n {len(own):3d}: Dice median {np.median(dice):.3f}, "
+                f"< 0.5 {(dice < 0.5).mean():.1%}; volume outside ½–2 × "
                 f"{1 - ((volume >= 0.5) & (volume <= 2)).mean():.1%}; diameter off by > 5 mm "
                 f"{1 - (np.abs(diameter) <= 5).mean():.1%}; wrong {bad.mean():.1%}, of these "
                 f"flagged {flagged[bad].mean():.1%}; of the right ones flagged "
-                f"{flagged[~bad].mean():.1%}; {np.median([r['seconds'] for r in own]):.2f} s a click"
+                f"{flagged[~bad].mean():.1%}; seconds a click: median {np.median(seconds):.1f}, "
+                f"longest {max(seconds):.1f}"
             )

@@ -21,7 +21,7 @@ from metasight.volumes.volume import Mask
 
 SIZE_SCALE_MM = 5.0
 CUT_SCALE = 0.25
-UNCERTAIN_FROM = 1.0
+UNCERTAIN_FROM = 1.7
 """Of :attr:`Disagreement.score`: chosen on half of the patients of `lidc-cubes`."""
 CHECK = "uncertain outline: check it, or tell the lesion by two points"
 

@@ -1,4 +1,4 @@
-"""Several outlines of one lesion by rules that err differently, the one they vote for, and how sure.
+"""Several outlines of one lesion by rules that err differently, and what they vote for.
 
 Each rule takes what is denser than a level between lung and lesion, and cuts off what hangs on by a
 bridge thinner than a share of the lesion's own depth: vessels of a small nodule are nearly as wide
