@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import numpy as np
-from lesions_cubes import cubes, judged, report_clicks
+from lesions_cubes import CLICKS, cubes, judged, report_clicks
 from scipy.stats import binomtest
 
 from metasight.errors import VolumeError
@@ -255,9 +255,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--full", type=int, default=0)
     parser.add_argument("--cubes", action="store_true", help="click in real nodules")
+    parser.add_argument("--clicks", type=int, default=CLICKS, help="in each of them")
     asked = parser.parse_args()
     if asked.cubes:
-        found = [r for k, c in enumerate(cubes()) for r in judged(k, c, clicked)]
+        found = [r for k, c in enumerate(cubes()) for r in judged(k, c, clicked, asked.clicks)]
         report_clicks(found)
         return
     if asked.full:

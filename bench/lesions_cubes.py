@@ -2,10 +2,10 @@
 
     python bench/lesions.py --cubes
 
-A click at each mask's deepest point and four more within 3 mm of it, inside the mask. The cubes are
-51 mm wide, so there is no chest to find lungs in: air is lung, and what a ball of 15 mm closes
-within it belongs to the lung's shape. Patients are in two halves by their number: what is chosen by
-looking at these nodules is chosen on the first, and the second is for the final figures.
+A click at each mask's deepest point and four more (``--clicks``) within 3 mm of it, in the mask.
+The cubes are 51 mm wide, so there is no chest to find lungs in: air is lung, and what a ball of
+15 mm closes within it belongs to the lung's shape. Patients are in two halves by their number: what
+is chosen by looking at these nodules is chosen on the first, and the second is for the figures.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def scanned(cube: dict[str, Any]) -> tuple[Volume, Lungs, Mask]:
     return volume, lungs, Mask.from_array(cube["mask"], on=volume)
 
 
-def clicks(mask: Booleans, seed: int) -> list[tuple[float, float, float]]:
+def clicks(mask: Booleans, seed: int, n: int = CLICKS) -> list[tuple[float, float, float]]:
     """The deepest point and four within 3 mm of it in the mask; x, y, z in mm."""
     depth = depth_in(mask, (1.0, 1.0, 1.0))
     deepest = np.array(np.unravel_index(np.argmax(depth), mask.shape))
@@ -78,7 +78,7 @@ def clicks(mask: Booleans, seed: int) -> list[tuple[float, float, float]]:
     near = there[(np.linalg.norm(there - deepest, axis=1) <= _WITHIN_MM)]
     others = near[(near != deepest).any(axis=1)]
     rng = np.random.default_rng([15, seed])
-    drawn = others[rng.choice(len(others), CLICKS - 1, replace=len(others) < CLICKS - 1)]
+    drawn = others[rng.choice(len(others), n - 1, replace=len(others) < n - 1)]
     return [(float(x), float(y), float(z)) for z, y, x in [deepest, *drawn]]
 
 
@@ -102,11 +102,12 @@ def judged(
     number: int,
     cube: dict[str, Any],
     click: Callable[[Volume, Lungs, Any], tuple[Mask, Disagreement]],
+    n: int = CLICKS,
 ) -> list[dict[str, Any]]:
     """All clicks in one nodule."""
     volume, lungs, mask = scanned(cube)
     rows = []
-    for k, point in enumerate(clicks(cube["mask"], number)):
+    for k, point in enumerate(clicks(cube["mask"], number, n)):
         row = {"half": cube["half"], "texture": cube["texture"], "click": k}
         start = time.perf_counter()
         try:
@@ -120,6 +121,10 @@ def judged(
             row |= {"dice": 0.0, "volume": 0.0, "diameter": np.nan}
         rows.append(row)
     return rows
+
+
+def _share(right: Booleans) -> str:
+    return f"{right.sum()} of {len(right)}"
 
 
 def report_clicks(rows: list[dict[str, Any]]) -> None:
@@ -136,12 +141,14 @@ def report_clicks(rows: list[dict[str, Any]]) -> None:
             bad = np.array([wrong(r) for r in own])
             flagged = np.array([r["flagged"] for r in own])
             seconds = [r["seconds"] for r in own]
+            if not own:
+                continue
             print(
                 f"  {name:9s} {which:13s} n {len(own):3d}: Dice median {np.median(dice):.3f}, "
                 f"< 0.5 {(dice < 0.5).mean():.1%}; volume outside ½–2 × "
                 f"{1 - ((volume >= 0.5) & (volume <= 2)).mean():.1%}; diameter off by > 5 mm "
                 f"{1 - (np.abs(diameter) <= 5).mean():.1%}; wrong {bad.mean():.1%}, of these "
-                f"flagged {flagged[bad].mean():.1%}; of the right ones flagged "
-                f"{flagged[~bad].mean():.1%}; seconds a click: median {np.median(seconds):.1f}, "
+                f"flagged {_share(flagged[bad])}; of the right ones flagged "
+                f"{_share(flagged[~bad])}; seconds a click: median {np.median(seconds):.1f}, "
                 f"longest {max(seconds):.1f}"
             )
