@@ -1,10 +1,11 @@
 """Measured lesions beside the truth of phantoms: every size, attenuation, margin and kernel.
 
-    python bench/lesions.py [--phantoms 240] [--first 0] [--full 12]
+    python bench/lesions.py [--phantoms 240] [--first 0] [--full 12] [--cubes]
 
 Crops of simulated thoraces with the drawn shape's own diameters as truth (simulated, docs/
 simulation-lung.md). Measured twice: with the true mask given, and from one click in the middle
 (the lungs given). ``--full`` draws whole thoraces and finds the lungs too, for place and time.
+``--cubes`` clicks in 71 real nodules instead (``bench/lesions_cubes.py``).
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import numpy as np
+from lesions_cubes import CLICKS, cubes, judged, report_clicks
 from scipy.stats import binomtest
 
 from metasight.errors import VolumeError
+from metasight.lesions.disagreement import Disagreement, disagreement_of
 from metasight.lesions.place import DEFINITIONS, place_of
 from metasight.lesions.solidity import solidity_of
 from metasight.segmentation.lesion import lesion_from_click
@@ -36,7 +39,7 @@ def settings_of(number: int) -> ThoraxSettings:
     diameter = float(rng.uniform(6, 45))
     kind = number % 4  # pure ground glass, part-solid twice, solid
     share = 0.0 if kind == 0 else 1.0 if kind == 3 else float(rng.uniform(0.25, 0.85))
-    thickness = float(rng.choice([1.0, 1.25, 2.0]))
+    thickness = float(rng.choice([1.0, 1.25, 2.0, 3.0]))
     return ThoraxSettings(
         nodule=NoduleSettings(
             diameter_mm=diameter,
@@ -236,6 +239,14 @@ def report_places(rows: list[dict[str, Any]]) -> None:
         print(f"  {name}: median {np.median([r[name] for r in rows]):.1f}")
 
 
+def clicked(
+    volume: Volume, lungs: Lungs, point: tuple[float, float, float]
+) -> tuple[Mask, Disagreement]:
+    """A click's mask, and how far other outlines lie from it."""
+    found = lesion_from_click(volume, lungs, point)
+    return found.mask, disagreement_of(found.outlines)
+
+
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -243,7 +254,13 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="number of the first phantom")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--full", type=int, default=0)
+    parser.add_argument("--cubes", action="store_true", help="click in real nodules")
+    parser.add_argument("--clicks", type=int, default=CLICKS, help="in each of them")
     asked = parser.parse_args()
+    if asked.cubes:
+        found = [r for k, c in enumerate(cubes()) for r in judged(k, c, clicked, asked.clicks)]
+        report_clicks(found)
+        return
     if asked.full:
         with ProcessPoolExecutor(asked.jobs) as pool:
             whole = pool.map(place, range(asked.first, asked.first + asked.full))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from metasight.errors import VolumeError
+from metasight.lesions.disagreement import Disagreement
 from metasight.lesions.measured import MeasureSettings, measure
 from metasight.volumes.volume import Mask, Volume
 
@@ -113,3 +115,13 @@ def test_a_row_is_plain_values(part_solid):
 def test_settings_that_make_no_sense(changes, problem):
     with pytest.raises(VolumeError, match=problem):
         MeasureSettings(**changes)
+
+
+def test_how_far_outlines_lie_apart_is_in_the_row_of_a_clicked_lesion_only(part_solid):
+    assert not any(name.startswith("outline") for name in part_solid.as_row())
+    apart = Disagreement(
+        n=3, dice_distance=0.2, size_apart_mm=9.0, volume_factor=1.4, cut_share=0.1, errors={}
+    )
+    row = replace(part_solid, disagreement=apart).as_row()
+    assert row["outline_uncertain"] is True
+    assert (row["outline_size_apart_mm"], row["outline_volume_factor"]) == (9.0, 1.4)

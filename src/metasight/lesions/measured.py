@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 
 from metasight.errors import VolumeError
+from metasight.lesions.disagreement import Disagreement
 from metasight.lesions.place import DEFINITIONS, Definition, Place, place_of
 from metasight.lesions.solidity import SOLID_HU, Solidity, solidity_of
 from metasight.lesions.uptake import Uptake, uptake_of
@@ -67,6 +68,8 @@ class LesionMeasured:
         That definition.
     not_measured
         Reasons, a line each.
+    disagreement
+        Of the outlines from a click or a box; None for a mask that was given.
     """
 
     solidity: Solidity
@@ -75,10 +78,12 @@ class LesionMeasured:
     central: bool | None
     definition: Definition
     not_measured: tuple[str, ...]
+    disagreement: Disagreement | None = None
 
     def as_row(self) -> dict[str, Cell]:
         """Plain values by name with its unit; None for what is not known."""
-        return {**self._size_row(), **self._place_row(), **self._uptake_row()}
+        rows = (self._size_row(), self._outline_row(), self._place_row(), self._uptake_row())
+        return {name: value for row in rows for name, value in row.items()}
 
     def with_uptake(self, uptake: Uptake | None) -> LesionMeasured:
         """The same with what a PET gave; None: there is a PET, and it could not be used."""
@@ -112,6 +117,18 @@ class LesionMeasured:
         row["pure_ground_glass_answer"] = found.pure_ground_glass
         row["attenuation"] = found.attenuation
         return row
+
+    def _outline_row(self) -> dict[str, Cell]:
+        found = self.disagreement
+        if found is None:
+            return {}
+        return {
+            "outline_uncertain": found.uncertain,
+            "outline_dice_distance": found.dice_distance,
+            "outline_size_apart_mm": found.size_apart_mm,
+            "outline_volume_factor": found.volume_factor,
+            "outline_cut_share": found.cut_share,
+        }
 
     def _place_row(self) -> dict[str, Cell]:
         place = self.place

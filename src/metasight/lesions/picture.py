@@ -192,6 +192,8 @@ def _numbers(found: LesionMeasured, width: int) -> Picture:
         f"{size.main.ctr_volume:.2f}); {size.attenuation}; "
         f"pure ground glass: {size.pure_ground_glass}",
     ]
+    if found.disagreement is not None:
+        lines.append(f"Outline from a click or box: {found.disagreement.in_words()}")
     if place is not None:
         central = {True: "yes", False: "no", None: "not known"}[found.central]
         lobe = place.lobe.lobe + (" (unsure)" if place.lobe.unsure else "")

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from metasight.errors import VolumeError
+from metasight.segmentation.agreement import dice
 from metasight.segmentation.lesion_field import CORE_MM, SNAP_MM, Field, Index
 from metasight.segmentation.lesion_ground_glass import (
     GROUND_GLASS_HU,
@@ -24,6 +25,15 @@ from metasight.segmentation.lesion_ground_glass import (
     own_solid,
     with_enclosed,
     with_ground_glass,
+)
+from metasight.segmentation.lesion_rules import (
+    OTHERS,
+    VOTERS,
+    core_of,
+    cut_share,
+    half_way,
+    majority,
+    outline_by,
 )
 from metasight.segmentation.lung import Lungs
 from metasight.volumes.volume import Mask, Volume
@@ -40,6 +50,33 @@ _ROUNDS = 5
 _LUNG_HU = -850.0  # where no lung is near
 _LEAST_ABOVE_LUNG_HU = 120.0
 _SMALLEST_MM3 = 8.0
+_BESIDE_MM = 2.0
+_ALIKE, _ROOT_MM = 0.8, 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlines:
+    """Outlines of one lesion by several rules and from several clicks.
+
+    Attributes
+    ----------
+    scan
+        The part of the scan that holds them all.
+    answer
+        The lesion, on that part.
+    voters
+        By the rules whose majority the lesion is, on that part.
+    others
+        By further rules, and by one rule from clicks 2 mm beside; on that part.
+    cut_share
+        Share of the lesion's surface at which something as dense goes on, within [0, 1].
+    """
+
+    scan: Volume
+    answer: Mask
+    voters: tuple[Mask, ...]
+    others: tuple[Mask, ...]
+    cut_share: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +93,15 @@ class LesionFound:
         Of the lung round it.
     ground_glass
         Whether ground glass round a solid core was taken in.
+    outlines
+        What other rules and clicks beside this one gave.
     """
 
     mask: Mask
     threshold_hu: float
     lung_hu: float
     ground_glass: bool
+    outlines: Outlines
 
 
 def lesion_from_click(scan: Volume, lungs: Lungs, point_mm: Point) -> LesionFound:
@@ -131,11 +171,29 @@ def _largest_needed(
         if box is not None and (np.ptp(box, axis=0) / 2 > half).any() and half != _FIELDS_MM[-1]:
             continue
         field = Field.cut(scan, lungs, middle, half, box)
-        found, threshold, lung, halo = _segment(field, at, box)
-        if half == _FIELDS_MM[-1] or not _touches(found):
+        drawn = _drawn(field, at, box)
+        if half == _FIELDS_MM[-1] or not _touches(drawn.answer):
             break
-    mask = field.on(scan, found)
-    return LesionFound(mask=mask, threshold_hu=threshold, lung_hu=lung, ground_glass=halo)
+    near = field.part_of(scan)
+    # less may hold no voxel's middle
+    least = 2 * float(np.prod(scan.spacing_mm)) / field.spacing_mm**3
+
+    def on_part(regions: list[Booleans]) -> tuple[Mask, ...]:
+        return tuple(field.on(near, r) for r in regions if r.sum() > least)
+
+    return LesionFound(
+        mask=field.on(scan, drawn.answer),
+        threshold_hu=drawn.threshold_hu,
+        lung_hu=drawn.lung_hu,
+        ground_glass=drawn.ground_glass,
+        outlines=Outlines(
+            scan=near,
+            answer=field.on(near, drawn.answer),
+            voters=on_part(drawn.voters),
+            others=on_part(drawn.others),
+            cut_share=drawn.cut_share,
+        ),
+    )
 
 
 def _touches(region: Booleans) -> bool:
@@ -143,6 +201,70 @@ def _touches(region: Booleans) -> bool:
 
 
 # ------------------------------------------------------------------ the lesion in its field
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Drawn:
+    answer: Booleans
+    voters: list[Booleans]
+    others: list[Booleans]
+    threshold_hu: float
+    lung_hu: float
+    ground_glass: bool
+    cut_share: float
+
+
+def _drawn(field: Field, at: Floats, box: Floats | None) -> _Drawn:
+    """By all rules; from a box, no other clicks are tried."""
+    found, threshold, lung_hu, halo = _segment(field, at, box)
+    seed = field.index(at) if box is None else _densest(field, lung_hu)
+    seed, core = _core(field, seed, lung_hu)
+    core = core_of(field, seed, core, lung_hu)
+    voters = [found, *(outline_by(field, rule, seed, core, lung_hu) for rule in VOTERS)]
+    answer = majority(voters)
+    if _bears_out(field, answer, found):
+        answer = found
+    others = [outline_by(field, rule, seed, core, lung_hu) for rule in OTHERS]
+    if box is None:
+        others += _from_beside(field, at, lung_hu)
+    if answer.sum() * field.spacing_mm**3 < _SMALLEST_MM3:
+        answer = found
+    return _Drawn(
+        answer=answer,
+        voters=voters,
+        others=others,
+        threshold_hu=threshold,
+        lung_hu=lung_hu,
+        ground_glass=halo,
+        cut_share=cut_share(field, half_way(field, seed, core, lung_hu), core, lung_hu),
+    )
+
+
+def _bears_out(field: Field, voted: Booleans, found: Booleans) -> bool:
+    """Whether the vote bears out the outline by the lesion's own density.
+
+    That one has its border half-way and keeps the roots of strands, which openings take and readers
+    draw in; the vote says where it ran into a vessel or stopped at the core.
+    """
+    if not voted.any() or dice(voted, found) < _ALIKE:
+        return False
+    return bool(field.away(voted)[found].max() <= _ROOT_MM)
+
+
+def _from_beside(field: Field, at: Floats, lung_hu: float) -> list[Booleans]:
+    """What the first voter draws from clicks 2 mm beside this one, where they hit anything."""
+    drawn: dict[Index, Booleans] = {}
+    from_clicks = []
+    for step in np.vstack([np.eye(3), -np.eye(3)]) * _BESIDE_MM:
+        try:
+            seed, core = _core(field, field.index(at + step), lung_hu)
+        except VolumeError:  # lung is there
+            continue
+        if seed not in drawn:  # most lead to the same place
+            core = core_of(field, seed, core, lung_hu)
+            drawn[seed] = outline_by(field, VOTERS[0], seed, core, lung_hu)
+        from_clicks.append(drawn[seed])
+    return from_clicks
 
 
 def _segment(field: Field, at: Floats, box: Floats | None) -> tuple[Booleans, float, float, bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -122,7 +122,7 @@ class Field:
         """What is dense about the seed, less what hangs on by thin bridges; its deepest point."""
         dense = self.component(dense & (self.allowed | self.near(seed, CORE_MM)), seed)
         depth = self.depth(dense)
-        centre = self._deepest(depth, seed)
+        centre = self.deepest(depth, seed)
         radius = float(depth[centre])
         share, thinnest = (_FAINT_BRIDGE, _FAINT_THINNEST_MM) if faint else (_BRIDGE, _THINNEST_MM)
         bridge = min(float(np.clip(share * radius, thinnest, _THICKEST_MM)), 0.9 * radius)
@@ -132,7 +132,7 @@ class Field:
         found = dense & (back <= bridge + 0.5 * self.spacing_mm)
         return found, (int(centre[0]), int(centre[1]), int(centre[2]))
 
-    def _deepest(self, depth: Floats32, seed: Index) -> Index:
+    def deepest(self, depth: Floats32, seed: Index) -> Index:
         """The deepest point that a seed leads to, from ball to ball that fits about it.
 
         Balls lie within the region: a small lesion's seed is not drawn into a wider vessel.
@@ -148,12 +148,12 @@ class Field:
                 return seed
             seed = int(best[0]), int(best[1]), int(best[2])
 
-    def on(self, scan: Volume, found: Booleans) -> Mask:
-        """A region of the cube on the scan's grid, its border between voxels interpolated."""
-        signed = self.depth(found) - self.away(found)
-        image = sitk.GetImageFromArray(signed)
-        image.CopyInformation(self.image)
-        # the scan's voxels that the cube reaches
+    def part_of(self, scan: Volume) -> Volume:
+        """The part of a scan that the cube reaches."""
+        return replace(scan, image=scan.image[self._box_on(scan)[::-1]])
+
+    def _box_on(self, scan: Volume) -> tuple[slice, slice, slice]:
+        """The scan's voxels that the cube reaches, (z, y, x)."""
         size = self.image.GetSize()
         corners = [
             scan.grid.to_index(np.array(self.image.TransformIndexToPhysicalPoint((i, j, k))))
@@ -163,10 +163,18 @@ class Field:
         ]
         low = np.maximum(np.floor(np.min(corners, axis=0)), 0).astype(int)
         high = np.minimum(np.ceil(np.max(corners, axis=0)) + 1, scan.grid.size).astype(int)
-        part = scan.image[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))]
+        x, y, z = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+        return z, y, x
+
+    def on(self, scan: Volume, found: Booleans) -> Mask:
+        """A region of the cube on the scan's grid, its border between voxels interpolated."""
+        signed = self.depth(found) - self.away(found)
+        image = sitk.GetImageFromArray(signed)
+        image.CopyInformation(self.image)
+        box = self._box_on(scan)
+        part = scan.image[box[::-1]]
         back = sitk.Resample(image, part, sitk.Transform(), sitk.sitkLinear, -1.0)
         inside = np.zeros(scan.array.shape, dtype=np.bool_)
-        box = tuple(slice(int(a), int(b)) for a, b in zip(low[::-1], high[::-1], strict=True))
         inside[box] = sitk.GetArrayViewFromImage(back) > 0
         if not inside.any():
             raise VolumeError("the lesion is smaller than a voxel", where="lesion")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +12,13 @@ import pytest
 from metasight.cohort.scan_table import LesionRow, SeriesRow
 from metasight.cohort.settings import ScanSettings
 from metasight.errors import VolumeError
-from metasight.steps.scans import lesion_of, read_ct
-from metasight.steps.scans.reading import read_suv, series_drawn_on, uptake_within
+from metasight.steps.scans import lesion_of, read_ct, reading
+from metasight.steps.scans.reading import (
+    outlined,
+    read_suv,
+    series_drawn_on,
+    uptake_within,
+)
 from scan_files import (
     CENTRE,
     SPHERE_ML,
@@ -191,3 +197,18 @@ def test_a_pet_of_other_coordinates_gives_no_uptake(medium, tmp_path: Path) -> N
     with pytest.raises(VolumeError, match="not in one frame of reference") as caught:
         uptake_within(read("1.2.3"), lesion, ct)
     assert "1.2.3" not in str(caught.value) and caught.value.remedy
+
+
+def test_outlines_come_with_a_click_or_a_box_and_not_with_a_file(
+    medium: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ct = read_ct(medium.folder, SETTINGS)
+    file = row(write_rtstruct(tmp_path / "rt.dcm", {"G": sphere(MEDIUM)}))
+    mask, nothing = outlined(file, ct, None)
+    assert nothing is None
+    found = SimpleNamespace(mask=mask, outlines="several")
+    monkeypatch.setattr(reading, "lesion_from_click", lambda *_: found)
+    monkeypatch.setattr(reading, "lesion_from_box", lambda *_: found)
+    for corner in (None, CENTRE):
+        told = replace(file, path=None, point_mm=CENTRE, corner_mm=corner)
+        assert outlined(told, ct, SimpleNamespace()) == (mask, "several")  # type: ignore[arg-type]

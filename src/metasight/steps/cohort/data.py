@@ -457,7 +457,8 @@ def _feature(column: str, modality: str) -> Feature:
     if modality == CROP_MODALITY:
         return Feature(name=column, kind=Kind.CROP, modality=modality)
     of = column.removesuffix(ERROR)
-    error = modality in {GENERATED_MODALITY, RADIOMICS_MODALITY} and of != column
+    with_errors = {GENERATED_MODALITY, RADIOMICS_MODALITY, SCAN_MODALITY}
+    error = modality in with_errors and of != column
     return Feature(
         name=column, kind=Kind.CONTINUOUS, modality=modality, error_of=of if error else ""
     )

@@ -7,7 +7,7 @@ ask of scans comes out as evidence, what models may read as feature columns.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,23 +18,26 @@ from metasight.cohort.scan_table import LesionRow, PatientScans
 from metasight.cohort.settings import ScanRecipe
 from metasight.engine.step import Inputs, StepKind
 from metasight.errors import VolumeError
+from metasight.features.columns import ERROR
 from metasight.features.cropping import crop_of
 from metasight.features.crops import write_crop
 from metasight.features.radiomics.settings import RadiomicsSettings
 from metasight.features.radiomics.texture import texture_of
 from metasight.ledger import Entry, Fate
 from metasight.lesions.against_table import disagreements
+from metasight.lesions.disagreement import disagreement_of
 from metasight.lesions.measured import LesionMeasured, measure
 from metasight.lesions.picture import picture_of
 from metasight.protocol.evidence import CT_QUALITY_POOR, MEASURED_ON_CT
 from metasight.protocol.study import Protocol
+from metasight.segmentation.lesion import Outlines
 from metasight.segmentation.lung import Lungs, find_lungs
 from metasight.steps import artefacts
 from metasight.steps.failures import not_processed
 from metasight.steps.files import link, number
 from metasight.steps.scans.checking import quality_found
 from metasight.steps.scans.reading import (
-    lesion_of,
+    outlined,
     read_ct,
     read_suv,
     series_drawn_on,
@@ -222,9 +225,10 @@ def _lesion(patient: _Patient, ct: Volume, out: Path) -> None:
         patient.note("lesion", Fate.FAILED, "", "the table of scans has no lesion of the patient")
         return
     lungs = patient.attempt("lungs", lambda: find_lungs(ct))
-    mask = _lesion_mask(patient, told, ct, lungs)
-    if mask is None:
+    drawn_lesion = _lesion_mask(patient, told, ct, lungs)
+    if drawn_lesion is None:
         return
+    mask, outlines = drawn_lesion
     save_mask(mask, artefacts.LESION_MASK.path(out))
     if mask.notes:
         patient.note("lesion mask", Fate.KEPT, f"{mask.volume_ml:.2f} ml", "; ".join(mask.notes))
@@ -233,6 +237,9 @@ def _lesion(patient: _Patient, ct: Volume, out: Path) -> None:
         found = patient.attempt("lesion", lambda: measure(ct, mask))
     if found is None:
         return
+    if outlines is not None:
+        apart = patient.attempt("outline", lambda: disagreement_of(outlines))
+        found = replace(found, disagreement=apart)
     pet = _pet(patient)
     if patient.argument.scans.pet is not None:
         uptake = None
@@ -250,13 +257,13 @@ def _lesion(patient: _Patient, ct: Volume, out: Path) -> None:
 
 def _lesion_mask(
     patient: _Patient, told: LesionRow, ct: Volume, lungs: Lungs | None
-) -> Mask | None:
+) -> tuple[Mask, Outlines | None] | None:
     """The lesion that counts; which one and why is told where the table has several."""
     scans = patient.argument.scans
     any_series = bool(scans.ct_series.series)
 
-    def read(row: LesionRow, item: str) -> Mask | None:
-        return patient.attempt(item, lambda: lesion_of(row, ct, lungs, any_series=any_series))
+    def read(row: LesionRow, item: str) -> tuple[Mask, Outlines | None] | None:
+        return patient.attempt(item, lambda: outlined(row, ct, lungs, any_series=any_series))
 
     rows = (told, *scans.further_lesions)
     if len(rows) == 1:
@@ -267,7 +274,7 @@ def _lesion_mask(
         patient.note("lesion choice", Fate.KEPT, "lesion 1", reason)
         return read(told, "lesion")
     masks = [read(row, f"lesion {n}") for n, row in enumerate(rows, 1)]
-    volumes = {n: m.volume_ml for n, m in enumerate(masks, 1) if m is not None}
+    volumes = {n: m[0].volume_ml for n, m in enumerate(masks, 1) if m is not None}
     if len(volumes) < len(rows):  # the largest may be the one that could not be read
         patient.note(
             "lesion choice",
@@ -338,8 +345,11 @@ def _crop(
 def _told(patient: _Patient, found: LesionMeasured) -> None:
     """The measurements as evidence, features and a ledger row."""
     row = {k: number(v) if isinstance(v, float) else v for k, v in found.as_row().items()}
+    if found.disagreement is not None:
+        row |= {k + ERROR: number(v) for k, v in found.disagreement.errors.items()}
     patient.measured = row
-    patient.measures = {k: _as_number(row[k]) for k in FEATURES if row.get(k) is not None}
+    told = (*FEATURES, *(k + ERROR for k in FEATURES))
+    patient.measures = {k: _as_number(row[k]) for k in told if row.get(k) is not None}
     patient.evidence |= {k: row.get(k) for k in MEASURED_ON_CT}
     patient.note(
         "lesion",
@@ -347,6 +357,9 @@ def _told(patient: _Patient, found: LesionMeasured) -> None:
         f"{row['tumour_size_mm']:.1f} mm, CTR {row['ctr']:.2f}, {row['attenuation']}",
         "; ".join(found.not_measured),
     )
+    if found.disagreement is not None:
+        value = "uncertain" if found.disagreement.uncertain else "outlines agree"
+        patient.note("outline", Fate.KEPT, value, found.disagreement.in_words())
 
 
 def _as_number(value: Any) -> float:

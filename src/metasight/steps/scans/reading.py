@@ -9,7 +9,7 @@ from metasight.cohort.scan_table import LesionRow, SeriesRow
 from metasight.cohort.settings import ScanRecipe
 from metasight.errors import VolumeError
 from metasight.lesions.uptake import Uptake, uptake_of
-from metasight.segmentation.lesion import lesion_from_box, lesion_from_click
+from metasight.segmentation.lesion import Outlines, lesion_from_box, lesion_from_click
 from metasight.segmentation.lung import Lungs
 from metasight.volumes.dicom import ReadSettings, load_series
 from metasight.volumes.masks import MaskRule, drawn_on, read_mask
@@ -137,6 +137,16 @@ def lesion_of(
     VolumeError
         It cannot be read or found, is not one part, or it is told by a point and no lung was found.
     """
+    return outlined(told, ct, lungs, any_series=any_series)[0]
+
+
+def outlined(
+    told: LesionRow, ct: Volume, lungs: Lungs | None, *, any_series: bool = False
+) -> tuple[Mask, Outlines | None]:
+    """The lesion's mask, and the outlines that it was chosen among; None for a file's mask.
+
+    Parameters and errors are those of :func:`lesion_of`.
+    """
     if told.path is not None:
         rule = MaskRule(
             parts=told.parts,
@@ -145,7 +155,7 @@ def lesion_of(
             any_series=any_series,
             grid=told.grid,
         )
-        return read_mask(told.path, ct, region=told.region or None, rule=rule)
+        return read_mask(told.path, ct, region=told.region or None, rule=rule), None
     if told.point_mm is None:
         raise VolumeError(
             "the row of the lesion gives neither a file nor a point",
@@ -159,8 +169,10 @@ def lesion_of(
             remedy="Give a mask of the lesion",
         )
     if told.corner_mm is not None:
-        return lesion_from_box(ct, lungs, told.point_mm, told.corner_mm).mask
-    return lesion_from_click(ct, lungs, told.point_mm).mask
+        found = lesion_from_box(ct, lungs, told.point_mm, told.corner_mm)
+    else:
+        found = lesion_from_click(ct, lungs, told.point_mm)
+    return found.mask, found.outlines
 
 
 def uptake_within(pet: Volume, lesion: Mask, ct: Volume) -> Uptake:

@@ -1,0 +1,134 @@
+"""How far outlines of one lesion lie apart, what that does to its measures, and whether to look.
+
+An outline from a click is one of several that rules and neighbouring clicks give. Where they differ
+in size by millimetres, or where the lesion's border is a cut through something as dense (vessel,
+chest wall), a reader should look, or tell the lesion by a second point (``x2_mm``, ``y2_mm``,
+``z2_mm`` of the table of scans: two opposite corners of a box).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from metasight.errors import VolumeError
+from metasight.lesions.size import size_of
+from metasight.lesions.solidity import Solidity, solidity_of
+from metasight.segmentation.agreement import dice
+from metasight.segmentation.lesion import Outlines
+from metasight.volumes.volume import Mask
+
+SIZE_SCALE_MM = 5.0
+CUT_SCALE = 0.25
+UNCERTAIN_FROM = 1.7
+"""Of :attr:`Disagreement.score`: chosen on half of the patients of `lidc-cubes`."""
+CHECK = "uncertain outline: check it, or tell the lesion by two points"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disagreement:
+    """Of the outlines of one lesion.
+
+    Attributes
+    ----------
+    n
+        Outlines compared with the one that is measured.
+    dice_distance
+        Mean of one minus their Dice overlap with it, within [0, 1].
+    size_apart_mm
+        Mean absolute difference of their longest diameters from its own.
+    volume_factor
+        Typical factor (root mean square of the logarithm) between their volumes and its own, ≥ 1.
+    cut_share
+        Share of the half-way outline's surface at which something as dense goes on, within [0, 1].
+    errors
+        Root mean square difference of size, volume and CTR between the rules that vote and the
+        outline, by the measurement's name; models take them for its standard error.
+    """
+
+    n: int
+    dice_distance: float
+    size_apart_mm: float
+    volume_factor: float
+    cut_share: float
+    errors: dict[str, float]
+
+    @property
+    def score(self) -> float:
+        """Size apart over 5 mm, and cut share over a quarter, added."""
+        return self.size_apart_mm / SIZE_SCALE_MM + self.cut_share / CUT_SCALE
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether somebody should look before the outline is used."""
+        return self.score >= UNCERTAIN_FROM
+
+    def in_words(self) -> str:
+        """One line for ledger and picture."""
+        told = (
+            f"{self.n} other outlines: size {self.size_apart_mm:.1f} mm apart, volume by a factor "
+            f"of {self.volume_factor:.2f}, Dice distance {self.dice_distance:.2f}; "
+            f"{100 * self.cut_share:.0f} % of the border runs through something as dense"
+        )
+        return f"{CHECK} ({told})" if self.uncertain else told
+
+
+def disagreement_of(outlines: Outlines) -> Disagreement:
+    """Compare the outlines of a click or a box with the one that they vote for."""
+    answer = outlines.answer
+    size, volume = size_of(answer).longest_mm, answer.n_voxels
+    others = _distinct([*outlines.voters, *outlines.others])
+    apart, factor, overlap, weight = [], [], [], []
+    for mask, times in others:
+        apart.append(abs(size_of(mask).longest_mm - size))
+        factor.append(np.log(mask.n_voxels / volume))
+        overlap.append(dice(mask.array, answer.array))
+        weight.append(times)
+    if not weight:
+        apart, factor, overlap, weight = [0.0], [0.0], [1.0], [1]
+    return Disagreement(
+        n=len(outlines.voters) + len(outlines.others),
+        dice_distance=float(1 - np.average(overlap, weights=weight)),
+        size_apart_mm=float(np.average(apart, weights=weight)),
+        volume_factor=float(np.exp(np.sqrt(np.average(np.square(factor), weights=weight)))),
+        cut_share=outlines.cut_share,
+        errors=_errors(outlines),
+    )
+
+
+def _distinct(masks: list[Mask]) -> list[tuple[Mask, int]]:
+    """Each outline once, with how often it was drawn."""
+    seen: dict[bytes, tuple[Mask, int]] = {}
+    for mask in masks:
+        key = np.packbits(mask.array).tobytes()
+        first, times = seen.get(key, (mask, 0))
+        seen[key] = first, times + 1
+    return list(seen.values())
+
+
+def _errors(outlines: Outlines) -> dict[str, float]:
+    own = _measures(solidity_of(outlines.scan, outlines.answer))
+    squares: dict[str, float] = dict.fromkeys(own, 0.0)
+    n = 0
+    for mask, times in _distinct(list(outlines.voters)):
+        try:
+            found = _measures(solidity_of(outlines.scan, mask))
+        except VolumeError:  # a speck has no diameter
+            continue
+        n += times
+        for name, value in found.items():
+            squares[name] += times * (value - own[name]) ** 2
+    return {name: float(np.sqrt(total / max(n, 1))) for name, total in squares.items()}
+
+
+def _measures(found: Solidity) -> dict[str, float]:
+    return {
+        "tumour_size_mm": found.whole.longest_mm,
+        "tumour_perpendicular_mm": found.whole.longest.perpendicular_mm,
+        "tumour_volume_mm3": found.whole.volume_mm3,
+        "solid_size_mm": found.main.longest_mm,
+        "solid_volume_mm3": found.main.volume_mm3,
+        "ctr": found.main.ctr,
+        "ctr_volume": found.main.ctr_volume,
+    }

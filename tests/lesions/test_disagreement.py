@@ -1,0 +1,56 @@
+"""How far outlines lie apart, and what is said of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from metasight.lesions.disagreement import CHECK, disagreement_of
+from metasight.segmentation.lesion import Outlines
+from metasight.volumes.volume import Mask, Volume
+
+
+def ball(radius: float) -> np.ndarray:
+    z, y, x = np.ogrid[:41, :41, :41]
+    return np.asarray((z - 20) ** 2 + (y - 20) ** 2 + (x - 20) ** 2 <= radius**2)
+
+
+def outlines(voters: list[float], others: list[float], cut: float = 0.0) -> Outlines:
+    hu = np.where(ball(8), 20.0, -850.0)
+    scan = Volume.from_array(hu, unit="HU", spacing_mm=(1.0, 1.0, 1.0))
+    made = [tuple(Mask.from_array(ball(r), on=scan) for r in radii) for radii in (voters, others)]
+    return Outlines(
+        scan=scan,
+        answer=Mask.from_array(ball(8), on=scan),
+        voters=made[0],
+        others=made[1],
+        cut_share=cut,
+    )
+
+
+def test_outlines_that_agree_leave_no_error() -> None:
+    found = disagreement_of(outlines([8, 8, 8], [8, 8]))
+    assert (found.n, found.dice_distance, found.size_apart_mm) == (5, 0.0, 0.0)
+    assert found.volume_factor == 1.0
+    assert set(found.errors.values()) == {0.0}
+    assert not found.uncertain and CHECK not in found.in_words()
+
+
+def test_size_apart_and_error_are_in_millimetres() -> None:
+    found = disagreement_of(outlines([8, 10], [8, 8]))
+    assert found.size_apart_mm == pytest.approx(4 / 4, abs=0.2)
+    assert found.errors["tumour_size_mm"] == pytest.approx(np.sqrt(4**2 / 2), abs=0.4)
+    assert found.volume_factor == pytest.approx(np.exp(3 * np.log(10 / 8) / 2), abs=0.05)
+    assert 0 < found.dice_distance < 0.2
+
+
+def test_outlines_far_apart_or_cut_through_something_dense_are_to_be_checked() -> None:
+    assert disagreement_of(outlines([8, 16], [16, 16])).uncertain
+    cut = disagreement_of(outlines([8, 8], [8], cut=0.5))
+    assert cut.uncertain and cut.in_words().startswith(CHECK)
+    assert "50 % of the border" in cut.in_words()
+
+
+def test_without_other_outlines_nothing_is_apart() -> None:
+    found = disagreement_of(outlines([], []))
+    assert (found.n, found.size_apart_mm, found.dice_distance) == (0, 0.0, 0.0)
