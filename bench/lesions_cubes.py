@@ -112,12 +112,12 @@ def judged(
         start = time.perf_counter()
         try:
             found, apart = click(volume, lungs, point)
-            row |= {"seconds": time.perf_counter() - start, "flagged": apart.uncertain}
+            row |= {"seconds": time.perf_counter() - start}
             row |= {"apart_mm": apart.size_apart_mm, "cut": apart.cut_share}
             row |= {"class": solidity_of(volume, found).attenuation}
             row |= beside(found.array, mask, volume)
-        except VolumeError:  # told to the user, so it counts as wrong and flagged
-            row |= {"seconds": time.perf_counter() - start, "flagged": True}
+        except VolumeError:  # told to the user
+            row |= {"seconds": time.perf_counter() - start, "apart_mm": np.inf, "cut": 1.0}
             row |= {"dice": 0.0, "volume": 0.0, "diameter": np.nan}
         rows.append(row)
     return rows
@@ -139,7 +139,7 @@ def report_clicks(rows: list[dict[str, Any]]) -> None:
             volume = np.array([r["volume"] for r in own])
             diameter = np.array([r["diameter"] for r in own])
             bad = np.array([wrong(r) for r in own])
-            flagged = np.array([r["flagged"] for r in own])
+            apart = np.array([r["apart_mm"] for r in own])
             seconds = [r["seconds"] for r in own]
             if not own:
                 continue
@@ -147,8 +147,8 @@ def report_clicks(rows: list[dict[str, Any]]) -> None:
                 f"  {name:9s} {which:13s} n {len(own):3d}: Dice median {np.median(dice):.3f}, "
                 f"< 0.5 {(dice < 0.5).mean():.1%}; volume outside ½–2 × "
                 f"{1 - ((volume >= 0.5) & (volume <= 2)).mean():.1%}; diameter off by > 5 mm "
-                f"{1 - (np.abs(diameter) <= 5).mean():.1%}; wrong {bad.mean():.1%}, of these "
-                f"flagged {_share(flagged[bad])}; of the right ones flagged "
-                f"{_share(flagged[~bad])}; seconds a click: median {np.median(seconds):.1f}, "
+                f"{1 - (np.abs(diameter) <= 5).mean():.1%}; wrong {bad.mean():.1%}; outlines more "
+                f"than 5 mm apart in {_share(apart[bad] > 5)} wrong and {_share(apart[~bad] > 5)} "
+                f"right ones; seconds a click: median {np.median(seconds):.1f}, "
                 f"longest {max(seconds):.1f}"
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from metasight.lesions.disagreement import CHECK, disagreement_of
+from metasight.lesions.disagreement import disagreement_of
 from metasight.segmentation.lesion import Outlines
 from metasight.volumes.volume import Mask, Volume
 
@@ -33,7 +33,6 @@ def test_outlines_that_agree_leave_no_error() -> None:
     assert (found.n, found.dice_distance, found.size_apart_mm) == (5, 0.0, 0.0)
     assert found.volume_factor == 1.0
     assert set(found.errors.values()) == {0.0}
-    assert not found.uncertain and CHECK not in found.in_words()
 
 
 def test_size_apart_and_error_are_in_millimetres() -> None:
@@ -44,11 +43,10 @@ def test_size_apart_and_error_are_in_millimetres() -> None:
     assert 0 < found.dice_distance < 0.2
 
 
-def test_outlines_far_apart_or_cut_through_something_dense_are_to_be_checked() -> None:
-    assert disagreement_of(outlines([8, 16], [16, 16])).uncertain
+def test_what_is_apart_is_said() -> None:
     cut = disagreement_of(outlines([8, 8], [8], cut=0.5))
-    assert cut.uncertain and cut.in_words().startswith(CHECK)
     assert "50 % of the border" in cut.in_words()
+    assert cut.in_words().startswith("3 other outlines: size 0.0 mm apart")
 
 
 def test_without_other_outlines_nothing_is_apart() -> None:

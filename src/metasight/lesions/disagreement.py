@@ -1,9 +1,9 @@
-"""How far outlines of one lesion lie apart, what that does to its measures, and whether to look.
+"""How far outlines of one lesion lie apart, and what that does to its measures.
 
-An outline from a click is one of several that rules and neighbouring clicks give. Where they differ
-in size by millimetres, or where the lesion's border is a cut through something as dense (vessel,
-chest wall), a reader should look, or tell the lesion by a second point (``x2_mm``, ``y2_mm``,
-``z2_mm`` of the table of scans: two opposite corners of a box).
+An outline from a click is one of several that rules and neighbouring clicks give. Models are told
+the error. No limit says which outlines are wrong: one that was set on half of the patients of
+`lidc-cubes` told nothing in the other half (docs/lesions.md). A lesion is bounded by a second point
+(``x2_mm``, ``y2_mm``, ``z2_mm`` of the table of scans: two opposite corners of a box).
 """
 
 from __future__ import annotations
@@ -18,12 +18,6 @@ from metasight.lesions.solidity import Solidity, solidity_of
 from metasight.segmentation.agreement import dice
 from metasight.segmentation.lesion import Outlines
 from metasight.volumes.volume import Mask
-
-SIZE_SCALE_MM = 5.0
-CUT_SCALE = 0.25
-UNCERTAIN_FROM = 1.7
-"""Of :attr:`Disagreement.score`: chosen on half of the patients of `lidc-cubes`."""
-CHECK = "uncertain outline: check it, or tell the lesion by two points"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,24 +48,13 @@ class Disagreement:
     cut_share: float
     errors: dict[str, float]
 
-    @property
-    def score(self) -> float:
-        """Size apart over 5 mm, and cut share over a quarter, added."""
-        return self.size_apart_mm / SIZE_SCALE_MM + self.cut_share / CUT_SCALE
-
-    @property
-    def uncertain(self) -> bool:
-        """Whether somebody should look before the outline is used."""
-        return self.score >= UNCERTAIN_FROM
-
     def in_words(self) -> str:
         """One line for ledger and picture."""
-        told = (
+        return (
             f"{self.n} other outlines: size {self.size_apart_mm:.1f} mm apart, volume by a factor "
             f"of {self.volume_factor:.2f}, Dice distance {self.dice_distance:.2f}; "
             f"{100 * self.cut_share:.0f} % of the border runs through something as dense"
         )
-        return f"{CHECK} ({told})" if self.uncertain else told
 
 
 def disagreement_of(outlines: Outlines) -> Disagreement:

@@ -123,7 +123,6 @@ class LesionMeasured:
         if found is None:
             return {}
         return {
-            "outline_uncertain": found.uncertain,
             "outline_dice_distance": found.dice_distance,
             "outline_size_apart_mm": found.size_apart_mm,
             "outline_volume_factor": found.volume_factor,

@@ -358,7 +358,7 @@ def _told(patient: _Patient, found: LesionMeasured) -> None:
         "; ".join(found.not_measured),
     )
     if found.disagreement is not None:
-        value = "uncertain" if found.disagreement.uncertain else "outlines agree"
+        value = f"other outlines {found.disagreement.size_apart_mm:.1f} mm apart in size"
         patient.note("outline", Fate.KEPT, value, found.disagreement.in_words())
 
 
