@@ -226,7 +226,7 @@ def test_the_model_is_silent_about_patients_unlike_those_of_training(finished):
 def test_rule_and_risk_stand_side_by_side(finished):
     folder, results = finished
     staging = read_json(results / "staging.json")
-    assert staging["format"] == 1
+    assert staging["format"] == 2
     cells = pd.DataFrame(staging["cells"])
     assert cells["patients"].sum() == 360
     assert cells["examined"].sum() == 220
@@ -234,11 +234,15 @@ def test_rule_and_risk_stand_side_by_side(finished):
     optional = cells[cells["rule"] == "optional"]["patients"].sum()
     table = pd.read_csv(folder / "patients.csv")
     assert optional == ((table["size"] <= 30) & (table["central"] == "no")).sum()
-    spoken = [p for p in staging["patients"] if p["risk"] is not None]
+    spoken = [p for p in staging["patients"] if p["risks"] is not None]
     for p in spoken:
-        risk = p["risk"]
+        risk, mediastinal = p["risks"]["any_node"], p["risks"]["n2"]
         assert risk["lower"] < risk["value"] < risk["upper"]
-        assert p["after_ebus"]["value"] < risk["value"]
+        assert mediastinal["value"] + p["risks"]["n1"]["value"] == pytest.approx(risk["value"])
+        if p["after_ebus"] is not None:  # PET showed no node
+            assert p["after_ebus"]["value"] < mediastinal["value"]
+        assert p["agree"] is None  # the protocol names no risk at which to compare
+    assert any(p["after_ebus"] is not None for p in spoken)
     gain = staging["benefit"]["rows"]
     assert [r["threshold"] for r in gain] == [0.05, 0.10, 0.15, 0.20]
     assert all(g["lower"] <= g["value"] <= g["upper"] for g in (r["gain"] for r in gain))

@@ -191,7 +191,7 @@ MANIFEST = Json("manifest.json")
 
 # ------------------------------------------------------------------ after a risk
 
-STAGING = Json("staging.json", own=1)
+STAGING = Json("staging.json", own=2)
 VERIFICATION = Json("verification.json")
 BIOLOGY = Json("biology.json")
 GENES = File("genes.csv")

@@ -198,9 +198,9 @@ def alignment_settings(protocol: SlideProtocol) -> AlignmentSettings:
 
     def defined(name: str, otherwise: float) -> float:
         value = protocol.definitions.get(name, otherwise)
-        if not isinstance(value, float):
+        if not isinstance(value, int | float):
             raise ProtocolError("a definition is one number", where=name, value=str(value))
-        return value
+        return float(value)
 
     usual = AlignmentSettings()
     return AlignmentSettings(
