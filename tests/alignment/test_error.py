@@ -168,16 +168,21 @@ def test_what_lies_beside_a_border_of_pieces_has_no_error():
     np.testing.assert_array_equal(two.at(away), one.at(away))
 
 
-def test_a_tile_most_of_whose_tissue_was_put_on_glass_has_no_error():
+@pytest.mark.parametrize("cut_px", [188, 194, 200, 206, 212])
+def test_a_tile_most_of_whose_tissue_was_put_on_glass_has_no_error(cut_px):
     moving = tissue(6)
-    moving[:, :200] = 245  # the left side is missing
+    moving[:, :cut_px] = 245  # the left side is missing
     pair = same_section(moving)
-    told = predict(
-        pair, Placement.whole(Piece(matrix=turn(0.0)), pair.fixed.size_um), checked(lambda p: 5.0)
-    )
+    whole = Placement.whole(Piece(matrix=turn(0.0)), pair.fixed.size_um)
+    told = predict(pair, whole, checked(lambda p: 5.0))
     row = pair.fixed.origin_um[1] + pair.fixed.size_um[1] / 2
     assert np.isnan(told.at(np.array([[1200.0, row]]))[0]).all()
     assert np.isfinite(told.at(np.array([[3000.0, row]]))[0]).all()
+    # in the middle of the section tissue fills the tiles: what lies right of the cut is there
+    centres = told.tile_centres_um()
+    middle = centres[np.abs(centres[:, 1] - row) < 600]
+    there = (middle[:, 0] + told.tile_um / 2 - 10.0 * cut_px) / told.tile_um
+    assert there.min() > 0.5
 
 
 def test_tissue_lost_on_one_side_is_missing_and_on_both_sides_unmatched():

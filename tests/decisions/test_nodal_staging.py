@@ -102,6 +102,17 @@ def test_ebus_says_nothing_of_nodes_it_was_not_measured_in(pet_negative, said):
     assert said in " ".join(view.text)
 
 
+def test_a_risk_of_any_node_alone_is_not_taken_for_one_of_n2():
+    rule = guideline(22.0, False, False, LIMITS)
+    alone = NodalRisks(any_node=Estimate(value=0.2, lower=0.1, upper=0.3))
+    chosen = StagingLimits(mediastinal_threshold=0.1)
+    view = staging_view(rule, alone, chosen, evidence=EVIDENCE, pet_negative=True)
+    text = " ".join(view.text)
+    assert (view.after_ebus, view.agree) == (None, None)
+    assert "N2, which the rule is about, is not known with an interval" in text
+    assert "not stated: the risk of N2 is not known" in text
+
+
 def test_what_is_called_central_is_said():
     means = "its centre in the inner two thirds"
     for central in (True, False):

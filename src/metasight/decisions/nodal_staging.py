@@ -390,13 +390,15 @@ def _risk_text(risks: NodalRisks, above: Sequence[tuple[float, bool, bool]], int
         text += f"; its interval includes {', '.join(_percent(t) for t in unsure)}"
     if risks.n1 is not None and risks.n2 is not None:
         text += f". Of it N2, which the rule is about: {_span(risks.n2)}; N1: {_span(risks.n1)}"
+    else:
+        text += ". How much of it is N2, which the rule is about, is not known with an interval"
     return text + "."
 
 
 def _ebus_text(rest: Estimate | None, limits: StagingLimits, *, pet_negative: bool | None) -> str:
     if rest is None:
         if pet_negative:
-            return ""
+            return "What a negative EBUS would leave is not stated: the risk of N2 is not known."
         why = "PET shows a node" if pet_negative is False else "there is no PET/CT"
         return (
             "What a negative EBUS would leave is not stated: its sensitivity is assumed for nodes "

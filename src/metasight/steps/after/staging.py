@@ -336,6 +336,8 @@ def _benefit(told: pd.DataFrame, positive: NDArray[np.bool_], argument: StagingA
 
     Invasive staging of the mediastinum finds N2: that is what both are judged by.
     """
+    if told["n2"].isna().all():
+        return {"skipped": "no patient's risk of N2 is known with an interval"}
     here = (told["n2"].notna() & (told["verdict"] != "unknown")).to_numpy()
     try:
         rows = gain_over_rule(
