@@ -154,8 +154,8 @@ MUTANTS = (
         "validation",
         "the band over the better default is that of treating none alone",
         "validation/decision_bands.py",
-        "lower=None if why else float(min(lower[j], lower[j + k])),",
-        "lower=None if why else float(lower[j + k]),",
+        "np.minimum(line[:k], line[k:]) for line",
+        "np.minimum(line[k:], line[k:]) for line",
         "validation/test_decision_bands.py",
     ),
     Mutant(

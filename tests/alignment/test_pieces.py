@@ -93,11 +93,9 @@ def test_a_section_that_is_only_bent_has_one_body():
 def test_two_names_for_one_body_are_made_one(parted):
     pair, maps, _, _ = parted
     near = maps[0] + np.array([[0, 0, 15.0], [0, 0, 0]])
-    twice = [
-        Body(found=candidate(m), refined=refine(pair, candidate(m), None)) for m in (maps[0], near)
-    ]
+    twice = [Body.of(pair, candidate(m), refine(pair, candidate(m), None)) for m in (maps[0], near)]
     assert len(_merged(pair, twice)) == 1
-    apart = [Body(found=candidate(m), refined=refine(pair, candidate(m), None)) for m in maps]
+    apart = [Body.of(pair, candidate(m), refine(pair, candidate(m), None)) for m in maps]
     assert _merged(pair, apart) is None
 
 

@@ -89,9 +89,6 @@ class Alignment:
 
     Attributes
     ----------
-    placement
-        The same before it is inverted or joined to others: its pieces and their ground; None
-        where no placement was found.
     transform
         Fixed section → moving section. Present even if refused, to be looked at.
     accepted
@@ -116,7 +113,6 @@ class Alignment:
         The held-out blocks from which the error was read.
     """
 
-    placement: Placement | None
     transform: Transform
     accepted: bool
     reasons: tuple[str, ...]
@@ -128,6 +124,11 @@ class Alignment:
     runner_up: float
     mirrored: bool
     checked: Check
+
+    @property
+    def placement(self) -> Placement:
+        """The pieces of the moving section and their ground: an alignment is one leg."""
+        return self.transform.legs[0].placement
 
 
 def align(fixed: Section, moving: Section, settings: AlignmentSettings | None = None) -> Alignment:
@@ -176,7 +177,6 @@ def _align(fixed: Section, moving: Section, settings: AlignmentSettings) -> Alig
     lost = unmatched(finest, placement)
     reasons = verdict(error, overlap, lost, settings)
     return Alignment(
-        placement=placement,
         transform=Transform.of(placement),
         accepted=not reasons,
         reasons=reasons,
@@ -272,7 +272,6 @@ def _nowhere(fixed: Section, pair: Pair) -> Alignment:
     """No pose had enough in common with the fixed section to be refined."""
     nothing: NDArray[np.float64] = np.full((1, 1), np.nan)
     return Alignment(
-        placement=None,
         transform=Transform.affine(np.eye(2, 3), fixed.size_um),
         accepted=False,
         reasons=("no placement has enough tissue in common. " + _REMEDY,),

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from metasight.alignment.align import Alignment
 from metasight.alignment.placement import Placement
 from metasight.alignment.section import Section
-from metasight.slides.scale_bar import with_scale_bar
+from metasight.slides.scale_bar import strip_below, with_scale_bar
 
 Rgb = npt.NDArray[np.uint8]
 
@@ -29,9 +29,7 @@ def checkerboard(fixed: Section, moving: Section, alignment: Alignment) -> Rgb:
     Borders of the pieces of a torn section are drawn in yellow; a bar of round length stands
     below. At most 1,600 pixels along the longer side.
     """
-    mpp = max(fixed.mpp, max(fixed.size_um) / _MOST_PX)
-    still = _shrunk(fixed.rgb, fixed.mpp / mpp)
-    mpp = fixed.mpp * fixed.rgb.shape[1] / still.shape[1]
+    still, mpp = _shrunk(fixed)
     height, width = still.shape[:2]
 
     def read(box: tuple[float, float, float, float], mpp: float) -> Rgb:
@@ -71,9 +69,7 @@ def error_picture(fixed: Section, alignment: Alignment) -> Rgb:
     what turning, shifting and stretching its piece as a whole does, ten times as long. A bar of
     round length and the colours' range stand below.
     """
-    mpp = max(fixed.mpp, max(fixed.size_um) / _MOST_PX)
-    still = _shrunk(fixed.rgb, fixed.mpp / mpp)
-    mpp = fixed.mpp * fixed.rgb.shape[1] / still.shape[1]
+    still, mpp = _shrunk(fixed)
     grey = cv2.cvtColor(cv2.cvtColor(still, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     error = alignment.error
     most_um = max(100.0, float(np.nan_to_num(error.tile_p90_um).max(initial=0.0)))
@@ -92,16 +88,19 @@ def error_picture(fixed: Section, alignment: Alignment) -> Rgb:
     return _with_colours(out, most_um)
 
 
-def _shrunk(rgb: Rgb, factor: float) -> Rgb:
+def _shrunk(section: Section) -> tuple[Rgb, float]:
+    """The section small enough for a page, and its micrometres a pixel."""
+    factor = section.mpp / max(section.mpp, max(section.size_um) / _MOST_PX)
     if factor >= 1:
-        return rgb
-    size = tuple(max(1, round(n * factor)) for n in rgb.shape[1::-1])
-    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        return section.rgb, section.mpp
+    size = tuple(max(1, round(n * factor)) for n in section.rgb.shape[1::-1])
+    rgb = np.asarray(cv2.resize(section.rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return rgb, section.mpp * section.rgb.shape[1] / rgb.shape[1]
 
 
-def _draw_borders(rgb: Rgb, placement: Placement | None, mpp: float) -> None:
+def _draw_borders(rgb: Rgb, placement: Placement, mpp: float) -> None:
     """Where one piece of a torn section ends and the next begins."""
-    if placement is None or len(placement.pieces) == 1:
+    if len(placement.pieces) == 1:
         return
     y, x = np.mgrid[: rgb.shape[0], : rgb.shape[1]]
     at = (np.stack([x.ravel(), y.ravel()], axis=1) + 0.5) * mpp
@@ -110,12 +109,8 @@ def _draw_borders(rgb: Rgb, placement: Placement | None, mpp: float) -> None:
     rgb[cv2.dilate(owner, kernel) != cv2.erode(owner, kernel)] = _BORDER
 
 
-def _draw_arrows(
-    rgb: Rgb, tissue: npt.NDArray[np.bool_], placement: Placement | None, mpp: float
-) -> None:
+def _draw_arrows(rgb: Rgb, tissue: npt.NDArray[np.bool_], placement: Placement, mpp: float) -> None:
     """Displacement beyond each piece's affine map, as arrows on the tissue."""
-    if placement is None:
-        return
     step = max(rgb.shape[:2]) / _ARROWS
     for y in np.arange(step / 2, rgb.shape[0], step):
         for x in np.arange(step / 2, rgb.shape[1], step):
@@ -134,8 +129,7 @@ def _draw_arrows(
 def _with_colours(rgb: Rgb, most_um: float) -> Rgb:
     """The range of the colours at the right of the strip below."""
     height, width = rgb.shape[:2]
-    scale = max(0.4, width / 1600)
-    strip = max(18, round(30 * scale))
+    strip, scale = strip_below(width)
     wide, high = width // 5, strip // 2
     ramp = np.tile(np.linspace(0, 255, wide).astype(np.uint8), (high, 1))
     colours = cv2.cvtColor(cv2.applyColorMap(ramp, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)

@@ -46,10 +46,26 @@ _OVER_GLASS = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class Body:
-    """A body as it was found, and as it lies once it was let bend (at low resolution)."""
+    """A body at low resolution.
+
+    Attributes
+    ----------
+    found
+        As it was found.
+    refined
+        As it lies once it was let bend.
+    support
+        What blocks held out say for it, round each pixel of the fixed grid.
+    """
 
     found: Candidate
     refined: Refined
+    support: Image
+
+    @classmethod
+    def of(cls, pair: Pair, found: Candidate, refined: Refined) -> Body:
+        """With its blocks looked for."""
+        return cls(found=found, refined=refined, support=_support_map(pair, refined))
 
 
 def bodies(pair: Pair, first: Candidate) -> tuple[Body, ...]:
@@ -62,7 +78,7 @@ def bodies(pair: Pair, first: Candidate) -> tuple[Body, ...]:
     first
         The best candidate for the whole section.
     """
-    found = [Body(found=first, refined=refine(pair, first, None))]
+    found = [Body.of(pair, first, refine(pair, first, None))]
     _add_slipped(pair, found)
     _add_unexplained(pair, found)
     while len(found) > 1:
@@ -83,7 +99,7 @@ def _merged(pair: Pair, found: list[Body]) -> list[Body] | None:
         refined = refine(pair, found[one].found, both)
         together = [_support_in(pair, refined, grounds[n]) for n in (one, other)]
         if all(t >= _AS_WELL * apart[n] for t, n in zip(together, (one, other), strict=True)):
-            joint = Body(found=found[one].found, refined=refined)
+            joint = Body.of(pair, found[one].found, refined)
             return [joint if n == one else b for n, b in enumerate(found) if n != other]
     return None
 
@@ -91,16 +107,14 @@ def _merged(pair: Pair, found: list[Body]) -> list[Body] | None:
 def _add_slipped(pair: Pair, found: list[Body]) -> None:
     """Bodies near the first one's place: each window that fits better a little further on."""
     blocks, near = laid(pair), precision_um(pair)
-    known: list[Image] = []
     for slip in slips(pair, found[0].found):
         if len(found) == _MOST_BODIES:
             return
-        if len(known) < len(found):
-            known = [_support_map(pair, body.refined) for body in found]
         for candidate in grow(pair, (slip.pose,), where=slip.window):
             matches = pair.match(Piece(matrix=candidate.matrix), blocks)
             own = _spread(matches.points_um, support(matches, 2 * near), pair)
-            region = _better_there(pair, own, np.max(known, axis=0), slip.window)
+            known = np.max([body.support for body in found], axis=0)
+            region = _better_there(pair, own, known, slip.window)
             if region is None:
                 continue
             for regrown in grow(pair, (replace(slip.pose, matrix=candidate.matrix),), where=region):
@@ -164,7 +178,7 @@ def _support_map(pair: Pair, refined: Refined) -> Image:
 
 def _explained(pair: Pair, found: list[Body]) -> list[Image]:
     """Per body where it explains the fixed section, 0 or 1."""
-    maps = [_support_map(pair, body.refined) for body in found]
+    maps = [body.support for body in found]
     best = np.max(maps, axis=0)
     # what a block in place is worth differs between stains: this pair's own best tell
     level = _EXPLAINED * float(np.percentile(best[pair.fixed.tissue > 0], 90))
@@ -240,7 +254,7 @@ def _tested(pair: Pair, candidate: Candidate, region: Image, found: list[Body]) 
     explained = [e * (1 - region) for e in _explained(pair, found)]
     if not _free(pair, candidate, region, _claimed(pair, explained, found)):
         return None
-    return Body(found=candidate, refined=refined)
+    return Body.of(pair, candidate, refined)
 
 
 def _support_in(pair: Pair, refined: Refined, region: Image) -> float:

@@ -29,6 +29,12 @@ def length_in_words(length_um: float) -> str:
     return f"{length_um / 1000:g} mm" if length_um >= 1000 else f"{length_um:g} µm"
 
 
+def strip_below(width_px: int) -> tuple[int, float]:
+    """Height in pixels of the strip below a picture, and the size of what is written on it."""
+    scale = max(0.4, width_px / 1600)
+    return max(18, round(30 * scale)), scale
+
+
 def with_scale_bar(rgb: npt.NDArray[np.uint8], mpp: float) -> npt.NDArray[np.uint8]:
     """A copy of a picture (h, w, 3) with a bar and its length on a strip of white below it.
 
@@ -39,8 +45,7 @@ def with_scale_bar(rgb: npt.NDArray[np.uint8], mpp: float) -> npt.NDArray[np.uin
     """
     height, width = rgb.shape[:2]
     length_um = round_length_um(width * mpp)
-    scale = max(0.4, width / 1600)
-    strip = max(18, round(30 * scale))
+    strip, scale = strip_below(width)
     out = np.full((height + strip, width, 3), 255, dtype=np.uint8)
     out[:height] = rgb
     left, middle = max(2, width // 80), height + strip // 2

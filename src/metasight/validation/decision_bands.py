@@ -212,22 +212,12 @@ def band_over_default(
     both = np.hstack([samples.net_benefit - samples.treat_all, samples.net_benefit])
     critical, se, told, used = max_t(both, reasons * 2, confidence)
     reach = np.nan if critical is None else critical * se
-    lower, upper = both[0] - reach, both[0] + reach
-    points = []
-    for j, t in enumerate(thresholds):
-        why = told[j] or told[j + k]
-        points.append(
-            BandPoint(
-                threshold=float(t),
-                value=float(min(both[0, j], both[0, j + k])),
-                lower=None if why else float(min(lower[j], lower[j + k])),
-                upper=None if why else float(min(upper[j], upper[j + k])),
-                reason=why,
-            )
-        )
-    return ThresholdBand(
-        points=tuple(points), confidence=confidence, critical=critical, resamples=used
+    value, lower, upper = (
+        np.minimum(line[:k], line[k:]) for line in (both[0], both[0] - reach, both[0] + reach)
     )
+    why = [told[j] or told[j + k] for j in range(k)]
+    points = _points(thresholds, value, lower, upper, why)
+    return ThresholdBand(points=points, confidence=confidence, critical=critical, resamples=used)
 
 
 def contrast_band(
@@ -270,19 +260,22 @@ def _band(
     samples: Floats, thresholds: Sequence[float], reasons: Sequence[str], confidence: float
 ) -> ThresholdBand:
     critical, se, told, used = max_t(samples, reasons, confidence)
-    points = []
-    for j, t in enumerate(thresholds):
-        value = float(samples[0, j])
-        reach = None if told[j] or critical is None else critical * float(se[j])
-        points.append(
-            BandPoint(
-                threshold=float(t),
-                value=value,
-                lower=None if reach is None else value - reach,
-                upper=None if reach is None else value + reach,
-                reason=told[j],
-            )
+    reach = np.nan if critical is None else critical * se
+    points = _points(thresholds, samples[0], samples[0] - reach, samples[0] + reach, told)
+    return ThresholdBand(points=points, confidence=confidence, critical=critical, resamples=used)
+
+
+def _points(
+    thresholds: Sequence[float], value: Floats, lower: Floats, upper: Floats, told: Sequence[str]
+) -> tuple[BandPoint, ...]:
+    """The curve at each threshold, with its limits where no reason is told against them."""
+    return tuple(
+        BandPoint(
+            threshold=float(t),
+            value=float(value[j]),
+            lower=None if told[j] else float(lower[j]),
+            upper=None if told[j] else float(upper[j]),
+            reason=told[j],
         )
-    return ThresholdBand(
-        points=tuple(points), confidence=confidence, critical=critical, resamples=used
+        for j, t in enumerate(thresholds)
     )

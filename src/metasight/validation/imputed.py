@@ -16,7 +16,7 @@ from metasight.validation.json_tree import from_jsonable, to_jsonable
 from metasight.validation.ordering import Floats
 from metasight.validation.results import ContrastMetric, EvaluationPlan, Metric
 from metasight.validation.samples import concordance_samples, target_samples
-from metasight.validation.subgroups import headline_target
+from metasight.validation.subgroups import headline_number, headline_target
 from metasight.validation.table import Aligned, align
 
 _NO_PAIR = "no pair of patients of one fold can be compared"
@@ -165,9 +165,10 @@ def _concordance(aligned: Aligned, name: str, draws: Draws, plan: EvaluationPlan
 
 
 def _auc(aligned: Aligned, name: str, draws: Draws) -> Floats:
-    target, model = headline_target(aligned), aligned.models[name]
-    k = [t.name for t in aligned.targets].index(target.name)
-    return target_samples(target, model.risk[:, k], model.strata, draws, (), calibrate=False).auc
+    k, model = headline_number(aligned), aligned.models[name]
+    return target_samples(
+        aligned.targets[k], model.risk[:, k], model.strata, draws, (), calibrate=False
+    ).auc
 
 
 def _measure(found: Mapping[str, Floats], name: str, plan: EvaluationPlan) -> ImputedMeasure:

@@ -29,18 +29,12 @@ def mean_out_of_fold_risk(rows: pd.DataFrame) -> pd.Series:
     EvaluationError
         The rows are of several models or endpoints.
     """
-    for column in ("model", "endpoint"):
-        if rows[column].nunique() != 1:
-            raise EvaluationError(
-                f"risks of one {column} are averaged",
-                value=", ".join(sorted(map(str, rows[column].unique()))),
-            )
+    _require_one(rows)
     if rows["horizon_days"].notna().any():
         last = rows[rows["horizon_days"] == rows["horizon_days"].max()]
         by_horizon: pd.Series = last.groupby("patient")["risk"].mean()
         return by_horizon
-    free = rows[rows["label"] == "N0"]
-    any_node: pd.Series = 1 - free.groupby("patient")["risk"].mean()
+    any_node: pd.Series = 1 - mean_out_of_fold_stages(rows)["N0"].rename("risk")
     return any_node
 
 
@@ -56,6 +50,21 @@ def mean_out_of_fold_stages(rows: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         Index ``patient``, a column a stage; rows sum to 1.
+
+    Raises
+    ------
+    EvaluationError
+        The rows are of several models or endpoints.
     """
+    _require_one(rows)
     stages: pd.DataFrame = rows.pivot_table(index="patient", columns="label", values="risk")
     return stages
+
+
+def _require_one(rows: pd.DataFrame) -> None:
+    for column in ("model", "endpoint"):
+        if rows[column].nunique() != 1:
+            raise EvaluationError(
+                f"risks of one {column} are averaged",
+                value=", ".join(sorted(map(str, rows[column].unique()))),
+            )

@@ -23,6 +23,7 @@ from metasight.validation.links import EDGE, to_cloglog, to_logit
 from metasight.validation.ordering import Floats, Ints
 from metasight.validation.results import NotEstimable
 from metasight.validation.samples import in_order
+from metasight.validation.subgroups import headline_number
 from metasight.validation.table import Aligned, Target
 
 IN_THE_LARGE, SLOPE = "in-the-large", "slope"
@@ -258,7 +259,7 @@ class _Problem:
                 control=1 - reached,
                 event=aligned.stage >= 1,
             )
-        k = max(i for i, t in enumerate(aligned.targets) if t.headline)
+        k = headline_number(aligned)
         target = aligned.targets[k]
         time, status = in_order(aligned)
         weights = horizon_weights(time, status, target.horizon)

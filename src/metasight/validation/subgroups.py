@@ -39,8 +39,13 @@ NOT_ASKED = NotEstimable(
 
 def headline_target(aligned: Aligned) -> Target:
     """Target of subgroups and centres: the longest headline horizon, or N1 or worse."""
-    headline = [t for t in aligned.targets if t.headline]
-    return headline[0] if aligned.kind == "nodal" else headline[-1]
+    return aligned.targets[headline_number(aligned)]
+
+
+def headline_number(aligned: Aligned) -> int:
+    """Number of that target among all."""
+    numbers = [k for k, t in enumerate(aligned.targets) if t.headline]
+    return numbers[0] if aligned.kind == "nodal" else numbers[-1]
 
 
 def target_events(target: Target) -> tuple[int, int]:

@@ -25,6 +25,7 @@ from metasight.validation.curves import censoring_survival
 from metasight.validation.links import EDGE
 from metasight.validation.ordering import Floats
 from metasight.validation.results import NotEstimable
+from metasight.validation.subgroups import headline_number
 from metasight.validation.table import Aligned
 
 OE_WIDTH, SLOPE_WIDTH, C_WIDTH, NET_BENEFIT_WIDTH = 0.2, 0.2, 0.1, 0.2
@@ -156,7 +157,7 @@ def size_for(
     try:
         if aligned.kind == "nodal":
             return validation_size(risk[0], thresholds=thresholds)
-        k = max(i for i, t in enumerate(aligned.targets) if t.headline)
+        k = headline_number(aligned)
         target = aligned.targets[k]
         free = censoring_survival(target.data.time, target.data.status)
         times = np.linspace(0.0, target.horizon, _TIMES)
