@@ -1,6 +1,7 @@
 """A recalibrated model: a line on the risk's scale, over the whole curve, order kept."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from models.test_state_checks import follow_up, nodes, table
 HORIZONS = np.array([365, 1000, 1826, 2500])
 SURVIVAL = Recalibration(scale="cloglog", intercept=0.3, slope=0.7, horizon_days=1826)
 STAGE = Recalibration(scale="logit", intercept=-0.4, slope=1.3, horizon_days=None)
+AT = {"cox": HORIZONS, "forest": HORIZONS, "ordinal": np.array([], dtype=int)}
 KINDS = {
     "cox": follow_up(),
     "cause_specific_cox": follow_up(competing=True),
@@ -65,6 +67,22 @@ def test_stages_keep_their_order_and_add_to_one(kind):
     assert after[:, 2] == pytest.approx(expit(-0.4 + 1.3 * logit(top)), abs=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["cox", "forest", "ordinal"])
+def test_coefficients_add_what_the_columns_say_on_the_same_scale(kind):
+    outcome = nodes() if kind == "ordinal" else follow_up()
+    fitted = build(ModelSettings(kind=kind, name="m", n_trees=10)).fit(table(), outcome, seed=1)
+    z = fitted.reader.matrix(table())
+    line = SURVIVAL if kind != "ordinal" else STAGE
+    added = replace(line, coefficients=(0.4, *[-0.1] * (z.shape[1] - 1)))
+    states = [recalibrated_state(fitted.state, x, "x") for x in (line, added)]
+    plain, moved = (load(json.loads(json.dumps(s))).predict(table(), AT[kind]) for s in states)
+    scale = (lambda r: logit(1 - r[:, 0])) if kind == "ordinal" else (lambda r: cloglog(r[:, 2]))
+    inside = (plain > 1e-9).all(axis=1) & (plain < 1 - 1e-9).all(axis=1)
+    gap = scale(moved[inside]) - scale(plain[inside])
+    assert gap == pytest.approx(z[inside] @ np.array(added.coefficients), abs=1e-5)
+    assert (np.diff(moved, axis=1) >= 0).all() or kind == "ordinal"
+
+
 def test_risks_of_zero_and_one_stay():
     risk = np.array([[0.0, 0.0], [0.2, 1.0]])
     assert SURVIVAL.curve(risk, risk[:, 1])[0].tolist() == [0.0, 0.0]
@@ -103,6 +121,8 @@ def test_twice_is_refused():
         {"intercept": 1e9},
         {"scale": "probit"},
         {"horizon_days": -1},
+        {"coefficients": [0.1]},
+        {"coefficients": ["a"]},
         {"head": {"kind": "recalibrated"}},
         {"head": {"kind": "hazards"}},
     ],

@@ -72,10 +72,11 @@ def test_the_table_holds_each_line_and_what_is_not_offered(survival):
     assert table.rows[0].cells == ("as it is", "0", "1", "0.4100", "", "0.1100")
     assert table.rows[1].cells[3:5] == ("0.4000", "−0.0100 (0.0040)")
     assert "intercept and slope" in table.notes[1]
-    both = replace(OFFERED, fits=(FIT, replace(FIT, method="slope", slope=0.8)))
+    more = (replace(FIT, method=m, slope=0.8) for m in ("slope", "refit"))
+    both = replace(OFFERED, fits=(FIT, *more))
     table = [b for b in section(external(survival, offered=both)) if isinstance(b, DataTable)][1]
     assert len(table.notes) == 1
-    assert len(table.rows) == 3
+    assert len(table.rows) == 4
 
 
 @pytest.mark.parametrize("which", ["size", "offered"])

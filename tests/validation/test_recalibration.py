@@ -11,6 +11,7 @@ from metasight.predictions import EXTERNAL_FOLD, NODAL_LABELS, Predictions
 from metasight.validation.recalibration import (
     FEWEST,
     IN_THE_LARGE,
+    REFIT,
     REPEATS,
     SLOPE,
     _folds,
@@ -31,11 +32,11 @@ PLAN = EvaluationPlan(
 )
 
 
-def survival(n, intercept, slope, *, competing=False, seed=1):
+def survival(n, intercept, slope, *, competing=False, seed=1, also=0.0):
     """Risks whose log hazard by five years is truly ``intercept + slope · what is predicted``."""
     rng = np.random.default_rng(seed)
     x = rng.normal(-1.2, 0.9, n)
-    true = np.exp(intercept + slope * x) / HORIZON
+    true = np.exp(intercept + slope * x + also) / HORIZON
     onset = rng.exponential(1 / true)
     end = rng.uniform(800, 3600, n)
     status = (onset <= end).astype(float)
@@ -74,11 +75,11 @@ def base(n):
     }
 
 
-def stage(n, intercept, slope, seed=1):
+def stage(n, intercept, slope, seed=1, also=0.0):
     rng = np.random.default_rng(seed)
     x = rng.normal(0, 1.2, n)
     one, two = expit(x - 1.0), expit(x - 2.2)
-    true = [expit(intercept + slope * logit(p)) for p in (one, two)]
+    true = [expit(intercept + slope * logit(p) + also) for p in (one, two)]
     draw = rng.random(n)
     seen = (draw < true[0]).astype(float) + (draw < true[1])
     parts = []
@@ -111,7 +112,7 @@ def test_the_line_is_found(kind):
     assert by[IN_THE_LARGE].slope == 1
     assert told.recommended == SLOPE
     assert by[SLOPE].difference < -3 * by[SLOPE].se
-    assert 0 < by[SLOPE].variance[2] < 0.01
+    assert 0 < by[SLOPE].covariance[1][1] < 0.01
     if kind == "competing":
         assert 0.45 < by[SLOPE].slope < 0.75
     else:
@@ -127,6 +128,46 @@ def test_of_a_model_that_is_right_nothing_is_changed(kind):
     assert all(abs(f.intercept) < 0.3 for f in told.fits)
 
 
+def columns_of(n, made_of, seed=5):
+    """Five columns; with ``made_of`` the first is what the stage or follow-up also depends on."""
+    rng = np.random.default_rng(seed)
+    found = rng.normal(size=(n, 5))
+    if made_of is not None:
+        found[:, 0] = made_of
+    return found
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_of_a_model_that_is_right_a_refit_is_not_recommended(kind):
+    make, plan, _ = CASES[kind]
+    aligned = align(Predictions(make(600, 0.0, 1.0)), plan)
+    told = recalibrations(aligned, "m", seed=3, columns=columns_of(600, None))
+    assert told.recommended == ""
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_where_a_column_weighs_otherwise_the_refit_finds_its_weight(kind):
+    """The outcome depends on what is predicted and on a column that the model did not weigh."""
+    make, plan, extra = CASES[kind]
+    n = 1500
+    missed = np.random.default_rng(9).normal(size=n)
+    table = make(n, 0.0, 1.0, **extra, also=0.7 * missed)
+    columns = columns_of(n, missed)
+    told = recalibrations(align(Predictions(table), plan), "m", seed=3, columns=columns)
+    refit = {f.method: f for f in told.fits}[REFIT]
+    assert told.recommended == REFIT
+    assert refit.coefficients[0] == pytest.approx(0.7, abs=0.17)
+    assert max(map(abs, refit.coefficients[1:])) < 0.15
+    error = np.sqrt(np.diag(np.array(refit.covariance)))
+    assert abs(refit.coefficients[0] - 0.7) < 4 * error[2] + 0.05 * (kind == "competing")
+    assert (error[3:] > 0).all()
+
+
+def test_without_columns_no_refit_is_offered():
+    table = survival(800, 0.0, 1.0)
+    assert REFIT not in {f.method for f in found(table).fits}
+
+
 @pytest.mark.parametrize("kind", CASES)
 def test_of_a_model_that_is_too_low_throughout_the_intercept_is_enough(kind):
     make, plan, _ = CASES[kind]
@@ -139,8 +180,7 @@ def test_judged_on_those_left_out_it_gains_less_than_on_itself(seed):
     problem = _Problem.of(align(Predictions(table), PLAN), "m")
     told = found(table)
     for f in told.fits:
-        line = np.array([f.intercept]), np.array([f.slope])
-        own = problem.losses(*line)[0, 0].mean()
+        own = problem.losses((f.intercept + f.slope * problem.scaled)[None])[0, 0].mean()
         assert own < f.log_loss
         assert f.difference == pytest.approx(f.log_loss - told.log_loss)
 

@@ -66,8 +66,13 @@ def _recalibration(parent: Parent) -> list[str]:
         "",
         f"- The risks of the headline model were recalibrated ({parent.method}) on "
         f"{parent.patients} external patients with {parent.events} events: intercept "
-        f"{parent.intercept:+.3f}, slope {parent.slope:.3f} on the scale of the {scale}. Other "
-        "models of the bundle are unchanged.",
+        f"{parent.intercept:+.3f}, slope {parent.slope:.3f} on the scale of the {scale}"
+        + (
+            f", and {len(parent.coefficients)} corrections of the coefficients of its last step"
+            if parent.coefficients
+            else ""
+        )
+        + ". Other models of the bundle are unchanged.",
         f"- In external patients left out of the estimation the log loss changed by "
         f"{parent.log_loss_change:+.4f} (standard error {parent.se:.4f}). The validation "
         f"recommended {advice}.",

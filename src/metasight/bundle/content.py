@@ -113,11 +113,12 @@ class Parent:
     run
         Name of the validation in whose patients the line was estimated.
     method
-        ``in-the-large`` (intercept) or ``slope`` (intercept and slope).
-    intercept, slope, horizon_days
-        The line; see :class:`metasight.models.recalibrated.Recalibration`.
-    variance
-        Variance of the intercept, covariance, variance of the slope.
+        ``in-the-large`` (intercept), ``slope`` (intercept and slope) or ``refit`` (these and the
+        coefficients of the last step).
+    intercept, slope, horizon_days, coefficients
+        See :class:`metasight.models.recalibrated.Recalibration`.
+    covariance
+        Of intercept, slope and coefficients, row by row.
     patients, events
         Of the external cohort.
     log_loss_change, se
@@ -133,7 +134,8 @@ class Parent:
     intercept: float
     slope: float
     horizon_days: int | None
-    variance: tuple[float, float, float]
+    coefficients: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
     patients: int
     events: int
     log_loss_change: float

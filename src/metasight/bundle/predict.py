@@ -19,13 +19,13 @@ from scipy.special import logit
 from metasight.bundle.content import Bundle
 from metasight.bundle.recalibrate import recalibrated_bands
 from metasight.decisions.refit_interval import FEWEST_REFITS, around, refit_interval
-from metasight.errors import StudyError
+from metasight.errors import FitError, StudyError
 from metasight.estimate import Estimate
 from metasight.features.columns import CENTRE, FeatureTable, Kind
 from metasight.features.images import ImageFolders
 from metasight.models.base import FittedModel
 from metasight.models.fitted import ReaderHeadModel
-from metasight.models.patient_interval import FittedIntervals
+from metasight.models.patient_interval import Band, FittedIntervals
 from metasight.models.registry import features_of
 from metasight.predictions import NODAL_LABELS
 
@@ -202,7 +202,10 @@ def _one(  # noqa: PLR0917 - all of one patient
     targets = [str(h) for h in horizons] or list(NODAL_LABELS)
     risk = fitted.predict(row, horizons)[0]
     if isinstance(refits, FittedIntervals):
-        shown = _true_risk(locked, refits, row, dict(zip(targets, map(float, risk), strict=True)))
+        bands = refits.bands(row)
+        if locked.parent is not None:
+            bands = recalibrated_bands(bands, locked.parent, _read_by_head(fitted, row))
+        shown = _true_risk(bands, dict(zip(targets, map(float, risk), strict=True)))
     else:
         spread = _spread([m.predict(row, horizons)[0] for m in refits], len(targets))
         shown = [_interval(float(r), sd) for r, sd in zip(risk, spread, strict=True)]
@@ -241,13 +244,15 @@ def _likeness(fitted: FittedModel, row: FeatureTable) -> tuple[float | None, tup
     return distance, ()
 
 
-def _true_risk(
-    locked: Bundle, intervals: FittedIntervals, row: FeatureTable, risk: Mapping[str, float]
-) -> list[Estimate]:
+def _read_by_head(fitted: FittedModel, row: FeatureTable) -> NDArray[np.float64]:
+    """What the head of a recalibrated model reads of a patient, shape (1, p)."""
+    if not isinstance(fitted, ReaderHeadModel):
+        raise FitError("only a model of a reader and a head can have been recalibrated")
+    return fitted.reader.matrix(row)
+
+
+def _true_risk(bands: Mapping[str, Band], risk: Mapping[str, float]) -> list[Estimate]:
     """Risk by the model with the interval of the true one, which reaches to it in any case."""
-    bands = intervals.bands(row)
-    if locked.parent is not None:
-        bands = recalibrated_bands(bands, locked.parent)
     found = []
     for target, value in risk.items():
         band = bands.get(target)

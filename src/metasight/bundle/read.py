@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from metasight.bundle.content import (
@@ -252,8 +253,12 @@ def _parent(told: Mapping[str, Any] | None) -> Parent | None:
     """What a recalibrated bundle was made from; earlier bundles have no such part."""
     if told is None:
         return None
-    a, ab, b = (float(v) for v in told["variance"])
-    found = Parent(**{**told, "variance": (a, ab, b)})
+    coefficients = tuple(map(float, told["coefficients"]))
+    covariance = np.asarray(told["covariance"], dtype=np.float64)
+    if covariance.shape != (len(coefficients) + 2,) * 2 or not np.isfinite(covariance).all():
+        raise ValueError("the covariance of a recalibration has another size than its coefficients")
+    rows = tuple(tuple(row) for row in covariance.tolist())
+    found = Parent(**{**told, "coefficients": coefficients, "covariance": rows})
     line_of(found)
     return found
 

@@ -49,8 +49,14 @@ def recalibrated_bundle(locked: Bundle, parent: Parent, marks: Iterable[str]) ->
     return replace(
         locked,
         states=states,
-        refits=tuple(recalibrated_state(dict(s), line, note) for s in locked.refits),
-        standing=Standing(quantiles=_quantiles(locked.standing.quantiles, line)),
+        # refits to resamples read other columns, and where training patients would stand is not
+        # known without their columns: neither is there for a last step of new coefficients
+        refits=()
+        if line.coefficients
+        else tuple(recalibrated_state(dict(s), line, note) for s in locked.refits),
+        standing=Standing(
+            quantiles={} if line.coefficients else _quantiles(locked.standing.quantiles, line)
+        ),
         overlap={**locked.overlap, "marks": sorted(together)},
         parent=parent,
     )
@@ -63,6 +69,7 @@ def line_of(parent: Parent) -> Recalibration:
         intercept=parent.intercept,
         slope=parent.slope,
         horizon_days=parent.horizon_days,
+        coefficients=parent.coefficients,
     )
 
 
@@ -92,7 +99,7 @@ def _quantiles(
 
 
 def recalibrated_bands(
-    bands: Mapping[str, Band], parent: Parent, *, confidence: float = 0.95
+    bands: Mapping[str, Band], parent: Parent, matrix: Floats, *, confidence: float = 0.95
 ) -> dict[str, Band]:
     """Intervals of patients' true risks after recalibration, wider by what the line's error adds.
 
@@ -102,6 +109,8 @@ def recalibrated_bands(
         Target → band by the parent's refits.
     parent
         What was changed.
+    matrix
+        What the head reads of the patients, shape (n, p).
     confidence
         Level of the bands.
 
@@ -114,32 +123,38 @@ def recalibrated_bands(
     line = line_of(parent)
     if line.horizon_days is None:
         wanted = {t: b for t, b in bands.items() if t in {"N0", "N2"}}
-        return {t: _wider(b, None, parent, confidence, t == "N0") for t, b in wanted.items()}
+        return {
+            t: _wider(b, None, parent, matrix, confidence, t == "N0") for t, b in wanted.items()
+        }
     own = bands.get(str(line.horizon_days))
     if own is None:
         return {}
-    return {t: _wider(b, own, parent, confidence, False) for t, b in bands.items()}
+    return {t: _wider(b, own, parent, matrix, confidence, False) for t, b in bands.items()}
 
 
-def _wider(band: Band, own: Band | None, parent: Parent, confidence: float, turned: bool) -> Band:
+def _wider(  # noqa: PLR0917 - all of one band
+    band: Band, own: Band | None, parent: Parent, matrix: Floats, confidence: float, turned: bool
+) -> Band:
     """One band through the line; ``turned`` where it is of the probability below the first cut."""
     line = line_of(parent)
+    added = line.added(matrix)
     moved, scale = {}, np.zeros(band.centre.shape)
     for side in ("lower", "centre", "upper"):
         risk = np.clip(getattr(band, side), _CERTAIN, 1 - _CERTAIN)
         if own is None:
             x = -logit(risk) if turned else logit(risk)
-            eta = line.intercept + line.slope * x
+            eta = line.intercept + line.slope * x + added
             moved[side] = -eta if turned else eta
         else:
             at = np.clip(getattr(own, side), _CERTAIN, 1 - _CERTAIN)
             x = np.log(-np.log1p(-at))
-            moved[side] = np.log(-np.log1p(-risk)) + line.shift(at)
+            moved[side] = np.log(-np.log1p(-risk)) + line.shift(at) + added
         if side == "centre":
             scale = x
-    a, ab, b = parent.variance
-    reach = float(norm.ppf(0.5 + confidence / 2)) ** 2 * (a + 2 * ab * scale + b * scale**2)
-    reach = np.maximum(reach, 0.0)
+    read = matrix if line.coefficients else np.zeros((len(scale), 0))
+    row = np.column_stack([np.ones(len(scale)), scale, read])
+    variance = np.einsum("np,pq,nq->n", row, np.array(parent.covariance), row)
+    reach = float(norm.ppf(0.5 + confidence / 2)) ** 2 * np.maximum(variance, 0.0)
     centre = moved["centre"]
     low = centre - np.sqrt((centre - moved["lower"]) ** 2 + reach)
     high = centre + np.sqrt((moved["upper"] - centre) ** 2 + reach)

@@ -48,6 +48,7 @@ class Recalibration(StrEnum):
 
     IN_THE_LARGE = "in-the-large"
     SLOPE = "slope"
+    REFIT = "refit"
 
 
 app = typer.Typer(

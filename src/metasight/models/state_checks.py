@@ -134,6 +134,7 @@ def _recalibrated(head: Mapping[str, Any]) -> None:
         raise _refuse("the slope of a recalibration is not above 0", head.get("slope"))
     if head["scale"] == "cloglog" and _number(head, "horizon_days", 0.0, 1e6) <= 0:
         raise _refuse("a recalibration has no horizon")
+    _numbers(head, "coefficients")
     inner = _part(head, "head")
     check = _HEADS.get(str(inner.get("kind")))
     if check is None or check is _recalibrated:
@@ -266,13 +267,16 @@ def _likeness(part: Mapping[str, Any]) -> None:
 
 def _same_width(head: Mapping[str, Any], reader: Mapping[str, Any]) -> None:
     """The head has a coefficient for every column of the reader."""
+    added: Any = ()
     if head.get("kind") == "recalibrated":
-        head = head["head"]
+        added, head = head["coefficients"], head["head"]
     columns = {"preparation": "chosen", "stack": "positions"}.get(str(reader.get("kind")))
     parts = head.get("causes") if head.get("kind") == "hazards" else [head]
     if columns is None or not isinstance(parts, list):
         return
     width = len(reader[columns])
+    if len(added) not in {0, width}:
+        raise _refuse(f"{len(added)} coefficients of a refit for {width} columns")
     for part in parts:
         if "coefficients" in part and len(part["coefficients"]) != width:
             raise _refuse(f"{len(part['coefficients'])} coefficients for {width} columns")

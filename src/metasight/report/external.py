@@ -10,6 +10,7 @@ from metasight.report.wording import count, listed, number, percent, plural, yea
 from metasight.validation.recalibration import (
     FOLDS,
     IN_THE_LARGE,
+    REFIT,
     REPEATS,
     SLOPE,
     RecalibrationFit,
@@ -24,7 +25,11 @@ from metasight.validation.validation_size import (
     ValidationSize,
 )
 
-NAMES = {IN_THE_LARGE: "in the large (intercept)", SLOPE: "intercept and slope"}
+NAMES = {
+    IN_THE_LARGE: "in the large (intercept)",
+    SLOPE: "intercept and slope",
+    REFIT: "refit of the last step",
+}
 
 
 def section(view: View) -> list[Block]:
@@ -129,8 +134,10 @@ def _recalibration(view: View, found: Recalibrations | NotEstimable) -> Iterator
     )
     yield Paragraph(
         f"Recalibration moves the risks of “{found.model}” by a line estimated in these patients "
-        f"{where}. It agrees with them by construction, so each is judged by the log loss of "
-        f"patients left out of its estimation ({FOLDS}-fold cross-validation within the external "
+        f"{where}; a refit also corrects the coefficients of the columns that the model’s last "
+        "step reads, drawn towards those it has. Either agrees with these patients by "
+        "construction, so each is judged by the log loss of patients left out of its estimation "
+        f"({FOLDS}-fold cross-validation within the external "
         f"patients, {REPEATS} repeats). {_advice(found)} A recalibrated model has to be validated "
         "in other patients."
     )
@@ -138,7 +145,7 @@ def _recalibration(view: View, found: Recalibrations | NotEstimable) -> Iterator
         Row(("as it is", "0", "1", number(found.log_loss, 4), "", number(found.brier, 4))),
         *(_line(f) for f in found.fits),
     ]
-    missing = [NAMES[m] for m in NAMES if m not in {f.method for f in found.fits}]
+    missing = [m for m in NAMES if m not in {f.method for f in found.fits}]
     yield DataTable(
         "recalibration-table",
         f"Recalibrations of “{found.model}”, judged on external patients left out.",
@@ -154,8 +161,8 @@ def _recalibration(view: View, found: Recalibrations | NotEstimable) -> Iterator
         (
             "Below zero, the recalibration has the lower log loss. The simplest is recommended "
             "whose log loss exceeds that of the best by no more than the standard error of their "
-            "difference over patients. Refitting the model is not offered.",
-            *([f"Not offered, since it cannot order patients: {listed(missing)}."] * bool(missing)),
+            "difference over patients.",
+            *([f"Not offered: {listed([_why_not(m) for m in missing])}."] * bool(missing)),
         ),
     )
 
@@ -171,6 +178,16 @@ def _line(f: RecalibrationFit) -> Row:
             number(f.brier, 4),
         )
     )
+
+
+def _why_not(method: str) -> str:
+    """A recalibration that is absent, with what it is absent for."""
+    if method == REFIT:
+        return (
+            "a refit of the last step (it left every coefficient as it was, could not order "
+            "patients, or the model reads images itself)"
+        )
+    return f"{NAMES[method]} (it could not order patients)"
 
 
 def _advice(found: Recalibrations) -> str:

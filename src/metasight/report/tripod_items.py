@@ -133,8 +133,8 @@ def _updating(view: View) -> Text:
     if not isinstance(found, Recalibrations):
         return ""
     return (
-        "Recalibration in the large and of intercept and slope, judged on patients left out of its "
-        "estimation; nothing was refitted (",
+        "Recalibration in the large, of intercept and slope, and a refit of the last step, each "
+        "judged on patients left out of its estimation (",
         Ref("recalibration"),
         ").",
     )

@@ -33,7 +33,7 @@ def recalibrate(
     run
         Name of the validation.
     method
-        ``in-the-large`` or ``slope``.
+        ``in-the-large``, ``slope`` or ``refit``.
     judged
         Folder of the evaluation step of the external patients.
     marks
@@ -62,7 +62,8 @@ def recalibrate(
         intercept=fit.intercept,
         slope=fit.slope,
         horizon_days=found.horizon_days,
-        variance=fit.variance,
+        coefficients=fit.coefficients,
+        covariance=fit.covariance,
         patients=found.n,
         events=found.events,
         log_loss_change=fit.difference,

@@ -19,6 +19,7 @@ from scipy.special import expit
 from metasight.validation.bootstrap import Draws, draw, resampled_horizon
 from metasight.validation.calibration_bootstrap import resampled_hazard, resampled_shift
 from metasight.validation.ipcw import horizon_weights
+from metasight.validation.last_step import LastStep, LastStepData, last_step
 from metasight.validation.links import EDGE, to_cloglog, to_logit
 from metasight.validation.ordering import Floats, Ints
 from metasight.validation.results import NotEstimable
@@ -26,9 +27,9 @@ from metasight.validation.samples import in_order
 from metasight.validation.subgroups import headline_number
 from metasight.validation.table import Aligned, Target
 
-IN_THE_LARGE, SLOPE = "in-the-large", "slope"
-METHODS = (IN_THE_LARGE, SLOPE)
-"""From the simplest: the intercept alone, then intercept and slope."""
+IN_THE_LARGE, SLOPE, REFIT = "in-the-large", "slope", "refit"
+METHODS = (IN_THE_LARGE, SLOPE, REFIT)
+"""From the simplest: the intercept alone, intercept and slope, the last step estimated again."""
 FEWEST = 10
 """Patients with, and without, the event below which nothing is recalibrated."""
 FOLDS, REPEATS = 10, 10
@@ -44,11 +45,14 @@ class RecalibrationFit:
     Attributes
     ----------
     method
-        ``in-the-large`` (slope fixed at 1) or ``slope``.
+        ``in-the-large`` (slope fixed at 1), ``slope`` or ``refit``.
     intercept, slope
         Of the line on the scale of the risk, estimated on all external patients.
-    variance
-        Variance of the intercept, covariance, variance of the slope, by the bootstrap of patients.
+    coefficients
+        Of a refit: what is added for each column that the last step reads.
+    covariance
+        Of intercept, slope and coefficients, row by row: of a line by the bootstrap of patients,
+        of a refit as in :func:`metasight.validation.last_step.last_step`.
     log_loss, brier
         Of patients left out of its estimation, averaged over repeats.
     difference, se
@@ -59,7 +63,8 @@ class RecalibrationFit:
     method: str
     intercept: float
     slope: float
-    variance: tuple[float, float, float]
+    coefficients: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
     log_loss: float
     brier: float
     difference: float
@@ -83,7 +88,8 @@ class Recalibrations:
     log_loss, brier
         Of the model as it is.
     fits
-        In the order of :data:`METHODS`; one that would turn the order of patients round is absent.
+        In the order of :data:`METHODS`; one that would turn the order of patients round is absent,
+        and a refit that leaves every coefficient as it was.
     recommended
         A method, or empty for the model as it is.
     """
@@ -100,8 +106,10 @@ class Recalibrations:
     recommended: str
 
 
-def recalibrations(aligned: Aligned, model: str, *, seed: int) -> Recalibrations | NotEstimable:
-    """Estimate both recalibrations of a model and judge them on patients left out.
+def recalibrations(
+    aligned: Aligned, model: str, *, seed: int, columns: Floats | None = None
+) -> Recalibrations | NotEstimable:
+    """Estimate the recalibrations of a model and judge them on patients left out.
 
     Parameters
     ----------
@@ -111,6 +119,9 @@ def recalibrations(aligned: Aligned, model: str, *, seed: int) -> Recalibrations
         Its name.
     seed
         Of folds and resamples.
+    columns
+        What the model's last step reads of the same patients, shape (n, p); None where it reads
+        images itself: no refit is then offered.
 
     Returns
     -------
@@ -123,7 +134,8 @@ def recalibrations(aligned: Aligned, model: str, *, seed: int) -> Recalibrations
     cumulative hazard predicted by the last judged horizon, follow-up cut there; the intercept is
     the shift after which the mean risk is the observed one (Kaplan–Meier, Aalen–Johansen). Losses
     are weighted by the inverse probability of being uncensored. Stage: maximum likelihood of one
-    line for the log odds of all cuts.
+    line for the log odds of all cuts. The refit is penalised towards the model as it was
+    (:mod:`metasight.validation.last_step`), of survival by the same weighted loss.
 
     The simplest is recommended whose held-out log loss is not worse than that of the best by more
     than a standard error of their difference (the rule of Breiman and others 1984 for pruning
@@ -131,16 +143,16 @@ def recalibrations(aligned: Aligned, model: str, *, seed: int) -> Recalibrations
     same order from simple to complex, but tests by likelihood ratios, which an intercept of
     censored data does not have.
     """
-    problem = _Problem.of(aligned, model)
+    problem = _Problem.of(aligned, model, columns)
     few = problem.refusal()
     if few:
         return NotEstimable(not_estimable=few)
     draws = draw(aligned.n, RESAMPLES, seed)
-    as_is = problem.losses(np.zeros(1), np.ones(1))[:, 0]
+    as_is = problem.losses(problem.scaled[None])[:, 0]
     losses, fits = [as_is[0]], []
     for method in METHODS:
-        intercept, slope = problem.lines(draws, method)
-        if not (np.isfinite(intercept[0]) and slope[0] > 0):
+        estimated = problem.refitted() if method == REFIT else problem.line(draws, method)
+        if estimated is None:
             continue
         loss = _left_out(problem, method, seed)
         if not np.isfinite(loss).all():
@@ -150,9 +162,10 @@ def recalibrations(aligned: Aligned, model: str, *, seed: int) -> Recalibrations
         fits.append(
             RecalibrationFit(
                 method=method,
-                intercept=float(intercept[0]),
-                slope=float(slope[0]),
-                variance=_variance(intercept[1:], slope[1:]),
+                intercept=estimated.intercept,
+                slope=estimated.slope,
+                coefficients=tuple(estimated.coefficients.tolist()),
+                covariance=tuple(tuple(row) for row in estimated.covariance.tolist()),
                 log_loss=float(loss[0].mean()),
                 brier=float(loss[1].mean()),
                 difference=float(gap.mean()),
@@ -175,12 +188,12 @@ def recalibrations(aligned: Aligned, model: str, *, seed: int) -> Recalibrations
 
 
 def _left_out(problem: _Problem, method: str, seed: int) -> Floats:
-    """Log loss and Brier score of each patient by lines that it had no part in, shape (2, n).
+    """Log loss and Brier score of each patient by estimates that it had no part in, shape (2, n).
 
-    NaN where a line could not be estimated without some patients.
+    NaN where there is none without some patients.
     """
     train, held = _folds(problem.event.size, seed)
-    every = problem.losses(*problem.lines(train, method))
+    every = problem.losses(problem.moved(train, method))
     return np.asarray(np.where(held, every, 0.0).sum(axis=1) / REPEATS)
 
 
@@ -207,12 +220,6 @@ def _se(values: Floats) -> float:
     return float(values.std(ddof=1) / np.sqrt(values.size))
 
 
-def _variance(intercept: Floats, slope: Floats) -> tuple[float, float, float]:
-    known = np.isfinite(intercept) & np.isfinite(slope)
-    found = np.cov(np.stack([intercept[known], slope[known]]))
-    return float(found[0, 0]), float(found[0, 1]), float(found[1, 1])
-
-
 def _folds(n: int, seed: int) -> tuple[Draws, npt.NDArray[np.bool_]]:
     """Training weights and who is left out, shape (repeats · folds, n).
 
@@ -231,7 +238,8 @@ class _Problem:
     """The external patients as the line of a model sees them.
 
     ``above`` are risks of the event by the horizon, shape (1, n), or of a stage at or above each
-    cut, shape (cuts, n). ``case`` and ``control`` are the patients' weights at each of them.
+    cut, shape (cuts, n). ``case`` and ``control`` are the patients' weights at each of them,
+    ``columns`` what the last step reads, shape (n, p).
     """
 
     name: str
@@ -242,9 +250,10 @@ class _Problem:
     case: Floats
     control: Floats
     event: npt.NDArray[np.bool_]
+    columns: Floats | None
 
     @classmethod
-    def of(cls, aligned: Aligned, model: str) -> _Problem:
+    def of(cls, aligned: Aligned, model: str, columns: Floats | None = None) -> _Problem:
         risk = aligned.models[model].risk[0]
         if aligned.kind == "nodal":
             cuts = np.arange(1, len(risk) + 1)
@@ -258,6 +267,7 @@ class _Problem:
                 case=reached,
                 control=1 - reached,
                 event=aligned.stage >= 1,
+                columns=columns,
             )
         k = headline_number(aligned)
         target = aligned.targets[k]
@@ -272,11 +282,17 @@ class _Problem:
             case=weights.case[None],
             control=weights.control[None],
             event=(status == 1) & (time <= target.horizon),
+            columns=columns,
         )
 
     @property
     def scale(self) -> str:
         return "logit" if self.horizon_days is None else "cloglog"
+
+    @property
+    def scaled(self) -> Floats:
+        """The risks on their scale, shape (cuts, n)."""
+        return to_logit(self.above) if self.horizon_days is None else to_cloglog(self.above)
 
     def refusal(self) -> str:
         free = int((self.control[0] > 0).sum())
@@ -291,6 +307,60 @@ class _Problem:
 
     # ------------------------------------------------------------------ estimation
 
+    def moved(self, draws: Draws, method: str) -> Floats:
+        """All patients' risks on their scale as estimated under each row of weights.
+
+        Shape (m, cuts, n); NaN where nothing was found.
+        """
+        if method != REFIT:
+            intercept, slope = self.lines(draws, method)
+            return np.asarray(intercept[:, None, None] + slope[:, None, None] * self.scaled)
+        out = np.full((len(draws), *self.above.shape), np.nan)
+        data = self._last_step()
+        if data is None:
+            return out
+        for k, weight in enumerate(draws):
+            found = last_step(data, weight)
+            if found is not None:
+                out[k] = found.intercept + found.slope * data.base
+                out[k] += data.columns @ found.coefficients
+        return out
+
+    def line(self, draws: Draws, method: str) -> LastStep | None:
+        """Intercept and slope on all patients, with their covariance over resamples."""
+        intercept, slope = self.lines(draws, method)
+        if not (np.isfinite(intercept[0]) and slope[0] > 0):
+            return None
+        known = np.isfinite(intercept[1:]) & np.isfinite(slope[1:])
+        return LastStep(
+            intercept=float(intercept[0]),
+            slope=float(slope[0]),
+            coefficients=np.zeros(0),
+            spread=0.0,
+            covariance=np.cov(np.stack([intercept[1:][known], slope[1:][known]])),
+        )
+
+    def refitted(self) -> LastStep | None:
+        """The last step on all patients; None where it stays as it was or reads images."""
+        data = self._last_step()
+        if data is None:
+            return None
+        found = last_step(data, np.ones(self.event.size, dtype=np.int32))
+        if found is None or found.spread == 0 or not found.slope > 0:
+            return None
+        return found
+
+    def _last_step(self) -> LastStepData | None:
+        if self.columns is None:
+            return None
+        return LastStepData(
+            base=self.scaled,
+            columns=self.columns,
+            case=self.case[0],
+            control=self.control[0],
+            stage=self.stage if self.horizon_days is None else None,
+        )
+
     def lines(self, draws: Draws, method: str) -> tuple[Floats, Floats]:
         """Intercept and slope under each row of weights, shape (m,) each; NaN for none."""
         if self.horizon_days is None:
@@ -299,7 +369,7 @@ class _Problem:
         data, horizon = self.target.data, self.target.horizon
         risk = self.above[0][data.order]
         by_time = np.ascontiguousarray(draws[:, data.order])
-        x = to_cloglog(risk)
+        x = self.scaled[0][data.order]
         strata = np.zeros(data.n, dtype=np.int64)
         observed = resampled_horizon(by_time, data, risk, horizon, strata=strata).observed
         if method == IN_THE_LARGE:
@@ -327,12 +397,13 @@ class _Problem:
 
     # ------------------------------------------------------------------ losses
 
-    def losses(self, intercept: Floats, slope: Floats) -> Floats:
-        """Log loss and Brier score of each patient by each line, shape (2, m, n)."""
-        x = to_logit(self.above) if self.horizon_days is None else to_cloglog(self.above)
-        found = np.empty((2, len(intercept), self.above.shape[1]))
-        for k, (a, b) in enumerate(zip(intercept, slope, strict=True)):
-            eta = a + b * x
+    def losses(self, moved: Floats) -> Floats:
+        """Log loss and Brier score of each patient by risks on their scale, shape (2, m, n).
+
+        ``moved`` has shape (m, cuts, n).
+        """
+        found = np.empty((2, len(moved), self.above.shape[1]))
+        for k, eta in enumerate(moved):
             if self.horizon_days is None:
                 risk = expit(eta)
                 found[0, k] = self._stage_loss(risk)

@@ -8,14 +8,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from metasight import bundle
 from metasight.cohort.overlap import shared
 from metasight.engine.step import Inputs, StepKind
 from metasight.errors import StudyError
+from metasight.features.columns import FeatureTable
 from metasight.features.missing_patterns import missing_patterns
 from metasight.ledger import Entry, Fate
 from metasight.models import crossfit
+from metasight.models.base import FittedModel
 from metasight.models.fitted import ReaderHeadModel
 from metasight.models.registry import describe, features_of
 from metasight.predictions import Predictions
@@ -28,7 +31,7 @@ from metasight.validation.evaluate import evaluate
 from metasight.validation.json_tree import to_jsonable
 from metasight.validation.recalibration import recalibrations
 from metasight.validation.results import EvaluationPlan
-from metasight.validation.table import align
+from metasight.validation.table import Aligned, align
 from metasight.validation.validation_size import size_for
 
 
@@ -100,11 +103,13 @@ def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> Non
     predictions.to_parquet(artefacts.PREDICTIONS.path(out))
     artefacts.EVALUATION.write(out, evaluate(predictions, plan).to_json())
     aligned = align(predictions, plan)
-    offered = recalibrations(aligned, plan.headline_model, seed=plan.seed)
+    leading = models[locked.headline_model]
+    offered = recalibrations(
+        aligned, plan.headline_model, seed=plan.seed, columns=_last_step(leading, features, aligned)
+    )
     artefacts.RECALIBRATION.write(out, to_jsonable(offered))
     needed = size_for(aligned, plan.headline_model, plan.thresholds)
     artefacts.VALIDATION_SIZE.write(out, to_jsonable(needed))
-    leading = models[locked.headline_model]
     told = None
     if isinstance(leading, ReaderHeadModel):
         told = likeness_table(leading, features)
@@ -128,6 +133,15 @@ def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> Non
         folder.mkdir(parents=True)
         artefacts.STATE.write(folder, dict(state))
         artefacts.MODEL.write(folder, {"name": name, **describe(dict(state))})
+
+
+def _last_step(
+    model: FittedModel, features: FeatureTable, aligned: Aligned
+) -> NDArray[np.float64] | None:
+    """What the model's last step reads of the patients judged, shape (n, p)."""
+    if not isinstance(model, ReaderHeadModel):
+        return None
+    return model.reader.matrix(features.rows([str(p) for p in aligned.patients]))
 
 
 def _require_features(locked: bundle.Bundle, data: crossfit.Data) -> None:
