@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from json_schema import problems
 from metasight import bundle, pipeline
 from metasight.bundle.card import model_card
 from metasight.bundle.content import Parent
@@ -21,7 +23,9 @@ from metasight.features.columns import FeatureTable
 from metasight.features.images import ImageFolders
 from metasight.models.patient_interval import Band
 from metasight.provenance import hash_file
+from metasight.steps.risk.predicting import to_json
 
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schema"
 PARENT = Parent(
     content="ab" * 32,
     run="abc123",
@@ -227,6 +231,14 @@ def test_a_validation_writes_it_and_another_on_the_same_patients_is_refused(
     assert read.parent.content == hash_file(parent / LISTING)
     assert (read.parent.method, read.parent.slope) == ("in-the-large", 1.0)
     assert 0 < read.parent.events < read.parent.patients <= 60
+    told = to_json(read, ())
+    schema = json.loads((SCHEMAS / "predictions.json").read_text("utf-8"))
+    assert problems(told, schema, schema) == []
+    assert told["recalibrated"] == {
+        "method": "in-the-large",
+        "patients": read.parent.patients,
+        "events": read.parent.events,
+    }
     with pytest.raises(StudyError, match="exists already"):
         pipeline.validate(
             developed, folder, scheduler="inline", progress=Silent(), recalibrated=new

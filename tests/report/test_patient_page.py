@@ -41,6 +41,7 @@ FOUND = {
     "endpoint": "dmfs",
     "model": "ours",
     "trained_on": {"run": "abc", "patients": 150, "events": 96, "centres": 2},
+    "recalibrated": None,
     "refits": 200,
     "interval": "true risk",
 }
@@ -50,6 +51,16 @@ def blocks(**changes):
     patient = copy.deepcopy(PATIENT) | changes
     document = page(FOUND, patient, PROTOCOL, FEATURES)
     return [*document.front, *document.blocks]
+
+
+@pytest.mark.parametrize("method", ["in-the-large", "slope", "refit"])
+def test_a_recalibrated_model_is_said_to_be_one(method):
+    told = {"method": method, "patients": 120, "events": 31}
+    document = page(FOUND | {"recalibrated": told}, copy.deepcopy(PATIENT), PROTOCOL, FEATURES)
+    said = text(document.blocks)
+    assert "in 120 external patients with 31 events" in said
+    assert "has not been validated in any other patients" in said
+    assert "external" not in text(blocks())
 
 
 def text(found) -> str:

@@ -241,4 +241,23 @@ def _trained(found: Found, protocol: Protocol) -> list[Block]:
             f"(run {told['run']}), under protocol {protocol.id}, version {protocol.version}. "
             f"{protocol.intended_use}."
         ),
+        *_recalibrated(found["recalibrated"]),
+    ]
+
+
+def _recalibrated(told: Found | None) -> list[Block]:
+    """That the model is not as it was trained, and that nobody has judged what it became."""
+    if told is None:
+        return []
+    what = {
+        "in-the-large": "its risks were recalibrated in the large",
+        "slope": "its risks were recalibrated by intercept and slope",
+        "refit": "its last step was estimated again",
+    }[told["method"]]
+    return [
+        Paragraph(
+            f"After its training {what} in {plural(told['patients'], 'external patient')} with "
+            f"{plural(told['events'], 'event')}. The model as it is now has not been validated in "
+            "any other patients."
+        )
     ]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from metasight import bundle
 from metasight.bundle.alike import differences
-from metasight.bundle.content import DISCLAIMER, Bundle
+from metasight.bundle.content import DISCLAIMER, Bundle, Parent
 from metasight.bundle.predict import PatientPrediction, patient_features, predict
 from metasight.cohort.eligibility import STAGE
 from metasight.engine.step import Inputs, StepKind
@@ -31,7 +31,7 @@ from metasight.study.file import (
     SLIDE_MODALITY,
 )
 
-FORMAT = 1
+FORMAT = 2
 OF_SCANS = frozenset({SCAN_MODALITY, RADIOMICS_MODALITY, CROP_MODALITY})
 OF_SLIDES = frozenset({SLIDE_MODALITY, GENERATED_MODALITY, EMBEDDING_MODALITY})
 
@@ -142,10 +142,18 @@ def to_json(locked: Bundle, told: Sequence[PatientPrediction]) -> dict[str, Any]
             "events": locked.training.events,
             "centres": locked.training.centres,
         },
+        "recalibrated": _recalibrated(locked.parent),
         "refits": _refits(locked),
         "interval": "true risk" if locked.intervals is not None else "refits",
         "patients": [_patient(p) for p in told],
     }
+
+
+def _recalibrated(parent: Parent | None) -> dict[str, Any] | None:
+    """How the model's risks were changed after its training, and on whom."""
+    if parent is None:
+        return None
+    return {"method": parent.method, "patients": parent.patients, "events": parent.events}
 
 
 def _refits(locked: Bundle) -> int:
