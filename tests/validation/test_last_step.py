@@ -120,3 +120,15 @@ def test_without_anything_to_correct_the_spread_is_small_and_a_constant_column_a
     found = last_step(constant, ones(data))
     assert found.spread <= SPREADS[3]
     assert found.coefficients[3] == 0
+
+
+def test_what_the_penalty_shrinks_counts_as_error():
+    """With next to no patients the error of a correction is its spread before any was seen."""
+    data = event(12, coefficients=(0.0, 0.0, 0.0))
+    z = data.columns / data.columns.std(axis=0)
+    design = np.stack([np.column_stack([np.ones(12), b, z]) for b in data.base])
+    penalty = module._penalty(0.03, np.ones(3, dtype=bool))
+    start = np.array([0.0, 1.0, 0, 0, 0])
+    theta, hessian = module._maximum(data, design, ones(data), penalty, start)
+    covariance = module._covariance(data, design, ones(data), theta, hessian, penalty)
+    assert np.sqrt(np.diag(covariance))[2:] == pytest.approx([0.03] * 3, rel=0.05)
