@@ -24,7 +24,7 @@ from scipy import ndimage
 from skimage import color, feature, filters, measure, morphology, segmentation
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[0] = str(ROOT / "tests")
+sys.path.insert(1, str(ROOT / "tests"))
 
 from metasight.segmentation.nucleus import detect_in_he  # noqa: E402
 from oracles.matched_centres import match_centres  # noqa: E402

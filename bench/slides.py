@@ -56,16 +56,16 @@ def mosaic() -> np.ndarray:
     return np.ascontiguousarray(big)
 
 
-def write_slide(path: Path, size: int) -> None:
+def write_slide(path: Path, size: int, mpp: float = MPP, picture: np.ndarray | None = None) -> None:
     """A pyramid (1, 4, 16) of an ellipse of tissue on glass, JPEG tiles as a scanner's."""
-    levels, rng = [mosaic()], np.random.default_rng(0)
+    levels, rng = [mosaic() if picture is None else picture], np.random.default_rng(0)
     for _ in range(2):
         levels.append(cv2.resize(levels[-1], None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA))
     with tifffile.TiffWriter(path, bigtiff=True) as out:
         for level, picture in enumerate(levels):
             side = size // 4**level
             glass = np.clip(rng.normal(242, 1.2, (TILE, TILE, 3)), 0, 255).astype(np.uint8)
-            said = f"{side}x{side} JPEG|AppMag = 40|MPP = {MPP}"
+            said = f"{side}x{side} JPEG|AppMag = {round(10 / mpp)}|MPP = {mpp}"
             out.write(
                 encoded(picture, glass, side),
                 shape=(side, side, 3),

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 from skimage.segmentation import expand_labels
 
 from metasight.errors import MarkerError
@@ -32,6 +31,7 @@ from metasight.maps.positivity import Positivity, positive_cells
 from metasight.segmentation.nucleus import (
     Nuclei,
     NucleusSettings,
+    blurred,
     detect_in_fluorescence,
     detect_nuclei,
     haematoxylin_image,
@@ -307,7 +307,7 @@ def cell_signal(
     """
     total = np.bincount(region.ravel(), weights=image.ravel(), minlength=n + 1)[1:]
     size = np.bincount(region.ravel(), minlength=n + 1)[1:]
-    smooth = ndimage.gaussian_filter(image, _CELL_RADIUS_UM / mpp)
+    smooth = blurred(image, _CELL_RADIUS_UM / mpp)
     off = smooth[region == 0] if (region == 0).any() else smooth.ravel()
     low, quarter = np.percentile(off, [5, 25])
     spread = float(quarter - low) / 0.970  # a normal's 25th and 5th percentile are 0.970 σ apart
