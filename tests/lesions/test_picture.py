@@ -14,7 +14,6 @@ from metasight.lesions.measured import measure
 from metasight.lesions.picture import (
     _cut,
     _held,
-    _in_words,
     _lengths,
     _mm,
     _taken,
@@ -221,18 +220,6 @@ def test_the_lesions_own_value_is_beside_the_definition():
     assert _value(place, "hilum_centre_two_thirds") == ": 0.48, limit 0.67"
     assert _value(place, "hilum_edge_third") == ": not found"
     assert _value(place, "bronchi_2cm") == ": 34 mm, limit 20 mm"
-
-
-@pytest.mark.parametrize(
-    ("definition", "words"),
-    [
-        ("bronchi_2cm", "within 2 cm of the proximal bronchial tree"),
-        ("hilum_centre_third", "centre, inner third from the hilum"),
-        ("midline_edge_two_thirds", "edge, inner 2 thirds from the midline"),
-    ],
-)
-def test_central_is_said_as_one_would_say_it(definition, words):
-    assert _in_words(definition) == words
 
 
 def test_a_gap_that_was_not_found_is_said_so():

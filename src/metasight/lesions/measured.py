@@ -155,6 +155,10 @@ class LesionMeasured:
             "centre_y_mm": place.centre_mm[1],
             "centre_z_mm": place.centre_mm[2],
         }
+        value, limit = place.value_and_limit(self.definition)
+        row["central_definition"] = self.definition
+        row["central_value"] = _known(value)
+        row["central_limit"] = limit
         for name, value in place.ratios.items():
             row[f"{name}_ratio"] = _known(value)
         for definition in DEFINITIONS:

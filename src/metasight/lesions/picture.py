@@ -37,7 +37,7 @@ from metasight.lesions.picture_view import (
     windowed,
     wrapped,
 )
-from metasight.lesions.place import BRONCHI_MM, Definition, Place
+from metasight.lesions.place import BRONCHI_MM, Definition, Place, in_words
 from metasight.lesions.size import Diameters, Plane
 from metasight.volumes.box import box_of
 from metasight.volumes.volume import Mask, ScanFacts, Volume
@@ -52,7 +52,6 @@ _MARGIN_MM = 18.0
 _NOTHING_HU = -3000.0  # outside the scan: black in every window, which no air in it is
 _GAP_PX = 4
 _FIRST: dict[Plane, str] = {"axial": "feet", "coronal": "front", "sagittal": "right"}
-_RAYS = {"hilum": "from the hilum", "axial": "from the hilum, axial", "midline": "from the midline"}
 _PANELS: tuple[tuple[Plane, str, tuple[float, float]], ...] = (
     ("axial", "lung", LUNG_WINDOW_HU),
     ("coronal", "lung", LUNG_WINDOW_HU),
@@ -303,7 +302,7 @@ def _told(found: LesionMeasured, *, cut: bool) -> list[str]:
         central = {True: "yes", False: "no", None: "not known"}[found.central]
         lobe = place.lobe.lobe + (" (unsure)" if place.lobe.unsure else "")
         told.append(
-            f"{lobe} lobe; central: {central} ({_in_words(found.definition)}"
+            f"{lobe} lobe; central: {central} ({in_words(found.definition)}"
             f"{_value(place, found.definition)}); gap to pleura "
             f"{_mm(place.pleura_gap_mm)}, fissure {_mm(place.lobe.fissure_gap_mm)}, proximal "
             f"bronchi {_mm(place.bronchi_gap_mm)}"
@@ -324,14 +323,6 @@ def _value(place: Place, definition: Definition) -> str:
     if definition == "bronchi_2cm":
         return f": {value:.0f} mm, limit {BRONCHI_MM:.0f} mm"
     return f": {value:.2f}, limit {limit:.2f}"
-
-
-def _in_words(definition: Definition) -> str:
-    """A definition of "central" as one would say it."""
-    if definition == "bronchi_2cm":
-        return "within 2 cm of the proximal bronchial tree"
-    ray, point, *share = definition.split("_")
-    return f"{point}, inner {' '.join(share).replace('two ', '2 ')} {_RAYS[ray]}"
 
 
 def _mm(value: float) -> str:
