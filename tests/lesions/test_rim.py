@@ -92,3 +92,14 @@ def test_a_scan_of_one_slice_or_without_a_border_is_no_error():
         assert around.hu.shape == around.lesion.shape
         found = rim_of(around, -160.0)
         assert (found is None) == (left is None)
+
+
+def test_a_body_whose_border_is_far_from_the_outline_has_nothing_to_tell():
+    hu = np.full((40, 40, 40), 30.0)
+    hu[0] = -860.0
+    scan = Volume.from_array(hu, unit="HU", spacing_mm=(1.0, 1.0, 1.0))
+    inside = np.zeros(hu.shape)
+    inside[18:23, 18:23, 18:23] = 1
+    mask = Mask.from_array(inside, on=scan)
+    around = surroundings_of(scan, mask, size_of(mask))
+    assert rim_of(around, -160.0) is None

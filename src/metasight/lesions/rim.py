@@ -152,15 +152,16 @@ def rim_of(around: Surroundings, threshold_hu: float) -> Rim | None:
     inner = depth_in(np.pad(core, 1), around.spacing_mm)[1:-1, 1:-1, 1:-1] > _INNER_MM
     solid_hu = float(np.median(hu[inner])) if inner.any() else float(np.max(hu[core]))
     body = hu > (solid_hu + lung_hu) / 2
-    if body.all():
+    away = distance_to(lesion, around.spacing_mm)
+    inside = body & (away <= _FIT_MM) & (depth_in(body, around.spacing_mm) <= _FIT_MM)
+    if not inside.any():
         return None
-    picture, in_plane, across = _blurred(around, hu, body, (solid_hu, bool(inner.any())))
+    picture, in_plane, across = _blurred(around, body, inside, solid_hu, plateau=bool(inner.any()))
     between = (hu <= threshold_hu) & (hu > lung_hu + TELLS_HU)
     # a body's border is placed on whole voxels: off by their standard deviation
     place_mm = float(np.mean(around.spacing_mm)) / np.sqrt(12)
     ground_glass = between & _unlike(around, picture, place_mm)
     at_most = between & _unlike(around, picture, 0.0)
-    away = distance_to(lesion, around.spacing_mm)
     shell = (away > _BEYOND_MM[0]) & (away <= _BEYOND_MM[1])
     return Rim(
         share=float((ground_glass & lesion).sum() / lesion.sum()),
@@ -191,16 +192,14 @@ def without_lung(around: Surroundings) -> float:
 
 
 def _blurred(
-    around: Surroundings, hu: Floats32, body: Booleans, solid: tuple[float, bool]
+    around: Surroundings, body: Booleans, inside: Booleans, solid_hu: float, *, plateau: bool
 ) -> tuple[Floats32, float, float]:
     """The body's picture, and the widths of the blur that fit its inner side.
 
     A body without a plateau is a small one: the blur has taken from its height as well.
     """
-    solid_hu, plateau = solid
+    hu = np.minimum(around.hu, np.float32(SOFT_HU))
     lung_hu, spacing = around.lung_hu, around.spacing_mm
-    near = distance_to(around.lesion, spacing) <= _FIT_MM
-    inside = body & near & (depth_in(body, spacing) <= _FIT_MM)
     best: tuple[float, Floats32, float, float] | None = None
     whole = body.astype(np.float32)
     for in_plane in _IN_PLANE_MM:
@@ -212,5 +211,5 @@ def _blurred(
             off = float(np.abs(hu[inside] - picture[inside]).mean())
             if best is None or off < best[0]:
                 best = off, picture, in_plane, across
-    assert best is not None  # noqa: S101 (the grid is not empty)
+    assert best is not None
     return best[1:]
