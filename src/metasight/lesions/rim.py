@@ -211,5 +211,5 @@ def _blurred(
             off = float(np.abs(hu[inside] - picture[inside]).mean())
             if best is None or off < best[0]:
                 best = off, picture, in_plane, across
-    assert best is not None
+    assert best is not None  # noqa: S101 (the grid is not empty)
     return best[1:]
