@@ -1,23 +1,32 @@
 """Measured lesions beside the truth of phantoms: every size, attenuation, margin and kernel.
 
-    python bench/lesions.py [--phantoms 240] [--first 0] [--full 12] [--cubes]
+    python bench/lesions.py [--phantoms 240] [--first 0] [--full 12] [--cubes | --density]
 
 Crops of simulated thoraces with the drawn shape's own diameters as truth (simulated, docs/
 simulation-lung.md). Measured twice: with the true mask given, and from one click in the middle
 (the lungs given). ``--full`` draws whole thoraces and finds the lungs too, for place and time.
-``--cubes`` clicks in 71 real nodules instead (``bench/lesions_cubes.py``).
+``--cubes`` clicks in 71 real nodules instead (``bench/lesions_cubes.py``), ``--density`` judges
+solid, part-solid and pure (``bench/lesions_density.py``).
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import numpy as np
-from lesions_cubes import CLICKS, cubes, judged, report_clicks
-from scipy.stats import binomtest
+from lesions_cubes import CLICKS, counted, cubes, judged, report_clicks
+from lesions_density import (
+    SLICES_MM,
+    judged_density,
+    phantom,
+    readers,
+    report_density,
+    report_readers,
+)
 
 from metasight.errors import VolumeError
 from metasight.lesions.disagreement import Disagreement, disagreement_of
@@ -124,15 +133,6 @@ def _measured(volume: Volume, mask: Mask) -> dict[str, Any]:
     }
 
 
-def counted(right: np.ndarray) -> str:
-    """How many of how many, with the exact 95 % interval of the share."""
-    of = len(right)
-    if not of:
-        return "0 of 0"
-    ends = binomtest(int(right.sum()), of).proportion_ci()
-    return f"{int(right.sum())} of {of} ({ends.low:.1%} to {ends.high:.1%})"
-
-
 def report(rows: list[dict[str, Any]], how: str) -> None:
     """Errors of one way of measuring."""
     there = [r for r in rows if r[how] is not None]
@@ -159,9 +159,11 @@ def report(rows: list[dict[str, Any]], how: str) -> None:
             f"{counted(np.abs(ctr) <= 0.03)}"
         )
     pure = [r for r in there if r["kind"] == "ground-glass" or r["truth"]["solid"] > 4]
-    right = [(r[how]["pure"] == "yes") == (r["kind"] == "ground-glass") for r in pure]
+    decided = [r for r in pure if r[how]["pure"] in {"yes", "no"}]
+    right = [(r[how]["pure"] == "yes") == (r["kind"] == "ground-glass") for r in decided]
     print(
-        f"  pure ground glass right: {counted(np.array(right))} (no solid part, or one above 4 mm)"
+        f"  pure ground glass right: {counted(np.array(right))} decided of {len(pure)} (no solid "
+        "part, or one above 4 mm)"
     )
 
 
@@ -247,26 +249,49 @@ def clicked(
     return found.mask, disagreement_of(found.outlines)
 
 
-def main() -> None:
-    """Run and print."""
+def dense(case: tuple[int, float]) -> list[dict[str, Any]]:
+    """One part-solid phantom, judged by its density; empty where it fits nowhere."""
+    scan = phantom(*case)
+    if scan is None:
+        return []
+    volume = volume_of(scan)
+    return judged_density(scan, volume, lungs_of(scan, volume), case[1])
+
+
+def density(first: int, n: int, jobs: int) -> list[str]:
+    """Readers' outlines and phantoms by slices; what is missed."""
+    missed = report_readers(readers())
+    cases = [(k, s) for s in SLICES_MM for k in range(first, first + n)]
+    with ProcessPoolExecutor(jobs) as pool:
+        rows = [r for own in pool.map(dense, cases) for r in own]
+    return missed + report_density(rows)
+
+
+def main() -> int:
+    """Run and print; 1 where a goal of density is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--phantoms", type=int, default=240)
+    parser.add_argument("--phantoms", type=int, help="default 240; 22 a slice of --density")
     parser.add_argument("--first", type=int, default=0, help="number of the first phantom")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--full", type=int, default=0)
     parser.add_argument("--cubes", action="store_true", help="click in real nodules")
     parser.add_argument("--clicks", type=int, default=CLICKS, help="in each of them")
+    parser.add_argument("--density", action="store_true", help="solid, part-solid, pure")
     asked = parser.parse_args()
+    if asked.density:
+        missed = density(asked.first, asked.phantoms or 22, asked.jobs)
+        print("\n".join(f"MISSED: {line}" for line in missed) or "every goal is met")
+        return int(bool(missed))
     if asked.cubes:
         found = [r for k, c in enumerate(cubes()) for r in judged(k, c, clicked, asked.clicks)]
         report_clicks(found)
-        return
+        return 0
     if asked.full:
         with ProcessPoolExecutor(asked.jobs) as pool:
             whole = pool.map(place, range(asked.first, asked.first + asked.full))
             report_places([r for r in whole if r is not None])
-        return
-    numbers = range(asked.first, asked.first + asked.phantoms)
+        return 0
+    numbers = range(asked.first, asked.first + (asked.phantoms or 240))
     start = time.perf_counter()
     with ProcessPoolExecutor(asked.jobs) as pool:
         rows = list(pool.map(judge, numbers, chunksize=4))
@@ -286,7 +311,8 @@ def main() -> None:
             "   ", r["number"], r["kind"], r["margin"], f"{r['true_mm']:.0f} mm", f"{r['dice']:.2f}"
         )
     print("bars: size ≤ 1 voxel, CTR ≤ 0.03, pure ground glass 100 % away from the boundary")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.stats import binomtest
 
 from metasight.errors import VolumeError
 from metasight.lesions.disagreement import Disagreement
@@ -121,6 +122,15 @@ def judged(
             row |= {"dice": 0.0, "volume": 0.0, "diameter": np.nan}
         rows.append(row)
     return rows
+
+
+def counted(right: np.ndarray) -> str:
+    """How many of how many, with the exact 95 % interval of the share."""
+    of = len(right)
+    if not of:
+        return "0 of 0"
+    ends = binomtest(int(right.sum()), of).proportion_ci()
+    return f"{int(right.sum())} of {of} ({ends.low:.1%} to {ends.high:.1%})"
 
 
 def _share(right: Booleans) -> str:

@@ -296,3 +296,26 @@ def test_the_threshold_of_a_protocol_is_optional():
     assert StagingLimits.from_table(TABLE, (0.1,)).mediastinal_threshold is None
     given = StagingLimits.from_table({**TABLE, "mediastinal_threshold": 0.08}, (0.1,))
     assert given.mediastinal_threshold == 0.08
+
+
+def test_the_patients_own_value_of_central_follows_the_rule():
+    rule = guideline(22.0, True, False, LIMITS, central_means="inner two thirds")
+    risks = NodalRisks(any_node=Estimate(value=0.2, lower=0.1, upper=0.3))
+    own = "This patient’s CT: 0.48."
+    told = staging_view(
+        rule, risks, LIMITS, evidence=EVIDENCE, pet_negative=True, centrality=own
+    ).text
+    assert told[1] == own
+    silent = staging_view(
+        rule,
+        None,
+        LIMITS,
+        evidence=EVIDENCE,
+        pet_negative=True,
+        abstains="too far",
+        centrality=own,
+    ).text
+    assert silent[1] == own
+    without = staging_view(rule, risks, LIMITS, evidence=EVIDENCE, pet_negative=True).text
+    assert "" not in without
+    assert len(without) == len(told) - 1

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from metasight.lesions.disagreement import disagreement_of
+from metasight.lesions.solidity import solidity_of
 from metasight.segmentation.lesion import Outlines
 from metasight.volumes.volume import Mask, Volume
 
@@ -52,3 +55,20 @@ def test_what_is_apart_is_said() -> None:
 def test_without_other_outlines_nothing_is_apart() -> None:
     found = disagreement_of(outlines([], []))
     assert (found.n, found.size_apart_mm, found.dice_distance) == (0, 0.0, 0.0)
+
+
+def test_a_class_needs_more_than_half_of_the_outlines() -> None:
+    apart = disagreement_of(outlines([8, 8, 8], [8]))
+    own = solidity_of(outlines([8], []).scan, outlines([8], []).answer)
+    assert set(apart.classes) == {own.attenuation}
+    assert apart.on(own).attenuation == own.attenuation
+    others = ("part-solid",) * 3 + (own.attenuation,) * 2
+    doubted = replace(apart, classes=others, ctr_lower=0.3, ctr_upper=1.0).on(own)
+    assert doubted.attenuation == "undecided"
+    assert doubted.doubts[-1] == "solid by 2 of 5 outlines only"
+    assert (doubted.ctr_lower, doubted.ctr_upper) == (0.3, 1.0)
+
+
+def test_without_voting_outlines_a_class_stays() -> None:
+    own = solidity_of(outlines([], []).scan, outlines([], []).answer)
+    assert disagreement_of(outlines([], [])).on(own) == own

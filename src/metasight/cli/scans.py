@@ -70,6 +70,8 @@ _MEASURES = (
     ("solid_size_mm", "solid part", "mm"),
     ("solid_volume_mm3", "volume of the solid part", "mm³"),
     ("ctr", "CTR", ""),
+    ("ctr_lower", "CTR at least", ""),
+    ("ctr_upper", "CTR at most", ""),
     ("ctr_volume", "CTR by volume", ""),
     ("pure_ground_glass_answer", "pure ground glass", ""),
     ("side", "side", ""),

@@ -280,6 +280,7 @@ def staging_view(
     pet_negative: bool | None,
     abstains: str = "",
     interval: str = "95 % interval",
+    centrality: str = "",
 ) -> StagingView:
     """Put rule and risk side by side.
 
@@ -295,6 +296,8 @@ def staging_view(
         Whether PET/CT shows no node; None without PET/CT. Only then is EBUS's sensitivity known.
     interval
         What the ends of the risk are, in words.
+    centrality
+        A sentence on this patient's own value of "central"; empty where it was not measured.
 
     Raises
     ------
@@ -306,7 +309,8 @@ def staging_view(
     if (risks is None) != bool(abstains):
         raise EvaluationError("a risk is shown, or the reason why there is none")
     if risks is None:
-        text = (_rule_text(rule), f"The model gives no risk: {abstains}.", NOT_A_DEVICE)
+        silent = (_rule_text(rule), centrality, f"The model gives no risk: {abstains}.")
+        text = (*(line for line in silent if line), NOT_A_DEVICE)
         return StagingView(
             rule=rule,
             risks=None,
@@ -327,6 +331,7 @@ def staging_view(
         agree = (rule.verdict == "indicated") == (risks.n2.value >= chosen)
     lines = [
         _rule_text(rule),
+        centrality,
         _risk_text(risks, above, interval),
         _ebus_text(rest, limits, pet_negative=pet_negative),
         _agreement_text(agree, limits),

@@ -8,13 +8,13 @@ the error. No limit says which outlines are wrong: one that was set on half of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from metasight.errors import VolumeError
 from metasight.lesions.size import size_of
-from metasight.lesions.solidity import Solidity, solidity_of
+from metasight.lesions.solidity import Attenuation, Solidity, solidity_of
 from metasight.segmentation.agreement import dice
 from metasight.segmentation.lesion import Outlines
 from metasight.volumes.volume import Mask
@@ -39,6 +39,10 @@ class Disagreement:
     errors
         Root mean square difference of size, volume and CTR between the rules that vote and the
         outline, by the measurement's name; models take them for its standard error.
+    classes
+        Attenuation of the outlines of the rules that vote, as often as they were drawn.
+    ctr_lower, ctr_upper
+        Ends of their CTRs' ranges, within [0, 1].
     """
 
     n: int
@@ -47,6 +51,19 @@ class Disagreement:
     volume_factor: float
     cut_share: float
     errors: dict[str, float]
+    classes: tuple[Attenuation, ...] = ()
+    ctr_lower: float = 1.0
+    ctr_upper: float = 0.0
+
+    def on(self, found: Solidity) -> Solidity:
+        """What is left of a lesion's class and CTR: it needs more than half of the outlines."""
+        alike = sum(c == found.attenuation for c in self.classes)
+        lower, upper = min(found.ctr_lower, self.ctr_lower), max(found.ctr_upper, self.ctr_upper)
+        found = replace(found, ctr_lower=lower, ctr_upper=upper)
+        if not self.classes or 2 * alike > len(self.classes) or found.attenuation == "undecided":
+            return found
+        doubt = f"{found.attenuation} by {alike} of {len(self.classes)} outlines only"
+        return replace(found, attenuation="undecided", doubts=(*found.doubts, doubt))
 
     def in_words(self) -> str:
         """One line for ledger and picture."""
@@ -70,13 +87,17 @@ def disagreement_of(outlines: Outlines) -> Disagreement:
         weight.append(times)
     if not weight:
         apart, factor, overlap, weight = [0.0], [0.0], [1.0], [1]
+    voted = _voted(outlines)
     return Disagreement(
         n=len(outlines.voters) + len(outlines.others),
         dice_distance=float(1 - np.average(overlap, weights=weight)),
         size_apart_mm=float(np.average(apart, weights=weight)),
         volume_factor=float(np.exp(np.sqrt(np.average(np.square(factor), weights=weight)))),
         cut_share=outlines.cut_share,
-        errors=_errors(outlines),
+        errors=_errors(outlines, voted),
+        classes=tuple(found.attenuation for found, times in voted for _ in range(times)),
+        ctr_lower=min((found.ctr_lower for found, _ in voted), default=1.0),
+        ctr_upper=max((found.ctr_upper for found, _ in voted), default=0.0),
     )
 
 
@@ -90,18 +111,24 @@ def _distinct(masks: list[Mask]) -> list[tuple[Mask, int]]:
     return list(seen.values())
 
 
-def _errors(outlines: Outlines) -> dict[str, float]:
-    own = _measures(solidity_of(outlines.scan, outlines.answer))
-    squares: dict[str, float] = dict.fromkeys(own, 0.0)
-    n = 0
+def _voted(outlines: Outlines) -> list[tuple[Solidity, int]]:
+    """What the voting rules' outlines give, with how often each was drawn."""
+    found = []
     for mask, times in _distinct(list(outlines.voters)):
         try:
-            found = _measures(solidity_of(outlines.scan, mask))
+            found.append((solidity_of(outlines.scan, mask), times))
         except VolumeError:  # a speck has no diameter
             continue
-        n += times
-        for name, value in found.items():
+    return found
+
+
+def _errors(outlines: Outlines, voted: list[tuple[Solidity, int]]) -> dict[str, float]:
+    own = _measures(solidity_of(outlines.scan, outlines.answer))
+    squares: dict[str, float] = dict.fromkeys(own, 0.0)
+    for found, times in voted:
+        for name, value in _measures(found).items():
             squares[name] += times * (value - own[name]) ** 2
+    n = sum(times for _, times in voted)
     return {name: float(np.sqrt(total / max(n, 1))) for name, total in squares.items()}
 
 

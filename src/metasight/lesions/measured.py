@@ -92,6 +92,12 @@ class LesionMeasured:
             why.append("uptake: the PET could not be used")
         return replace(self, uptake=uptake, not_measured=tuple(why))
 
+    def with_disagreement(self, apart: Disagreement | None) -> LesionMeasured:
+        """The same as far as other outlines of the lesion bear it out; None: there are none."""
+        if apart is None:
+            return self
+        return replace(self, disagreement=apart, solidity=apart.on(self.solidity))
+
     def _size_row(self) -> dict[str, Cell]:
         found = self.solidity
         row: dict[str, Cell] = {
@@ -103,6 +109,8 @@ class LesionMeasured:
             "solid_volume_mm3": found.main.volume_mm3,
             "ctr": found.main.ctr,
             "ctr_volume": found.main.ctr_volume,
+            "ctr_lower": found.ctr_lower,
+            "ctr_upper": found.ctr_upper,
         }
         for plane, own in found.whole.by_plane.items():
             row[f"{plane}_longest_mm"] = own.longest_mm
@@ -116,6 +124,7 @@ class LesionMeasured:
         row["pure_ground_glass"] = answers.get(found.pure_ground_glass)
         row["pure_ground_glass_answer"] = found.pure_ground_glass
         row["attenuation"] = found.attenuation
+        row["attenuation_doubts"] = "; ".join(found.doubts)
         return row
 
     def _outline_row(self) -> dict[str, Cell]:
@@ -146,6 +155,10 @@ class LesionMeasured:
             "centre_y_mm": place.centre_mm[1],
             "centre_z_mm": place.centre_mm[2],
         }
+        value, limit = place.value_and_limit(self.definition)
+        row["central_definition"] = self.definition
+        row["central_value"] = _known(value)
+        row["central_limit"] = limit
         for name, value in place.ratios.items():
             row[f"{name}_ratio"] = _known(value)
         for definition in DEFINITIONS:

@@ -1,8 +1,10 @@
-"""The picture that a measurement rests on: four windows through the lesion, with what was drawn.
+"""The picture that a measurement rests on: the lesion marked, unmarked beside, and where it lies.
 
-Axial, coronal and sagittal planes in a lung window and the axial one in a mediastinal window, each
-on the plane's slice with its longest diameter; the outlines of lesion and solid part, both
-diameters, a bar of 10 mm, and the numbers below. What is within the lesion stays visible. Nothing
+Above, axial, coronal and sagittal planes in a lung window and the axial one in a mediastinal
+window, each on the plane's slice with its longest diameter, with outlines and diameters; below each
+the same without a mark, for an outline hides the border that it claims. Then whole slices with the
+place of the windows above, uptake over the axial window where there is a PET, and what the lines
+mean. The windows hold the whole lesion; where the scan itself ends within it that is said. Nothing
 that names a patient is on it.
 """
 
@@ -14,40 +16,53 @@ import numpy.typing as npt
 
 from metasight.errors import VolumeError
 from metasight.lesions.measured import LesionMeasured
-from metasight.lesions.place import Definition
+from metasight.lesions.picture_view import (
+    AXES,
+    DIAMETER,
+    OUTLINE,
+    SIDE_PX,
+    SOLID,
+    STRIP_PX,
+    WHITE,
+    Picture,
+    PlaneView,
+    bar,
+    fused,
+    heat_scale,
+    lettered,
+    marked,
+    measured_lines,
+    outlined,
+    strip,
+    windowed,
+    wrapped,
+)
+from metasight.lesions.place import BRONCHI_MM, Definition, Place, in_words
 from metasight.lesions.size import Diameters, Plane
-from metasight.lesions.solidity import Solidity
 from metasight.volumes.box import box_of
-from metasight.volumes.volume import Mask, Volume
+from metasight.volumes.volume import Mask, ScanFacts, Volume
 
-Picture = npt.NDArray[np.uint8]
 Booleans = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 
 LUNG_WINDOW_HU = (-1350.0, 150.0)
 MEDIASTINAL_WINDOW_HU = (-160.0, 240.0)
 
-_SIDE_PX = 360
-_TEXT_PX = 21
 _MARGIN_MM = 18.0
-_BAR_MM = 10.0
-_OUTLINE = (60, 200, 255)  # BGR: amber, blue and green are told apart by the colour-blind
-_SOLID = (230, 130, 30)
-_LINE = (120, 255, 120)
-_WHITE = (235, 235, 235)
-_AXES: dict[Plane, tuple[int, int, int]] = {
-    "axial": (0, 1, 2),
-    "coronal": (1, 0, 2),
-    "sagittal": (2, 0, 1),
-}
-
-
-_LEFT: dict[Plane, str] = {"axial": "R", "coronal": "R", "sagittal": "A"}
-"""Which side of the patient is at the picture's left: right, or front."""
+_NOTHING_HU = -3000.0  # outside the scan: black in every window, which no air in it is
+_GAP_PX = 4
 _FIRST: dict[Plane, str] = {"axial": "feet", "coronal": "front", "sagittal": "right"}
-_RAYS = {"hilum": "from the hilum", "axial": "from the hilum, axial", "midline": "from the midline"}
+_PANELS: tuple[tuple[Plane, str, tuple[float, float]], ...] = (
+    ("axial", "lung", LUNG_WINDOW_HU),
+    ("coronal", "lung", LUNG_WINDOW_HU),
+    ("sagittal", "lung", LUNG_WINDOW_HU),
+    ("axial", "mediastinal", MEDIASTINAL_WINDOW_HU),
+)
 
 
-def picture_of(scan: Volume, lesion: Mask, found: LesionMeasured) -> bytes:
+def picture_of(
+    scan: Volume, lesion: Mask, found: LesionMeasured, *, pet: Volume | None = None
+) -> bytes:
     """Draw what was measured, as a PNG.
 
     Parameters
@@ -58,6 +73,8 @@ def picture_of(scan: Volume, lesion: Mask, found: LesionMeasured) -> bytes:
         On its grid; the same that ``found`` was measured on.
     found
         The measurements.
+    pet
+        In SUV, in the scan's coordinates; drawn over the axial window.
 
     Raises
     ------
@@ -66,160 +83,246 @@ def picture_of(scan: Volume, lesion: Mask, found: LesionMeasured) -> bytes:
     """
     scan.require("HU")
     inside = lesion.on(scan).array
-    centre = _middle(inside)
-    side_mm = 2 * _MARGIN_MM + max(
-        (d.longest_mm for d in found.solidity.whole.by_plane.values()), default=10.0
-    )
-    windows: tuple[tuple[Plane, str, tuple[float, float]], ...] = (
-        ("axial", "lung window", LUNG_WINDOW_HU),
-        ("coronal", "lung window", LUNG_WINDOW_HU),
-        ("sagittal", "lung window", LUNG_WINDOW_HU),
-        ("axial", "mediastinal window", MEDIASTINAL_WINDOW_HU),
-    )
-    panels = []
-    for plane, title, window in windows:
-        own = found.solidity.whole.by_plane.get(plane)
-        panel = _panel(
-            scan,
-            inside,
-            found.solidity,
-            centre=centre,
-            plane=plane,
-            own=own,
-            side_mm=side_mm,
-            window_hu=window,
+    middle, side_mm = _held(scan, inside)
+    views = {
+        plane: PlaneView.about(scan, plane, _number(found, plane, middle), middle, side_mm=side_mm)
+        for plane in AXES
+    }
+    columns = []
+    for plane, name, window in _PANELS:
+        view = views[plane]
+        grey = windowed(view.drawn(view.slice_of(scan.array), _NOTHING_HU), window)
+        columns.append(
+            np.vstack(
+                [
+                    strip(f"{plane}, {name} window {_in_numbers(window)} HU", SIDE_PX),
+                    _drawn_on(grey, view, scan, inside, found),
+                    strip(_where(view, scan), SIDE_PX),
+                    strip(_lengths(found, plane), SIDE_PX),
+                    _plain(grey, view),
+                ]
+            )
         )
-        panels.append(_lettered(panel, f"{plane}, {title}", (10, 24)))
-    top = np.hstack(panels)
-    ok, coded = cv2.imencode(".png", np.vstack([top, _numbers(found, top.shape[1])]))
+    top = _beside(columns)
+    low = _beside([*_located(scan, views), *_uptake(scan, views["axial"], pet), _legend(scan)])
+    low = low[:, : top.shape[1]]
+    text = _numbers(found, top.shape[1], cut=_cut(inside))
+    ok, coded = cv2.imencode(".png", np.vstack([top, low, text]))
     if not ok:
         raise VolumeError("the picture could not be written", where="picture")
     return bytes(coded.tobytes())
 
 
-def _panel(
-    scan: Volume,
-    inside: Booleans,
-    solidity: Solidity,
-    *,
-    centre: list[float],
-    plane: Plane,
-    own: Diameters | None,
-    side_mm: float,
-    window_hu: tuple[float, float],
-) -> Picture:
-    """One plane, heads up and the patient's right at the left, square, with what was drawn."""
-    across, rows, columns = _AXES[plane]
-    spacing = scan.spacing_zyx_mm
-    number = round(centre[across]) if own is None else own.slice_index
-    scale = side_mm / _SIDE_PX
-    flip = plane != "axial"  # slices run from the feet up, pictures from the top down
-    # a picture's pixel (column, row) to the slice's voxel (column, row)
-    step = np.array([scale / spacing[columns], scale / spacing[rows] * (-1 if flip else 1)])
-    start = np.array([centre[columns], centre[rows]]) - step * (_SIDE_PX - 1) / 2
-    warp = np.array([[step[0], 0, start[0]], [0, step[1], start[1]]])
-
-    def drawn(values: npt.NDArray[np.float32], outside: float) -> npt.NDArray[np.float32]:
-        return np.asarray(
-            cv2.warpAffine(
-                np.ascontiguousarray(values),
-                warp,
-                (_SIDE_PX, _SIDE_PX),
-                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                borderMode=cv2.BORDER_CONSTANT,
-                borderValue=(outside,),
-            ),
-            dtype=np.float32,
-        )
-
-    low, high = window_hu
-    density = np.take(scan.array, number, axis=across)
-    region = np.take(inside, number, axis=across)
-    hu = drawn(density, -1024.0)
-    grey = (np.clip((hu - low) / (high - low), 0, 1) * 255).astype(np.uint8)
-    panel: Picture = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
-    solid = region & (density > solidity.main.threshold_hu)
-    _outlined(panel, drawn(solid.astype(np.float32), 0.0), _SOLID)
-    _outlined(panel, drawn(region.astype(np.float32), 0.0), _OUTLINE)
-    for ends in () if own is None else (own.ends_mm, own.across_ends_mm):
-        index = ends / np.array([spacing[rows], spacing[columns]])
-        pixels = np.round((index[:, ::-1] - start) / step).astype(int)
-        first, last = (tuple(int(v) for v in p) for p in pixels)
-        cv2.line(panel, first, last, _LINE, 1, cv2.LINE_AA)
-    _lettered(panel, _LEFT[plane], (8, _SIDE_PX // 2))
-    where = f"slice {number + 1} of {scan.array.shape[across]} from the {_FIRST[plane]}"
-    _lettered(panel, where, (10, _SIDE_PX - 14))
-    _bar(panel, scale)
-    return panel
+def _beside(columns: list[Picture]) -> Picture:
+    gap = np.zeros((columns[0].shape[0], _GAP_PX, 3), dtype=np.uint8)
+    parts = [part for column in columns for part in (column, gap)]
+    return np.asarray(np.hstack(parts[:-1]), dtype=np.uint8)
 
 
-def _outlined(panel: Picture, share: npt.NDArray[np.float32], colour: tuple[int, int, int]) -> None:
-    inside = (share >= 0.5).astype(np.uint8)
-    outlines, _ = cv2.findContours(inside, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(panel, outlines, -1, colour, 1, cv2.LINE_AA)
+def _held(scan: Volume, inside: Booleans) -> tuple[Floats, float]:
+    """Middle (z, y, x) of the lesion's box, and the side of a square that holds it in all planes.
 
-
-def _middle(inside: Booleans) -> list[float]:
-    """Mean index of a region along z, y, x."""
+    The middle of the box and not the mean of the voxels: a bent lesion would be cut.
+    """
     box = box_of(inside)
-    index = np.argwhere(inside[box]).mean(axis=0)
-    return [float(i) + b.start for i, b in zip(index, box, strict=True)]
+    middle = np.array([(b.start + b.stop - 1) / 2 for b in box])
+    lengths = [(b.stop - b.start) * s for b, s in zip(box, scan.spacing_zyx_mm, strict=True)]
+    return middle, max(lengths) + 2 * _MARGIN_MM
 
 
-def _bar(panel: Picture, scale_mm: float) -> None:
-    length = round(_BAR_MM / scale_mm)
-    right, y = _SIDE_PX - 14, _SIDE_PX - 14
-    cv2.line(panel, (right - length, y), (right, y), _WHITE, 2)
-    _lettered(panel, f"{_BAR_MM:g} mm", (right - max(length, 50), y - 8))
+def _number(found: LesionMeasured, plane: Plane, middle: Floats) -> int:
+    own = found.solidity.whole.by_plane.get(plane)
+    return round(float(middle[AXES[plane][0]])) if own is None else own.slice_index
 
 
-def _lettered(panel: Picture, text: str, at: tuple[int, int]) -> Picture:
-    """Light letters with a shadow; OpenCV knows ASCII only."""
-    x, y = at
-    for place, colour in (((x + 1, y + 1), (0, 0, 0)), (at, _WHITE)):
-        cv2.putText(panel, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
+def _cut(inside: Booleans) -> bool:
+    """Whether the lesion reaches an edge of the scan: what lies beyond is not shown."""
+    return any(bool(np.take(inside, (0, -1), axis=a).any()) for a in range(3))
+
+
+def _in_numbers(window_hu: tuple[float, float]) -> str:
+    low, high = window_hu
+    return f"W {high - low:g} L {(high + low) / 2:g}"
+
+
+def _drawn_on(
+    grey: Picture, view: PlaneView, scan: Volume, inside: Booleans, found: LesionMeasured
+) -> Picture:
+    panel = grey.copy()
+    region = view.slice_of(inside)
+    dense = view.slice_of(scan.array) > found.solidity.main.threshold_hu
+    if found.solidity.attenuation != "solid":
+        outlined(panel, view.drawn(region * dense, 0.0), SOLID, dashed=True)
+    outlined(panel, view.drawn(region, 0.0), OUTLINE)
+    own = found.solidity.whole.by_plane.get(view.plane)
+    if own is not None:
+        measured_lines(panel, view, own, scan, is_size=_is_size(found, own))
+    return _plain(panel, view)
+
+
+def _is_size(found: LesionMeasured, own: Diameters) -> bool:
+    return own is found.solidity.whole.longest
+
+
+def _plain(grey: Picture, view: PlaneView) -> Picture:
+    panel = grey.copy()
+    marked(panel, view.plane)
+    bar(panel, view.mm_per_px)
     return panel
 
 
-def _numbers(found: LesionMeasured, width: int) -> Picture:
-    """The measurements in words, on black."""
+def _where(view: PlaneView, scan: Volume) -> str:
+    axis, mm = view.place_mm(scan)
+    of = scan.array.shape[AXES[view.plane][0]]
+    return f"slice {view.number + 1} of {of} from the {_FIRST[view.plane]}, {axis} {mm:.1f} mm"
+
+
+def _lengths(found: LesionMeasured, plane: Plane) -> str:
+    own = found.solidity.whole.by_plane.get(plane)
+    if own is None:
+        return ""
+    told = f"{own.longest_mm:.1f} x {own.perpendicular_mm:.1f} mm"
+    return f"thick: {told} = reported size" if _is_size(found, own) else f"thin: {told}"
+
+
+def _located(scan: Volume, views: dict[Plane, PlaneView]) -> list[Picture]:
+    """Whole axial and coronal slices, with the windows' places."""
+    out = []
+    size_mm = np.array(scan.array.shape) * np.array(scan.spacing_zyx_mm)
+    for plane in ("axial", "coronal"):
+        near = views[plane]
+        _, rows, columns = AXES[plane]
+        middle = (np.array(scan.array.shape) - 1) / 2
+        side_mm = float(max(size_mm[rows], size_mm[columns]))
+        view = PlaneView.about(scan, plane, near.number, middle, side_mm=side_mm)
+        panel = windowed(view.drawn(view.slice_of(scan.array), _NOTHING_HU), LUNG_WINDOW_HU)
+        ends = np.array([near.start, near.start + (near.side_px - 1) * near.step])[:, ::-1]
+        (x1, y1), (x2, y2) = view.pixels(ends)
+        for colour, thick in (((0, 0, 0), 4), (WHITE, 2)):
+            cv2.rectangle(panel, (int(x1), int(y1)), (int(x2), int(y2)), colour, thick)
+        marked(panel, plane)
+        title = f"whole {plane} slice, {side_mm:.0f} mm, box: window above"
+        out.append(np.vstack([strip(title, SIDE_PX), panel]))
+    return out
+
+
+def _uptake(scan: Volume, view: PlaneView, pet: Volume | None) -> list[Picture]:
+    if pet is None:
+        return []
+    grey = windowed(view.drawn(view.slice_of(scan.array), _NOTHING_HU), LUNG_WINDOW_HU)
+    panel = _plain(fused(grey, view, scan, pet), view)
+    scale = heat_scale(SIDE_PX)
+    panel = panel[: SIDE_PX - scale.shape[0]]
+    return [np.vstack([strip(f"axial, PET over CT, {pet.unit}", SIDE_PX), panel, scale])]
+
+
+def _legend(scan: Volume) -> Picture:
+    """What the lines mean, and how the scan was taken: two panels wide, cut to what is left."""
+    told: Picture = np.zeros((SIDE_PX + STRIP_PX, 2 * SIDE_PX + _GAP_PX, 3), dtype=np.uint8)
+    y = 20
+    for text, colour, thick in (
+        ("outline of the lesion", OUTLINE, 1),
+        ("solid part: above its threshold (dashed)", SOLID, 2),
+        ("reported size and the diameter across it", DIAMETER, 2),
+        ("diameters on the other planes", DIAMETER, 1),
+    ):
+        _sample(told, (8, y - 5), colour, thick, dashed=colour is SOLID)
+        lettered(told, text, (48, y))
+        y += STRIP_PX
+    for line in (
+        "R, L right and left; A, P front and back;",
+        "S, I towards head and feet, of the patient",
+        "x, y, z: DICOM patient coordinates (LPS)",
+        "",
+        *_taken(scan),
+        "",
+        "metasight, research software:",
+        "not for diagnosis",
+    ):
+        lettered(told, line, (8, y))
+        y += STRIP_PX
+    return told
+
+
+def _sample(
+    told: Picture, at: tuple[int, int], colour: tuple[int, int, int], thick: int, *, dashed: bool
+) -> None:
+    x, y = at
+    ends = [(x, x + 6), (x + 12, x + 18), (x + 24, x + 30)] if dashed else [(x, x + 30)]
+    for a, b in ends:
+        cv2.line(told, (a, y), (b, y), colour, thick)
+
+
+def _taken(scan: Volume) -> list[str]:
+    """How the scan was taken, as its header says; no name, date or number of anybody."""
+    facts: ScanFacts = scan.facts
+    x, y, z = scan.spacing_mm
+    lines = [
+        f"CT: {scan.array.shape[0]} slices, {z:.2f} mm apart",
+        f"pixels {x:.2f} x {y:.2f} mm",
+    ]
+    if facts.slice_thickness_mm is not None:
+        lines.append(f"slice thickness {facts.slice_thickness_mm:.2f} mm")
+    kernel = facts.kernel.encode("ascii", "replace").decode()[:16]
+    tube = "" if facts.tube_voltage_kv is None else f"{facts.tube_voltage_kv:.0f} kV"
+    said = ", ".join(t for t in (f"kernel {kernel}" if kernel else "", tube) if t)
+    if said:
+        lines.append(said)
+    contrast = {True: "with contrast agent", False: "no contrast agent", None: ""}
+    agent = contrast[facts.contrast_agent]
+    return [*lines, agent] if agent else lines
+
+
+def _numbers(found: LesionMeasured, width: int, *, cut: bool) -> Picture:
+    """The measurements in words, on black, in lines that the picture holds."""
+    lines = [wrapped(text, width - 20) for text in _told(found, cut=cut)]
+    return np.asarray(np.vstack([strip(t, width) for own in lines for t in own]), dtype=np.uint8)
+
+
+def _told(found: LesionMeasured, *, cut: bool) -> list[str]:
     size, place, uptake = found.solidity, found.place, found.uptake
     longest = size.whole.longest
-    lines = [
+    told = []
+    if cut:
+        told.append(
+            "CUT: the lesion reaches the edge of the scan; what lies beyond is not measured"
+        )
+    told.append(
         f"Size {longest.longest_mm:.1f} x {longest.perpendicular_mm:.1f} mm ({longest.plane}), "
         f"volume {size.whole.volume_mm3 / 1000:.2f} ml; solid part {size.main.longest_mm:.1f} mm "
         f"above {size.main.threshold_hu:g} HU, CTR {size.main.ctr:.2f} (volume "
-        f"{size.main.ctr_volume:.2f}); {size.attenuation}; "
-        f"pure ground glass: {size.pure_ground_glass}",
-    ]
+        f"{size.main.ctr_volume:.2f}), could be {size.ctr_lower:.2f} to {size.ctr_upper:.2f}; "
+        f"{size.attenuation}; pure ground glass: {size.pure_ground_glass}"
+    )
+    if size.doubts:
+        told.append(f"Not decided: {'; '.join(size.doubts)}")
     if found.disagreement is not None:
-        lines.append(f"Outline from a click or box: {found.disagreement.in_words()}")
+        told.append(f"Outline from a click or box: {found.disagreement.in_words()}")
     if place is not None:
         central = {True: "yes", False: "no", None: "not known"}[found.central]
         lobe = place.lobe.lobe + (" (unsure)" if place.lobe.unsure else "")
-        lines.append(
-            f"{lobe} lobe; central: {central} ({_in_words(found.definition)}); gap to pleura "
+        told.append(
+            f"{lobe} lobe; central: {central} ({in_words(found.definition)}"
+            f"{_value(place, found.definition)}); gap to pleura "
             f"{_mm(place.pleura_gap_mm)}, fissure {_mm(place.lobe.fissure_gap_mm)}, proximal "
             f"bronchi {_mm(place.bronchi_gap_mm)}"
         )
     if uptake is not None:
-        lines.append(
+        told.append(
             f"{uptake.unit}: max {uptake.suvmax:.1f}, peak {uptake.suvpeak:.1f}, mean "
             f"{uptake.suvmean:.1f}; {uptake.volume_41_ml:.1f} ml above 41 % of the maximum"
         )
-    lines.append("metasight, research software: not for diagnosis")
-    strip: Picture = np.zeros((_TEXT_PX * len(lines) + 12, width, 3), dtype=np.uint8)
-    for k, line in enumerate(lines):
-        _lettered(strip, line, (10, _TEXT_PX * (k + 1)))
-    return strip
+    return told
 
 
-def _in_words(definition: Definition) -> str:
-    """A definition of "central" as one would say it."""
+def _value(place: Place, definition: Definition) -> str:
+    """The lesion's value beside the definition's limit."""
+    value, limit = place.value_and_limit(definition)
+    if not np.isfinite(value):
+        return ": not found"
     if definition == "bronchi_2cm":
-        return "within 2 cm of the proximal bronchial tree"
-    ray, point, *share = definition.split("_")
-    return f"{point}, inner {' '.join(share).replace('two ', '2 ')} {_RAYS[ray]}"
+        return f": {value:.0f} mm, limit {BRONCHI_MM:.0f} mm"
+    return f": {value:.2f}, limit {limit:.2f}"
 
 
 def _mm(value: float) -> str:

@@ -46,6 +46,7 @@ DEFINITIONS: tuple[Definition, ...] = get_args(Definition)
 """Every definition of "central" that is measured."""
 
 BRONCHI_MM = 20.0
+_RAYS = {"hilum": "from the hilum", "axial": "from the hilum, axial", "midline": "from the midline"}
 _RAY_STEP_MM = 0.5
 _LONGEST_RAY_MM = 300.0
 _LEAST_IN_LUNG = 0.1
@@ -102,6 +103,14 @@ class Place:
             value=definition,
             remedy=f"Use one of {', '.join(DEFINITIONS)}",
         )
+
+
+def in_words(definition: Definition) -> str:
+    """Say a definition of "central" as one would."""
+    if definition == "bronchi_2cm":
+        return "within 2 cm of the proximal bronchial tree"
+    ray, point, *share = definition.split("_")
+    return f"{point}, inner {' '.join(share).replace('two ', '2 ')} {_RAYS[ray]}"
 
 
 def place_of(scan: Volume, lesion: Mask, lungs: Lungs) -> Place:

@@ -115,6 +115,8 @@ def _staging(
         central=next((d.text for d in study.protocol.definition if d.name == "central"), ""),
     )
     crossfitted = _crossfitted(judged, settings.headline_model)
+    cohort = _cohort(data)
+    measured = [s for s in cohort.needs if isinstance(s, Step) and s.kind is StepKind.MEASURE_SCANS]
     return Step(
         name=staging.STAGING,
         kind=StepKind.STAGE,
@@ -122,7 +124,7 @@ def _staging(
         function=staging.stage_patients,
         argument=argument,
         contents=contents,
-        needs=(data, _cohort(data), *crossfitted, evaluation, *resamples),
+        needs=(data, cohort, *measured, *crossfitted, evaluation, *resamples),
     )
 
 

@@ -39,6 +39,7 @@ def section(view: View) -> list[Block]:
     if "skipped" in found:
         return [*blocks, Paragraph(f"Not shown: {found['skipped']}.")]
     blocks.append(_rests_on(found))
+    blocks += _central(found.get("centrality"))
     blocks += _cells(found)
     blocks += _benefit(found)
     blocks += _ebus(found)
@@ -60,6 +61,25 @@ def _rests_on(found: Found) -> Callout:
             f"Risks rest on {found['evidence']}. {what_interval(found['interval'])}",
         ),
     )
+
+
+def _central(found: Found | None) -> Iterator[Block]:
+    """What is called central, since definitions differ and the guideline gives none."""
+    if found is None or not found["definition"]:
+        return
+    text = (
+        f"Central is what the protocol defines: {found['definition']}. The guideline gives no "
+        "definition, and those in use differ."
+    )
+    if found["measured"]:
+        text += (
+            f" Of {plural(found['measured'], 'lesion')} measured on the CT, "
+            f"{count(found['central'])} "
+            f"{'is' if found['central'] == 1 else 'are'} central by it; another definition says "
+            f"otherwise of {count(found['disagree'])}. Each patient’s own value is among the "
+            "sentences of `metasight staging`."
+        )
+    yield Paragraph(text)
 
 
 def _cells(found: Found) -> Iterator[Block]:

@@ -10,7 +10,15 @@ from metasight.decisions.nodal_staging import NodalRisks, StagingLimits
 from metasight.decisions.refit_interval import FEWEST_REFITS
 from metasight.engine.step import Inputs, StepKind
 from metasight.estimate import Estimate
-from metasight.steps.after.staging import _intervals, _patient, _silent, _spreads
+from metasight.steps.after.staging import (
+    _centrality,
+    _intervals,
+    _patient,
+    _places,
+    _silent,
+    _spreads,
+)
+from metasight.steps.artefacts import SCAN
 from metasight.steps.files import write_json
 from worked import inputs_of
 
@@ -111,3 +119,32 @@ def test_a_risk_is_shown_with_its_interval_or_not_at_all(risk, silent, shown):
         assert "metastasis 20 % (spread 10 % to 30 %)" in " ".join(told["text"])
     if shown is None:
         assert (silent or "its interval is unknown") in told["abstains"]
+
+
+def test_centrality_is_of_the_patients_whose_scan_tells_it(tmp_path):
+    folders = {}
+    for name, central in (("A", True), ("B", False), ("C", None)):
+        folders[name] = tmp_path / name
+        folders[name].mkdir()
+        measured = {}
+        if central is not None:
+            measured = {
+                "central": central,
+                "central_definition": "hilum_centre_two_thirds",
+                "central_value": 0.5 if central else 0.8,
+                "central_limit": 2 / 3,
+                "central_bronchi_2cm": False,
+            }
+        SCAN.write(folders[name], {"patient": name, "measured": measured})
+    found = _places(inputs_of(StepKind.MEASURE_SCANS, folders))
+    assert set(found) == {"A", "B"}
+    told = _centrality("inner two thirds", list(found.values()))
+    assert told == {"definition": "inner two thirds", "measured": 2, "central": 1, "disagree": 1}
+    row = pd.Series({"tumour_size_mm": 20.0, "central": 1, "pet_ct": 1})
+    risk = NodalRisks(any_node=Estimate(value=0.2, lower=0.1, upper=0.3))
+    limits = StagingLimits()
+    view = _patient(
+        "A", row, risk, "", limits, evidence="400 patients", interval="spread", place=found["A"]
+    )
+    assert view["central_value"] == 0.5
+    assert "0.50 of the way" in " ".join(view["text"])

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from metasight.cohort.outcome import NodalOutcome
+from metasight.decisions.centrality import Centrality
 from metasight.decisions.nodal_staging import (
     NodalRisks,
     StagingLimits,
@@ -101,6 +102,7 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
     stage = pd.Series(np.asarray(data.outcome.stage), index=list(data.patients))
     silent = _silent(inputs[argument.judged])
     evidence = _evidence(inputs, argument, data.centre, stage)
+    places = _places(inputs)
     rows = [
         _patient(
             str(p),
@@ -111,6 +113,7 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
             evidence=evidence,
             interval=_INTERVALS[intervals.kind],
             definition=argument.central,
+            place=places.get(str(p)),
         )
         for p in data.patients
         if p in risk.index
@@ -126,6 +129,7 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
             "evidence": evidence,
             "interval": intervals.kind,
             "patients": rows,
+            "centrality": _centrality(argument.central, list(places.values())),
             "cells": _cells(told, stage, argument.limits),
             "benefit": _benefit(told.loc[examined], mediastinal, argument),
             "ebus": [_after(r, argument.limits) for r in _SHOWN_RISKS],
@@ -224,6 +228,28 @@ def _spreads(inputs: Inputs) -> tuple[Floats, Floats, Floats] | None:
     return any_node, first, second
 
 
+def _places(inputs: Inputs) -> dict[str, Centrality]:
+    """Centrality of the patients whose lesion was measured on a scan."""
+    found = {}
+    for own in inputs.of(StepKind.MEASURE_SCANS):
+        told = artefacts.SCAN.read(own.folder)
+        place = Centrality.of(told["measured"])
+        if place is not None:
+            found[str(told["patient"])] = place
+    return found
+
+
+def _centrality(definition: str, places: Sequence[Centrality]) -> Found:
+    """How many of the measured lesions are central, and of how many definitions disagree."""
+    known = [p for p in places if p.central is not None]
+    return {
+        "definition": definition,
+        "measured": len(known),
+        "central": sum(bool(p.central) for p in known),
+        "disagree": sum(p.disagree for p in known),
+    }
+
+
 def _silent(judged: Path) -> dict[str, str]:
     """Patients about whom the model is silent, each with the reason."""
     told = artefacts.ABSTENTION.read_if_there(judged)
@@ -273,13 +299,15 @@ def _patient(
     evidence: str,
     interval: str,
     definition: str = "",
+    place: Centrality | None = None,
 ) -> Found:
     """One patient's view; cN0 after PET/CT means that no node is positive on it."""
     size, central = _known(row.get("tumour_size_mm")), _known(row.get("central"))
+    rule_central = None if central is None else bool(central)
     pet = _known(row.get("pet_ct"))
     rule = guideline(
         None if size is None else float(size),
-        None if central is None else bool(central),
+        rule_central,
         False if pet else None,
         limits,
         central_means=definition,
@@ -295,11 +323,13 @@ def _patient(
         pet_negative=True if pet else None,
         abstains=silent,
         interval=interval,
+        centrality="" if place is None else place.sentence(rule_central),
     )
     told = asdict(view)
     told["patient"] = patient
     told["verdict"] = rule.verdict
     told["value"] = None if shown is None else shown.any_node.value
+    told["central_value"] = None if place is None else place.value
     told["n2"] = None if shown is None or shown.n2 is None else shown.n2.value
     return told
 

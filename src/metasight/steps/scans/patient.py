@@ -7,7 +7,7 @@ ask of scans comes out as evidence, what models may read as feature columns.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -238,8 +238,9 @@ def _lesion(patient: _Patient, ct: Volume, out: Path) -> None:
     if found is None:
         return
     if outlines is not None:
-        apart = patient.attempt("outline", lambda: disagreement_of(outlines))
-        found = replace(found, disagreement=apart)
+        found = found.with_disagreement(
+            patient.attempt("outline", lambda: disagreement_of(outlines))
+        )
     pet = _pet(patient)
     if patient.argument.scans.pet is not None:
         uptake = None
@@ -247,7 +248,8 @@ def _lesion(patient: _Patient, ct: Volume, out: Path) -> None:
             uptake = patient.attempt("PET", lambda: uptake_within(pet, mask, ct))
         found = found.with_uptake(uptake)
     _told(patient, found)
-    drawn = patient.attempt("picture", lambda: picture_of(ct, mask, found))
+    fused = None if found.uptake is None else pet
+    drawn = patient.attempt("picture", lambda: picture_of(ct, mask, found, pet=fused))
     if drawn is not None:
         (artefacts.LESION_PICTURE.path(out)).write_bytes(drawn)
     if patient.argument.radiomics is not None:
@@ -354,8 +356,9 @@ def _told(patient: _Patient, found: LesionMeasured) -> None:
     patient.note(
         "lesion",
         Fate.KEPT,
-        f"{row['tumour_size_mm']:.1f} mm, CTR {row['ctr']:.2f}, {row['attenuation']}",
-        "; ".join(found.not_measured),
+        f"{row['tumour_size_mm']:.1f} mm, CTR {row['ctr']:.2f} ({row['ctr_lower']:.2f} to "
+        f"{row['ctr_upper']:.2f}), {row['attenuation']}",
+        "; ".join((*found.solidity.doubts, *found.not_measured)),
     )
     if found.disagreement is not None:
         value = f"other outlines {found.disagreement.size_apart_mm:.1f} mm apart in size"
