@@ -51,6 +51,7 @@ def section(view: View) -> list[Block]:
         ),
         _counts(found),
         *_regions(found),
+        *_table_regions(found),
         *_examples(found, roles.t_cell),
         *_biomarkers(found),
         *_new_generator(view),
@@ -170,6 +171,56 @@ def _region_row(r: Row_) -> Row:
             told(r["slope"]["value"]),
             f"{told(r['f1']['value'])} ({told(r['f1_all_positive'])})",
             "–" if covered is None else percent(covered),
+        )
+    )
+
+
+def _table_regions(found: MapsResult) -> Iterator[Block]:
+    """Maps beside the regions of the study's table."""
+    if not found.table_regions:
+        return
+    yield Heading(2, "Agreement with the table of regions", "map-table-regions")
+    header = (
+        "Marker",
+        "Patients, regions",
+        "Pearson (95 % interval)",
+        "Spearman",
+        "Nuclei alone",
+        "Shuffled",
+        "Ceiling",
+        "90 % interval covers",
+    )
+    yield DataTable(
+        "map-table-regions-table",
+        "Generated density in the regions of the study’s table, against what the table states for "
+        "them, in patients whom the generator did not see. The size is the median side of a square "
+        "of the regions’ area. Ceiling: what a perfect map could reach, given counting noise. A "
+        "score has another unit than a density: neither a ceiling nor coverage is known. "
+        "Intervals resample patients.",
+        (Column(header[0], weight=1.8), *(numeric(h) for h in header[1:])),
+        tuple(_table_row(r) for r in found.table_regions),
+    )
+
+
+def _table_row(r: Row_) -> Row:
+    def told(value: float | None) -> str:
+        return "–" if value is None else number(value, 2)
+
+    p, covered = r["pearson"], r["covered"]
+    interval = (
+        "" if p["lower"] is None else f" ({number(p['lower'], 2)} to {number(p['upper'], 2)})"
+    )
+    kind = "score" if r["score"] else "density"
+    return Row(
+        (
+            f"{r['marker']}, {kind}, {count(round(r['region_um']))}{NBSP}µm",
+            f"{count(r['patients'])}, {count(r['regions'])}",
+            f"{told(p['value'])}{interval}",
+            told(r["spearman"]["value"]),
+            told(r["pearson_nuclei"]),
+            told(r["pearson_shuffled"]),
+            told(r["ceiling"]),
+            "–" if covered is None or covered["value"] is None else percent(covered["value"]),
         )
     )
 
