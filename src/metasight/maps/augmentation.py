@@ -96,6 +96,9 @@ def _resized(od: Tensor, targets: Targets, larger: float) -> tuple[Tensor, Targe
         covered = zoom(regions.covered, "bilinear", "zeros")
         before, after = (c.sum(dim=(2, 3)) for c in (regions.covered, covered))
         cut = after < _WHOLE * factor**2 * before  # its count is that of the whole region
+        # interpolated edges change the area, and with it the cells that are expected
+        exact = factor**2 * before / after.clamp(min=1e-6)
+        covered = covered * torch.where(cut, torch.zeros_like(exact), exact)[..., None, None]
         count = torch.where(cut[..., None], torch.nan, regions.count)
         regions = RegionTargets(covered=covered, count=count)
     return zoom(od, "bilinear", "reflection"), Targets(

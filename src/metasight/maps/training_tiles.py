@@ -409,9 +409,7 @@ def save_tiles(tiles: Tiles, path: Path) -> None:
                 name,
                 data=array,
                 track_times=False,
-                chunks=(1, *array.shape[1:]) if array.ndim == 4 else None,
-                compression="gzip" if name in ("density", "support") else None,
-                compression_opts=4 if name in ("density", "support") else None,
+                **_stored(array, packed=name in ("density", "support")),
             )
         if tiles.regions is not None:
             file.attrs["region_markers"] = list(tiles.regions.markers)
@@ -421,10 +419,16 @@ def save_tiles(tiles: Tiles, path: Path) -> None:
                     f"regions_{name}",
                     data=array,
                     track_times=False,
-                    chunks=(1, *array.shape[1:]) if array.size else None,
-                    compression="gzip" if array.size else None,
-                    compression_opts=4 if array.size else None,
+                    **_stored(array, packed=True),
                 )
+
+
+def _stored(array: npt.NDArray[Any], *, packed: bool) -> dict[str, Any]:
+    """A chunk a tile; packed where most of it is 0. An array without numbers is neither."""
+    if array.ndim < 3 or not array.size:
+        return {}
+    chunks = {"chunks": (1, *array.shape[1:])}
+    return chunks | ({"compression": "gzip", "compression_opts": 4} if packed else {})
 
 
 @dataclass(frozen=True, kw_only=True)
