@@ -889,10 +889,10 @@ MUTANTS = (
     Mutant(
         "regions",
         "regions of patients who are only tested are learnt from",
-        "steps/slides/regions.py",
+        "steps/slides/map_regions.py",
         'return () if self.use == "test" else self.on(slide)',
         "return self.on(slide)",
-        "steps/slides/test_regions.py",
+        "steps/slides/test_map_regions.py",
     ),
     Mutant(
         "regions",

@@ -50,7 +50,7 @@ from metasight.steps.slides.pairs import (
     shown,
 )
 from metasight.steps.slides.patient import PATIENT
-from metasight.steps.slides.regions import (
+from metasight.steps.slides.map_regions import (
     TableArgument,
     ledger_rows,
     place_regions,

@@ -11,7 +11,7 @@ from maps.test_table_regions import disc
 from metasight.ledger import Fate
 from metasight.maps.table_regions import OFF_TISSUE, TOO_LARGE
 from metasight.steps import artefacts
-from metasight.steps.slides.regions import (
+from metasight.steps.slides.map_regions import (
     OTHER_SLIDE,
     TableArgument,
     ledger_rows,
