@@ -27,8 +27,8 @@ from metasight.slides.quality import quality_definitions
 from metasight.steps.slides import agreement as map_agreement
 from metasight.steps.slides import maps, patches, sheet
 from metasight.steps.slides import patient as slides
-from metasight.steps.slides.one_slide import SlideArgument
 from metasight.steps.slides.map_regions import TableArgument
+from metasight.steps.slides.one_slide import SlideArgument
 from metasight.steps.slides.sections import checking, marking
 from metasight.study.file import Study
 

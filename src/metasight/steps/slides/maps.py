@@ -40,6 +40,12 @@ from metasight.steps import artefacts
 from metasight.steps.failures import OF_ALL_SLIDES, why_failed
 from metasight.steps.files import number
 from metasight.steps.slides.choice import chosen_he
+from metasight.steps.slides.map_regions import (
+    TableArgument,
+    ledger_rows,
+    place_regions,
+    save_comparison,
+)
 from metasight.steps.slides.one_slide import SlideArgument, opened
 from metasight.steps.slides.pairs import (
     Pair,
@@ -50,12 +56,6 @@ from metasight.steps.slides.pairs import (
     shown,
 )
 from metasight.steps.slides.patient import PATIENT
-from metasight.steps.slides.map_regions import (
-    TableArgument,
-    ledger_rows,
-    place_regions,
-    save_comparison,
-)
 from metasight.steps.slides.sections import (
     REGION_UM,
     Measured,
