@@ -2,14 +2,17 @@
 
     metasight simulate breast STUDY --patients 34 --seed 1
     python bench/generator.py STUDY [--train 24] [--misalign-um 20] [--steps 1000] [--threads 2]
+    python bench/generator.py STUDY --table-um 55 --pitch-um 100     # a table of regions alone
     python bench/generator.py --speed STUDY
     python bench/generator.py --deepliif ../shared/data/slides/deepliif/train
 
 The other section's cells are the simulated truth (the section 8 µm deeper, other cells, in the
 H&E's frame), displaced as a whole by a normal error whose p90 is ``--error-um``; ``--misalign-um``
-adds to it on the training patients without the generator being told. Patients are held out at
-random. The baseline of haematoxylin is the true density of nuclei: better than any detection.
-Everything is simulated; nothing here says how a generator fares on a hospital's slides.
+adds to it on the training patients without the generator being told. With ``--table-um`` nothing is
+learnt from that section: discs of that diameter on the H&E, with the true cells in each, are all
+that is told, as by spots of spatial transcriptomics; judged is by sections as before. Patients are
+held out at random. The baseline of haematoxylin is the true density of nuclei: better than any
+detection. Everything is simulated; nothing here says how a generator fares on a hospital's slides.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 
+from metasight.cohort.region_table import RegionRow, RegionValue
 from metasight.maps.agreement import agree, pearson
 from metasight.maps.cells import Cells
 from metasight.maps.density import DensityMap, density_from_cells
@@ -106,9 +111,42 @@ def collect(study: Path, patient: str, seed: int, args: argparse.Namespace, out:
             cells=cells_in(own, seed, np.zeros(2)), window=own.window, error_um=none, section="H&E"
         )
     }
+    regions: list[RegionRow] = []
+    if args.table_um:
+        regions = discs(cells_in(own, seed, np.zeros(2)), own, args.table_um, args.pitch_um)
+        targets = {"nuclei": targets["nuclei"]}
     with slide_of(study, patient) as slide:
-        tiles = collect_tiles(slide, tissue_of(slide), TISSUE_MPP, targets, TilesSettings())
+        tiles = collect_tiles(
+            slide, tissue_of(slide), TISSUE_MPP, targets, TilesSettings(), regions=regions
+        )
     save_tiles(tiles, out)
+
+
+def discs(cells: Cells, own: DensityMap, diameter: float, pitch: float) -> list[RegionRow]:
+    """Spots on a hexagonal lattice over the tissue, with the cells of each marker in them."""
+    height, width = (n * own.spacing_um for n in own.support.shape)
+    found = []
+    trees = {
+        m: cKDTree(np.stack([cells.x_um, cells.y_um], axis=1)[cells.positive[m]]) for m in MARKERS
+    }
+    for line, y in enumerate(np.arange(diameter, height - diameter, pitch * np.sqrt(3) / 2)):
+        for x in np.arange(diameter + pitch / 2 * (line % 2), width - diameter, pitch):
+            count = {m: len(t.query_ball_point((x, y), diameter / 2)) for m, t in trees.items()}
+            values = tuple(
+                RegionValue(marker=m, told="count", value=float(n)) for m, n in count.items()
+            )
+            found.append(
+                RegionRow(
+                    slide="",
+                    row=len(found) + 2,
+                    unit="um",
+                    x=float(x),
+                    y=float(y),
+                    diameter=diameter,
+                    values=values,
+                )
+            )
+    return found
 
 
 def line(name: str, value: object, bar: str = "") -> None:
@@ -330,6 +368,8 @@ def main() -> None:
     parser.add_argument("--error-um", type=float, default=12.0, help="true p90 of the alignment")
     parser.add_argument("--stated-um", type=float, default=40.0, help="predicted p90")
     parser.add_argument("--misalign-um", type=float, default=0.0)
+    parser.add_argument("--table-um", type=float, default=0.0, help="diameter of a table's discs")
+    parser.add_argument("--pitch-um", type=float, default=100.0, help="from disc to disc")
     parser.add_argument("--steps", type=int, default=GeneratorSettings().steps)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
@@ -340,7 +380,7 @@ def main() -> None:
     if args.deepliif:
         deepliif(args.deepliif)
         return
-    work = args.work or args.study / f"bench-{args.misalign_um:g}"
+    work = args.work or args.study / f"bench-{args.misalign_um:g}-{args.table_um:g}"
     (work / "tiles").mkdir(parents=True, exist_ok=True)
     names = sorted(
         p.name for p in (args.study / "truth").iterdir() if (p / "density-mIHC.ome.tif").is_file()

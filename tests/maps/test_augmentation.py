@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from metasight.maps.augmentation import _blurred, _resized, _restained, _turned, altered  # noqa: E402
 from metasight.maps.generator_settings import StainShift  # noqa: E402
-from metasight.maps.region_likelihood import Targets  # noqa: E402
+from metasight.maps.region_likelihood import RegionTargets, Targets  # noqa: E402
 
 NOTHING = StainShift(
     strength=1.0, colour=0.0, glass_od=0.0, blur_um=0.0, noise_od=0.0, resolution=0.0
@@ -105,3 +105,39 @@ def test_blur_is_a_gaussian_that_loses_no_dye():
     variance = float((soft[0, 0].sum(dim=0) * x**2).sum())
     assert variance == pytest.approx(4.0, rel=0.12)  # cut at 2.5 widths
     assert torch.equal(_blurred(od, 0.29), od)
+
+
+def with_regions(targets, covered):
+    count = torch.full((*covered.shape[:2], 2), 5.0)
+    regions = RegionTargets(covered=covered, count=count)
+    return Targets(
+        density=targets.density,
+        support=targets.support,
+        p90_um=targets.p90_um,
+        regions=regions,
+    )
+
+
+def test_regions_turn_with_the_pixels():
+    rng = np.random.default_rng(2)
+    od, targets = batch()
+    covered = torch.nn.functional.avg_pool2d(od, 4)[:, 2:]
+    turned, other = _turned(od, with_regions(targets, covered), rng)
+    torch.testing.assert_close(
+        torch.nn.functional.avg_pool2d(turned, 4)[:, 2:], other.regions.covered
+    )
+    assert (other.regions.count == 5).all()
+
+
+def test_a_resized_region_keeps_its_cells_unless_it_is_cut():
+    od, targets = batch(1)
+    covered = torch.zeros((1, 2, 8, 8))
+    covered[0, 0, 3:5, 3:5] = 1.0
+    covered[0, 1, 0:2, 0:2] = 1.0
+    _, larger = _resized(od, with_regions(targets, covered), 0.2)
+    assert float(larger.regions.covered[0, 0].sum()) == pytest.approx(4 * 1.44)
+    assert larger.regions.count[0, 0].tolist() == [5, 5]
+    assert torch.isnan(larger.regions.count[0, 1]).all()  # a part of it is outside the tile now
+    _, smaller = _resized(od, with_regions(targets, covered), -0.2)
+    assert smaller.regions.count[0, 0].tolist() == [5, 5]
+    assert float(smaller.regions.covered[0, 0].sum()) == pytest.approx(4 * 0.64)

@@ -7,7 +7,15 @@ import pytest
 import torch
 from scipy import stats
 
-from metasight.maps.region_likelihood import Targets, negative_binomial_nll, region_loss, shifts
+from metasight.maps.region_likelihood import (
+    RegionTargets,
+    Targets,
+    negative_binomial_nll,
+    region_loss,
+    shifts,
+    stabilised,
+    table_loss,
+)
 
 
 def test_it_is_scipys_negative_binomial() -> None:
@@ -130,3 +138,87 @@ def test_the_gradient_pulls_towards_what_was_counted() -> None:
     assert painted.grad is not None
     assert float(painted.grad.max()) < 0
     assert painted.grad[0, 0, 8, 8] == pytest.approx(float(painted.grad[0, 0, 8, 7]), rel=0.2)
+
+
+# ------------------------------------------------------------------ regions of a table
+
+
+def of_table(painted: torch.Tensor, covered: torch.Tensor, count: torch.Tensor):
+    return table_loss(
+        (painted, torch.full_like(painted, float(np.log(0.05)))),
+        lambda x, scale: torch.exp(x) * (1 + scale),
+        RegionTargets(covered=covered, count=count),
+        importance=torch.tensor([1.0, 2.0]),
+        region_px=[2, 8],
+        spacing_um=16.0,
+    )
+
+
+def test_a_region_is_judged_by_the_cells_painted_in_it() -> None:
+    painted = torch.zeros(1, 2, 8, 8)
+    painted[0, 0, 2:4, 2:4] = 4000.0
+    painted[0, 1] = 500.0
+    covered = torch.zeros(1, 1, 8, 8)
+    covered[0, 0, 2:4, 2:5] = torch.tensor([1.0, 1.0, 0.5])
+    count = torch.tensor([[[5.0, np.nan]]])
+    loss, weight = of_table(painted, covered, count)
+    expected = torch.tensor(4 * 4000.0 * 256e-6)
+    told = torch.tensor(5.0)
+    wanted = 2.0 * (stabilised(told) - stabilised(expected)) ** 2
+    # five pixels are nearer to 2 × 2 than to 8 × 8: the first scale's dispersion
+    wanted = wanted + negative_binomial_nll(told, expected, torch.tensor(0.05))
+    assert float(loss) == pytest.approx(float(wanted), rel=1e-5)
+    assert float(weight) == 1.0
+    both, weight = of_table(painted, covered, torch.tensor([[[5.0, 2.0]]]))
+    assert float(weight) == 2.0
+    second = torch.tensor(500.0 * 5 * 256e-6)
+    more = 2 * 2.0 * (stabilised(torch.tensor(2.0)) - stabilised(second)) ** 2
+    more = more + negative_binomial_nll(torch.tensor(2.0), second, torch.tensor(0.05))
+    assert float(both) == pytest.approx(float(wanted + more) / 2, rel=1e-5)
+
+
+def test_regions_without_a_count_say_nothing() -> None:
+    painted = torch.full((2, 2, 8, 8), 300.0, requires_grad=True)
+    covered = torch.zeros(2, 3, 8, 8)
+    covered[0, 0] = 1.0
+    covered[1, :2, :4] = 1.0
+    count = torch.full((2, 3, 2), float("nan"))
+    count[0, 0, 0] = 4.0
+    count[1, 2, 0] = 4.0  # a place that no region fills
+    loss, weight = of_table(painted, covered, count)
+    assert loss.tolist()[1] == 0.0
+    assert weight.tolist() == [1.0, 0.0]
+    loss.sum().backward()
+    assert painted.grad is not None
+    assert torch.isfinite(painted.grad).all()
+    assert painted.grad[0, 0].abs().sum() > 0
+    assert painted.grad[1].abs().sum() == 0
+    assert painted.grad[0, 1].abs().sum() == 0
+
+
+def test_the_loss_of_regions_joins_that_of_sections() -> None:
+    truth = field(1).repeat(1, 2, 1, 1)
+    covered = torch.zeros(1, 1, 40, 40)
+    covered[0, 0, 10:20, 10:20] = 1.0
+    counted = (truth * covered).sum(dim=(2, 3))[:, None] * 256e-6
+    told = {}
+    for name, factor in (("right", 1.0), ("wrong", 3.0)):
+        targets = Targets(
+            density=torch.zeros_like(truth),
+            support=torch.zeros_like(truth),
+            p90_um=torch.zeros(1, 2),
+            regions=RegionTargets(covered=covered, count=counted * factor),
+        )
+        loss, weight = region_loss(
+            (truth, torch.full_like(truth, float(np.log(0.02)))),
+            lambda x, _: torch.exp(x),
+            targets,
+            groups=[[0, 1]],
+            importance=torch.ones(2),
+            region_px=[4, 8],
+            spacing_um=16.0,
+        )
+        assert loss.shape == weight.shape == (1, 2)
+        assert weight.tolist() == [[0.0, 2.0]]  # the sections say nothing, both markers do
+        told[name] = float(loss[0, 1])
+    assert told["right"] < told["wrong"] - 5

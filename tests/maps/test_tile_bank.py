@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from metasight.maps.generator_folds import survey  # noqa: E402
+from metasight.maps.table_regions import TileRegions  # noqa: E402
 from metasight.maps.tile_bank import TileBank  # noqa: E402
 from metasight.maps.training_tiles import Tiles, save_tiles  # noqa: E402
 
@@ -85,3 +88,40 @@ def test_batches_hold_every_tile_once(bank):
     assert sizes == [3, 3, 1]
     whole, _ = found.read(places, CPU)
     assert torch.equal(torch.cat(seen), whole)
+
+
+def test_regions_of_a_batch_are_in_the_generators_markers(tmp_path):
+    own = {"P1": tiles(2, ("Pan-CK", "CD3"), 0), "P2": tiles(2, ("CD3",), 1)}
+    rng = np.random.default_rng(3)
+    covered = rng.random((2, 3, 4, 4)).astype(np.float32)
+    count = rng.random((2, 3, 2)).astype(np.float32) * 9
+    count[1, 2] = np.nan
+    own["P2"] = replace(
+        own["P2"],
+        regions=TileRegions(covered=covered, count=count, markers=("CD20", "CD3")),
+    )
+    own["P3"] = replace(
+        own["P1"],
+        regions=TileRegions(covered=covered[:, :1], count=count[:, :1], markers=("CD20", "CD3")),
+    )
+    files = {p: tmp_path / f"{p}.h5" for p in own}
+    for patient, found in own.items():
+        save_tiles(found, files[patient])
+    material = survey(files, None, 1.0)
+    assert material.markers == ("Pan-CK", "CD3", "CD20")
+    assert material.seen["P2"] == {"CD3", "CD20"}
+    cells = np.nansum(count[..., 0]) + np.nansum(count[:, :1, 0])
+    known = covered[np.isfinite(count[..., 0])].sum() + covered[:, :1].sum()
+    assert material.typical["CD20"] == pytest.approx(cells / (known * 256e-6), rel=1e-5)
+    bank = TileBank(files, material)
+    _, targets = bank.read([("P1", 0)], CPU)
+    assert targets.regions is None
+    _, targets = bank.read([("P1", 0), ("P2", 1), ("P3", 0)], CPU)
+    assert targets.regions.covered.shape == (3, 3, 4, 4)
+    assert not targets.regions.covered[0].any()
+    assert torch.isnan(targets.regions.count[0]).all()
+    np.testing.assert_array_equal(targets.regions.covered[1], covered[1])
+    np.testing.assert_array_equal(targets.regions.count[1, :, 2], count[1, :, 0])
+    np.testing.assert_array_equal(targets.regions.count[1, :, 1], count[1, :, 1])
+    assert torch.isnan(targets.regions.count[:, :, 0]).all()
+    assert not targets.regions.covered[2, 1:].any()

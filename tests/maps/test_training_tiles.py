@@ -9,6 +9,7 @@ import pytest
 
 from maps.painted_sections import MARKERS, made_up, tiles_of, write_slide
 from metasight.alignment.error import ErrorMap
+from metasight.cohort.region_table import RegionRow, RegionValue
 from metasight.errors import MarkerError
 from metasight.maps.cells import cells_of
 from metasight.maps.training_tiles import (
@@ -169,3 +170,54 @@ def test_a_window_lands_on_the_grid_of_the_slide() -> None:
     window = TissueWindow(mask=np.ones((4, 4), bool), spacing_um=8.0, origin_um=(32.0, 16.0))
     found = on_grid(window, 16.0, (5, 5))
     assert np.argwhere(found).tolist() == [[1, 2], [1, 3], [2, 2], [2, 3]]
+
+
+def spot(x: float, y: float, diameter: float, count: float) -> RegionRow:
+    value = RegionValue(marker="CD3", told="count", value=count)
+    return RegionRow(slide="he", row=2, unit="um", x=x, y=y, diameter=diameter, values=(value,))
+
+
+def test_regions_alone_make_tiles_and_come_back(slide_path: Path, tmp_path: Path) -> None:
+    spots = [spot(520.0, 500.0, 55.0, 4), spot(600.0, 505.0, 55.0, 0), spot(0.0, 0.0, 55.0, 9)]
+    spots.append(spot(400.0, 400.0, 700.0, 90))
+    with open_slide(slide_path, name="he") as slide:
+        tiles = collect_tiles(slide, WHOLE, 16.0, {}, TilesSettings(), regions=spots)
+    assert tiles.regions is not None
+    assert len(tiles) == 1  # both spots, which lie across the border of the usual tiles
+    assert np.sort(tiles.regions.count[0, :, 0]).tolist() == [0, 4]  # off the slide; too large
+    area = tiles.regions.covered[0].sum(axis=(1, 2)) * 256
+    assert area == pytest.approx([np.pi * 27.5**2] * 2, rel=0.05)
+    rows, columns = np.nonzero(tiles.regions.covered[0, 0] > 0.5)
+    y, x = ((i.mean() + 0.5) * 16 + tiles.corner_um[0, a] for i, a in ((rows, 1), (columns, 0)))
+    assert (x, y) == pytest.approx((520, 500), abs=8)
+    paths = [tmp_path / "a.h5", tmp_path / "b.h5"]
+    for path in paths:
+        save_tiles(tiles, path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert tiles_header(paths[0]).region_markers == ("CD3",)
+    back = load_tiles(paths[0], slice(0, 1)).regions
+    assert back is not None
+    np.testing.assert_array_equal(back.covered, tiles.regions.covered)
+    np.testing.assert_array_equal(back.count, tiles.regions.count)
+
+
+def test_a_larger_tile_holds_a_larger_region(slide_path: Path) -> None:
+    with open_slide(slide_path, name="he") as slide:
+        tiles = collect_tiles(
+            slide,
+            WHOLE,
+            16.0,
+            {},
+            TilesSettings(tile_um=768.0),
+            regions=[spot(400.0, 400.0, 700.0, 90)],
+        )
+    assert tiles.rgb.shape == (1, 768, 768, 3)
+    assert tiles.regions is not None
+    assert tiles.regions.count.tolist() == [[[90.0]]]
+
+
+def test_scores_are_not_learnt_from(slide_path: Path) -> None:
+    value = RegionValue(marker="CD3", told="score", value=30)
+    row = RegionRow(slide="he", row=2, unit="um", x=500, y=500, diameter=90, values=(value,))
+    with open_slide(slide_path, name="he") as slide, pytest.raises(MarkerError, match="no tile"):
+        collect_tiles(slide, WHOLE, 16.0, {}, TilesSettings(), regions=[row])

@@ -133,6 +133,18 @@ def test_nothing_to_compare_is_said(survival, maps):
     assert "Generated maps" not in to_html(compose(survival))
 
 
+def test_the_table_of_regions_is_told_beside_its_baselines(survival, maps):
+    row = region("CD3", 55.2, 0.44) | {"patients": 7, "regions": 321, "score": False}
+    row["spearman"] = estimate(0.41)
+    scored = row | dict.fromkeys(("ceiling", "covered")) | {"score": True, "marker": "CD20"}
+    told = replace(maps, regions=(), table_regions=(row, scored))
+    text = to_html(compose(replace(survival, maps=told))).replace("\N{NO-BREAK SPACE}", " ")
+    assert "agreement is unknown" not in text
+    for said in ("CD3, density, 55 µm", "CD20, score, 55 µm", "7, 321", "0.44 (0.34 to 0.54)"):
+        assert said in text, said
+    assert "table of regions" not in to_html(compose(replace(survival, maps=maps)))
+
+
 def test_contributions_and_maps_reach_both_files(survival, maps, tmp_path):
     told = ContributionsResult(
         model="all",

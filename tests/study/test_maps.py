@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -15,6 +16,7 @@ from metasight.engine.store import Store
 from metasight.errors import LeakageError, StudyError
 from metasight.ledger import Fate
 from metasight.maps.generator import load_generator
+from metasight.maps.ome import read_density_map
 from metasight.simulate.breast.cohort import simulate_breast
 from metasight.simulate.breast.settings import BreastSettings
 from metasight.steps.slides.maps import paint_patient
@@ -157,3 +159,101 @@ def test_more_folds_than_patients_are_refused(measured, tmp_path):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     with pytest.raises(StudyError, match="fewer patients with slides than folds"):
         image_steps(read_study(tmp_path))
+
+
+# ------------------------------------------------------------------ a table of regions alone
+
+REGIONS = """
+[slides.regions]
+path = "regions.csv"
+id = "patient"
+unit = "um"
+counts = { CD3 = "T cells", "Pan-CK" = "epithelium", CD20 = "B cells" }
+scores = { CD3 = "TIL" }
+"""
+
+
+def with_regions(folder: Path) -> Path:
+    """The study without marker sections, with spots in their place."""
+    slides = pd.read_csv(folder / "slides.csv", dtype=str, keep_default_na=False)
+    slides = slides[slides["stain"] == "H&E"]
+    slides.to_csv(folder / "slides.csv", index=False)
+    rng = np.random.default_rng(0)
+    rows = []
+    for patient, file in zip(slides["patient"], slides["file"], strict=True):
+        counted = read_density_map(folder / "truth" / patient / "density-HE.ome.tif")
+        for _ in range(30):
+            row, column = (int(rng.integers(0, n - 8)) for n in counted.support.shape)
+            own = counted.support[row : row + 8, column : column + 8]
+            square = counted.density[:, row : row + 8, column : column + 8]
+            cells = np.nan_to_num(square).sum(axis=(1, 2)) * counted.spacing_um**2 / 1e6
+            if not own.all():
+                cells *= np.nan  # a spot off the tissue states nothing
+            at = dict(zip(counted.markers, cells, strict=True))
+            x0, y0 = column * 16.0, row * 16.0
+            box = f"POLYGON (({x0} {y0}, {x0 + 128} {y0}, {x0 + 128} {y0 + 128}, {x0} {y0 + 128}"
+            rows.append(
+                {
+                    "patient": patient,
+                    "file": file,
+                    "polygon": f"{box}, {x0} {y0}))",
+                    "T cells": at["CD3"],
+                    "epithelium": at["Pan-CK"],
+                    "B cells": at["CD20"],
+                    "TIL": at["CD3"] / 10,
+                }
+            )
+    rows.append({**rows[0], "patient": "NOBODY"})
+    pd.DataFrame(rows).to_csv(folder / "regions.csv", index=False)
+    text = (folder / "study.toml").read_text("utf-8")
+    text = text.replace("[slides.maps]", f"{REGIONS}\n[slides.maps]", 1)
+    (folder / "study.toml").write_text(text, "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def spots(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Store]:
+    settings = SETTINGS.model_copy(update={"pair_fraction": 0.0, "patients": 4})
+    folder = with_regions(simulated(tmp_path_factory.mktemp("spots") / "study", MAPS, settings))
+    return folder, measured_store(read_study(folder))
+
+
+def test_a_study_learns_from_regions_alone_without_seeing_the_patient(spots):
+    folder, store = spots
+    generators = steps(folder, "generator ")
+    saw = {k: load_generator(store.path(s.key)).trained_on for k, s in generators.items()}
+    assert len(saw.pop("all")) == 4
+    for patient, step in steps(folder, "map of ").items():
+        told = json.loads((store.path(step.key) / "map.json").read_text("utf-8"))
+        assert {"CD3", "CD20", "Pan-CK"} <= set(told["markers"])
+        assert patient not in saw[str(told["fold"])]
+        rows = [r for r in told["ledger"] if r["stage"] == "region table"]
+        assert sum(int(r["value"].split()[0]) for r in rows) == 30
+        assert {r["verdict"] for r in rows} <= {Fate.KEPT, Fate.EXCLUDED}
+
+
+def test_maps_are_compared_with_regions(spots):
+    folder, store = spots
+    step = steps(folder, "agreement of maps")[""]
+    told = json.loads((store.path(step.key) / "agreement.json").read_text("utf-8"))
+    assert told["regions"] == []
+    rows = {(r["marker"], r["score"]): r for r in told["table_regions"]}
+    assert set(rows) == {("CD20", False), ("CD3", False), ("CD3", True), ("Pan-CK", False)}
+    counted, scored = rows["CD3", False], rows["CD3", True]
+    assert counted["patients"] == scored["patients"] == 4
+    assert counted["region_um"] == pytest.approx(128, abs=0.01)
+    assert scored["covered"] is None
+    # the score is the density in another unit
+    assert scored["pearson"]["value"] == pytest.approx(counted["pearson"]["value"])
+    assert 0 <= counted["covered"]["value"] <= 1
+
+
+def test_the_ledger_tells_of_regions(spots):
+    from metasight.ledger import Ledger
+    from metasight.steps import artefacts
+
+    folder, _ = spots
+    cohort = screened(read_study(folder))
+    entries = Ledger.from_parquet(artefacts.LEDGER.path(cohort)).entries
+    assert any(e.item == "regions.csv row 122" and "no such patient" in e.reason for e in entries)
+    assert sum(e.stage == "region table" and e.verdict is Fate.KEPT for e in entries) == 4

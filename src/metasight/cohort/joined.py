@@ -111,9 +111,10 @@ def strangers_of(table: RawTable, rows: Iterable[int], patient_table: str) -> li
 
 
 def image_strangers(folder: Path, settings: CohortSettings, patients: RawTable) -> list[Entry]:
-    """A ledger row for every slide and scan whose patient is not in the patient table."""
+    """A ledger row for every slide, region and scan whose patient is not in the patient table."""
     found: list[Entry] = []
-    for table in (settings.slides, settings.scans):
+    regions = settings.slides.regions if settings.slides is not None else None
+    for table in (settings.slides, regions, settings.scans):
         if table is None:
             continue
         raw = read_table(folder, table, ())

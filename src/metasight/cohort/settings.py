@@ -109,8 +109,9 @@ class MapSettings(_Part):
     generator, sha256
         A generator trained elsewhere: its folder, relative to the study folder, and the sha256 of
         its weights. Nothing is trained then.
-    most_tiles
-        Maximum number of tiles per patient that training reads.
+    most_tiles, tile_um
+        Maximum number of tiles per patient that training reads, and their side, a multiple of
+        128 µm. A region of a table that is longer than a tile is not learnt from.
     steps, width, members
         Of the generator; see :class:`metasight.maps.generator_settings.GeneratorSettings`.
     draws
@@ -121,6 +122,7 @@ class MapSettings(_Part):
     generator: str | None = None
     sha256: str | None = Field(default=None, pattern="^[0-9a-fA-F]{64}$")
     most_tiles: int = Field(default=64, ge=1)
+    tile_um: int = Field(default=512, ge=256, le=2048, multiple_of=128)
     steps: int = Field(default=1000, ge=1)
     width: int = Field(default=24, ge=4)
     members: int = Field(default=1, ge=1, le=10)
@@ -184,6 +186,56 @@ class SlideRecipe(_Part):
     embeddings: EmbeddingSettings | None = None
 
 
+class RegionSettings(TableSettings):
+    """A table with one row a region of an H&E: what was counted or scored there.
+
+    Attributes
+    ----------
+    file
+        Column: the H&E's file, as the table of slides has it.
+    unit
+        Of coordinates and diameters: ``um``, or ``px`` of the slide's largest level. From the
+        slide's upper left corner, y downwards.
+    x, y, diameter
+        Columns: centre and diameter of a disc.
+    polygon
+        Column: an outline as WKT or as a GeoJSON geometry, instead of a disc.
+    counts, per_mm2, scores
+        Marker → column of its cells in the region, of its cells per mm², or of a number that rises
+        with its density, such as a pathologist's percentage of TIL. A score is compared by rank
+        and correlation, and is not trained on.
+    use
+        ``train``: generators learn from the regions; ``test``: maps are compared with them;
+        ``both``: each region is learnt from by the generators that paint other patients, and
+        compared with the map of its own.
+    """
+
+    file: str = "file"
+    unit: Literal["um", "px"]
+    x: str = "x"
+    y: str = "y"
+    diameter: str = "diameter"
+    polygon: str = "polygon"
+    counts: dict[str, str] = {}
+    per_mm2: dict[str, str] = {}
+    scores: dict[str, str] = {}
+    use: Literal["train", "test", "both"] = "both"
+
+    @model_validator(mode="after")
+    def _something_is_told(self) -> RegionSettings:
+        if not (self.counts or self.per_mm2 or self.scores):
+            raise ValueError("regions need counts, per_mm2 or scores: marker = column")
+        if self.use == "train" and not (self.counts or self.per_mm2):
+            raise ValueError('use = "train" needs counts or per_mm2; scores are compared only')
+        return self
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """All columns, the id first."""
+        values = (*self.counts.values(), *self.per_mm2.values(), *self.scores.values())
+        return (self.id, self.file, self.x, self.y, self.diameter, self.polygon, *values)
+
+
 class SlideSettings(TableSettings, SlideRecipe):
     """A table with one row a slide, where its slides are, and how they are measured.
 
@@ -212,6 +264,8 @@ class SlideSettings(TableSettings, SlideRecipe):
         ``openslide``.
     nuclear
         Name of the nuclear channel of fluorescence slides.
+    regions
+        A table of regions of H&E with counts or scores, for painted maps; optional.
     """
 
     file: str = "file"
@@ -226,6 +280,17 @@ class SlideSettings(TableSettings, SlideRecipe):
     classes: dict[str, str] = {}
     reader: Literal["tiff", "openslide"] | None = None
     nuclear: str = "DAPI"
+    regions: RegionSettings | None = None
+
+    @model_validator(mode="after")
+    def _regions_are_for_maps(self) -> SlideSettings:
+        if self.regions is None:
+            return self
+        if self.maps is None:
+            raise ValueError("regions are for painted maps: they need [slides.maps]")
+        if self.regions.use == "train" and self.maps.generator is not None:
+            raise ValueError("a generator trained elsewhere learns from no regions here")
+        return self
 
 
 class ReaderDecisionSettings(TableSettings):

@@ -14,9 +14,10 @@ from torch.nn import functional
 
 from metasight.maps.generator_settings import StainShift
 from metasight.maps.network import optical_density_of
-from metasight.maps.region_likelihood import Targets
+from metasight.maps.region_likelihood import RegionTargets, Targets
 from metasight.slides.stain import RUIFROK
 
+_WHOLE = 0.97  # of a region that resizing did not cut off
 _UNALTERED = 0.15  # of the batches: the look of the training slides stays known best
 
 
@@ -69,8 +70,12 @@ def _turned(od: Tensor, targets: Targets, rng: np.random.Generator) -> tuple[Ten
         x = torch.rot90(x, quarter, dims=(2, 3))
         return x.flip(3) if mirror else x
 
+    own = targets.regions
     return turn(od), Targets(
-        density=turn(targets.density), support=turn(targets.support), p90_um=targets.p90_um
+        density=turn(targets.density),
+        support=turn(targets.support),
+        p90_um=targets.p90_um,
+        regions=None if own is None else RegionTargets(covered=turn(own.covered), count=own.count),
     )
 
 
@@ -86,8 +91,21 @@ def _resized(od: Tensor, targets: Targets, larger: float) -> tuple[Tensor, Targe
     support = zoom(targets.support, "bilinear", "zeros")
     density = zoom(targets.density, "bilinear", "zeros")
     whole = (support >= 0.999).float()  # a pixel that was looked at in part is left out
+    regions = targets.regions
+    if regions is not None and regions.covered.numel():
+        covered = zoom(regions.covered, "bilinear", "zeros")
+        before, after = (c.sum(dim=(2, 3)) for c in (regions.covered, covered))
+        cut = after < _WHOLE * factor**2 * before  # its count is that of the whole region
+        # interpolated edges change the area, and with it the cells that are expected
+        exact = factor**2 * before / after.clamp(min=1e-6)
+        covered = covered * torch.where(cut, torch.zeros_like(exact), exact)[..., None, None]
+        count = torch.where(cut[..., None], torch.nan, regions.count)
+        regions = RegionTargets(covered=covered, count=count)
     return zoom(od, "bilinear", "reflection"), Targets(
-        density=density * whole / factor**2, support=whole, p90_um=targets.p90_um
+        density=density * whole / factor**2,
+        support=whole,
+        p90_um=targets.p90_um,
+        regions=regions,
     )
 
 

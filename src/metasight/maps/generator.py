@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Floats32 = npt.NDArray[np.float32]
 
-FORMAT = "metasight-generator-1"
+FORMAT = "metasight-generator-2"
 WEIGHTS, CARD, MODEL_CARD = "weights.safetensors", "generator.json", "model_card.md"
 
 

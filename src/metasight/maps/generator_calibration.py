@@ -45,7 +45,8 @@ def calibrate(
     ratio: list[list[Floats]] = [[] for _ in markers]
     pairs: list[list[Floats]] = [[] for _ in markers]
     for patient in held:
-        own = list(_regions(members, bank, patient, settings))
+        own = [*_regions(members, bank, patient, settings)]
+        own += _of_table(members, bank, patient, settings)
         for plane in range(len(markers)):
             three: Floats = np.concatenate([o[plane] for o in own], axis=1)
             painted, seen, error = three
@@ -85,6 +86,36 @@ def _regions(
         yield [three[:, plane][:, chosen[plane]] for plane in range(len(chosen))]
 
 
+def _of_table(
+    members: Sequence[DensityNetwork], bank: TileBank, patient: str, settings: GeneratorSettings
+) -> Iterator[list[Floats]]:
+    """As `_regions`, of a table's regions.
+
+    The stated error is that of the largest scale's regions; that of a region of another area
+    differs from it by the counting noise.
+    """
+    device = next(members[0].parameters()).device
+    pixel_mm2 = settings.spacing_um**2 / 1e6
+    scale_mm2 = settings.region_um[-1] ** 2 / 1e6
+    for place in bank.places([patient]):
+        rgb, targets = bank.read([place], device)
+        if targets.regions is None:
+            continue
+        with torch.inference_mode():
+            density, error, _ = paint_density(members, optical_density_of(rgb), settings)
+        covered = targets.regions.covered[0]
+        pixels = covered.sum(dim=(1, 2)).clamp(min=1e-6)
+        mean, stated = (
+            torch.einsum("mij,rij->rm", image[0], covered) / pixels[:, None]
+            for image in (density, error)
+        )
+        area = (pixels * pixel_mm2)[:, None]
+        variance = stated**2 + mean / area - mean / scale_mm2
+        seen = targets.regions.count[0] / area
+        three = torch.stack([mean, seen, variance.clamp(min=0).sqrt()]).double().cpu().numpy()
+        yield [three[:, np.isfinite(three[1, :, m]), m] for m in range(three.shape[2])]
+
+
 def _weighted_quantile(parts: Sequence[Floats], share: float) -> float:
     """Quantile of the parts' values, each part weighing the same."""
     value = np.concatenate(parts)
@@ -112,6 +143,8 @@ def describe_slides(
             with torch.inference_mode():
                 _, _, features = paint_density(members[:1], optical_density_of(rgb), settings)
             tissue = targets.support[0].amax(dim=0).cpu().numpy() > 0
+            if targets.regions is not None:
+                tissue |= targets.regions.covered[0].amax(dim=0).cpu().numpy() > 0
             # a painted slide's blocks have real surroundings, a training tile ends at its border
             tissue[:_BORDER_PX] = tissue[-_BORDER_PX:] = False
             tissue[:, :_BORDER_PX] = tissue[:, -_BORDER_PX:] = False

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from metasight.errors import MarkerError
-from metasight.maps.training_tiles import TilesHeader, load_tiles, tiles_header
+from metasight.maps.training_tiles import Tiles, TilesHeader, load_tiles, tiles_header
 
 _SPLITS_TRIED = 200
 
@@ -104,10 +104,12 @@ def survey(tiles: Mapping[str, Path], markers: Sequence[str] | None, mpp: float)
             value="; ".join(f"{px} px of {m:g} µm" for px, m, _ in sorted(sizes)),
             remedy="Collect all tiles with the same settings",
         )
-    found = list(dict.fromkeys(m for h in headers.values() for m in h.markers))
+    found = list(
+        dict.fromkeys(m for h in headers.values() for m in (*h.markers, *h.region_markers))
+    )
     wanted = tuple(markers) if markers is not None else tuple(found)
     seen: dict[str, frozenset[str]] = {}
-    total, area = dict.fromkeys(wanted, 0.0), dict.fromkeys(wanted, 0)
+    total, area = dict.fromkeys(wanted, 0.0), dict.fromkeys(wanted, 0.0)
     for name in headers:
         part = load_tiles(tiles[name])
         there = set()
@@ -116,6 +118,11 @@ def survey(tiles: Mapping[str, Path], markers: Sequence[str] | None, mpp: float)
                 there.add(marker)
                 total[marker] += float(part.density[:, plane].sum(dtype=np.float64))
                 area[marker] += int(part.support[:, plane].sum())
+        for marker, cells, pixels in _of_regions(part):
+            if marker in wanted:
+                there.add(marker)
+                total[marker] += cells / (part.spacing_um**2 / 1e6)
+                area[marker] += pixels
         seen[name] = frozenset(there)
     _refuse_unseen(wanted, seen, total)
     return Material(
@@ -125,6 +132,18 @@ def survey(tiles: Mapping[str, Path], markers: Sequence[str] | None, mpp: float)
         seen=seen,
         typical={m: total[m] / area[m] for m in wanted},
     )
+
+
+def _of_regions(part: Tiles) -> Iterator[tuple[str, float, float]]:
+    """Marker, its cells in a table's regions, and the pixels of the map that these cover."""
+    if part.regions is None:
+        return
+    pixels = part.regions.covered.sum(axis=(2, 3), dtype=np.float64)
+    for at, marker in enumerate(part.regions.markers):
+        count = part.regions.count[:, :, at].astype(np.float64)
+        told = np.isfinite(count) & (pixels > 0)
+        if told.any():
+            yield marker, float(count[told].sum()), float(pixels[told].sum())
 
 
 def _refuse_unseen(

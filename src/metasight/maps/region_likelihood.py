@@ -32,6 +32,22 @@ Dispersion = Callable[[Tensor, int], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
+class RegionTargets:
+    """Cells in regions of a batch of tiles, from a table.
+
+    Attributes
+    ----------
+    covered
+        (n, regions, k, k) share of each pixel that a region covers.
+    count
+        (n, regions, markers) cells; NaN where not told, or where there is no region.
+    """
+
+    covered: Tensor
+    count: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
 class Targets:
     """Cells of the other sections in a batch of tiles.
 
@@ -43,11 +59,14 @@ class Targets:
         (n, markers, k, k) 1 where the section was looked at.
     p90_um
         (n, markers) predicted error of the alignment.
+    regions
+        Of a table, on the H&E itself; None without any.
     """
 
     density: Tensor
     support: Tensor
     p90_um: Tensor
+    regions: RegionTargets | None = None
 
 
 def shifts(p90_um: float, spacing_um: float) -> list[tuple[int, int]]:
@@ -91,9 +110,10 @@ def region_loss(
     Returns
     -------
     loss
-        (n, groups) mean over the regions and markers of a tile; 0 where there are none.
+        (n, groups) mean over the regions and markers of a tile; 0 where there are none. One
+        column more where the targets have regions of a table.
     weight
-        (n, groups) of a tile: 1 for a sure alignment and many regions, 0 without support.
+        The same shape, of a tile: 1 for a sure alignment and many regions, 0 without support.
     """
     losses, weights = [], []
     for members in groups:
@@ -120,7 +140,61 @@ def region_loss(
         losses.append(loss)
         # a section with three markers tells three times what one with one tells
         weights.append(weight * len(members))
+    if targets.regions is not None:
+        loss, weight = table_loss(
+            painted,
+            dispersion,
+            targets.regions,
+            importance=importance,
+            region_px=region_px,
+            spacing_um=spacing_um,
+        )
+        losses.append(loss)
+        weights.append(weight)
     return torch.stack(losses, dim=1), torch.stack(weights, dim=1)
+
+
+def table_loss(
+    painted: tuple[Tensor, Tensor],
+    dispersion: Dispersion,
+    regions: RegionTargets,
+    *,
+    importance: Tensor,
+    region_px: Sequence[int],
+    spacing_um: float,
+) -> tuple[Tensor, Tensor]:
+    """Negative log-likelihood of a table's regions: painted cells over each against its count.
+
+    The regions lie on the H&E itself, so nothing is shifted. The dispersion is that of the scale
+    whose regions are nearest in area.
+
+    Returns
+    -------
+    loss
+        (n,) mean over the told regions and markers of a tile; 0 where there are none.
+    weight
+        (n,) markers for the tile of the batch that tells most, in proportion for the others.
+    """
+    pixel_mm2 = spacing_um**2 / 1e6
+    pixels = regions.covered.sum(dim=(2, 3))
+    expected = torch.einsum("nmij,nrij->nrm", painted[0], regions.covered) * pixel_mm2
+    log = torch.einsum("nmij,nrij->nmr", painted[1], regions.covered)
+    log = log / pixels.clamp(min=1e-6)[:, None]
+    told = torch.isfinite(regions.count) & (pixels > 0)[:, :, None]
+    count = torch.where(told, regions.count, torch.zeros_like(regions.count))
+    sides = torch.tensor(region_px, dtype=pixels.dtype, device=pixels.device)
+    away = torch.log(pixels.clamp(min=1e-6))[..., None] - 2 * torch.log(sides)
+    nearest = away.abs().argmin(dim=-1)
+    spread = torch.zeros_like(expected)
+    for scale in range(len(region_px)):
+        own = dispersion(log[..., None], scale)[..., 0].transpose(1, 2)
+        spread = torch.where((nearest == scale)[..., None], own, spread)
+    nll = importance * _PRECISION * (stabilised(count) - stabilised(expected)) ** 2
+    nll = nll + negative_binomial_nll(count, expected.detach(), spread)
+    n_told = told.sum(dim=(1, 2)).float()
+    loss = (nll * told).sum(dim=(1, 2)) / n_told.clamp(min=1.0)
+    most = told.any(dim=2).sum(dim=1).max().clamp(min=1).float()
+    return loss, n_told / most
 
 
 def _of_section(

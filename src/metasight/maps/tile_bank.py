@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from metasight.maps.generator_folds import Material
-from metasight.maps.region_likelihood import Targets
+from metasight.maps.region_likelihood import RegionTargets, Targets
+from metasight.maps.table_regions import TileRegions
 from metasight.maps.training_tiles import load_tiles
 
 Place = tuple[str, int]
@@ -38,6 +39,7 @@ class TileBank:
         """Pixels (n, 3, h, h) uint8 and targets of the generator's markers."""
         markers = self.material.markers
         rgb, density, support, p90 = [], [], [], []
+        regions: list[TileRegions | None] = []
         for patient, number in places:
             part = load_tiles(self.tiles[patient], slice(number, number + 1))
             k = part.density.shape[-1]
@@ -52,10 +54,34 @@ class TileBank:
             density.append(own[0])
             support.append(own[1])
             p90.append(error)
+            regions.append(part.regions)
         return torch.from_numpy(np.stack(rgb)).to(device), Targets(
             density=torch.from_numpy(np.stack(density)).to(device),
             support=torch.from_numpy(np.stack(support)).to(device),
             p90_um=torch.from_numpy(np.stack(p90)).to(device),
+            regions=self._regions(regions, density[0].shape[-1], device),
+        )
+
+    def _regions(
+        self, own: Sequence[TileRegions | None], k: int, device: torch.device
+    ) -> RegionTargets | None:
+        """Regions of a batch, in the generator's markers; None where no tile has any."""
+        most = max((r.covered.shape[1] for r in own if r is not None), default=0)
+        if not most:
+            return None
+        markers = self.material.markers
+        covered = np.zeros((len(own), most, k, k), dtype=np.float32)
+        count = np.full((len(own), most, len(markers)), np.nan, dtype=np.float32)
+        for tile, part in enumerate(own):
+            if part is None:
+                continue
+            n = part.covered.shape[1]
+            covered[tile, :n] = part.covered[0]
+            for at, marker in enumerate(part.markers):
+                if marker in markers:
+                    count[tile, :n, markers.index(marker)] = part.count[0, :, at]
+        return RegionTargets(
+            covered=torch.from_numpy(covered).to(device), count=torch.from_numpy(count).to(device)
         )
 
     def batches(

@@ -2,12 +2,13 @@
 
 A tile holds the pixels, the cells of each marker on the map's grid as plain counts over area (not
 smoothed: the generator's loss pools them), where that marker was looked at, and the predicted
-error of the alignment. One file a patient; the same input gives the same bytes.
+error of the alignment; where a table tells of regions of the H&E itself, these too, each whole in
+one tile. One file a patient; the same input gives the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +19,22 @@ import numpy as np
 import numpy.typing as npt
 
 from metasight.alignment.error import ErrorMap
+from metasight.cohort.region_table import RegionRow
 from metasight.errors import MarkerError
 from metasight.maps.cells import Cells
+from metasight.maps.table_regions import (
+    PlacedRegion,
+    TileRegions,
+    corners_of_regions,
+    lay_regions,
+    of_tiles,
+    why_unusable,
+)
 from metasight.maps.window import TissueWindow
 from metasight.slides.reader import RGB, Region, SlideReader
 from metasight.slides.stain import background_colour
 
-FORMAT = "metasight-training-tiles-1"
+FORMAT = "metasight-training-tiles-2"
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -135,6 +145,8 @@ class Tiles:
         Name of each marker and of the section that it was stained on.
     mpp, spacing_um
         Of the pixels and of the map.
+    regions
+        Of a table, on the H&E itself; None without one.
     """
 
     rgb: npt.NDArray[np.uint8]
@@ -146,6 +158,7 @@ class Tiles:
     sections: tuple[str, ...]
     mpp: float
     spacing_um: float
+    regions: TileRegions | None = None
 
     def __post_init__(self) -> None:
         n, m = len(self.rgb), len(self.markers)
@@ -157,10 +170,14 @@ class Tiles:
             "p90_um": (self.p90_um.shape, (n, m)),
             "corner_um": (self.corner_um.shape, (n, 2)),
         }
+        if self.regions is not None:
+            found = self.regions.covered.shape
+            shapes["regions"] = (found, (n, found[1], k, k))
         for name, (found, wanted) in shapes.items():
             if found != wanted:
                 raise MarkerError("training tiles differ in shape", where=name, value=f"{found}")
-        if len(set(self.markers)) != m or len(self.sections) != m or not m:
+        none = not m and self.regions is None
+        if len(set(self.markers)) != m or len(self.sections) != m or none:
             raise MarkerError(
                 "training tiles name each marker and its section once",
                 value=", ".join(self.markers),
@@ -180,8 +197,10 @@ def collect_tiles(
     tissue_mpp: float,
     targets: Mapping[str, MarkedSection],
     settings: TilesSettings | None = None,
+    *,
+    regions: Sequence[RegionRow] = (),
 ) -> Tiles:
-    """Tiles of an H&E with the cells of other sections.
+    """Tiles of an H&E with the cells of other sections, or of regions of the H&E.
 
     Parameters
     ----------
@@ -194,19 +213,22 @@ def collect_tiles(
         error 0.
     settings
         Which tiles.
+    regions
+        Of a table, on this slide. Those that cannot be used are left out; see
+        :func:`metasight.maps.table_regions.unusable`.
 
     Raises
     ------
     MarkerError
-        No target, no brightfield slide, no tile with tissue that another section shows, or cells
-        without the marker.
+        No target and no region, no brightfield slide, no tile with tissue that another section or
+        a region shows, or cells without the marker.
     """
     s = settings or TilesSettings()
-    if not targets:
+    if not targets and not regions:
         raise MarkerError(
             "there is nothing to learn from",
             where=slide.name,
-            remedy="Give at least one marker of an accepted pair",
+            remedy="Give at least one marker of an accepted pair, or a table of regions",
         )
     if slide.channels != RGB:
         raise MarkerError(
@@ -215,7 +237,14 @@ def collect_tiles(
             value=", ".join(slide.channels),
         )
     grids = {m: _on_grid(m, t, slide, s) for m, t in targets.items()}
-    corners = _corners(slide, tissue, tissue_mpp, [g[1] for g in grids.values()], s)
+    shape = _grid_shape(slide, s)
+    mask = on_grid(TissueWindow(mask=tissue, spacing_um=tissue_mpp), s.spacing_um, shape)
+    placed = [
+        p
+        for p in lay_regions(regions, mask, spacing_um=s.spacing_um, mpp=slide.mpp)
+        if not why_unusable(p, longest_px=s.grid_px) and p.is_learnt_from
+    ]
+    corners = _corners(slide, mask, [g[1] for g in grids.values()], placed, s)
     k, n = s.grid_px, len(corners)
     density = np.zeros((n, len(grids), k, k), dtype=np.float32)
     support = np.zeros((n, len(grids), k, k), dtype=np.bool_)
@@ -242,6 +271,7 @@ def collect_tiles(
         sections=tuple(t.section for t in targets.values()),
         mpp=s.mpp,
         spacing_um=s.spacing_um,
+        regions=of_tiles(placed, [(c, r) for c, r in corners.tolist()], k) if placed else None,
     )
 
 
@@ -290,21 +320,25 @@ def on_grid(window: TissueWindow, spacing_um: float, shape: tuple[int, int]) -> 
 
 
 def _corners(
-    slide: SlideReader, tissue: Mask, tissue_mpp: float, seen: list[Mask], s: TilesSettings
+    slide: SlideReader,
+    tissue: Mask,
+    seen: Sequence[Mask],
+    placed: Sequence[PlacedRegion],
+    s: TilesSettings,
 ) -> npt.NDArray[np.int64]:
     """(n, 2) column and row, in pixels of the map, of the tiles that are taken."""
-    rows, columns = _grid_shape(slide, s)
-    mask = on_grid(TissueWindow(mask=tissue, spacing_um=tissue_mpp), s.spacing_um, (rows, columns))
-    told = mask & np.logical_or.reduce(seen)
+    rows, columns = tissue.shape
+    told = tissue & np.logical_or.reduce([np.zeros_like(tissue), *seen])
     k = s.grid_px
     found = []
     for row in _starts(rows, k):
         for column in _starts(columns, k):
             if told[row : row + k, column : column + k].mean() >= _LEAST_TISSUE:
                 found.append((column, row))
+    found += corners_of_regions(placed, k, (rows, columns), found)
     if not found:
         raise MarkerError(
-            "no tile of the slide shows tissue that another section shows",
+            "no tile of the slide shows tissue that another section or a table's region shows",
             where=slide.name,
             remedy="Check the tissue mask, the alignment and the size of the tiles",
         )
@@ -359,6 +393,7 @@ def over_white(rgb: npt.NDArray[Any], glass: Floats) -> npt.NDArray[np.uint8]:
 # ------------------------------------------------------------------ files
 
 _ARRAYS = ("rgb", "density", "support", "p90_um", "corner_um")
+_OF_REGIONS = ("covered", "count")
 
 
 def save_tiles(tiles: Tiles, path: Path) -> None:
@@ -374,10 +409,26 @@ def save_tiles(tiles: Tiles, path: Path) -> None:
                 name,
                 data=array,
                 track_times=False,
-                chunks=(1, *array.shape[1:]) if array.ndim == 4 else None,
-                compression="gzip" if name in ("density", "support") else None,
-                compression_opts=4 if name in ("density", "support") else None,
+                **_stored(array, packed=name in ("density", "support")),
             )
+        if tiles.regions is not None:
+            file.attrs["region_markers"] = list(tiles.regions.markers)
+            for name in _OF_REGIONS:
+                array = getattr(tiles.regions, name)
+                file.create_dataset(
+                    f"regions_{name}",
+                    data=array,
+                    track_times=False,
+                    **_stored(array, packed=True),
+                )
+
+
+def _stored(array: npt.NDArray[Any], *, packed: bool) -> dict[str, Any]:
+    """A chunk a tile; packed where most of it is 0. An array without numbers is neither."""
+    if array.ndim < 3 or not array.size:
+        return {}
+    chunks = {"chunks": (1, *array.shape[1:])}
+    return chunks | ({"compression": "gzip", "compression_opts": 4} if packed else {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -390,6 +441,7 @@ class TilesHeader:
     sections: tuple[str, ...]
     mpp: float
     spacing_um: float
+    region_markers: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -426,6 +478,7 @@ def tiles_header(path: Path) -> TilesHeader:
             sections=tuple(str(m) for m in file.attrs["sections"]),
             mpp=float(file.attrs["mpp"]),
             spacing_um=float(file.attrs["spacing_um"]),
+            region_markers=tuple(str(m) for m in file.attrs.get("region_markers", ())),
         )
 
 
@@ -441,8 +494,13 @@ def load_tiles(path: Path, chosen: slice | None = None) -> Tiles:
     with _opened(path) as file:
         part = slice(None) if chosen is None else chosen
         arrays: dict[str, Any] = {name: np.asarray(file[name][part]) for name in _ARRAYS}
+        regions = None
+        if header.region_markers:
+            own = {name: np.asarray(file[f"regions_{name}"][part]) for name in _OF_REGIONS}
+            regions = TileRegions(**own, markers=header.region_markers)
     return Tiles(
         **arrays,
+        regions=regions,
         markers=header.markers,
         sections=header.sections,
         mpp=header.mpp,

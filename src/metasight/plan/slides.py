@@ -13,6 +13,7 @@ from metasight.cohort.reader_decisions import (
     ReaderDecisions,
     read_reader_decisions,
 )
+from metasight.cohort.region_table import RegionRow, read_region_table
 from metasight.cohort.settings import EmbeddingSettings, MapSettings
 from metasight.cohort.slide_table import SlideRow, read_slide_table
 from metasight.engine.contents import Contents
@@ -26,6 +27,7 @@ from metasight.slides.quality import quality_definitions
 from metasight.steps.slides import agreement as map_agreement
 from metasight.steps.slides import maps, patches, sheet
 from metasight.steps.slides import patient as slides
+from metasight.steps.slides.map_regions import TableArgument
 from metasight.steps.slides.one_slide import SlideArgument
 from metasight.steps.slides.sections import checking, marking
 from metasight.study.file import Study
@@ -44,6 +46,7 @@ def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
         return ()
     rows = read_slide_table(study.folder, study.settings, study.protocol.marker)
     decisions = read_reader_decisions(study.folder, study.settings, study.protocol)
+    tables = _region_tables(study, rows)
     readers = _readers(rows, settings.reader)
     protocol = study.protocol.for_slides
     steps: list[Step] = []
@@ -59,16 +62,32 @@ def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
             for row in rows
             if row.patient == patient
         )
-        own_steps = _patient_steps(study, protocol, patient, arguments, decisions, contents)
+        own_steps = _patient_steps(
+            study, protocol, patient, arguments, decisions, contents, regions=patient in tables
+        )
         made = {s.name: s for s in own_steps}
         own[patient] = (arguments, made)
         measured = made[f"{slides.PATIENT}{patient}"]
         steps += [*made.values(), sheet_step(measured, study.protocol, contents)]
     if settings.maps is not None:
-        steps += _map_steps(study, protocol, settings.maps, own, contents)
+        steps += _map_steps(study, protocol, settings.maps, own, contents, tables=tables)
     if settings.embeddings is not None:
         steps += _patch_steps(study, settings.embeddings, own, contents)
     return tuple(steps)
+
+
+def _region_tables(study: Study, rows: Sequence[SlideRow]) -> dict[str, TableArgument]:
+    """Rows of the table of regions of every patient who has any."""
+    settings = study.settings.slides
+    asked = settings.regions if settings is not None else None
+    if asked is None:
+        return {}
+    read = read_region_table(study.folder, study.settings, study.protocol.marker, rows)
+    patient = {row.name: row.patient for row in rows}
+    found: dict[str, list[RegionRow]] = {}
+    for region in read:
+        found.setdefault(patient[region.slide], []).append(region)
+    return {p: TableArgument(rows=tuple(own), use=asked.use) for p, own in found.items()}
 
 
 def _patient_steps(  # noqa: PLR0917 - all that they rest on
@@ -78,13 +97,18 @@ def _patient_steps(  # noqa: PLR0917 - all that they rest on
     arguments: tuple[SlideArgument, ...],
     decisions: ReaderDecisions,
     contents: Contents,
+    *,
+    regions: bool,
 ) -> list[Step]:
-    """Each slide of a patient checked and its markers read, and the patient measured."""
+    """Each slide of a patient checked and its markers read, and the patient measured.
+
+    ``regions``: whether a table tells of regions of the patient's H&E.
+    """
     settings = study.settings.slides
     learns = settings is not None and settings.maps is not None and not settings.maps.generator
     thresholds = dict(settings.thresholds) if settings is not None else {}
     classes = by_marker(settings.classes, study.protocol) if settings is not None else {}
-    paired = learns and any(a.slide.stain != "H&E" for a in arguments)
+    paired = regions or (learns and any(a.slide.stain != "H&E" for a in arguments))
     own: list[Step] = []
     nuclei: list[Step] = []
     for argument in arguments:
@@ -119,7 +143,13 @@ def _patient_steps(  # noqa: PLR0917 - all that they rest on
 
 
 def _map_steps(
-    study: Study, protocol: SlideProtocol, settings: MapSettings, own: _Own, contents: Contents
+    study: Study,
+    protocol: SlideProtocol,
+    settings: MapSettings,
+    own: _Own,
+    contents: Contents,
+    *,
+    tables: Mapping[str, TableArgument],
 ) -> list[Step]:
     """Tiles of every patient, a generator for each fold, and every patient's map.
 
@@ -133,7 +163,7 @@ def _map_steps(
     roles = require_roles(study.protocol, where="study.toml [slides.maps]")
     seed = study.settings.analysis.seed
     given = study.folder / settings.generator if settings.generator is not None else None
-    fold = _folds(own, settings.folds, seed) if given is None else {}
+    fold = _folds(own, settings.folds, seed, tables) if given is None else {}
     settings = settings.model_copy(update={"generator": None})  # its content counts, not its place
     of_study = study.settings.slides
     several = of_study.several_he if of_study is not None else "first"
@@ -147,6 +177,7 @@ def _map_steps(
             generator=given,
             seed=seed,
             several_he=several,
+            table=tables.get(patient),
         )
         for patient, (slides_of, _) in own.items()
     }
@@ -200,7 +231,11 @@ def _compared_steps(
     contents: Contents,
 ) -> list[Step]:
     """Patients without marker sections painted by the generator for new patients, and compared."""
-    unseen = [p for p, (slides_of, _) in own.items() if not any(a.slide.markers for a in slides_of)]
+    unseen = [
+        p
+        for p, (slides_of, _) in own.items()
+        if not any(a.slide.markers for a in slides_of) and not _learnt_from(arguments[p])
+    ]
     again = [
         Step(
             name=f"map again of {p}",
@@ -223,6 +258,11 @@ def _compared_steps(
         contents=contents,
     )
     return [*again, compared]
+
+
+def _learnt_from(argument: maps.MapArgument) -> bool:
+    """Whether generators learn from regions of the patient's H&E."""
+    return argument.table is not None and argument.table.use != "test"
 
 
 def _tiles_step(argument: maps.MapArgument, made: Mapping[str, Step], contents: Contents) -> Step:
@@ -258,8 +298,8 @@ def _generator_step(
     )
 
 
-def _folds(own: _Own, folds: int, seed: int) -> dict[str, int]:
-    """A fold for every patient; those with marker sections are dealt evenly.
+def _folds(own: _Own, folds: int, seed: int, tables: Mapping[str, TableArgument]) -> dict[str, int]:
+    """A fold for every patient; those with marker sections or regions are spread evenly.
 
     Raises
     ------
@@ -274,6 +314,7 @@ def _folds(own: _Own, folds: int, seed: int) -> dict[str, int]:
             remedy="Give fewer folds, or a generator that was trained elsewhere",
         )
     marked = {p for p, (slides_of, _) in own.items() if any(a.slide.markers for a in slides_of)}
+    marked |= {p for p, table in tables.items() if table.use != "test" and p in own}
     if len(marked) < folds:
         return generator_folds(list(own), folds, seed)
     rest = sorted(set(own) - marked)

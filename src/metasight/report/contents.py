@@ -332,8 +332,9 @@ class MapsResult:
     tls
         Structures on the sections (``measured``), of these ``hit`` by one on the map, and by
         chance; structures on the maps (``generated``), of these ``confirmed``.
-    regions, biomarkers, labels
-        Rows as :mod:`metasight.steps.slides.agreement` writes them.
+    regions, table_regions, biomarkers, labels
+        Rows as :mod:`metasight.steps.slides.agreement` writes them; ``table_regions`` of the
+        study's table of regions, empty without one.
     examples
         Worst, middle and best.
     """
@@ -348,6 +349,7 @@ class MapsResult:
     labels: tuple[Mapping[str, Any], ...]
     tls: Mapping[str, float]
     examples: tuple[MapExample, ...]
+    table_regions: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -113,6 +113,8 @@ MAP = Json("map.json", own=1)
 GENERATED = File("generated.ome.tif")
 MEASURED = File("measured.ome.tif")
 REGIONS = File("regions.parquet")
+TABLE_REGIONS = File("table-regions.parquet")
+"""A painted map beside the study's table of regions."""
 AGREEMENT = Json("agreement.json")
 GENERATORS = Json("generators.json", own=1)
 """The generator for new patients beside the folds'."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,7 @@ def judge_maps(inputs: Inputs, out: Path, argument: AgreementArgument) -> None:
             "failed": sum("generator" not in t for t in told.values()),
             "compared": len(compared),
             "regions": _regions(folders, compared, argument),
+            "table_regions": _of_table(folders, told, argument),
             "biomarkers": _biomarkers(list(compared.values())),
             "labels": _labels(list(compared.values())),
             "tls": _structures(list(compared.values())),
@@ -107,6 +108,50 @@ def _regions_of(
         displaced_covariance=known("displaced_covariance"),
         **columns,
     )
+
+
+def _of_table(
+    folders: Mapping[str, Path], told: Mapping[str, Found], argument: AgreementArgument
+) -> list[Found]:
+    """Maps beside the regions of the study's table: a row a marker, counts and scores apart."""
+    slides: dict[tuple[str, bool], list[Regions]] = {}
+    for patient, found in told.items():
+        if not found.get("table"):
+            continue
+        table = pd.read_parquet(artefacts.TABLE_REGIONS.path(folders[patient]))
+        for about in found["table"]:
+            key = (str(about["marker"]), bool(about["score"]))
+            own = table[(table["marker"] == key[0]) & (table["score"] == key[1])]
+            slides.setdefault(key, []).append(
+                Regions(
+                    patient=patient,
+                    region_um=about["region_um"],
+                    noise_variance=about["noise_variance"],
+                    displaced_covariance=float("nan"),
+                    **{c: own[c].to_numpy() for c in REGION_COLUMNS},
+                )
+            )
+    rows = []
+    for (marker, score), own_slides in sorted(slides.items()):
+        median = float(np.median(np.repeat(*_sizes(own_slides))))
+        sized = [replace(s, region_um=median) for s in own_slides]
+        positive = argument.positive_per_mm2.get(marker, float("nan"))
+        agreed = agree(marker, sized, threshold_per_mm2=positive, seed=argument.seed)
+        row = {**_plain(asdict(agreed)), "of_ceiling": _plain(agreed.of_ceiling), "score": score}
+        if score:  # of another unit than the map's: how it rises with it is all that can be told
+            row |= dict.fromkeys(_OF_ONE_UNIT)
+        rows.append(row)
+    return rows
+
+
+_OF_ONE_UNIT = (
+    *("concordance", "slope", "intercept", "f1", "threshold_per_mm2", "f1_all_positive"),
+    *("prevalence", "covered", "ceiling", "of_ceiling"),
+)
+
+
+def _sizes(slides: Sequence[Regions]) -> tuple[list[float], list[int]]:
+    return [s.region_um for s in slides], [len(s) for s in slides]
 
 
 def _plain(value: Any) -> Any:

@@ -32,7 +32,7 @@ from metasight.maps.generator import load_generator
 from metasight.maps.generator_settings import GeneratorSettings
 from metasight.maps.generator_shift import generator_shifts
 from metasight.maps.ome import read_density_map, write_density_map
-from metasight.maps.regions import Regions, regions_of
+from metasight.maps.regions import Regions, on_grid_of, regions_of
 from metasight.maps.training_tiles import MarkedSection, TilesSettings, collect_tiles, save_tiles
 from metasight.maps.tumour import tumour_from_marker
 from metasight.protocol.study import SlideProtocol, require_roles
@@ -40,6 +40,12 @@ from metasight.steps import artefacts
 from metasight.steps.failures import OF_ALL_SLIDES, why_failed
 from metasight.steps.files import number
 from metasight.steps.slides.choice import chosen_he
+from metasight.steps.slides.map_regions import (
+    TableArgument,
+    ledger_rows,
+    place_regions,
+    save_comparison,
+)
 from metasight.steps.slides.one_slide import SlideArgument, opened
 from metasight.steps.slides.pairs import (
     Pair,
@@ -102,6 +108,8 @@ class MapArgument:
         Of the study.
     several_he
         Which H&E counts where several may be used.
+    table
+        The patient's rows of the table of regions; None without any.
     """
 
     patient: str
@@ -112,6 +120,7 @@ class MapArgument:
     generator: Path | None
     seed: int
     several_he: SeveralHe = "first"
+    table: TableArgument | None = None
 
 
 def _pairs(inputs: Inputs, argument: MapArgument) -> list[Pair]:
@@ -123,14 +132,37 @@ def _pairs(inputs: Inputs, argument: MapArgument) -> list[Pair]:
 
 
 def collect(inputs: Inputs, out: Path, argument: MapArgument) -> None:
-    """Training tiles of one patient's accepted pairs, or why there are none."""
+    """Training tiles of one patient's accepted pairs and regions, or why there are none."""
     he = chosen_he(inputs, argument.slides, argument.several_he)
     pairs = _pairs(inputs, argument) if he is not None else []
-    if he is None or not pairs:
+    table = argument.table
+    regions = table.learnt_from(he.slide.name) if table is not None and he is not None else ()
+    if he is None or not (pairs or regions):
         artefacts.TILES.write(out, {"none": "no accepted pair"})
         return
     checked = inputs[checking(he.slide.name)]
-    shared = he_window(checked)
+    tissue, mpp = read_tissue(artefacts.TISSUE.path(checked))
+    asked = argument.settings
+    settings = TilesSettings(most_tiles=asked.most_tiles, tile_um=asked.tile_um, seed=argument.seed)
+    try:
+        targets = _targets(inputs, argument, he, pairs)
+        with opened(he) as slide:
+            tiles = collect_tiles(slide, tissue, mpp, targets, settings, regions=regions)
+    except OF_ALL_SLIDES:
+        raise
+    except Exception as error:  # noqa: BLE001 (a damaged file may raise anything)
+        artefacts.TILES.write(out, {"none": why_failed(error)})
+        return
+    save_tiles(tiles, artefacts.TRAINING_TILES.path(out))
+    told = [*tiles.markers, *(tiles.regions.markers if tiles.regions is not None else ())]
+    artefacts.TILES.write(out, {"tiles": len(tiles), "markers": list(dict.fromkeys(told))})
+
+
+def _targets(
+    inputs: Inputs, argument: MapArgument, he: SlideArgument, pairs: Sequence[Pair]
+) -> dict[str, MarkedSection]:
+    """Cells of a patient's accepted sections on the H&E, and its own nuclei."""
+    shared = he_window(inputs[checking(he.slide.name)])
     folder = inputs[f"{PATIENT}{argument.patient}"]
     targets: dict[str, MarkedSection] = {}
     for pair in pairs:
@@ -152,18 +184,7 @@ def collect(inputs: Inputs, out: Path, argument: MapArgument) -> None:
             section=he.slide.name,
             error_um=lambda x, _: np.zeros(len(x)),
         )
-    tissue, mpp = read_tissue(artefacts.TISSUE.path(checked))
-    settings = TilesSettings(most_tiles=argument.settings.most_tiles, seed=argument.seed)
-    try:
-        with opened(he) as slide:
-            tiles = collect_tiles(slide, tissue, mpp, targets, settings)
-    except OF_ALL_SLIDES:
-        raise
-    except Exception as error:  # noqa: BLE001 (a damaged file may raise anything)
-        artefacts.TILES.write(out, {"none": why_failed(error)})
-        return
-    save_tiles(tiles, artefacts.TRAINING_TILES.path(out))
-    artefacts.TILES.write(out, {"tiles": len(tiles), "markers": list(tiles.markers)})
+    return targets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,15 +312,41 @@ def _painted(inputs: Inputs, out: Path, argument: MapArgument) -> Found:
     told["labels"] = dict(section.biomarkers.labels)
     told["tumour_percent"] = section.tumour.percent
     told |= _compared(inputs, out, argument, section, he)
+    beside, of_table = _beside_table(inputs, out, argument, painted.map, he)
+    told |= beside
     text = f"tumour area {told['tumour_percent']:.1f} %"
     if painted.outlier is not None:
         text += f", unlike training by {painted.outlier.score:.2f}"
     if unlike:
         reason = "the slide is unlike those that the generator learnt from; its map is not used"
-        told |= {"features": {}, "ledger": [_row(argument, Fate.EXCLUDED, text, reason)]}
+        own = _row(argument, Fate.EXCLUDED, text, reason)
     else:
-        told |= {"features": measured, "ledger": [_row(argument, Fate.KEPT, text, "")]}
-    return told
+        own = _row(argument, Fate.KEPT, text, "")
+    return told | {"features": {} if unlike else measured, "ledger": [own, *of_table]}
+
+
+def _beside_table(
+    inputs: Inputs, out: Path, argument: MapArgument, painted: DensityMap, he: SlideArgument
+) -> tuple[Found, list[Found]]:
+    """The map beside the patient's regions of the table, and the ledger's rows of these."""
+    table = argument.table
+    if table is None:
+        return {}, []
+    checked = inputs[checking(he.slide.name)]
+    placed = place_regions(table, he.slide.name, painted, artefacts.QUALITY.read(checked)["mpp"])
+    tile_px = round(argument.settings.tile_um / painted.spacing_um)
+    rows = ledger_rows(
+        table,
+        he.slide.name,
+        placed,
+        argument.patient,
+        tile_px=tile_px if argument.generator is None else None,
+    )
+    if table.use == "train":
+        return {}, rows
+    own = artefacts.DENSITY.path(inputs[marking(he.slide.name)])
+    nuclei = on_grid_of(read_density_map(own), painted) if own.is_file() else None
+    return {"table": save_comparison(argument.patient, painted, placed, nuclei, out)}, rows
 
 
 def _section(painted: DensityMap, argument: MapArgument, out: Path, checked: Path) -> Measured:
