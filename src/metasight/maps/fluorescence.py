@@ -166,7 +166,7 @@ def _between(pixels: int, squares: int) -> Floats:
     Shape ``(pixels, squares)``; beyond the outermost centres the outermost square.
     """
     at = np.clip((np.arange(pixels) + 0.5) / pixels * squares - 0.5, 0, squares - 1)
-    return np.maximum(1 - np.abs(at[:, None] - np.arange(squares)), 0)
+    return np.asarray(np.maximum(1 - np.abs(at[:, None] - np.arange(squares)), 0))
 
 
 def without_autofluorescence(signal: Image, tissue: Image) -> Image:
