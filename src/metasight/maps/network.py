@@ -2,7 +2,7 @@
 
 Pixels are unshuffled (2 × 2 of them become the channels of one), so that no layer runs at full
 resolution: that is what makes it quick on a CPU. The first layer looks at 6 µm round each 2 µm:
-with 4 × 4 a lymphocyte's nucleus was two pixels wide, and how dense T cells are was hardly learnt.
+with 4 × 4 a lymphocyte's nucleus was two pixels wide, and T cells were learnt more slowly.
 A few convolutions bring that to the map's grid, on which a U-Net (MONAI's residual one; Kerfoot et
 al. 2018, doi:10.1007/978-3-030-12029-0_40) looks round. Batch norm and no instance norm: an
 instance's statistics depend on what else the tile shows, and the map would show the tiles.
