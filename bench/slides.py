@@ -84,8 +84,8 @@ def write_slide(path: Path, size: int, mpp: float = MPP, picture: np.ndarray | N
 
 def encoded(picture: np.ndarray, glass: np.ndarray, side: int) -> Iterator[bytes]:
     period = picture.shape[0]
-    wide = np.concatenate([picture, picture[:, :TILE]], axis=1)
-    wide = np.concatenate([wide, wide[:TILE]], axis=0)
+    more = -(-TILE // period) * period  # a coarse level may be smaller than a tile
+    wide = np.pad(picture, ((0, more), (0, more), (0, 0)), mode="wrap")
     kept: dict[tuple[int, int], bytes] = {}
     count = -(-side // TILE)
     for row in range(count):

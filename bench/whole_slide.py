@@ -147,6 +147,8 @@ def main() -> int:
         )
         written.start()
         written.join()
+        if written.exitcode:
+            return 1
     tissue_mm2 = np.pi * 0.42 * 0.36 * asked.side_mm**2
     print(f"{asked.side_mm:g} × {asked.side_mm:g} mm, {tissue_mm2:.0f} mm² of tissue")
     program = [sys.executable, "-m", "metasight", "slides"]
