@@ -192,15 +192,10 @@ def _map_steps(
             maps.NEW_PATIENTS, tiles, settings, seed, contents
         )
     painted = [
-        Step(
-            name=f"{maps.MAP}{p}",
-            kind=StepKind.PAINT_MAP,
-            subject=p,
-            label="maps",
-            function=maps.paint_patient,
-            argument=arguments[p],
-            needs=(*own[p][1].values(), *([generators[fold[p]]] if given is None else [])),
-            contents=contents,
+        _paint_step(
+            arguments[p],
+            (*own[p][1].values(), *([generators[fold[p]]] if given is None else [])),
+            contents,
         )
         for p in own
     ]
@@ -221,6 +216,20 @@ def _map_steps(
     if given is None:
         compared = _compared_steps(own, arguments, generators[maps.NEW_PATIENTS], painted, contents)
     return [*tiles.values(), *generators.values(), *painted, judged, *compared]
+
+
+def _paint_step(argument: maps.MapArgument, needs: tuple[Step, ...], contents: Contents) -> Step:
+    """A patient's map, from the patient's sections and the generator of the patient's fold."""
+    return Step(
+        name=f"{maps.MAP}{argument.patient}",
+        kind=StepKind.PAINT_MAP,
+        subject=argument.patient,
+        label="maps",
+        function=maps.paint_patient,
+        argument=argument,
+        needs=needs,
+        contents=contents,
+    )
 
 
 def _compared_steps(

@@ -128,6 +128,11 @@ def judge_external(inputs: Inputs, out: Path, argument: ExternalArgument) -> Non
         },
     )
     artefacts.FAILURES.write(out, [])
+    _write_models(locked, out)
+
+
+def _write_models(locked: bundle.Bundle, out: Path) -> None:
+    """State and description of every model of the bundle, as a development's final models have."""
     for number, (name, state) in enumerate(locked.states.items()):
         folder = out / "models" / str(number)
         folder.mkdir(parents=True)
