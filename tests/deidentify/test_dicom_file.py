@@ -1,0 +1,97 @@
+"""Whole DICOM files: bytes outside the data set, marks, damage."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from pydicom import dcmread
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEG2000Lossless
+
+import scan_files
+from metasight.deidentify.dicom_file import NewFile, deidentified, is_dicom
+from metasight.deidentify.refusal import Refusal
+from metasight.errors import VolumeError
+from planted import CANARIES, write_planted
+
+
+def first(folder):
+    return sorted(folder.rglob("*.dcm"))[0]
+
+
+@pytest.fixture
+def made(tmp_path, key):
+    write_planted(tmp_path)
+    new = deidentified(first(tmp_path), key)
+    assert isinstance(new, NewFile)
+    return new
+
+
+def test_no_byte_of_the_patient_stays(made):
+    low = made.content.lower()
+    assert [k for k, t in CANARIES.items() if t.lower().encode() in low] == []
+    assert made.content[:128] == b"\0" * 128
+
+
+def test_it_says_that_and_how(made):
+    data = dcmread(io.BytesIO(made.content))
+    assert data.PatientIdentityRemoved == "YES"
+    assert data.LongitudinalTemporalInformationModified == "MODIFIED"
+    codes = [c.CodeValue for c in data.DeidentificationMethodCodeSequence]
+    assert codes == ["113100", "113107", "113108", "113111"]
+    assert all(len(v) <= 64 for v in data.DeidentificationMethod)
+    assert data.file_meta.MediaStorageSOPInstanceUID == data.SOPInstanceUID
+    assert "SourceApplicationEntityTitle" not in data.file_meta
+
+
+def test_pixels_are_the_same(made, tmp_path):
+    old, new = dcmread(first(tmp_path)), dcmread(io.BytesIO(made.content))
+    assert new.PixelData == old.PixelData[: 2 * old.Rows * old.Columns]
+    assert old.PixelData != new.PixelData  # a text stood behind them
+
+
+def test_its_name_is_made_of_pseudonyms(made, key):
+    patient, *rest = made.name.parts
+    assert patient == key.patient(CANARIES["id"])
+    assert all(len(part.removesuffix(".dcm")) == 13 for part in rest)
+
+
+def test_packed_pixels_with_a_name_in_them_are_refused(tmp_path, key):
+    def edit(data, k):
+        name = CANARIES["name"].encode()
+        data.PatientName = CANARIES["name"]
+        data.PixelData = encapsulate([b"\xff\x4f" + (name if k else b"") + b"\xff\xd9"])
+        data["PixelData"].is_undefined_length = True
+        data["PixelData"].VR = "OB"
+        data.file_meta.TransferSyntaxUID = JPEG2000Lossless
+
+    scan_files.write_ct(tmp_path, [0.0, 1.0], edit=edit)
+    plain, named = (deidentified(p, key) for p in sorted(tmp_path.iterdir()))
+    assert isinstance(plain, NewFile)
+    assert dcmread(io.BytesIO(plain.content))["PixelData"].is_undefined_length
+    assert isinstance(named, Refusal)
+    assert "names the patient" in named.reason
+
+
+@pytest.mark.parametrize(
+    ("tags", "problem"),
+    [({"PatientID": ""}, "whose it is"), ({"Rows": 4000}, "cut off")],
+)
+def test_a_file_that_cannot_be_used(tags, problem, tmp_path, key):
+    scan_files.write_ct(tmp_path, [0.0, 1.0], **tags)
+    with pytest.raises(VolumeError, match=problem):
+        deidentified(first(tmp_path), key)
+
+
+def test_damage_is_named_and_nothing_is_quoted(tmp_path, key):
+    write_planted(tmp_path)
+    path = first(tmp_path)
+    raw = path.read_bytes()
+    path.write_bytes(raw[: len(raw) // 3])
+    with pytest.raises(VolumeError) as told:
+        deidentified(path, key)
+    assert "Kanari" not in str(told.value)
+    assert is_dicom(path)
+    path.write_bytes(b"")
+    assert not is_dicom(path)
