@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -12,11 +12,15 @@ from rich.table import Table
 from metasight.cli.options import Out
 from metasight.cli.printing import out, shown
 
+if TYPE_CHECKING:
+    from metasight.deidentify.key import Key
+
 deidentification = typer.Typer(
     no_args_is_help=True,
     help="De-identify DICOM, slides and tables (PS3.15), and check the result.",
 )
 
+_SHOWN = 40
 KeyFile = Annotated[
     Path,
     typer.Option("--key", help="Key file of `deidentify new-key`; it must not lie in the output."),
@@ -60,5 +64,38 @@ def run(
         table.add_row(str(n), shown(kind), str(verdict), shown(reason))
     out.print(table)
     out.print(f"Each file by its number in {shown(place)}.", soft_wrap=True)
-    if any(r.verdict is Fate.FAILED for r in rows):
+    found = any(r.verdict is Fate.KEPT for r in rows) and _check(output, source, secret)
+    if found or any(r.verdict is Fate.FAILED for r in rows):
         raise typer.Exit(1)
+
+
+@deidentification.command("check")
+def check(
+    output: Annotated[Path, typer.Argument(help="Folder that `deidentify run` wrote.")],
+    source: Annotated[
+        Path, typer.Option("--against", help="Folder with the files as they were before.")
+    ],
+    key: KeyFile,
+) -> None:
+    """Read an output back and look for whatever identifies a patient in the source."""
+    from metasight.deidentify.key import read_key_file
+
+    if _check(output, source, read_key_file(key, outside=output)):
+        raise typer.Exit(1)
+
+
+def _check(output: Path, source: Path, key: Key) -> bool:
+    """Print what the second look finds; whether there is anything."""
+    from metasight.deidentify.check import check_output
+
+    found = check_output(output, source, key)
+    if not found:
+        out.print("Read back: nothing of the source's patients was found.")
+        return False
+    table = Table("file of the output", "where", "what", title="Found again: do not send this")
+    for finding in found[:_SHOWN]:
+        table.add_row(str(finding.number), shown(finding.where), shown(finding.what))
+    out.print(table)
+    if len(found) > _SHOWN:
+        out.print(f"… and {len(found) - _SHOWN} more.")
+    return True

@@ -1,0 +1,160 @@
+"""The second look: the output read back, byte by byte, for whatever named a patient in the source.
+
+It shares data with what made the output (the standard's table, the key), and no code that reads,
+walks or cleans. A file without findings holds none of the texts, dates and UIDs that the source has
+of its patients; what nobody can know (a face, a text drawn in pixels, a name that stands only in a
+picture) is not found here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.dataset import FileDataset
+from pydicom.errors import InvalidDicomError
+
+from metasight.deidentify.conformance import departures
+from metasight.deidentify.key import Key
+from metasight.deidentify.originals import Originals, originals_of
+from metasight.deidentify.search import SHORTEST, Texts, dates_in, uids_in
+from metasight.errors import StudyError
+from metasight.volumes.headers import DAMAGE
+
+_TEXT_VRS = frozenset(("AE", "LO", "LT", "PN", "SH", "ST", "UC", "UT", "UR"))
+_DATE_VRS = frozenset(("DA", "DT"))
+_WORD = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something that should not be in the output.
+
+    Attributes
+    ----------
+    number
+        Of the file, in the alphabetical order of the output, from 1.
+    where
+        Tag, byte or ``name``.
+    what
+        In words; what was found is never shown.
+    """
+
+    number: int
+    where: str
+    what: str
+
+
+def check_output(output: Path, source: Path, key: Key) -> list[Finding]:
+    """Read an output back and say what of the source's patients is in it.
+
+    Parameters
+    ----------
+    output, source
+        Folders of :func:`metasight.deidentify.batch.deidentify_folder`.
+    key
+        With which the output was made: it tells whose dates a file must not hold.
+
+    Raises
+    ------
+    StudyError
+        The output or the source is no folder, or the output holds nothing.
+    """
+    for folder, name in ((output, "output"), (source, "source")):
+        if not folder.is_dir():
+            raise StudyError(
+                "there is no such folder", where=name, remedy="Give the folder that was written"
+            )
+    paths = sorted(p for p in output.rglob("*") if not p.is_dir())
+    if not paths:
+        raise StudyError(
+            "the output holds no files",
+            where="output",
+            remedy="Look into the ledger: nothing was kept",
+        )
+    look = _Look(originals_of(source), key)
+    return [
+        Finding(number=number, where=where, what=what)
+        for number, path in enumerate(paths, start=1)
+        for where, what in look.at(path, path.relative_to(output))
+    ]
+
+
+class _Look:
+    """What is looked for, made ready once."""
+
+    def __init__(self, originals: Originals, key: Key) -> None:
+        self._originals = originals
+        self._texts = Texts(originals.texts)
+        self._words = {
+            t.casefold(): kind
+            for t, kind in originals.texts.items()
+            if kind in {"name", "identifier"} and len(t.encode()) < SHORTEST
+        }
+        self._dates: dict[str, set[str]] = {}
+        for patient, dates in originals.dates.items():
+            moved = {_moved(d, key.shift_days(patient)) for d in dates}
+            # a date may fall on another of the same patient when it is moved
+            self._dates.setdefault(key.patient(patient), set()).update(dates - moved)
+
+    def at(self, path: Path, name: Path) -> Iterator[tuple[str, str]]:
+        """Where and what, of one file."""
+        raw = path.read_bytes()
+        yield from (("name", what) for _, what in self._in_bytes(name.as_posix().encode(), name))
+        yield from self._in_bytes(raw, name)
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                for member in archive.namelist():
+                    yield from self._in_bytes(member.encode() + archive.read(member), name)
+        if raw[128:132] == b"DICM":
+            yield from self._in_dicom(path, name)
+        elif path.suffix == ".csv":
+            yield from self._in_words(raw.decode("utf-8", "replace"), "cell")
+
+    def _in_bytes(self, raw: bytes, name: Path) -> Iterator[tuple[str, str]]:
+        for kind, place in self._texts.found_in(raw).items():
+            yield f"byte {place}", f"{kind} of the source"
+        if uids_in(raw) & self._originals.uids:
+            yield "bytes", "UID of the source"
+        dates = self._dates.get(name.parts[0])
+        if dates is None:
+            return
+        if dates_in(raw) & dates:
+            yield "bytes", "date of the source"
+
+    def _in_words(self, text: str, where: str) -> Iterator[tuple[str, str]]:
+        words = {w.casefold() for w in _WORD.findall(text)} | {text.strip().casefold()}
+        for word in words & self._words.keys():
+            yield where, f"{self._words[word]} of the source"
+
+    def _in_dicom(self, path: Path, name: Path) -> Iterator[tuple[str, str]]:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                data = dcmread(path)
+                yield from self._in_elements(data, name)
+        except (*DAMAGE, InvalidDicomError):
+            yield "file", "cannot be read back"
+
+    def _in_elements(self, data: FileDataset, name: Path) -> Iterator[tuple[str, str]]:
+        for departure in departures(data, self._originals):
+            yield departure.where, departure.what
+        dates = self._dates.get(name.parts[0], set())
+        for element in data.iterall():
+            if element.VR in _TEXT_VRS and element.value:
+                yield from self._in_words(str(element.value), str(element.tag))
+            elif element.VR in _DATE_VRS and dates_in(str(element.value).encode()) & dates:
+                yield str(element.tag), "date of the source"
+
+
+def _moved(date: str, days: int) -> str:
+    try:
+        return f"{dt.datetime.strptime(date, '%Y%m%d') + dt.timedelta(days):%Y%m%d}"
+    except (ValueError, OverflowError):
+        return ""

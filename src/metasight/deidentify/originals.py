@@ -1,0 +1,213 @@
+"""What identifies patients in the source, collected anew for the check of the output.
+
+Nothing here is shared with what cleans: an oversight there is not repeated. What is collected is
+wider, since a text that is looked for and not found costs nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.sr._concepts_dict import concepts
+
+from metasight.deidentify.actions import safe_private
+from metasight.volumes import vocabulary
+from metasight.volumes.headers import DAMAGE
+
+_TEXT_VRS = frozenset(("AE", "LO", "LT", "SH", "ST", "UC", "UT", "UR"))
+_NUMBER = re.compile(r"[-+0-9.,:;/\\ eE]*")
+_IDENTITY = re.compile(
+    r"PatientID|OtherPatientIDs|Accession|Admission|Institution|Station|Serial|Address|Telephone|"
+    r"Telecom|Issuer|Insurance|MedicalRecord|Religious|Occupation|Residence|Physician|Operator|"
+    r"Specimen.*Identifier|ContainerIdentifier|Barcode|OrderNumber|StudyID|ProcedureID|StepID|"
+    r"Requesting|Department|AETitle|ApplicationEntityTitle"
+)
+_KINDS = (
+    "name",
+    "identifier",
+    "file meta",
+    "preamble",
+    "file name",
+    "description",
+    "private element",
+)
+"""The first that a text is counts."""
+_NAME_PART = 3
+_IDENTIFIER = 4
+_DESCRIPTION = 8
+_PRIVATE = 6
+_LONGEST_PRIVATE = 200
+
+
+@dataclass
+class Originals:
+    """What must not be found again.
+
+    Attributes
+    ----------
+    texts
+        Text → what it is.
+    uids
+        UIDs that are not the standard's.
+    dates
+        Patient's id → his dates, ``YYYYMMDD``.
+    values
+        Tag → texts that stood there.
+    harmless
+        Texts of elements that may be kept as they are.
+    """
+
+    texts: dict[str, str] = field(default_factory=dict)
+    uids: set[str] = field(default_factory=set)
+    dates: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    values: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    harmless: set[str] = field(default_factory=set)
+
+    def add(self, text: str, kind: str, shortest: int) -> None:
+        """Take a text up, unless it is a number in disguise or too short to mean anybody."""
+        text = text.strip().strip("\x00").strip()
+        if len(text) < shortest or not text:
+            return
+        if text not in self.texts or _KINDS.index(kind) < _KINDS.index(self.texts[text]):
+            self.texts[text] = kind
+
+    def finished(self) -> Originals:
+        """Leave out descriptions and private texts that also stand where they may stay."""
+        creators = {s.creator.casefold() for s in safe_private().values()}
+        known = self.harmless | _words_of_the_standard() | creators
+        for text, kind in list(self.texts.items()):
+            if kind in {"description", "private element"} and text.casefold() in known:
+                del self.texts[text]
+        return self
+
+
+def originals_of(folder: Path) -> Originals:
+    """Read every DICOM file and every name below a folder.
+
+    Parameters
+    ----------
+    folder
+        The source; what is no DICOM is looked at by its name alone.
+    """
+    found = Originals()
+    for path in sorted(folder.rglob("*")):
+        for part in path.relative_to(folder).parts:
+            stem = part.split(".")[0]
+            if len(stem) >= _DESCRIPTION and not _NUMBER.fullmatch(stem):
+                found.add(stem, "file name", _DESCRIPTION)
+        if path.is_file() and not path.is_symlink():
+            _of_dicom(path, found)
+    return found.finished()
+
+
+def _of_dicom(path: Path, found: Originals) -> None:
+    with path.open("rb") as file:
+        start = file.read(132)
+    if start[128:] != b"DICM":
+        return
+    for run in re.findall(rb"[\x20-\x7e]{6,}", start[:128]):
+        found.add(run.decode("ascii"), "preamble", _PRIVATE)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            data = dcmread(path, stop_before_pixels=True)
+            patient = str(data.get("PatientID") or "").strip()
+            for meta in data.file_meta:
+                if meta.VR == "AE":
+                    found.add(str(meta.value), "file meta", _IDENTIFIER)
+            for element in _elements(data):
+                _of_element(element, patient, found)
+    except (*DAMAGE, InvalidDicomError):
+        return  # it has no output either
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Element:
+    tag: int
+    vr: str
+    keyword: str
+    private: bool
+    texts: list[str]
+
+
+def _elements(data: Dataset) -> Iterator[_Element]:
+    """Elements with a value, of every depth."""
+    for element in data.iterall():
+        if element.VR == "SQ":
+            continue
+        value = element.value
+        many = value if isinstance(value, list) or element.VM > 1 else [value]
+        yield _Element(
+            tag=int(element.tag),
+            vr=element.VR,
+            keyword=element.keyword,
+            private=element.tag.is_private,
+            texts=[
+                v.decode("latin-1") if isinstance(v, bytes) else str(v)
+                for v in many
+                if v is not None
+            ],
+        )
+
+
+def _of_element(element: _Element, patient: str, found: Originals) -> None:
+    vr = element.vr
+    for text in element.texts:
+        if element.private:
+            if len(text) < _LONGEST_PRIVATE and text.isprintable() and not _NUMBER.fullmatch(text):
+                found.add(text, "private element", _PRIVATE)
+        elif vr == "PN":
+            found.values[element.tag].add(text)
+            for part in re.split(r"[\^=,\s]+", text):
+                found.add(part, "name", _NAME_PART)
+        elif vr == "UI":
+            if not text.startswith("1.2.840.10008.") and "Class" not in element.keyword:
+                found.uids.add(text)
+        elif vr in {"DA", "DT"} and re.match(r"\d{8}", text):
+            found.dates[patient].add(text[:8])
+        elif vr in _TEXT_VRS:
+            _of_text(element, text, found)
+        elif vr == "CS":
+            found.harmless.add(text.casefold())
+
+
+def _of_text(element: _Element, text: str, found: Originals) -> None:
+    found.values[element.tag].add(text)
+    if _IDENTITY.search(element.keyword):
+        found.add(text, "identifier", _IDENTIFIER)
+    elif f"{element.tag:08X}" not in tags_of_the_table():
+        found.harmless.add(text.casefold())
+    elif not _NUMBER.fullmatch(text) and not vocabulary.region(text.strip()):
+        found.add(text, "description", _DESCRIPTION)  # the field's names of regions may stay
+
+
+@cache
+def tags_of_the_table() -> dict[str, tuple[str, str, str]]:
+    """Tag → code of the Basic Profile, of modified dates, of patient characteristics."""
+    text = files("metasight.deidentify").joinpath("confidentiality.csv").read_text("utf-8")
+    rows = list(csv.reader(text.splitlines()))[1:]
+    return {tag: (basic, dates, person) for tag, _, basic, dates, person in rows}
+
+
+@cache
+def _words_of_the_standard() -> frozenset[str]:
+    """Meanings of the standard's codes: a description may be one of them."""
+    by_scheme: dict[str, Any] = concepts
+    return frozenset(
+        meaning.casefold()
+        for by_keyword in by_scheme.values()
+        for codes in by_keyword.values()
+        for meaning, *_ in codes.values()
+    )
