@@ -33,7 +33,7 @@ def test_nothing_by_chance_in_noise():
 
 
 def test_uids():
-    raw = b"\0\x011.3.6.1.4.1.22213.1\0" + "1.2.826.0.1".encode("utf-16-le") + b"\0\x073.14"
+    raw = b"\0\x011.3.6.1.4.1.22213.1\0\0\0\0" + "1.2.826.0.1".encode("utf-16-le") + b"\0\x073.14"
     assert {"1.3.6.1.4.1.22213.1", "1.2.826.0.1"} <= uids_in(raw)
 
 
