@@ -13,6 +13,7 @@ from metasight.cli.options import Out
 from metasight.cli.printing import out, shown
 
 if TYPE_CHECKING:
+    from metasight.deidentify.flags import TableFlags
     from metasight.deidentify.key import Key
 
 deidentification = typer.Typer(
@@ -24,6 +25,13 @@ _SHOWN = 40
 KeyFile = Annotated[
     Path,
     typer.Option("--key", help="Key file of `deidentify new-key`; it must not lie in the output."),
+]
+
+Tables = Annotated[
+    Path | None,
+    typer.Option(
+        help="TOML that says what the columns of each table are (docs/deidentification.md)."
+    ),
 ]
 
 
@@ -41,6 +49,7 @@ def run(
     source: Annotated[Path, typer.Argument(help="Folder with DICOM, slides and tables.")],
     output: Out,
     key: KeyFile,
+    tables: Tables = None,
     ledger: Annotated[
         Path | None,
         typer.Option(
@@ -56,7 +65,8 @@ def run(
 
     check_folders(source, output)
     secret = read_key_file(key, outside=output)
-    rows = deidentify_folder(source, output, secret)
+    flags = _flags(tables)
+    rows = deidentify_folder(source, output, secret, tables=flags)
     place = ledger or output.with_name(f"{output.name}.ledger.csv")
     write_ledger(rows, place)
     table = Table("files", "kind", "verdict", "why")
@@ -64,7 +74,7 @@ def run(
         table.add_row(str(n), shown(kind), str(verdict), shown(reason))
     out.print(table)
     out.print(f"Each file by its number in {shown(place)}.", soft_wrap=True)
-    found = any(r.verdict is Fate.KEPT for r in rows) and _check(output, source, secret)
+    found = any(r.verdict is Fate.KEPT for r in rows) and _check(output, source, secret, flags)
     if found or any(r.verdict is Fate.FAILED for r in rows):
         raise typer.Exit(1)
 
@@ -76,19 +86,26 @@ def check(
         Path, typer.Option("--against", help="Folder with the files as they were before.")
     ],
     key: KeyFile,
+    tables: Tables = None,
 ) -> None:
     """Read an output back and look for whatever identifies a patient in the source."""
     from metasight.deidentify.key import read_key_file
 
-    if _check(output, source, read_key_file(key, outside=output)):
+    if _check(output, source, read_key_file(key, outside=output), _flags(tables)):
         raise typer.Exit(1)
 
 
-def _check(output: Path, source: Path, key: Key) -> bool:
+def _flags(tables: Path | None) -> tuple[TableFlags, ...]:
+    from metasight.deidentify.flags import read_flags
+
+    return () if tables is None else read_flags(tables)
+
+
+def _check(output: Path, source: Path, key: Key, flags: tuple[TableFlags, ...]) -> bool:
     """Print what the second look finds; whether there is anything."""
     from metasight.deidentify.check import check_output
 
-    found = check_output(output, source, key)
+    found = check_output(output, source, key, tables=flags)
     if not found:
         out.print("Read back: nothing of the source's patients was found.")
         return False

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from metasight.deidentify import dicom_file
+from metasight.deidentify.flags import TableFlags
 from metasight.deidentify.key import Key
 from metasight.deidentify.refusal import Refusal
+from metasight.deidentify.table_file import new_table
 from metasight.errors import MetasightError, StudyError
 from metasight.ledger import Fate
 
@@ -33,7 +35,7 @@ class FileRow:
     verdict
         Kept; excluded, where leaving it out is the rule; failed, where somebody should look.
     reason
-        Why it was not kept.
+        Why it was not kept, or what of it was not.
     output
         Name of the new file, relative to the output.
     """
@@ -79,7 +81,12 @@ def check_folders(source: Path, output: Path) -> None:
 
 
 def deidentify_folder(
-    source: Path, output: Path, key: Key, *, on_file: Callable[[int, int], None] | None = None
+    source: Path,
+    output: Path,
+    key: Key,
+    *,
+    tables: Iterable[TableFlags] = (),
+    on_file: Callable[[int, int], None] | None = None,
 ) -> list[FileRow]:
     """De-identify every file below a folder.
 
@@ -91,6 +98,8 @@ def deidentify_folder(
         New or empty folder outside of it.
     key
         From which pseudonyms, UIDs and shifts derive.
+    tables
+        What the columns of each table are; a table without flags is not passed on.
     on_file
         Is told the file's number and how many there are.
 
@@ -104,39 +113,76 @@ def deidentify_folder(
         As :func:`check_folders`.
     """
     check_folders(source, output)
-    output.mkdir(parents=True, exist_ok=True)
     paths = files_of(source)
+    flags = {source / t.file: t for t in tables}
+    missing = len(flags.keys() - set(paths))
+    if missing:
+        raise StudyError(
+            "the flags name files that are not in the source",
+            where="flags",
+            value=str(missing),
+            remedy="Correct their paths; they are relative to the source folder",
+        )
+    output.mkdir(parents=True, exist_ok=True)
     rows: list[FileRow] = []
     for number, path in enumerate(paths, start=1):
         if on_file is not None:
             on_file(number, len(paths))
-        rows.extend(_of_file(number, path, output, key))
+        rows.append(
+            _of_file(number, path, source=source, output=output, key=key, flags=flags.get(path))
+        )
     return rows
 
 
-def _of_file(number: int, path: Path, output: Path, key: Key) -> Iterator[FileRow]:
+def _of_file(
+    number: int, path: Path, *, source: Path, output: Path, key: Key, flags: TableFlags | None
+) -> FileRow:
     if path.is_symlink() or not path.is_file():
         reason = "a link or no ordinary file: give the file itself"
-        yield FileRow(number=number, kind="link", verdict=Fate.FAILED, reason=reason)
-        return
+        return FileRow(number=number, kind="link", verdict=Fate.FAILED, reason=reason)
     kind = "file"
     try:
+        if flags is not None:
+            kind = "table"
+            return _table(number, source, output, flags, key)
         if path.stat().st_size == 0:
-            yield FileRow(number=number, kind=kind, verdict=Fate.FAILED, reason="empty file")
-        elif dicom_file.is_dicom(path):
+            return FileRow(number=number, kind=kind, verdict=Fate.FAILED, reason="empty file")
+        if dicom_file.is_dicom(path):
             kind = "DICOM"
-            yield _dicom(number, path, output, key)
-        else:
-            reason = (
-                "not a kind of file that is de-identified (DICOM, SVS, TIFF, or a table that the "
-                "flags name)"
-            )
-            yield FileRow(number=number, kind=kind, verdict=Fate.FAILED, reason=reason)
+            return _dicom(number, path, output, key)
     except MetasightError as error:
-        yield FileRow(number=number, kind=kind, verdict=Fate.FAILED, reason=str(error))
+        return FileRow(number=number, kind=kind, verdict=Fate.FAILED, reason=str(error))
     except OSError as error:
-        reason = f"cannot be read: {error.strerror or type(error).__name__}"
-        yield FileRow(number=number, kind=kind, verdict=Fate.FAILED, reason=reason)
+        reason = f"cannot be read or written: {error.strerror or type(error).__name__}"
+        return FileRow(number=number, kind=kind, verdict=Fate.FAILED, reason=reason)
+    return FileRow(number=number, kind=kind, verdict=Fate.FAILED, reason=_not_known(path))
+
+
+def _not_known(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix in {".csv", ".tsv", ".txt", ".xlsx"}:
+        return "a table that the flags do not name: say what its columns are (--tables)"
+    if suffix in _SLIDES_TO_CONVERT:
+        return (
+            "a slide whose label and properties lie where they cannot all be found: convert it to "
+            "DICOM or OME-TIFF without label and macro image, then de-identify that"
+        )
+    if suffix in {".zip", ".gz", ".tar", ".xz", ".7z"}:
+        return "an archive: unpack it"
+    return "not a kind of file that is de-identified (DICOM, SVS, TIFF, tables that flags name)"
+
+
+_SLIDES_TO_CONVERT = frozenset(
+    (".ndpi", ".mrxs", ".scn", ".czi", ".vsi", ".bif", ".vms", ".svslide", ".isyntax")
+)
+
+
+def _table(number: int, source: Path, output: Path, flags: TableFlags, key: Key) -> FileRow:
+    made = new_table(source, flags, key)
+    write(output / made.name, made.content)
+    return FileRow(
+        number=number, kind="table", verdict=Fate.KEPT, reason=made.note, output=made.name
+    )
 
 
 def _dicom(number: int, path: Path, output: Path, key: Key) -> FileRow:

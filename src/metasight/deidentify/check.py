@@ -8,11 +8,12 @@ picture) is not found here.
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
 
 from metasight.deidentify.conformance import departures
+from metasight.deidentify.flags import TableFlags
 from metasight.deidentify.key import Key
 from metasight.deidentify.originals import Originals, originals_of
 from metasight.deidentify.search import SHORTEST, Texts, dates_in, uids_in
@@ -51,7 +53,9 @@ class Finding:
     what: str
 
 
-def check_output(output: Path, source: Path, key: Key) -> list[Finding]:
+def check_output(
+    output: Path, source: Path, key: Key, *, tables: Iterable[TableFlags] = ()
+) -> list[Finding]:
     """Read an output back and say what of the source's patients is in it.
 
     Parameters
@@ -60,6 +64,8 @@ def check_output(output: Path, source: Path, key: Key) -> list[Finding]:
         Folders of :func:`metasight.deidentify.batch.deidentify_folder`.
     key
         With which the output was made: it tells whose dates a file must not hold.
+    tables
+        What the columns of the source's tables are.
 
     Raises
     ------
@@ -78,7 +84,7 @@ def check_output(output: Path, source: Path, key: Key) -> list[Finding]:
             where="output",
             remedy="Look into the ledger: nothing was kept",
         )
-    look = _Look(originals_of(source), key)
+    look = _Look(originals_of(source, tables), key)
     return [
         Finding(number=number, where=where, what=what)
         for number, path in enumerate(paths, start=1)
@@ -116,6 +122,7 @@ class _Look:
             yield from self._in_dicom(path, name)
         elif path.suffix == ".csv":
             yield from self._in_words(raw.decode("utf-8", "replace"), "cell")
+            yield from self._in_rows(raw.decode("utf-8", "replace"))
 
     def _in_bytes(self, raw: bytes, name: Path) -> Iterator[tuple[str, str]]:
         for kind, place in self._texts.found_in(raw).items():
@@ -132,6 +139,13 @@ class _Look:
         words = {w.casefold() for w in _WORD.findall(text)} | {text.strip().casefold()}
         for word in words & self._words.keys():
             yield where, f"{self._words[word]} of the source"
+
+    def _in_rows(self, text: str) -> Iterator[tuple[str, str]]:
+        """Dates of a table's rows, each held against its own patient's."""
+        for number, row in enumerate(csv.reader(text.splitlines()), start=1):
+            dates = self._dates.get(row[0] if row else "", set())
+            if dates_in(" ".join(row).encode()) & dates:
+                yield f"row {number}", "date of the source"
 
     def _in_dicom(self, path: Path, name: Path) -> Iterator[tuple[str, str]]:
         try:

@@ -10,19 +10,22 @@ import csv
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from openpyxl import load_workbook
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.sr._concepts_dict import concepts
 
 from metasight.deidentify.actions import safe_private
+from metasight.deidentify.flags import TableFlags
+from metasight.deidentify.search import dates_in
 from metasight.volumes import vocabulary
 from metasight.volumes.headers import DAMAGE
 
@@ -35,18 +38,14 @@ _IDENTITY = re.compile(
     r"Requesting|Department|AETitle|ApplicationEntityTitle"
 )
 _KINDS = (
-    "name",
-    "identifier",
-    "file meta",
-    "preamble",
-    "file name",
-    "description",
-    "private element",
+    *("name", "identifier", "cell", "slide", "file meta", "preamble"),
+    *("file name", "description", "private element"),
 )
 """The first that a text is counts."""
 _NAME_PART = 3
 _IDENTIFIER = 4
 _DESCRIPTION = 8
+_CELL_PART = 5
 _PRIVATE = 6
 _LONGEST_PRIVATE = 200
 
@@ -88,18 +87,20 @@ class Originals:
         creators = {s.creator.casefold() for s in safe_private().values()}
         known = self.harmless | _words_of_the_standard() | creators
         for text, kind in list(self.texts.items()):
-            if kind in {"description", "private element"} and text.casefold() in known:
+            if kind in {"description", "private element", "cell"} and text.casefold() in known:
                 del self.texts[text]
         return self
 
 
-def originals_of(folder: Path) -> Originals:
-    """Read every DICOM file and every name below a folder.
+def originals_of(folder: Path, tables: Iterable[TableFlags] = ()) -> Originals:
+    """Read every DICOM file, every table that flags name and every name below a folder.
 
     Parameters
     ----------
     folder
-        The source; what is no DICOM is looked at by its name alone.
+        The source; another file is looked at by its name alone.
+    tables
+        What the columns of the tables are.
     """
     found = Originals()
     for path in sorted(folder.rglob("*")):
@@ -109,7 +110,47 @@ def originals_of(folder: Path) -> Originals:
                 found.add(stem, "file name", _DESCRIPTION)
         if path.is_file() and not path.is_symlink():
             _of_dicom(path, found)
+    for flags in tables:
+        _of_table(folder / flags.file, flags, found)
     return found.finished()
+
+
+def _of_table(path: Path, flags: TableFlags, found: Originals) -> None:
+    """Cells of the columns that must not be passed on; what stands in the others is harmless."""
+    rows = _rows_of(path, flags)
+    header = [h.strip() for h in rows[flags.header_row - 1]] if rows else []
+    if flags.patient not in header:
+        return  # it has no output either
+    place = header.index(flags.patient)
+    for row in rows[flags.header_row :]:
+        cells = dict(zip(header, row, strict=False))
+        patient = row[place].strip() if len(row) > place else ""
+        found.add(patient, "cell", _IDENTIFIER)
+        for column, text in cells.items():
+            role = flags.columns.get(column, "keep")
+            if role in {"drop", "identifier", "slide", "uid", "free text"}:
+                found.add(text, "cell", _IDENTIFIER)
+            if role in {"drop", "identifier"}:
+                for part in re.split(r"[^\w]+", text):
+                    if not _NUMBER.fullmatch(part):
+                        found.add(part, "cell", _CELL_PART)
+            if role in {"date", "drop", "free text"}:
+                found.dates[patient] |= dates_in(text.encode())
+            if role == "keep" and column != flags.patient:
+                found.harmless.add(text.strip().casefold())
+
+
+def _rows_of(path: Path, flags: TableFlags) -> list[list[str]]:
+    if path.suffix.lower() == ".xlsx":
+        book = load_workbook(path, read_only=True, data_only=True)
+        sheet = book[flags.sheet] if flags.sheet else book.worksheets[0]
+        rows = [["" if c is None else str(c) for c in r] for r in sheet.iter_rows(values_only=True)]
+        book.close()
+        return rows
+    text = path.read_text(flags.encoding, errors="replace").lstrip("\ufeff")
+    first = text.split("\n", 1)[0]
+    delimiter = max(",;\t|", key=first.count)
+    return list(csv.reader(text.splitlines(), delimiter=delimiter))
 
 
 def _of_dicom(path: Path, found: Originals) -> None:
