@@ -17,7 +17,8 @@ from metasight.deidentify import dicom_file
 from metasight.deidentify.flags import TableFlags
 from metasight.deidentify.key import Key
 from metasight.deidentify.refusal import Refusal
-from metasight.deidentify.table_file import new_table
+from metasight.deidentify.slide_file import is_tiff, new_slide
+from metasight.deidentify.table_file import new_table, slide_name
 from metasight.errors import MetasightError, StudyError
 from metasight.ledger import Fate
 
@@ -150,12 +151,31 @@ def _of_file(
         if dicom_file.is_dicom(path):
             kind = "DICOM"
             return _dicom(number, path, output, key)
+        if is_tiff(path):
+            kind = "slide"
+            return _slide(number, path, output, key)
     except MetasightError as error:
         return FileRow(number=number, kind=kind, verdict=Fate.FAILED, reason=str(error))
     except OSError as error:
         reason = f"cannot be read or written: {error.strerror or type(error).__name__}"
         return FileRow(number=number, kind=kind, verdict=Fate.FAILED, reason=reason)
     return FileRow(number=number, kind=kind, verdict=Fate.FAILED, reason=_not_known(path))
+
+
+def _slide(number: int, path: Path, output: Path, key: Key) -> FileRow:
+    name = Path("slides", slide_name(path.name, key))
+    if (output / name).exists():
+        reason = "another slide of the source has the same name: rename one, also in the tables"
+        return FileRow(number=number, kind="slide", verdict=Fate.FAILED, reason=reason)
+    made = new_slide(path, output / name)
+    note = f"{made.left} other pictures (label, macro, thumbnail) left out" if made.left else ""
+    return FileRow(
+        number=number,
+        kind=f"slide {made.kind}",
+        verdict=Fate.KEPT,
+        reason=note,
+        output=name.as_posix(),
+    )
 
 
 def _not_known(path: Path) -> str:

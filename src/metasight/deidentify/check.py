@@ -26,6 +26,7 @@ from metasight.deidentify.flags import TableFlags
 from metasight.deidentify.key import Key
 from metasight.deidentify.originals import Originals, originals_of
 from metasight.deidentify.search import SHORTEST, Texts, dates_in, uids_in
+from metasight.deidentify.slide_conformance import slide_departures
 from metasight.errors import StudyError
 from metasight.volumes.headers import DAMAGE
 
@@ -120,6 +121,8 @@ class _Look:
                     yield from self._in_bytes(member.encode() + archive.read(member), name)
         if raw[128:132] == b"DICM":
             yield from self._in_dicom(path, name)
+        elif raw[:2] in {b"II", b"MM"}:
+            yield from slide_departures(path)
         elif path.suffix == ".csv":
             yield from self._in_words(raw.decode("utf-8", "replace"), "cell")
             yield from self._in_rows(raw.decode("utf-8", "replace"))

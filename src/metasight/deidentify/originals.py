@@ -17,6 +17,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import tifffile
 from openpyxl import load_workbook
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -26,6 +27,7 @@ from pydicom.sr._concepts_dict import concepts
 from metasight.deidentify.actions import safe_private
 from metasight.deidentify.flags import TableFlags
 from metasight.deidentify.search import dates_in
+from metasight.slides.vocabulary import is_known
 from metasight.volumes import vocabulary
 from metasight.volumes.headers import DAMAGE
 
@@ -42,6 +44,12 @@ _KINDS = (
     *("file name", "description", "private element"),
 )
 """The first that a text is counts."""
+_MAY_BE_HARMLESS = frozenset(("description", "private element", "cell"))
+_SIZE = re.compile(r"(?:label |macro )?\d+x\d+|Aperio Image Library|Image:?\d+$|ICC Profile|IEC ")
+_OME_NAMES = (
+    "Name|FirstName|MiddleName|LastName|UserName|DisplayName|Email|Institution|SerialNumber|"
+    "LotNumber|Barcode|Value|AcquisitionDate"
+)
 _NAME_PART = 3
 _IDENTIFIER = 4
 _DESCRIPTION = 8
@@ -87,7 +95,7 @@ class Originals:
         creators = {s.creator.casefold() for s in safe_private().values()}
         known = self.harmless | _words_of_the_standard() | creators
         for text, kind in list(self.texts.items()):
-            if kind in {"description", "private element", "cell"} and text.casefold() in known:
+            if kind in _MAY_BE_HARMLESS and text.casefold() in known:
                 del self.texts[text]
         return self
 
@@ -110,9 +118,49 @@ def originals_of(folder: Path, tables: Iterable[TableFlags] = ()) -> Originals:
                 found.add(stem, "file name", _DESCRIPTION)
         if path.is_file() and not path.is_symlink():
             _of_dicom(path, found)
+            _of_slide(path, found)
     for flags in tables:
         _of_table(folder / flags.file, flags, found)
     return found.finished()
+
+
+def _of_slide(path: Path, found: Originals) -> None:
+    """Every text of every page, cut where its parts end."""
+    with path.open("rb") as file:
+        if file.read(2) not in {b"II", b"MM"}:
+            return
+    try:
+        with tifffile.TiffFile(path) as file:
+            pages = [s for p in file.pages for s in (p, *(getattr(p, "pages", None) or ()))]
+            texts = [
+                str(tag.value)
+                for page in pages
+                for tag in getattr(page, "tags", ())
+                if isinstance(tag.value, str) and tag.name not in {"Software", "Make", "Model"}
+            ]
+    except (*DAMAGE, tifffile.TiffFileError):
+        return  # it has no output either
+    for text in texts:
+        for part in _parts(text):
+            plain = part.strip()
+            if (
+                len(plain) <= _LONGEST_PRIVATE
+                and not _NUMBER.fullmatch(plain)
+                and not _SIZE.match(plain)
+                and not is_known(plain)
+            ):
+                found.add(plain, "slide", _PRIVATE)
+
+
+def _parts(text: str) -> Iterable[str]:
+    """Values in a slide's description: of OME's XML, of Aperio's ``key = value``, or all of it."""
+    if "<OME" in text:
+        return [
+            *re.findall(rf'\b(?:{_OME_NAMES})="([^"]+)"', text),
+            *re.findall(r">([^<]+)<", text),
+        ]
+    lines = re.split(r"[|\r\n;]+", text)
+    return [line.partition(" = ")[2] if " = " in line else line for line in lines]
 
 
 def _of_table(path: Path, flags: TableFlags, found: Originals) -> None:
