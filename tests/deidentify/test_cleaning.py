@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 import scan_files
 from metasight.deidentify.actions import Action, action_of
-from metasight.deidentify.cleaning import REMOVED, Rules, cleaned
+from metasight.deidentify.cleaning import _KEPT_BYTES, _KEPT_TEXT, REMOVED, Rules, cleaned
 from metasight.deidentify.dates import shifted
 from metasight.deidentify.identifiers import Names, identifiers_of
 from planted import CANARIES, STUDY_DATE, edit
@@ -120,3 +123,30 @@ def test_a_code_string_of_free_text_is_replaced(clean):
     data.add_new("ScanOptions", "CS", "Kanarius, Friedolin: Lunge")
     new = clean(data)
     assert (new.BodyPartExamined, new.ScanOptions) == ("LUNG", REMOVED)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_text_of_any_element_of_the_dictionary_is_replaced_unless_it_is_listed(key):
+    """1,200 elements with a text each: what stays is on the list of what scanners write."""
+    data, names = Dataset(), {}
+    for tag, (vr, _, _, _, keyword) in DicomDictionary.items():
+        if tag >> 16 not in {0x0000, 0x0002} and vr in TEXTS:
+            names[f"Kx,{tag:08X}"] = keyword
+            data.add_new(tag, "OB" if vr.startswith("O") else vr, _text(f"Kx,{tag:08X}", vr))
+    data.PatientID = "x1"
+    new = cleaned(data, Rules(key=key, patient_id="x1", names=Names(())))
+    said = " ".join(
+        e.value.decode() if isinstance(e.value, bytes) else str(e.value) for e in new.iterall()
+    )
+    left = {names[c] for c in re.findall(r"Kx,[0-9A-F]{8}", said)}
+    assert len(names) > 1500
+    assert left == {k for k in _KEPT_TEXT | _KEPT_BYTES if k in names.values()} - {
+        "CodingSchemeDesignator"
+    }
+
+
+def _text(text: str, vr: str) -> str | bytes:
+    return text.encode() if vr.startswith("O") or vr == "UN" else text
+
+
+TEXTS = ("AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", "OB", "UN", "OB or OW")

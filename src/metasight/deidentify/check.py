@@ -31,6 +31,7 @@ from metasight.errors import StudyError
 from metasight.volumes.headers import DAMAGE
 
 _TEXT_VRS = frozenset(("AE", "LO", "LT", "PN", "SH", "ST", "UC", "UT", "UR"))
+_SHORTEST_NUMBER = 8
 _DATE_VRS = frozenset(("DA", "DT"))
 _WORD = re.compile(r"[^\W_]+")
 
@@ -98,11 +99,12 @@ class _Look:
 
     def __init__(self, originals: Originals, key: Key) -> None:
         self._originals = originals
-        self._texts = Texts(originals.texts)
+        short = {t for t in originals.texts if _is_short(t)}
+        self._texts = Texts({t: k for t, k in originals.texts.items() if t not in short})
         self._words = {
             t.casefold(): kind
             for t, kind in originals.texts.items()
-            if kind in {"name", "identifier"} and len(t.encode()) < SHORTEST
+            if t in short and kind in {"name", "identifier", "cell"}
         }
         self._dates: dict[str, set[str]] = {}
         for patient, dates in originals.dates.items():
@@ -168,6 +170,11 @@ class _Look:
                 yield from self._in_words(str(element.value), str(element.tag))
             elif element.VR in _DATE_VRS and dates_in(str(element.value).encode()) & dates:
                 yield str(element.tag), "date of the source"
+
+
+def _is_short(text: str) -> bool:
+    """Whether a text stands in pixels and numbers by chance, so that it counts as a word only."""
+    return len(text.encode()) < (_SHORTEST_NUMBER if text.isdigit() else SHORTEST)
 
 
 def _moved(date: str, days: int) -> str:

@@ -33,10 +33,8 @@ _NUMBERS = listed("AT DS FD FL IS SL SS SV UL US UV OD OF OL OV")
 _BYTES = frozenset(("OB", "OW", "UN"))
 _KEPT_TEXT = listed(
     "Manufacturer ManufacturerModelName SoftwareVersions ConvolutionKernel FilterType "
-    "ReconstructionMethod AttenuationCorrectionMethod ScatterCorrectionMethod Radiopharmaceutical "
-    "PositionReferenceIndicator SequenceName PulseSequenceName OpticalPathIdentifier "
-    "CodingSchemeDesignator CodingSchemeVersion RescaleType LUTExplanation "
-    "SegmentAlgorithmName MappingResource"
+    "ReconstructionMethod AttenuationCorrectionMethod ScatterCorrectionMethod SequenceName "
+    "PulseSequenceName OpticalPathIdentifier CodingSchemeDesignator CodingSchemeVersion RescaleType"
 )
 """Texts outside the table that figures rest on and that scanners write, not people."""
 _KEPT_BYTES = listed(
@@ -45,7 +43,9 @@ _KEPT_BYTES = listed(
 )
 _STANDARD_UID = "1.2.840.10008."
 _CLASS_UIDS = frozenset(("SOPClassUID", "ReferencedSOPClassUID", "CodingSchemeUID"))
-_CODE = re.compile(r"[A-Za-z0-9_ .+\-]{0,32}")
+_CODE = re.compile(r"[A-Z0-9_ ]{0,16}", re.IGNORECASE)
+_FREE_CODES = ("ID", "Label", "Description")
+"""Ends of keywords of code strings that people or programs make up."""
 _AGE = re.compile(r"\d{3}[DWMY]")
 _RATIO = re.compile(r"[-+0-9.eE]+(?::[-+0-9.eE]+)?")
 
@@ -84,7 +84,7 @@ def cleaned(data: Dataset, rules: Rules) -> Dataset:
         made = _made(data, element, rules)
         if made is not None:
             new.add(made)
-    _with_codes(new)
+    codes.reword(new)
     _with_regions(new, data)
     _add_safe_private(new, data, rules)
     return new
@@ -134,8 +134,9 @@ def _unlisted(element: DataElement, rules: Rules) -> DataElement | None:
             return DataElement(element.tag, vr, element.value)
         return DataElement(element.tag, vr, _dummy(element, rules))
     if vr == "CS":
+        free = keyword.endswith(_FREE_CODES)
         kept = [
-            t if _CODE.fullmatch(t) and not rules.names.are_in(t) else REMOVED
+            t if _CODE.fullmatch(t) and not free and not rules.names.are_in(t) else REMOVED
             for t in _values(element.value)
         ]
         return DataElement(element.tag, vr, kept)
@@ -198,12 +199,6 @@ def _values(value: Any) -> Iterable[str]:
     if isinstance(value, (list, tuple, MultiValue)):
         return [str(v) for v in value]
     return [str(value)]
-
-
-def _with_codes(new: Dataset) -> None:
-    """Give codes the standard's own words in place of the file's."""
-    if "CodeValue" in new or "LongCodeValue" in new or "URNCodeValue" in new:
-        codes.reword(new)
 
 
 def _with_regions(new: Dataset, data: Dataset) -> None:

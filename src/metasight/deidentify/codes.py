@@ -33,14 +33,31 @@ def _meanings() -> dict[tuple[str, str], str]:
 
 
 def reword(item: Dataset) -> None:
-    """Replace the meaning of a code, and the code too where its scheme is not a public one."""
+    """Replace the meaning of a code, and the code too where its scheme is not a public one.
+
+    Parameters
+    ----------
+    item
+        A data set made anew; it is changed where it holds a code.
+    """
     scheme = str(item.get("CodingSchemeDesignator") or "")
-    keyword = next(k for k in ("CodeValue", "LongCodeValue", "URNCodeValue") if k in item)
-    value = str(item[keyword].value or "")
-    if scheme not in SCHEMES or not _VALUE.fullmatch(value):
-        item[keyword].value = NOT_KEPT if keyword != "CodeValue" else "NOTKEPT"
+    known = scheme in SCHEMES
+    if not known and scheme:
         item.CodingSchemeDesignator = "99NOTKEPT"
-        item.CodeMeaning = NOT_KEPT
-        return
-    said = value if scheme == "UCUM" else _meanings().get((scheme, value), NOT_KEPT)
-    item.CodeMeaning = said[:64]
+    meaning = NOT_KEPT
+    for keyword, instead in (
+        ("CodeValue", "NOTKEPT"),
+        ("LongCodeValue", NOT_KEPT),
+        ("URNCodeValue", NOT_KEPT),
+    ):
+        if keyword not in item:
+            continue
+        value = str(item[keyword].value or "")
+        if not known or not _VALUE.fullmatch(value):
+            item[keyword].value = instead
+        elif scheme == "UCUM":
+            meaning = value
+        else:
+            meaning = _meanings().get((scheme, value), NOT_KEPT)
+    if "CodeMeaning" in item:
+        item.CodeMeaning = meaning[:64]

@@ -27,6 +27,7 @@ from pydicom.sr._concepts_dict import concepts
 from metasight.deidentify.actions import safe_private
 from metasight.deidentify.flags import TableFlags
 from metasight.deidentify.search import dates_in
+from metasight.slides.tiff_index import DAMAGED
 from metasight.slides.vocabulary import is_known
 from metasight.volumes import vocabulary
 from metasight.volumes.headers import DAMAGE
@@ -127,7 +128,7 @@ def originals_of(folder: Path, tables: Iterable[TableFlags] = ()) -> Originals:
 def _of_slide(path: Path, found: Originals) -> None:
     """Every text of every page, cut where its parts end."""
     with path.open("rb") as file:
-        if file.read(2) not in {b"II", b"MM"}:
+        if file.read(4) not in {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}:
             return
     try:
         with tifffile.TiffFile(path) as file:
@@ -138,7 +139,7 @@ def _of_slide(path: Path, found: Originals) -> None:
                 for tag in getattr(page, "tags", ())
                 if isinstance(tag.value, str) and tag.name not in {"Software", "Make", "Model"}
             ]
-    except (*DAMAGE, tifffile.TiffFileError):
+    except DAMAGED:
         return  # it has no output either
     for text in texts:
         for part in _parts(text):

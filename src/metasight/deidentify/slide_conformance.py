@@ -9,8 +9,8 @@ from typing import Any
 
 import tifffile
 
+from metasight.slides.tiff_index import DAMAGED
 from metasight.slides.vocabulary import is_known
-from metasight.volumes.headers import DAMAGE
 
 _ALLOWED = frozenset(
     (
@@ -54,7 +54,7 @@ def slide_departures(path: Path) -> Iterator[tuple[str, str]]:
             loose = _loose_bytes(pages, path.stat().st_size)
             if loose:
                 yield "file", f"{loose} bytes that belong to no picture"
-    except (*DAMAGE, tifffile.TiffFileError):
+    except DAMAGED:
         yield "file", "cannot be read back"
 
 
