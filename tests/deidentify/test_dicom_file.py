@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import io
+import random
 
 import pytest
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEG2000Lossless
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    DeflatedExplicitVRLittleEndian,
+    JPEG2000Lossless,
+)
 
 import scan_files
 from metasight.deidentify.dicom_file import NewFile, deidentified, is_dicom
@@ -95,3 +101,54 @@ def test_damage_is_named_and_nothing_is_quoted(tmp_path, key):
     assert is_dicom(path)
     path.write_bytes(b"")
     assert not is_dicom(path)
+
+
+def test_a_damaged_header_leaks_nothing(tmp_path, key):
+    """A wrong length draws a neighbour's text into an element that is kept."""
+    write_planted(tmp_path, n=2)
+    path = first(tmp_path)
+    raw, rng = path.read_bytes(), random.Random(7)
+    until = raw.index(b"\xe0\x7f\x10\x00") + 12
+    made = 0
+    for _ in range(200):
+        spoiled = bytearray(raw)
+        for _ in range(rng.choice((1, 1, 3))):
+            place = rng.randrange(132, until)
+            spoiled[place : place + rng.choice((0, 1, 2))] = rng.randbytes(rng.choice((0, 1, 2)))
+        path.write_bytes(bytes(spoiled))
+        try:
+            new = deidentified(path, key)
+        except VolumeError as error:
+            assert "anari" not in str(error)
+            continue
+        if isinstance(new, NewFile):
+            made += 1
+            low = new.content.lower()
+            assert [k for k, t in CANARIES.items() if t.lower().encode() in low] == []
+    assert made > 40
+
+
+def test_a_deflated_data_set_is_not_unpacked(tmp_path, key):
+    scan_files.write_ct(tmp_path, [0.0, 1.0])
+    path = first(tmp_path)
+    data = dcmread(path)
+    data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    data.save_as(path)
+    with pytest.raises(VolumeError, match="is deflated"):
+        deidentified(path, key)
+
+
+def test_a_report_says_that_its_content_was_cleaned(tmp_path, key):
+    def edit(data, k):
+        data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = ComprehensiveSRStorage
+        data.Modality = "SR"
+        text = Dataset()
+        text.ValueType, text.TextValue = "TEXT", "Herr Kanarius"
+        data.ContentSequence = [text]
+
+    scan_files.write_ct(tmp_path, [0.0, 1.0], edit=edit)
+    new = deidentified(first(tmp_path), key)
+    assert isinstance(new, NewFile)
+    data = dcmread(io.BytesIO(new.content))
+    assert data.DeidentificationMethodCodeSequence[-1].CodeValue == "113104"
+    assert data.ContentSequence[0].TextValue == "REMOVED"

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pydicom.datadict import dictionary_has_tag
+from pydicom.datadict import dictionary_has_tag, dictionary_VM
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
@@ -46,6 +46,8 @@ _CLASS_UIDS = frozenset(("SOPClassUID", "ReferencedSOPClassUID", "CodingSchemeUI
 _CODE = re.compile(r"[A-Z0-9_ ]{0,16}", re.IGNORECASE)
 _FREE_CODES = ("ID", "Label", "Description")
 """Ends of keywords of code strings that people or programs make up."""
+_SHORT_TEXT = re.compile(r"[\x20-\x7e]{0,64}")
+_DECIMAL = re.compile(r"[-+]?\d*\.?\d*(?:[eE][-+]?\d+)?")
 _AGE = re.compile(r"\d{3}[DWMY]")
 _RATIO = re.compile(r"[-+0-9.eE]+(?::[-+0-9.eE]+)?")
 
@@ -78,6 +80,11 @@ def cleaned(data: Dataset, rules: Rules) -> Dataset:
         As read; nothing of it is changed.
     rules
         Of its patient.
+
+    Raises
+    ------
+    ValueError
+        A number is none: the file is damaged.
     """
     new = Dataset()
     for element in data:
@@ -127,7 +134,9 @@ def _unlisted(element: DataElement, rules: Rules) -> DataElement | None:
     if vr == "AS":
         return None
     if vr in _TEXT:
-        if keyword in _KEPT_TEXT and not any(rules.names.are_in(t) for t in _values(element.value)):
+        if keyword in _KEPT_TEXT and all(
+            _SHORT_TEXT.fullmatch(t) and not rules.names.are_in(t) for t in _values(element.value)
+        ):
             return element
         if keyword in codes.KEYWORDS:
             # looked at together, when all of the item is there
@@ -143,8 +152,27 @@ def _unlisted(element: DataElement, rules: Rules) -> DataElement | None:
     if vr in _BYTES:
         return element if keyword in _KEPT_BYTES else None
     if vr in _NUMBERS or keyword in _KEPT_BYTES:
-        return element
+        return _number(element)
     return None
+
+
+def _number(element: DataElement) -> DataElement:
+    """An element of numbers; a damaged length draws texts of its neighbours into it.
+
+    Raises
+    ------
+    ValueError
+        Its value is no number, or there are more than the standard has.
+    """
+    if element.VR in ("DS", "IS"):
+        numbers = all(_DECIMAL.fullmatch(t.strip("\0 ")) for t in _values(element.value))
+        if not numbers:
+            raise ValueError("a text instead of a number")
+    elif element.keyword not in _KEPT_BYTES:
+        most = dictionary_VM(element.tag).rpartition("-")[2]
+        if most.isdigit() and int(most) < element.VM:
+            raise ValueError("more numbers than there can be")
+    return element
 
 
 def _with_uids(element: DataElement, rules: Rules) -> DataElement:
@@ -170,6 +198,8 @@ def _shifted(element: DataElement, rules: Rules) -> DataElement | None:
 
 
 def _characteristic(element: DataElement) -> DataElement:
+    if element.VR in _NUMBERS:
+        return _number(element)
     if element.VR == "AS" and not _AGE.fullmatch(str(element.value or "")):
         return DataElement(element.tag, "AS", None)
     if element.VR == "CS" and str(element.value) not in {"M", "F", "O", "YES", "NO", "UNKNOWN"}:

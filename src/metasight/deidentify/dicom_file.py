@@ -11,8 +11,9 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
 from pydicom.sequence import Sequence
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from metasight import __version__
 from metasight.deidentify.actions import EDITION
@@ -77,6 +78,7 @@ def deidentified(path: Path, key: Key) -> NewFile | Refusal:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd but readable values
+            _refuse_deflated(path)
             data = dcmread(path)
             refused = refusal_of(data)
             return refused or _new_file(data, key)
@@ -87,6 +89,16 @@ def deidentified(path: Path, key: Key) -> NewFile | Refusal:
             value=type(error).__name__,
             remedy="Export it again",
         ) from error
+
+
+def _refuse_deflated(path: Path) -> None:
+    """A deflated data set is unpacked whole before anything can be known of it."""
+    if read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        raise VolumeError(
+            "the data set is deflated",
+            where=_UNDER,
+            remedy="Export it as Explicit VR Little Endian",
+        )
 
 
 def _new_file(data: FileDataset, key: Key) -> NewFile | Refusal:
@@ -126,13 +138,10 @@ def _place(data: FileDataset, new: Dataset, key: Key) -> Path:
 
 
 def _meta(data: FileDataset, new: Dataset) -> FileMetaDataset:
-    syntax = data.file_meta.TransferSyntaxUID
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = new.SOPClassUID
     meta.MediaStorageSOPInstanceUID = new.SOPInstanceUID
-    meta.TransferSyntaxUID = (
-        ExplicitVRLittleEndian if syntax == DeflatedExplicitVRLittleEndian else syntax
-    )
+    meta.TransferSyntaxUID = data.file_meta.TransferSyntaxUID
     meta.ImplementationClassUID = IMPLEMENTATION
     meta.ImplementationVersionName = "METASIGHT"
     return meta
