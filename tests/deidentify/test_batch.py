@@ -12,6 +12,7 @@ import pytest
 
 import scan_files
 from metasight.deidentify.batch import deidentify_folder, files_of, write_ledger
+from metasight.deidentify.flags import TableFlags
 from metasight.errors import StudyError
 from metasight.ledger import Fate
 from metasight.volumes.dicom import ReadSettings, read_series
@@ -153,3 +154,27 @@ def test_a_row_is_frozen():
     row = FileRow(number=1, kind="DICOM", verdict=Fate.KEPT)
     with pytest.raises(dataclasses.FrozenInstanceError):
         row.number = 2  # type: ignore[misc]
+
+
+def test_a_table_names_the_new_folder_of_a_scan(tmp_path, key):
+    source = tmp_path / "source"
+    scan_files.write_ct(source / "scans" / "Kanarius" / "CT", [0.0, 2.5, 5.0])
+    (source / "a.csv").write_text("patient,kind,path\nMRN-4711,CT,Kanarius/CT\n")
+    flags = TableFlags.model_validate(
+        {
+            "file": "a.csv",
+            "name": "scans",
+            "patient": "patient",
+            "columns": {"path": "scan", "kind": "keep"},
+        }
+    )
+    rows = deidentify_folder(source, tmp_path / "out", key, tables=[flags])
+    assert (rows[0].number, rows[0].kind) == (1, "table")
+    assert {r.verdict for r in rows} == {Fate.KEPT}, rows
+    _, line = (tmp_path / "out" / "scans.csv").read_text().splitlines()
+    patient, kind, path = line.split(",")
+    assert (patient, kind) == (key.patient("MRN-4711"), "CT")
+    assert read_series(tmp_path / "out" / path).array.shape[0] == 3
+    (source / "a.csv").write_text("patient,kind,path\nMRN-4711,CT,Zeisiger\n")
+    rows = deidentify_folder(source, tmp_path / "two", key, tables=[flags])
+    assert "row 2, column 3" in rows[0].reason

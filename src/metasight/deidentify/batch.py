@@ -16,6 +16,7 @@ from pathlib import Path
 from metasight.deidentify import dicom_file
 from metasight.deidentify.flags import TableFlags
 from metasight.deidentify.key import Key
+from metasight.deidentify.places import Places
 from metasight.deidentify.refusal import Refusal
 from metasight.deidentify.slide_file import is_tiff, new_slide
 from metasight.deidentify.table_file import new_table, slide_name
@@ -102,7 +103,7 @@ def deidentify_folder(
     tables
         What the columns of each table are; a table without flags is not passed on.
     on_file
-        Is told the file's number and how many there are.
+        Is told how many files have been begun and how many there are.
 
     Returns
     -------
@@ -125,27 +126,30 @@ def deidentify_folder(
             remedy="Correct their paths; they are relative to the source folder",
         )
     output.mkdir(parents=True, exist_ok=True)
-    rows: list[FileRow] = []
-    for number, path in enumerate(paths, start=1):
+    rows: dict[int, FileRow] = {}
+    kept: dict[str, str] = {}
+    numbered = list(enumerate(paths, start=1))
+    # tables last: they may name files, which have other names by then
+    for done, (number, path) in enumerate(sorted(numbered, key=lambda p: p[1] in flags), start=1):
         if on_file is not None:
-            on_file(number, len(paths))
-        rows.append(
-            _of_file(number, path, source=source, output=output, key=key, flags=flags.get(path))
-        )
-    return rows
+            on_file(done, len(paths))
+        if path in flags and path.is_file() and not path.is_symlink():
+            rows[number] = _table(
+                number, flags[path], source=source, output=output, key=key, places=Places(kept)
+            )
+            continue
+        row = rows[number] = _of_file(number, path, output, key)
+        if row.output:
+            kept[path.relative_to(source).as_posix()] = row.output
+    return [rows[number] for number, _ in numbered]
 
 
-def _of_file(
-    number: int, path: Path, *, source: Path, output: Path, key: Key, flags: TableFlags | None
-) -> FileRow:
+def _of_file(number: int, path: Path, output: Path, key: Key) -> FileRow:
     if path.is_symlink() or not path.is_file():
         reason = "a link or no ordinary file: give the file itself"
         return FileRow(number=number, kind="link", verdict=Fate.FAILED, reason=reason)
     kind = "file"
     try:
-        if flags is not None:
-            kind = "table"
-            return _table(number, source, output, flags, key)
         if path.stat().st_size == 0:
             return FileRow(number=number, kind=kind, verdict=Fate.FAILED, reason="empty file")
         if dicom_file.is_dicom(path):
@@ -197,9 +201,17 @@ _SLIDES_TO_CONVERT = frozenset(
 )
 
 
-def _table(number: int, source: Path, output: Path, flags: TableFlags, key: Key) -> FileRow:
-    made = new_table(source, flags, key)
-    write(output / made.name, made.content)
+def _table(
+    number: int, flags: TableFlags, *, source: Path, output: Path, key: Key, places: Places
+) -> FileRow:
+    try:
+        made = new_table(source, flags, key, places=places)
+        write(output / made.name, made.content)
+    except MetasightError as error:
+        return FileRow(number=number, kind="table", verdict=Fate.FAILED, reason=str(error))
+    except OSError as error:
+        reason = f"cannot be read or written: {error.strerror or type(error).__name__}"
+        return FileRow(number=number, kind="table", verdict=Fate.FAILED, reason=reason)
     return FileRow(
         number=number, kind="table", verdict=Fate.KEPT, reason=made.note, output=made.name
     )

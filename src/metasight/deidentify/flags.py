@@ -15,10 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from metasight.cohort.settings import TableSettings
 from metasight.errors import StudyError
 
-Role = Literal["drop", "identifier", "date", "free text", "slide", "uid", "keep"]
+Role = Literal["drop", "identifier", "date", "free text", "slide", "scan", "uid", "keep"]
 """``drop``: left out. ``identifier``: replaced by a keyed pseudonym, the same in every table.
 ``date``: moved by the patient's shift. ``free text``: left out, and said in the ledger. ``slide``:
-a file's name, replaced by the new file's. ``uid``: a DICOM UID, replaced as in the files.
+a file's name, replaced by the new file's. ``scan``: the path of a DICOM file or folder, replaced by
+the new one's. ``uid``: a DICOM UID, replaced as in the files.
 ``keep``: as it is, unless it holds an identifier of its row."""
 
 

@@ -177,7 +177,7 @@ def _of_table(path: Path, flags: TableFlags, found: Originals) -> None:
         found.add(patient, "cell", _IDENTIFIER)
         for column, text in cells.items():
             role = flags.columns.get(column, "keep")
-            if role in {"drop", "identifier", "slide", "uid", "free text"}:
+            if role not in {"keep", "date"}:
                 found.add(text, "cell", _IDENTIFIER)
             if role in {"drop", "identifier"}:
                 for part in re.split(r"[^\w]+", text):

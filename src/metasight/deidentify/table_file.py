@@ -17,6 +17,7 @@ from metasight.cohort.tables import RawTable, read_table
 from metasight.deidentify.dates import shifted_in_table
 from metasight.deidentify.flags import Role, TableFlags
 from metasight.deidentify.key import Key
+from metasight.deidentify.places import Places
 from metasight.deidentify.suspicion import suspicion
 from metasight.errors import StudyError, TableError
 
@@ -48,7 +49,9 @@ class NewTable:
     note: str
 
 
-def new_table(source: Path, flags: TableFlags, key: Key) -> NewTable:
+def new_table(
+    source: Path, flags: TableFlags, key: Key, *, places: Places | None = None
+) -> NewTable:
     """De-identify one table.
 
     Parameters
@@ -59,6 +62,8 @@ def new_table(source: Path, flags: TableFlags, key: Key) -> NewTable:
         What its columns are.
     key
         The one of the DICOM files, so that tables and files stay together.
+    places
+        Where the source's DICOM files and folders lie now.
 
     Raises
     ------
@@ -80,7 +85,11 @@ def new_table(source: Path, flags: TableFlags, key: Key) -> NewTable:
         new = [key.patient(patient)]
         for column in kept:
             place = f"row {number}, column {columns.index(column) + 1}"
-            new.append(_cell(str(row[column]), flags.columns.get(column), patient, key, place))
+            text, role = str(row[column]), flags.columns.get(column)
+            if role == "scan" and text.strip() not in _MISSING:
+                new.append(_scan(text, places, place))
+            else:
+                new.append(_cell(text, role, patient, key, place))
         rows.append(new)
     rows.sort(key=lambda r: r[0])  # the old order may be that of names; equal ids stay in it
     left = sum(flags.columns.get(c) == "free text" for c in columns)
@@ -142,7 +151,7 @@ def _check_columns(table: RawTable, columns: list[str], flags: TableFlags) -> No
 def _check_own_identifiers(table: RawTable, kept: list[str], flags: TableFlags) -> None:
     """Refuse a cell that is passed on and holds an identifier of its row, and such a header."""
     roles = flags.columns
-    naming = [c for c, role in roles.items() if role in {"drop", "identifier", "date", "slide"}]
+    naming = [c for c, role in roles.items() if role in {"drop", "identifier", "date"}]
     naming.append(flags.patient)
     passed = [c for c in kept if roles.get(c) in {None, "keep"}]
     own = {number: _identifiers(row, naming) for number, row in table.cells.iterrows()}
@@ -200,6 +209,16 @@ def _cell(text: str, role: Role | None, patient: str, key: Key, place: str) -> s
     if text[:1] in {"=", "+", "-", "@"} and not _NUMBER.fullmatch(text):
         return f"'{text}"  # a spreadsheet would take it for a formula
     return text
+
+
+def _scan(text: str, places: Places | None, place: str) -> str:
+    found = None if places is None else places.of(text)
+    if found is None:
+        raise _refused(
+            f"{place}: no file or folder of this name was kept, or more than one",
+            "Look into the ledger, correct the path, or flag the column as drop",
+        )
+    return found
 
 
 def slide_name(name: str, key: Key) -> str:
