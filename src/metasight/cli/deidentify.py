@@ -37,7 +37,7 @@ Tables = Annotated[
 
 @deidentification.command("new-key")
 def new_key(path: Annotated[Path, typer.Argument(help="New file for the key.")]) -> None:
-    """Make a key: without it nobody can link a pseudonym, with it anybody can."""
+    """Make a key file: pseudonyms can be linked with it and not without."""
     from metasight.deidentify.key import make_key_file
 
     make_key_file(path)
