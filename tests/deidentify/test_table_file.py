@@ -147,6 +147,22 @@ def test_the_second_look_at_tables(tmp_path, key):
     assert found() == set()
 
 
+def test_what_is_kept_on_purpose_is_not_looked_for(tmp_path, key):
+    import scan_files
+
+    source = tmp_path / "source"
+    scan_files.write_ct(
+        source / "ct", [0.0, 1.0], InstitutionName="North", StationName="Southern 1"
+    )
+    written(source, centre=["North", "Southern 1"] * 3)
+    for columns, found in ((COLUMNS, 2), (COLUMNS | {"centre": "keep"}, 0)):
+        told = [flags(columns=columns)]
+        out = tmp_path / str(found)
+        deidentify_folder(source, out, key, tables=told)
+        what = {f.what for f in check_output(out, source, key, tables=told)}
+        assert what == ({"identifier of the source"} if found else set())
+
+
 def test_without_flags_a_table_is_not_passed_on(tmp_path, key):
     (tmp_path / "source").mkdir()
     written(tmp_path / "source")

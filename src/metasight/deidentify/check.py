@@ -126,7 +126,6 @@ class _Look:
         elif raw[:2] in {b"II", b"MM"}:
             yield from slide_departures(path)
         elif path.suffix == ".csv":
-            yield from self._in_words(raw.decode("utf-8", "replace"), "cell")
             yield from self._in_rows(raw.decode("utf-8", "replace"))
 
     def _in_bytes(self, raw: bytes, name: Path) -> Iterator[tuple[str, str]]:
@@ -146,8 +145,9 @@ class _Look:
             yield where, f"{self._words[word]} of the source"
 
     def _in_rows(self, text: str) -> Iterator[tuple[str, str]]:
-        """Dates of a table's rows, each held against its own patient's."""
+        """Short texts, and dates, each held against its own patient's."""
         for number, row in enumerate(csv.reader(text.splitlines()), start=1):
+            yield from self._in_words(" | ".join(row), f"row {number}")
             dates = self._dates.get(row[0] if row else "", set())
             if dates_in(" ".join(row).encode()) & dates:
                 yield f"row {number}", "date of the source"

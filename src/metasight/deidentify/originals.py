@@ -75,6 +75,8 @@ class Originals:
         Tag → texts that stood there.
     harmless
         Texts of elements that may be kept as they are.
+    declared
+        Texts of columns that the flags say to keep.
     """
 
     texts: dict[str, str] = field(default_factory=dict)
@@ -82,6 +84,7 @@ class Originals:
     dates: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     values: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
     harmless: set[str] = field(default_factory=set)
+    declared: set[str] = field(default_factory=set)
 
     def add(self, text: str, kind: str, shortest: int) -> None:
         """Take a text up, unless it is a number in disguise or too short to mean anybody."""
@@ -92,11 +95,13 @@ class Originals:
             self.texts[text] = kind
 
     def finished(self) -> Originals:
-        """Leave out descriptions and private texts that also stand where they may stay."""
+        """Leave out what is said to be harmless, and descriptions that also stand elsewhere."""
         creators = {s.creator.casefold() for s in safe_private().values()}
         known = self.harmless | _words_of_the_standard() | creators
         for text, kind in list(self.texts.items()):
-            if kind in _MAY_BE_HARMLESS and text.casefold() in known:
+            if text.casefold() in self.declared or (
+                kind in _MAY_BE_HARMLESS and text.casefold() in known
+            ):
                 del self.texts[text]
         return self
 
@@ -186,7 +191,8 @@ def _of_table(path: Path, flags: TableFlags, found: Originals) -> None:
             if role in {"date", "drop", "free text"}:
                 found.dates[patient] |= dates_in(text.encode())
             if role == "keep" and column != flags.patient:
-                found.harmless.add(text.strip().casefold())
+                told = found.declared if column in flags.columns else found.harmless
+                told.add(text.strip().casefold())
 
 
 def _rows_of(path: Path, flags: TableFlags) -> list[list[str]]:
