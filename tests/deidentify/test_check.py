@@ -78,6 +78,16 @@ def test_a_text_behind_the_pixels_is_found(canary, what, encoding, spoiled):
     assert what in found()
 
 
+def test_where_two_parts_of_a_large_file_meet(spoiled, monkeypatch):
+    path, found = spoiled
+    monkeypatch.setattr(check, "_PART", 4096)
+    raw = path.read_bytes()
+    place = 4096 + 2 * (4096 - 1024) - 5
+    text = CANARIES["id"].encode()
+    path.write_bytes(raw[:place] + text + raw[place + len(text) :])
+    assert "identifier of the source" in found()
+
+
 def test_within_the_pixels(spoiled):
     path, found = spoiled
     data = dcmread(path)

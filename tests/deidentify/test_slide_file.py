@@ -12,7 +12,6 @@ from canaries import found_in
 from metasight.deidentify.batch import deidentify_folder
 from metasight.deidentify.check import check_output
 from metasight.deidentify.originals import originals_of
-from metasight.deidentify.slide_conformance import slide_departures
 from metasight.deidentify.slide_file import is_tiff, new_slide
 from metasight.deidentify.table_file import slide_name
 from metasight.errors import SlideError
@@ -94,30 +93,6 @@ def test_texts_of_a_slide_are_looked_for(tmp_path, key):
         file.write(b"Kanari44")
     what = {f.what for f in check_output(tmp_path / "out", tmp_path / "source", key)}
     assert what == {"slide of the source", "8 bytes that belong to no picture"}
-
-
-def with_date(path):
-    with tifffile.TiffWriter(path, bigtiff=True) as out:
-        out.write(TISSUE, tile=(64, 64), photometric="rgb", datetime="2020:01:01 00:00:00")
-
-
-LEAKS = {
-    "made of numbers": lambda p: tifffile.tiffcomment(p, b"Aperio Image Library v1.0.0|Title = X"),
-    "pictures": with_label,
-    "belong to no picture": lambda p: p.write_bytes(p.read_bytes() + b"text"),
-    "not written: 305, 306": with_date,
-    "cannot be read back": lambda p: p.write_bytes(p.read_bytes()[:300]),
-}
-
-
-@pytest.mark.parametrize("said", LEAKS)
-def test_a_planted_departure_is_found(said, tmp_path):
-    path = slide_files.write_pyramid(tmp_path / "a.svs", TISSUE)
-    new_slide(path, tmp_path / "new.svs")
-    assert list(slide_departures(tmp_path / "new.svs")) == []
-    LEAKS[said](tmp_path / "new.svs")
-    told = list(slide_departures(tmp_path / "new.svs"))
-    assert any(said in what for _, what in told), told
 
 
 def test_damage_and_other_dialects_are_refused(tmp_path):

@@ -32,6 +32,8 @@ from metasight.volumes.headers import DAMAGE
 
 _TEXT_VRS = frozenset(("AE", "LO", "LT", "PN", "SH", "ST", "UC", "UT", "UR"))
 _SHORTEST_NUMBER = 8
+_PART = 8 * 2**20
+_OVERLAP = 2**10
 _DATE_VRS = frozenset(("DA", "DT"))
 _WORD = re.compile(r"[^\W_]+")
 
@@ -114,30 +116,41 @@ class _Look:
 
     def at(self, path: Path, name: Path) -> Iterator[tuple[str, str]]:
         """Where and what, of one file."""
-        raw = path.read_bytes()
-        yield from (("name", what) for _, what in self._in_bytes(name.as_posix().encode(), name))
-        yield from self._in_bytes(raw, name)
+        named = [(0, name.as_posix().encode())]
+        yield from (("name", what) for _, what in self._in_bytes(named, name))
+        yield from self._in_bytes(_parts_of(path), name)
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                for member in archive.namelist():
-                    yield from self._in_bytes(member.encode() + archive.read(member), name)
-        if raw[128:132] == b"DICM":
+                members = [m.encode() + archive.read(m) for m in archive.namelist()]
+            yield from self._in_bytes([(0, m) for m in members], name)
+        with path.open("rb") as file:
+            start = file.read(132)
+        if start[128:] == b"DICM":
             yield from self._in_dicom(path, name)
-        elif raw[:2] in {b"II", b"MM"}:
+        elif start[:2] in {b"II", b"MM"}:
             yield from slide_departures(path)
         elif path.suffix == ".csv":
-            yield from self._in_rows(raw.decode("utf-8", "replace"))
+            yield from self._in_rows(path.read_text("utf-8", "replace"))
 
-    def _in_bytes(self, raw: bytes, name: Path) -> Iterator[tuple[str, str]]:
-        for kind, place in self._texts.found_in(raw).items():
-            yield f"byte {place}", f"{kind} of the source"
-        if uids_in(raw) & self._originals.uids:
-            yield "bytes", "UID of the source"
-        dates = self._dates.get(name.parts[0])
-        if dates is None:
-            return
-        if dates_in(raw) & dates:
-            yield "bytes", "date of the source"
+    def _in_bytes(
+        self, parts: Iterable[tuple[int, bytes]], name: Path
+    ) -> Iterator[tuple[str, str]]:
+        """Each kind of finding once a file."""
+        told: set[str] = set()
+        dates = self._dates.get(name.parts[0], set())
+        for begin, raw in parts:
+            found = [
+                (f"byte {begin + place}", f"{kind} of the source")
+                for kind, place in self._texts.found_in(raw).items()
+            ]
+            if uids_in(raw) & self._originals.uids:
+                found.append(("bytes", "UID of the source"))
+            if dates and dates_in(raw) & dates:
+                found.append(("bytes", "date of the source"))
+            for where, what in found:
+                if what not in told:
+                    told.add(what)
+                    yield where, what
 
     def _in_words(self, text: str, where: str) -> Iterator[tuple[str, str]]:
         words = {w.casefold() for w in _WORD.findall(text)} | {text.strip().casefold()}
@@ -170,6 +183,18 @@ class _Look:
                 yield from self._in_words(str(element.value), str(element.tag))
             elif element.VR in _DATE_VRS and dates_in(str(element.value).encode()) & dates:
                 yield str(element.tag), "date of the source"
+
+
+def _parts_of(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Parts of a file that overlap by more than any text is long, and where each begins."""
+    begin = 0
+    with path.open("rb") as file:
+        while raw := file.read(_PART):
+            yield begin, raw
+            if len(raw) < _PART:
+                return
+            begin += _PART - _OVERLAP
+            file.seek(begin)
 
 
 def _is_short(text: str) -> bool:
