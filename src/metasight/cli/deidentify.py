@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.progress import Progress
 from rich.table import Table
 
 from metasight.cli.options import Out
@@ -66,7 +67,13 @@ def run(
     check_folders(source, output)
     secret = read_key_file(key, outside=output)
     flags = _flags(tables)
-    rows = deidentify_folder(source, output, secret, tables=flags)
+    with Progress(console=out, transient=True, disable=not out.is_terminal) as bar:
+        files = bar.add_task("files")
+
+        def show(done: int, total: int) -> None:
+            bar.update(files, completed=done - 1, total=total)
+
+        rows = deidentify_folder(source, output, secret, tables=flags, on_file=show)
     place = ledger or output.with_name(f"{output.name}.ledger.csv")
     write_ledger(rows, place)
     table = Table("files", "kind", "verdict", "why")

@@ -41,8 +41,9 @@ _KEPT_BYTES = listed(
     "PixelData RedPaletteColorLookupTableData GreenPaletteColorLookupTableData "
     "BluePaletteColorLookupTableData LUTData PaletteColorLookupTableData"
 )
-_STANDARD_UID = "1.2.840.10008."
-_CLASS_UIDS = frozenset(("SOPClassUID", "ReferencedSOPClassUID", "CodingSchemeUID"))
+_STANDARD_UIDS = ("1.2.840.10008.", "2.16.840.1.113883.6.")
+"""DICOM's own, and HL7's of public coding schemes."""
+_CLASS_UIDS = frozenset(("SOPClassUID", "ReferencedSOPClassUID"))
 _CODE = re.compile(r"[A-Z0-9_ ]{0,16}", re.IGNORECASE)
 _FREE_CODES = ("ID", "Label", "Description")
 """Ends of keywords of code strings that people or programs make up."""
@@ -177,7 +178,7 @@ def _number(element: DataElement) -> DataElement:
 
 def _with_uids(element: DataElement, rules: Rules) -> DataElement:
     def new(uid: str) -> str:
-        if uid.startswith(_STANDARD_UID) or element.keyword in _CLASS_UIDS or not uid:
+        if uid.startswith(_STANDARD_UIDS) or element.keyword in _CLASS_UIDS or not uid:
             return uid
         return rules.key.uid(uid)
 
@@ -214,6 +215,8 @@ def _dummy(element: DataElement, rules: Rules) -> Any:
         return None
     if element.VR in ("LO", "SH", "UC"):
         return [rules.key.text("text", v) for v in values]
+    if element.VR in _DATES or element.VR == "AS":
+        return None
     if element.VR in ("DS", "IS"):
         return ["0"] * len(values)
     if element.VR in _NUMBERS:

@@ -88,9 +88,10 @@ def _is_dummy(texts: list[str]) -> bool:
 
 
 def _uids(element: DataElement, texts: list[str]) -> str:
-    if element.keyword in {"SOPClassUID", "ReferencedSOPClassUID", "CodingSchemeUID"}:
+    if element.keyword in {"SOPClassUID", "ReferencedSOPClassUID"}:
         return ""
-    old = [t for t in texts if t and not t.startswith("1.2.840.10008.")]
+    public = ("1.2.840.10008.", "2.16.840.1.113883.6.")
+    old = [t for t in texts if t and not t.startswith(public)]
     return "" if all(_OWN_UID.fullmatch(t) for t in old) else "a UID that was not replaced"
 
 

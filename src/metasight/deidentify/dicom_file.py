@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.sequence import Sequence
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
 
 from metasight import __version__
 from metasight.deidentify.actions import EDITION
@@ -78,7 +78,7 @@ def deidentified(path: Path, key: Key) -> NewFile | Refusal:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd but readable values
-            _refuse_deflated(path)
+            _check_encoding(path)
             data = dcmread(path)
             refused = refusal_of(data)
             return refused or _new_file(data, key)
@@ -91,11 +91,12 @@ def deidentified(path: Path, key: Key) -> NewFile | Refusal:
         ) from error
 
 
-def _refuse_deflated(path: Path) -> None:
+def _check_encoding(path: Path) -> None:
     """A deflated data set is unpacked whole before anything can be known of it."""
-    if read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+    syntax = read_file_meta_info(path).get("TransferSyntaxUID")
+    if syntax in {DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian}:
         raise VolumeError(
-            "the data set is deflated",
+            "the data set is deflated or big-endian",
             where=_UNDER,
             remedy="Export it as Explicit VR Little Endian",
         )

@@ -61,7 +61,7 @@ class Names:
     def __init__(self, identifiers: Iterable[str]) -> None:
         self._all = sorted(identifiers)
         words = "|".join(re.escape(i) for i in self._all)
-        self._words = re.compile(rf"(?<!\w)(?:{words})(?!\w)") if words else None
+        self._words = re.compile(rf"(?<![^\W_])(?:{words})(?![^\W_])") if words else None
         self._bytes = [
             encoded
             for i in self._all

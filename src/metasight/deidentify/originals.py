@@ -99,9 +99,11 @@ class Originals:
         creators = {s.creator.casefold() for s in safe_private().values()}
         known = self.harmless | _words_of_the_standard() | creators
         for text, kind in list(self.texts.items()):
-            if text.casefold() in self.declared or (
-                kind in _MAY_BE_HARMLESS and text.casefold() in known
-            ):
+            plain = text.casefold()
+            stands = kind in _MAY_BE_HARMLESS and plain in known
+            # a vendor's private element holds the first letters of a public one
+            begins = kind == "private element" and any(h.startswith(plain) for h in self.harmless)
+            if plain in self.declared or stands or begins:
                 del self.texts[text]
         return self
 
@@ -269,7 +271,8 @@ def _of_element(element: _Element, patient: str, found: Originals) -> None:
             for part in re.split(r"[\^=,\s]+", text):
                 found.add(part, "name", _NAME_PART)
         elif vr == "UI":
-            if not text.startswith("1.2.840.10008.") and "Class" not in element.keyword:
+            public = text.startswith(("1.2.840.10008.", "2.16.840.1.113883.6."))
+            if not public and "Class" not in element.keyword:
                 found.uids.add(text)
         elif vr in {"DA", "DT"} and re.match(r"\d{8}", text):
             found.dates[patient].add(text[:8])
