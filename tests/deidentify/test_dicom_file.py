@@ -5,14 +5,18 @@ from __future__ import annotations
 import io
 import random
 
+import imagecodecs
+import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
     ComprehensiveSRStorage,
     DeflatedExplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    RLELossless,
 )
 
 import scan_files
@@ -63,21 +67,43 @@ def test_its_name_is_made_of_pseudonyms(made, key):
     assert all(len(part.removesuffix(".dcm")) == 13 for part in rest)
 
 
-def test_packed_pixels_with_a_name_in_them_are_refused(tmp_path, key):
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGBaseline8Bit, RLELossless])
+def test_packed_pixels_with_a_name_in_them(syntax, tmp_path, key):
+    """A comment is left out where the format is known to have them; elsewhere the name is seen."""
+    picture = np.arange(96 * 96, dtype=np.uint8).reshape(96, 96)
+    marker = {JPEG2000Lossless: b"\xff\x64", JPEGBaseline8Bit: b"\xff\xfe"}.get(syntax)
+    if syntax == JPEG2000Lossless:
+        frame = imagecodecs.jpeg2k_encode(picture, level=0, codecformat="j2k")
+        place = frame.index(b"\xff\x90")
+    elif syntax == JPEGBaseline8Bit:
+        frame, place = imagecodecs.jpeg8_encode(picture, level=90), 2
+    else:
+        frame, place = bytes(64) + b"\0" * 200, 264
+
     def edit(data, k):
-        name = CANARIES["name"].encode()
+        name = CANARIES["name" if k < 2 else "unlisted"].encode()
         data.PatientName = CANARIES["name"]
-        data.PixelData = encapsulate([b"\xff\x4f" + (name if k else b"") + b"\xff\xd9"])
+        comment = name if marker is None else marker + (len(name) + 2).to_bytes(2, "big") + name
+        data.PixelData = encapsulate([frame[:place] + (comment if k else b"") + frame[place:]])
         data["PixelData"].is_undefined_length = True
         data["PixelData"].VR = "OB"
-        data.file_meta.TransferSyntaxUID = JPEG2000Lossless
+        data.file_meta.TransferSyntaxUID = syntax
 
-    scan_files.write_ct(tmp_path, [0.0, 1.0], edit=edit)
-    plain, named = (deidentified(p, key) for p in sorted(tmp_path.iterdir()))
+    scan_files.write_ct(tmp_path, [0.0, 1.0, 2.0], edit=edit)
+    plain, named, other = (deidentified(p, key) for p in sorted(tmp_path.iterdir()))
     assert isinstance(plain, NewFile)
-    assert dcmread(io.BytesIO(plain.content))["PixelData"].is_undefined_length
-    assert isinstance(named, Refusal)
-    assert "names the patient" in named.reason
+    assert isinstance(other, NewFile)
+    if marker is None:
+        assert isinstance(named, Refusal)
+        assert "names the patient" in named.reason
+        return
+    assert isinstance(named, NewFile)
+    data = [dcmread(io.BytesIO(m.content)) for m in (plain, named, other)]
+    assert all(d["PixelData"].is_undefined_length for d in data)
+    first_frame, *rest = (next(generate_frames(d.PixelData, number_of_frames=1)) for d in data)
+    assert rest == [first_frame, first_frame]
+    decode = imagecodecs.jpeg2k_decode if syntax == JPEG2000Lossless else imagecodecs.jpeg8_decode
+    np.testing.assert_array_equal(decode(first_frame), decode(frame))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,12 @@ def test_in_every_encoding_and_with_any_capitals(text, encoding):
     assert texts.found_in(raw) == {"name": 999}
 
 
+@pytest.mark.parametrize("encoding", ["gb18030", "shift_jis", "euc_kr", "utf-8", "utf-16-le"])
+def test_in_the_encodings_of_other_alphabets(encoding):
+    name = "김철수" if encoding == "euc_kr" else "山田太郎"
+    assert Texts({name: "name"}).found_in(b"\0\1" + name.encode(encoding)) == {"name": 2}
+
+
 def test_a_number_is_not_found_within_a_longer_one():
     texts = Texts({"4711081": "identifier"})
     assert texts.found_in(b"x 4711081 y")

@@ -94,7 +94,7 @@ def plain_jpeg2000(stream: bytes) -> bytes:
 
 def _damaged() -> SlideError:
     return SlideError(
-        "a tile is not coded as the file says",
-        where="slide",
-        remedy="Export the slide again as a tiled pyramid with JPEG tiles",
+        "a tile or frame is not coded as the file says",
+        where="file",
+        remedy="Export it again, with JPEG or JPEG 2000 codestreams",
     )

@@ -10,14 +10,26 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.sequence import Sequence
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+)
 
 from metasight import __version__
 from metasight.deidentify.actions import EDITION
 from metasight.deidentify.cleaning import Rules, cleaned
+from metasight.deidentify.codestream import plain_jpeg, plain_jpeg2000
 from metasight.deidentify.identifiers import Names, identifiers_of
 from metasight.deidentify.key import Key
 from metasight.deidentify.refusal import REPORTS, Refusal, refusal_of
@@ -25,6 +37,10 @@ from metasight.errors import VolumeError
 from metasight.volumes.headers import DAMAGE
 
 _UNDER = "file"
+_JPEG = frozenset((JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1))
+_JPEG_2000 = frozenset((JPEG2000, JPEG2000Lossless))
+_MOST_BYTES_BY_OFFSET = 2**31
+"""Frames beyond are written without a table of offsets, which has 32 bits."""
 METHOD_CODES = (
     ("113100", "Basic Application Confidentiality Profile"),
     ("113107", "Retain Longitudinal Temporal Information Modified Dates Option"),
@@ -111,6 +127,7 @@ def _new_file(data: FileDataset, key: Key) -> NewFile | Refusal:
             remedy="Export it again, or write the patient's id into it",
         )
     _check_pixels(data)
+    _plain_frames(data)
     names = Names(identifiers_of(data))
     if "PixelData" in data and names.are_in_bytes(data["PixelData"].value or b""):
         return Refusal(reason="the pixel data hold a text that names the patient")
@@ -163,6 +180,21 @@ def _code(value: str, meaning: str) -> Dataset:
     code = Dataset()
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "DCM", meaning
     return code
+
+
+def _plain_frames(data: FileDataset) -> None:
+    """Leave comments and application data out of the frames of JPEG and JPEG 2000."""
+    syntax = data.file_meta.TransferSyntaxUID
+    plain = plain_jpeg if syntax in _JPEG else plain_jpeg2000 if syntax in _JPEG_2000 else None
+    if plain is None or "PixelData" not in data:
+        return
+    n = int(data.get("NumberOfFrames") or 1)
+    frames = [plain(f) for f in generate_frames(data.PixelData, number_of_frames=n)]
+    for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
+        if keyword in data:
+            delattr(data, keyword)
+    large = sum(map(len, frames)) > _MOST_BYTES_BY_OFFSET
+    data["PixelData"].value = encapsulate(frames, has_bot=not large)
 
 
 def _check_pixels(data: FileDataset) -> None:

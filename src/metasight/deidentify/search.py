@@ -15,6 +15,11 @@ import numpy.typing as npt
 
 _LOWER = bytes(range(65)) + bytes(range(97, 123)) + bytes(range(91, 256))
 _ENCODINGS = ("utf-8", "latin-1", "utf-16-le", "utf-16-be")
+_OTHER_ENCODINGS = (
+    *("gb18030", "shift_jis", "euc_jp", "iso2022_jp", "euc_kr", "big5", "cp1250", "cp1251"),
+    *("iso8859-2", "iso8859-4", "iso8859-5", "iso8859-7", "iso8859-9", "koi8-r"),
+)
+"""Of names beyond ASCII; hospitals of Asia and eastern Europe write files in them."""
 _BITS = 20
 _ANCHOR = 4
 SHORTEST = 6
@@ -67,12 +72,12 @@ class Texts:
 
 def _encoded(text: str) -> Iterable[bytes]:
     for form in {text, text.lower(), text.upper()}:
-        for encoding in _ENCODINGS:
+        for encoding in _ENCODINGS if form.isascii() else (*_ENCODINGS, *_OTHER_ENCODINGS):
             try:
                 encoded = form.encode(encoding).translate(_LOWER)
             except UnicodeEncodeError:
                 continue
-            if len(form.encode("utf-8")) >= SHORTEST:
+            if len(encoded) >= SHORTEST:
                 yield encoded
 
 
