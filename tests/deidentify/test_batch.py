@@ -12,6 +12,7 @@ import pytest
 
 import scan_files
 from metasight.deidentify.batch import deidentify_folder, files_of, write_ledger
+from metasight.deidentify.check import check_output
 from metasight.deidentify.flags import TableFlags
 from metasight.errors import StudyError
 from metasight.ledger import Fate
@@ -178,3 +179,19 @@ def test_a_table_names_the_new_folder_of_a_scan(tmp_path, key):
     (source / "a.csv").write_text("patient,kind,path\nMRN-4711,CT,Zeisiger\n")
     rows = deidentify_folder(source, tmp_path / "two", key, tables=[flags])
     assert "row 2, column 3" in rows[0].reason
+
+
+def test_names_of_files_in_an_old_encoding(tmp_path, key):
+    """A disk of before UTF-8 has Müller as four letters and a byte."""
+    source = tmp_path / "source"
+    scan_files.write_ct(source / "ct", [0.0, 2.5])
+    odd = os.fsdecode(str(source).encode() + "/Müllerin_CT".encode("latin-1"))
+    os.rename(source / "ct", odd)
+    (Path(odd) / os.fsdecode("Grün.txt".encode("latin-1"))).write_text("x")
+    rows = deidentify_folder(source, tmp_path / "out", key)
+    assert [r.verdict for r in rows] == [Fate.FAILED, Fate.KEPT, Fate.KEPT]
+    assert check_output(tmp_path / "out", source, key) == []
+    spoiled = next((tmp_path / "out").rglob("*.dcm"))
+    spoiled.write_bytes(spoiled.read_bytes() + "Müllerin_CT".encode())
+    what = {f.what for f in check_output(tmp_path / "out", source, key)}
+    assert "file name of the source" in what

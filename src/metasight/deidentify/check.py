@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import os
 import re
 import warnings
 import zipfile
@@ -116,7 +117,7 @@ class _Look:
 
     def at(self, path: Path, name: Path) -> Iterator[tuple[str, str]]:
         """Where and what, of one file."""
-        named = [(0, name.as_posix().encode())]
+        named = [(0, os.fsencode(name))]
         yield from (("name", what) for _, what in self._in_bytes(named, name))
         yield from self._in_bytes(_parts_of(path), name)
         if zipfile.is_zipfile(path):

@@ -115,7 +115,8 @@ class Key:
     secret: bytes = field(repr=False)
 
     def _digest(self, purpose: str, text: str) -> bytes:
-        return hmac.new(self.secret, f"{purpose}\x1f{text}".encode(), "sha256").digest()
+        said = f"{purpose}\x1f{text}".encode("utf-8", "surrogateescape")  # names of files
+        return hmac.new(self.secret, said, "sha256").digest()
 
     def patient(self, patient_id: str) -> str:
         """Pseudonym of a patient, ``P`` and 16 letters or digits (80 bits)."""

@@ -7,6 +7,7 @@ wider, since a text that is looked for and not found costs nothing.
 from __future__ import annotations
 
 import csv
+import os
 import re
 import warnings
 from collections import defaultdict
@@ -121,7 +122,9 @@ def originals_of(folder: Path, tables: Iterable[TableFlags] = ()) -> Originals:
     found = Originals()
     for path in sorted(folder.rglob("*")):
         for part in path.relative_to(folder).parts:
-            stem = part.split(".")[0]
+            # a name that is not UTF-8 is Latin-1 or another encoding of one byte a character
+            stem = os.fsencode(part).decode("utf-8" if part.isprintable() else "latin-1")
+            stem = stem.split(".")[0]
             if len(stem) >= _DESCRIPTION and not _NUMBER.fullmatch(stem):
                 found.add(stem, "file name", _DESCRIPTION)
         if path.is_file() and not path.is_symlink():
