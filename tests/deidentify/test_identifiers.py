@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from planted import CANARIES, edit
 from pydicom.dataset import Dataset
 
 import scan_files
 from metasight.deidentify.identifiers import Names, identifiers_of
+from planted import CANARIES, edit
 
 
 def planted() -> Dataset:
