@@ -65,7 +65,7 @@ def test_larger_is_sparser():
 
 
 def test_no_shift_changes_nothing_but_the_turn():
-    from metasight.maps.network import optical_density_of
+    from metasight.maps.counting_network import optical_density_of
 
     rgb = torch.from_numpy(
         np.random.default_rng(2).integers(1, 255, (2, 3, 32, 32), dtype=np.uint8)

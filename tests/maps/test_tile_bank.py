@@ -9,8 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from metasight.maps.counting_network import optical_density_of  # noqa: E402
 from metasight.maps.generator_folds import survey  # noqa: E402
-from metasight.maps.network import optical_density_of  # noqa: E402
 from metasight.maps.nucleus_looks import N_LOOKS  # noqa: E402
 from metasight.maps.table_regions import TileRegions  # noqa: E402
 from metasight.maps.tile_bank import TileBank  # noqa: E402

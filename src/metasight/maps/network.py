@@ -19,6 +19,7 @@ from monai.networks.nets.unet import UNet
 from torch import Tensor, nn
 from torch.nn import functional
 
+from metasight.maps.counting_network import CountingNetwork
 from metasight.maps.generator_settings import GeneratorSettings
 
 _UNSHUFFLE = 2
@@ -27,39 +28,6 @@ _GREY_OD, _SPREAD_OD = 0.25, 0.25  # of stained tissue, roughly: it centres the 
 _DENSEST_OD = 2.0
 _NORM = ("BATCH", {"eps": 1e-3, "momentum": 0.05})
 _ACT = ("LEAKYRELU", {"negative_slope": 0.1, "inplace": True})
-# A region's relative excess spread: below it counting noise is all there is, and above it nothing
-# is known at all.
-_LEAST_LOG_DISPERSION, _MOST_LOG_DISPERSION = math.log(1e-3), math.log(1e3)
-
-
-def optical_density_of(rgb: Tensor) -> Tensor:
-    """Decadic optical density (n, 3, h, w) of grey levels 0–255 over white glass."""
-    return -torch.log10((rgb.float() + 1.0) / 256.0)
-
-
-class CountingNetwork(nn.Module):
-    """What every network that paints has: each marker's unit, and the dispersion of its regions.
-
-    Parameters
-    ----------
-    typical
-        Per marker the mean density (cells/mm²) of the training tiles, above 0: its unit.
-    scales
-        Sizes of region.
-    """
-
-    typical: Tensor
-
-    def __init__(self, typical: Sequence[float], scales: int) -> None:
-        super().__init__()
-        self.register_buffer("typical", torch.tensor(list(typical), dtype=torch.float32))
-        # one dispersion a scale: the larger the region, the more of the errors within it cancel
-        self.scale_offset = nn.Parameter(torch.zeros(scales, len(typical)))
-
-    def dispersion(self, log_dispersion: Tensor, scale: int) -> Tensor:
-        """Excess variance over squared mean of a region's count, pooled ``log_dispersion``."""
-        log = log_dispersion + self.scale_offset[scale][:, None, None]
-        return torch.exp(torch.clamp(log, _LEAST_LOG_DISPERSION, _MOST_LOG_DISPERSION))
 
 
 class DensityNetwork(CountingNetwork):

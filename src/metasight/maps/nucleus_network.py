@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from metasight.maps.counting_network import CountingNetwork
 from metasight.maps.generator_settings import GeneratorSettings
-from metasight.maps.network import CountingNetwork
 from metasight.maps.nucleus_looks import N_LOOKS, OWN
 
 _FURTHEST = 5.0  # spreads of the training nuclei: beyond it a look tells nothing more

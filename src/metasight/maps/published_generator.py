@@ -36,8 +36,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from metasight.errors import MarkerError
+from metasight.maps.counting_network import optical_density_of
 from metasight.maps.generator import PaintedTile, TilePainter, by_pixels
-from metasight.maps.network import colour_features, optical_density_of
+from metasight.maps.network import colour_features
 from metasight.maps.outlier import OutlierModel
 from metasight.provenance import hash_file
 from metasight.slides.reader import SlideReader

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from metasight.errors import MarkerError
+from metasight.maps.counting_network import optical_density_of
 from metasight.maps.generator_folds import Material
 from metasight.maps.generator_settings import Reads
-from metasight.maps.network import optical_density_of
 from metasight.maps.nucleus_looks import N_LOOKS
 from metasight.maps.nucleus_network import NucleiSeen
 from metasight.maps.region_likelihood import RegionTargets, Targets

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,16 +12,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from metasight.errors import MarkerError
+from metasight.maps.counting_network import optical_density_of
 from metasight.maps.generator import PaintedTile, SlideTile, TilePainter, by_pixels
 from metasight.maps.generator_settings import GeneratorSettings
-from metasight.maps.network import DensityNetwork, optical_density_of
 from metasight.maps.nucleus_looks import read_nuclei
 from metasight.maps.nucleus_network import NucleiSeen, NucleusNetwork
 from metasight.maps.outlier import OutlierModel
 from metasight.maps.tile_nuclei import inside, pixels_of
 from metasight.slides.reader import SlideReader
 
-Network = DensityNetwork | NucleusNetwork
+if TYPE_CHECKING:
+    from metasight.maps.network import DensityNetwork
+
+Network: TypeAlias = "DensityNetwork | NucleusNetwork"
 Seen = Tensor | NucleiSeen
 
 
@@ -29,6 +32,8 @@ def network_of(settings: GeneratorSettings, typical: Sequence[float]) -> Network
     """A network with new weights, of the kind that the settings name."""
     if settings.reads == "nuclei":
         return NucleusNetwork(typical, settings)
+    from metasight.maps.network import DensityNetwork  # and MONAI with it
+
     return DensityNetwork(typical, settings)
 
 
