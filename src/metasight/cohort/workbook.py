@@ -26,6 +26,8 @@ _MERGED_REMEDY = "the value itself, in every cell it belongs to"
 Cell = tuple[int, int]
 """Row number as the spreadsheet shows it, and number of the column from 0."""
 
+_MOST_CELLS = 50_000_000  # 2,000 patients with 25,000 genes
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
@@ -91,7 +93,7 @@ def excel_rows(path: Path, sheet: str | None, decimal: str, *, header_row: int =
     try:
         chosen = _sheet(book, path.name, sheet)
         chosen.reset_dimensions()  # a wrong note of the sheet's size would cut columns off
-        rows, dates = _texts(chosen, decimal)
+        rows, dates = _texts(chosen, decimal, path.name)
         strange = _strange_cells(path, chosen, len(rows))
     except broken as error:
         raise StudyError(
@@ -135,12 +137,22 @@ def _require_whole(path: Path) -> None:
         raise zipfile.BadZipFile(f"checksum of {damaged}")
 
 
-def _texts(sheet: Any, decimal: str) -> tuple[list[list[str]], frozenset[Cell]]:
+def _texts(sheet: Any, decimal: str, name: str) -> tuple[list[list[str]], frozenset[Cell]]:
     rows: list[list[str]] = []
     dates: set[Cell] = set()
+    width = 0
     for number, cells in enumerate(sheet.iter_rows(), start=1):
         rows.append([_cell_text(cell, decimal) for cell in cells])
         dates |= {(number, i) for i, c in enumerate(cells) if isinstance(c.value, dt.date)}
+        width = max(width, len(cells))
+        if width * number > _MOST_CELLS:
+            raise StudyError(
+                "the sheet is larger than any table of patients",
+                where=name,
+                value=f"{number:,} rows and {width:,} columns or more",
+                remedy="Delete what lies below and to the right of the table (a forgotten cell or "
+                "a format is enough), and save it again",
+            )
     return rows, frozenset(dates)
 
 

@@ -127,6 +127,8 @@ def read_patch_features(path: Path, name: str) -> PatchFeatures:
                     value=", ".join(lacking),
                     remedy="Give the HDF5 of features that TRIDENT or CLAM wrote",
                 )
+            for array in (k for k in ("features", "coords", SLIDE) if k in file):
+                _require_own(file, array, name)
             features = np.asarray(file["features"][()])
             coords = np.asarray(file["coords"][()])
             patch_px = int(file["coords"].attrs.get(PATCH_PX, 0))
@@ -151,6 +153,35 @@ def read_patch_features(path: Path, name: str) -> PatchFeatures:
     )
 
 
+def _require_own(file: h5py.File, array: str, name: str) -> None:
+    """Refuse numbers that lie in another file, and arrays that no disk and no slide holds.
+
+    Raises
+    ------
+    EncoderError
+        As said.
+    """
+    link, data = file.get(array, getlink=True), file[array]
+    elsewhere = isinstance(link, h5py.ExternalLink) or not isinstance(data, h5py.Dataset)
+    if elsewhere or data.external or data.is_virtual:
+        raise EncoderError(
+            "the numbers of an array lie outside of the file",
+            where=name,
+            value=array,
+            remedy="Copy the features into one file: h5repack does",
+        )
+    stored = data.id.get_storage_size()
+    if data.nbytes > _MOST_BYTES or data.nbytes > max(_SMALL_BYTES, _MOST_UNPACKED * stored):
+        raise EncoderError(
+            "an array is larger than a slide's features are",
+            where=name,
+            value=f"{data.nbytes / 2**20:,.0f} MiB, {stored / 2**20:,.1f} of them in the file",
+            remedy="Make the file again",
+        )
+
+
+_MOST_BYTES = 8 << 30  # a million patches of 2,048 features
+_SMALL_BYTES, _MOST_UNPACKED = 64 << 20, 500  # constant values pack so far, features do not
 _KEPT_BYTES = 1 << 30
 
 

@@ -17,7 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from pydicom import dcmread
@@ -30,6 +30,10 @@ from metasight.volumes import vocabulary
 from metasight.volumes.grid import directions
 from metasight.volumes.sources import Item
 
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_META_BYTES = 4096
+_DATA_FROM = 144  # behind preamble, DICM and the group's length, which stands just before
+_MOST_INFLATED = 600_000_000
 _TAGS = [
     "SOPClassUID",
     "SOPInstanceUID",
@@ -248,6 +252,7 @@ def read_dataset(
         whole = pixels or item.member is not None
         with item.read() if whole else item.open() as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            _require_bounded(file, item)
             return dcmread(
                 file,
                 stop_before_pixels=not pixels,
@@ -262,6 +267,42 @@ def read_dataset(
             value=type(error).__name__,
             remedy=AGAIN,
         ) from error
+
+
+def _require_bounded(file: IO[bytes], item: Item) -> None:
+    """Refuse a deflated data set that inflates beyond what an image takes, before it is inflated.
+
+    Leaves the file at its start.
+
+    Raises
+    ------
+    VolumeError
+        As said, or it cannot be told where the deflated part begins.
+    """
+    head = file.read(_META_BYTES)
+    file.seek(0)
+    if _DEFLATED not in head:
+        return
+    begin = _DATA_FROM + int.from_bytes(head[_DATA_FROM - 4 : _DATA_FROM], "little")
+    file.seek(begin)
+    inflating, length = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    try:
+        while (packed := file.read(1 << 20)) and length <= _MOST_INFLATED:
+            while packed and length <= _MOST_INFLATED:
+                length += len(inflating.decompress(packed, 1 << 24))
+                packed = inflating.unconsumed_tail
+    except zlib.error as error:
+        raise VolumeError(
+            "a deflated DICOM file is damaged", where=str(item), remedy=AGAIN
+        ) from error
+    file.seek(0)
+    if length > _MOST_INFLATED:
+        raise VolumeError(
+            "a deflated DICOM file is longer than any image",
+            where=str(item),
+            value=f"more than {_MOST_INFLATED:,} bytes",
+            remedy="Check where the file comes from",
+        )
 
 
 def _check_places(data: Dataset, item: Item, n_frames: int) -> None:

@@ -23,6 +23,8 @@ from metasight.errors import VolumeError
 MAX_FILES = 50_000
 MAX_FILE_BYTES = 2_500_000_000
 """Of one file, unpacked: above what a chest CT in one multi-frame object takes."""
+_SMALL_BYTES, _MOST_UNPACKED = 100_000_000, 500
+"""Above the first, no file of a scan packs to less than a five-hundredth."""
 _DAMAGED = (
     zipfile.BadZipFile,
     NotImplementedError,  # a damaged byte asks for a version or a method that there is not
@@ -148,6 +150,15 @@ def _members(path: Path) -> list[tuple[str, int]]:
             infos = [i for i in archive.infolist() if not i.is_dir()]
     except _DAMAGED as error:
         raise VolumeError("the archive is damaged", remedy="Copy or export it again") from error
+    swollen = [
+        i for i in infos if i.file_size > max(_SMALL_BYTES, _MOST_UNPACKED * i.compress_size)
+    ]
+    if swollen:
+        raise VolumeError(
+            "an archive's file unpacks to more than images do",
+            value=f"{swollen[0].compress_size:,} to {swollen[0].file_size:,} bytes",
+            remedy="Check where the archive comes from",
+        )
     return sorted(
         (i.filename, i.file_size)
         for i in infos
