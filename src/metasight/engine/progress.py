@@ -28,6 +28,9 @@ class Progress(Protocol):
     def finished(self, label: str) -> None:
         """One piece of work of a bar is done."""
 
+    def idle(self) -> None:
+        """Nothing has been done for a moment; called again and again while work goes on."""
+
     def say(self, text: str) -> None:
         """Something that the reader should know."""
 
@@ -39,6 +42,9 @@ class Silent:
         """Do nothing."""
 
     def finished(self, label: str) -> None:
+        """Do nothing."""
+
+    def idle(self) -> None:
         """Do nothing."""
 
     def say(self, text: str) -> None:
@@ -93,6 +99,9 @@ class Bars:
         if self._left[label] == 0 and not self._console.is_terminal:
             n, seconds = self._total[label], time.monotonic() - self._begun
             self._console.print(f"{label}: {n} of {n} done, {seconds:.0f} s since the start")
+
+    def idle(self) -> None:
+        """Do nothing: bars move by themselves."""
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""
