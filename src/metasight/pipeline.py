@@ -18,6 +18,7 @@ from metasight.bundle.lock import LISTING
 from metasight.bundle.recipe import study_of
 from metasight.engine.contents import Contents
 from metasight.engine.placement import Where
+from metasight.engine.private import private_folder
 from metasight.engine.progress import Progress, Silent
 from metasight.engine.run import NotMadeError, Pending, Work
 from metasight.engine.step import Step, StepKind
@@ -138,6 +139,8 @@ def run_of(written: Sequence[Step]) -> str:
 
 def work_on(study: Study, *, scheduler: Where, progress: Progress, only_look: bool = False) -> Work:
     """One run's work on a study's store."""
+    if not only_look:
+        private_folder(study.folder / ".metasight")
     contents = Contents(study.folder / ".metasight" / "contents.json")
     return Work(
         Store(study.store, contents),

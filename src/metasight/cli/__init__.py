@@ -17,6 +17,7 @@ from metasight.cli.scans import scans
 from metasight.cli.simulate import simulation
 from metasight.cli.slides import slides
 from metasight.cli.study import app
+from metasight.engine.private import closed_to_others
 from metasight.errors import MetasightError
 
 app.add_typer(slides, name="slides")
@@ -36,7 +37,8 @@ def main(arguments: list[str] | None = None) -> Any:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     try:
-        app([a for a in arguments if a != "--debug"], prog_name="metasight")
+        with closed_to_others():
+            app([a for a in arguments if a != "--debug"], prog_name="metasight")
     except Exception as error:
         if debug:
             raise

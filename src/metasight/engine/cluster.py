@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from metasight.engine.code import own_code
 from metasight.engine.placement import Placement
+from metasight.engine.private import close_to_others
 from metasight.engine.step import Step, Task
 from metasight.engine.store import Store
 from metasight.errors import StoreError, StudyError
@@ -235,6 +236,7 @@ def _make(root: str, task: Task, expected: Expected, after: list[str]) -> str:
     from distributed import get_worker
 
     del after
+    close_to_others()
     address = str(get_worker().address)
     found = differences(expected)  # a worker may have joined after the others were asked
     if found:

@@ -15,6 +15,7 @@ from metasight.engine.cache import write_whole
 from metasight.engine.cluster import Cluster, connected
 from metasight.engine.contents import Contents
 from metasight.engine.placement import Where, placement_of
+from metasight.engine.private import closed_to_others
 from metasight.engine.progress import Progress
 from metasight.engine.scheduling import AUTO, INLINE, hand_over, worth_processes
 from metasight.engine.step import Reference, Step
@@ -86,13 +87,14 @@ class Work:
 
     def __enter__(self) -> Self:
         if not self.only_look:
+            self._open.enter_context(closed_to_others())
             self.store.sweep()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._open.close()
-        if not self.only_look:
-            self.contents.save()
+        with self._open:
+            if not self.only_look:
+                self.contents.save()
 
     def make(self, steps: Sequence[Step]) -> None:
         """See that every step has its result, those that it needs first.

@@ -14,6 +14,7 @@ from typing import Any
 
 from metasight.engine.contents import Contents
 from metasight.engine.placement import Where
+from metasight.engine.private import private_folder
 from metasight.engine.progress import Progress
 from metasight.engine.run import Work
 from metasight.engine.step import Step
@@ -48,6 +49,9 @@ class NumberedResults:
 
     def work(self, contents: Contents, scheduler: Where, progress: Progress) -> Work:
         """One run on the store that lies beside the results."""
+        if not self.out.exists():
+            private_folder(self.out)
+        private_folder(self.out / ".metasight")
         return Work(
             Store(self.out / ".metasight" / "store", contents),
             contents,
