@@ -69,7 +69,7 @@ def _placement_options(default: str) -> list[inspect.Parameter]:
             "insecure_scheduler",
             bool,
             False,
-            "Accept an address without TLS. Whoever reaches it can run code as you.",
+            "Accept an address without TLS: anyone who reaches it can run code as you.",
         ),
     ]
 

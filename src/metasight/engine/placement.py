@@ -83,7 +83,7 @@ class Placement:
             )
         if not self.scheduler.startswith("tls://") and not self.insecure:
             raise StudyError(
-                "the scheduler's address is without TLS: whoever reaches it can run code as you, "
+                "the scheduler's address is without TLS: anyone who reaches it can run code as you, "
                 "and what is sent can be read",
                 where="--scheduler",
                 value=self.scheduler,

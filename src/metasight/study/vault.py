@@ -154,8 +154,8 @@ def _public_salt(salt: Any, public: Any) -> str:
     """A salt of a study whose data hide nobody."""
     if public is not True:
         raise StudyError(
-            "salt, the key of the pseudonyms, lies in the study's folder: whoever has both can "
-            "find a patient of whom the id is known",
+            "salt, the key of the pseudonyms, lies in the study's folder: with it a patient's "
+            "pseudonym follows from the id",
             where="study.toml",
             remedy="Move it to a vault with `metasight vault FOLDER`, which changes pseudonyms and "
             "folds; if the data are public or simulated, add public_data = true",
