@@ -12,7 +12,7 @@ import urllib.request
 
 import psutil
 import pytest
-from distributed import Security
+from distributed import LocalCluster, Security
 
 import worker_steps
 from metasight.engine import local_cluster
@@ -26,14 +26,20 @@ from metasight.errors import StudyError
 
 ATTACK = """
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from distributed import Client, Security
-address, keys = sys.argv[1], sys.argv[2]
-security = Security.temporary() if keys == "own" else Security(require_encryption=False)
-try:
-    with Client(address, timeout=2, security=security) as client:
-        print("in:", client.run(lambda: 1), client.run_on_scheduler(lambda: 1))
-except (OSError, TimeoutError, TypeError, ValueError) as error:
-    print("refused")
+
+def attack(address):
+    own = address.startswith("tls")
+    security = Security.temporary() if own else Security(require_encryption=False)
+    try:
+        with Client(address, timeout=1, security=security) as client:
+            return client.run(lambda: 1), client.run_on_scheduler(lambda: 1)
+    except (OSError, TimeoutError, TypeError, ValueError):
+        return "refused"
+
+with ThreadPoolExecutor(len(sys.argv)) as pool:
+    print(*pool.map(attack, sys.argv[1:]))
 """
 
 
@@ -94,18 +100,32 @@ def test_only_scheduler_nanny_and_worker_listen(during):
     assert len(during) == 3
 
 
-@pytest.mark.parametrize(("protocol", "keys"), [("tcp", "none"), ("tls", "own")])
-def test_another_process_without_the_keys_is_refused_by_every_port(during, protocol, keys):
-    attacks = [
-        subprocess.Popen(
-            [sys.executable, "-c", ATTACK, f"{protocol}://127.0.0.1:{port}", keys],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+def test_another_process_without_the_keys_is_refused_by_every_port(during):
+    """Whether it speaks in clear or has keys of its own."""
+    addresses = [f"{p}://127.0.0.1:{port}" for port in sorted(during) for p in ("tcp", "tls")]
+    told = subprocess.run(
+        [sys.executable, "-c", ATTACK, *addresses],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert told.stdout.split() == ["refused"] * 6
+
+
+def test_the_attack_gets_into_a_cluster_without_keys():
+    """So that the test above shows what it says."""
+    with LocalCluster(
+        n_workers=1, processes=False, protocol="tcp", dashboard_address="127.0.0.1:0"
+    ) as open_to_all:
+        told = subprocess.run(
+            [sys.executable, "-c", ATTACK, open_to_all.scheduler_address],
+            capture_output=True,
             text=True,
+            timeout=60,
+            check=True,
         )
-        for port in sorted(during)
-    ]
-    assert [a.communicate(timeout=60)[0].strip() for a in attacks] == ["refused"] * 3
+    assert ": 1}, 1)" in told.stdout
 
 
 def test_no_port_serves_a_page(during):

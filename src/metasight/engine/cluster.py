@@ -9,7 +9,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -88,15 +88,13 @@ class Cluster:
         # Two studies on one scheduler may have equal steps; each store needs its own result.
         self._prefix = hashlib.sha256(self._root.encode()).hexdigest()[:16]
 
-    def make(self, steps: Sequence[Step], idle: Callable[[], None]) -> Iterator[Step]:
+    def make(self, steps: Sequence[Step]) -> Iterator[Step]:
         """Carry steps out; each as it is done.
 
         Parameters
         ----------
         steps
             Those that others need first.
-        idle
-            Called again and again while nothing is done.
 
         Raises
         ------
@@ -118,13 +116,13 @@ class Cluster:
                 futures[step.key] = self._client.submit(
                     _make, self._root, step.task, expected, after, key=name, pure=False, retries=0
                 )
-            for future in self._as_done(list(futures.values()), idle):
+            for future in self._as_done(list(futures.values())):
                 self._result(future, by_name)
                 yield by_name[future.key]
         finally:
             self._client.cancel(list(futures.values()))
 
-    def _as_done(self, futures: list[Any], idle: Callable[[], None]) -> Iterator[Any]:
+    def _as_done(self, futures: list[Any]) -> Iterator[Any]:
         """Futures as they are done; a scheduler that has lost all its workers is not waited for."""
         from distributed import as_completed
 
@@ -137,7 +135,6 @@ class Cluster:
                 yield future
             if batch:
                 continue
-            idle()
             now = time.monotonic()
             if now - asked > min(_ASKS_EVERY_S, self._placement.wait_s):
                 asked = now

@@ -83,8 +83,8 @@ class Placement:
             )
         if not self.scheduler.startswith("tls://") and not self.insecure:
             raise StudyError(
-                "the scheduler's address is without TLS: anyone who reaches it can run code as you, "
-                "and what is sent can be read",
+                "the scheduler's address is without TLS: anyone who reaches it can run code as "
+                "you, and what is sent can be read",
                 where="--scheduler",
                 value=self.scheduler,
                 remedy="Start the scheduler with certificates and give tls://HOST:PORT "

@@ -220,7 +220,7 @@ class Work:
     def _in_processes(self, missing: Sequence[Step]) -> None:
         if self._cluster is None:
             self._cluster = self._open.enter_context(connected(self.store, self._placement))
-        for step in self._cluster.make(missing, self._progress.idle):
+        for step in self._cluster.make(missing):
             self._finished(step)
 
     def _finished(self, step: Step) -> None:
