@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+import dask
 import pytest
 from distributed import LocalCluster, Security
 
@@ -194,6 +195,18 @@ def test_tls_with_certificates_of_the_options(tmp_path, keys, certificates):
         with work(tmp_path, Placement(scheduler=made.scheduler_address, **certificates)) as own:
             own.make([step("x")])
             assert own.store.has(step("x").key)
+
+
+def test_tls_with_certificates_of_dask_s_configuration(tmp_path, keys, certificates):
+    names = {"tls_ca": "ca-file", "tls_cert": "client.cert", "tls_key": "client.key"}
+    own = {f"distributed.comm.tls.{names[n]}": str(p) for n, p in certificates.items()}
+    with (
+        scheduler(security=keys) as made,
+        dask.config.set(own),
+        work(tmp_path, Placement(scheduler=made.scheduler_address)) as run,
+    ):
+        run.make([step("x")])
+        assert run.store.has(step("x").key)
 
 
 def test_tls_with_another_s_certificates_is_refused(tmp_path, keys, certificates, monkeypatch):

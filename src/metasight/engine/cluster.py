@@ -9,7 +9,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -88,8 +88,8 @@ class Cluster:
         # Two studies on one scheduler may have equal steps; each store needs its own result.
         self._prefix = hashlib.sha256(self._root.encode()).hexdigest()[:16]
 
-    def make(self, steps: Sequence[Step]) -> Iterator[Step]:
-        """Carry steps out; each as it is done.
+    def make(self, steps: Sequence[Step]) -> Generator[Step, None, None]:
+        """Carry steps out; each as it is done. Closed early, it lets those that wait go.
 
         Parameters
         ----------

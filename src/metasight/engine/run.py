@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -220,8 +220,9 @@ class Work:
     def _in_processes(self, missing: Sequence[Step]) -> None:
         if self._cluster is None:
             self._cluster = self._open.enter_context(connected(self.store, self._placement))
-        for step in self._cluster.make(missing):
-            self._finished(step)
+        with closing(self._cluster.make(missing)) as made:
+            for step in made:
+                self._finished(step)
 
     def _finished(self, step: Step) -> None:
         self._there.add(step.key)
