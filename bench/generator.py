@@ -314,6 +314,7 @@ DEEPLIIF_UNIT = 1e6
 def deepliif(folder: Path) -> None:
     """Same section: trained on one tile, judged on the other, beside plain deconvolution."""
     settings = GeneratorSettings(
+        reads="pixels",
         mpp=0.25,
         spacing_um=1.0,
         region_um=(2.0, 8.0),

@@ -7,8 +7,17 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from metasight.maps.augmentation import _blurred, _resized, _restained, _turned, altered  # noqa: E402
+from metasight.maps.augmentation import (  # noqa: E402
+    _blurred,
+    _resized,
+    _restained,
+    _turned,
+    altered,
+    altered_nuclei,
+)
 from metasight.maps.generator_settings import StainShift  # noqa: E402
+from metasight.maps.nucleus_looks import N_LOOKS, OWN  # noqa: E402
+from metasight.maps.nucleus_network import NucleiSeen  # noqa: E402
 from metasight.maps.region_likelihood import RegionTargets, Targets  # noqa: E402
 
 NOTHING = StainShift(
@@ -62,17 +71,17 @@ def test_no_shift_changes_nothing_but_the_turn():
         np.random.default_rng(2).integers(1, 255, (2, 3, 32, 32), dtype=np.uint8)
     )
     _, targets = batch()
-    od, _ = altered(rgb, targets, NOTHING, np.random.default_rng(3))
     plain = optical_density_of(rgb)
+    od, _ = altered(plain, targets, NOTHING, np.random.default_rng(3))
     for one, two in zip(od, plain, strict=True):
         np.testing.assert_allclose(np.sort(one.ravel()), np.sort(two.ravel()), atol=2e-5)
 
 
 def test_the_same_seed_draws_the_same():
-    rgb = torch.full((2, 3, 32, 32), 128, dtype=torch.uint8)
+    plain = torch.full((2, 3, 32, 32), 0.3)
     _, targets = batch()
     one, two, other = (
-        altered(rgb, targets, StainShift(), np.random.default_rng(s))[0] for s in (4, 4, 5)
+        altered(plain, targets, StainShift(), np.random.default_rng(s))[0] for s in (4, 4, 5)
     )
     assert torch.equal(one, two)
     assert not torch.equal(one, other)
@@ -141,3 +150,18 @@ def test_a_resized_region_keeps_its_cells_unless_it_is_cut():
     _, smaller = _resized(od, with_regions(targets, covered), -0.2)
     assert smaller.regions.count[0, 0].tolist() == [5, 5]
     assert float(smaller.regions.covered[0, 0].sum()) == pytest.approx(4 * 0.64)
+
+
+def test_nuclei_of_a_tile_are_stained_together_and_outlined_apart():
+    spread = torch.arange(1.0, N_LOOKS + 1)
+    place = torch.arange(4000) % 16 + 16 * (torch.arange(4000) // 2000)
+    nuclei = NucleiSeen(looks=torch.zeros((4000, N_LOOKS)), place=place, tiles=2, rows=4, columns=4)
+    found = altered_nuclei(nuclei, spread, np.random.default_rng(1)).looks / spread
+    one, other = found[:2000], found[2000:]
+    stained = OWN.index("od_red")
+    assert abs(float(one[:, stained].mean() - other[:, stained].mean())) > 0.05
+    for plain in (OWN.index("log_area"), len(OWN) + stained):
+        assert float(one[:, plain].mean()) == pytest.approx(0.0, abs=0.01)
+        assert float(one[:, plain].std()) == pytest.approx(0.1, rel=0.05)
+    same = altered_nuclei(nuclei, spread, np.random.default_rng(1)).looks / spread
+    assert torch.equal(same, found)

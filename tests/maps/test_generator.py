@@ -22,7 +22,7 @@ from metasight.maps.generator import (  # noqa: E402
 from metasight.maps.generator_settings import GeneratorSettings  # noqa: E402
 from metasight.maps.network import DensityNetwork  # noqa: E402
 
-SMALL = GeneratorSettings(width=4, depth=1, device="cpu")
+SMALL = GeneratorSettings(reads="pixels", width=4, depth=1, members=1, device="cpu")
 
 
 @pytest.fixture

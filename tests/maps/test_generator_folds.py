@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from maps.painted_sections import MARKERS, made_up, tiles_of
 from metasight.errors import MarkerError
-from metasight.maps.generator_folds import generator_folds, inner_split, survey
+from metasight.maps.generator_folds import generator_folds, inner_splits, survey
 from metasight.maps.training_tiles import Tiles, save_tiles
 
 
@@ -61,10 +61,26 @@ def test_a_marker_missing_in_some_pairs_works(files: dict[str, Path]) -> None:
     assert material.markers == MARKERS
     assert material.seen["P3"] == {"Pan-CK", "CD3"}
     assert set(material.groups) == {(0, 1), (2,)}
-    learn, held = inner_split(material, 0.25, 1)
+    [(learn, held)] = inner_splits(material, 0.25, 1, 1)
     assert len(held) == 1
     assert sum("CD20" in material.seen[p] for p in learn) == 1
     assert "CD20" in material.seen[held[0]]
+    two = inner_splits(material, 0.25, 2, 1)
+    assert sorted(held[0] for _, held in two) == sorted(
+        p for p in material.seen if "CD20" in material.seen[p]
+    )
+    # a third patient who shows it there is not: members share a split
+    three = inner_splits(material, 0.25, 3, 1)
+    assert three[0] == three[1] == three[2]
+
+
+def test_members_hold_out_other_patients(files: dict[str, Path]) -> None:
+    shown = {p: f for p, f in files.items() if p != "P3"}
+    material = survey(shown, ["Pan-CK", "CD3"], 1.0)
+    splits = inner_splits(material, 0.2, 3, 5)
+    assert [len(held) for _, held in splits] == [1, 1, 1]
+    assert {held[0] for _, held in splits} == set(shown)
+    assert all(sorted([*learn, *held]) == sorted(shown) for learn, held in splits)
 
 
 def test_a_marker_that_one_patient_or_nobody_shows_is_refused(files: dict[str, Path]) -> None:

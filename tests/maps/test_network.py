@@ -1,4 +1,4 @@
-"""The painting network: where it begins, the arithmetic of its error, and tiles that do not fit."""
+"""The painting network of pixels: where it begins, its dispersion, and colours."""
 
 from __future__ import annotations
 
@@ -7,20 +7,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from metasight.errors import MarkerError  # noqa: E402
 from metasight.maps.generator_settings import GeneratorSettings  # noqa: E402
 from metasight.maps.network import (  # noqa: E402
     DensityNetwork,
-    NetworkGenerator,
-    _region_mean,
     colour_features,
-    device_of,
     optical_density_of,
-    paint_density,
 )
-from metasight.maps.outlier import OutlierModel  # noqa: E402
 
-SMALL = GeneratorSettings(width=4, depth=1, device="cpu")
+SMALL = GeneratorSettings(reads="pixels", width=4, depth=1, members=1, device="cpu")
 TYPICAL = [300.0, 40.0]
 
 
@@ -44,29 +38,6 @@ def test_an_untrained_network_paints_the_typical_density(network):
     np.testing.assert_allclose(density[:, 1].detach(), 40.0, rtol=1e-5)
 
 
-def test_the_error_joins_counting_and_what_is_not_known(network):
-    """Excess 1: variance of a region's density is mean / area + mean²; 128 µm are 0.016384 mm²."""
-    with torch.inference_mode():
-        density, error, _ = paint_density([network], torch.rand((1, 3, 128, 128)), SMALL)
-    area = 0.128**2
-    for plane, mean in enumerate(TYPICAL):
-        wanted = np.sqrt(mean / area + mean**2)
-        np.testing.assert_allclose(error[0, plane], wanted, rtol=1e-4)
-    assert density.shape == (1, 2, 8, 8)
-
-
-def test_members_that_differ_widen_the_error_and_average_the_map(network):
-    other = DensityNetwork([900.0, 40.0], SMALL).eval()
-    with torch.inference_mode():
-        od = torch.rand((1, 3, 64, 64))
-        density, error, _ = paint_density([network, other], od, SMALL)
-        own = [paint_density([m], od, SMALL)[1] for m in (network, other)]
-    np.testing.assert_allclose(density[0, 0], 600.0, rtol=1e-4)
-    within = (own[0][0, 0] ** 2 + own[1][0, 0] ** 2) / 2
-    np.testing.assert_allclose(error[0, 0] ** 2, within + 300.0**2, rtol=1e-4)
-    np.testing.assert_allclose(error[0, 1], own[0][0, 1], rtol=1e-4)
-
-
 def test_dispersion_has_its_bounds_and_one_offset_a_scale(network):
     log = torch.tensor([[[[-20.0, 0.0, 20.0]], [[0.0, 0.0, 0.0]]]])
     with torch.no_grad():
@@ -76,85 +47,8 @@ def test_dispersion_has_its_bounds_and_one_offset_a_scale(network):
     np.testing.assert_allclose(found[1, 0], 0.5)
 
 
-@pytest.mark.parametrize("side", [1, 2, 3])
-def test_a_regions_mean_is_over_what_lies_on_the_tile(side):
-    rng = np.random.default_rng(0)
-    image = rng.random((5, 6))
-    found = _region_mean(torch.from_numpy(image)[None, None].float(), side)[0, 0].numpy()
-    before, after = (side - 1) // 2, side // 2
-    for row in range(5):
-        for column in range(6):
-            part = image[
-                max(row - before, 0) : row + after + 1, max(column - before, 0) : column + after + 1
-            ]
-            assert found[row, column] == pytest.approx(part.mean(), rel=1e-5)
-
-
 def test_colours_of_a_map_pixel():
     od = torch.zeros((1, 3, 4, 4))
     od[0, 0, :2] = 1.0  # the upper half of the first channel
     found = colour_features(od, 4)[0, :, 0, 0]
     np.testing.assert_allclose(found, [0.5, 0, 0, 0.5, 1e-4, 1e-4], atol=1e-6)
-
-
-def generator(network, factor=(1.0, 1.0)) -> NetworkGenerator:
-    features = network.features + 6
-    outliers = OutlierModel(
-        centre=np.zeros(2 * features), whitening=np.eye(2 * features), threshold=1.0
-    )
-    return NetworkGenerator(
-        [network],
-        np.array(factor, np.float32),
-        outliers,
-        markers=("Pan-CK", "CD3"),
-        settings=SMALL,
-        identity="a" * 64,
-        trained_on=frozenset(),
-    )
-
-
-def test_a_tile_is_painted_with_its_calibrated_error(network):
-    rgb = np.full((64, 96, 3), 200, np.uint8)
-    plain = generator(network).paint_tile(rgb)
-    twice = generator(network, (2.0, 0.5)).paint_tile(rgb)
-    assert plain.density.shape == (2, 4, 6)
-    np.testing.assert_array_equal(plain.density, twice.density)
-    np.testing.assert_allclose(twice.error, plain.error * [[[2.0]], [[0.5]]], rtol=1e-6)
-    assert plain.features.shape[1:] == (4, 6)
-
-
-@pytest.mark.parametrize("shape", [(60, 64, 3), (64, 33, 3), (64, 64, 4)])
-def test_tiles_that_do_not_fit(network, shape):
-    with pytest.raises(MarkerError, match="multiples of 32 pixels"):
-        generator(network).paint_tile(np.zeros(shape, np.uint8))
-
-
-def test_weights_of_another_network_are_refused(network):
-    tensors = {f"member0.{n}": v.numpy() for n, v in network.state_dict().items()}
-    outlier = {
-        "outlier.centre": np.zeros(1),
-        "outlier.whitening": np.eye(1),
-        "outlier.threshold": np.array(1.0),
-        "error_factor": np.ones(2, np.float32),
-    }
-    told = {
-        "markers": ("Pan-CK", "CD3"),
-        "settings": SMALL,
-        "identity": "a" * 64,
-        "trained_on": frozenset(),
-    }
-    NetworkGenerator.of(tensors | outlier, **told)
-    few = dict(tensors)
-    few.pop(next(iter(few)))
-    with pytest.raises(MarkerError, match="do not fit the network"):
-        NetworkGenerator.of(few | outlier, **told)
-    with pytest.raises(MarkerError, match="is incomplete"):
-        NetworkGenerator.of(tensors, **told)
-
-
-def test_a_gpu_that_is_not_there():
-    if torch.cuda.is_available():
-        pytest.skip("there is one")
-    with pytest.raises(MarkerError, match="no GPU"):
-        device_of(GeneratorSettings(device="cuda"))
-    assert device_of(GeneratorSettings()).type == "cpu"

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from metasight.errors import LeakageError, MarkerError
-from metasight.maps.generator import PaintedTile
+from metasight.maps.generator import PaintedTile, by_pixels
+from metasight.maps.glass import glass_of, over_white
 from metasight.maps.predict import CORE_UM, MARGIN_UM, paint
-from metasight.maps.training_tiles import glass_of, over_white
 from metasight.slides.picture import PictureReader
 
 
@@ -23,6 +23,9 @@ class Averaging:
 
     def __init__(self, trained_on=()):
         self.trained_on, self.sizes = frozenset(trained_on), []
+
+    def on(self, slide, tissue, tissue_mpp):
+        return by_pixels(self.paint_tile)
 
     def paint_tile(self, rgb):
         self.sizes.append(rgb.shape[:2])

@@ -10,8 +10,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from metasight.maps.generator_folds import survey  # noqa: E402
+from metasight.maps.network import optical_density_of  # noqa: E402
+from metasight.maps.nucleus_looks import N_LOOKS  # noqa: E402
 from metasight.maps.table_regions import TileRegions  # noqa: E402
 from metasight.maps.tile_bank import TileBank  # noqa: E402
+from metasight.maps.tile_nuclei import TileNuclei  # noqa: E402
 from metasight.maps.training_tiles import Tiles, save_tiles  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -45,7 +48,7 @@ def bank(tmp_path):
     for patient, found in own.items():
         files[patient] = tmp_path / f"{patient}.h5"
         save_tiles(found, files[patient])
-    return own, TileBank(files, survey(files, None, 1.0))
+    return own, TileBank(files, survey(files, None, 1.0), "pixels")
 
 
 def test_places_of_patients(bank):
@@ -56,11 +59,12 @@ def test_places_of_patients(bank):
 def test_pixels_and_targets_in_the_generators_order(bank):
     own, found = bank
     markers = found.material.markers
-    rgb, targets = found.read([("P1", 2), ("P2", 1)], CPU)
-    assert rgb.shape == (2, 3, 64, 64)
+    od, targets = found.read([("P1", 2), ("P2", 1)], CPU)
+    assert od.shape == (2, 3, 64, 64)
     for row, (patient, number) in enumerate([("P1", 2), ("P2", 1)]):
         source = own[patient]
-        np.testing.assert_array_equal(rgb[row].permute(1, 2, 0), source.rgb[number])
+        plain = optical_density_of(torch.from_numpy(source.rgb[number]))
+        assert torch.equal(od[row].permute(1, 2, 0), plain)
         for plane, marker in enumerate(markers):
             at = source.markers.index(marker)
             np.testing.assert_array_equal(targets.density[row, plane], source.density[number, at])
@@ -113,7 +117,7 @@ def test_regions_of_a_batch_are_in_the_generators_markers(tmp_path):
     cells = np.nansum(count[..., 0]) + np.nansum(count[:, :1, 0])
     known = covered[np.isfinite(count[..., 0])].sum() + covered[:, :1].sum()
     assert material.typical["CD20"] == pytest.approx(cells / (known * 256e-6), rel=1e-5)
-    bank = TileBank(files, material)
+    bank = TileBank(files, material, "pixels")
     _, targets = bank.read([("P1", 0)], CPU)
     assert targets.regions is None
     _, targets = bank.read([("P1", 0), ("P2", 1), ("P3", 0)], CPU)
@@ -125,3 +129,31 @@ def test_regions_of_a_batch_are_in_the_generators_markers(tmp_path):
     np.testing.assert_array_equal(targets.regions.count[1, :, 1], count[1, :, 1])
     assert torch.isnan(targets.regions.count[:, :, 0]).all()
     assert not targets.regions.covered[2, 1:].any()
+
+
+def test_nuclei_of_a_batch_lie_in_their_tile(tmp_path):
+    rng = np.random.default_rng(4)
+    files, own = {}, {}
+    for name, count in (("P1", 5), ("P2", 3)):
+        nuclei = TileNuclei(
+            looks=rng.normal(size=(count, N_LOOKS)).astype(np.float32),
+            tile=np.sort(rng.integers(0, 2, count)).astype(np.int32),
+            pixel=rng.integers(0, 16, count).astype(np.int32),
+        )
+        own[name] = replace(tiles(2, ("CD3",), 5), nuclei=nuclei)
+        files[name] = tmp_path / f"{name}.h5"
+        save_tiles(own[name], files[name])
+    bank = TileBank(files, survey(files, None, 1.0), "nuclei")
+    for _ in range(2):  # from the file, then from memory
+        seen, _ = bank.read([("P2", 1), ("P1", 0)], CPU)
+        wanted = [(own["P2"].nuclei, 1, 0), (own["P1"].nuclei, 0, 1)]
+        looks = np.concatenate([n.looks[n.tile == t] for n, t, _ in wanted])
+        place = np.concatenate([n.pixel[n.tile == t] + 16 * at for n, t, at in wanted])
+        np.testing.assert_array_equal(seen.looks, looks)
+        np.testing.assert_array_equal(seen.place, place)
+        assert (seen.tiles, seen.rows, seen.columns) == (2, 4, 4)
+    centre, spread, per_mm2 = bank.nuclear_units(["P1", "P2"])
+    both = np.concatenate([own[p].nuclei.looks for p in ("P1", "P2")])
+    np.testing.assert_allclose(centre, both.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(spread, both.std(axis=0), atol=1e-5)
+    assert per_mm2 == pytest.approx(8 / (4 * 0.064**2))

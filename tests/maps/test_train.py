@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,14 @@ from metasight.maps.predict import GeneratedMap, paint
 from metasight.maps.regions import regions_of
 from metasight.maps.train import train_generator
 from metasight.maps.training_checkpoint import NAME
+from metasight.maps.training_tiles import load_tiles, save_tiles
 from metasight.maps.window import TissueWindow
 from metasight.slides.opening import open_slide
 
 SMALL = GeneratorSettings(
     width=8, depth=2, steps=9, round_steps=3, batch=2, members=2, device="cpu"
 )
+OF_PIXELS = replace(SMALL, reads="pixels")
 SIDE_UM = 1024
 WHOLE = np.ones((SIDE_UM // 16, SIDE_UM // 16), bool)
 
@@ -60,7 +63,7 @@ def undisturbed(few: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
-    settings = GeneratorSettings(width=16, steps=140, patience=14, batch=4, device="cpu")
+    settings = GeneratorSettings(steps=150, members=2, device="cpu")
     train_generator(tile_files(folder, 7, side_um=SIDE_UM), settings, seed=1, work=folder / "g")
     return folder / "g"
 
@@ -69,24 +72,30 @@ class KillError(Exception):
     """Ends a training after a round, when its checkpoint is written."""
 
 
-@pytest.mark.parametrize("after", [1, 4])
+@pytest.mark.parametrize(("settings", "after"), [(SMALL, 1), (SMALL, 4), (OF_PIXELS, 4)])
 def test_killed_and_resumed_gives_the_same_bytes(
-    few: dict[str, Path], undisturbed: Path, tmp_path: Path, after: int
+    few: dict[str, Path], tmp_path: Path, settings: GeneratorSettings, after: int
 ) -> None:
+    wanted_in = tmp_path / "undisturbed"
+    train_generator(few, settings, seed=7, work=wanted_in)
+    tmp_path = tmp_path / "killed"
+
     def kill(done: int, _: int, __: str) -> None:
         if done == after:
             raise KillError
 
     with pytest.raises(KillError):
-        train_generator(few, SMALL, seed=7, work=tmp_path, progress=kill)
+        train_generator(few, settings, seed=7, work=tmp_path, progress=kill)
     assert (tmp_path / NAME).is_file()
     assert not (tmp_path / WEIGHTS).is_file()
     resumed: list[int] = []
-    train_generator(few, SMALL, seed=7, work=tmp_path, progress=lambda d, _, __: resumed.append(d))
+    train_generator(
+        few, settings, seed=7, work=tmp_path, progress=lambda d, _, __: resumed.append(d)
+    )
     assert resumed[0] == after + 1
     assert (tmp_path / WEIGHTS).read_bytes() != b""
     _, tensors = _numbers(tmp_path)
-    _, wanted = _numbers(undisturbed)
+    _, wanted = _numbers(wanted_in)
     assert tensors.keys() == wanted.keys()
     assert all(np.array_equal(tensors[n], wanted[n]) for n in wanted)
 
@@ -191,7 +200,7 @@ def test_early_stopping_ends_training(few: dict[str, Path], tmp_path: Path) -> N
     # so large a step that nothing is learnt: the first round or so stays the best
     settings = GeneratorSettings(
         width=4,
-        depth=1,
+        members=1,
         steps=60,
         round_steps=5,
         patience=1,
@@ -210,6 +219,32 @@ def test_early_stopping_ends_training(few: dict[str, Path], tmp_path: Path) -> N
     )
     card, _ = _numbers(tmp_path)
     assert len(rounds) == card["story"]["best_steps"][0] // 5 + 1 < 12
+
+
+def test_pixels_are_learnt_from(few: dict[str, Path], tmp_path: Path) -> None:
+    settings = replace(OF_PIXELS, members=1, steps=24, round_steps=8)
+    losses: list[float] = []
+    train_generator(
+        few,
+        settings,
+        seed=2,
+        work=tmp_path,
+        progress=lambda _, __, text: losses.append(float(text.split()[-1])),
+    )
+    assert losses[-1] < losses[0]
+    write_slide(made_up(9, 512), tmp_path / "x.tif")
+    with open_slide(tmp_path / "x.tif", name="x") as slide:
+        found = paint(slide, np.ones((32, 32), bool), 16.0, load_generator(tmp_path))
+    assert np.isfinite(found.map.density).all()
+
+
+def test_nuclei_that_were_not_collected_are_missed(few: dict[str, Path], tmp_path: Path) -> None:
+    files = {}
+    for name, path in few.items():
+        files[name] = tmp_path / path.name
+        save_tiles(replace(load_tiles(path), nuclei=None), files[name])
+    with pytest.raises(MarkerError, match=r"hold no nuclei.*Collect the tiles again"):
+        train_generator(files, SMALL, seed=7, work=tmp_path / "g")
 
 
 # ------------------------------------------------------------------ painting
@@ -286,5 +321,3 @@ def test_a_generator_that_saw_the_patient_is_refused(trained: Path, tmp_path: Pa
         narrow[4:20, 3:30] = True
         found = paint(slide, narrow, 16.0, generator).map
     assert np.array_equal(found.support, narrow)
-    with pytest.raises(MarkerError, match="multiples of"):
-        generator.paint_tile(np.zeros((100, 128, 3), np.uint8))

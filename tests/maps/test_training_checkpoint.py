@@ -21,7 +21,7 @@ from metasight.maps.training_checkpoint import (  # noqa: E402
     save_checkpoint,
 )
 
-SMALL = GeneratorSettings(width=4, depth=1, device="cpu")
+SMALL = GeneratorSettings(reads="pixels", width=4, depth=1, device="cpu")
 
 
 def trained(steps: int, seed: int = 0):

@@ -58,6 +58,12 @@ def test_equal_measurements_agree_and_constant_ones_cannot_say():
         agreement([1.0, 2], [1.0, 2])
 
 
+def test_two_constants_that_differ_say_nothing_of_patients():
+    found = agreement([0.0, 0.0, 0.0, 0.0], [2.0, 2.0, 2.0, 2.0])
+    assert np.isnan([found.icc, found.icc_lower, found.icc_upper]).all()
+    assert (found.bias, found.limit_lower, found.limit_upper) == (2.0, 2.0, 2.0)
+
+
 def test_kappa_of_cohens_table():
     """50 patients, both yes 20, both no 15, 5 and 10 apart: kappa 0.40 (Fleiss's example)."""
     pairs = [("y", "y")] * 20 + [("y", "n")] * 5 + [("n", "y")] * 10 + [("n", "n")] * 15

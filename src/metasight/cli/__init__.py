@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from metasight.cli.deidentify import deidentification
 from metasight.cli.machine_readable import OPTION, error_found, print_json
 from metasight.cli.printing import err, shown
 from metasight.cli.scans import scans
@@ -26,6 +27,7 @@ from metasight.errors import MetasightError
 app.add_typer(slides, name="slides")
 app.add_typer(scans, name="scans")
 app.add_typer(simulation, name="simulate")
+app.add_typer(deidentification, name="deidentify")
 
 NEEDS_CORRECTION = 2
 """Exit status where the command, the study or its files need correction."""

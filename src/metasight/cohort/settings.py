@@ -112,7 +112,10 @@ class MapSettings(_Part):
     most_tiles, tile_um
         Maximum number of tiles per patient that training reads, and their side, a multiple of
         128 µm. A region of a table that is longer than a tile is not learnt from.
-    steps, width, members
+    reads
+        What the generator learns from: ``nuclei``, or ``pixels`` with a convolutional network,
+        which wants more steps, more patients and a GPU.
+    steps, width, members, batch
         Of the generator; see :class:`metasight.maps.generator_settings.GeneratorSettings`.
     draws
         Maps drawn from a map's own error; the spread of a biomarker over them is its error.
@@ -123,9 +126,11 @@ class MapSettings(_Part):
     sha256: str | None = Field(default=None, pattern="^[0-9a-fA-F]{64}$")
     most_tiles: int = Field(default=64, ge=1)
     tile_um: int = Field(default=512, ge=256, le=2048, multiple_of=128)
+    reads: Literal["nuclei", "pixels"] = "nuclei"
     steps: int = Field(default=1000, ge=1)
     width: int = Field(default=24, ge=4)
-    members: int = Field(default=1, ge=1, le=10)
+    members: int = Field(default=3, ge=1, le=10)
+    batch: int = Field(default=16, ge=1, le=256)
     draws: int = Field(default=5, ge=2, le=100)
 
     @model_validator(mode="after")

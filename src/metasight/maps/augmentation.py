@@ -7,17 +7,22 @@ names the round and the batch, so that a training that was interrupted draws the
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from metasight.maps.generator_settings import StainShift
-from metasight.maps.network import optical_density_of
+from metasight.maps.nucleus_looks import OWN
+from metasight.maps.nucleus_network import NucleiSeen
 from metasight.maps.region_likelihood import RegionTargets, Targets
 from metasight.slides.stain import RUIFROK
 
 _WHOLE = 0.97  # of a region that resizing did not cut off
+_STAINED = [OWN.index(n) for n in ("od_red", "od_green", "od_blue", "chromatin_spread")]
+_STAIN, _OUTLINE = np.float32(0.25), np.float32(0.1)
 _UNALTERED = 0.15  # of the batches: the look of the training slides stays known best
 
 
@@ -29,14 +34,14 @@ def _dyes() -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
 
 
 def altered(
-    rgb: Tensor, targets: Targets, shift: StainShift, rng: np.random.Generator
+    od: Tensor, targets: Targets, shift: StainShift, rng: np.random.Generator
 ) -> tuple[Tensor, Targets]:
     """A batch under another stain, focus, resolution and turn.
 
     Parameters
     ----------
-    rgb
-        (n, 3, h, h) grey levels.
+    od
+        (n, 3, h, h) optical density.
     targets
         Of the batch; turned and resized with the pixels.
     shift
@@ -48,7 +53,6 @@ def altered(
     -------
     Optical density of shape (n, 3, h, h), and the targets.
     """
-    od = optical_density_of(rgb)
     od, targets = _turned(od, targets, rng)
     if shift.resolution > 0:
         od, targets = _resized(od, targets, float(rng.uniform(-1, 1)) * shift.resolution)
@@ -61,6 +65,32 @@ def altered(
     noise = rng.standard_normal((1, *od.shape[1:]), dtype=np.float32)
     noise *= np.float32(rng.uniform(0, shift.noise_od))
     return od + torch.from_numpy(noise).to(od.device), targets
+
+
+def altered_nuclei(nuclei: NucleiSeen, spread: Tensor, rng: np.random.Generator) -> NucleiSeen:
+    """Nuclei as another laboratory would stain them and another detection outline them.
+
+    All of a tile are darker or paler together in what staining changes, by `_STAIN` spreads of the
+    training nuclei, and every number of each nucleus is off by `_OUTLINE` spreads. What is told
+    against the slide's own nuclei does not follow the laboratory, and a turn changes nothing.
+
+    Parameters
+    ----------
+    nuclei
+        Of a batch.
+    spread
+        (`N_LOOKS`,) of each number over the training nuclei.
+    rng
+        Draws everything.
+    """
+    if not nuclei.looks.numel():
+        return nuclei
+    tile = (nuclei.place // (nuclei.rows * nuclei.columns)).cpu().numpy()
+    noise = _OUTLINE * rng.standard_normal(tuple(nuclei.looks.shape), dtype=np.float32)
+    stain = _STAIN * rng.standard_normal((nuclei.tiles, len(_STAINED)), dtype=np.float32)
+    noise[:, _STAINED] += stain[tile]
+    added = torch.from_numpy(noise).to(nuclei.device) * spread
+    return replace(nuclei, looks=nuclei.looks + added)
 
 
 def _turned(od: Tensor, targets: Targets, rng: np.random.Generator) -> tuple[Tensor, Targets]:

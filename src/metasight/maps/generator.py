@@ -9,7 +9,7 @@ code is ever loaded.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -21,13 +21,14 @@ from metasight.errors import LeakageError, MarkerError
 from metasight.maps.generator_settings import GeneratorSettings
 from metasight.maps.outlier import OutlierModel
 from metasight.provenance import hash_file, hash_json
+from metasight.slides.reader import SlideReader
 
 if TYPE_CHECKING:
-    from metasight.maps.network import NetworkGenerator
+    from metasight.maps.trained_generator import TrainedGenerator
 
 Floats32 = npt.NDArray[np.float32]
 
-FORMAT = "metasight-generator-2"
+FORMAT = "metasight-generator-3"
 WEIGHTS, CARD, MODEL_CARD = "weights.safetensors", "generator.json", "model_card.md"
 
 
@@ -50,6 +51,35 @@ class PaintedTile:
     density: Floats32
     error: Floats32
     features: Floats32
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlideTile:
+    """A tile of a slide that is to be painted.
+
+    Attributes
+    ----------
+    row, column
+        Of its first pixel on the map's grid; below 0 where a margin reaches beyond the slide.
+    rows, columns
+        Its size on that grid.
+    read
+        Its pixels at the generator's resolution, over white glass; read only when asked for.
+    """
+
+    row: int
+    column: int
+    rows: int
+    columns: int
+    read: Callable[[], npt.NDArray[np.uint8]]
+
+
+TilePainter = Callable[[SlideTile], PaintedTile]
+
+
+def by_pixels(paint_tile: Callable[[npt.NDArray[np.uint8]], PaintedTile]) -> TilePainter:
+    """Paint every tile from its own pixels."""
+    return lambda tile: paint_tile(tile.read())
 
 
 @runtime_checkable
@@ -80,8 +110,10 @@ class Generator(Protocol):
     trained_on: frozenset[str]
     outliers: OutlierModel | None
 
-    def paint_tile(self, rgb: npt.NDArray[np.uint8]) -> PaintedTile:
-        """Paint (h, w, 3) pixels over white glass; sides multiples of ``step_px``."""
+    def on(
+        self, slide: SlideReader, tissue: npt.NDArray[np.bool_], tissue_mpp: float
+    ) -> TilePainter:
+        """What paints the tiles of an open slide, after all that has to be known of the whole."""
         ...
 
 
@@ -132,7 +164,7 @@ def write_generator(trained: Trained, folder: Path) -> None:
 
 def load_generator(
     folder: Path, *, sha256: str | None = None, device: Literal["auto", "cpu", "cuda"] = "auto"
-) -> NetworkGenerator:
+) -> TrainedGenerator:
     """Read a generator that metasight trained.
 
     Parameters
@@ -152,7 +184,7 @@ def load_generator(
     """
     from safetensors import SafetensorError, safe_open
 
-    from metasight.maps.network import NetworkGenerator
+    from metasight.maps.trained_generator import TrainedGenerator
 
     card = _read_card(folder)
     try:
@@ -183,7 +215,7 @@ def load_generator(
             where=folder.name,
             remedy="Copy the folder again: its list of training patients can no longer be verified",
         )
-    return NetworkGenerator.of(
+    return TrainedGenerator.of(
         tensors,
         markers=tuple(card["markers"]),
         identity=found,
@@ -238,7 +270,8 @@ def model_card(card: Mapping[str, Any]) -> str:
         "",
         f"- weights: sha256 `{card['weights_sha256']}`",
         f"- learnt from {len(card['trained_on'])} patients, {story.get('tiles')} tiles; "
-        f"{story.get('held_out_patients')} of the patients were held out to stop and calibrate",
+        f"{story.get('held_out_patients')} of the patients were held out of a network to stop and "
+        "calibrate it",
         f"- {story.get('centres_text')}",
         f"- seed {story.get('seed')}, best after steps {story.get('best_steps')}",
         "",

@@ -19,9 +19,9 @@ import torch
 from torch.nn import functional
 
 from metasight.maps.generator_settings import GeneratorSettings
-from metasight.maps.network import DensityNetwork, optical_density_of, paint_density
 from metasight.maps.outlier import OutlierModel, block_features, fit_outliers
 from metasight.maps.tile_bank import TileBank
+from metasight.maps.trained_generator import Network, paint_density
 
 Floats = npt.NDArray[np.float64]
 
@@ -32,21 +32,33 @@ _BORDER_PX = 4  # that the first layers see across
 
 
 def calibrate(
-    members: Sequence[DensityNetwork],
+    members: Sequence[Network],
     bank: TileBank,
-    held: Sequence[str],
+    held: Sequence[Sequence[str]],
     settings: GeneratorSettings,
 ) -> tuple[npt.NDArray[np.float32], dict[str, dict[str, Any]]]:
     """Factor of each marker's error, and the figures of the held-out patients.
 
-    Every patient weighs the same, however many tiles he has.
+    A patient is held against the members that did not learn from him, one at a time; the map of
+    all members is no worse than theirs. Every patient weighs the same, however many tiles he has.
+
+    Parameters
+    ----------
+    members
+        Networks.
+    bank
+        Tiles.
+    held
+        Patients that each member held out.
+    settings
+        Of the generator.
     """
     markers = bank.material.markers
     ratio: list[list[Floats]] = [[] for _ in markers]
     pairs: list[list[Floats]] = [[] for _ in markers]
-    for patient in held:
-        own = [*_regions(members, bank, patient, settings)]
-        own += _of_table(members, bank, patient, settings)
+    for member, patient in [(m, p) for m, own in zip(members, held, strict=True) for p in own]:
+        own = [*_regions([member], bank, patient, settings)]
+        own += _of_table([member], bank, patient, settings)
         for plane in range(len(markers)):
             three: Floats = np.concatenate([o[plane] for o in own], axis=1)
             painted, seen, error = three
@@ -66,28 +78,28 @@ def calibrate(
 
 
 def _regions(
-    members: Sequence[DensityNetwork], bank: TileBank, patient: str, settings: GeneratorSettings
+    members: Sequence[Network], bank: TileBank, patient: str, settings: GeneratorSettings
 ) -> Iterator[list[Floats]]:
     """Per tile and marker (3, regions): painted, counted and the stated error."""
     side = round(settings.region_um[-1] / settings.spacing_um)
     middle = (side - 1) // 2  # the error stands at the pixel that a region is centred on
     device = next(members[0].parameters()).device
     for place in bank.places([patient]):
-        rgb, targets = bank.read([place], device)
+        seen, targets = bank.read([place], device)
         with torch.inference_mode():
-            density, error, _ = paint_density(members, optical_density_of(rgb), settings)
+            density, error, _ = paint_density(members, seen, settings)
             share = functional.avg_pool2d(targets.support, side)
             used = share[0] >= _LEAST_SUPPORT
             painted = functional.avg_pool2d(density * targets.support, side) / share.clamp(min=0.1)
-            seen = functional.avg_pool2d(targets.density, side) / share.clamp(min=0.1)
+            counted = functional.avg_pool2d(targets.density, side) / share.clamp(min=0.1)
         stated = error[:, :, middle::side, middle::side][:, :, : used.shape[1], : used.shape[2]]
-        three = torch.stack([painted[0], seen[0], stated[0]]).double().cpu().numpy()
+        three = torch.stack([painted[0], counted[0], stated[0]]).double().cpu().numpy()
         chosen = used.cpu().numpy()
         yield [three[:, plane][:, chosen[plane]] for plane in range(len(chosen))]
 
 
 def _of_table(
-    members: Sequence[DensityNetwork], bank: TileBank, patient: str, settings: GeneratorSettings
+    members: Sequence[Network], bank: TileBank, patient: str, settings: GeneratorSettings
 ) -> Iterator[list[Floats]]:
     """As `_regions`, of a table's regions.
 
@@ -98,11 +110,11 @@ def _of_table(
     pixel_mm2 = settings.spacing_um**2 / 1e6
     scale_mm2 = settings.region_um[-1] ** 2 / 1e6
     for place in bank.places([patient]):
-        rgb, targets = bank.read([place], device)
+        seen, targets = bank.read([place], device)
         if targets.regions is None:
             continue
         with torch.inference_mode():
-            density, error, _ = paint_density(members, optical_density_of(rgb), settings)
+            density, error, _ = paint_density(members, seen, settings)
         covered = targets.regions.covered[0]
         pixels = covered.sum(dim=(1, 2)).clamp(min=1e-6)
         mean, stated = (
@@ -111,8 +123,8 @@ def _of_table(
         )
         area = (pixels * pixel_mm2)[:, None]
         variance = stated**2 + mean / area - mean / scale_mm2
-        seen = targets.regions.count[0] / area
-        three = torch.stack([mean, seen, variance.clamp(min=0).sqrt()]).double().cpu().numpy()
+        counted = targets.regions.count[0] / area
+        three = torch.stack([mean, counted, variance.clamp(min=0).sqrt()]).double().cpu().numpy()
         yield [three[:, np.isfinite(three[1, :, m]), m] for m in range(three.shape[2])]
 
 
@@ -132,16 +144,16 @@ def _pearson(pair: Floats) -> float | None:
 
 
 def describe_slides(
-    members: Sequence[DensityNetwork], bank: TileBank, settings: GeneratorSettings
+    members: Sequence[Network], bank: TileBank, settings: GeneratorSettings
 ) -> OutlierModel:
     """What every training patient's tiles look like to the first member."""
     device = next(members[0].parameters()).device
     blocks: Mapping[str, list[Floats]] = {p: [] for p in bank.material.headers}
     for patient, own in blocks.items():
         for place in bank.places([patient]):
-            rgb, targets = bank.read([place], device)
+            seen, targets = bank.read([place], device)
             with torch.inference_mode():
-                _, _, features = paint_density(members[:1], optical_density_of(rgb), settings)
+                _, _, features = paint_density(members[:1], seen, settings)
             tissue = targets.support[0].amax(dim=0).cpu().numpy() > 0
             if targets.regions is not None:
                 tissue |= targets.regions.covered[0].amax(dim=0).cpu().numpy() > 0

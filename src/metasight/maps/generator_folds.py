@@ -1,4 +1,4 @@
-"""Which patients a generator may learn from: folds, the inner split, and what is refused."""
+"""Which patients a generator may learn from: folds, the inner splits, and what is refused."""
 
 from __future__ import annotations
 
@@ -172,28 +172,40 @@ def _groups(markers: Sequence[str], headers: Sequence[TilesHeader]) -> tuple[tup
     return tuple(tuple(members) for members in together.values())
 
 
-def inner_split(material: Material, share: float, seed: int) -> tuple[list[str], list[str]]:
-    """Patients to learn from and patients held out, every marker seen on both sides.
+def inner_splits(
+    material: Material, share: float, members: int, seed: int
+) -> list[tuple[list[str], list[str]]]:
+    """Patients to learn from and patients held out, of each member.
+
+    Members hold out other patients as long as there are any, so that the error is calibrated on
+    more than one member's; every marker is seen on both sides of each.
 
     Raises
     ------
     MarkerError
-        No such split was found.
+        No such splits were found.
     """
     names = list(material.headers)
     n = min(max(1, round(share * len(names))), len(names) - 1)
     rng = np.random.default_rng([seed, 1])
-    for _ in range(_SPLITS_TRIED):
-        order = [names[int(i)] for i in rng.permutation(len(names))]
-        held, learn = sorted(order[:n]), sorted(order[n:])
-        if all(
-            any(m in material.seen[p] for p in side)
-            for m in material.markers
-            for side in (held, learn)
-        ):
-            return learn, held
+    # a marker that few patients show is on both sides of few splits: members then share one
+    for other in (n, 0):
+        for _ in range(_SPLITS_TRIED):
+            order = [names[int(i)] for i in rng.permutation(len(names))]
+            held = [
+                {order[(member * other + i) % len(order)] for i in range(n)}
+                for member in range(members)
+            ]
+            splits = [(sorted(set(order) - own), sorted(own)) for own in held]
+            if all(_shown(material, side) for split in splits for side in split):
+                return splits
     raise MarkerError(
         "no split of the patients shows every marker on both sides",
         value=f"{len(names)} patients, {n} held out",
         remedy="Hold out a larger share, or leave out the marker that few pairs show",
     )
+
+
+def _shown(material: Material, patients: Sequence[str]) -> bool:
+    """Whether ``patients`` show every marker."""
+    return all(any(m in material.seen[p] for p in patients) for m in material.markers)

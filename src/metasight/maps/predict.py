@@ -14,14 +14,14 @@ import numpy.typing as npt
 
 from metasight.errors import MarkerError
 from metasight.maps.density import DensityMap
-from metasight.maps.generator import Generator, refuse_seen
+from metasight.maps.generator import Generator, SlideTile, refuse_seen
+from metasight.maps.glass import glass_of, over_white
 from metasight.maps.outlier import OutlierScore, block_features
-from metasight.maps.training_tiles import glass_of, on_grid, over_white
+from metasight.maps.training_tiles import on_grid
 from metasight.maps.window import TissueWindow
 from metasight.slides.reader import RGB, Region, SlideReader
 
 Mask = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
 CORE_UM = 1024.0
@@ -100,12 +100,12 @@ def paint(
     planes = np.full((2, len(generator.markers), *shape), np.nan, dtype=np.float32)
     blocks = []
     cores = list(_cores(support, generator))
-    glass = glass_of(slide)
+    painter, reading = generator.on(slide, tissue, tissue_mpp), _Tiles(slide, generator)
     for number, (row, column) in enumerate(cores):
         k = round(CORE_UM / generator.spacing_um)
         here = slice(row, min(row + k, shape[0])), slice(column, min(column + k, shape[1]))
-        margin, rgb = _read(slide, generator, (row, column), glass)
-        painted = generator.paint_tile(rgb)
+        margin, tile = reading.at(row, column)
+        painted = painter(tile)
         high, wide = here[0].stop - row, here[1].stop - column
         core = slice(margin, margin + high), slice(margin, margin + wide)
         planes[0][:, *here] = painted.density[:, *core]
@@ -140,27 +140,37 @@ def _cores(support: Mask, generator: Generator) -> Iterator[tuple[int, int]]:
                 yield row, column
 
 
-def _read(
-    slide: SlideReader, generator: Generator, corner: tuple[int, int], glass: Floats
-) -> tuple[int, npt.NDArray[np.uint8]]:
-    """Margin in pixels of the map, and the core with its margin on every side.
+class _Tiles:
+    """Tiles of a slide, a core with its margin on every side.
 
     A slide's last core is cut off where the slide ends, on the network's own step: a small slide
     costs no more than it shows.
     """
-    per = round(generator.spacing_um / generator.mpp)
-    step = generator.step_px // per
-    margin = -(-round(MARGIN_UM / generator.spacing_um) // step) * step
-    whole = -(-round(CORE_UM / generator.spacing_um) // step) * step
-    shape = _grid_shape(slide, generator)
-    high, wide = (
-        min(whole, -(-(n - at) // step) * step) + 2 * margin
-        for n, at in zip(shape, corner, strict=True)
-    )
-    region = Region(
-        x=(corner[1] - margin) * per,
-        y=(corner[0] - margin) * per,
-        width=wide * per,
-        height=high * per,
-    )
-    return margin, over_white(slide.read(region, generator.mpp), glass)
+
+    def __init__(self, slide: SlideReader, generator: Generator) -> None:
+        self.slide, self.mpp, self.glass = slide, generator.mpp, glass_of(slide)
+        self.per = round(generator.spacing_um / generator.mpp)
+        self.step = generator.step_px // self.per
+        self.margin = -(-round(MARGIN_UM / generator.spacing_um) // self.step) * self.step
+        self.whole = -(-round(CORE_UM / generator.spacing_um) // self.step) * self.step
+        self.shape = _grid_shape(slide, generator)
+
+    def at(self, row: int, column: int) -> tuple[int, SlideTile]:
+        """Margin in pixels of the map, and the tile whose core begins at a pixel of the map."""
+        rows, columns = (
+            min(self.whole, -(-(n - at) // self.step) * self.step) + 2 * self.margin
+            for n, at in zip(self.shape, (row, column), strict=True)
+        )
+        region = Region(
+            x=(column - self.margin) * self.per,
+            y=(row - self.margin) * self.per,
+            width=columns * self.per,
+            height=rows * self.per,
+        )
+        return self.margin, SlideTile(
+            row=row - self.margin,
+            column=column - self.margin,
+            rows=rows,
+            columns=columns,
+            read=lambda: over_white(self.slide.read(region, self.mpp), self.glass),
+        )

@@ -36,10 +36,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from metasight.errors import MarkerError
-from metasight.maps.generator import PaintedTile
+from metasight.maps.generator import PaintedTile, TilePainter, by_pixels
 from metasight.maps.network import colour_features, optical_density_of
 from metasight.maps.outlier import OutlierModel
 from metasight.provenance import hash_file
+from metasight.slides.reader import SlideReader
 
 FORMAT = "metasight-published-generator-1"
 NETWORKS = ("UNet", "BasicUNet", "FlexibleUNet", "SwinUNETR")
@@ -98,6 +99,12 @@ class PublishedGenerator:
     def licence(self) -> str:
         """To be shown wherever its maps are."""
         return f"{self.card.name}: {self.card.licence}"
+
+    def on(
+        self, slide: SlideReader, tissue: npt.NDArray[np.bool_], tissue_mpp: float
+    ) -> TilePainter:
+        """Every tile is painted from its own pixels."""
+        return by_pixels(self.paint_tile)
 
     def paint_tile(self, rgb: npt.NDArray[np.uint8]) -> PaintedTile:
         """Paint (h, w, 3) pixels over white glass.

@@ -259,24 +259,35 @@ def _of_scale(
     area_mm2 = (side * spacing_um) ** 2 / 1e6
     log = functional.avg_pool2d(painted[1][:, :, *inner], side, stride)
     spread = dispersion(log, scale)
-    likelihood, regions = [], []
-    for j, i in tried:
-        there = slice(reach + j, rows - reach + j), slice(reach + i, rows - reach + i)
-        support = targets.support[:, :, *there]
-        use = (functional.avg_pool2d(support, side, stride) >= _LEAST_SUPPORT).float()
-        mean = functional.avg_pool2d(painted[0][:, :, *inner] * support, side, stride)
-        seen = functional.avg_pool2d(targets.density[:, :, *there] * support, side, stride)
-        count, expected = seen * area_mm2, mean * area_mm2
-        # The mean by least squares of square roots, and the dispersion under the mean as it is:
-        # fitted together, what is hard at first is called unknowable and never learnt (Seitzer
-        # et al., ICLR 2022); a negative binomial with a stated dispersion forgives large errors
-        # of large counts, and lymphocyte markers stayed near their mean.
-        own = importance[None, :, None, None]
-        nll = own * _PRECISION * (stabilised(count) - stabilised(expected)) ** 2
-        nll = nll + negative_binomial_nll(count, expected.detach(), spread)
-        likelihood.append((nll * use).sum(dim=(1, 2, 3)))
-        regions.append(use.sum(dim=(1, 2, 3)))
-    return torch.stack(likelihood, dim=1) * own_weight, torch.stack(regions, dim=1) * own_weight
+    n, markers = painted[0].shape[:2]
+
+    def pooled(image: Tensor) -> Tensor:
+        """Means of regions, of all tried shifts at once: (n, shifts, markers, …)."""
+        own = functional.avg_pool2d(image.reshape(-1, *image.shape[-3:]), side, stride)
+        return own.view(n, len(tried), markers, *own.shape[-2:])
+
+    # one call for all shifts: a call for each took as long as the arithmetic
+    support, density = (
+        torch.stack(
+            [
+                image[:, :, reach + j : rows - reach + j, reach + i : rows - reach + i]
+                for j, i in tried
+            ],
+            dim=1,
+        )
+        for image in (targets.support, targets.density)
+    )
+    use = (pooled(support) >= _LEAST_SUPPORT).float()
+    expected = pooled(painted[0][:, None, :, *inner] * support) * area_mm2
+    count = pooled(density * support) * area_mm2
+    # The mean by least squares of square roots, and the dispersion under the mean as it is:
+    # fitted together, what is hard at first is called unknowable and never learnt (Seitzer
+    # et al., ICLR 2022); a negative binomial with a stated dispersion forgives large errors
+    # of large counts, and lymphocyte markers stayed near their mean.
+    nll = importance[:, None, None] * _PRECISION * (stabilised(count) - stabilised(expected)) ** 2
+    nll = nll + negative_binomial_nll(count, expected.detach(), spread[:, None])
+    likelihood, regions = ((v * use).sum(dim=(2, 3, 4)) for v in (nll, torch.ones_like(nll)))
+    return likelihood * own_weight, regions * own_weight
 
 
 def stabilised(count: Tensor) -> Tensor:

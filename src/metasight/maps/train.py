@@ -18,14 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metasight.maps.augmentation import altered
+from metasight.maps.augmentation import altered, altered_nuclei
 from metasight.maps.generator import Trained, write_generator
 from metasight.maps.generator_calibration import calibrate, describe_slides
-from metasight.maps.generator_folds import Material, inner_split, survey
+from metasight.maps.generator_folds import Material, inner_splits, survey
 from metasight.maps.generator_settings import GeneratorSettings
-from metasight.maps.network import DensityNetwork, device_of, optical_density_of
+from metasight.maps.nucleus_network import NucleiSeen, NucleusNetwork
 from metasight.maps.region_likelihood import Targets, region_loss
 from metasight.maps.tile_bank import Place, TileBank
+from metasight.maps.trained_generator import Network, Seen, device_of, network_of
 from metasight.maps.training_checkpoint import (
     NAME,
     Progressed,
@@ -79,7 +80,7 @@ def train_generator(
     """
     s = settings or GeneratorSettings()
     material = survey(tiles, markers, s.mpp)
-    learn, held = inner_split(material, s.held_out, seed)
+    splits = inner_splits(material, s.held_out, s.members, seed)
     work.mkdir(parents=True, exist_ok=True)
     training = hash_json(
         {
@@ -89,9 +90,10 @@ def train_generator(
             "markers": list(material.markers),
         }
     )
-    bank = TileBank(tiles, material)
-    rounds = _Rounds(s, material, bank, (learn, held), seed=seed)
+    bank = TileBank(tiles, material, s.reads)
+    rounds = _Rounds(s, material, bank, splits, seed=seed)
     members, best_rounds = rounds.run(work, training, progress)
+    held = [split[1] for split in splits]
     factor, figures = calibrate(members, bank, held, s)
     outliers = describe_slides(members, bank, s)
     tensors = {
@@ -108,7 +110,7 @@ def train_generator(
     told: dict[str, Any] = {
         "seed": seed,
         "tiles": sum(h.n for h in material.headers.values()),
-        "held_out_patients": len(held),
+        "held_out_patients": len({p for own in held for p in own}),
         "best_steps": [min(r * s.round_steps, s.steps) for r in best_rounds],
         "centres_text": _centres_text(list(material.headers), centres),
         "markers": [
@@ -149,18 +151,19 @@ class _Rounds:
         settings: GeneratorSettings,
         material: Material,
         bank: TileBank,
-        split: tuple[list[str], list[str]],
+        splits: Sequence[tuple[list[str], list[str]]],
         *,
         seed: int,
     ) -> None:
         self.s, self.material, self.bank, self.seed = settings, material, bank, seed
         self.device = device_of(settings)
         self.importance = _importance(material, settings).to(self.device)
-        self.learn, self.held = bank.places(split[0]), bank.places(split[1])
+        self.splits = splits
+        self.places = [(bank.places(learn), bank.places(held)) for learn, held in splits]
 
     def run(
         self, work: Path, training: str, progress: Progress | None
-    ) -> tuple[list[DensityNetwork], tuple[int, ...]]:
+    ) -> tuple[list[Network], tuple[int, ...]]:
         at, kept = Progressed(training=training), dict[str, Tensor]()
         resumed = load_checkpoint(work, training)
         tensors: dict[str, Tensor] | None = None
@@ -174,7 +177,7 @@ class _Rounds:
                 tensors = None
             while at.round < self.s.rounds and at.round - at.best_round < self.s.patience:
                 self._round(network, averaged, optimiser, at)
-                loss = self._held_out_loss(averaged)
+                loss = self._held_out_loss(averaged, at.member)
                 at = replace(at, round=at.round + 1)
                 if loss < at.best_loss:
                     at = replace(at, best_loss=loss, best_round=at.round)
@@ -187,21 +190,24 @@ class _Rounds:
             at = at.next_member()
         return [self._finished(kept, n) for n in range(self.s.members)], at.best_rounds
 
-    def _start(self, member: int) -> tuple[DensityNetwork, torch.optim.Optimizer]:
+    def _start(self, member: int) -> tuple[Network, torch.optim.Optimizer]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(np.random.default_rng([self.seed, 2, member]).integers(2**62)))
             network = self._network().to(self.device)
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if isinstance(network, NucleusNetwork):
+            network.settle(*self.bank.nuclear_units(self.splits[member][0]))
+        else:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         optimiser = torch.optim.AdamW(
             network.parameters(), lr=self.s.learning_rate, weight_decay=self.s.weight_decay
         )
         return network, optimiser
 
-    def _network(self) -> DensityNetwork:
+    def _network(self) -> Network:
         typical = [self.material.typical[m] for m in self.material.markers]
-        return DensityNetwork(typical, self.s)
+        return network_of(self.s, typical)
 
-    def _finished(self, kept: dict[str, Tensor], member: int) -> DensityNetwork:
+    def _finished(self, kept: dict[str, Tensor], member: int) -> Network:
         network = self._network()
         prefix = f"member{member}."
         own = {n.removeprefix(prefix): t for n, t in kept.items() if n.startswith(prefix)}
@@ -210,8 +216,8 @@ class _Rounds:
 
     def _round(
         self,
-        network: DensityNetwork,
-        averaged: DensityNetwork,
+        network: Network,
+        averaged: Network,
         optimiser: torch.optim.Optimizer,
         at: Progressed,
     ) -> None:
@@ -220,14 +226,14 @@ class _Rounds:
         first = at.round * self.s.round_steps
         last = min(first + self.s.round_steps, self.s.steps)
         order = self._order(at.member, first * self.s.batch, last * self.s.batch)
-        for step, (rgb, counted) in enumerate(
+        for step, (told, counted) in enumerate(
             self.bank.batches(order, self.s.batch, self.device), start=first
         ):
             share = step / self.s.steps
             for group in optimiser.param_groups:
                 group["lr"] = self.s.learning_rate * _schedule(share)
-            od, targets = altered(rgb, counted, self.s.shift, rng)
-            loss, weight = self._loss(network, od, targets)
+            seen, targets = self._altered(network, told, counted, rng)
+            loss, weight = self._loss(network, seen, targets)
             optimiser.zero_grad()
             ((loss * weight).sum() / weight.sum().clamp(min=1e-6)).backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
@@ -237,19 +243,28 @@ class _Rounds:
     def _order(self, member: int, first: int, last: int) -> list[Place]:
         """Tiles ``first`` to ``last`` of an endless row in which each returns once a pass."""
         found: list[Place] = []
+        learn = self.places[member][0]
         for number in range(first, last):
-            turn, place = divmod(number, len(self.learn))
+            turn, place = divmod(number, len(learn))
             if not found or place == 0:
                 rng = np.random.default_rng([self.seed, 4, member, turn])
-                shuffled = rng.permutation(len(self.learn))
-            found.append(self.learn[int(shuffled[place])])
+                shuffled = rng.permutation(len(learn))
+            found.append(learn[int(shuffled[place])])
         return found
 
-    def _loss(self, network: DensityNetwork, od: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
+    def _altered(
+        self, network: Network, seen: Seen, targets: Targets, rng: np.random.Generator
+    ) -> tuple[Seen, Targets]:
+        if isinstance(seen, NucleiSeen):
+            return altered_nuclei(seen, network.get_buffer("spread"), rng), targets
+        return altered(seen, targets, self.s.shift, rng)
+
+    def _loss(self, network: Network, seen: Seen, targets: Targets) -> tuple[Tensor, Tensor]:
         s = self.s
-        od = od.contiguous(memory_format=torch.channels_last)
+        if isinstance(seen, Tensor):
+            seen = seen.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            density, log, _ = network(od)
+            density, log, _ = network(seen)
         return region_loss(
             (density, log),
             network.dispersion,
@@ -260,18 +275,20 @@ class _Rounds:
             spacing_um=s.spacing_um,
         )
 
-    def _held_out_loss(self, network: DensityNetwork) -> float:
+    def _held_out_loss(self, network: Network, member: int) -> float:
         network.eval()
         total = weights = 0.0
         with torch.inference_mode():
-            for rgb, targets in self.bank.batches(self.held, self.s.batch, self.device):
-                loss, weight = self._loss(network, optical_density_of(rgb), targets)
+            for seen, targets in self.bank.batches(
+                self.places[member][1], self.s.batch, self.device
+            ):
+                loss, weight = self._loss(network, seen, targets)
                 total += float((loss * weight).sum())
                 weights += float(weight.sum())
         return total / max(weights, 1e-6)
 
 
-def _average(averaged: DensityNetwork, network: DensityNetwork, step: int) -> None:
+def _average(averaged: Network, network: Network, step: int) -> None:
     """Weights averaged over about the last hundred steps are those that are judged and kept.
 
     While steps are large the network itself is better or worse from one look to the next, by more

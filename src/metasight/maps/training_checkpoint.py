@@ -15,10 +15,9 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from metasight.errors import MarkerError
-from metasight.maps.network import DensityNetwork
 
 NAME = "checkpoint.safetensors"
 _NETWORKS = ("network", "averaged")
@@ -65,7 +64,7 @@ class Progressed:
 def save_checkpoint(
     folder: Path,
     progressed: Progressed,
-    networks: tuple[DensityNetwork, DensityNetwork],
+    networks: tuple[nn.Module, nn.Module],
     optimiser: torch.optim.Optimizer,
     kept: dict[str, Tensor],
 ) -> None:
@@ -141,8 +140,8 @@ def load_checkpoint(
 
 def restore(
     tensors: dict[str, Tensor],
-    network: DensityNetwork,
-    averaged: DensityNetwork,
+    network: nn.Module,
+    averaged: nn.Module,
     optimiser: torch.optim.Optimizer,
 ) -> None:
     """Put the tensors of a checkpoint back."""

@@ -3,7 +3,8 @@
 A tile holds the pixels, the cells of each marker on the map's grid as plain counts over area (not
 smoothed: the generator's loss pools them), where that marker was looked at, and the predicted
 error of the alignment; where a table tells of regions of the H&E itself, these too, each whole in
-one tile. One file a patient; the same input gives the same bytes.
+one tile; and how the nuclei of the tile look. One file a patient; the same input gives the same
+bytes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from metasight.alignment.error import ErrorMap
 from metasight.cohort.region_table import RegionRow
 from metasight.errors import MarkerError
 from metasight.maps.cells import Cells
+from metasight.maps.glass import glass_of, over_white
+from metasight.maps.nucleus_looks import read_nuclei
 from metasight.maps.table_regions import (
     PlacedRegion,
     TileRegions,
@@ -30,20 +33,17 @@ from metasight.maps.table_regions import (
     of_tiles,
     why_unusable,
 )
+from metasight.maps.tile_nuclei import TileNuclei, lay_nuclei
 from metasight.maps.window import TissueWindow
 from metasight.slides.reader import RGB, Region, SlideReader
-from metasight.slides.stain import background_colour
 
-FORMAT = "metasight-training-tiles-2"
+FORMAT = "metasight-training-tiles-3"
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 ErrorUm = Callable[[Floats, Floats], Floats]
 
 _LEAST_TISSUE = 0.25  # of a tile
-_OVERVIEW_MPP = 8.0
-_LEAST_GLASS = 170.0  # grey level, as for the slide's quality
-_NEUTRAL = 0.85  # of its brightest channel: a lamp's tint, but no eosin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +147,8 @@ class Tiles:
         Of the pixels and of the map.
     regions
         Of a table, on the H&E itself; None without one.
+    nuclei
+        Of the H&E; None where nobody looked for them.
     """
 
     rgb: npt.NDArray[np.uint8]
@@ -159,6 +161,7 @@ class Tiles:
     mpp: float
     spacing_um: float
     regions: TileRegions | None = None
+    nuclei: TileNuclei | None = None
 
     def __post_init__(self) -> None:
         n, m = len(self.rgb), len(self.markers)
@@ -261,6 +264,7 @@ def collect_tiles(
             there = slice(row, row + k), slice(column, column + k)
             support[tile, plane] = seen[there]
             density[tile, plane] = counted[there] * seen[there]
+    at = [(c, r) for c, r in corners.tolist()]
     return Tiles(
         rgb=_pixels(slide, corners, s),
         density=density,
@@ -271,7 +275,8 @@ def collect_tiles(
         sections=tuple(t.section for t in targets.values()),
         mpp=s.mpp,
         spacing_um=s.spacing_um,
-        regions=of_tiles(placed, [(c, r) for c, r in corners.tolist()], k) if placed else None,
+        regions=of_tiles(placed, at, k) if placed else None,
+        nuclei=lay_nuclei(read_nuclei(slide, tissue, tissue_mpp, mpp=s.mpp), at, k, s.spacing_um),
     )
 
 
@@ -369,31 +374,11 @@ def _pixels(
     return out
 
 
-def glass_of(slide: SlideReader) -> Floats:
-    """Colour of the slide's empty glass, seen from far.
-
-    Where the brightest pixels are dark or coloured the field shows no glass (tissue fills it), and
-    the scanner's white is taken as it is: 255.
-    """
-    mpp = max(_OVERVIEW_MPP, slide.mpp)
-    width, height = slide.size_at(mpp)
-    found = background_colour(slide.read(Region(x=0, y=0, width=width, height=height), mpp))
-    if found.min() < _LEAST_GLASS or found.min() < _NEUTRAL * found.max():
-        return np.full(3, 255.0)
-    return found
-
-
-def over_white(rgb: npt.NDArray[Any], glass: Floats) -> npt.NDArray[np.uint8]:
-    """Pixels as they would look over white glass: a scanner's lamp is no property of tissue."""
-    table = np.arange(256)[:, None] * (255.0 / np.maximum(glass, 1.0))
-    lookup = np.clip(np.rint(table), 0, 255).astype(np.uint8)
-    return np.stack([lookup[rgb[..., c], c] for c in range(3)], axis=-1)
-
-
 # ------------------------------------------------------------------ files
 
 _ARRAYS = ("rgb", "density", "support", "p90_um", "corner_um")
 _OF_REGIONS = ("covered", "count")
+_OF_NUCLEI = ("looks", "tile", "pixel")
 
 
 def save_tiles(tiles: Tiles, path: Path) -> None:
@@ -421,6 +406,10 @@ def save_tiles(tiles: Tiles, path: Path) -> None:
                     track_times=False,
                     **_stored(array, packed=True),
                 )
+        if tiles.nuclei is not None:
+            for name in _OF_NUCLEI:
+                array = getattr(tiles.nuclei, name)
+                file.create_dataset(f"nuclei_{name}", data=array, track_times=False)
 
 
 def _stored(array: npt.NDArray[Any], *, packed: bool) -> dict[str, Any]:
@@ -442,6 +431,12 @@ class TilesHeader:
     mpp: float
     spacing_um: float
     region_markers: tuple[str, ...] = ()
+    nuclei: int | None = None
+
+    @property
+    def area_mm2(self) -> float:
+        """Of all tiles; where two overlap it counts twice."""
+        return self.n * (self.tile_px * self.mpp) ** 2 / 1e6
 
 
 @contextmanager
@@ -479,11 +474,12 @@ def tiles_header(path: Path) -> TilesHeader:
             mpp=float(file.attrs["mpp"]),
             spacing_um=float(file.attrs["spacing_um"]),
             region_markers=tuple(str(m) for m in file.attrs.get("region_markers", ())),
+            nuclei=int(file["nuclei_tile"].shape[0]) if "nuclei_tile" in file else None,
         )
 
 
 def load_tiles(path: Path, chosen: slice | None = None) -> Tiles:
-    """Read tiles of one patient: all, or those of ``chosen``.
+    """Read tiles of one patient: all, or those of ``chosen``, which are consecutive.
 
     Raises
     ------
@@ -498,11 +494,25 @@ def load_tiles(path: Path, chosen: slice | None = None) -> Tiles:
         if header.region_markers:
             own = {name: np.asarray(file[f"regions_{name}"][part]) for name in _OF_REGIONS}
             regions = TileRegions(**own, markers=header.region_markers)
+        nuclei = _nuclei_of(file, part, header.n) if header.nuclei is not None else None
     return Tiles(
         **arrays,
         regions=regions,
+        nuclei=nuclei,
         markers=header.markers,
         sections=header.sections,
         mpp=header.mpp,
         spacing_um=header.spacing_um,
+    )
+
+
+def _nuclei_of(file: h5py.File, part: slice, n: int) -> TileNuclei:
+    """Nuclei of some consecutive tiles, which are numbered from 0."""
+    tile = np.asarray(file["nuclei_tile"])
+    first, last, _ = part.indices(n)
+    rows = slice(*np.searchsorted(tile, [first, last]).tolist())
+    return TileNuclei(
+        looks=np.asarray(file["nuclei_looks"][rows]),
+        tile=tile[rows] - np.int32(first),
+        pixel=np.asarray(file["nuclei_pixel"][rows]),
     )

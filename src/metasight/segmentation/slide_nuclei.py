@@ -8,7 +8,7 @@ lies: no nucleus is cut at a tile's border or counted twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,15 +87,11 @@ def nuclei_on_slide(
     MarkerError
         The slide has no such channel, or no tissue.
     """
-    s = settings or NucleusSettings()
-    nuclear = _nuclear_image(slide, nuclear_channel)
-    blocks = list(tissue_blocks(slide, tissue, tissue_mpp, mpp=mpp, margin_um=_MARGIN_UM))
-    if not blocks:
-        raise MarkerError("the slide has no tissue to look for nuclei in", where=slide.name)
-    levels = _slide_levels(slide, [b.core for b in blocks], nuclear, mpp, s)
     found = [
-        _of_block(detect_nuclei(nuclear(slide.read(b.wide, mpp)), mpp, s, levels), b, mpp)
-        for b in blocks
+        _of_block(nuclei, block, mpp)
+        for block, _, nuclei in nuclei_by_block(
+            slide, tissue, tissue_mpp, nuclear_channel=nuclear_channel, mpp=mpp, settings=settings
+        )
     ]
     return NucleusTable(
         **{
@@ -103,6 +99,31 @@ def nuclei_on_slide(
             for name in NucleusTable.__dataclass_fields__
         }
     )
+
+
+def nuclei_by_block(
+    slide: SlideReader,
+    tissue: Mask,
+    tissue_mpp: float,
+    *,
+    nuclear_channel: str | None = None,
+    mpp: float = WORKING_MPP,
+    settings: NucleusSettings | None = None,
+) -> Iterator[tuple[Block, Pixels, Nuclei]]:
+    """Nuclei of one block of a slide after the other, with the pixels of the block and its margin.
+
+    For what has to be measured in the pixels too. Nuclei of the margin are there as well: those of
+    the block itself are told by its ``owns``. Parameters and errors as `nuclei_on_slide`.
+    """
+    s = settings or NucleusSettings()
+    nuclear = _nuclear_image(slide, nuclear_channel)
+    blocks = list(tissue_blocks(slide, tissue, tissue_mpp, mpp=mpp, margin_um=_MARGIN_UM))
+    if not blocks:
+        raise MarkerError("the slide has no tissue to look for nuclei in", where=slide.name)
+    levels = _slide_levels(slide, [b.core for b in blocks], nuclear, mpp, s)
+    for block in blocks:
+        pixels = slide.read(block.wide, mpp)
+        yield block, pixels, detect_nuclei(nuclear(pixels), mpp, s, levels)
 
 
 def _nuclear_image(slide: SlideReader, channel: str | None) -> Callable[[Pixels], Image]:

@@ -28,8 +28,8 @@ class Agreement:
         Patients with both.
     icc, icc_lower, icc_upper
         ICC(A,1): two-way random effects, absolute agreement, single measurement, with its 95 %
-        interval (McGraw and Wong, Psychological Methods 1996;1:30). NaN where all values are
-        equal.
+        interval (McGraw and Wong, Psychological Methods 1996;1:30). NaN where patients do not
+        differ in either measurement.
     bias
         Mean of second − first.
     limit_lower, limit_upper
@@ -92,6 +92,8 @@ def _icc(x: npt.NDArray[np.float64]) -> tuple[float, float, float]:
     rows = k * float(((x.mean(axis=1) - x.mean()) ** 2).sum()) / (n - 1)
     columns = n * float(((x.mean(axis=0) - x.mean()) ** 2).sum()) / (k - 1)
     rest = max(total - rows * (n - 1) - columns * (k - 1), 0.0) / ((n - 1) * (k - 1))
+    if max(rows, rest) <= 1e-12 * total:
+        return math.nan, math.nan, math.nan  # one constant beside another: patients do not differ
     icc = (rows - rest) / (rows + (k - 1) * rest + k * (columns - rest) / n)
     rest = max(1e-12 * rows, rest)
     # McGraw and Wong, table 7, case 2A

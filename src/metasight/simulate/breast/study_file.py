@@ -100,7 +100,7 @@ def study_toml(settings: BreastSettings, seed: int) -> str:
 def _of_slides(settings: BreastSettings) -> list[str]:
     """A small cohort trains small generators, quickly."""
     if settings.patients < FEW_PATIENTS:
-        return ["[slides.maps]", "folds = 2", "steps = 400", "width = 16", "draws = 3", ""]
+        return ["[slides.maps]", "folds = 2", "steps = 200", "members = 2", "draws = 3", ""]
     return ["[slides.maps]", "folds = 3", "", "[slides.embeddings]", "most_patches = 200", ""]
 
 

@@ -217,7 +217,13 @@ def train(inputs: Inputs, out: Path, argument: GeneratorArgument) -> None:
         if file.is_file():
             tiles[patient] = file
     asked = argument.settings
-    settings = GeneratorSettings(steps=asked.steps, width=asked.width, members=asked.members)
+    settings = GeneratorSettings(
+        reads=asked.reads,
+        steps=asked.steps,
+        width=asked.width,
+        members=asked.members,
+        batch=asked.batch,
+    )
     try:
         with one_torch_thread():
             train_generator(tiles, settings, seed=argument.seed + argument.fold, work=out)
