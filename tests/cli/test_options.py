@@ -36,11 +36,11 @@ def test_a_command_has_its_own_default() -> None:
 
 
 def test_all_of_a_placement() -> None:
-    given = "--scheduler tls://h:1 --workers 3 --memory 4GiB --wait 5 --tls-ca a --tls-cert b"
-    assert handed(*given.split(), "--tls-key", "c")[1] == Placement(
+    given = "--scheduler local --workers 3 --memory 4GiB"
+    assert handed(*given.split())[1] == Placement(scheduler="local", workers=3, memory=4 * 2**30)
+    given = "--scheduler tls://h:1 --wait 5 --tls-ca a --tls-cert b --tls-key c"
+    assert handed(*given.split())[1] == Placement(
         scheduler="tls://h:1",
-        workers=3,
-        memory=4 * 2**30,
         wait_s=5,
         tls_ca=Path("a"),
         tls_cert=Path("b"),

@@ -21,6 +21,19 @@ def test_an_address_with_tls_and_the_names_are_accepted():
     assert not any(Placement(scheduler=s).is_elsewhere for s in ("auto", "inline", "local"))
 
 
+@pytest.mark.parametrize("scheduler", ["inline", "tls://h:1"])
+@pytest.mark.parametrize("given", [{"workers": 2}, {"memory": 2**30}])
+def test_what_would_have_no_effect_is_refused(scheduler, given):
+    with pytest.raises(StudyError, match=r"it starts none .*--scheduler local"):
+        Placement(scheduler=scheduler, **given)
+
+
+@pytest.mark.parametrize("scheduler", ["local", "tcp://h:1"])
+def test_certificates_without_tls_are_refused(scheduler, tmp_path):
+    with pytest.raises(StudyError, match="certificates are for an address that begins with tls"):
+        Placement(scheduler=scheduler, insecure=True, tls_ca=tmp_path)
+
+
 @pytest.mark.parametrize("name", ["locl", "", "10.0.0.1:8786"])
 def test_what_is_no_scheduler_is_refused(name):
     with pytest.raises(StudyError, match="there is no such scheduler"):

@@ -57,7 +57,7 @@ def test_no_result_is_for_others(tmp_path, scheduler):
     try:
         contents = Contents(tmp_path / "contents.json")
         store = Store(tmp_path / "store", contents)
-        place = Placement(scheduler=scheduler, workers=1)
+        place = Placement(scheduler=scheduler, workers=1 if scheduler == "local" else None)
         one = Step(name="a", label="s", function=worker_steps.write)
         with Work(store, contents, tmp_path / "last", scheduler=place, progress=Silent()) as own:
             own.make([one])

@@ -42,7 +42,8 @@ class Placement:
     Raises
     ------
     StudyError
-        The scheduler is none of these, its address is without TLS, or there are no workers.
+        The scheduler is none of these, its address is without TLS, or what else is given has no
+        effect there.
     """
 
     scheduler: str = AUTO
@@ -57,6 +58,23 @@ class Placement:
     def __post_init__(self) -> None:
         if self.is_elsewhere:
             self._check_address()
+        starts = self.scheduler in {AUTO, LOCAL}
+        if not starts and (self.workers is not None or self.memory is not None):
+            raise StudyError(
+                "--workers and --memory are of processes that metasight starts, and it starts none",
+                where="--scheduler",
+                value=self.scheduler,
+                remedy="Add --scheduler local, or leave them out; workers of a Dask scheduler have "
+                "their own options",
+            )
+        certificates = self.tls_ca, self.tls_cert, self.tls_key
+        if any(certificates) and not self.scheduler.startswith("tls://"):
+            raise StudyError(
+                "certificates are for an address that begins with tls://",
+                where="--scheduler",
+                value=self.scheduler,
+                remedy="Give --scheduler tls://HOST:PORT, or leave the certificates out",
+            )
 
     @property
     def is_elsewhere(self) -> bool:
