@@ -27,6 +27,7 @@ N = 80
 _STUDY = """
 protocol = "breast-dmfs"
 salt = "a salt for situations"
+public_data = true
 {top}
 [patients]
 path = "{path}"

@@ -71,6 +71,7 @@ def shared() -> Path:
 BREAST = """
 protocol = "breast-dmfs"
 salt = "a salt for tests"
+public_data = true
 on_problem = "stop"
 centres = ["North", "South"]
 

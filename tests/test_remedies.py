@@ -62,7 +62,14 @@ def settings_of(
 
 
 def keys() -> set[str]:
-    found = {"vault", "salt", *file._OF_IMAGES, *file.PROTOCOL_MODALITIES, *typing.get_args(Kind)}
+    found = {
+        "vault",
+        "salt",
+        "public_data",
+        *file._OF_IMAGES,
+        *file.PROTOCOL_MODALITIES,
+        *typing.get_args(Kind),
+    }
     simulated = BreastSettings, LungSettings, ThoraxSettings, NoduleSettings
     for settings in (StudySettings, Protocol, *simulated):
         found = found.union(*(own for _, own in settings_of(settings)))

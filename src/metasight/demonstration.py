@@ -19,6 +19,7 @@ from metasight.simulate.breast.cohort import simulate_breast
 from metasight.simulate.breast.settings import BreastSettings
 from metasight.simulate.lung.cohort import simulate_lung
 from metasight.simulate.lung.settings import LungSettings
+from metasight.spreadsheet import write_csv
 
 # Large enough for sections to be aligned, small enough for a few minutes.
 _SIMULATED = BreastSettings(
@@ -73,8 +74,8 @@ def write_demonstration(folder: Path) -> None:
     genes = table[[c for c in table.columns if c.startswith("X")]].copy()
     genes.insert(0, "patient", patients["patient"])
     folder.mkdir(parents=True, exist_ok=True)
-    patients.to_csv(folder / "patients.csv", index=False)
-    genes.to_csv(folder / "genes.csv", index=False)
+    write_csv(patients, folder / "patients.csv")
+    write_csv(genes, folder / "genes.csv")
     study = files("metasight").joinpath("demonstration.toml").read_text("utf-8")
     (folder / "study.toml").write_text(study, "utf-8")
 

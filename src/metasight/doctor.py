@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
+
+from metasight.engine.machine import cores, memory_bytes
 
 EXTRAS = {
     "demo": ("sksurv", "the demonstration's patients"),
@@ -25,6 +26,7 @@ NEEDED = (
     "greenwood",
     "sklearn",
     "distributed",
+    "cryptography",
     "typst",
     "cv2",
     "openslide",
@@ -96,7 +98,7 @@ def _extras() -> list[Finding]:
 
 
 def _cores() -> Finding:
-    n = os.cpu_count() or 1
+    n = cores()
     verdict: Literal["PASS", "WARN"] = "PASS" if n >= 2 else "WARN"
     return Finding(
         verdict=verdict,
@@ -107,7 +109,7 @@ def _cores() -> Finding:
 
 
 def _memory() -> Finding:
-    gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    gib = memory_bytes() / 2**30
     if gib >= 3.5:
         return Finding(verdict="PASS", what="memory", found=f"{gib:.0f} GiB")
     return Finding(

@@ -17,6 +17,8 @@ from metasight import bundle
 from metasight.bundle.lock import LISTING
 from metasight.bundle.recipe import study_of
 from metasight.engine.contents import Contents
+from metasight.engine.placement import Where
+from metasight.engine.private import private_folder
 from metasight.engine.progress import Progress, Silent
 from metasight.engine.run import NotMadeError, Pending, Work
 from metasight.engine.step import Step, StepKind
@@ -64,7 +66,7 @@ class Screened:
     skipped: tuple[str, ...]
 
 
-def run(study: Study, *, scheduler: str, progress: Progress) -> tuple[Path, tuple[Pending, ...]]:
+def run(study: Study, *, scheduler: Where, progress: Progress) -> tuple[Path, tuple[Pending, ...]]:
     """Run a study to its report.
 
     Parameters
@@ -135,8 +137,10 @@ def run_of(written: Sequence[Step]) -> str:
     return str(written[0].argument.provenance.run)
 
 
-def work_on(study: Study, *, scheduler: str, progress: Progress, only_look: bool = False) -> Work:
+def work_on(study: Study, *, scheduler: Where, progress: Progress, only_look: bool = False) -> Work:
     """One run's work on a study's store."""
+    if not only_look:
+        private_folder(study.folder / ".metasight")
     contents = Contents(study.folder / ".metasight" / "contents.json")
     return Work(
         Store(study.store, contents),
@@ -257,7 +261,7 @@ def validate(
     place: Path,
     external: Path,
     *,
-    scheduler: str,
+    scheduler: Where,
     progress: Progress,
     recalibrated: NewBundle | None = None,
 ) -> Path:
@@ -344,7 +348,9 @@ def validate(
             return publish(study, name, (*written, *images), work, latest="latest-validation")
 
 
-def predict(place: Path, patients: Path, out: Path, *, scheduler: str, progress: Progress) -> Path:
+def predict(
+    place: Path, patients: Path, out: Path, *, scheduler: Where, progress: Progress
+) -> Path:
     """Predict patients of whom no outcome is known, from their raw files.
 
     Parameters

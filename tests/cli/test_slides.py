@@ -10,6 +10,7 @@ import pytest
 
 from metasight.cli import main
 from metasight.cli.slides import _batch, _mapping, _number
+from metasight.engine.placement import Placement
 from metasight.errors import StudyError
 from metasight.plan import loose_slides
 
@@ -174,6 +175,6 @@ def test_measure_shows_the_ledger_and_a_failure_in_it_counts(asked, tmp_path, ca
     asked["found"] = [{"ledger": rows}]
     assert run("measure", "-i", "a.tif", "-o", str(tmp_path), "--scheduler", "local") == 1
     assert "too few cells" in capsys.readouterr().out
-    assert asked["options"]["scheduler"] == "local"
+    assert asked["options"]["scheduler"] == Placement(scheduler="local")
     asked["found"] = [{"ledger": rows[:1]}]
     assert run("measure", "-i", "a.tif", "-o", str(tmp_path)) == 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import time
 
 from rich.console import Console
 
+from metasight.engine import progress
 from metasight.engine.progress import Bars
 
 
@@ -39,3 +41,30 @@ def test_a_second_part_of_a_run_opens_its_own_bars():
             bars.start(["fits"])
             bars.finished("fits")
     assert said.getvalue().count("fits: 1 of 1 done") == 2
+
+
+def test_elsewhere_a_line_tells_that_the_run_is_alive(monkeypatch):
+    monkeypatch.setattr(progress, "HEARTBEAT_S", 0.02)
+    said = io.StringIO()
+    with Bars(Console(file=said)) as bars:
+        time.sleep(0.1)  # nothing is going on
+        assert said.getvalue() == ""
+        bars.start(["slides"] * 500)
+        bars.finished("slides")
+        for _ in range(200):
+            time.sleep(0.02)
+            if said.getvalue():
+                break
+    assert said.getvalue().startswith("slides: 1 of 500, 0 s since the start\n")
+    length = len(said.getvalue())
+    time.sleep(0.1)
+    assert len(said.getvalue()) == length
+
+
+def test_on_a_terminal_the_bars_tell_it(monkeypatch):
+    monkeypatch.setattr(progress, "HEARTBEAT_S", 0.02)
+    said = io.StringIO()
+    with Bars(Console(file=said, force_terminal=True)) as bars:
+        bars.start(["slides"] * 500)
+        time.sleep(0.1)
+    assert "since the start" not in said.getvalue()

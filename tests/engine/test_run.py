@@ -1,30 +1,19 @@
-"""Plans carried out part by part, on a real Dask cluster: local, or a scheduler elsewhere."""
+"""Plans carried out part by part, in this process."""
 
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 
 import pytest
-from distributed import LocalCluster
 from rich.console import Console
 
-from metasight.engine import run as engine
 from metasight.engine.contents import Contents
 from metasight.engine.progress import Bars, Silent
 from metasight.engine.run import NotMadeError, Work
 from metasight.engine.step import Step
 from metasight.engine.store import Store
-from metasight.errors import EvaluationError, MetasightError, StudyError
-from metasight.steps.files import write_json
 
 CALLS: list[str] = []
-
-
-def refuse(inputs, out, argument):
-    write_json(out / "half.json", 1)
-    raise EvaluationError("no event", where="step", value="0", remedy="Wait")
 
 
 def copy_json(inputs, out, argument):
@@ -54,61 +43,6 @@ def work(folder, scheduler="inline", progress=None, *, only_look=False) -> Work:
         progress=progress or Silent(),
         only_look=only_look,
     )
-
-
-@pytest.fixture(scope="module")
-def address():
-    with LocalCluster(
-        n_workers=1,
-        threads_per_worker=1,
-        processes=False,
-        protocol="tcp",
-        host="127.0.0.1",
-        dashboard_address=None,
-    ) as cluster:
-        yield cluster.scheduler_address
-
-
-def test_a_scheduler_by_its_address(tmp_path, address):
-    first = step("first")
-    second = step("second", needs=(first,))
-    with work(tmp_path, address) as own:
-        own.make([second])
-        assert (own.folder(second) / "x").read_text() == "firstNone"
-
-
-def test_two_studies_on_one_scheduler_have_each_their_own_results(tmp_path, address):
-    for name in ("one", "two"):
-        with work(tmp_path / name, address) as own:
-            own.make([step("same")])
-            assert own.store.has(step("same").key)
-
-
-def test_a_worker_of_other_code_is_refused(tmp_path, address, monkeypatch):
-    monkeypatch.setattr(engine, "_code_of_worker", lambda: "another")
-    with (
-        work(tmp_path, address) as own,
-        pytest.raises(StudyError, match="another version of metasight"),
-    ):
-        own.make([step("x")])
-
-
-def test_an_error_on_a_worker_arrives_as_itself(tmp_path, address):
-    bad = step("bad", refuse)
-    with work(tmp_path, address) as own:
-        with pytest.raises(EvaluationError, match=r"step: no event \(value: 0\). Wait."):
-            own.make([bad])
-        assert not own.store.has(bad.key)
-
-
-@pytest.mark.parametrize("place", ["tcp://127.0.0.1:9", "nowhere"])
-def test_no_scheduler_there(tmp_path, place, monkeypatch):
-    monkeypatch.setattr(engine, "ANSWERS_WITHIN_S", 1)
-    with (
-        work(tmp_path, place) as own,
-        pytest.raises(MetasightError, match="no Dask scheduler answers"),
-    ):
-        own.make([step("x")])
 
 
 def test_progress_without_a_terminal_is_a_line_a_stage(tmp_path):
@@ -195,15 +129,6 @@ def test_damage_found_while_reading_is_mended_in_the_same_run(tmp_path, monkeypa
         )
     monkeypatch.setattr(Store, "_differs", blind)
     assert "1" in path.read_text()
-
-
-def test_cores_are_those_that_the_process_may_use():
-    text = (
-        "import os; os.sched_setaffinity(0, {0});"
-        "from metasight.engine.run import cores; print(cores())"
-    )
-    told = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "1"
 
 
 def test_work_that_is_no_step_s_has_its_bar(tmp_path):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metasight.engine import run as engine
-from metasight.engine import scheduling
+from metasight.engine import placement, scheduling
 from metasight.engine.contents import Contents
 from metasight.engine.progress import Silent
 from metasight.engine.run import Work
@@ -60,7 +59,7 @@ def asked(tmp_path, monkeypatch):
     class Counted(Work):
         def _in_processes(self, missing):
             given.append(len(missing))
-            self._client = object()
+            self._cluster = object()
             for step in missing:
                 self.store.make(step.task)
                 self._finished(step)
@@ -71,7 +70,7 @@ def asked(tmp_path, monkeypatch):
         memory = tmp_path / "last_run.json"
         return Counted(store, contents, memory, scheduler=scheduler, progress=Silent()), given
 
-    monkeypatch.setattr(engine, "cores", lambda: 2)
+    monkeypatch.setattr(placement, "cores", lambda: 2)
     return make
 
 

@@ -12,10 +12,10 @@ from metasight.report.blocks import (
     Paragraph,
     Ref,
     Row,
-    csv_text,
     numbers,
     resolved,
 )
+from metasight.spreadsheet import csv_text
 
 
 def document(*blocks) -> Document:

@@ -81,9 +81,9 @@ def test_who_was_not_examined_is_left_out():
 
 
 @needs_r
-def test_a_name_is_text_in_r_too(tmp_path):
+@pytest.mark.parametrize("hostile", ['a "b" \\ c; stop(1) é', "=1+1", "'-x", "@a"])
+def test_a_name_is_text_in_r_too(tmp_path, hostile):
     told = twice("survival")
-    hostile = 'a "b" \\ c; stop(1) é'
     table = told.table.replace({"model": {HEADLINE: hostile}})
     settings = replace(plan("survival", told), headline_model=hostile).settings()
     write_headline(Predictions(table), settings, tmp_path)

@@ -18,6 +18,7 @@ from metasight.study.file import read_study
 STUDY = """
 protocol = "nsclc-occult-node"
 salt = "a salt for tests"
+public_data = true
 
 [patients]
 path = "patients.csv"

@@ -26,6 +26,7 @@ STUDY = """
 protocol = "nsclc-occult-node"
 title = "Occult nodal metastasis in NSCLC Radiogenomics"
 salt = "public data"
+public_data = true
 
 [patients]
 path = "patients.csv"

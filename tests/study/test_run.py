@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -60,6 +61,15 @@ def test_results_are_complete(finished):
     assert set(predictions.endpoints) == {"dmfs", "distant_metastasis"}
     manifest = json.loads((results / "manifest.json").read_text())
     assert "salt" not in json.dumps(manifest["settings"])
+
+
+def test_no_other_user_can_enter_results_or_store_or_read_a_file_of_them(finished):
+    folder, _ = finished
+    for made in (folder / "results", folder / ".metasight"):
+        assert stat.S_IMODE(made.stat().st_mode) == 0o700
+        below = [p for p in made.rglob("*") if not p.is_symlink()]
+        assert below
+        assert [p for p in below if p.stat().st_mode & 0o007] == []
 
 
 def test_every_patient_has_a_fate_in_the_ledger(finished):

@@ -40,6 +40,7 @@ IN_TABLE = "Cytokeratin 8/18; CD2; BSAP"
 STUDY = """
 protocol = "toy_protocol.toml"
 salt = "a salt for tests"
+public_data = true
 on_problem = "exclude"
 
 [patients]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import stat
 import tomllib
 from pathlib import Path
@@ -12,6 +13,7 @@ from metasight.cohort.read import read_cohort
 from metasight.errors import StudyError
 from metasight.study.file import read_study
 from metasight.study.vault import (
+    _is_weak,
     default_path,
     make_key,
     move_to_vault,
@@ -63,6 +65,28 @@ def test_what_is_no_key_is_refused_and_not_shown(vault: Path, text: str) -> None
     assert not text or text not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        bytes(32),
+        b"\x5a\xc3" * 16,
+        bytes.fromhex("0123456789abcdef" * 4),
+        bytes(range(32)),
+        bytes(range(0, 224, 7)),
+        b"correct horse battery staple 123",
+    ],
+)
+def test_a_key_that_can_be_guessed_is_refused(vault: Path, key: bytes) -> None:
+    (vault / "key").write_text(key.hex())
+    with pytest.raises(StudyError, match="the key can be guessed") as refusal:
+        read_key(vault)
+    assert key.hex() not in str(refusal.value)
+
+
+def test_no_random_key_is_taken_for_a_weak_one() -> None:
+    assert not any(_is_weak(hashlib.sha256(str(n).encode()).digest()) for n in range(5000))
+
+
 def test_a_vault_without_a_key(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="holds no key that can be read"):
         read_key(tmp_path)
@@ -79,7 +103,8 @@ def test_the_entries_hold_the_key_in_place_of_where_it_lies(vault: Path, tmp_pat
     study.mkdir()
     found = with_key({"vault": default_path(study), "title": "T"}, study)
     assert found == {"title": "T", "key": read_key(vault)}
-    assert with_key({"salt": "public data"}, study) == {"key": "public data"}
+    public = {"salt": "public data", "public_data": True}
+    assert with_key(public, study) == {"key": "public data"}
 
 
 @pytest.mark.parametrize(
@@ -87,20 +112,29 @@ def test_the_entries_hold_the_key_in_place_of_where_it_lies(vault: Path, tmp_pat
     [
         ({}, "vault is missing"),
         ({"salt": "public data", "vault": "../v"}, "vault and salt are both given"),
-        ({"salt": "short"}, "salt is not a text of 8 characters"),
-        ({"salt": " " * 12}, "salt is not a text of 8 characters"),
-        ({"salt": "aaaaaaaaaaaa"}, "salt is not a text of 8 characters"),
-        ({"salt": 12345678}, "salt is not a text of 8 characters"),
+        ({"salt": "short", "public_data": True}, "salt is not a text of 8 characters"),
+        ({"salt": " " * 12, "public_data": True}, "salt is not a text of 8 characters"),
+        ({"salt": "aaaaaaaaaaaa", "public_data": True}, "salt is not a text of 8 characters"),
+        ({"salt": 12345678, "public_data": True}, "salt is not a text of 8 characters"),
+        ({"salt": "0f" * 32}, "pseudonym follows from the id.*public_data = true"),
+        ({"salt": "public data", "public_data": False}, "pseudonym follows from the id"),
+        ({"salt": "public data", "public_data": "yes"}, "pseudonym follows from the id"),
+        ({"vault": "."}, "the vault lies inside the study's folder"),
+        ({"vault": "results/x"}, "the vault lies inside the study's folder"),
+        ({"vault": "../{}/in"}, "the vault lies inside the study's folder"),
         ({"vault": 3}, "vault is not a path"),
         ({"vault": ""}, "vault is not a path"),
         ({"key": "0" * 64}, "study.toml must not contain the key itself"),
     ],
 )
 def test_entries_that_are_refused(tmp_path: Path, entries: dict[str, object], problem: str) -> None:
+    vault = entries.get("vault")
+    if isinstance(vault, str):
+        entries |= {"vault": vault.format(tmp_path.name)}
     with pytest.raises(StudyError, match=problem) as refusal:
         with_key(entries, tmp_path)
-    for value in map(str, entries.values()):
-        assert not value.strip() or value == "3" or value not in str(refusal.value)
+    for value in map(str, (entries.get("salt", ""), entries.get("key", ""))):
+        assert not value.strip() or value not in str(refusal.value)
 
 
 def test_a_study_is_moved_to_a_vault_and_gets_other_pseudonyms(breast_study) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,6 +20,8 @@ from metasight.cli.scans import scans
 from metasight.cli.simulate import simulation
 from metasight.cli.slides import slides
 from metasight.cli.study import app
+from metasight.cli.terminal import drop_output, spell_out
+from metasight.engine.private import closed_to_others
 from metasight.errors import MetasightError
 
 app.add_typer(slides, name="slides")
@@ -29,6 +33,8 @@ NEEDS_CORRECTION = 2
 """Exit status where the command, the study or its files need correction."""
 INTERNAL = 3
 """Exit status where metasight itself is at fault."""
+UNREAD = 1
+"""Exit status where what was asked for could not be printed, for nothing reads it any more."""
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it (128 + SIGINT)."""
 
@@ -37,8 +43,13 @@ def main(arguments: list[str] | None = None) -> Any:
     """Entry point; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
+    spell_out()
     try:
-        app([a for a in arguments if a != "--debug"], prog_name="metasight")
+        with closed_to_others(), _written_out():
+            app([a for a in arguments if a != "--debug"], prog_name="metasight")
+    except BrokenPipeError:  # the reader of what is printed has gone
+        drop_output(sys.stdout)
+        sys.exit(UNREAD)
     except Exception as error:
         if debug:
             raise
@@ -56,6 +67,15 @@ def main(arguments: list[str] | None = None) -> Any:
         raise
 
 
+@contextmanager
+def _written_out() -> Iterator[None]:
+    """Write what is left to write while an error of it can still be handled."""
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+
+
 def _said(error: Exception) -> tuple[str, int]:
     """What the terminal shows of an error, and the exit status."""
     if isinstance(error, MetasightError):
@@ -65,6 +85,12 @@ def _said(error: Exception) -> tuple[str, int]:
         text = (
             f"[red]error[/red] {shown(place)}: {shown(error.strerror or error)}. "
             "Check permissions and free space."
+        )
+        return text, NEEDS_CORRECTION
+    if isinstance(error, MemoryError):
+        text = (
+            "[red]error[/red] there is not enough memory. Run it where more is free, or with "
+            "--workers 1. Results of finished steps are kept."
         )
         return text, NEEDS_CORRECTION
     where = traceback.extract_tb(error.__traceback__)[-1]

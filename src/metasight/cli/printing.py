@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from metasight.cli.terminal import Terminal
 from metasight.errors import StudyError
 from metasight.units import DAYS_PER_YEAR
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from metasight.engine.run import Pending
     from metasight.pipeline import Screening
 
-out = Console(highlight=False, emoji=False)
-err = Console(stderr=True, highlight=False, emoji=False)
+out = Terminal(highlight=False, emoji=False)
+err = Terminal(stderr=True, highlight=False, emoji=False)
 
 
 def shown(text: object) -> str:

@@ -11,8 +11,9 @@ import typer
 from rich.table import Table
 
 from metasight.cli.machine_readable import print_json, scans_found
-from metasight.cli.options import AsJson, Out, Scheduler
+from metasight.cli.options import AsJson, Out, placed
 from metasight.cli.printing import out, say_where, shown
+from metasight.engine.placement import Placement
 
 scans = typer.Typer(
     no_args_is_help=True, help="CT and PET without a study: folders in, results out."
@@ -96,6 +97,7 @@ _UNKNOWN = (
 
 
 @scans.command("check")
+@placed("inline")
 def scans_check(
     folders: Annotated[
         list[Path], typer.Argument(help="DICOM folder, zip archive or NIfTI file; one or more.")
@@ -111,8 +113,9 @@ def scans_check(
     ] = None,
     protocol: Protocol = "",
     study: OfStudy = None,
-    scheduler: Scheduler = "inline",
     as_json: AsJson = False,
+    *,
+    scheduler: Placement,
 ) -> None:
     """Show which series is read of each folder, and judge the quality of the CT."""
     from metasight.engine.progress import Bars, Silent

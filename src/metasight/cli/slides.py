@@ -9,8 +9,9 @@ import typer
 from rich.table import Table
 
 from metasight.cli.machine_readable import print_json, slides_found
-from metasight.cli.options import AsJson, Out, Scheduler
+from metasight.cli.options import AsJson, Out, placed
 from metasight.cli.printing import out, say_where, shown
+from metasight.engine.placement import Placement
 from metasight.errors import StudyError
 
 slides = typer.Typer(no_args_is_help=True, help="Slides without a study: files in, results out.")
@@ -75,6 +76,7 @@ def slides_encoders() -> None:
 
 
 @slides.command("check")
+@placed("inline")
 def slides_check(
     files: Files,
     output: Out,
@@ -84,8 +86,9 @@ def slides_check(
     channel: Channel = None,
     nuclear: Nuclear = "DAPI",
     reader: ReaderOption = None,
-    scheduler: Scheduler = "inline",
     as_json: AsJson = False,
+    *,
+    scheduler: Placement,
 ) -> None:
     """Judge the quality of slides."""
     from metasight.engine.progress import Bars, Silent
@@ -149,6 +152,7 @@ def slides_align(
 
 
 @slides.command("map")
+@placed("inline")
 def slides_map(
     files: Files,
     output: Out,
@@ -161,7 +165,8 @@ def slides_map(
     cell_class: CellClass = None,
     nuclear: Nuclear = "DAPI",
     reader: ReaderOption = None,
-    scheduler: Scheduler = "inline",
+    *,
+    scheduler: Placement,
 ) -> None:
     """Turn marker sections into cells and cells per mm²; H&E (--stain H&E) into nuclei."""
     from metasight.engine.progress import Bars
@@ -197,6 +202,7 @@ def slides_map(
 
 
 @slides.command("measure")
+@placed("inline")
 def slides_measure(
     files: Files,
     output: Out,
@@ -209,7 +215,8 @@ def slides_measure(
     cell_class: CellClass = None,
     nuclear: Nuclear = "DAPI",
     reader: ReaderOption = None,
-    scheduler: Scheduler = "inline",
+    *,
+    scheduler: Placement,
 ) -> None:
     """Check, map and measure slides, with a sheet for each."""
     from metasight.engine.progress import Bars

@@ -16,7 +16,7 @@ from metasight.cli.machine_readable import (
     print_json,
     screening_found,
 )
-from metasight.cli.options import HERE, AsJson, Folder, LockedModels, Scheduler
+from metasight.cli.options import HERE, AsJson, Folder, LockedModels, placed
 from metasight.cli.printing import (
     command_line,
     out,
@@ -25,6 +25,7 @@ from metasight.cli.printing import (
     print_screening,
     shown,
 )
+from metasight.engine.placement import Placement
 from metasight.errors import StudyError
 
 if TYPE_CHECKING:
@@ -328,13 +329,15 @@ def check(folder: Folder = HERE, as_json: AsJson = False) -> None:
 
 
 @app.command()
+@placed("auto")
 def run(
     folder: Folder = HERE,
-    scheduler: Scheduler = "auto",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the steps that would run, and why; run none.")
     ] = False,
     as_json: AsJson = False,
+    *,
+    scheduler: Placement,
 ) -> None:
     """Run the whole study and write the report. An interrupted run is resumed."""
     from metasight import pipeline
@@ -395,6 +398,7 @@ def staging(
 
 
 @app.command()
+@placed("auto")
 def validate(
     bundle: LockedModels,
     external: Annotated[
@@ -407,7 +411,8 @@ def validate(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="New folder for that bundle.")
     ] = None,
-    scheduler: Scheduler = "auto",
+    *,
+    scheduler: Placement,
 ) -> None:
     """Evaluate locked models in another hospital's patients. Nothing is refitted."""
     from metasight import pipeline
@@ -431,6 +436,7 @@ def validate(
 
 
 @app.command()
+@placed("auto")
 def predict(
     bundle: LockedModels,
     patients: Annotated[
@@ -441,7 +447,8 @@ def predict(
     patient: Annotated[
         str | None, typer.Option(help="Print only this patient, given by the id in the hospital.")
     ] = None,
-    scheduler: Scheduler = "auto",
+    *,
+    scheduler: Placement,
 ) -> None:
     """Predict the risk of new patients, whose outcome is not yet known."""
     from metasight import pipeline
@@ -481,6 +488,7 @@ def _print_doctor(findings: Sequence[Finding]) -> None:
 
 
 @app.command()
+@placed("auto")
 def demo(
     folder: Annotated[Path, typer.Argument(help="Folder of the demonstration.")] = Path(
         "demo/breast-dmfs"
@@ -492,7 +500,8 @@ def demo(
     lung: Annotated[
         bool, typer.Option("--lung", help="Simulated CT of 44 patients instead; a few minutes.")
     ] = False,
-    scheduler: Scheduler = "auto",
+    *,
+    scheduler: Placement,
 ) -> None:
     """Run the demonstration: 198 real patients (TRANSBIG), from tables to report."""
     from metasight.demonstration import (

@@ -24,6 +24,7 @@ from metasight.cohort.showing import printable
 from metasight.cohort.statistical import SUFFIXES, statistical_rows
 from metasight.cohort.workbook import Sheet, excel_rows
 from metasight.errors import Problem, StudyError, TableError
+from metasight.spreadsheet import unshielded
 
 EXCEL_ERRORS = ("#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#N/A", "#NULL!", "#NUM!")
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
@@ -139,12 +140,20 @@ def read_table(
             + ", ".join((*TEXT_SUFFIXES, ".xlsx", *SUFFIXES[:-1]))
             + f" or {SUFFIXES[-1]} file",
         )
+    if kind not in SUFFIXES:
+        sheet = _without_shields(sheet)
     wanted = None if needed is None else {settings.id, *needed}
     table = _table(name, sheet, wanted, settings, separated=kind in TEXT_SUFFIXES)
     return replace(
         _with_ids(table, settings),
         codes={column: codes[i] for i, column in _places(sheet.header).items() if i in codes},
     )
+
+
+def _without_shields(sheet: Sheet) -> Sheet:
+    """The texts themselves, where metasight wrote an apostrophe before them."""
+    rows = [[unshielded(c) for c in r] if any(c[:1] == "'" for c in r) else r for r in sheet.rows]
+    return replace(sheet, header=[unshielded(h) for h in sheet.header], rows=rows)
 
 
 def _table(

@@ -1,7 +1,8 @@
-"""Progress of a run: one bar a stage with time left; one line a stage without a terminal."""
+"""Progress of a run: bars with time left; without a terminal lines, one a minute or more."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +18,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as RichProgress
+
+HEARTBEAT_S = 60.0
+"""Seconds between lines that say where a run is, where there is no terminal."""
 
 
 class Progress(Protocol):
@@ -46,7 +50,7 @@ class Silent:
 
 
 class Bars:
-    """Bars on a terminal; one line a finished stage elsewhere.
+    """Bars on a terminal; elsewhere a line for each finished stage, and one a minute between them.
 
     Parameters
     ----------
@@ -71,13 +75,30 @@ class Bars:
             disable=not console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._ended = threading.Event()
+        self._beating: threading.Thread | None = None
 
     def __enter__(self) -> Bars:
         self._bars.start()
+        if not self._console.is_terminal:
+            self._beating = threading.Thread(target=self._beat, daemon=True)
+            self._beating.start()
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        if self._beating is not None:
+            self._beating.join()
         self._bars.stop()
+
+    def _beat(self) -> None:
+        """Say where the run is while no stage ends, so that a log shows that it is alive."""
+        while not self._ended.wait(HEARTBEAT_S):
+            total, left = dict(self._total), dict(self._left)
+            going = next((label for label, n in left.items() if n > 0), None)
+            if going is not None:
+                n, seconds = total[going], time.monotonic() - self._begun
+                self.say(f"{going}: {n - left[going]} of {n}, {seconds:.0f} s since the start")
 
     def start(self, labels: Sequence[str]) -> None:
         """Open a bar for every label."""

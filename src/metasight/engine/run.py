@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from metasight.engine.cache import write_whole
-from metasight.engine.code import own_code
+from metasight.engine.cluster import Cluster, connected
 from metasight.engine.contents import Contents
+from metasight.engine.placement import Where, placement_of
+from metasight.engine.private import closed_to_others
 from metasight.engine.progress import Progress
-from metasight.engine.scheduling import AUTO, INLINE, LOCAL, hand_over, worth_processes
-from metasight.engine.step import Reference, Step, Task
+from metasight.engine.scheduling import AUTO, INLINE, hand_over, worth_processes
+from metasight.engine.step import Reference, Step
 from metasight.engine.store import DamagedResultError, Store
-from metasight.errors import StoreError, StudyError
+from metasight.errors import StoreError
 
-ANSWERS_WITHIN_S = 10
-"""Seconds in which a scheduler elsewhere must have answered."""
 _TRIES = 20
 """Times that damaged results are set aside and made again before the disk is to blame."""
 
@@ -57,9 +54,8 @@ class Work:
     memory
         File in which what every step was made from is noted, for the next run's explanations.
     scheduler
-        ``auto`` (by the work: see :mod:`metasight.engine.scheduling`), ``inline`` (this process),
-        ``local`` (one process a core), or the address of a Dask scheduler whose workers see the
-        same file system.
+        Where steps run: ``auto``, ``inline``, ``local``, an address, or a placement with more than
+        that (:mod:`metasight.engine.placement`).
     progress
         Told of every step.
     only_look
@@ -72,7 +68,7 @@ class Work:
         contents: Contents,
         memory: Path,
         *,
-        scheduler: str,
+        scheduler: Where,
         progress: Progress,
         only_look: bool = False,
     ) -> None:
@@ -82,22 +78,23 @@ class Work:
         self.pending: list[Pending] = []
         self._memory = memory
         self._before = _recalled(memory)
-        self._scheduler = scheduler
+        self._placement = placement_of(scheduler)
         self._progress = progress
         self.only_look = only_look
         self._there: set[str] = set()
         self._open = ExitStack()
-        self._client: Any = None
+        self._cluster: Cluster | None = None
 
     def __enter__(self) -> Self:
         if not self.only_look:
+            self._open.enter_context(closed_to_others())
             self.store.sweep()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._open.close()
-        if not self.only_look:
-            self.contents.save()
+        with self._open:
+            if not self.only_look:
+                self.contents.save()
 
     def make(self, steps: Sequence[Step]) -> None:
         """See that every step has its result, those that it needs first.
@@ -199,47 +196,33 @@ class Work:
             self._in_processes(left)
 
     def _starts_here(self, missing: Sequence[Step]) -> bool:
-        if self._scheduler == AUTO:
+        if self._placement.scheduler == AUTO:
             # processes that an earlier part has started cost nothing more
             kinds = [s.kind for s in missing]
-            return self._client is None and not worth_processes(kinds, cores=cores())
-        return self._scheduler == INLINE
+            return self._cluster is None and not worth_processes(
+                kinds, cores=self._placement.n_workers
+            )
+        return self._placement.scheduler == INLINE
 
     def _here(self, missing: Sequence[Step]) -> Sequence[Step]:
         """Carry steps out in this process; those that are left for other processes."""
         begun = time.monotonic()
         for done, step in enumerate(missing):
             seconds, left = time.monotonic() - begun, len(missing) - done
-            if self._scheduler == AUTO and hand_over(seconds=seconds, left=left, cores=cores()):
+            if self._placement.scheduler == AUTO and hand_over(
+                seconds=seconds, left=left, cores=self._placement.n_workers
+            ):
                 return missing[done:]
             self.store.make(step.task)
             self._finished(step)
         return ()
 
     def _in_processes(self, missing: Sequence[Step]) -> None:
-        from distributed import as_completed
-
-        if self._client is None:
-            where = LOCAL if self._scheduler == AUTO else self._scheduler
-            self._client = self._open.enter_context(_client(where))
-        by_name = {}
-        futures: dict[str, Any] = {}
-        root = str(self.store.root.resolve())
-        for step in missing:
-            after = [futures[n.key] for n in step.needs if n.key in futures]
-            # Two studies on one scheduler may have equal steps; each store needs its own result.
-            name = f"{hashlib.sha256(root.encode()).hexdigest()[:12]}-{step.key}"
-            future = self._client.submit(
-                _make, root, step.task, after, key=name, pure=False, retries=0
-            )
-            futures[step.key] = future
-            by_name[name] = step
-        try:
-            for future in as_completed(list(futures.values())):
-                future.result()
-                self._finished(by_name[future.key])
-        finally:
-            self._client.cancel(list(futures.values()))
+        if self._cluster is None:
+            self._cluster = self._open.enter_context(connected(self.store, self._placement))
+        with closing(self._cluster.make(missing)) as made:
+            for step in made:
+                self._finished(step)
 
     def _finished(self, step: Step) -> None:
         self._there.add(step.key)
@@ -257,13 +240,6 @@ class Work:
         symbols = {name: dict(s.code.symbols) for name, s in code.items()}
         text = json.dumps({"steps": record, "code": symbols}, sort_keys=True)
         write_whole(self._memory, text)
-
-
-def _make(root: str, task: Task, after: list[str]) -> str:
-    """Run one step on a worker; ``after`` only makes it wait for the steps it needs."""
-    del after
-    Store(Path(root)).make(task)
-    return task.key
 
 
 # --------------------------------------------------------------------------------- why it runs
@@ -339,87 +315,3 @@ def why(step: Step, before: Mapping[str, Any], missing: Iterable[str]) -> str:
         more = f" and {len(upstream) - 1} more" if len(upstream) > 1 else ""
         return f"{upstream[0]!r}{more} changed"
     return "its result is not in the store"
-
-
-# -------------------------------------------------------------------------------- the cluster
-
-
-@contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Processes started within do not hear Ctrl-C; the parent does and ends them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
-@contextmanager
-def _client(scheduler: str) -> Iterator[Any]:
-    import logging
-
-    import dask
-    from distributed import Client, LocalCluster
-
-    # All traffic stays on loopback; the status pages that Dask serves are left empty.
-    quiet = {
-        "distributed.worker.daemon": True,
-        "distributed.scheduler.http.routes": [],
-        "distributed.worker.http.routes": [],
-    }
-    with dask.config.set(quiet):
-        if scheduler == LOCAL:
-            with _deaf_to_ctrl_c():
-                cluster = LocalCluster(
-                    n_workers=cores(),
-                    threads_per_worker=1,
-                    processes=True,
-                    host="127.0.0.1",
-                    dashboard_address="127.0.0.1:0",
-                    silence_logs=logging.CRITICAL,
-                )
-            with cluster, Client(cluster) as client:
-                yield client
-            return
-        try:
-            client = Client(scheduler, timeout=ANSWERS_WITHIN_S)
-        except (OSError, ValueError, TypeError, TimeoutError) as error:
-            raise StudyError(
-                "no Dask scheduler answers",
-                value=scheduler,
-                remedy="Start one (`dask scheduler`), or leave `--scheduler` out to use this "
-                "machine",
-            ) from error
-        with client:
-            _refuse_other_code(client)
-            yield client
-
-
-def _code_of_worker() -> str:
-    return own_code().digest
-
-
-def _refuse_other_code(client: Any) -> None:
-    """Workers elsewhere may have another metasight installed; its results would bear our key.
-
-    Raises
-    ------
-    StudyError
-        The code of a worker differs from this process's.
-    """
-    told = client.run(_code_of_worker)
-    others = sum(1 for digest in told.values() if digest != own_code().digest)
-    if others:
-        raise StudyError(
-            "workers of the Dask scheduler run another version of metasight",
-            value=f"{others} of {len(told)} workers",
-            remedy="Install the same version everywhere and start the workers again",
-        )

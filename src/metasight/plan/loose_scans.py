@@ -24,6 +24,7 @@ from metasight.cohort.scan_table import (
 )
 from metasight.cohort.settings import ScanRecipe, ScanSettings
 from metasight.engine.contents import Contents
+from metasight.engine.placement import Where
 from metasight.engine.progress import Progress
 from metasight.engine.step import Step, StepKind
 from metasight.errors import StudyError
@@ -198,7 +199,12 @@ class Lesion:
 
 
 def check(
-    paths: Sequence[Path], out: Path, how: HowRead, *, scheduler: str, progress: Progress
+    paths: Sequence[Path],
+    out: Path,
+    how: HowRead,
+    *,
+    scheduler: Where,
+    progress: Progress,
 ) -> list[dict[str, Any]]:
     """Judge the CT and the PET of every folder; one result each, those that failed among them.
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from metasight.cohort.slide_table import SlideRow, StainName
+from metasight.engine.placement import Where
 from metasight.engine.progress import Progress
 from metasight.engine.step import Step
 from metasight.errors import StudyError
@@ -147,7 +148,7 @@ class Batch:
         )
 
 
-def check(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> list[dict[str, Any]]:
+def check(batch: Batch, out: Path, *, scheduler: Where, progress: Progress) -> list[dict[str, Any]]:
     """Judge every file; one result each, those that could not be read among them."""
     protocol, results = read_protocol(batch.protocol), NumberedResults(out=out, noun="slide")
     contents = results.contents()
@@ -158,7 +159,7 @@ def check(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> lis
 
 
 def map_markers(
-    batch: Batch, out: Path, *, scheduler: str, progress: Progress
+    batch: Batch, out: Path, *, scheduler: Where, progress: Progress
 ) -> list[dict[str, Any]]:
     """Marker density of every file; of H&E the density of nuclei."""
     if not batch.markers and batch.stain != "H&E":
@@ -182,7 +183,9 @@ def map_markers(
         return results.set_out(steps, work, result=artefacts.MARKERS.name)
 
 
-def measure(batch: Batch, out: Path, *, scheduler: str, progress: Progress) -> list[dict[str, Any]]:
+def measure(
+    batch: Batch, out: Path, *, scheduler: Where, progress: Progress
+) -> list[dict[str, Any]]:
     """Biomarkers and sheet of every file."""
     protocol, results = read_protocol(batch.protocol), NumberedResults(out=out, noun="slide")
     contents = results.contents()

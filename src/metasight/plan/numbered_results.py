@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from metasight.engine.contents import Contents
+from metasight.engine.placement import Where
+from metasight.engine.private import private_folder
 from metasight.engine.progress import Progress
 from metasight.engine.run import Work
 from metasight.engine.step import Step
@@ -45,8 +47,11 @@ class NumberedResults:
         """Folder of the result of one input, counted from 1."""
         return f"{self.noun}-{number:03d}"
 
-    def work(self, contents: Contents, scheduler: str, progress: Progress) -> Work:
+    def work(self, contents: Contents, scheduler: Where, progress: Progress) -> Work:
         """One run on the store that lies beside the results."""
+        if not self.out.exists():
+            private_folder(self.out)
+        private_folder(self.out / ".metasight")
         return Work(
             Store(self.out / ".metasight" / "store", contents),
             contents,

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from metasight.engine.private import private_folder
 from metasight.engine.run import Work
 from metasight.engine.step import Step, StepKind
 from metasight.errors import StudyError
@@ -47,7 +48,7 @@ def publish(
     latest
         Name of the link.
     """
-    final = study.results / name
+    final = private_folder(study.results) / name
     made = [(s, _PLACES[s.kind].format(s.subject)) for s in steps if s.kind in _PLACES]
     if final.is_dir() and not _is_whole(final, made, work):
         shutil.rmtree(final)
@@ -79,12 +80,11 @@ def set_out(steps: Sequence[Step], out: Path, work: Work) -> None:
             where=out.name,
             remedy="Give a new folder with -o",
         )
-    scratch = out.with_name(f".{out.name}-{os.getpid()}")
+    scratch = private_folder(out.with_name(f".{out.name}-{os.getpid()}"))
     for step in (s for s in steps if s.kind in _PLACES):
         work.copy(step, scratch / _PLACES[step.kind].format(step.subject))
     mark(scratch)
     shutil.rmtree(out, ignore_errors=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
     os.rename(scratch, out)
 
 

@@ -15,12 +15,12 @@ from metasight.report.blocks import (
     Heading,
     Paragraph,
     Row,
-    csv_text,
     numeric,
 )
 from metasight.report.drawing import INK, PAGE_PT, RULE, SOFT, canvas, place, to_svg
 from metasight.report.view import View
 from metasight.report.wording import count, listed, number, percent, plural
+from metasight.spreadsheet import csv_text
 
 Found = Mapping[str, Any]
 

@@ -8,9 +8,6 @@ all that the two templates see.
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -236,16 +233,6 @@ class Document:
     description: str
     front: tuple[Block, ...]
     blocks: tuple[Block, ...]
-
-
-def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """CSV (RFC 4180) of a figure's data; numbers in full, missing values empty."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\r\n")
-    writer.writerow(header)
-    for row in rows:
-        writer.writerow("" if v is None else v for v in row)
-    return stream.getvalue()
 
 
 def numbers(document: Document) -> dict[str, str]:

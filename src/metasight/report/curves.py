@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from metasight.estimate import Estimate
-from metasight.report.blocks import Figure, csv_text
+from metasight.report.blocks import Figure
 from metasight.report.drawing import (
     INK,
     NORMAL,
@@ -21,6 +21,7 @@ from metasight.report.drawing import (
 )
 from metasight.report.view import View, at_target
 from metasight.report.wording import metric, number, percent
+from metasight.spreadsheet import csv_text
 from metasight.validation.results import (
     CalibrationCurve,
     Metric,

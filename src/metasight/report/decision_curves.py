@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from metasight.estimate import Estimate
-from metasight.report.blocks import Figure, csv_text
+from metasight.report.blocks import Figure
 from metasight.report.drawing import (
     FILL,
     INK,
@@ -23,6 +23,7 @@ from metasight.report.drawing import (
 )
 from metasight.report.view import View, at_target
 from metasight.report.wording import number, span
+from metasight.spreadsheet import csv_text
 from metasight.validation.results import Metric, NotEstimable, TargetEvaluation
 from metasight.validation.threshold_band import ThresholdBand
 

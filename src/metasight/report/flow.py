@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from metasight.cohort.eligibility import FlowStep
-from metasight.report.blocks import Figure, csv_text
+from metasight.report.blocks import Figure
 from metasight.report.contents import FlowCounts
 from metasight.report.drawing import INK, PAGE_PT, SMALL, SOFT, canvas, to_svg, wrap
 from metasight.report.view import POPULATIONS, View
 from metasight.report.wording import count, listed, plural
+from metasight.spreadsheet import csv_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

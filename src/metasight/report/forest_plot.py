@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from metasight.estimate import Estimate
-from metasight.report.blocks import Figure, csv_text
+from metasight.report.blocks import Figure
 from metasight.report.drawing import (
     FILL,
     INK,
@@ -23,6 +23,7 @@ from metasight.report.drawing import (
     wrap,
 )
 from metasight.report.wording import number
+from metasight.spreadsheet import csv_text
 from metasight.validation.results import (
     Contrast,
     ContrastMetric,

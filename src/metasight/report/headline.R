@@ -17,6 +17,9 @@
 argument <- commandArgs(trailingOnly = TRUE)
 file <- if (length(argument)) argument[1] else "headline.csv"
 d <- read.csv(file, stringsAsFactors = FALSE, check.names = FALSE)
+# texts that a spreadsheet would run as formulas were written with an apostrophe in front
+texts <- vapply(d, is.character, NA)
+d[texts] <- lapply(d[texts], function(x) sub("^'('*[=+@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20-])", "\\1", x))
 
 cat("model,measure,target,value\n")
 found <- data.frame()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from metasight.predictions import Predictions
+from metasight.spreadsheet import write_csv
 from metasight.validation.results import EvaluationSettings
 
 SCRIPT, DATA = "headline.R", "headline.csv"
@@ -29,7 +30,7 @@ def write_headline(predictions: Predictions, settings: EvaluationSettings, out: 
     out
         Folder.
     """
-    headline_rows(predictions, settings).to_csv(out / DATA, index=False, lineterminator="\n")
+    write_csv(headline_rows(predictions, settings), out / DATA)
     (out / SCRIPT).write_text(headline_script(settings), "utf-8")
 
 

@@ -20,13 +20,13 @@ from metasight.report.blocks import (
     Paragraph,
     Ref,
     Row,
-    csv_text,
     numeric,
 )
 from metasight.report.contents import MapExample, MapsResult
 from metasight.report.drawing import PAGE_PT, canvas, place, to_svg
 from metasight.report.view import View
 from metasight.report.wording import NBSP, count, number, percent, plural, significant
+from metasight.spreadsheet import csv_text
 
 _LOW_ICC = 0.75
 _FEWEST_FOR_A_FIGURE = 3

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from metasight.report.blocks import Figure, csv_text
+from metasight.report.blocks import Figure
 from metasight.report.drawing import FILL, INK, NORMAL, PAGE_PT, Look, canvas, place, to_svg
 from metasight.report.view import View
 from metasight.report.wording import listed, percent, plural
+from metasight.spreadsheet import csv_text
 from metasight.units import DAYS_PER_YEAR
 from metasight.validation.group_curve import GroupCurve
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from metasight.report.blocks import Figure, csv_text
+from metasight.report.blocks import Figure
 from metasight.report.contents import OptimismResult
 from metasight.report.drawing import (
     INK,
@@ -20,6 +20,7 @@ from metasight.report.drawing import (
 )
 from metasight.report.view import View
 from metasight.report.wording import number, percent
+from metasight.spreadsheet import csv_text
 from metasight.validation.results import DCalibration
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from metasight.report.blocks import (
     Heading,
     Paragraph,
     Row,
-    csv_text,
     numeric,
 )
 from metasight.report.drawing import PAGE_PT, canvas, place, to_svg
 from metasight.report.view import View
 from metasight.report.wording import count, number, plural
+from metasight.spreadsheet import csv_text
 
 Found = Mapping[str, Any]
 

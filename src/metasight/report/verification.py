@@ -13,12 +13,12 @@ from metasight.report.blocks import (
     Heading,
     Paragraph,
     Row,
-    csv_text,
     numeric,
 )
 from metasight.report.drawing import PAGE_PT, canvas, place, to_svg
 from metasight.report.view import View
 from metasight.report.wording import count, number, percent, plural
+from metasight.spreadsheet import csv_text
 from metasight.units import DAYS_PER_YEAR
 
 Found = Mapping[str, Any]

@@ -35,6 +35,13 @@ _SECRETS = {
     },
 }
 """Keys of the file from which the model's ``key`` is made; see :mod:`metasight.study.vault`."""
+_PUBLIC = {
+    "public_data": {
+        "type": "boolean",
+        "default": False,
+        "description": "Whether the data are public or simulated; salt needs true.",
+    }
+}
 
 
 def study_schema() -> dict[str, Any]:
@@ -45,7 +52,7 @@ def study_schema() -> dict[str, Any]:
     for name, part in [("StudySettings", own), *definitions.items()]:
         _describe(part, described.get(name, {}))
     own["properties"].pop("key")
-    own["properties"] |= _SECRETS
+    own["properties"] |= _SECRETS | _PUBLIC
     own["required"] = [name for name in own["required"] if name != "key"]
     own["anyOf"] = [{"required": [name]} for name in _SECRETS]
     return {

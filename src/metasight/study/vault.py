@@ -1,12 +1,14 @@
 """Where a study keeps its secrets: a folder beside it that its owner alone may read.
 
 Pseudonyms are keyed hashes of patient ids. Whoever holds the key can find a patient of whom the id
-is known in everything that a study publishes; without it the link cannot be made. So the key lies
-neither in the study's folder nor in its results, where a colleague is given both.
+is known in everything that a study publishes; without it the link cannot be made. So the key is of
+256 random bits, and lies neither in the study's folder nor in its results, where a colleague is
+given both. Only data that hide nobody do without: the file then says that they are public.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import secrets
@@ -21,6 +23,8 @@ KEY_FILE = "key"
 KEY_BYTES = 32
 _KEY = re.compile(rf"[0-9a-f]{{{2 * KEY_BYTES}}}")
 _SHORTEST_SALT = 8
+_FEWEST_VALUES = 16
+"""Different bytes among 32 of a key; a random key has fewer once in 10^15."""
 
 
 def default_path(folder: Path) -> str:
@@ -66,8 +70,9 @@ def read_key(vault: Path) -> str:
     """
     path = vault / KEY_FILE
     try:
-        mode = path.stat().st_mode
-        text = path.read_text("ascii").strip()
+        with path.open(encoding="ascii") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            text = file.read().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(
             "the vault holds no key that can be read",
@@ -89,19 +94,34 @@ def read_key(vault: Path) -> str:
             remedy="Put the study's key back; a study that has not begun gets another from "
             "`metasight vault FOLDER` after this file is deleted",
         )
+    if _is_weak(bytes.fromhex(text)):
+        raise StudyError(
+            "the key can be guessed: it is a pattern or a typed text, not random",
+            where=str(path),
+            remedy="Delete this file and run `metasight vault FOLDER`, which makes a random one; "
+            "pseudonyms and folds change with it",
+        )
     return text
+
+
+def _is_weak(key: bytes) -> bool:
+    """Whether a key is far from random: few values, few steps between them, or a text."""
+    steps = {(b - a) % 256 for a, b in itertools.pairwise(key)}
+    is_text = all(32 <= byte < 127 for byte in key)
+    return len(set(key)) < _FEWEST_VALUES or len(steps) < _FEWEST_VALUES or is_text
 
 
 def with_key(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """The entries of a ``study.toml`` with the key in place of where it is found.
 
     ``vault`` names a folder; ``salt`` is the key itself, for public and simulated data, which hold
-    nobody's secret, and for studies of before version 0.2.
+    nobody's secret: ``public_data = true`` must say that they are.
 
     Raises
     ------
     StudyError
-        Both or neither are given, or what is given is no key.
+        Both or neither are given, what is given is no key, or the key would lie in the study's
+        folder though the data are not public.
     """
     entries = dict(data)
     if "key" in entries:
@@ -111,6 +131,7 @@ def with_key(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             remedy="Name the folder that holds it: vault = PATH",
         )
     salt, vault = entries.pop("salt", None), entries.pop("vault", None)
+    public = entries.pop("public_data", False)
     if (salt is None) == (vault is None):
         raise StudyError(
             "vault and salt are both given" if vault is not None else "vault is missing",
@@ -125,14 +146,45 @@ def with_key(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
                 where="study.toml",
                 remedy=f"Write vault = {default_path(folder)!r}",
             )
-        return entries | {"key": read_key(folder / vault)}
+        return entries | {"key": read_key(_outside(folder, vault))}
+    return entries | {"key": _public_salt(salt, public)}
+
+
+def _public_salt(salt: Any, public: Any) -> str:
+    """A salt of a study whose data hide nobody."""
+    if public is not True:
+        raise StudyError(
+            "salt, the key of the pseudonyms, lies in the study's folder: with it a patient's "
+            "pseudonym follows from the id",
+            where="study.toml",
+            remedy="Move it to a vault with `metasight vault FOLDER`, which changes pseudonyms and "
+            "folds; if the data are public or simulated, add public_data = true",
+        )
     if not isinstance(salt, str) or len(set(salt)) < 2 or len(salt.strip()) < _SHORTEST_SALT:
         raise StudyError(
             f"salt is not a text of {_SHORTEST_SALT} characters or more",
             where="study.toml",
             remedy="Keep the key in a vault instead: `metasight vault FOLDER` makes one",
         )
-    return entries | {"key": salt}
+    return salt
+
+
+def _outside(folder: Path, named: str) -> Path:
+    """The vault that a study names; it may not be where it is copied and sent with the study.
+
+    Raises
+    ------
+    StudyError
+        It is the study's folder or lies within it.
+    """
+    vault, own = (folder / named).resolve(), folder.resolve()
+    if vault == own or own in vault.parents:
+        raise StudyError(
+            "the vault lies inside the study's folder, which is copied and sent with its results",
+            where="study.toml vault",
+            remedy=f"Move the vault out and write vault = {default_path(folder)!r}",
+        )
+    return vault
 
 
 def vault_of(data: Mapping[str, Any], folder: Path) -> Path | None:
@@ -175,7 +227,7 @@ def move_to_vault(folder: Path) -> tuple[Path, bool]:
         )
     text = path.read_text("utf-8-sig")
     named = re.search(r"""^vault\s*=\s*["']([^"'\n]+)["']""", text, re.MULTILINE)
-    vault = folder / (named[1] if named else default_path(folder))
+    vault = _outside(folder, named[1] if named else default_path(folder))
     if named:
         make_key(vault)
         return vault, False
@@ -187,6 +239,7 @@ def move_to_vault(folder: Path) -> tuple[Path, bool]:
             where="study.toml",
             remedy=f"Add the line {line} above the first [section], then run this again",
         )
+    changed = re.sub(r"^public_data\s*=.*\n", "", changed, flags=re.MULTILINE)
     make_key(vault)
     path.write_text(changed, "utf-8")
     return vault, True

@@ -32,6 +32,7 @@ from metasight.simulate.breast.study_file import study_toml
 from metasight.simulate.breast.table import clinical_table
 from metasight.simulate.driver import claim, drawn_from, fill, write_truth
 from metasight.simulate.settings import STAMP
+from metasight.spreadsheet import write_csv
 
 
 def simulate_breast(
@@ -120,13 +121,13 @@ def _write_tables(folder: Path, settings: BreastSettings, seed: int) -> None:
     names = [name_of(i) for i in range(settings.patients)]
     centres = [centre_of(settings, seed, c).name for c in range(settings.centres)]
     table = clinical_table(settings, seed, patients, outcome, names, centres)
-    table.to_csv(folder / "patients.csv", index=False, lineterminator="\n")
+    write_csv(table, folder / "patients.csv")
     lines = []
     for name in names:
         told = json.loads((folder / "truth" / name / "patient.json").read_text("utf-8"))
         lines += [{"patient": name, **line} for line in told["slides"]]
     slides = pd.DataFrame(lines)[["patient", "file", "stain", "markers"]]
-    slides.to_csv(folder / "slides.csv", index=False, lineterminator="\n")
+    write_csv(slides, folder / "slides.csv")
     write_truth(folder / "truth" / "truth.json", _truth(settings, seed, patients, risk, outcome))
     (folder / "study.toml").write_text(study_toml(settings, seed), "utf-8")
 

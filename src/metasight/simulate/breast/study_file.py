@@ -67,6 +67,7 @@ def study_toml(settings: BreastSettings, seed: int) -> str:
         'title = "Simulated breast cohort"',
         f'demonstration = "{STAMP} It shows how the program works on data whose truth is known."',
         f'salt = "simulated cohort {seed}"',
+        "public_data = true",
         "",
         "[patients]",
         'path = "patients.csv"',

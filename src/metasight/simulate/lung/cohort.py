@@ -36,6 +36,7 @@ from metasight.simulate.lung.table import (
     simulate_nodal_table,
 )
 from metasight.simulate.settings import STAMP
+from metasight.spreadsheet import write_csv
 
 SCAN_COLUMNS = ("patient", "kind", "path", "roi", "x_mm", "y_mm", "z_mm")
 """Of ``scans.csv``: a row a series or mask; a mask without a path is a coordinate (LPS, mm)."""
@@ -123,7 +124,7 @@ def _write_tables(folder: Path, settings: LungSettings, seed: int) -> None:
     reading = _reading(settings, seed, told, course)
     centres = [centre_of(settings, seed, c).name for c in range(settings.centres)]
     table = clinical_table(settings, seed, people, course, reading, names, centres)
-    table.to_csv(folder / "patients.csv", index=False, lineterminator="\n")
+    write_csv(table, folder / "patients.csv")
     rows = [
         {"patient": n, **row} for n, said in zip(names, told, strict=True) for row in said["rows"]
     ]
@@ -131,7 +132,7 @@ def _write_tables(folder: Path, settings: LungSettings, seed: int) -> None:
         if row["path"]:
             row["path"] = f"{row['patient']}/{row['path']}"
     scans = pd.DataFrame(rows).reindex(columns=list(SCAN_COLUMNS))
-    scans.to_csv(folder / "scans.csv", index=False, lineterminator="\n")
+    write_csv(scans, folder / "scans.csv")
     write_truth(folder / "truth" / "truth.json", _truth(settings, seed, people, course, told))
     if settings.genes:
         write_expression(

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from metasight.simulate.lung.patients import Patients
+from metasight.spreadsheet import write_csv
 
 GENES_A_SET = 20
 PURITY = "purity"
@@ -92,6 +93,6 @@ def write_expression(
 ) -> None:
     """``expression.csv`` and ``gene_sets.gmt``."""
     table = draw_expression(people, names, genes=genes, share=share, seed=seed)
-    table.to_csv(folder / "expression.csv", index=False, lineterminator="\n")
+    write_csv(table, folder / "expression.csv")
     lines = ["\t".join([name, "simulated", *own]) for name, own in gene_sets(genes).items()]
     (folder / "gene_sets.gmt").write_text("\n".join(lines) + "\n", "utf-8")

@@ -103,6 +103,7 @@ def study_toml(settings: LungSettings, seed: int) -> str:
         'title = "Simulated lung cohort"',
         f'demonstration = "{STAMP} It shows how the program works on data whose truth is known."',
         f'salt = "simulated lung cohort {seed}"',
+        "public_data = true",
         "",
         "[patients]",
         'path = "patients.csv"',

@@ -15,6 +15,7 @@ from metasight.biology.expression import genes_of_all, log_of_counts
 from metasight.biology.gene_sets import GeneSets, read_gmt, within
 from metasight.engine.step import Inputs
 from metasight.errors import EvaluationError, StudyError
+from metasight.spreadsheet import write_csv
 from metasight.steps import artefacts
 from metasight.steps.files import number
 from metasight.steps.risk.out_of_fold import out_of_fold_risks
@@ -98,10 +99,10 @@ def _relate(inputs: Inputs, out: Path, argument: BiologyArgument) -> Found:
     )
     scores = single_sample(y, sets, seed=argument.seed)
     by_patient = associate(prepare(scores, own, covariates.loc[patients])).table
-    found.genes.table.to_csv(artefacts.GENES.path(out), lineterminator="\n")
+    write_csv(found.genes.table, artefacts.GENES.path(out), index=True)
     table_of_sets = found.sets.join(by_patient[["t", "p", "fdr"]].add_prefix("single_sample_"))
-    table_of_sets.to_csv(artefacts.GENE_SETS.path(out), lineterminator="\n")
-    scores.to_csv(artefacts.SINGLE_SAMPLE.path(out), lineterminator="\n")
+    write_csv(table_of_sets, artefacts.GENE_SETS.path(out), index=True)
+    write_csv(scores, artefacts.SINGLE_SAMPLE.path(out), index=True)
     return {
         "patients": len(patients),
         "predicted": len(risk),

@@ -10,6 +10,7 @@ import pandas as pd
 
 from metasight.engine.step import Inputs
 from metasight.models.crossfit import Data
+from metasight.spreadsheet import write_csv
 from metasight.steps import artefacts
 from metasight.steps.cohort.data import load_data
 from metasight.steps.files import number
@@ -40,7 +41,7 @@ def judge_stability(inputs: Inputs, out: Path, argument: StabilityArgument) -> N
     """
     data, _, _ = load_data(inputs[argument.data])
     table = stability_of(data)
-    table.to_csv(artefacts.STABILITY_TABLE.path(out), lineterminator="\n")
+    write_csv(table, artefacts.STABILITY_TABLE.path(out), index=True)
     artefacts.STABILITY.write(
         out,
         {
