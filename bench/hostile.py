@@ -4,9 +4,9 @@
 
 Each file is read by the part of metasight that a study reads it with, in a process of its own that
 may take 2.5 GiB and 60 seconds. Printed: seconds, memory above the start, and the outcome: a named
-error, a value, a raw exception, a hang or a death. Exit status 1 unless all are named errors or, for
-those that are merely large, values. This is the class of bombs; mutations of sound files and
-canaries are tested elsewhere (tests/volumes, tests/slides, bench/deidentify.py).
+error, a value, a raw exception, a hang or a death. Exit status 1 unless all are named errors or,
+for those that are merely large, values. Mutations and canaries: tests/volumes, tests/slides,
+bench/deidentify.py.
 """
 
 from __future__ import annotations
@@ -162,11 +162,13 @@ def deflated_DICOM_of_3_GB(work: Path) -> Path:  # noqa: N802
 
 
 @case(scan)
-def zip_whose_file_unpacks_to_2_GB(work: Path) -> Path:
-    with zipfile.ZipFile(work / "s.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        with archive.open("a/1.dcm", "w", force_zip64=True) as member:
-            for _ in range(2300):
-                member.write(b"\0" * (1 << 20))
+def zip_whose_file_unpacks_to_2_GB(work: Path) -> Path:  # noqa: N802
+    with (
+        zipfile.ZipFile(work / "s.zip", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("a/1.dcm", "w", force_zip64=True) as member,
+    ):
+        for _ in range(2300):
+            member.write(b"\0" * (1 << 20))
     return work / "s.zip"
 
 

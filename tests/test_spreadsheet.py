@@ -100,7 +100,6 @@ def test_metasight_reads_what_it_wrote_and_a_spreadsheet_saved(tmp_path, suffix)
 
 
 def test_every_table_for_people_is_written_here():
-    """Tables of `metasight deidentify` are not yet."""
     writers = re.compile(r"\.to_csv\(|csv\.writer\(|csv\.DictWriter\(|\.to_excel\(|Workbook\(")
     source = ROOT / "src" / "metasight"
     found = {
@@ -108,5 +107,4 @@ def test_every_table_for_people_is_written_here():
         for path in source.rglob("*.py")
         if writers.search(path.read_text("utf-8"))
     }
-    not_yet = {"deidentify/batch.py", "deidentify/table_file.py"}
-    assert found - not_yet == {"spreadsheet.py"}
+    assert found == {"spreadsheet.py"}

@@ -201,3 +201,11 @@ def test_parts_that_cannot_be_unpacked_are_refused_by_the_files_name(tmp_path, b
     file.write_bytes(bytes(damaged))
     with pytest.raises(StudyError, match=r"patients\.xlsx: not an Excel workbook, or a damaged"):
         read_table(tmp_path, TableSettings(path=file.name, id="id"))
+
+
+def test_a_forgotten_cell_far_away_is_told(tmp_path):
+    book = Workbook()
+    book.active["A1"], book.active["A2"], book.active["XFD9000"] = "id", "a", 1
+    book.save(tmp_path / "far.xlsx")
+    with pytest.raises(StudyError, match=r"9,000 rows and 16,384 columns.*Delete what lies below"):
+        excel_rows(tmp_path / "far.xlsx", None, ".")

@@ -102,3 +102,33 @@ def test_a_flipped_bit_is_refused_by_name_or_read_and_never_a_traceback(tmp_path
         (tmp_path / "k.h5").write_bytes(bytes(damaged))
         with contextlib.suppress(EncoderError):
             read_patch_features(tmp_path / "k.h5", "k")
+
+
+@pytest.mark.parametrize("kind", ["external", "linked", "virtual"])
+def test_numbers_of_another_file_are_not_read(tmp_path, kind):
+    other, path = tmp_path / "other.h5", tmp_path / "a.h5"
+    (tmp_path / "secret").write_bytes(bytes(128))
+    with h5py.File(other, "w") as file:
+        file["features"] = np.zeros((8, 4), "f4")
+    with h5py.File(path, "w") as file:
+        file["coords"] = np.zeros((8, 2), "i8")
+        if kind == "external":
+            secret = [(str(tmp_path / "secret"), 0, 128)]
+            file.create_dataset("features", (8, 4), "f4", external=secret)
+        elif kind == "linked":
+            file["features"] = h5py.ExternalLink(str(other), "/features")
+        else:
+            layout = h5py.VirtualLayout((8, 4), "f4")
+            layout[:] = h5py.VirtualSource(str(other), "features", shape=(8, 4))
+            file.create_virtual_dataset("features", layout)
+    with pytest.raises(EncoderError, match="outside of the file"):
+        read_patch_features(path, "bag")
+
+
+def test_an_array_that_was_never_written_is_not_made(tmp_path):
+    path = tmp_path / "u.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("features", (4_000_000, 512), "f4", chunks=(1024, 512))
+        file.create_dataset("coords", (4_000_000, 2), "i8", chunks=(1024, 2))
+    with pytest.raises(EncoderError, match="larger than a slide's features"):
+        read_patch_features(path, "bag")

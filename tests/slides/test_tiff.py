@@ -725,3 +725,28 @@ def test_a_picture_that_is_turned_says_so(tmp_path: Path) -> None:
     )
     with open_slide(path) as slide:
         assert "Orientation 6" in " ".join(slide.notes)
+
+
+def test_a_jpeg_tile_that_claims_more_than_its_tile_is_not_decoded(tmp_path):
+    path = tmp_path / "j.tif"
+    tifffile.imwrite(
+        path,
+        np.full((256, 256, 3), 200, np.uint8),
+        tile=(128, 128),
+        photometric="rgb",
+        compression="jpeg",
+        resolution=(2e4, 2e4),
+        resolutionunit="CENTIMETER",
+        metadata=None,
+    )
+    content = bytearray(path.read_bytes())
+    at = content.find(b"\xff\xc0\x00")
+    while at > 0:
+        content[at + 5 : at + 9] = (65500).to_bytes(2, "big") * 2
+        at = content.find(b"\xff\xc0\x00", at + 1)
+    path.write_bytes(bytes(content))
+    with (
+        open_slide(path, name="slide") as slide,
+        pytest.raises(SlideError, match="65500 × 65500 pixels"),
+    ):
+        slide.read(Region(x=0, y=0, width=64, height=64), 0.5)

@@ -144,3 +144,19 @@ def test_a_table_is_no_tiff(tmp_path):
         opened(tmp_path / "x.svs", "slide")
     with pytest.raises(SlideError, match="not there"):
         opened(tmp_path / "none.svs", "slide")
+
+
+def test_planes_that_no_file_holds_are_refused_before_they_are_listed(tmp_path):
+    text = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0">'
+        '<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" SizeX="64" SizeY="64" '
+        'SizeC="1" SizeZ="1" SizeT="{}" PhysicalSizeX="0.5" PhysicalSizeY="0.5">'
+        '<TiffData IFD="0" PlaneCount="{}"/></Pixels></Image></OME>'
+    )
+    for number, (times, planes) in enumerate([(10**9, 1), (1, 10**9)]):
+        path = tmp_path / f"{number}.ome.tif"
+        description = text.format(times, planes)
+        pixels = np.zeros((64, 64), np.uint16)
+        tifffile.imwrite(path, pixels, description=description, metadata=None)
+        with pytest.raises(SlideError, match="claims more planes than a slide has"):
+            opened(path, "slide")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import zlib
 
 import pytest
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
+from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, generate_uid
 
 from metasight.errors import VolumeError
 from metasight.volumes.headers import NotASlice, SliceHeader, read_dataset, read_headers
@@ -220,3 +222,27 @@ def test_pixels_are_read_only_where_asked_for(write_ct, ct_slices):
     assert "PixelData" not in read_dataset(item, pixels=False)
     assert len(read_dataset(item, pixels=True).PixelData) == 24 * 20 * 2
     assert set(read_dataset(item, pixels=False, tags=["Rows"]).dir()) == {"Rows"}
+
+
+def deflated(path, megabytes):
+    """A deflated DICOM header with so many megabytes of zeros behind it."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, generate_uid()
+    meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    data = FileDataset("x", {}, file_meta=meta, preamble=b"\0" * 128)
+    data.Modality = "CT"
+    data.save_as(path, enforce_file_format=True)
+    whole = path.read_bytes()
+    begin = 144 + int.from_bytes(whole[140:144], "little")
+    packing = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+    packed = packing.compress(zlib.decompress(whole[begin:], -zlib.MAX_WBITS))
+    packed += b"".join(packing.compress(bytes(1 << 20)) for _ in range(megabytes))
+    path.write_bytes(whole[:begin] + packed + packing.flush())
+    return items_of(path)[0]
+
+
+def test_a_deflated_file_is_inflated_up_to_what_an_image_takes(tmp_path, monkeypatch):
+    assert read_dataset(deflated(tmp_path / "a.dcm", 0), pixels=False).Modality == "CT"
+    monkeypatch.setattr("metasight.volumes.headers._MOST_INFLATED", 8 << 20)
+    with pytest.raises(VolumeError, match="longer than any image"):
+        read_dataset(deflated(tmp_path / "b.dcm", 12), pixels=False)

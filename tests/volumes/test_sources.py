@@ -124,3 +124,14 @@ def _with_file(folder: Path) -> tuple[Item, ...]:
 def test_a_path_that_is_not_there(tmp_path: Path, name: str) -> None:
     with pytest.raises(VolumeError, match="no such scan"):
         items_of(tmp_path / name)
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path):
+    with (
+        zipfile.ZipFile(tmp_path / "s.zip", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("1.dcm", "w") as member,
+    ):
+        for _ in range(120):
+            member.write(bytes(1 << 20))
+    with pytest.raises(VolumeError, match="unpacks to more than images do"):
+        items_of(tmp_path / "s.zip")

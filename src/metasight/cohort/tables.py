@@ -259,16 +259,17 @@ def _header_problems(
     name: str, header: list[str], rows: Mapping[int, list[str]], wanted: Collection[str] | None
 ) -> list[Problem]:
     """Names that are needed and stand twice; columns without a name that might be needed."""
+    times = Counter(header)
     problems = [
         Problem(
             table=name,
             row=None,
             column=printable(h),
             value="",
-            problem=f"the column name occurs {header.count(h)} times",
+            problem=f"the column name occurs {times[h]} times",
             accepted="each name once; rename the other columns",
         )
-        for h in sorted({h for h in header if header.count(h) > 1 and h})
+        for h in sorted(h for h in times if times[h] > 1 and h)
         if wanted is None or h in wanted
     ]
     if wanted is None:

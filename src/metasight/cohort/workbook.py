@@ -26,6 +26,7 @@ _MERGED_REMEDY = "the value itself, in every cell it belongs to"
 Cell = tuple[int, int]
 """Row number as the spreadsheet shows it, and number of the column from 0."""
 
+_MOST_ROWS = 1_048_576  # of a sheet of Excel
 _MOST_CELLS = 50_000_000  # 2,000 patients with 25,000 genes
 
 
@@ -145,7 +146,7 @@ def _texts(sheet: Any, decimal: str, name: str) -> tuple[list[list[str]], frozen
         rows.append([_cell_text(cell, decimal) for cell in cells])
         dates |= {(number, i) for i, c in enumerate(cells) if isinstance(c.value, dt.date)}
         width = max(width, len(cells))
-        if width * number > _MOST_CELLS:
+        if width * number > _MOST_CELLS or number > _MOST_ROWS:
             raise StudyError(
                 "the sheet is larger than any table of patients",
                 where=name,

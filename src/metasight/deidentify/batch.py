@@ -7,7 +7,6 @@ the names.
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from metasight.deidentify.slide_file import is_tiff, new_slide
 from metasight.deidentify.table_file import new_table, slide_name
 from metasight.errors import MetasightError, StudyError
 from metasight.ledger import Fate
+from metasight.spreadsheet import csv_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,8 +244,8 @@ def write(place: Path, content: bytes) -> None:
 
 def write_ledger(rows: Iterable[FileRow], path: Path) -> None:
     """Write the rows as CSV, readable to their owner alone."""
+    columns = list(FileRow.__annotations__)
+    told = [asdict(row) | {"verdict": str(row.verdict)} for row in rows]
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(FileRow.__annotations__), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({**asdict(row), "verdict": str(row.verdict)} for row in rows)
+        file.write(csv_text(columns, [[row[c] for c in columns] for row in told], line_end="\n"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from metasight.deidentify.key import Key
 from metasight.deidentify.places import Places
 from metasight.deidentify.suspicion import suspicion
 from metasight.errors import StudyError, TableError
+from metasight.spreadsheet import csv_text
 
 PATIENT = "patient"
 _MISSING = frozenset(("", "NA"))
@@ -94,7 +93,8 @@ def new_table(
     rows.sort(key=lambda r: r[0])  # the old order may be that of names; equal ids stay in it
     left = sum(flags.columns.get(c) == "free text" for c in columns)
     note = f"free text left out in {left} {'columns' if left > 1 else 'column'}" if left else ""
-    return NewTable(name=f"{flags.name}.csv", content=_csv([[PATIENT, *kept], *rows]), note=note)
+    content = csv_text([PATIENT, *kept], rows, line_end="\n").encode("utf-8")
+    return NewTable(name=f"{flags.name}.csv", content=content, note=note)
 
 
 def _read(source: Path, flags: TableFlags) -> RawTable:
@@ -230,9 +230,3 @@ def slide_name(name: str, key: Key) -> str:
 
 
 SLIDE_SUFFIXES = (".ome.tif", ".ome.tiff", ".svs", ".tif", ".tiff")
-
-
-def _csv(rows: list[list[str]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode("utf-8")

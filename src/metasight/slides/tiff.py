@@ -21,6 +21,7 @@ import tifffile
 
 from metasight.errors import SlideError
 from metasight.slides.cache import TileCache
+from metasight.slides.picture import claimed_size
 from metasight.slides.pictures_in_file import chosen_picture
 from metasight.slides.reader import (
     RGB,
@@ -239,6 +240,10 @@ class TiffReader(PyramidReader):
             data = os.pread(plane.handle, count, page.dataoffsets[at])
             if len(data) < count:
                 raise self._damaged(level, at, "the file has become shorter")
+            claimed = claimed_size(data) if page.keyframe.compression == _JPEG else (0, 0)
+            if claimed[0] > tiles.tile_width or claimed[1] > tiles.tile_height:
+                # before it is decoded: its memory would be that of what it claims
+                raise self._damaged(level, at, f"{claimed[0]} × {claimed[1]} pixels")
             if _is_colour_jpeg(page, plane.samples):
                 tile = _jpeg(page.keyframe, data, reduction)
             else:

@@ -7,6 +7,7 @@ tifffile reads the index and takes damage lightly; here what does not fit is ref
 from __future__ import annotations
 
 import logging
+import math
 import struct
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,7 @@ DAMAGED = (
 EXPORT_AGAIN = "Copy the file again, or export it again from the scanner"
 
 _LARGEST_STRIP_PIXELS = 64_000_000
+_MOST_PLANES = 10_000  # a hundred channels of a hundred depths
 # A JPEG tile of empty glass takes about a byte for 80 pixels, deflated zeros one for 1000: a
 # file that claims more does not hold what it claims.
 _MOST_PIXELS_A_BYTE = 2000
@@ -109,7 +111,7 @@ def is_tiff_slide(path: Path) -> bool:
 def opened(path: Path, name: str) -> Any:
     """The file with its index read."""
     try:
-        return tifffile.TiffFile(path)
+        file = tifffile.TiffFile(path)
     except FileNotFoundError as error:
         raise SlideError("the file is not there", where=name, remedy="Check its path") from error
     except DAMAGED as error:
@@ -119,6 +121,40 @@ def opened(path: Path, name: str) -> Any:
             value=type(error).__name__,
             remedy=EXPORT_AGAIN,
         ) from error
+    try:
+        _require_possible_planes(file, name)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _require_possible_planes(file: Any, name: str) -> None:
+    """Refuse an OME-TIFF that claims more planes than a file can hold, before they are listed."""
+    if not file.is_ome:
+        return
+    try:
+        elements = list(_ome(file).iter())
+        claimed = [
+            math.prod(int(e.get(f"Size{axis}", "1")) for axis in "CZT")
+            for e in elements
+            if e.tag.endswith("}Pixels")
+        ]
+        claimed += [int(e.get("PlaneCount", "1")) for e in elements if e.tag.endswith("}TiffData")]
+    except (ET.ParseError, ValueError) as error:
+        raise SlideError(
+            "the file's OME description cannot be read",
+            where=name,
+            value=type(error).__name__,
+            remedy=EXPORT_AGAIN,
+        ) from error
+    if max(claimed, default=1) > _MOST_PLANES:
+        raise SlideError(
+            "the file's OME description claims more planes than a slide has",
+            where=name,
+            value=f"{max(claimed):,}",
+            remedy=EXPORT_AGAIN,
+        )
 
 
 def check_chain(file: Any, name: str) -> None:
