@@ -19,9 +19,12 @@ from safetensors.numpy import load_file
 
 from maps.painted_sections import MARKERS, made_up, tile_files, write_slide
 from metasight.errors import LeakageError, MarkerError
+from metasight.maps import train
 from metasight.maps.agreement import agree
 from metasight.maps.density import density_from_cells
 from metasight.maps.generator import CARD, WEIGHTS, Generator, load_generator
+from metasight.maps.generator_calibration import calibrate
+from metasight.maps.generator_folds import inner_splits, survey
 from metasight.maps.generator_settings import GeneratorSettings
 from metasight.maps.predict import GeneratedMap, paint
 from metasight.maps.regions import regions_of
@@ -236,6 +239,22 @@ def test_pixels_are_learnt_from(few: dict[str, Path], tmp_path: Path) -> None:
     with open_slide(tmp_path / "x.tif", name="x") as slide:
         found = paint(slide, np.ones((32, 32), bool), 16.0, load_generator(tmp_path))
     assert np.isfinite(found.map.density).all()
+
+
+def test_members_are_calibrated_on_the_patients_that_they_held_out(
+    few: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[list[str]]] = []
+
+    def noted(members, bank, held, settings):
+        seen.append(held)
+        return calibrate(members, bank, held, settings)
+
+    monkeypatch.setattr(train, "calibrate", noted)
+    train_generator(few, SMALL, seed=7, work=tmp_path)
+    splits = inner_splits(survey(few, None, 1.0), SMALL.held_out, SMALL.members, 7)
+    assert seen == [[held for _, held in splits]]
+    assert not any(set(learn) & set(held) for learn, held in splits)
 
 
 def test_nuclei_that_were_not_collected_are_missed(few: dict[str, Path], tmp_path: Path) -> None:
