@@ -1618,10 +1618,10 @@ MUTANTS = (
     Mutant(
         "security",
         "a key of few values is taken",
-        "study/vault.py",
-        "return len(set(key)) < _FEWEST_VALUES or len(steps) < _FEWEST_VALUES or is_text",
+        "secret_key.py",
+        "return len(set(key)) < len(key) / 2 or len(steps) < len(key) / 2 or is_text",
         "return len(steps) < 2 or is_text",
-        "study/test_vault.py",
+        "test_secret_key.py",
     ),
     Mutant(
         "security",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import stat
 import tomllib
 from pathlib import Path
@@ -13,7 +12,6 @@ from metasight.cohort.read import read_cohort
 from metasight.errors import StudyError
 from metasight.study.file import read_study
 from metasight.study.vault import (
-    _is_weak,
     default_path,
     make_key,
     move_to_vault,
@@ -81,10 +79,6 @@ def test_a_key_that_can_be_guessed_is_refused(vault: Path, key: bytes) -> None:
     with pytest.raises(StudyError, match="the key can be guessed") as refusal:
         read_key(vault)
     assert key.hex() not in str(refusal.value)
-
-
-def test_no_random_key_is_taken_for_a_weak_one() -> None:
-    assert not any(_is_weak(hashlib.sha256(str(n).encode()).digest()) for n in range(5000))
 
 
 def test_a_vault_without_a_key(tmp_path: Path) -> None:

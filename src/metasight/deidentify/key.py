@@ -19,13 +19,12 @@ from pathlib import Path
 
 from metasight.cohort.ids import normal_id
 from metasight.errors import StudyError
+from metasight.secret_key import is_guessable
 
 KEY_BYTES = 32
 FEWEST_BYTES = 16
 """A key of 128 bits cannot be guessed."""
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})+")
-_FEWEST_DIGITS = 6
-"""Different digits in a key; 32 random ones have fewer once in a million keys."""
 SHIFT_DAYS = (366, 3652)
 """Shortest and longest shift: one to ten years into the past."""
 _UUID_VERSION_8 = 8
@@ -89,17 +88,14 @@ def read_key_file(path: Path, *, outside: Path | None = None) -> Key:
             value=f"mode {stat.S_IMODE(mode):04o}",
             remedy="Run chmod 600 on it",
         )
-    if not _HEX.fullmatch(text) or len(text) < 2 * FEWEST_BYTES or _is_weak(text.lower()):
+    is_key = _HEX.fullmatch(text) is not None and len(text) >= 2 * FEWEST_BYTES
+    if not is_key or is_guessable(bytes.fromhex(text)):
         raise StudyError(
             f"the key is not {2 * FEWEST_BYTES} or more random hexadecimal digits",
             where=path.name,
             remedy="Make one with `metasight deidentify new-key FILE`",
         )
     return Key(secret=bytes.fromhex(text))
-
-
-def _is_weak(text: str) -> bool:
-    return len(set(text)) < _FEWEST_DIGITS or "0123456789abcdef"[:12] in text
 
 
 @dataclass(frozen=True, kw_only=True)

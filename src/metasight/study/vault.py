@@ -8,7 +8,6 @@ given both. Only data that hide nobody do without: the file then says that they 
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import secrets
@@ -18,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from metasight.errors import StudyError
+from metasight.secret_key import is_guessable
 
 KEY_FILE = "key"
 KEY_BYTES = 32
 _KEY = re.compile(rf"[0-9a-f]{{{2 * KEY_BYTES}}}")
 _SHORTEST_SALT = 8
-_FEWEST_VALUES = 16
-"""Different bytes among 32 of a key; a random key has fewer once in 10^15."""
 
 
 def default_path(folder: Path) -> str:
@@ -94,7 +92,7 @@ def read_key(vault: Path) -> str:
             remedy="Put the study's key back; a study that has not begun gets another from "
             "`metasight vault FOLDER` after this file is deleted",
         )
-    if _is_weak(bytes.fromhex(text)):
+    if is_guessable(bytes.fromhex(text)):
         raise StudyError(
             "the key can be guessed: it is a pattern or a typed text, not random",
             where=str(path),
@@ -102,13 +100,6 @@ def read_key(vault: Path) -> str:
             "pseudonyms and folds change with it",
         )
     return text
-
-
-def _is_weak(key: bytes) -> bool:
-    """Whether a key is far from random: few values, few steps between them, or a text."""
-    steps = {(b - a) % 256 for a, b in itertools.pairwise(key)}
-    is_text = all(32 <= byte < 127 for byte in key)
-    return len(set(key)) < _FEWEST_VALUES or len(steps) < _FEWEST_VALUES or is_text
 
 
 def with_key(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
