@@ -27,7 +27,7 @@ from metasight.errors import StudyError
 from metasight.plan.analysis import Analysis, cohort_step, plan_analyses
 from metasight.plan.fits import attention_steps, fit_steps, gaps_of, judge_steps, splits_of
 from metasight.plan.predicting import pages_step, predict_step
-from metasight.plan.publishing import openings, publish, set_out
+from metasight.plan.publishing import VALIDATION, openings, publish, require_latest, set_out
 from metasight.plan.report import report_steps
 from metasight.plan.scans import scan_steps
 from metasight.plan.slides import slide_steps
@@ -82,6 +82,7 @@ def run(study: Study, *, scheduler: Where, progress: Progress) -> tuple[Path, tu
     -------
     The run's folder, and the steps that had to run (empty when nothing was to do).
     """
+    require_latest(study)
     with work_on(study, scheduler=scheduler, progress=progress) as work:
         name, steps = _carry_out(study, work)
         work.remember()
@@ -309,6 +310,7 @@ def validate(
                 remedy="Recalibrate the bundle that it was made from",
             )
         study = _study_of(locked, external)
+        require_latest(study, VALIDATION)
         with work_on(study, scheduler=scheduler, progress=progress) as work:
             images = measure(study, work)
             cohort = cohort_step(
@@ -345,7 +347,7 @@ def validate(
                 )
                 bundle.save(new, recalibrated.folder)
             name = f"validation-{run}"
-            return publish(study, name, (*written, *images), work, latest="latest-validation")
+            return publish(study, name, (*written, *images), work, latest=VALIDATION)
 
 
 def predict(

@@ -10,7 +10,15 @@ import pytest
 
 from metasight.engine.step import StepKind
 from metasight.errors import StudyError
-from metasight.plan.publishing import MARK, mark, openings, publish, set_out
+from metasight.plan.publishing import (
+    MANIFEST,
+    MARK,
+    mark,
+    openings,
+    publish,
+    require_latest,
+    set_out,
+)
 
 FILES = {
     "report": {"report.html": b"<p>risk</p>", "report.pdf": b"%PDF"},
@@ -94,6 +102,36 @@ def test_a_folder_of_the_users_is_not_taken_for_the_link(study) -> None:
     with pytest.raises(StudyError, match=r"results/latest.*Move it away"):
         publish(study, "abc", STEPS, Made())
     assert (study.results / "latest").is_dir()
+
+
+def test_where_there_are_no_links_the_latest_is_a_copy(study, monkeypatch) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "symlink_to", none)
+    publish(study, "abc", STEPS, Made())
+    publish(study, "def", STEPS, Made())
+    latest = study.results / "latest"
+    assert not latest.is_symlink()
+    assert (latest / "report.html").read_bytes() == b"<p>risk</p>"
+    assert sorted(p.name for p in study.results.iterdir()) == ["abc", "def", "latest"]
+    # a disk with links again: the copy is ours to replace
+    monkeypatch.undo()
+    publish(study, "abc", STEPS, Made())
+    assert latest.resolve().name == "abc"
+
+
+def test_a_study_that_was_copied_without_its_link_runs_again(study) -> None:
+    (study.results / "abc").mkdir(parents=True)
+    (study.results / "abc" / MANIFEST).write_text('{"run": "abc"}')
+    (study.results / "latest").mkdir()
+    (study.results / "latest" / MANIFEST).write_text('{"run": "other"}')
+    with pytest.raises(StudyError, match=r"results/latest.*Move it away"):
+        require_latest(study)
+    (study.results / "latest" / MANIFEST).write_text('{"run": "abc"}')
+    require_latest(study)
+    publish(study, "def", STEPS, Made())
+    assert (study.results / "latest").resolve().name == "def"
 
 
 def test_a_folder_that_the_user_named_is_replaced_only_where_it_is_ours(tmp_path: Path) -> None:

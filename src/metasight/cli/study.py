@@ -417,6 +417,7 @@ def validate(
     """Evaluate locked models in another hospital's patients. Nothing is refitted."""
     from metasight import pipeline
     from metasight.engine.progress import Bars
+    from metasight.plan.publishing import VALIDATION
 
     new = None
     if recalibrate is not None and output is not None:
@@ -430,7 +431,7 @@ def validate(
         results = pipeline.validate(
             bundle, external, scheduler=scheduler, progress=bars, recalibrated=new
         )
-    print_results(results, latest="latest-validation")
+    print_results(results, latest=VALIDATION)
     if output is not None:
         out.print(f"Recalibrated bundle: {shown(str(output))}")
 

@@ -32,7 +32,7 @@ _PLACES = {
 def publish(
     study: Study, name: str, steps: Sequence[Step], work: Work, *, latest: str = "latest"
 ) -> Path:
-    """Put a run's results under ``results/<name>`` and point ``results/<latest>`` at it.
+    """Put a run's results under ``results/<name>``, and at ``results/<latest>`` as well.
 
     The run is named by its content, so the same study gives the same folder. Every file is checked
     against what was made as it is copied; a published file that was altered is put back.
@@ -46,7 +46,7 @@ def publish(
     steps
         Whose results are published; those of no place in the results are passed over.
     latest
-        Name of the link.
+        Name of the link, or of the copy where there are no links.
     """
     final = private_folder(study.results) / name
     made = [(s, _PLACES[s.kind].format(s.subject)) for s in steps if s.kind in _PLACES]
@@ -62,7 +62,7 @@ def publish(
             if not final.is_dir():  # else another run of the same study was first
                 raise
             shutil.rmtree(scratch)
-    _point_latest(study.results / latest, name)
+    _point_latest(study, latest, name)
     return final
 
 
@@ -91,6 +91,12 @@ def set_out(steps: Sequence[Step], out: Path, work: Work) -> None:
 MARK = ".metasight-result"
 """File in a folder of results that lies where the user said: metasight may replace the folder."""
 
+VALIDATION = "latest-validation"
+"""Where the latest validation in other patients is, so that `latest` is left alone."""
+
+MANIFEST = "manifest.json"
+"""What every run's results hold; two runs never the same."""
+
 
 def mark(folder: Path) -> None:
     """Say of a folder that metasight made it."""
@@ -112,18 +118,54 @@ def _files(step: Step, work: Work) -> Iterator[tuple[str, str]]:
         yield from ((name, digest) for name, (_, digest) in listing.files.items())
 
 
-def _point_latest(link: Path, name: str) -> None:
-    if link.is_symlink() and os.readlink(link) == name:
-        return
-    if link.exists() and not link.is_symlink():
+def require_latest(study: Study, latest: str = "latest") -> None:
+    """Refuse a folder of the user's where the latest results go: before hours of work, not after.
+
+    A link, and a copy that metasight made or that came with a copied study, are its own.
+
+    Raises
+    ------
+    StudyError
+        There is such a folder.
+    """
+    place = study.results / latest
+    if not place.is_symlink() and place.exists() and not _is_copy(place):
         raise StudyError(
-            "there is a folder where metasight keeps a link",
-            where=f"results/{link.name}",
+            "there is a folder where metasight keeps its latest results",
+            where=f"results/{latest}",
             remedy="Move it away and run again",
         )
-    beside = link.with_name(f".latest-{os.getpid()}")
-    beside.symlink_to(name)
-    os.replace(beside, link)
+
+
+def _is_copy(place: Path) -> bool:
+    """Whether a folder holds the results of a run that stands beside it, or is marked as ours."""
+    if (place / MARK).is_file():
+        return True
+    own = place / MANIFEST
+    return own.is_file() and any(
+        other.read_bytes() == own.read_bytes()
+        for other in place.parent.glob(f"*/{MANIFEST}")
+        if other.parent != place
+    )
+
+
+def _point_latest(study: Study, latest: str, name: str) -> None:
+    """A link to the run, or a copy where the file system has no links (FAT, some shares)."""
+    require_latest(study, latest)
+    place = study.results / latest
+    if place.is_symlink() and os.readlink(place) == name:
+        return
+    beside = place.with_name(f".{latest}-{os.getpid()}")
+    try:
+        beside.symlink_to(name)
+    except OSError:
+        shutil.copytree(study.results / name, beside)
+        mark(beside)
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    if beside.is_dir() and not beside.is_symlink():
+        place.unlink(missing_ok=True)
+    os.replace(beside, place)
 
 
 def openings(study: Study, identity: str) -> int:
