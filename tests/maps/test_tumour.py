@@ -83,3 +83,11 @@ def test_a_map_without_tumour_has_none_at_either_end():
     assert found.region is None
     assert (found.lower, found.percent) == (0.0, 0.0)
     assert found.upper < 1.0
+
+
+def test_a_map_that_states_no_error_decides_nothing():
+    silent = painted(0.3, np.nan)
+    with pytest.raises(MarkerError, match="states no error"):
+        tumour_from_painted(silent, "Pan-CK", scanned_area_um2=3200.0**2, seed=1)
+    with pytest.raises(MarkerError, match="no such marker"):
+        tumour_from_painted(silent, "CD3", scanned_area_um2=3200.0**2, seed=1)

@@ -117,8 +117,11 @@ def tumour_from_painted(
     Raises
     ------
     MarkerError
-        As `tumour_from_marker`.
+        As `tumour_from_marker`, or the map states no error, as one of a published generator.
     """
+    error = painted.error[painted.markers.index(marker)] if marker in painted.markers else None
+    if error is not None and not np.isfinite(error[painted.support]).all():
+        raise MarkerError("the painted map states no error", value=marker)
     limits = tumour_from_marker(painted, marker, scanned_area_um2=scanned_area_um2)
     window, drawn = painted.window, []
     for draw in range(_DRAWS):

@@ -163,9 +163,8 @@ class _Section:
 
     def epithelial(self, reading: _Reading) -> Floats:
         """Density of epithelial cells per mm², overlooked ones included."""
-        share, others, epithelial = self._looks(
-            reading.size * self._lymphocytes[reading.lymphocyte]
-        )
+        least_um2 = reading.size * self._lymphocytes[reading.lymphocyte]
+        share, others, epithelial = self._looks(least_um2)
         others *= reading.others
         epithelial = min(epithelial * reading.epithelial, 1.0)
         of_all = np.clip((share - others) / (epithelial - others), 0.0, 1.0)

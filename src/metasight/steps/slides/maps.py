@@ -371,9 +371,16 @@ def _section(painted: DensityMap, argument: MapArgument, out: Path, checked: Pat
     )
 
 
-def _share(painted: DensityMap, argument: MapArgument, he: SlideArgument, checked: Path) -> Found:
-    """The tumour's share of the section, with the map's error, and what criteria make of it."""
+def _share(
+    painted: DensityMap, argument: MapArgument, he: SlideArgument, checked: Path
+) -> Found | None:
+    """The tumour's share of the section, with the map's error, and what criteria make of it.
+
+    None from a map that states no error: it cannot decide.
+    """
     roles = require_roles(argument.protocol, where=STAGE)
+    if not np.isfinite(painted.error[:, painted.support]).all():
+        return None
     area = tumour_from_painted(
         painted,
         roles.tumour,
@@ -495,7 +502,7 @@ class Generated:
     features
         Biomarkers, with a column of error each.
     tumour_share
-        Tumour's share of the scanned field and what criteria make of it.
+        Tumour's share of the scanned field and what criteria make of it; of maps with an error.
     entries
         Ledger rows.
     """
@@ -518,8 +525,8 @@ def generated(inputs: Inputs) -> Generated:
             row[f"{GENERATED}{measure_name}"] = told["value"]
             row[f"{GENERATED}{measure_name}{ERROR}"] = told["error"]
         features[found["patient"]] = row
-        if row:
-            share = found["tumour_share"]
+        share = found["tumour_share"] if row else None
+        if share is not None:
             tumour[found["patient"]] = JudgedShare(
                 percent=share["percent"], entries=tuple(map(Entry.from_row, share["ledger"]))
             )
