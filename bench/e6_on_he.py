@@ -58,12 +58,13 @@ def parts_of(own: DensityMap, scanned_um2: float) -> dict[str, Mask]:
     if region is not None:
         far = ndimage.distance_transform_edt(~region.mask) * own.spacing_um
         outside = far > OUTSIDE_UM
-    return {
+    parts = {
         "whole": np.ones_like(own.support),
         "half": column < columns // 2,
         "third": row < rows // 3,
         "outside": outside,
     }
+    return {name: part for name, part in parts.items() if (part & own.support).any()}
 
 
 def cut(density: DensityMap, part: Mask) -> DensityMap:
