@@ -93,6 +93,22 @@ def test_sparse_epithelium_is_undecided_between_the_ends() -> None:
     assert found.upper > 50
 
 
+def test_where_other_nuclei_look_nearly_as_epithelial_nothing_is_sure() -> None:
+    """A quarter of the others' and 0.4 of the epithelial nuclei are large: errors of both meet."""
+    nuclei, rng = section(0.5), np.random.default_rng(1)
+    left = nuclei.x_um < SIDE_UM / 2
+    large = rng.random(len(nuclei)) < np.where(left, 0.4, 0.25)
+    alike = replace(
+        nuclei,
+        area_um2=np.where(large, 110.0, 40.0),
+        axis_ratio=np.full(len(nuclei), 1.2),
+        amount=np.where(large, 0.8, 1.2),
+    )
+    found = tumour_from_nuclei(alike, WINDOW, scanned_area_um2=WINDOW.area_um2)
+    assert found.lower < 50 < found.upper
+    assert found.upper - found.lower > 20
+
+
 def test_what_cannot_be_told_is_a_named_error() -> None:
     nuclei = section(0.3)
     few = NucleusTable(

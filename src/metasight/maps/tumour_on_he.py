@@ -50,6 +50,7 @@ _RICHEST = 0.9  # quantile of the nuclei, by the share of epithelial looks aroun
 _EPITHELIAL_LOOK = 0.4, 0.8
 _OTHER_LOOK = 0.02, 0.25
 """Between which the share of epithelial, and of other, nuclei that look epithelial is believed."""
+_MOST_OTHERS = 0.8  # of the epithelial rate: what looks alike cannot be told apart
 _SQUARE_UM = 64.0  # some ten nuclei, and within a nest
 _ROUNDS = 100
 
@@ -165,8 +166,8 @@ class _Section:
         """Density of epithelial cells per mm², overlooked ones included."""
         least_um2 = reading.size * self._lymphocytes[reading.lymphocyte]
         share, others, epithelial = self._looks(least_um2)
-        others *= reading.others
         epithelial = min(epithelial * reading.epithelial, 1.0)
+        others = min(others * reading.others, _MOST_OTHERS * epithelial)
         of_all = np.clip((share - others) / (epithelial - others), 0.0, 1.0)
         return np.asarray(of_all * self._all / reading.found, dtype=np.float64)
 

@@ -89,9 +89,7 @@ def judged_share(
     return JudgedShare(percent=share.value if known else None, entries=tuple(entries))
 
 
-def tumour_of_he(
-    slide: PyramidReader, tissue: Mask, tissue_mpp: float, marked: Path | None
-) -> TumourArea:
+def tumour_of_he(slide: PyramidReader, tissue: Mask, tissue_mpp: float, marked: Path) -> TumourArea:
     """Tumour area from the nuclei of an H&E.
 
     Parameters
@@ -109,7 +107,7 @@ def tumour_of_he(
     MarkerError
         Nuclei cannot be found, or they are too few.
     """
-    nuclei = None if marked is None else read_looks(artefacts.CELLS.path(marked))
+    nuclei = read_looks(artefacts.CELLS.path(marked))
     if nuclei is None:
         mpp = max(WORKING_MPP, slide.mpp)
         nuclei = nuclei_on_slide(slide, tissue, tissue_mpp, mpp=mpp)
