@@ -1,14 +1,13 @@
-import cv2
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from scipy import ndimage
 
 from metasight.errors import MarkerError
 from metasight.maps.cells import cells_of
 from metasight.maps.density import density_from_cells
-from metasight.maps.tumour import tumour_from_marker, tumour_from_nuclei
+from metasight.maps.tumour import tumour_from_marker, tumour_from_painted
 from metasight.maps.window import TissueWindow
-from metasight.segmentation.nucleus import detect_in_he
 
 NAMES = ("Pan-CK", "other")
 
@@ -49,26 +48,46 @@ def test_no_marker_and_a_wrong_field():
         tumour_from_marker(density, "CD3", scanned_area_um2=1.0)
 
 
-def test_he_agrees_with_the_tumour_nuclei_that_others_marked(shared):
-    """Cells of the reference's neoplastic nuclei make the map to compare with."""
-    folder = shared / "data/slides/histolytics"
-    rgb = cv2.cvtColor(cv2.imread(str(folder / "hgsc_nest.jpg")), cv2.COLOR_BGR2RGB)
-    labels = np.load(folder / "hgsc_nest_inst_mask.npz")["nuc_raster"]
-    kinds = np.load(folder / "hgsc_nest_type_mask.npz")["nuc_raster"]
-    number = np.unique(labels)[1:]
-    centre = np.array(ndimage.center_of_mass(labels > 0, labels, number)) * 0.5
-    neoplastic = ndimage.median(kinds, labels, number) == 3
-    window = TissueWindow.rectangle(752, 752, spacing_um=16)
-    cells = cells_of(
-        centre[neoplastic, 1], centre[neoplastic, 0], ["Pan-CK"] * int(neoplastic.sum())
+def painted(share, relative_error):
+    """The section's density at a bandwidth of 20 µm, off by that share of itself."""
+    cells, window = section(share)
+    density = density_from_cells(cells, window, markers={"Pan-CK": ("Pan-CK",)}, bandwidth_um=20.0)
+    return replace(density, error=density.density * relative_error)
+
+
+def test_the_error_of_a_painted_map_widens_the_interval():
+    areas = [
+        tumour_from_painted(painted(0.3, error), "Pan-CK", scanned_area_um2=3200.0**2 * 1.5, seed=1)
+        for error in (0.0, 0.3, 1.0)
+    ]
+    exact = tumour_from_marker(painted(0.3, 0.0), "Pan-CK", scanned_area_um2=3200.0**2 * 1.5)
+    assert {a.percent for a in areas} == {exact.percent}
+    assert (areas[0].lower, areas[0].upper) == pytest.approx((exact.lower, exact.upper))
+    widths = [a.upper - a.lower for a in areas]
+    assert widths[0] < widths[1] < widths[2]
+    assert all(a.lower <= a.percent <= a.upper for a in areas)
+    assert {a.basis for a in areas} == {"painted Pan-CK"}
+
+
+def test_painted_areas_are_the_same_for_the_same_seed():
+    one, two, other = (
+        tumour_from_painted(painted(0.1, 1.0), "Pan-CK", scanned_area_um2=3200.0**2, seed=s)
+        for s in (1, 1, 2)
     )
-    density = density_from_cells(cells, window)
-    area = window.area_um2
-    truth = tumour_from_marker(density, "Pan-CK", scanned_area_um2=area)
-    found = tumour_from_nuclei(detect_in_he(rgb, 0.5), window, scanned_area_um2=area)
-    assert found.lower <= truth.percent <= found.upper
-    assert found.basis == "H&E"
-    print(
-        f"H&E {found.percent:.0f} ({found.lower:.0f}–{found.upper:.0f}) %, "
-        f"marked nuclei {truth.percent:.0f} %"
-    )
+    assert (one.lower, one.upper) == (two.lower, two.upper)
+    assert (one.lower, one.upper) != (other.lower, other.upper)
+
+
+def test_a_map_without_tumour_has_none_at_either_end():
+    found = tumour_from_painted(painted(0.0, 0.3), "Pan-CK", scanned_area_um2=3200.0**2, seed=1)
+    assert found.region is None
+    assert (found.lower, found.percent) == (0.0, 0.0)
+    assert found.upper < 1.0
+
+
+def test_a_map_that_states_no_error_decides_nothing():
+    silent = painted(0.3, np.nan)
+    with pytest.raises(MarkerError, match="states no error"):
+        tumour_from_painted(silent, "Pan-CK", scanned_area_um2=3200.0**2, seed=1)
+    with pytest.raises(MarkerError, match="no such marker"):
+        tumour_from_painted(silent, "CD3", scanned_area_um2=3200.0**2, seed=1)

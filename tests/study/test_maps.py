@@ -117,6 +117,31 @@ def test_models_read_biomarkers_of_the_map_with_their_error(measured):
     assert (known["generated_t_cells_per_mm2_error"] > 0).all()
 
 
+def test_the_tumours_share_rests_on_the_map_where_no_section_is_stained(measured):
+    from metasight.ledger import Ledger
+    from metasight.steps import artefacts
+
+    folder, store = measured
+    cohort = screened(read_study(folder))
+    entries = Ledger.from_parquet(artefacts.LEDGER.path(cohort)).entries
+    rows = {e.patient: e for e in entries if e.criterion == "E6"}
+    stained = {
+        patient: json.loads((store.path(s.key) / "patient.json").read_text("utf-8"))["tumour_from"]
+        for patient, s in steps(folder, "slides of ").items()
+    }
+    assert {"", "marker"} == set(stained.values())
+    for patient, step in steps(folder, "map of ").items():
+        told = json.loads((store.path(step.key) / "map.json").read_text("utf-8"))
+        reason = rows[patient].reason
+        if stained[patient]:
+            assert reason == "from Pan-CK"
+        elif told["features"]:
+            assert reason.startswith("from painted Pan-CK, between ")
+            assert told["tumour_share"]["ledger"][0]["reason"] == reason
+        else:  # unlike what the generator learnt from: its map is not used
+            assert reason.startswith("from nuclei of the H&E, between ")
+
+
 def test_agreement_is_told_beside_its_baselines(measured):
     folder, store = measured
     step = steps(folder, "agreement of maps")[""]

@@ -1,25 +1,25 @@
 """How much of the scanned field is tumour, and how sure that is.
 
-From a tumour marker the tumour is where tumour cells are dense; without it, where large nuclei
-other than lymphocytes' are dense in H&E, which reactive epithelium and histiocytes can imitate.
-Both give a region and an interval: the area at limits of density that a reader could as well have
-chosen, 1.5 times lower and higher with a marker, twice with H&E. The density's random error
-averages out over a region and is not added. The intervals have not been checked against readers.
+Tumour is where tumour cells are dense, on a measured or a painted map of a tumour marker; from
+the nuclei of an H&E alone see `metasight.maps.tumour_on_he`. The interval holds the limits of
+density that a reader could as well have chosen, 1.5 times lower and higher, and for a painted map
+its error. The random error of a measured density averages out over a region and is not added. The
+intervals have not been checked against readers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from metasight.errors import MarkerError
-from metasight.maps.cells import cells_of
-from metasight.maps.density import DEFAULT_SPACING_UM, DensityMap, density_from_cells
+from metasight.estimate import Estimate
+from metasight.maps.density import DensityMap
+from metasight.maps.drawn import drawn_map
 from metasight.maps.window import TissueWindow
-from metasight.segmentation.nucleus import Nuclei
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -27,12 +27,17 @@ Mask = npt.NDArray[np.bool_]
 EPITHELIUM_PER_MM2 = 1250.0
 """Tumour cells per mm² from which a place is tumour: half of the sparsest nests."""
 
+LIMIT_FACTOR = 1.5
+"""How much lower or higher a reader could as well have put that limit."""
+
+NUCLEI_OF_HE = "nuclei of the H&E"
+"""The basis of a tumour area for which no marker is known."""
+
 _BANDWIDTH_UM = 32.0
 _GAP_UM = 100.0
 _SMALLEST_UM2 = 10_000.0
-_LARGE_NUCLEUS_UM2 = 45.0
-_ROUND_NUCLEUS = 2.5
-_FACTOR_WITH_MARKER, _FACTOR_ON_HE = 1.5, 2.0
+_DRAWS = 20
+_OF_90_PERCENT = 1.645
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +49,13 @@ class TumourArea:
     percent
         Tumour region in % of the scanned field.
     lower, upper
-        Interval over the limits of density; see the module.
+        Interval; see the module.
     epithelium_percent
         Epithelium alone, without the stroma within the tumour's borders.
     region
         The tumour region, stroma inside it included; None where there is no tumour.
     basis
-        The marker's name, or ``H&E``.
+        The marker's name, that with "painted", or `NUCLEI_OF_HE`.
     """
 
     percent: float
@@ -59,6 +64,11 @@ class TumourArea:
     epithelium_percent: float
     region: TissueWindow | None
     basis: str
+
+    @property
+    def estimate(self) -> Estimate:
+        """The percentage and its interval."""
+        return Estimate.of(self.percent, self.lower, self.upper)
 
 
 def tumour_from_marker(density: DensityMap, marker: str, *, scanned_area_um2: float) -> TumourArea:
@@ -79,51 +89,100 @@ def tumour_from_marker(density: DensityMap, marker: str, *, scanned_area_um2: fl
         The marker is missing, or the field is smaller than the tissue.
     """
     plane = np.nan_to_num(density.plane(marker)).astype(np.float64)
-    return _area(plane, density.window, marker, _FACTOR_WITH_MARKER, scanned_area_um2)
+    smooth = smoothed_density(plane, density.window)
+    return area_of(smooth, density.window, marker, scanned_area_um2)
 
 
-def tumour_from_nuclei(
-    nuclei: Nuclei, window: TissueWindow, *, scanned_area_um2: float
+def tumour_from_painted(
+    painted: DensityMap, marker: str, *, scanned_area_um2: float, seed: int
 ) -> TumourArea:
-    """Tumour region from the nuclei of an H&E section.
+    """Tumour region from a painted map, whose own error widens the interval.
 
-    Nuclei count that are larger than a lymphocyte's (45 µm²: a disc of 7.6 µm), not long like a
-    fibroblast's and not like a lymphocyte's.
+    Twenty maps that the error allows are drawn; 1.645 standard deviations of their areas and what
+    the limit's factor does are joined as independent errors. A map that is too pale or too dark as
+    a whole is what that factor stands for: the drawn errors are those of regions of 128 µm and
+    average out over a section.
+
+    Parameters
+    ----------
+    painted
+        With its error.
+    marker
+        The tumour marker's plane.
+    scanned_area_um2
+        Of the scanned field.
+    seed
+        Of the maps drawn.
+
+    Raises
+    ------
+    MarkerError
+        As `tumour_from_marker`, or the map states no error, as one of a published generator.
     """
-    large = (nuclei.area_um2 >= _LARGE_NUCLEUS_UM2) & (nuclei.axis_ratio <= _ROUND_NUCLEUS)
-    large &= ~nuclei.lymphocyte_like
-    cells = cells_of(
-        nuclei.x_um[large], nuclei.y_um[large], ["large"] * int(large.sum()), ("large",)
+    error = painted.error[painted.markers.index(marker)] if marker in painted.markers else None
+    if error is not None and not np.isfinite(error[painted.support]).all():
+        raise MarkerError("the painted map states no error", value=marker)
+    limits = tumour_from_marker(painted, marker, scanned_area_um2=scanned_area_um2)
+    window, drawn = painted.window, []
+    for draw in range(_DRAWS):
+        other = drawn_map(painted, seed=seed, draw=draw)
+        region = tumour_region(_epithelium(other, marker), window)
+        drawn.append(share_percent(region, window, scanned_area_um2))
+    of_map = _OF_90_PERCENT * float(np.std(drawn, ddof=1))
+    return replace(
+        limits,
+        lower=max(0.0, limits.percent - float(np.hypot(limits.percent - limits.lower, of_map))),
+        upper=min(100.0, limits.percent + float(np.hypot(limits.upper - limits.percent, of_map))),
+        basis=f"painted {marker}",
     )
-    density = density_from_cells(cells, window, spacing_um=DEFAULT_SPACING_UM)
-    plane = np.nan_to_num(density.density[0]).astype(np.float64)
-    return _area(plane, density.window, "H&E", _FACTOR_ON_HE, scanned_area_um2)
 
 
-def _area(
-    plane: Floats, window: TissueWindow, basis: str, factor: float, scanned_area_um2: float
+def _epithelium(density: DensityMap, marker: str) -> Mask:
+    plane = np.nan_to_num(density.plane(marker)).astype(np.float64)
+    smooth = smoothed_density(plane, density.window)
+    return np.asarray(density.support & (smooth >= EPITHELIUM_PER_MM2), dtype=np.bool_)
+
+
+def area_of(
+    smooth: Floats, window: TissueWindow, basis: str, scanned_area_um2: float
 ) -> TumourArea:
+    """Tumour area of a density (tumour cells per mm²) that is smooth already.
+
+    Parameters
+    ----------
+    smooth
+        Shape of the window's mask; see `smoothed_density`.
+    window
+        The tissue.
+    basis
+        What the density comes from.
+    scanned_area_um2
+        Of the scanned field.
+
+    Raises
+    ------
+    MarkerError
+        The field is smaller than the tissue.
+    """
     if not scanned_area_um2 >= window.area_um2 * (1 - 1e-6):
         raise MarkerError(
             "the scanned field is smaller than the tissue in it",
             value=f"{scanned_area_um2:.0f} and {window.area_um2:.0f} µm²",
         )
-    smooth = _smoothed(plane, window)
-    pixel_um2 = window.spacing_um**2
+
+    def region_from(limit: float) -> Mask:
+        return tumour_region(window.mask & (smooth >= limit), window)
 
     def percent(mask: Mask) -> float:
-        return float(100 * mask.sum() * pixel_um2 / scanned_area_um2)
+        return share_percent(mask, window, scanned_area_um2)
 
-    epithelium = window.mask & (smooth >= EPITHELIUM_PER_MM2)
-    region = _region(epithelium, window)
-    strict = window.mask & (smooth >= EPITHELIUM_PER_MM2 * factor)
-    generous = window.mask & (smooth >= EPITHELIUM_PER_MM2 / factor)
+    region = region_from(EPITHELIUM_PER_MM2)
     return TumourArea(
         percent=percent(region),
         # closing gaps can undo what a stricter limit took away; the ends enclose the middle
-        lower=min(percent(_region(strict, window)), percent(region)),
-        upper=max(percent(_region(generous, window)), percent(region)),
-        epithelium_percent=percent(epithelium),
+        lower=min(percent(region_from(EPITHELIUM_PER_MM2 * LIMIT_FACTOR)), percent(region)),
+        upper=max(percent(region_from(EPITHELIUM_PER_MM2 / LIMIT_FACTOR)), percent(region)),
+        epithelium_percent=percent(window.mask & (smooth >= EPITHELIUM_PER_MM2)),
         region=TissueWindow(mask=region, spacing_um=window.spacing_um, origin_um=window.origin_um)
         if region.any()
         else None,
@@ -131,15 +190,20 @@ def _area(
     )
 
 
-def _smoothed(plane: Floats, window: TissueWindow) -> Floats:
-    """Density at a bandwidth of 32 µm, from the window alone."""
+def share_percent(mask: Mask, window: TissueWindow, scanned_area_um2: float) -> float:
+    """Area of a mask on the window's grid in % of the scanned field."""
+    return float(100 * mask.sum() * window.spacing_um**2 / scanned_area_um2)
+
+
+def smoothed_density(plane: Floats, window: TissueWindow) -> Floats:
+    """Density at a bandwidth of 32 µm, from the window alone; ``plane`` is 0 off it."""
     sigma = _BANDWIDTH_UM / window.spacing_um
     inside = ndimage.gaussian_filter(window.mask.astype(np.float64), sigma, mode="constant")
     smooth = ndimage.gaussian_filter(plane, sigma, mode="constant")
     return np.asarray(smooth / np.maximum(inside, 1e-6), dtype=np.float64)
 
 
-def _region(epithelium: Mask, window: TissueWindow) -> Mask:
+def tumour_region(epithelium: Mask, window: TissueWindow) -> Mask:
     """Epithelium with the stroma between its nests: gaps up to 100 µm closed, specks left out."""
     reach = _GAP_UM / 2 / window.spacing_um
     margin = int(np.ceil(reach)) + 1

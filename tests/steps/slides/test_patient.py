@@ -13,6 +13,7 @@ import pytest
 from metasight.cohort.slide_table import SlideRow
 from metasight.errors import LeakageError, MarkerError
 from metasight.estimate import Estimate
+from metasight.maps.tumour import TumourArea
 from metasight.protocol.load import read_protocol
 from metasight.protocol.study import Protocol
 from metasight.steps.slides import patient
@@ -27,6 +28,18 @@ from metasight.steps.slides.patient import (
 BREAST = read_protocol("breast-dmfs")
 
 
+def area(share: Estimate) -> TumourArea:
+    lower, upper = share.ends
+    return TumourArea(
+        percent=share.value,
+        lower=lower,
+        upper=upper,
+        epithelium_percent=0.0,
+        region=None,
+        basis="nuclei of the H&E",
+    )
+
+
 def measured(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -36,13 +49,13 @@ def measured(
 ) -> dict:
     """``patient.json`` of a patient with one good H&E whose tumour area is ``share``."""
 
-    def told(*_: object) -> Estimate:
+    def told(*_: object) -> TumourArea:
         if isinstance(share, Exception):
             raise share
-        return share
+        return area(share)
 
     monkeypatch.setattr(patient, "opened", lambda _: nullcontext())
-    monkeypatch.setattr(patient, "tumour_share_on_he", told)
+    monkeypatch.setattr(patient, "tumour_of_he", told)
     checked, out = tmp_path / "checked", tmp_path / "out"
     checked.mkdir()
     out.mkdir()
@@ -57,7 +70,7 @@ def measured(
     argument = PatientArgument(
         patient="P", slides=(slide,), protocol=protocol.for_slides, required=("CD3",), seed=1
     )
-    measure_patient({"check P-HE-1": checked}, out, argument)
+    measure_patient({"check P-HE-1": checked, "markers of P-HE-1": tmp_path}, out, argument)
     return json.loads((out / "patient.json").read_text("utf-8"))
 
 
@@ -155,12 +168,12 @@ def test_the_ledger_says_which_h_and_e_counts_and_it_is_measured(
 ) -> None:
     seen = []
 
-    def told(slide: str, *_: object) -> Estimate:
+    def told(slide: str, *_: object) -> TumourArea:
         seen.append(slide)
-        return Estimate(value=30.0, lower=20.0, upper=40.0)
+        return area(Estimate(value=30.0, lower=20.0, upper=40.0))
 
     monkeypatch.setattr(patient, "opened", lambda a: nullcontext(a.slide.name))
-    monkeypatch.setattr(patient, "tumour_share_on_he", told)
+    monkeypatch.setattr(patient, "tumour_of_he", told)
     slides, inputs = [], {}
     for name, side in (("P-HE-1", 3), ("P-HE-2", 5)):
         folder = tmp_path / name
@@ -171,7 +184,7 @@ def test_the_ledger_says_which_h_and_e_counts_and_it_is_measured(
             np.savez_compressed(file, tissue=np.ones((side, side), dtype=bool), mpp=np.array(8.0))
         row = SlideRow(patient="P", name=name, path=Path(name), stain="H&E", markers=(), mpp=None)
         slides.append(SlideArgument(slide=row, reader="tiff"))
-        inputs[f"check {name}"] = folder
+        inputs[f"check {name}"] = inputs[f"markers of {name}"] = folder
     argument = PatientArgument(
         patient="P",
         slides=tuple(slides),

@@ -82,7 +82,7 @@ class CohortArgument:
 def cohort(inputs: Inputs, out: Path, argument: CohortArgument) -> None:
     """Tables → canonical values, eligibility, ledger."""
     maps = generated(inputs)
-    slides = gathered(inputs, maps.tumour_percent)
+    slides = gathered(inputs, maps.tumour_share)
     scans = scanned(inputs)
     evidence = {**slides.evidence}
     for patient, own in scans.evidence.items():

@@ -34,7 +34,7 @@ from metasight.maps.generator_shift import generator_shifts
 from metasight.maps.ome import read_density_map, write_density_map
 from metasight.maps.regions import Regions, on_grid_of, regions_of
 from metasight.maps.training_tiles import MarkedSection, TilesSettings, collect_tiles, save_tiles
-from metasight.maps.tumour import tumour_from_marker
+from metasight.maps.tumour import tumour_from_marker, tumour_from_painted
 from metasight.protocol.study import SlideProtocol, require_roles
 from metasight.steps import artefacts
 from metasight.steps.failures import OF_ALL_SLIDES, why_failed
@@ -67,6 +67,7 @@ from metasight.steps.slides.sections import (
     read_tissue,
     scanned_area_um2,
 )
+from metasight.steps.slides.tumour_share import JudgedShare, judged_share
 
 MAP = "map of "
 TILES = "training tiles of "
@@ -317,6 +318,7 @@ def _painted(inputs: Inputs, out: Path, argument: MapArgument) -> Found:
     told["measures"] = measured = _with_errors(section, painted.map, argument)
     told["labels"] = dict(section.biomarkers.labels)
     told["tumour_percent"] = section.tumour.percent
+    told["tumour_share"] = _share(painted.map, argument, he, checked)
     told |= _compared(inputs, out, argument, section, he)
     beside, of_table = _beside_table(inputs, out, argument, painted.map, he)
     told |= beside
@@ -367,6 +369,28 @@ def _section(painted: DensityMap, argument: MapArgument, out: Path, checked: Pat
         mpp=quality["mpp"],
         seed=argument.seed,
     )
+
+
+def _share(
+    painted: DensityMap, argument: MapArgument, he: SlideArgument, checked: Path
+) -> Found | None:
+    """The tumour's share of the section, with the map's error, and what criteria make of it.
+
+    None from a map that states no error: it cannot decide.
+    """
+    roles = require_roles(argument.protocol, where=STAGE)
+    if not np.isfinite(painted.error[:, painted.support]).all():
+        return None
+    area = tumour_from_painted(
+        painted,
+        roles.tumour,
+        scanned_area_um2=scanned_area_um2(artefacts.QUALITY.read(checked)),
+        seed=argument.seed,
+    )
+    judged = judged_share(
+        argument.patient, he.slide.name, argument.protocol, area.estimate, area.basis
+    )
+    return {"percent": judged.percent, "ledger": [asdict(e) for e in judged.entries]}
 
 
 def _with_errors(section: Measured, painted: DensityMap, argument: MapArgument) -> Found:
@@ -477,21 +501,21 @@ class Generated:
     ----------
     features
         Biomarkers, with a column of error each.
-    tumour_percent
-        Tumour's share of the scanned field.
+    tumour_share
+        Tumour's share of the scanned field and what criteria make of it; of maps with an error.
     entries
         Ledger rows.
     """
 
     features: dict[str, dict[str, Any]]
-    tumour_percent: dict[str, float]
+    tumour_share: dict[str, JudgedShare]
     entries: list[Entry]
 
 
 def generated(inputs: Inputs) -> Generated:
     """What all painted maps tell; a map that is not used tells nothing."""
     features: dict[str, dict[str, Any]] = {}
-    tumour: dict[str, float] = {}
+    tumour: dict[str, JudgedShare] = {}
     entries: list[Entry] = []
     for own in inputs.of(StepKind.PAINT_MAP):
         found = read_map(own.folder)
@@ -501,9 +525,12 @@ def generated(inputs: Inputs) -> Generated:
             row[f"{GENERATED}{measure_name}"] = told["value"]
             row[f"{GENERATED}{measure_name}{ERROR}"] = told["error"]
         features[found["patient"]] = row
-        if row:
-            tumour[found["patient"]] = float(found["tumour_percent"])
-    return Generated(features=features, tumour_percent=tumour, entries=entries)
+        share = found["tumour_share"] if row else None
+        if share is not None:
+            tumour[found["patient"]] = JudgedShare(
+                percent=share["percent"], entries=tuple(map(Entry.from_row, share["ledger"]))
+            )
+    return Generated(features=features, tumour_share=tumour, entries=entries)
 
 
 # ------------------------------------------------------------------ new patients

@@ -23,7 +23,6 @@ from metasight.ledger import Entry, Fate
 from metasight.maps.cells import Cells
 from metasight.maps.density import DensityMap
 from metasight.maps.ome import write_density_map
-from metasight.maps.tumour_on_he import tumour_share_on_he
 from metasight.maps.window import TissueWindow
 from metasight.protocol.criteria import CriterionTest
 from metasight.protocol.evidence import (
@@ -61,6 +60,13 @@ from metasight.steps.slides.sections import (
     read_tissue,
     scanned_area_um2,
 )
+from metasight.steps.slides.tumour_share import (
+    TISSUE_MAPS,
+    JudgedShare,
+    fate_by_share,
+    judged_share,
+    tumour_of_he,
+)
 
 Found = dict[str, Any]
 
@@ -68,7 +74,7 @@ Found = dict[str, Any]
 
 SLIDE_FILE, SLIDE_QUALITY = "slide file", "slide quality"
 MARKERS, ALIGNMENT = "markers", "alignment"
-TISSUE_MAPS, BIOMARKERS = "tissue maps", "biomarkers"
+BIOMARKERS = "biomarkers"
 """Stages of a slide's ledger rows."""
 
 
@@ -474,18 +480,10 @@ def _conclude(
 
 def _note_tumour(patient: _Patient, a: SlideArgument, percent: float, basis: str) -> None:
     for criterion in patient.criteria_on(TUMOUR_AREA_PERCENT):
-        fate = _fate(criterion, percent)
+        fate = fate_by_share(criterion, percent)
         patient.note(
             a.slide.name, TISSUE_MAPS, fate, criterion, f"{percent:.1f} %", f"from {basis}"
         )
-
-
-def _fate(criterion: CriterionTest | None, percent: float) -> Fate:
-    """What a criterion makes of a tumour area; kept where none asks for it."""
-    if criterion is None:
-        return Fate.KEPT
-    verdict, _ = criterion.evaluate({TUMOUR_AREA_PERCENT: percent})
-    return Fate.of(criterion.keeps(verdict))
 
 
 def _tumour_from_he(patient: _Patient, he: SlideArgument) -> None:
@@ -493,11 +491,11 @@ def _tumour_from_he(patient: _Patient, he: SlideArgument) -> None:
 
     Unknown where the ends of the interval lead to different verdicts: an H&E alone cannot say.
     """
-    criteria = patient.criteria_on(TUMOUR_AREA_PERCENT)
-    tissue, mpp = read_tissue(artefacts.TISSUE.path(patient.inputs[checking(he.slide.name)]))
+    inputs, protocol = patient.inputs, patient.argument.protocol
+    tissue, mpp = read_tissue(artefacts.TISSUE.path(inputs[checking(he.slide.name)]))
     try:
         with opened(he) as slide:
-            found = tumour_share_on_he(slide, tissue, mpp)
+            found = tumour_of_he(slide, tissue, mpp, inputs[marking(he.slide.name)])
     except OF_ALL_SLIDES:
         raise
     except Exception as error:  # noqa: BLE001 (a damaged file may raise anything)
@@ -505,25 +503,13 @@ def _tumour_from_he(patient: _Patient, he: SlideArgument) -> None:
         weak = isinstance(error, MarkerError)  # too few nuclei: the H&E cannot say
         fate = Fate.UNKNOWN if weak else Fate.FAILED
         why = error.problem if isinstance(error, MarkerError) else why_failed(error)
-        for criterion in criteria:
-            patient.note(he.slide.name, TISSUE_MAPS, fate, criterion, "", why)
+        patient.note_on(TUMOUR_AREA_PERCENT, he.slide.name, TISSUE_MAPS, fate, "", why)
         return
-    low, high = found.ends
-    known = True
-    for criterion in criteria:
-        undecided = criterion is not None and criterion.undecided_by(
-            TUMOUR_AREA_PERCENT, (low, high)
-        )
-        known = known and not undecided
-        patient.note(
-            he.slide.name,
-            TISSUE_MAPS,
-            Fate.UNKNOWN if undecided else _fate(criterion, found.value),
-            criterion,
-            f"{found.value:.0f} %",
-            f"from nuclei of the H&E, between {low:.0f} and {high:.0f} %",
-        )
-    patient.evidence[TUMOUR_AREA_PERCENT] = found.value if known else None
+    judged = judged_share(
+        patient.argument.patient, he.slide.name, protocol, found.estimate, found.basis
+    )
+    patient.entries += judged.entries
+    patient.evidence[TUMOUR_AREA_PERCENT] = judged.percent
 
 
 # ------------------------------------------------------------------ the cohort
@@ -551,20 +537,23 @@ class Gathered:
     acquired: dict[str, list[Found]]
 
 
-def gathered(inputs: Inputs, painted: Mapping[str, float]) -> Gathered:
+def gathered(inputs: Inputs, painted: Mapping[str, JudgedShare]) -> Gathered:
     """What all patients' slides tell.
 
-    ``painted`` holds tumour areas (percent) of painted maps: they count where no section of the
-    patient is stained for the tumour, before what nuclei of the H&E alone say.
+    ``painted`` holds what painted maps tell of tumour areas: they count where no section of the
+    patient is stained for the tumour, in place of what nuclei of the H&E alone say.
     """
     told = Gathered(evidence={}, entries=[], features={}, acquired={})
     for own in inputs.of(StepKind.MEASURE_SLIDES):
         found = artefacts.PATIENT.read(own.folder)
         patient = found["patient"]
-        told.evidence[patient] = found["evidence"]
+        entries = list(map(Entry.from_row, found["ledger"]))
         if found["tumour_from"] != MARKED and patient in painted:
-            found["evidence"][TUMOUR_AREA_PERCENT] = painted[patient]
-        told.entries.extend(map(Entry.from_row, found["ledger"]))
+            found["evidence"][TUMOUR_AREA_PERCENT] = painted[patient].percent
+            entries = [e for e in entries if e.stage != TISSUE_MAPS]
+            entries += painted[patient].entries
+        told.evidence[patient] = found["evidence"]
+        told.entries.extend(entries)
         told.features[patient] = found["features"]
         told.acquired[patient] = found["acquired"]
     return told

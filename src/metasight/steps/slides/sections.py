@@ -35,7 +35,7 @@ from metasight.maps.whole_slide import WORKING_MPP, Progress, SlideMarkers, cell
 from metasight.maps.window import TissueWindow
 from metasight.protocol.markers import MarkerNames, roles_of, study_name
 from metasight.protocol.study import Definition, SlideProtocol, require_roles
-from metasight.segmentation.slide_nuclei import nuclei_on_slide
+from metasight.segmentation.slide_nuclei import NucleusTable, nuclei_on_slide
 from metasight.slides.quality import Quality, Stain, judge, limits_of, overlay
 from metasight.slides.reader import PyramidReader
 from metasight.slides.scale_bar import with_scale_bar
@@ -313,7 +313,8 @@ def map_nuclei(slide: PyramidReader, tissue: Mask, tissue_mpp: float, out: Path)
             "lymphocyte_like": table.lymphocyte_like,
         },
     )
-    write_cells(artefacts.CELLS.path(out), cells)
+    looks = {name: getattr(table, name) for name in LOOKS}
+    write_cells(artefacts.CELLS.path(out), cells, looks)
     window = TissueWindow(mask=tissue, spacing_um=tissue_mpp)
     write_density_map(
         density_from_cells(cells, window, spacing_um=_DENSITY_UM), artefacts.DENSITY.path(out)
@@ -339,11 +340,18 @@ def map_nuclei(slide: PyramidReader, tissue: Mask, tissue_mpp: float, out: Path)
     return found
 
 
-def write_cells(path: Path, cells: Cells) -> None:
-    """One row a cell: position, type and each marker's positivity."""
+LOOKS = ("area_um2", "amount", "contrast", "axis_ratio")
+"""Columns of an H&E's cells that tell how each nucleus looks; see `NucleusTable`."""
+
+
+def write_cells(
+    path: Path, cells: Cells, looks: Mapping[str, npt.NDArray[np.float64]] | None = None
+) -> None:
+    """One row a cell: position, type, each marker's positivity, and how its nucleus looks."""
     frame = pd.DataFrame(
         {"x_um": cells.x_um, "y_um": cells.y_um, "type": cells.type_code}
         | {f"positive {m}": flags for m, flags in cells.positive.items()}
+        | {name: values.astype(np.float32) for name, values in (looks or {}).items()}
     )
     frame.attrs = {}
     frame.to_parquet(path, compression="zstd", index=False)
@@ -358,6 +366,21 @@ def read_cells(path: Path, markers: tuple[str, ...]) -> Cells:
         type_code=frame["type"].to_numpy(dtype=np.int16),
         type_names=("other", *markers),
         positive={m: frame[f"positive {m}"].to_numpy(dtype=np.bool_) for m in markers},
+    )
+
+
+def read_looks(path: Path) -> NucleusTable | None:
+    """The nuclei of `map_nuclei`; None where there are none or a table told no sizes."""
+    if not path.is_file():
+        return None
+    frame = pd.read_parquet(path)
+    if not set(LOOKS) <= set(frame.columns):
+        return None
+    return NucleusTable(
+        x_um=frame["x_um"].to_numpy(dtype=np.float64),
+        y_um=frame["y_um"].to_numpy(dtype=np.float64),
+        lymphocyte_like=frame["positive lymphocyte_like"].to_numpy(dtype=np.bool_),
+        **{name: frame[name].to_numpy(dtype=np.float64) for name in LOOKS},
     )
 
 
