@@ -11,7 +11,6 @@ import pytest
 from metasight.engine.step import StepKind
 from metasight.errors import StudyError
 from metasight.plan.publishing import (
-    MANIFEST,
     MARK,
     mark,
     openings,
@@ -19,6 +18,7 @@ from metasight.plan.publishing import (
     require_latest,
     set_out,
 )
+from metasight.steps import artefacts
 
 FILES = {
     "report": {"report.html": b"<p>risk</p>", "report.pdf": b"%PDF"},
@@ -123,12 +123,12 @@ def test_where_there_are_no_links_the_latest_is_a_copy(study, monkeypatch) -> No
 
 def test_a_study_that_was_copied_without_its_link_runs_again(study) -> None:
     (study.results / "abc").mkdir(parents=True)
-    (study.results / "abc" / MANIFEST).write_text('{"run": "abc"}')
+    (study.results / "abc" / artefacts.MANIFEST.name).write_text('{"run": "abc"}')
     (study.results / "latest").mkdir()
-    (study.results / "latest" / MANIFEST).write_text('{"run": "other"}')
+    (study.results / "latest" / artefacts.MANIFEST.name).write_text('{"run": "other"}')
     with pytest.raises(StudyError, match=r"results/latest.*Move it away"):
         require_latest(study)
-    (study.results / "latest" / MANIFEST).write_text('{"run": "abc"}')
+    (study.results / "latest" / artefacts.MANIFEST.name).write_text('{"run": "abc"}')
     require_latest(study)
     publish(study, "def", STEPS, Made())
     assert (study.results / "latest").resolve().name == "def"

@@ -11,6 +11,7 @@ from metasight.engine.private import private_folder
 from metasight.engine.run import Work
 from metasight.engine.step import Step, StepKind
 from metasight.errors import StudyError
+from metasight.steps import artefacts
 from metasight.steps.files import read_json, write_json
 from metasight.study.file import Study
 
@@ -94,9 +95,6 @@ MARK = ".metasight-result"
 VALIDATION = "latest-validation"
 """Where the latest validation in other patients is, so that `latest` is left alone."""
 
-MANIFEST = "manifest.json"
-"""What every run's results hold; two runs never the same."""
-
 
 def mark(folder: Path) -> None:
     """Say of a folder that metasight made it."""
@@ -141,11 +139,11 @@ def _is_copy(place: Path) -> bool:
     """Whether a folder holds the results of a run that stands beside it, or is marked as ours."""
     if (place / MARK).is_file():
         return True
-    own = place / MANIFEST
+    own = artefacts.MANIFEST.path(place)  # two runs never have the same
     return own.is_file() and any(
         other.read_bytes() == own.read_bytes()
-        for other in place.parent.glob(f"*/{MANIFEST}")
-        if other.parent != place
+        for other in map(artefacts.MANIFEST.path, place.parent.iterdir())
+        if other.parent != place and other.is_file()
     )
 
 
