@@ -8,6 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from metasight.cli import app as study_app
 from metasight.cli.options import placed
 from metasight.engine.placement import Placement
 from metasight.errors import StudyError
@@ -59,3 +60,21 @@ def test_one_command_may_hand_its_placement_on_to_another() -> None:
     given = Placement(scheduler="local", workers=2)
     command(name="z", scheduler=given)
     assert [("z", given)] == HANDED
+
+
+@pytest.mark.parametrize("kind", [[], ["--simulated"], ["--lung"]])
+def test_a_demonstration_is_written_and_run(kind, tmp_path, monkeypatch) -> None:
+    """`demo` hands its folder and its placement on to `run`."""
+    ran: list[tuple[Path, str]] = []
+    for writer in ("write_demonstration", "write_simulated", "write_simulated_lung"):
+        monkeypatch.setattr(f"metasight.demonstration.{writer}", lambda *_: None)
+    monkeypatch.setattr("metasight.study.file.read_study", lambda folder: folder)
+
+    def run(study: Path, *, scheduler: Placement, progress: object) -> tuple[Path, tuple[()]]:
+        ran.append((study, scheduler.scheduler))
+        return tmp_path, ()
+
+    monkeypatch.setattr("metasight.pipeline.run", run)
+    found = CliRunner().invoke(study_app, ["demo", *kind, str(tmp_path), "--scheduler", "inline"])
+    assert found.exception is None, found.output
+    assert ran == [(tmp_path, "inline")]

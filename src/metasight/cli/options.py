@@ -88,9 +88,9 @@ def placed(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
-        def call(**given: Any) -> None:
+        def call(*arguments: Any, **given: Any) -> None:
             own = {o.name: given.pop(o.name, o.default) for o in options}
-            command(**given, scheduler=_placement(own))
+            command(*arguments, **given, scheduler=_placement(own))
 
         hints = get_type_hints(command, include_extras=True)
         before = [
