@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from metasight.errors import LeakageError, MarkerError
-from metasight.maps.generator import PaintedTile, by_pixels
+from metasight.maps.generator import PaintedTile, PaintsPixels
 from metasight.maps.glass import glass_of, over_white
 from metasight.maps.predict import CORE_UM, MARGIN_UM, paint
 from metasight.slides.picture import PictureReader
 
 
-class Averaging:
+class Averaging(PaintsPixels):
     """Paints how dark each map pixel and its neighbourhood are: what it looks at is 48 µm wide."""
 
     markers = ("dark",)
@@ -23,9 +23,6 @@ class Averaging:
 
     def __init__(self, trained_on=()):
         self.trained_on, self.sizes = frozenset(trained_on), []
-
-    def on(self, slide, tissue, tissue_mpp):
-        return by_pixels(self.paint_tile)
 
     def paint_tile(self, rgb):
         self.sizes.append(rgb.shape[:2])

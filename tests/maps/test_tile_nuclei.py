@@ -11,7 +11,7 @@ from maps.painted_sections import made_up, tiles_of
 from metasight.errors import MarkerError
 from metasight.maps.nucleus_looks import N_LOOKS, SlideNuclei
 from metasight.maps.tile_nuclei import TileNuclei, inside, lay_nuclei
-from metasight.maps.training_tiles import load_tiles, save_tiles, tiles_header
+from metasight.maps.training_tiles import load_nuclei, load_tiles, save_tiles, tiles_header
 
 
 def nuclei_at(*at: tuple[float, float]) -> SlideNuclei:
@@ -57,6 +57,7 @@ def test_the_file_gives_back_the_nuclei_of_a_tile(tmp_path: Path) -> None:
     header = tiles_header(tmp_path / "A.h5")
     assert header.nuclei == len(tiles.nuclei) > 1000
     assert header.area_mm2 == pytest.approx(len(tiles) * 0.512**2)
+    np.testing.assert_array_equal(load_nuclei(tmp_path / "A.h5").looks, tiles.nuclei.looks)
     second = load_tiles(tmp_path / "A.h5", slice(1, 2)).nuclei
     assert second is not None
     own = tiles.nuclei.tile == 1

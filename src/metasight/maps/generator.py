@@ -9,6 +9,7 @@ code is ever loaded.
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,9 +78,18 @@ class SlideTile:
 TilePainter = Callable[[SlideTile], PaintedTile]
 
 
-def by_pixels(paint_tile: Callable[[npt.NDArray[np.uint8]], PaintedTile]) -> TilePainter:
-    """Paint every tile from its own pixels."""
-    return lambda tile: paint_tile(tile.read())
+class PaintsPixels(ABC):
+    """What paints every tile from its own pixels, without a look at the whole slide."""
+
+    def on(
+        self, slide: SlideReader, tissue: npt.NDArray[np.bool_], tissue_mpp: float
+    ) -> TilePainter:
+        """Every tile is painted from its own pixels."""
+        return lambda tile: self.paint_tile(tile.read())
+
+    @abstractmethod
+    def paint_tile(self, rgb: npt.NDArray[np.uint8]) -> PaintedTile:
+        """Paint (h, w, 3) pixels over white glass; sides multiples of ``step_px``."""
 
 
 @runtime_checkable

@@ -37,11 +37,10 @@ from torch.nn import functional
 
 from metasight.errors import MarkerError
 from metasight.maps.counting_network import optical_density_of
-from metasight.maps.generator import PaintedTile, TilePainter, by_pixels
+from metasight.maps.generator import PaintedTile, PaintsPixels
 from metasight.maps.network import colour_features
 from metasight.maps.outlier import OutlierModel
 from metasight.provenance import hash_file
-from metasight.slides.reader import SlideReader
 
 FORMAT = "metasight-published-generator-1"
 NETWORKS = ("UNet", "BasicUNet", "FlexibleUNet", "SwinUNETR")
@@ -70,7 +69,7 @@ class PublishedCard(BaseModel):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublishedGenerator:
+class PublishedGenerator(PaintsPixels):
     """A published generator; see :class:`metasight.maps.generator.Generator`.
 
     Attributes
@@ -100,12 +99,6 @@ class PublishedGenerator:
     def licence(self) -> str:
         """To be shown wherever its maps are."""
         return f"{self.card.name}: {self.card.licence}"
-
-    def on(
-        self, slide: SlideReader, tissue: npt.NDArray[np.bool_], tissue_mpp: float
-    ) -> TilePainter:
-        """Every tile is painted from its own pixels."""
-        return by_pixels(self.paint_tile)
 
     def paint_tile(self, rgb: npt.NDArray[np.uint8]) -> PaintedTile:
         """Paint (h, w, 3) pixels over white glass.

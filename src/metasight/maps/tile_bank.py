@@ -21,7 +21,7 @@ from metasight.maps.region_likelihood import RegionTargets, Targets
 from metasight.maps.table_regions import TileRegions
 from metasight.maps.tile_nuclei import TileNuclei
 from metasight.maps.trained_generator import Seen
-from metasight.maps.training_tiles import Tiles, load_tiles
+from metasight.maps.training_tiles import Tiles, load_nuclei, load_tiles
 
 Place = tuple[str, int]
 
@@ -148,7 +148,7 @@ class TileBank:
         total, square = np.zeros(N_LOOKS), np.zeros(N_LOOKS)
         n, area_mm2 = 0, 0.0
         for patient in patients:
-            nuclei = load_tiles(self.tiles[patient]).nuclei
+            nuclei = load_nuclei(self.tiles[patient])
             if nuclei is None:
                 raise MarkerError(
                     "training tiles hold no nuclei, which the generator is to learn from",

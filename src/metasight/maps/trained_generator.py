@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,7 +14,7 @@ from torch.nn import functional
 
 from metasight.errors import MarkerError
 from metasight.maps.counting_network import optical_density_of
-from metasight.maps.generator import PaintedTile, SlideTile, TilePainter, by_pixels
+from metasight.maps.generator import PaintedTile, PaintsPixels, SlideTile, TilePainter
 from metasight.maps.generator_settings import GeneratorSettings
 from metasight.maps.nucleus_looks import read_nuclei
 from metasight.maps.nucleus_network import NucleiSeen, NucleusNetwork
@@ -37,7 +38,7 @@ def network_of(settings: GeneratorSettings, typical: Sequence[float]) -> Network
     return DensityNetwork(typical, settings)
 
 
-class TrainedGenerator:
+class TrainedGenerator(ABC):
     """A trained generator of metasight; see :class:`metasight.maps.generator.Generator`.
 
     Parameters
@@ -127,11 +128,11 @@ class TrainedGenerator:
             trained_on=trained_on,
         )
 
+    @abstractmethod
     def on(
         self, slide: SlideReader, tissue: npt.NDArray[np.bool_], tissue_mpp: float
     ) -> TilePainter:
         """What paints the tiles of a slide; see :class:`metasight.maps.generator.Generator`."""
-        raise NotImplementedError
 
     def _painted(self, seen: Seen) -> PaintedTile:
         with torch.inference_mode():
@@ -144,19 +145,13 @@ class TrainedGenerator:
         )
 
 
-class PixelGenerator(TrainedGenerator):
+class PixelGenerator(PaintsPixels, TrainedGenerator):
     """Paints from pixels."""
 
     def __init__(self, members: Sequence[Network], *args: Any, **kwargs: Any) -> None:
         super().__init__(members, *args, **kwargs)
         for member in self.members:
             member.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def on(
-        self, slide: SlideReader, tissue: npt.NDArray[np.bool_], tissue_mpp: float
-    ) -> TilePainter:
-        """Every tile is painted from its own pixels."""
-        return by_pixels(self.paint_tile)
 
     def paint_tile(self, rgb: npt.NDArray[np.uint8]) -> PaintedTile:
         """Paint (h, w, 3) pixels over white glass; sides multiples of ``step_px``.

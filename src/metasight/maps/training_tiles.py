@@ -506,6 +506,21 @@ def load_tiles(path: Path, chosen: slice | None = None) -> Tiles:
     )
 
 
+def load_nuclei(path: Path) -> TileNuclei | None:
+    """Nuclei of all tiles of a file, without reading its pixels; None where it has none.
+
+    Raises
+    ------
+    MarkerError
+        As `tiles_header`.
+    """
+    header = tiles_header(path)
+    if header.nuclei is None:
+        return None
+    with _opened(path) as file:
+        return _nuclei_of(file, slice(None), header.n)
+
+
 def _nuclei_of(file: h5py.File, part: slice, n: int) -> TileNuclei:
     """Nuclei of some consecutive tiles, which are numbered from 0."""
     tile = np.asarray(file["nuclei_tile"])
