@@ -1,8 +1,26 @@
-"""Whether a secret key can be guessed; asked of the vault's key and of a de-identification's."""
+"""Secret keys in files, of a vault and of a de-identification: random, and not guessable."""
 
 from __future__ import annotations
 
 import itertools
+import os
+import secrets
+from pathlib import Path
+
+KEY_BYTES = 32
+
+
+def write_new_key(path: Path) -> None:
+    """Write 256 random bits as hexadecimal digits to a new file of its owner's alone (0600).
+
+    Raises
+    ------
+    OSError
+        There is a file already, or it cannot be written.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(KEY_BYTES) + "\n")
 
 
 def is_guessable(key: bytes) -> bool:

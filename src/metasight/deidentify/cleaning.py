@@ -110,9 +110,7 @@ def _made(data: Dataset, element: DataElement, rules: Rules) -> DataElement | No
         return _unlisted(element, rules)
     if action is Action.REMOVE:
         return None
-    if element.keyword == "PatientID":
-        return DataElement(tag, vr, rules.key.patient(rules.patient_id))
-    if element.keyword == "PatientName":
+    if element.keyword in ("PatientID", "PatientName"):
         return DataElement(tag, vr, rules.key.patient(rules.patient_id))
     if action is Action.UID or vr == "UI":
         return _with_uids(element, rules)

@@ -12,16 +12,14 @@ import base64
 import hmac
 import os
 import re
-import secrets
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from metasight.cohort.ids import normal_id
 from metasight.errors import StudyError
-from metasight.secret_key import is_guessable
+from metasight.secret_key import is_guessable, write_new_key
 
-KEY_BYTES = 32
 FEWEST_BYTES = 16
 """A key of 128 bits cannot be guessed."""
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})+")
@@ -39,9 +37,7 @@ def make_key_file(path: Path) -> None:
         There is a file already, or it cannot be written.
     """
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(KEY_BYTES) + "\n")
+        write_new_key(path)
     except OSError as error:
         raise StudyError(
             "the key file cannot be made",

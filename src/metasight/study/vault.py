@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from metasight.errors import StudyError
-from metasight.secret_key import is_guessable
+from metasight.secret_key import KEY_BYTES, is_guessable, write_new_key
 
 KEY_FILE = "key"
-KEY_BYTES = 32
 _KEY = re.compile(rf"[0-9a-f]{{{2 * KEY_BYTES}}}")
 _SHORTEST_SALT = 8
 
@@ -45,9 +43,7 @@ def make_key(vault: Path) -> bool:
         vault.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.exists():
             return False
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(KEY_BYTES) + "\n")
+        write_new_key(path)
     except OSError as error:
         raise StudyError(
             "the vault cannot be written",
