@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage import feature, segmentation
 
-from metasight.segmentation.nucleus_parting import flooded, peaks_of, ring_of
+from metasight.segmentation.nucleus_parting import depth_of, flooded, peaks_of, ring_of
 
 
 def drawn(seed, shape=(45, 60)):
@@ -27,6 +27,27 @@ def skimages_peaks(height, foreground, distance):
         labels=foreground.astype(np.int32),
         exclude_border=False,
     )
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 15))
+def test_depths_are_the_exact_distances_cut_off(seed, most):
+    mask = drawn(seed)[1]
+    exact = np.array(
+        [
+            [_nearest_off(mask, y, x) if mask[y, x] else 0.0 for x in range(mask.shape[1])]
+            for y in range(mask.shape[0])
+        ]
+    )
+    np.testing.assert_allclose(depth_of(mask, most), np.minimum(exact, most), rtol=1e-6)
+
+
+def test_a_mask_without_an_edge_is_as_deep_as_was_asked():
+    assert (depth_of(np.ones((7, 9), dtype=np.bool_), 4) == 4).all()
+
+
+def _nearest_off(mask, y, x):
+    v, u = np.nonzero(~mask)
+    return float(np.sqrt(((v - y) ** 2 + (u - x) ** 2).min())) if len(v) else np.inf
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5))

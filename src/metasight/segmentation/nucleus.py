@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from metasight.errors import MarkerError
 from metasight.segmentation.cross_entropy import threshold_of_least_cross_entropy
-from metasight.segmentation.nucleus_parting import flooded, peaks_of, ring_of
+from metasight.segmentation.nucleus_parting import depth_of, flooded, peaks_of, ring_of
 from metasight.segmentation.nucleus_pieces import (
     cut_each,
     moments_of_labels,
@@ -162,10 +162,14 @@ def nuclear_levels(image: Image, mpp: float, settings: NucleusSettings) -> Nucle
     MarkerError
         The image is flat: it shows no nuclei, or is no nuclear channel.
     """
-    smooth = np.sort(blurred(image, settings.smoothing_um / mpp), axis=None)
-    if not float(smooth[-1] - smooth[0]) > 0:
+    return _levels_of(blurred(image, settings.smoothing_um / mpp))
+
+
+def _levels_of(smooth: Image) -> NuclearLevels:
+    ascending = np.sort(smooth, axis=None)
+    if not float(ascending[-1] - ascending[0]) > 0:
         raise MarkerError("the nuclear image is flat", remedy="Check which channel is nuclear")
-    threshold, strength = _threshold_and_strength(smooth)
+    threshold, strength = _threshold_and_strength(ascending)
     return NuclearLevels(threshold=threshold, strength=strength)
 
 
@@ -238,10 +242,11 @@ def detect_nuclei(
         )
     s = settings or NucleusSettings()
     amount = np.asarray(image, dtype=np.float32)
-    levels = levels or nuclear_levels(amount, mpp, s)
-    if levels.ceiling is not None:
+    if levels is not None and levels.ceiling is not None:
         amount = np.minimum(amount, np.float32(levels.ceiling))
-    parted = _parted(amount, mpp, s, levels)
+    smooth = blurred(amount, s.smoothing_um / mpp)
+    levels = levels or _levels_of(smooth)
+    parted = _parted(amount, smooth, mpp, s, levels)
     fine = blurred(amount, 0.5 / mpp)
     labels, height, base = _cut_at_half(fine, parted, mpp)
     return _measured(fine, labels, (height - base) / levels.strength, mpp, s, levels)
@@ -343,16 +348,16 @@ def _without_holes(mask: Mask) -> Mask:
     return np.asarray(padded[1:-1, 1:-1] != 2, dtype=np.bool_)
 
 
-def _parted(amount: Image, mpp: float, s: NucleusSettings, levels: NuclearLevels) -> Labels:
+def _parted(
+    amount: Image, smooth: Image, mpp: float, s: NucleusSettings, levels: NuclearLevels
+) -> Labels:
     """Foreground, parted into nuclei by a watershed."""
-    smooth = blurred(amount, s.smoothing_um / mpp)
     # in place: a tile has millions of pixels, and new memory costs more than the sums
     least = widely_blurred(amount, s.surroundings_um / mpp)
     least += s.above_surroundings * levels.strength
     foreground = smooth > np.maximum(least, levels.threshold, out=least)
     foreground = _without_holes(_opened(foreground, _disc(1.0, mpp)))
-    inside = cv2.distanceTransform(foreground.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    depth = np.asarray(inside, dtype=np.float32)
+    depth = depth_of(foreground, int(np.ceil(s.depth_um / mpp)))
     depth *= mpp
     np.minimum(depth, s.depth_um, out=depth)
     depth /= s.depth_um

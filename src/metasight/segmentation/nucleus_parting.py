@@ -219,14 +219,55 @@ def ring_of(labels: Labels, reach_px: float) -> Labels:
     return np.asarray(_ring(labels, int(reach_px), reach_px * reach_px))
 
 
+def depth_of(mask: Mask, most_px: int) -> Image:
+    """Distance of each pixel of a mask to the nearest one off it, at most ``most_px``.
+
+    As ``cv2.distanceTransform`` with exact distances, cut off: what lies deeper is not searched
+    for. Beyond the edge there is nothing that is off the mask.
+
+    Parameters
+    ----------
+    mask
+        Shape ``(y, x)``.
+    most_px
+        Between centres of pixels, 1 to 30,000.
+    """
+    return np.asarray(_depth(mask, most_px))
+
+
 @njit(cache=True)
-def _rows_down(labels: Labels, far: int) -> Shorts:
-    """Rows down to the nearest label in the same column, at most ``far``."""
-    rows, columns = labels.shape
+def _depth(mask: Mask, most: int) -> Image:
+    rows, columns = mask.shape
+    far = most + 1
+    down = _rows_down(mask, False, far)
+    out = np.zeros((rows, columns), dtype=np.float32)
+    up = np.full(columns, far, dtype=np.int64)
+    near = np.full(columns + 2 * far, far, dtype=np.int64)
+    for y in range(rows):
+        for x in range(columns):
+            up[x] = min(up[x] + 1, far) if mask[y, x] else 0
+            near[x + far] = min(up[x], np.int64(down[y, x]))
+        for x in range(columns):
+            if not mask[y, x]:
+                continue
+            best = min(near[x + far] * near[x + far], most * most)
+            away = 1
+            while away * away < best:
+                rise = min(near[x + far - away], near[x + far + away])
+                best = min(best, away * away + rise * rise)
+                away += 1
+            out[y, x] = np.sqrt(np.float32(best))
+    return out
+
+
+@njit(cache=True)
+def _rows_down(there: Labels | Mask, wanted: bool, far: int) -> Shorts:
+    """Rows down to the nearest pixel of a column that is something, or nothing; at most ``far``."""
+    rows, columns = there.shape
     down = np.full((rows + 1, columns), far, dtype=np.int16)
     for y in range(rows - 1, -1, -1):
         for x in range(columns):
-            down[y, x] = 0 if labels[y, x] else min(down[y + 1, x] + 1, far)
+            down[y, x] = 0 if (there[y, x] != 0) == wanted else min(down[y + 1, x] + 1, far)
     return down
 
 
@@ -234,7 +275,7 @@ def _rows_down(labels: Labels, far: int) -> Shorts:
 def _ring(labels: Labels, reach: int, reach_squared: float) -> Labels:
     rows, columns = labels.shape
     far = reach + 1
-    down = _rows_down(labels, far)
+    down = _rows_down(labels, True, far)
     out = np.zeros((rows, columns), dtype=np.int32)
     up = np.full(columns, far, dtype=np.int64)
     near = np.full(columns + 2 * reach, far, dtype=np.int64)
