@@ -4,6 +4,7 @@
     python bench/alignment.py --turned     the moving section turned by 8 angles, and mirrored
     python bench/alignment.py --damaged    half missing and torn: pieces, and p90 where accepted
     python bench/alignment.py --whole      composites of 15 and 27 mm from real tissue
+    python bench/alignment.py --stack      three real sections of one block solved together
     python bench/alignment.py --elastix    itk-elastix on the same pairs (pip install itk-elastix)
     python bench/alignment.py --pairs F    align every known pair and keep what was seen in F
     python bench/alignment.py --gate F     calibrate on F and judge each tissue by the others
@@ -29,8 +30,16 @@ sys.path[0] = str(ROOT / "tests")  # and not bench/, where this file would be "a
 
 from alignment.composites import composite  # noqa: E402
 from alignment.corruptions import missing, next_section, restained, torn, turned  # noqa: E402
-from alignment.known_pairs import CIMA, SINGLE, KnownPair, cima, pairs, single  # noqa: E402
-from metasight.alignment import AlignmentSettings, Section, align  # noqa: E402
+from alignment.known_pairs import (  # noqa: E402
+    CIMA,
+    SINGLE,
+    KnownPair,
+    cima,
+    cima_stack,
+    pairs,
+    single,
+)
+from metasight.alignment import AlignmentSettings, Section, align, align_stack  # noqa: E402
 from metasight.alignment import error as predicted  # noqa: E402
 
 SHARED = ROOT.parent / "shared"
@@ -108,6 +117,28 @@ def whole() -> None:
                 f"({seconds / millimetres**2 / 0.55:.2f} s/mm²), peak {peak:.0f} MB",
                 flush=True,
             )
+
+
+def stack_of_three() -> None:
+    print("three real sections together (bar: none accepted whose true p90 is beyond the gate)")
+    pictures, mpp = cima_stack(SHARED)
+    names = ("H&E", "CD31", "Ki-67")
+    sections_ = [Section(rgb=p.rgb, mpp=mpp) for p in pictures]
+    for reference, name in enumerate(names):
+        stack = align_stack(sections_, reference)
+        for moving in sorted({0, 1, 2} - {reference}):
+            own, found = stack.pairs[reference, moving], stack.alignment(moving)
+            told = []
+            for alignment in (own, found):
+                put = alignment.transform.points(pictures[reference].points * mpp)
+                away = np.linalg.norm(put - pictures[moving].points * mpp, axis=1)
+                told.append(
+                    f"true {np.median(away):.0f}/{np.quantile(away, 0.9):.0f} µm, predicted "
+                    f"{alignment.error.p50_um:.0f}/{alignment.error.p90_um:.0f}, "
+                    f"{'accepted' if alignment.accepted else 'refused'}"
+                )
+            way = " → ".join(names[k] for k in stack.ways[moving])
+            print(f"  {names[moving]} on {name}: pair {told[0]}; by {way}: {told[1]}", flush=True)
 
 
 def with_moving(pair: KnownPair, moving, kind: str, fixed=None) -> KnownPair:
@@ -430,14 +461,15 @@ def calibrate(seen: list[dict]) -> predicted.Calibration:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("turned", "damaged", "whole", "elastix", "full"):
+    for name in ("turned", "damaged", "whole", "stack", "elastix", "full"):
         parser.add_argument(f"--{name}", action="store_true")
     parser.add_argument("--pairs", type=Path)
     parser.add_argument("--gate", type=Path)
     parser.add_argument("--each", type=int, default=1, help="pairs of each kind")
     parser.add_argument("--seed", type=int, default=11)
     asked = parser.parse_args()
-    parts = (asked.turned, asked.damaged, asked.whole, asked.elastix, asked.pairs, asked.gate)
+    parts = (asked.turned, asked.damaged, asked.whole, asked.stack, asked.elastix)
+    parts = (*parts, asked.pairs, asked.gate)
     if not any(parts):
         real()
     if asked.turned or asked.full:
@@ -446,6 +478,8 @@ def main() -> None:
         damaged(asked.each)
     if asked.whole or asked.full:
         whole()
+    if asked.stack or asked.full:
+        stack_of_three()
     if asked.elastix or asked.full:
         elastix()
     if asked.pairs or asked.full:

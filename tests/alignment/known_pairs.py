@@ -59,6 +59,19 @@ def cima(shared: Path, tissue: str, *, swapped: bool = False) -> KnownPair:
     return KnownPair(tissue=tissue, kind="intact", fixed=one, moving=other, mpp=mpp, related=True)
 
 
+def cima_stack(shared: Path) -> tuple[tuple[Picture, ...], float]:
+    """Three real sections of one block (H&E, CD31, Ki-67) with the same landmarks, and µm a pixel.
+
+    In the order of their stains' names in the set, which need not be that of cutting.
+    """
+    folder = shared / "data" / "alignment" / "cima"
+    name, first, second, mpp = CIMA["lesion3-cd31"]
+    third = CIMA["lesion3-ki67"][2]
+    found = [_with_landmarks(folder, name + stain) for stain in (first, second, third)]
+    n = min(len(p.points) for p in found)
+    return tuple(Picture.of(p.rgb, p.points[:n]) for p in found), mpp
+
+
 def _with_landmarks(folder: Path, name: str) -> Picture:
     rgb = cv2.cvtColor(cv2.imread(str(folder / f"{name}.jpg")), cv2.COLOR_BGR2RGB)
     points = np.loadtxt(folder / f"{name}.csv", delimiter=",", skiprows=1)[:, 1:]

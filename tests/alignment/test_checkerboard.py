@@ -15,8 +15,7 @@ def section(grey: int, mpp: float = 10.0, side: int = 200) -> Section:
 
 def aligned() -> SimpleNamespace:
     whole = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    transform = Transform.affine(whole, (2000.0, 2000.0))
-    return SimpleNamespace(transform=transform, placement=transform.legs[0].placement)
+    return SimpleNamespace(transform=Transform.affine(whole, (2000.0, 2000.0)))
 
 
 def test_squares_are_half_a_millimetre_and_the_fixed_section_is_the_first():

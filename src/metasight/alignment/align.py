@@ -125,11 +125,6 @@ class Alignment:
     mirrored: bool
     checked: Check
 
-    @property
-    def placement(self) -> Placement:
-        """The pieces of the moving section and their ground: an alignment is one leg."""
-        return self.transform.legs[0].placement
-
 
 def align(fixed: Section, moving: Section, settings: AlignmentSettings | None = None) -> Alignment:
     """Align a section to another: any stains, any turn or mirror image, missing or torn tissue.

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from metasight.alignment.align import Alignment
-from metasight.alignment.placement import Placement
 from metasight.alignment.section import Section
+from metasight.alignment.transform import Transform
 from metasight.slides.scale_bar import strip_below, with_scale_bar
 
 Rgb = npt.NDArray[np.uint8]
@@ -19,6 +19,7 @@ _SQUARES = 16
 _MOST_PX = 1600
 _BORDER = (255, 215, 0)
 _ARROWS = 14  # along the longer side
+_FEWEST_ARROWS = 6  # of a piece: fewer say nothing of what it does as a whole
 _LONGER = 10  # sections bend by tens of µm, which nobody sees on a whole section
 _NO_ERROR = (90, 90, 90)
 
@@ -57,7 +58,7 @@ def checkerboard(fixed: Section, moving: Section, alignment: Alignment) -> Rgb:
     side = max(_LEAST_SQUARE_PX, round(_SQUARE_UM / mpp), max(height, width) // _SQUARES)
     odd = (np.arange(height)[:, None] // side + np.arange(width)[None, :] // side) % 2 == 1
     out[odd] = warped[odd]
-    _draw_borders(out, alignment.placement, mpp)
+    _draw_borders(out, alignment.transform, mpp)
     return with_scale_bar(out, mpp)
 
 
@@ -74,16 +75,14 @@ def error_picture(fixed: Section, alignment: Alignment) -> Rgb:
     error = alignment.error
     most_um = max(100.0, float(np.nan_to_num(error.tile_p90_um).max(initial=0.0)))
     tissue = still.astype(np.float32).mean(axis=2) < 225
-    y, x = np.mgrid[: still.shape[0], : still.shape[1]]
-    at = (np.stack([x.ravel(), y.ravel()], axis=1) + 0.5) * mpp
-    p90 = error.at(at)[1].reshape(still.shape[:2])
+    p90 = error.at(_centres(still, mpp))[1].reshape(still.shape[:2])
     level = np.clip(255 * np.nan_to_num(p90) / most_um, 0, 255).astype(np.uint8)
     colour = cv2.cvtColor(cv2.applyColorMap(level, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
     colour[np.isnan(p90)] = _NO_ERROR
     shown = (0.45 * grey + 0.55 * colour).astype(np.uint8)
     out = np.where(tissue[:, :, None], shown, grey).astype(np.uint8)
-    _draw_borders(out, alignment.placement, mpp)
-    _draw_arrows(out, tissue, alignment.placement, mpp)
+    _draw_borders(out, alignment.transform, mpp)
+    _draw_arrows(out, tissue, alignment.transform, mpp)
     out = with_scale_bar(out, mpp)
     return _with_colours(out, most_um)
 
@@ -98,32 +97,42 @@ def _shrunk(section: Section) -> tuple[Rgb, float]:
     return rgb, section.mpp * section.rgb.shape[1] / rgb.shape[1]
 
 
-def _draw_borders(rgb: Rgb, placement: Placement, mpp: float) -> None:
+def _draw_borders(rgb: Rgb, transform: Transform, mpp: float) -> None:
     """Where one piece of a torn section ends and the next begins."""
-    if len(placement.pieces) == 1:
+    if not transform.torn:
         return
-    y, x = np.mgrid[: rgb.shape[0], : rgb.shape[1]]
-    at = (np.stack([x.ravel(), y.ravel()], axis=1) + 0.5) * mpp
-    owner = placement.piece_at(at).reshape(rgb.shape[:2]).astype(np.uint8)
+    owner = transform.piece_at(_centres(rgb, mpp)).reshape(rgb.shape[:2]).astype(np.uint8)
     kernel = np.ones((5, 5), np.uint8)
     rgb[cv2.dilate(owner, kernel) != cv2.erode(owner, kernel)] = _BORDER
 
 
-def _draw_arrows(rgb: Rgb, tissue: npt.NDArray[np.bool_], placement: Placement, mpp: float) -> None:
-    """Displacement beyond each piece's affine map, as arrows on the tissue."""
+def _draw_arrows(rgb: Rgb, tissue: npt.NDArray[np.bool_], transform: Transform, mpp: float) -> None:
+    """Displacement beyond what an affine map of each piece does, as arrows on the tissue."""
     step = max(rgb.shape[:2]) / _ARROWS
-    for y in np.arange(step / 2, rgb.shape[0], step):
-        for x in np.arange(step / 2, rgb.shape[1], step):
-            if not tissue[int(y), int(x)]:
+    y, x = (np.arange(step / 2, n, step) for n in rgb.shape[:2])
+    grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    grid = grid[tissue[grid[:, 1].astype(int), grid[:, 0].astype(int)]]
+    at = (grid + 0.5) * mpp
+    moved, piece = transform.points(at), transform.piece_at(at)
+    for number in np.unique(piece):
+        own = piece == number
+        if own.sum() < _FEWEST_ARROWS:
+            continue
+        known = np.column_stack([at[own], np.ones(own.sum())])
+        affine = np.linalg.lstsq(known, moved[own], rcond=None)[0]
+        shift = np.linalg.solve(affine[:2].T, (moved[own] - known @ affine).T).T / mpp
+        for start, end in zip(grid[own], grid[own] + _LONGER * shift, strict=True):
+            if np.abs(end - start).max() < 1:
                 continue
-            at = np.array([[x + 0.5, y + 0.5]]) * mpp
-            piece = placement.pieces[int(placement.piece_at(at)[0])]
-            if piece.field is None:
-                continue
-            moved = np.linalg.solve(piece.matrix[:, :2], piece.field.at(at)[0]) / mpp
-            end = round(x + _LONGER * moved[0]), round(y + _LONGER * moved[1])
-            cv2.arrowedLine(rgb, (int(x), int(y)), end, (255, 255, 255), 3, cv2.LINE_AA, 0, 0.3)
-            cv2.arrowedLine(rgb, (int(x), int(y)), end, (0, 0, 0), 1, cv2.LINE_AA, 0, 0.3)
+            tail, head = ((round(float(u)), round(float(v))) for u, v in (start, end))
+            cv2.arrowedLine(rgb, tail, head, (255, 255, 255), 3, cv2.LINE_AA, 0, 0.3)
+            cv2.arrowedLine(rgb, tail, head, (0, 0, 0), 1, cv2.LINE_AA, 0, 0.3)
+
+
+def _centres(rgb: Rgb, mpp: float) -> npt.NDArray[np.float64]:
+    """Of every pixel, (n, 2) in µm, row by row."""
+    y, x = np.mgrid[: rgb.shape[0], : rgb.shape[1]]
+    return np.asarray((np.stack([x.ravel(), y.ravel()], axis=1) + 0.5) * mpp, dtype=np.float64)
 
 
 def _with_colours(rgb: Rgb, most_um: float) -> Rgb:

@@ -107,6 +107,33 @@ class ErrorMap:
             tile_p90_um=without(self.tile_p90_um, known.marks_p90_um),
         )
 
+    def with_tiles(
+        self,
+        known: NDArray[np.bool_],
+        own_p50_um: Floats,
+        own_p90_um: Floats,
+        calibration: Calibration | None = None,
+    ) -> ErrorMap:
+        """The same tiles with other errors of their own, to which the marks' are added.
+
+        Parameters
+        ----------
+        known
+            (rows, columns) tiles that the errors are of, row by row.
+        own_p50_um, own_p90_um
+            (n,); a tile whose error is NaN has none.
+        """
+        marks = calibration or CALIBRATION
+        p50 = np.hypot(own_p50_um, marks.marks_p50_um)
+        p90 = np.hypot(own_p90_um, marks.marks_p90_um)
+        maps = np.full((2, *known.shape), np.nan)
+        maps[:, known] = p50, p90
+        there = np.isfinite(p50)
+        whole = pooled(p50[there], p90[there])
+        return replace(
+            self, p50_um=whole[0], p90_um=whole[1], tile_p50_um=maps[0], tile_p90_um=maps[1]
+        )
+
     def tile_centres_um(self) -> Floats:
         """Centres (n, 2) of the tiles that have an error, row by row."""
         row, column = np.nonzero(np.isfinite(self.tile_p50_um))

@@ -146,14 +146,18 @@ class Placement:
         Of several pieces the one is taken on whose own ground the answer falls, and where none
         does, the one whose ground is nearest.
         """
+        return self.back_by_piece(moving_um)[0]
+
+    def back_by_piece(self, moving_um: Points) -> tuple[Points, NDArray[np.int64]]:
+        """As `back`, with the number of the piece that each point was taken back on."""
         if len(self.pieces) == 1:
-            return self.pieces[0].back(moving_um)
+            return self.pieces[0].back(moving_um), np.zeros(len(moving_um), dtype=np.int64)
         answers = np.stack([piece.back(moving_um) for piece in self.pieces])
         off_ground = np.stack(
             [self._off_ground(number, answers[number]) for number in range(len(self.pieces))]
         )
         best = off_ground.argmin(axis=0)
-        return np.asarray(answers[best, np.arange(len(moving_um))], dtype=np.float64)
+        return np.asarray(answers[best, np.arange(len(moving_um))], dtype=np.float64), best
 
     def _square(self, fixed_um: Points) -> NDArray[np.int64]:
         inside = (fixed_um - self.label_origin_um) / self.label_spacing_um

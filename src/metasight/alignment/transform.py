@@ -36,6 +36,12 @@ class Leg:
         walk = self.placement.back if self.backwards else self.placement.points
         return walk(points_um)
 
+    def by_piece(self, points_um: Points) -> tuple[Points, NDArray[np.int64]]:
+        """As `points`, with the number of the piece that takes each point there."""
+        if self.backwards:
+            return self.placement.back_by_piece(points_um)
+        return self.placement.points(points_um), self.placement.piece_at(points_um)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Transform:
@@ -83,6 +89,24 @@ class Transform:
         for leg in self.legs:
             points = leg.points(points)
         return points
+
+    def piece_at(self, fixed_um: NDArray[np.floating]) -> NDArray[np.int64]:
+        """Number of the body that takes each point (n, 2) to the moving section, (n,).
+
+        Where the way leads over several sections, each has its bodies: points with the same
+        number went by the same ones all the way.
+        """
+        points = np.asarray(fixed_um, dtype=np.float64)
+        number = np.zeros(len(points), dtype=np.int64)
+        for leg in self.legs:
+            points, piece = leg.by_piece(points)
+            number = number * len(leg.placement.pieces) + piece
+        return number
+
+    @property
+    def torn(self) -> bool:
+        """Whether more than one body takes points to the moving section."""
+        return any(len(leg.placement.pieces) > 1 for leg in self.legs)
 
     def inverse(self) -> Transform:
         """From the moving section to the fixed one."""
@@ -192,7 +216,7 @@ class Transform:
 
         A tear is a jump: a tile with more than one piece in it is computed pixel by pixel.
         """
-        step = 1 if self._torn() else _LATTICE_PX
+        step = 1 if self.torn else _LATTICE_PX
         at_x = np.arange(0, columns + step, step) + 0.5
         at_y = np.arange(0, rows + step, step) + 0.5
         grid = np.stack(np.meshgrid(x + at_x * mpp, y + at_y * mpp), axis=-1)
@@ -202,9 +226,6 @@ class Transform:
         across = _between(np.arange(columns), step, len(at_x))
         down = _between(np.arange(rows), step, len(at_y))
         return down @ moved[:, :, 0] @ across.T, down @ moved[:, :, 1] @ across.T
-
-    def _torn(self) -> bool:
-        return any(len(leg.placement.pieces) > 1 for leg in self.legs)
 
 
 def _between(pixels: NDArray[np.int64], step: int, n: int) -> NDArray[np.float64]:

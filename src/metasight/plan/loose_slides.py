@@ -257,4 +257,4 @@ def align(
         open_slide(moving, name="moving slide", read_as=second) as other,
     ):
         asked = read_protocol(protocol).for_slides
-        return align_slides(still, other, asked, out, nuclear=nuclear).found
+        return align_slides(still, other, asked, out, nuclear=nuclear)

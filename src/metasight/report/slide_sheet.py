@@ -153,7 +153,7 @@ def alignment_part(found: Found, folder: Path) -> Part:
         title=f"{found['moving']} on {found['fixed']}",
         verdict=f"Aligned; predicted error: {error}" if accepted else f"Refused; {error}",
         tone="good" if accepted else "bad",
-        reasons=(*_decided(found, "accepted"), *found["reasons"]),
+        reasons=(*_decided(found, "accepted"), *found["reasons"], *_way(found)),
         pictures=(
             png_picture(
                 folder / "checkerboard.png",
@@ -188,6 +188,20 @@ def alignment_part(found: Found, folder: Path) -> Part:
             ),
         ),
     )
+
+
+def _way(found: Found) -> list[str]:
+    """By which sections a section was brought to the H&E, and how far other ways differ."""
+    said = []
+    if found.get("by_way_of"):
+        said.append(f"brought to the H&E by way of {', '.join(found['by_way_of'])}")
+        said += [f"its own pair with the H&E was refused: {r}" for r in found["own_reasons"]]
+    if found.get("other_ways_differ_um") is not None:
+        said.append(
+            "another way round the patient's sections puts tissue "
+            f"{shown(found['other_ways_differ_um'])} µm away in the median"
+        )
+    return said
 
 
 def biomarker_part(

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from metasight.alignment.transform import Transform
 from metasight.cohort.decided import decision_in, fate_by_rule, with_decision
 from metasight.cohort.reader_decisions import ReaderDecision, decided
 from metasight.cohort.settings import SeveralHe
@@ -48,7 +49,6 @@ from metasight.steps.slides.one_slide import SlideArgument, opened
 from metasight.steps.slides.pairs import Pair, density_together, he_window
 from metasight.steps.slides.sections import (
     REGION_UM,
-    align_slides,
     check,
     checking,
     map_markers,
@@ -60,6 +60,7 @@ from metasight.steps.slides.sections import (
     read_tissue,
     scanned_area_um2,
 )
+from metasight.steps.slides.serial import bring_together, why_by_way
 from metasight.steps.slides.tumour_share import (
     TISSUE_MAPS,
     JudgedShare,
@@ -371,33 +372,32 @@ def _has_markers(patient: _Patient, a: SlideArgument) -> bool:
     return True
 
 
-def _align(patient: _Patient, he: SlideArgument, marked: Sequence[SlideArgument]) -> dict[str, Any]:
+def _align(
+    patient: _Patient, he: SlideArgument, marked: Sequence[SlideArgument]
+) -> dict[str, Transform]:
     """Accepted alignments of the marker sections to the H&E, by slide name."""
-    accepted: dict[str, Any] = {}
-    for a in marked:
-        folder = patient.out / f"alignment-{a.slide.name}"
+    folders = {a.slide.name: patient.out / f"alignment-{a.slide.name}" for a in marked}
+    for folder in folders.values():
         folder.mkdir()
-        try:
-            with opened(he) as fixed, opened(a) as moving:
-                pair = align_slides(
-                    fixed, moving, patient.argument.protocol, folder, nuclear=a.nuclear
-                )
-        except OF_ALL_SLIDES:
-            raise
-        except Exception as error:  # noqa: BLE001 (a damaged file may raise anything)
-            patient.note_on(
-                SECTIONS_ALIGNABLE, a.slide.name, ALIGNMENT, Fate.FAILED, "", why_failed(error)
-            )
+    accepted: dict[str, Transform] = {}
+    together = bring_together(he, marked, patient.argument.protocol, folders)
+    for a in marked:
+        name = a.slide.name
+        brought = together[name]
+        if isinstance(brought, Exception):
+            why = why_failed(brought)
+            patient.note_on(SECTIONS_ALIGNABLE, name, ALIGNMENT, Fate.FAILED, "", why)
             continue
-        decision = patient.argument.alignments.get(a.slide.name)
-        found = with_decision(pair.found, "accepted", decision)
-        artefacts.ALIGNMENT.write(folder, found)
+        decision = patient.argument.alignments.get(name)
+        found = with_decision(brought.found, "accepted", decision)
+        artefacts.ALIGNMENT.write(folders[name], found)
         p90 = found["error_p90_um"]
         value = "" if p90 is None else f"predicted p90 {p90:.0f} µm"
-        fate, why = fate_by_rule(found, "accepted"), "; ".join(found["reasons"])
-        patient.note_on(SECTIONS_ALIGNABLE, a.slide.name, ALIGNMENT, fate, value, why, decision)
+        said = [*found["reasons"], *([way] if (way := why_by_way(found)) else [])]
+        fate = fate_by_rule(found, "accepted")
+        patient.note_on(SECTIONS_ALIGNABLE, name, ALIGNMENT, fate, value, "; ".join(said), decision)
         if found["accepted"]:
-            accepted[a.slide.name] = pair.alignment.transform
+            accepted[name] = brought.alignment.transform
     return accepted
 
 
@@ -405,7 +405,7 @@ def _measure(
     patient: _Patient,
     he: SlideArgument | None,
     marked: Sequence[SlideArgument],
-    aligned: dict[str, Any],
+    aligned: dict[str, Transform],
 ) -> None:
     """Tumour area, density map and biomarkers, from the best that there is."""
     roles = patient.argument.protocol.marker_roles
@@ -434,7 +434,7 @@ def _measure_together(
     patient: _Patient,
     he: SlideArgument,
     marked: Sequence[SlideArgument],
-    aligned: dict[str, Any],
+    aligned: dict[str, Transform],
 ) -> None:
     """Densities of markers from several sections, brought onto the H&E."""
     pairs = [

@@ -18,6 +18,7 @@ import pandas as pd
 
 from metasight.alignment.align import Alignment, AlignmentSettings, align
 from metasight.alignment.checkerboard import checkerboard, error_picture
+from metasight.alignment.section import Section
 from metasight.alignment.slide_section import section_of_slide
 from metasight.alignment.transform_file import save_transform
 from metasight.biomarkers.definitions import BiomarkerDefinitions, definitions_from_protocol
@@ -140,14 +141,6 @@ def read_tissue(path: Path) -> tuple[Mask, float]:
 # ------------------------------------------------------------------ align
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pair:
-    """An alignment and what is told of it."""
-
-    alignment: Alignment
-    found: Found
-
-
 def align_slides(
     fixed: PyramidReader,
     moving: PyramidReader,
@@ -155,8 +148,8 @@ def align_slides(
     out: Path,
     *,
     nuclear: str,
-) -> Pair:
-    """Align one slide to another; write its transform and its two pictures.
+) -> Found:
+    """Align one slide to another; write its transform and its two pictures, and say what was found.
 
     Raises
     ------
@@ -165,13 +158,21 @@ def align_slides(
     """
     settings = alignment_settings(protocol)
     still, other = (section_of_slide(s, nuclear, settings) for s in (fixed, moving))
-    alignment = align(still, other, settings)
+    found = write_alignment(still, other, align(still, other, settings), settings, out)
+    artefacts.ALIGNMENT.write(out, found)
+    return found
+
+
+def write_alignment(
+    still: Section, other: Section, alignment: Alignment, settings: AlignmentSettings, out: Path
+) -> Found:
+    """Write an alignment's transform and its two pictures; return what is told of it."""
     save_transform(alignment.transform, artefacts.TRANSFORM.path(out))
     _write_png(artefacts.CHECKERBOARD.path(out), checkerboard(still, other, alignment))
     _write_png(artefacts.ALIGNMENT_ERROR.path(out), error_picture(still, alignment))
-    found = {
-        "fixed": fixed.name,
-        "moving": moving.name,
+    return {
+        "fixed": still.name,
+        "moving": other.name,
         "accepted": alignment.accepted,
         "reasons": list(alignment.reasons),
         "error_p50_um": number(alignment.error.p50_um),
@@ -180,7 +181,7 @@ def align_slides(
         "overlap": number(alignment.overlap),
         "unmatched": number(alignment.unmatched),
         "mirrored": bool(alignment.mirrored),
-        "models": [str(getattr(m, "value", m)) for m in alignment.models],
+        "models": list(alignment.models),
         "why": list(alignment.why),
         "tiles": {
             "size_um": alignment.error.tile_um,
@@ -189,8 +190,6 @@ def align_slides(
             "p90_um": _numbers(alignment.error.tile_p90_um),
         },
     }
-    artefacts.ALIGNMENT.write(out, found)
-    return Pair(alignment=alignment, found=found)
 
 
 def alignment_settings(protocol: SlideProtocol) -> AlignmentSettings:
