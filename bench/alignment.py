@@ -178,7 +178,7 @@ def damaged(each: int) -> None:
         "its prediction in ≤ 5 % of those accepted)"
     )
     rng = np.random.default_rng(7)
-    of_torn, of_accepted = [], []
+    of_torn, of_accepted, below = [], [], []
     for tissue in CIMA:
         right_pieces, accepted, right, refused_right = [], [], 0, 0
         for number in range(each):
@@ -188,7 +188,8 @@ def damaged(each: int) -> None:
                 diagonal = sections(case)[0].diagonal_um
                 away = errors(case, result.transform) * diagonal
                 there = case.fixed.there & case.moving.there
-                known = np.isfinite(result.error.at(case.fixed.points[there] * case.mpp)[1])
+                of_tile = result.error.at(case.fixed.points[there] * case.mpp)[1]
+                known = np.isfinite(of_tile)
                 p90 = float(np.quantile(away[known], 0.9)) if known.any() else np.inf
                 if "torn" in case.kind:
                     right_pieces.append(len(result.models) == 2)
@@ -197,6 +198,7 @@ def damaged(each: int) -> None:
                 refused_right += within and not result.accepted
                 if result.accepted:
                     accepted.append(p90 > 1.5 * result.error.p90_um)
+                    below.append(float((away[known] <= of_tile[known]).mean()))
         of_torn += right_pieces
         of_accepted += accepted
         print(
@@ -207,7 +209,8 @@ def damaged(each: int) -> None:
         )
     print(
         f"  in all: pieces right in {sum(of_torn)} of {len(of_torn)}, above 1.5 × predicted "
-        f"{sum(of_accepted)} of {len(of_accepted)} accepted"
+        f"{sum(of_accepted)} of {len(of_accepted)} accepted; landmarks of these below the p90 of "
+        f"their own tile {np.mean(below):.2f}"
     )
 
 

@@ -168,6 +168,8 @@ def report(rows: list[dict[str, Any]], how: str) -> None:
 
 
 LOBES = ("", "right upper", "right middle", "right lower", "left upper", "left lower")
+FISSURE_MM = 40.0
+"""A fissure is looked for within it."""
 AWAY_MM, AWAY_RATIO = 5.0, 0.05
 """From a definition's limit: nearer than this no answer is held against it."""
 
@@ -214,6 +216,7 @@ def place(number: int) -> dict[str, Any] | None:
         "unsure": found.lobe.unsure,
         "pleura": found.pleura_gap_mm - told.pleura_gap_mm,
         "fissure": found.lobe.fissure_gap_mm - told.fissure_gap_mm,
+        "fissure_near": told.fissure_gap_mm <= FISSURE_MM,
         "bronchi": found.bronchi_gap_mm - told.bronchi_gap_mm,
         "lungs_s": after_lungs - start,
         "click_s": after_click - after_lungs,
@@ -237,6 +240,9 @@ def report_places(rows: list[dict[str, Any]]) -> None:
             f"  gap to {name}: median {np.nanmedian(error):+.1f} mm, p90 |error| {p90:.1f} mm, "
             f"not found {np.isnan(error).sum()}"
         )
+    near = [r for r in rows if r["fissure_near"]]
+    found = np.array([not np.isnan(r["fissure"]) for r in near])
+    print(f"  fissure within {FISSURE_MM:g} mm found {counted(found)} (bar 90 %)")
     for name in ("lungs_s", "click_s", "place_s"):
         print(f"  {name}: median {np.median([r[name] for r in rows]):.1f}")
 

@@ -39,6 +39,7 @@ from metasight.steps.slides import maps
 from metasight.study.file import Study, read_toml
 from metasight.study.new_patients import protocol_of, read_patient_settings
 from metasight.study.vault import vault_of
+from metasight.study.withdrawals import require_withdrawn_gone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,24 @@ def planned(study: Study) -> dict[str, Step]:
     return {s.name: s for s in _looked(study, Silent()).steps.values()}
 
 
+def needed(study: Study, *, progress: Progress) -> frozenset[str]:
+    """Keys of all results that a study's last run rests on. Nothing is made.
+
+    Raises
+    ------
+    StudyError
+        Something is to run: what it will need is not known before.
+    """
+    work = _looked(study, progress)
+    if work.pending:
+        raise StudyError(
+            "the study is not up to date, so that what it needs cannot be told",
+            value=f"{len(work.pending)} steps to run",
+            remedy="Run it first with `metasight run`",
+        )
+    return frozenset(work.steps)
+
+
 def _looked(study: Study, progress: Progress) -> Work:
     """A run that came as far as it comes without making anything."""
     with work_on(study, scheduler="inline", progress=progress, only_look=True) as work:
@@ -157,7 +176,14 @@ def measure(study: Study, work: Work) -> tuple[Step, ...]:
     """Slides and scans: who is eligible rests on them, and models read what they tell.
 
     Which series was read is recorded in the study's vault, if it has one.
+
+    Raises
+    ------
+    StudyError
+        A table still names a patient who withdrew.
     """
+    if not work.only_look:
+        require_withdrawn_gone(study)
     images = (*slide_steps(study, work.contents), *scan_steps(study, work.contents))
     vault = None if work.only_look else study.vault
     scans = unrecorded(vault, images)

@@ -73,6 +73,18 @@ def test_the_gap_to_the_pleura(thorax: tuple[Volume, Lungs]) -> None:
     assert touching.pleura_gap_mm == pytest.approx(0, abs=1)
 
 
+def test_the_gap_to_a_surface_at_the_hilum_is_not_told(thorax: tuple[Volume, Lungs]) -> None:
+    scan, lungs = thorax
+    # 8 mm from the mediastinal surface, 20 mm from where the main bronchus meets the lung
+    found = place_of(scan, lesion(scan, 50, 40, 52), lungs)
+    assert math.isnan(found.pleura_gap_mm)
+    assert any(w.startswith("pleura: ") and "mm from the hilum" in w for w in found.not_found)
+    # as far from the same surface, but far from the hilum
+    away = place_of(scan, lesion(scan, 85, 20, 52), lungs)
+    assert away.pleura_gap_mm == pytest.approx(8, abs=2)
+    assert not any(w.startswith("pleura") for w in away.not_found)
+
+
 def test_the_gap_to_the_bronchi_and_the_hilum(thorax: tuple[Volume, Lungs]) -> None:
     scan, lungs = thorax
     near, far = (place_of(scan, lesion(scan, 48, 40 + k, 50), lungs) for k in (14, 27))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import signal
@@ -28,6 +29,7 @@ from metasight.study.file import read_study
 from metasight.study.sources import (
     FOLDER,
     Source,
+    erase_sources,
     has_source,
     prepare_sources,
     read_source,
@@ -131,6 +133,23 @@ def test_a_record_is_read_as_it_was_written_and_is_its_owner_s_alone(vault: Path
     (file,) = (vault / FOLDER).iterdir()
     assert (mode(vault), mode(vault / FOLDER), mode(file)) == (0o700, 0o700, 0o600)
     assert RECORD.patient not in file.name and RECORD.step not in file.name
+
+
+def test_records_of_a_patient_are_erased_with_those_that_do_not_say_whose_they_are(
+    vault: Path,
+) -> None:
+    other = replace_patient("P" + "f" * 16)
+    write_source(vault, RECORD)
+    write_source(vault, other)
+    (vault / FOLDER / "damaged.json").write_text("{}", "utf-8")
+    assert erase_sources(vault, [RECORD.patient]) == 2
+    assert not has_source(vault, RECORD.step, RECORD.kind)
+    assert read_source(vault, other.step, other.kind) == other
+    assert erase_sources(vault, [RECORD.patient]) == 0
+
+
+def replace_patient(patient: str) -> Source:
+    return dataclasses.replace(RECORD, patient=patient, step="cd" * 32)
 
 
 def test_an_equal_record_is_not_written_again_and_another_replaces_it(vault: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from canaries import PLACES, found_in, plant
 from made_up_sections import MPP, POSITIVE, block, cells, he, painted
-from metasight import pipeline
+from metasight import pipeline, upkeep
 from metasight.cli import main
 from metasight.cohort.canonical import pseudonym
 from metasight.cohort.slide_table import SlideRow
@@ -279,3 +279,19 @@ def test_slides_under_a_protocol_that_asks_nothing_of_them_have_rows_without_a_c
     rows = read_json(out / "patient.json")["ledger"]
     assert {r["stage"] for r in rows} == {"slide quality", "tissue maps"}
     assert {r["criterion"] for r in rows} == {""}
+
+
+def test_of_a_patient_who_withdraws_no_image_result_is_left_and_others_keep_theirs(
+    finished: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(finished[0], folder, symlinks=True)
+    study = read_study(folder)
+    gone, other = (pseudonym(i, study.settings.key) for i in IMAGED)
+    found = upkeep.erasure(study, [IMAGED[0]])
+    assert {r.table for r in found.rows} >= {"patients.csv", "slides.csv", "scans.csv"}
+    assert found.kept >= 4  # checks and measurements of the other one's slide and scan
+    upkeep.erase(study, found)
+    left = [p for p in (folder / ".metasight").rglob("*") if p.is_file()]
+    assert not [p for p in left if gone.encode() in p.read_bytes() or gone in str(p)]
+    assert [p for p in left if other.encode() in p.read_bytes()]

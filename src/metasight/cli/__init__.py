@@ -21,6 +21,7 @@ from metasight.cli.simulate import simulation
 from metasight.cli.slides import slides
 from metasight.cli.study import app
 from metasight.cli.terminal import drop_output, spell_out
+from metasight.cli.upkeep import clean, withdraw
 from metasight.engine.private import closed_to_others
 from metasight.errors import MetasightError
 
@@ -28,6 +29,8 @@ app.add_typer(slides, name="slides")
 app.add_typer(scans, name="scans")
 app.add_typer(simulation, name="simulate")
 app.add_typer(deidentification, name="deidentify")
+app.command()(clean)
+app.command()(withdraw)
 
 NEEDS_CORRECTION = 2
 """Exit status where the command, the study or its files need correction."""

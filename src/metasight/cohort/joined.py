@@ -60,7 +60,7 @@ def read_patients(folder: Path, settings: CohortSettings) -> Joined:
     TableError
         A needed column stands twice, or rows are not as long as the header.
     """
-    raw = _read(folder, settings.patients, settings.columns_of(None))
+    raw = read_own(folder, settings.patients, settings.columns_of(None))
     joined = Joined(raw=raw)
     for name, table in settings.tables.items():
         joined = _join(folder, name, table, settings, joined)
@@ -126,7 +126,8 @@ def image_strangers(folder: Path, settings: CohortSettings, patients: RawTable) 
     return found
 
 
-def _read(folder: Path, table: TableSettings, needed: tuple[str, ...]) -> RawTable:
+def read_own(folder: Path, table: TableSettings, needed: tuple[str, ...]) -> RawTable:
+    """Read one table in its own format, without what others add to it."""
     if table.format == "redcap":
         return read_redcap(folder, table, needed)
     return read_table(folder, table, needed)
@@ -137,7 +138,7 @@ def _join(
 ) -> Joined:
     main = joined.raw
     needed = settings.columns_of(name)
-    other = _read(folder, table, needed)
+    other = read_own(folder, table, needed)
     if table.id not in other.cells or settings.patients.id not in main.cells:
         absent = table.id not in other.cells
         problem = _problem(other, table.id, "missing column (the patient id)", "the id's column")

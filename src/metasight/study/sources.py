@@ -12,6 +12,7 @@ import json
 import os
 import stat
 import tempfile
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, Self
@@ -202,6 +203,44 @@ def read_source(vault: Path, step: str, kind: ScanKind) -> Source:
             where=str(path),
             remedy="Delete the file and run the study again with `metasight run`",
         ) from error
+
+
+def erase_sources(vault: Path, patients: Collection[str]) -> int:
+    """Delete every record of some patients' images, and every one that cannot be read.
+
+    Parameters
+    ----------
+    vault
+        Of the study.
+    patients
+        Pseudonyms.
+
+    Returns
+    -------
+    Records deleted.
+
+    Raises
+    ------
+    StudyError
+        The vault cannot be read or written.
+    """
+    erased = 0
+    try:
+        for path in sorted((vault / FOLDER).glob("*.json")):
+            if _patient_in(path) in {None, *patients}:
+                path.unlink()
+                erased += 1
+    except OSError as error:
+        raise _no_access(vault, "written", error) from error
+    return erased
+
+
+def _patient_in(path: Path) -> str | None:
+    """Whose record it is; None where it does not say."""
+    try:
+        return str(json.loads(path.read_text("utf-8"))["patient"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _path(vault: Path, step: str, kind: ScanKind) -> Path:
