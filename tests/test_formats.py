@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -84,3 +85,23 @@ def test_the_checker_of_schemas_notices():
         "$ has more, which the schema does not"
     ]
     assert problems([], schema, schema) == ["$ is [], no object"]
+
+
+def test_a_damaged_table_is_one_named_error(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    values = np.random.default_rng(1).normal(size=3000)
+    write_table(pa.table({"x": values}), path, own=3)
+    whole = path.read_bytes()
+    assert read_table(path, own=3).column("x").to_numpy().tolist() == values.tolist()
+    for damaged in (
+        whole[: len(whole) // 2],
+        b"",
+        b"x" * 100,
+        # a bit within a page, of which only its checksum knows
+        whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:],
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(StoreError, match="missing, cut off or damaged"):
+            read_table(path, own=3)
+    with pytest.raises(StoreError, match="missing, cut off or damaged"):
+        read_table(tmp_path / "none.parquet", own=3)

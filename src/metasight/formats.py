@@ -47,7 +47,12 @@ def with_format(value: Mapping[str, Any], own: int) -> dict[str, Any]:
 
 def write_table(table: pa.Table, path: Path, *, own: int) -> None:
     """Write Parquet that carries its format and no other metadata; same rows, same bytes."""
-    pq.write_table(table.replace_schema_metadata({KEY: str(own)}), path, compression="zstd")
+    pq.write_table(
+        table.replace_schema_metadata({KEY: str(own)}),
+        path,
+        compression="zstd",
+        write_page_checksum=True,
+    )
 
 
 def read_table(path: Path, *, own: int) -> pa.Table:
@@ -56,9 +61,17 @@ def read_table(path: Path, *, own: int) -> pa.Table:
     Raises
     ------
     StoreError
-        The file has another format, or names none.
+        The file has another format, or names none; it is missing or damaged.
     """
-    table = pq.read_table(path)
+    try:
+        table = pq.read_table(path, page_checksum_verification=True)
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise StoreError(
+            "the table cannot be read: it is missing, cut off or damaged",
+            where=path.name,
+            value=type(error).__name__,
+            remedy="Copy it again, or run the study again with `metasight run`",
+        ) from error
     found = (table.schema.metadata or {}).get(KEY.encode())
     told = found.decode("utf-8", "replace") if found is not None else None
     require_format(int(told) if told and told.isdecimal() else told, own, file=path.name)

@@ -173,3 +173,20 @@ def test_what_is_no_zip_is_said(tmp_path):
     (tmp_path / "b.zip").write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(StoreError, match="cannot be read"), bundle.unpacked(tmp_path / "b.zip"):
         pass
+
+
+def test_a_byte_of_a_zip_is_a_named_error_or_makes_no_difference(tmp_path):
+    path = tmp_path / "b.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bundle.json", "one, two, three, " * 200)
+        archive.writestr("weights/a", bytes(range(256)) * 8)
+    whole = path.read_bytes()
+    refused = 0
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        try:
+            with bundle.unpacked(path):
+                pass
+        except StoreError:
+            refused += 1
+    assert refused > len(whole) / 3

@@ -10,7 +10,7 @@ import pytest
 
 from metasight.cohort.settings import TableSettings
 from metasight.cohort.tables import read_table
-from metasight.errors import StudyError
+from metasight.errors import MetasightError, StudyError
 
 LABELS = {"er": {1: "Positive", 0: "Negative"}}
 
@@ -79,6 +79,19 @@ def test_a_damaged_file_is_told(tmp_path):
     (tmp_path / "t.sav").write_bytes(b"$FL2 and nothing else")
     with pytest.raises(StudyError, match="not a SPSS, Stata or SAS file, or a damaged one"):
         read(tmp_path, "t.sav")
+
+
+def test_no_damaged_byte_is_more_than_a_named_error(tmp_path):
+    pyreadstat = pytest.importorskip("pyreadstat")
+    pyreadstat.write_dta(table().astype(str), str(tmp_path / "a.dta"))
+    whole = (tmp_path / "a.dta").read_bytes()
+    for at in range(0, len(whole), 3):
+        damaged = whole[:at] + bytes([whole[at] ^ 0xA5]) + whole[at + 1 :]
+        (tmp_path / "t.dta").write_bytes(damaged)
+        try:
+            read(tmp_path, "t.dta")
+        except MetasightError:
+            continue
 
 
 def test_what_reads_it_is_named_where_it_is_not_installed(tmp_path, monkeypatch):

@@ -71,3 +71,21 @@ def test_other_files_are_refused(tmp_path):
     for name in ("plain.tif", "text.tif", "empty.tif", "cut.tif", "absent.tif"):
         with pytest.raises(MarkerError, match=name):
             read_density_map(tmp_path / name)
+
+
+def test_no_damage_is_more_than_a_named_error(tmp_path):
+    write_density_map(made(60, 70), tmp_path / "a.ome.tif")
+    whole = (tmp_path / "a.ome.tif").read_bytes()
+    rng = np.random.default_rng(1)
+    path = tmp_path / "damaged.ome.tif"
+    refused = 0
+    for _ in range(150):
+        data = bytearray(whole)
+        for at in rng.integers(0, min(len(whole), 3000), int(rng.integers(1, 9))):
+            data[int(at)] = int(rng.integers(256))
+        path.write_bytes(bytes(data))
+        try:
+            read_density_map(path)
+        except MarkerError:
+            refused += 1
+    assert refused > 100

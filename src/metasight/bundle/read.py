@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import lzma
 import os
 import shlex
 import shutil
 import stat
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -73,6 +77,21 @@ def _folder(place: Path) -> Path:
     )
 
 
+# What zipfile and its decompressors raise on wrong bytes, of which two files of one name are some.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    FileExistsError,
+    NotADirectoryError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+)
+
+
 def _extract(place: Path, target: Path) -> None:
     try:
         with zipfile.ZipFile(place) as archive:
@@ -87,13 +106,21 @@ def _extract(place: Path, target: Path) -> None:
                 )
             for member in members:
                 _extract_one(archive, member, target, place.name)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise StoreError(
-            "the zip cannot be read",
-            where=place.name,
-            value=type(error).__name__,
-            remedy="Copy the bundle again from its source",
-        ) from error
+    except _DAMAGED as error:
+        raise _unreadable(place, error) from error
+    except OSError as error:  # a full disk is another matter
+        if error.errno != errno.EINVAL:  # a place before the file's beginning
+            raise
+        raise _unreadable(place, error) from error
+
+
+def _unreadable(place: Path, error: Exception) -> StoreError:
+    return StoreError(
+        "the zip cannot be read",
+        where=place.name,
+        value=type(error).__name__,
+        remedy="Copy the bundle again from its source",
+    )
 
 
 def _extract_one(

@@ -60,6 +60,17 @@ def statistical_rows(path: Path, decimal: str) -> tuple[Sheet, dict[int, dict[in
     return sheet, codes
 
 
+# What the reader raises on wrong bytes besides errors of its own.
+_DAMAGED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    TypeError,
+    ValueError,
+)
+
 _Columns = tuple[list[str], list[list[Any]], Mapping[str, Mapping[Any, str]]]
 
 
@@ -88,8 +99,10 @@ def _statistical(path: Path) -> _Columns:
     read = getattr(pyreadstat, _READERS[path.suffix.lower()])
     try:
         values, meta = read(str(path), output_format="dict")
-    except (pyreadstat.ReadstatError, pyreadstat.PyreadstatError, ValueError, OSError) as error:
+    except (pyreadstat.ReadstatError, pyreadstat.PyreadstatError, *_DAMAGED) as error:
         raise _damaged(path, "SPSS, Stata or SAS") from error
+    if not set(meta.column_names) <= set(values) or None in values:  # names that are no text
+        raise _damaged(path, "SPSS, Stata or SAS")
     columns = [[None if _is_missing(v) else v for v in values[n]] for n in meta.column_names]
     return list(meta.column_names), columns, meta.variable_value_labels
 

@@ -29,6 +29,7 @@ from metasight.maps.cell_tables import (
     require_mpp,
 )
 from metasight.maps.cells import Cells, cells_of
+from metasight.slides.tiff_index import DAMAGED
 
 Labels = npt.NDArray[np.int64]
 
@@ -303,14 +304,14 @@ def _labels(path: Path) -> Labels:
             image = _png(path)
         else:
             image = tifffile.imread(path)
-    except (OSError, ValueError, RuntimeError, tifffile.TiffFileError, cv2.error) as error:
+    except (*DAMAGED, cv2.error) as error:
         raise MarkerError(
             "the label image cannot be read",
             where=path.name,
             value=type(error).__name__,
             remedy="Give a TIFF, PNG or .npy of whole numbers; pickles are not opened",
         ) from error
-    if image.ndim != 2 or not np.issubdtype(image.dtype, np.integer) or image.min() < 0:
+    if image.ndim != 2 or not np.issubdtype(image.dtype, np.integer) or image.min(initial=0) < 0:
         raise MarkerError(
             "not an image of labels",
             where=path.name,

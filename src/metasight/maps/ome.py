@@ -19,6 +19,7 @@ import tifffile
 
 from metasight.errors import MarkerError
 from metasight.maps.density import DensityMap
+from metasight.slides.tiff_index import DAMAGED
 
 FORMAT = "metasight-density-map-1"
 _TILE = 256
@@ -102,7 +103,7 @@ def read_density_map(path: Path) -> DensityMap:
             xml = tiff.ome_metadata
             # decode nothing before the file has said that it is ours
             planes = tiff.series[0].asarray() if xml and tiff.series else None
-    except (OSError, ValueError, RuntimeError, tifffile.TiffFileError) as error:
+    except DAMAGED as error:
         raise MarkerError(
             "the density map cannot be read", where=path.name, value=type(error).__name__
         ) from error
@@ -112,19 +113,27 @@ def read_density_map(path: Path) -> DensityMap:
     n = (len(names) - 1) // 2
     if note.get("format") != FORMAT or len(planes) != len(names) or names[-1] != _SUPPORT:
         raise MarkerError("not a density map", where=path.name, remedy=f"Expected {FORMAT}")
-    x, y = note["origin_um"]
-    return DensityMap(
-        density=np.asarray(planes[:n], dtype=np.float32),
-        error=np.asarray(planes[n : 2 * n], dtype=np.float32),
-        support=planes[-1] > 0,
-        markers=tuple(names[:n]),
-        spacing_um=spacing_um,
-        origin_um=(float(x), float(y)),
-    )
+    try:
+        x, y = note["origin_um"]
+        return DensityMap(
+            density=np.asarray(planes[:n], dtype=np.float32),
+            error=np.asarray(planes[n : 2 * n], dtype=np.float32),
+            support=planes[-1] > 0,
+            markers=tuple(names[:n]),
+            spacing_um=spacing_um,
+            origin_um=(float(x), float(y)),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise MarkerError(
+            "not a density map", where=path.name, value=type(error).__name__
+        ) from error
 
 
 def _described(xml: str, path: Path) -> tuple[list[str], float, dict[str, Any]]:
-    root = ET.fromstring(xml)  # noqa: S314 (expat of Python ≥ 3.11 bounds entity expansion)
+    try:
+        root = ET.fromstring(xml)  # noqa: S314 (expat of Python ≥ 3.11 bounds entity expansion)
+    except ET.ParseError as error:
+        raise MarkerError("not a density map", where=path.name) from error
     space = {"ome": root.tag.partition("}")[0].lstrip("{")}
     pixels = root.find(".//ome:Pixels", space)
     text = root.find(".//ome:Image/ome:Description", space)
@@ -132,8 +141,8 @@ def _described(xml: str, path: Path) -> tuple[list[str], float, dict[str, Any]]:
         raise MarkerError("not a density map", where=path.name, remedy=f"Expected {FORMAT}")
     names = [channel.get("Name", "") for channel in pixels.findall("ome:Channel", space)]
     try:
-        note = json.loads(text.text)
+        note = dict(json.loads(text.text))
         spacing_um = float(pixels.get("PhysicalSizeX", "nan"))
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise MarkerError("not a density map", where=path.name) from error
     return names, spacing_um, note

@@ -32,6 +32,7 @@ DAMAGED = (
     tifffile.TiffFileError,
     OSError,
     ArithmeticError,
+    AssertionError,
     AttributeError,
     LookupError,
     MemoryError,
