@@ -21,7 +21,7 @@ from metasight.engine.placement import Where
 from metasight.engine.private import private_folder
 from metasight.engine.progress import Progress, Silent
 from metasight.engine.run import NotMadeError, Pending, Work
-from metasight.engine.step import Step, StepKind
+from metasight.engine.step import Input, Inputs, Step, StepKind
 from metasight.engine.store import Store
 from metasight.errors import StudyError
 from metasight.plan.analysis import Analysis, cohort_step, plan_analyses
@@ -100,6 +100,64 @@ def planned(study: Study) -> dict[str, Step]:
     Nothing is made.
     """
     return {s.name: s for s in _looked(study, Silent()).steps.values()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A study whose results are up to date.
+
+    Attributes
+    ----------
+    run
+        Name of the run.
+    steps
+        Every step, in the order of the plan.
+    store
+        That holds their results.
+    """
+
+    run: str
+    steps: tuple[Step, ...]
+    store: Store
+
+    def of(self, kind: StepKind) -> tuple[Step, ...]:
+        """Steps of one kind."""
+        return tuple(s for s in self.steps if s.kind is kind)
+
+    def inputs_of(self, step: Step) -> Inputs:
+        """What a step read, every byte found as it was made.
+
+        Raises
+        ------
+        DamagedResultError
+            A result was altered.
+        """
+        return Inputs(
+            tuple(
+                Input(name=n.name, kind=n.kind, subject=n.subject, folder=self.store.verify(n))
+                for n in step.needs
+            )
+        )
+
+
+def finished(study: Study) -> Finished:
+    """What a study's last run left; nothing is made.
+
+    Raises
+    ------
+    StudyError
+        Results are missing or not up to date.
+    """
+    work = _looked(study, Silent())
+    if work.pending:
+        raise StudyError(
+            "the results are not up to date",
+            value=f"{len(work.pending)} steps to run",
+            remedy="Run the study first: `metasight run FOLDER`",
+        )
+    steps = tuple(work.steps.values())
+    (collected,) = (s for s in steps if s.kind is StepKind.COLLECT_RESULTS)
+    return Finished(run=run_of((collected,)), steps=steps, store=work.store)
 
 
 def _looked(study: Study, progress: Progress) -> Work:

@@ -1,0 +1,11 @@
+"""What a finished study can be written as."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Form(StrEnum):
+    """One is one word of ``metasight export --as``."""
+
+    DICOM = "dicom"

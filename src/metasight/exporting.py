@@ -1,0 +1,269 @@
+"""A finished study written in other programs' formats; nothing is measured or fitted.
+
+What is asked for is written beside the target and looked through for identifiers; only then does it
+take its place, whole or not at all.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from metasight import pipeline
+from metasight.cohort.redcap import read_redcap
+from metasight.cohort.settings import TableSettings
+from metasight.cohort.tables import read_table
+from metasight.engine.private import private_folder
+from metasight.engine.step import Inputs, Step, StepKind
+from metasight.errors import StudyError
+from metasight.exchange.contents import Algorithm, PatientResults
+from metasight.exchange.forms import Form
+from metasight.exchange.identity import require_no_identifier
+from metasight.plan.publishing import MARK, mark
+from metasight.steps import artefacts
+from metasight.steps.exported import ShownRisks, algorithm_of, patient_results, shown_risks
+from metasight.steps.results import ResultsArgument
+from metasight.steps.scans.reading import is_nifti
+from metasight.study.file import Study
+from metasight.study.sources import ScanKind, Source, read_source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """What was not written, and why.
+
+    Attributes
+    ----------
+    patient
+        Pseudonym; empty for the study.
+    form
+        That is missing.
+    why
+        In words.
+    """
+
+    patient: str
+    form: Form
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """What was written.
+
+    Attributes
+    ----------
+    files
+        Path within the folder, sorted.
+    left
+        What was not.
+    """
+
+    files: tuple[str, ...]
+    left: tuple[Left, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked for.
+
+    Attributes
+    ----------
+    forms
+        At least one.
+    patients
+        Pseudonyms; None for every patient with results.
+    source_images
+        Whether the export may name the images in the hospital's archive, as DICOM must.
+    made
+        When, in UTC; written into what must say so.
+    """
+
+    forms: tuple[Form, ...]
+    patients: tuple[str, ...] | None = None
+    source_images: bool = False
+    made: dt.datetime
+
+
+class _Run:
+    """A finished study as exports read it."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.finished = pipeline.finished(study)
+        (self.collected,) = self.finished.of(StepKind.COLLECT_RESULTS)
+        self.inputs: Inputs = self.finished.inputs_of(self.collected)
+        self.argument: ResultsArgument = self.collected.argument
+
+    @cached_property
+    def algorithm(self) -> Algorithm:
+        locked = self.finished.of(StepKind.LOCK_BUNDLE)
+        return algorithm_of(
+            self.inputs, self.argument, self.finished.store.verify(locked[0]) if locked else None
+        )
+
+    @cached_property
+    def risks(self) -> ShownRisks:
+        return shown_risks(self.inputs, self.argument)
+
+    @cached_property
+    def scans(self) -> Mapping[str, Step]:
+        """Pseudonym → the step that measured the patient's scans."""
+        return {s.subject: s for s in self.finished.of(StepKind.MEASURE_SCANS)}
+
+    def folder(self, step: Step) -> Path:
+        return self.finished.store.verify(step)
+
+    def patients(self, asked: Sequence[str] | None) -> tuple[str, ...]:
+        """Pseudonyms with a risk, a reason for none, or scans.
+
+        Raises
+        ------
+        StudyError
+            One that is asked for is not among them.
+        """
+        known = {*self.risks.of, *self.risks.why_none, *self.scans}
+        missing = set(asked or ()) - known
+        if missing:
+            raise StudyError(
+                "the study has no results of this patient",
+                value=", ".join(sorted(missing)),
+                remedy="Give the id as in the patient table; the ledger says who was excluded",
+            )
+        return tuple(sorted(known if asked is None else asked))
+
+    def results(self, patient: str) -> PatientResults:
+        step = self.scans.get(patient)
+        scan = None if step is None else artefacts.SCAN.read(self.folder(step))
+        return patient_results(
+            patient, scan, self.risks, self.algorithm, self.study.settings.demonstration
+        )
+
+    def source(self, patient: str, kind: ScanKind) -> Source:
+        """The record of the images that a patient's results are of.
+
+        Raises
+        ------
+        StudyError
+            The study keeps none, or not of this scan.
+        """
+        if self.study.vault is None:
+            raise StudyError(
+                "the study keeps no record of its source images, because it has no vault",
+                where="study.toml",
+                remedy="`metasight vault FOLDER` gives it one; then run the study again",
+            )
+        step = self.scans[patient]
+        scans = step.argument.scans
+        if is_nifti(scans.ct if kind == "CT" else scans.pet):
+            raise StudyError(
+                f"the {kind} is a NIfTI file, which names no series that an object could refer to",
+                remedy="Give the scan as DICOM and run the study again",
+            )
+        return read_source(self.study.vault, step.key, kind)
+
+
+def export(study: Study, out: Path, request: Request) -> Exported:
+    """Write a finished study's results into a new folder.
+
+    Parameters
+    ----------
+    study
+        That was run to its end.
+    out
+        New, empty, or of an earlier export.
+    request
+        What is asked for.
+
+    Raises
+    ------
+    StudyError
+        Results are not up to date, the folder holds something else, source images are not asked for
+        where they are needed, or an identifier was found in what was written.
+    """
+    _require_own(out)
+    if Form.DICOM in request.forms and not request.source_images:
+        raise StudyError(
+            "DICOM objects name the hospital's images, by which an archive finds the patient",
+            remedy="Add --source-images if the export stays where the images are",
+        )
+    run = _Run(study)
+    scratch = private_folder(out.with_name(f".{out.name}-{os.getpid()}"))
+    try:
+        left = [x for form in request.forms for x in _WRITERS[form](run, scratch, request)]
+        require_no_identifier(scratch, _ids(study), key=study.settings.key)
+        files = tuple(sorted(p.relative_to(scratch).as_posix() for p in _files(scratch)))
+        mark(scratch)
+        shutil.rmtree(out, ignore_errors=True)
+        os.rename(scratch, out)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return Exported(files=files, left=tuple(left))
+
+
+def _files(folder: Path) -> list[Path]:
+    return [p for p in folder.rglob("*") if p.is_file()]
+
+
+def _require_own(out: Path) -> None:
+    if out.exists() and not (out.is_dir() and ((out / MARK).is_file() or not any(out.iterdir()))):
+        raise StudyError(
+            "the output folder is not empty", where=out.name, remedy="Give a new folder with -o"
+        )
+
+
+def _ids(study: Study) -> Collection[str]:
+    """Ids of the patients as the study's tables write them."""
+    settings = study.settings
+    tables: list[TableSettings] = [settings.patients]
+    tables += [t for t in (settings.scans, settings.slides) if t is not None]
+    found: set[str] = set()
+    for table in tables:
+        if table.ids != "row":
+            read = read_table if table.format == "table" else read_redcap
+            cells = read(study.folder, table, ()).cells
+            found |= {str(v).strip() for v in cells[table.id].dropna()}
+    return found
+
+
+# ------------------------------------------------------------------ DICOM
+
+
+def _measured(run: _Run, patient: str) -> Step:
+    """The step that measured the patient's lesion."""
+    step = run.scans.get(patient)
+    if step is None or not artefacts.LESION_MASK.is_in(run.folder(step)):
+        raise StudyError("no lesion was measured")
+    return step
+
+
+def _dicom(run: _Run, out: Path, request: Request) -> list[Left]:
+    """A segmentation and a measurement report a patient."""
+    from metasight.exchange.patient_objects import write_patient_objects
+
+    left = []
+    for patient in run.patients(request.patients):
+        try:
+            step = _measured(run, patient)
+            scans = step.argument.scans
+            pet = scans.pet is not None and not is_nifti(scans.pet)
+            write_patient_objects(
+                out / "dicom" / patient,
+                run.results(patient),
+                artefacts.LESION_MASK.path(run.folder(step)),
+                ct=run.source(patient, "CT"),
+                pet=run.source(patient, "PET") if pet else None,
+                drawn_by_hand=scans.lesion.path is not None,
+                made=request.made,
+            )
+        except StudyError as error:
+            left.append(Left(patient=patient, form=Form.DICOM, why=str(error)))
+    return left
+
+
+_WRITERS: Mapping[Form, Callable[[_Run, Path, Request], list[Left]]] = {Form.DICOM: _dicom}

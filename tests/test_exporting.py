@@ -1,0 +1,116 @@
+"""A finished study is exported whole or not at all, and holds no identifier but the pseudonym."""
+
+from __future__ import annotations
+
+import datetime as dt
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from metasight import exporting
+from metasight.cohort.canonical import pseudonym
+from metasight.errors import StudyError
+from metasight.exchange.forms import Form
+from metasight.exchange.reading_back import measurements_in, texts_in
+from metasight.steps.files import read_json
+from metasight.study.file import Study, read_study
+
+MADE = dt.datetime(2026, 11, 30, 10, 0, tzinfo=dt.UTC)
+
+
+@pytest.fixture(scope="module")
+def study(exchange_folder: Path) -> Study:
+    return read_study(exchange_folder)
+
+
+def asked(*forms: Form, **more: object) -> exporting.Request:
+    return exporting.Request(**{"forms": forms, "made": MADE, "source_images": True, **more})
+
+
+def first(study: Study) -> str:
+    return pseudonym("MRN-00000", study.settings.key)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    }
+
+
+def test_dicom_of_the_one_patient_with_a_lesion(study, tmp_path) -> None:
+    found = exporting.export(study, tmp_path / "out", asked(Form.DICOM))
+    patient = first(study)
+    assert found.files == (
+        f"dicom/{patient}/lesion-seg.dcm",
+        f"dicom/{patient}/measurements-sr.dcm",
+    )
+    assert {left.why for left in found.left} == {"no lesion was measured."}
+    report = dcmread(tmp_path / "out" / found.files[1])
+    told = measurements_in(report)
+    scan = read_json(study.results / "latest" / "scans" / patient / "scan.json")
+    for name in ("tumour_size_mm", "ctr", "suvmax", "tumour_volume_mm3"):
+        assert told[name].value == scan["measured"][name]
+    risks = {n: m for n, m in told.items() if n.startswith("risk_")}
+    assert set(risks) == {"risk_dmfs_1095_days"}
+    assert all(m.lower <= m.value <= m.upper for m in risks.values())
+    assert any("Research software" in t for t in texts_in(report))
+    source = dcmread(next((study.folder / "0" / "CT").iterdir()))
+    assert report.StudyInstanceUID == source.StudyInstanceUID
+    assert "Secret" not in str(report) and "MRN" not in str(report)
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
+
+
+def test_the_same_export_has_the_same_bytes_and_replaces_an_earlier_one(study, tmp_path) -> None:
+    for name in ("a", "b", "a"):
+        exporting.export(study, tmp_path / name, asked(Form.DICOM, patients=(first(study),)))
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_dicom_is_asked_for_with_its_source_images(study, tmp_path) -> None:
+    with pytest.raises(StudyError, match="--source-images"):
+        exporting.export(study, tmp_path / "out", asked(Form.DICOM, source_images=False))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_patient_and_a_folder_of_the_user_s_are_refused(study, tmp_path) -> None:
+    with pytest.raises(StudyError, match="no results of this patient"):
+        exporting.export(study, tmp_path / "out", asked(Form.DICOM, patients=("P1",)))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(StudyError, match="not empty"):
+        exporting.export(study, tmp_path / "mine", asked(Form.DICOM))
+    assert [p.name for p in tmp_path.iterdir()] == ["mine"]
+
+
+def test_without_a_vault_there_are_no_images_to_name(study, tmp_path) -> None:
+    public = replace(study, vault=None)
+    found = exporting.export(public, tmp_path / "out", asked(Form.DICOM, patients=(first(study),)))
+    assert found.files == ()
+    assert "no vault" in found.left[0].why
+
+
+def test_a_nifti_scan_is_refused_by_name(study, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(exporting, "is_nifti", lambda path: True)
+    found = exporting.export(study, tmp_path / "out", asked(Form.DICOM, patients=(first(study),)))
+    assert found.files == () and "NIfTI file, which names no series" in found.left[0].why
+
+
+def test_a_study_that_is_not_up_to_date_is_refused(study, tmp_path) -> None:
+    settings = study.settings.model_copy(update={"title": "Another"})
+    with pytest.raises(StudyError, match="not up to date"):
+        exporting.export(replace(study, settings=settings), tmp_path / "out", asked(Form.DICOM))
+
+
+def test_an_identifier_in_what_was_written_stops_it(study, tmp_path, monkeypatch) -> None:
+    def leak(run: object, out: Path, request: object) -> list[object]:
+        (out / "a.txt").write_text("MRN-00007")
+        return []
+
+    monkeypatch.setitem(exporting._WRITERS, Form.DICOM, leak)  # type: ignore[arg-type]
+    with pytest.raises(StudyError, match="the id of a patient"):
+        exporting.export(study, tmp_path / "out", asked(Form.DICOM))
+    assert list(tmp_path.iterdir()) == []
