@@ -13,6 +13,7 @@ from pydicom import dcmread
 from metasight import exporting
 from metasight.cohort.canonical import pseudonym
 from metasight.errors import StudyError
+from metasight.exchange.fhir import values_in
 from metasight.exchange.forms import Form
 from metasight.exchange.reading_back import measurements_in, texts_in
 from metasight.steps.files import read_json
@@ -61,6 +62,16 @@ def test_dicom_of_the_one_patient_with_a_lesion(study, tmp_path) -> None:
     assert report.StudyInstanceUID == source.StudyInstanceUID
     assert "Secret" not in str(report) and "MRN" not in str(report)
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
+
+
+def test_fhir_of_every_patient_with_a_risk_or_a_measurement(study, tmp_path) -> None:
+    found = exporting.export(study, tmp_path / "out", asked(Form.FHIR, source_images=False))
+    assert len(found.files) + len(found.left) == 150 and len(found.files) > 140
+    told = values_in(tmp_path / "out" / "fhir" / f"{first(study)}.json")
+    scan = read_json(study.results / "latest" / "scans" / first(study) / "scan.json")
+    assert told["tumour_size_mm"] == (scan["measured"]["tumour_size_mm"], None)
+    value, ends = told["risk_dmfs_1095_days"]
+    assert ends is not None and ends[0] <= value <= ends[1]
 
 
 def test_the_same_export_has_the_same_bytes_and_replaces_an_earlier_one(study, tmp_path) -> None:

@@ -266,4 +266,25 @@ def _dicom(run: _Run, out: Path, request: Request) -> list[Left]:
     return left
 
 
-_WRITERS: Mapping[Form, Callable[[_Run, Path, Request], list[Left]]] = {Form.DICOM: _dicom}
+# ------------------------------------------------------------------ FHIR
+
+
+def _fhir(run: _Run, out: Path, request: Request) -> list[Left]:
+    """A bundle a patient of whom anything is known."""
+    from metasight.exchange.fhir import require_fhir, write_patient_bundle
+
+    require_fhir()
+    left = []
+    for patient in run.patients(request.patients):
+        found = run.results(patient)
+        if not found.measurements and not found.risks:
+            left.append(Left(patient=patient, form=Form.FHIR, why=f"{found.why_no_risk}."))
+            continue
+        write_patient_bundle(found, out / "fhir" / f"{patient}.json", made=request.made)
+    return left
+
+
+_WRITERS: Mapping[Form, Callable[[_Run, Path, Request], list[Left]]] = {
+    Form.DICOM: _dicom,
+    Form.FHIR: _fhir,
+}

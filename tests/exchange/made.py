@@ -73,6 +73,7 @@ SCAN = {
 RISKS = tuple(
     Risk(
         endpoint="pathological_n",
+        label="Pathological nodal stage",
         target=stage,
         value=value,
         interval=Interval(lower=low, upper=up, kind="95 % interval of the true risk"),

@@ -54,6 +54,7 @@ def test_risks_are_probabilities_and_say_of_what_from_when() -> None:
     within = Interval(lower=0.1, upper=0.3, kind="k")
     risk = Risk(
         endpoint="dmfs",
+        label="Distant metastasis-free survival",
         target="5 years",
         value=0.2,
         interval=within,
@@ -61,10 +62,14 @@ def test_risks_are_probabilities_and_say_of_what_from_when() -> None:
         counted_from="the day of curative surgery",
     )
     assert risk.name == "risk_dmfs_1826_days"
-    assert risk.words == "Probability of dmfs within 5 years of the day of curative surgery"
+    assert risk.words == (
+        "Distant metastasis-free survival: predicted probability of the event within 5 years of "
+        "the day of curative surgery"
+    )
+    assert risk.code.concept.meaning == "Predicted risk, dmfs, 5 years"
     assert RESULTS.risks[1].name == "risk_pathological_n_N1"
     with pytest.raises(ValueError, match="within 0 and 1"):
-        Risk(endpoint="e", target="N1", value=1.2, interval=within)
+        Risk(endpoint="e", label="E", target="N1", value=1.2, interval=within)
     with pytest.raises(ValueError, match="ends before"):
         Interval(lower=2, upper=1, kind="k")
 

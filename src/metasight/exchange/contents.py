@@ -83,8 +83,8 @@ class Risk:
 
     Attributes
     ----------
-    endpoint
-        As the protocol names it.
+    endpoint, label
+        Its name in the protocol, and in words.
     target
         ``N1``, or the horizon in words: ``5 years``.
     value
@@ -98,6 +98,7 @@ class Risk:
     """
 
     endpoint: str
+    label: str
     target: str
     value: float
     interval: Interval
@@ -117,15 +118,18 @@ class Risk:
     @property
     def words(self) -> str:
         """What it is a risk of, in words."""
-        about = self.endpoint.replace("_", " ")
         if self.horizon_days is None:
-            return f"Probability of {about} {self.target}"
-        return f"Probability of {about} within {self.target} of {self.counted_from}"
+            return f"{self.label}: predicted probability of {self.target}"
+        return (
+            f"{self.label}: predicted probability of the event within {self.target} of "
+            f"{self.counted_from}"
+        )
 
     @property
     def code(self) -> Coded:
         """Concept and unit."""
-        return Coded(concept=own(self.name, self.words), unit=PROBABILITY)
+        short = f"Predicted risk, {self.endpoint.replace('_', ' ')}, {self.target}"
+        return Coded(concept=own(self.name, short), unit=PROBABILITY)
 
 
 @dataclass(frozen=True, kw_only=True)

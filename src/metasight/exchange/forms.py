@@ -9,3 +9,4 @@ class Form(StrEnum):
     """One is one word of ``metasight export --as``."""
 
     DICOM = "dicom"
+    FHIR = "fhir"

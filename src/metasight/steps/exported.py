@@ -166,12 +166,16 @@ def _risk(
     endpoint: str, target: str, value: float, ends: tuple[float, float], protocol: Protocol
 ) -> Risk:
     shown = around(value, *ends)
+    label = next(e.label for e in protocol.endpoint if e.name == endpoint)
     lower, upper = shown.ends
     interval = Interval(lower=lower, upper=upper, kind=_KIND)
     if not target.isdigit():
-        return Risk(endpoint=endpoint, target=target, value=shown.value, interval=interval)
+        return Risk(
+            endpoint=endpoint, label=label, target=target, value=shown.value, interval=interval
+        )
     return Risk(
         endpoint=endpoint,
+        label=label,
         target=f"{int(target) / DAYS_PER_YEAR:.3g} years",
         value=shown.value,
         interval=interval,
