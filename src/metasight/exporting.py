@@ -284,7 +284,32 @@ def _fhir(run: _Run, out: Path, request: Request) -> list[Left]:
     return left
 
 
+# ------------------------------------------------------------------ QuPath
+
+
+def _geojson(run: _Run, out: Path, request: Request) -> list[Left]:
+    """Structures on each patient's H&E, measured and on the painted map, for QuPath."""
+    from metasight.exchange.regions import copy_structures
+
+    wanted = None if request.patients is None else set(request.patients)
+    for kind, name in (
+        (StepKind.MEASURE_SLIDES, "measured"),
+        (StepKind.PAINT_MAP, "on-painted-map"),
+    ):
+        for step in run.finished.of(kind):
+            place = run.folder(step)
+            if artefacts.STRUCTURES.is_in(place) and (wanted is None or step.subject in wanted):
+                copy_structures(
+                    artefacts.STRUCTURES.path(place),
+                    out / "qupath" / step.subject / f"{name}.geojson",
+                )
+    if (out / "qupath").is_dir():
+        return []
+    return [Left(patient="", form=Form.GEOJSON, why="no structures were measured on slides.")]
+
+
 _WRITERS: Mapping[Form, Callable[[_Run, Path, Request], list[Left]]] = {
     Form.DICOM: _dicom,
     Form.FHIR: _fhir,
+    Form.GEOJSON: _geojson,
 }

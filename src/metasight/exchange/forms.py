@@ -10,3 +10,4 @@ class Form(StrEnum):
 
     DICOM = "dicom"
     FHIR = "fhir"
+    GEOJSON = "geojson"
