@@ -7,6 +7,7 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from pydicom import dcmread
 
@@ -72,6 +73,23 @@ def test_fhir_of_every_patient_with_a_risk_or_a_measurement(study, tmp_path) -> 
     assert told["tumour_size_mm"] == (scan["measured"]["tumour_size_mm"], None)
     value, ends = told["risk_dmfs_1095_days"]
     assert ends is not None and ends[0] <= value <= ends[1]
+
+
+def test_tables_of_all_and_of_one(study, tmp_path) -> None:
+    exporting.export(study, tmp_path / "out", asked(Form.TABLES))
+    read = {p.stem: pd.read_parquet(p) for p in (tmp_path / "out" / "tables").glob("*.parquet")}
+    latest = study.results / "latest"
+    assert len(read["predictions"]) == len(pd.read_parquet(latest / "predictions.parquet"))
+    assert len(read["ledger"]) == len(pd.read_parquet(latest / "ledger.parquet"))
+    assert len(read["features"]) == 150 and read["risks"]["patient"].nunique() == 150
+    exporting.export(study, tmp_path / "one", asked(Form.TABLES, patients=(first(study),)))
+    for path in (tmp_path / "one" / "tables").glob("*.parquet"):
+        assert set(pd.read_parquet(path)["patient"]) == {first(study)}, path.name
+
+
+def test_a_study_without_slides_has_no_structures(study, tmp_path) -> None:
+    found = exporting.export(study, tmp_path / "out", asked(Form.GEOJSON))
+    assert found.files == () and "no structures" in found.left[0].why
 
 
 def test_the_same_export_has_the_same_bytes_and_replaces_an_earlier_one(study, tmp_path) -> None:

@@ -24,8 +24,11 @@ from metasight.errors import StudyError
 from metasight.exchange.contents import Algorithm, PatientResults
 from metasight.exchange.forms import Form
 from metasight.exchange.identity import require_no_identifier
+from metasight.ledger import Ledger
 from metasight.plan.publishing import MARK, mark
+from metasight.predictions import Predictions
 from metasight.steps import artefacts
+from metasight.steps.cohort.data import load_data
 from metasight.steps.exported import ShownRisks, algorithm_of, patient_results, shown_risks
 from metasight.steps.results import ResultsArgument
 from metasight.steps.scans.reading import is_nifti
@@ -308,8 +311,41 @@ def _geojson(run: _Run, out: Path, request: Request) -> list[Left]:
     return [Left(patient="", form=Form.GEOJSON, why="no structures were measured on slides.")]
 
 
+# ------------------------------------------------------------------ tables
+
+
+def _tables(run: _Run, out: Path, request: Request) -> list[Left]:
+    """The study's tables, with their dictionary; of all patients, or of those asked for."""
+    from metasight.exchange import tables
+
+    collected = run.folder(run.collected)
+    data = load_data(run.inputs[run.argument.analyses[0].data])[0]
+    predictions = Predictions.from_parquet(artefacts.PREDICTIONS.path(collected))
+    ledger = Ledger.from_parquet(artefacts.LEDGER.path(collected))
+    features = data.features
+    if request.patients is not None:
+        asked = set(run.patients(request.patients))
+        predictions = predictions.select(patients=asked)
+        ledger = Ledger(e for e in ledger.entries if e.patient in asked)
+        features = features.rows([p for p in features.values.index if p in asked])
+    results = [run.results(p) for p in run.patients(request.patients)]
+    labels = {v.name: v.label for v in run.study.protocol.variable}
+    tables.write_tables(
+        [
+            tables.measurements_table(results),
+            tables.risks_table(results),
+            tables.features_table(features, labels),
+            tables.predictions_table(predictions),
+            tables.ledger_table(ledger),
+        ],
+        out / "tables",
+    )
+    return []
+
+
 _WRITERS: Mapping[Form, Callable[[_Run, Path, Request], list[Left]]] = {
     Form.DICOM: _dicom,
     Form.FHIR: _fhir,
     Form.GEOJSON: _geojson,
+    Form.TABLES: _tables,
 }

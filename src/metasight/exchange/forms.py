@@ -11,3 +11,4 @@ class Form(StrEnum):
     DICOM = "dicom"
     FHIR = "fhir"
     GEOJSON = "geojson"
+    TABLES = "tables"
