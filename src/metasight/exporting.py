@@ -19,9 +19,11 @@ from metasight.cohort.redcap import read_redcap
 from metasight.cohort.settings import TableSettings
 from metasight.cohort.tables import read_table
 from metasight.engine.private import private_folder
+from metasight.engine.reading import files_read
 from metasight.engine.step import Inputs, Step, StepKind
 from metasight.errors import StudyError
 from metasight.exchange.contents import Algorithm, PatientResults
+from metasight.exchange.crate import STUDY
 from metasight.exchange.forms import Form
 from metasight.exchange.identity import require_no_identifier
 from metasight.ledger import Ledger
@@ -32,8 +34,12 @@ from metasight.steps.cohort.data import load_data
 from metasight.steps.exported import ShownRisks, algorithm_of, patient_results, shown_risks
 from metasight.steps.results import ResultsArgument
 from metasight.steps.scans.reading import is_nifti
+from metasight.study.analysis_plan import PAGE_FILE, PLAN_FILE
 from metasight.study.file import Study
 from metasight.study.sources import ScanKind, Source, read_source
+
+CRATE = "crate"
+"""Folder of a crate within an export."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +89,10 @@ class Request:
         Pseudonyms; None for every patient with results.
     source_images
         Whether the export may name the images in the hospital's archive, as DICOM must.
+    with_inputs
+        Whether a crate holds the study's own files, which name patients.
+    licence
+        Of a crate; needed for one.
     made
         When, in UTC; written into what must say so.
     """
@@ -90,6 +100,8 @@ class Request:
     forms: tuple[Form, ...]
     patients: tuple[str, ...] | None = None
     source_images: bool = False
+    with_inputs: bool = False
+    licence: str = ""
     made: dt.datetime
 
 
@@ -195,11 +207,17 @@ def export(study: Study, out: Path, request: Request) -> Exported:
             "DICOM objects name the hospital's images, by which an archive finds the patient",
             remedy="Add --source-images if the export stays where the images are",
         )
+    if Form.CRATE in request.forms and not request.licence:
+        raise StudyError(
+            "a crate says under which licence it is handed on",
+            remedy="Give --licence, for example CC-BY-4.0 or an address of the terms",
+        )
     run = _Run(study)
     scratch = private_folder(out.with_name(f".{out.name}-{os.getpid()}"))
     try:
         left = [x for form in request.forms for x in _WRITERS[form](run, scratch, request)]
-        require_no_identifier(scratch, _ids(study), key=study.settings.key)
+        apart = scratch / CRATE / STUDY if request.with_inputs else None
+        require_no_identifier(scratch, _ids(study), key=study.settings.key, apart=apart)
         files = tuple(sorted(p.relative_to(scratch).as_posix() for p in _files(scratch)))
         mark(scratch)
         shutil.rmtree(out, ignore_errors=True)
@@ -343,9 +361,65 @@ def _tables(run: _Run, out: Path, request: Request) -> list[Left]:
     return []
 
 
+# ------------------------------------------------------------------ RO-Crate
+
+
+def _crate(run: _Run, out: Path, request: Request) -> list[Left]:
+    """The published run, and what it was made from where that is asked for."""
+    from metasight.exchange.crate import CrateAbout, write_crate
+
+    study, provenance = run.study, run.argument.provenance
+    protocol = study.protocol
+    about = CrateAbout(
+        title=study.settings.title or protocol.title,
+        licence=request.licence,
+        algorithm=run.algorithm,
+        protocol=f"{protocol.id} {protocol.version} ({protocol.registration})",
+        versions=provenance.versions,
+        made=request.made,
+        with_inputs=request.with_inputs,
+        demonstration=study.settings.demonstration,
+    )
+    results = study.results / run.finished.run
+    if not results.is_dir():
+        raise StudyError(
+            "the run's results were moved away",
+            where=f"results/{results.name}",
+            remedy="Run the study again: `metasight run FOLDER`",
+        )
+    inputs = _inputs(run) if request.with_inputs else {}
+    write_crate(out / CRATE, about, results=results, inputs=inputs)
+    return []
+
+
+def _inputs(run: _Run) -> dict[str, Path]:
+    """Path within the study's folder → file, of all that the run was made from.
+
+    Raises
+    ------
+    StudyError
+        The study reads files outside its folder.
+    """
+    study = run.study
+    read = set(files_read(s.argument for s in run.finished.steps))
+    read |= {study.folder / name for name in (*study.tables, "study.toml")}
+    more = (study.settings.protocol, PLAN_FILE, PAGE_FILE)
+    read |= {study.folder / name for name in more if (study.folder / name).is_file()}
+    outside = [p for p in read if not p.resolve().is_relative_to(study.folder)]
+    if outside:
+        raise StudyError(
+            "the study reads files outside its folder, which a crate cannot hold",
+            where="study.toml",
+            value=f"{len(outside)} files",
+            remedy="Copy them into the study's folder, correct the paths, and run the study again",
+        )
+    return {os.path.relpath(p, study.folder): p for p in sorted(read)}
+
+
 _WRITERS: Mapping[Form, Callable[[_Run, Path, Request], list[Left]]] = {
     Form.DICOM: _dicom,
     Form.FHIR: _fhir,
     Form.GEOJSON: _geojson,
     Form.TABLES: _tables,
+    Form.CRATE: _crate,
 }

@@ -51,3 +51,32 @@ def test_dicom_without_its_flag_and_another_form_need_correction(
     status, said = run("export", exchange_folder, "-o", tmp_path / "out", "--as", "dicom")
     assert status == 2 and "--source-images" in said
     assert run("export", exchange_folder, "-o", tmp_path / "out", "--as", "stone")[0] == 2
+
+
+def test_a_study_is_taken_in_from_its_crate(exchange_folder: Path, tmp_path: Path, run) -> None:
+    out = tmp_path / "out"
+    status, _ = run(
+        *("export", exchange_folder, "-o", out, "--as", "crate"),
+        *("--licence", "CC-BY-4.0", "--with-inputs"),
+    )
+    assert status == 0
+    status, said = run("import", out / "crate", tmp_path / "study")
+    assert status == 0 and "Copied the study of run" in said
+    assert (tmp_path / "study" / "patients.csv").is_file()
+    assert run("import", tmp_path / "study", tmp_path / "other")[0] == 2
+
+
+def test_running_it_again_says_whether_the_predictions_agree(
+    tmp_path: Path, run, monkeypatch
+) -> None:
+    from metasight import importing
+
+    monkeypatch.setattr(importing, "take_in", lambda *_: ("r1", {"predictions.parquet": "a"}))
+    for same, status in ((("predictions.parquet",), 0), ((), 1)):
+        found = importing.Rerun(
+            run="r2", archived_run="r1", same=same, other=() if same else ("predictions.parquet",)
+        )
+        monkeypatch.setattr(importing, "run_again", lambda *_, f=found, **__: f)
+        ended, said = run("import", tmp_path, tmp_path / "study", "--rerun")
+        assert ended == status
+        assert ("the same bytes" in said) == (status == 0)

@@ -44,9 +44,17 @@ LEDGER = Ledger(
 PREDICTIONS = Predictions(
     pd.DataFrame(
         {
-            "patient": ["P1", "P1"], "centre": ["A"] * 2, "arm": [None] * 2, "model": ["m"] * 2,
-            "repeat": [0, 0], "fold": [1, 1], "endpoint": ["e"] * 2, "horizon_days": [None] * 2,
-            "label": ["N0", "N1"], "risk": [0.9, 0.1], "time_days": [None] * 2,
+            "patient": ["P1", "P1"],
+            "centre": ["A"] * 2,
+            "arm": [None] * 2,
+            "model": ["m"] * 2,
+            "repeat": [0, 0],
+            "fold": [1, 1],
+            "endpoint": ["e"] * 2,
+            "horizon_days": [None] * 2,
+            "label": ["N0", "N1"],
+            "risk": [0.9, 0.1],
+            "time_days": [None] * 2,
             "status": [0, 0],
         }
     )

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metasight.cli.options import Folder, Out
-from metasight.cli.printing import out, shown
+from metasight.cli.options import Folder, Out, placed
+from metasight.cli.printing import command_line, out, shown
+from metasight.engine.placement import Placement
 from metasight.exchange.forms import Form
 
 if TYPE_CHECKING:
@@ -38,6 +39,17 @@ def export(
             "them.",
         ),
     ] = False,
+    with_inputs: Annotated[
+        bool,
+        typer.Option(
+            "--with-inputs",
+            help="Put the study's own files into a crate, so that it can be run again; they name "
+            "patients.",
+        ),
+    ] = False,
+    licence: Annotated[
+        str, typer.Option(help="Licence of a crate: an SPDX identifier or an address.")
+    ] = "",
 ) -> None:
     """Write a finished study's results in other programs' formats."""
     import datetime as dt
@@ -53,9 +65,44 @@ def export(
         forms=tuple(dict.fromkeys(forms)),
         patients=None if not patient else tuple(pseudonym(normal_id(p), key) for p in patient),
         source_images=source_images,
+        with_inputs=with_inputs,
+        licence=licence,
         made=dt.datetime.now(dt.UTC).replace(microsecond=0),
     )
     _print_exported(exporting.export(study, output, request), output)
+
+
+@placed("auto")
+def take_in(
+    crate: Annotated[Path, typer.Argument(help="Folder of an RO-Crate with inputs.")],
+    folder: Annotated[Path, typer.Argument(help="New folder for the study.")],
+    rerun: Annotated[
+        bool,
+        typer.Option("--rerun", help="Run the study and compare its results with the crate's."),
+    ] = False,
+    *,
+    scheduler: Placement,
+) -> None:
+    """Take in an archived study: check every file, copy it, and run it again if asked."""
+    from metasight import importing
+    from metasight.engine.progress import Bars
+
+    run, archived = importing.take_in(crate, folder)
+    out.print(f"Copied the study of run {run} to {shown(folder)}.", soft_wrap=True)
+    if not rerun:
+        out.print(f"Next: {command_line('run', folder)}.", soft_wrap=True)
+        return
+    with Bars(out) as bars:
+        found = importing.run_again(folder, run, archived, scheduler=scheduler, progress=bars)
+    agree = "the same bytes" if found.predictions_agree else "other predictions"
+    out.print(
+        f"Run {found.run} gives {agree}; {len(found.same)} of {len(archived)} files are equal.",
+        soft_wrap=True,
+    )
+    for name in found.other[:10]:
+        out.print(f"  differs: {shown(name)}", soft_wrap=True)
+    if not found.predictions_agree:
+        raise typer.Exit(1)
 
 
 def _print_exported(found: Exported, output: Path) -> None:

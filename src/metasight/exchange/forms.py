@@ -12,3 +12,4 @@ class Form(StrEnum):
     FHIR = "fhir"
     GEOJSON = "geojson"
     TABLES = "tables"
+    CRATE = "crate"

@@ -18,7 +18,9 @@ from metasight.errors import StudyError
 _PATIENT, _KEY = "the id of a patient", "the key of the pseudonyms"
 
 
-def require_no_identifier(folder: Path, ids: Iterable[str], *, key: str) -> None:
+def require_no_identifier(
+    folder: Path, ids: Iterable[str], *, key: str, apart: Path | None = None
+) -> None:
     """Refuse an export in which a patient's id or the key stands.
 
     Parameters
@@ -30,6 +32,8 @@ def require_no_identifier(folder: Path, ids: Iterable[str], *, key: str) -> None
         not looked for.
     key
         Of the pseudonyms.
+    apart
+        Folder within it of which it was said that it names patients.
 
     Raises
     ------
@@ -38,7 +42,7 @@ def require_no_identifier(folder: Path, ids: Iterable[str], *, key: str) -> None
     """
     wanted = {i: _PATIENT for i in ids if len(i.encode()) >= SHORTEST} | {key: _KEY}
     texts = Texts(wanted)
-    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and apart not in p.parents)
     for number, path in enumerate(files, start=1):
         for content in (path.relative_to(folder).as_posix().encode(), *_contents(path)):
             found = texts.found_in(content)
