@@ -6,7 +6,7 @@ import pytest
 from pydicom._uid_dict import UID_dictionary
 from pydicom.sr._concepts_dict import concepts
 
-from exchange.made import SCAN
+from exchange_made import SCAN
 from metasight.exchange.codes import SYSTEMS, Code, coded, in_words, own, radiomic
 from metasight.exchange.contents import lesion_measurements
 from metasight.features.radiomics.definitions import definitions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exchange.made import ALGORITHM, PATIENT, RESULTS, SCAN
+from exchange_made import ALGORITHM, PATIENT, RESULTS, SCAN
 from metasight.errors import StudyError
 from metasight.exchange.contents import (
     RESEARCH_ONLY,

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from exchange.made import ALGORITHM, MADE
+from exchange_made import ALGORITHM, MADE
 from metasight.errors import StudyError
 from metasight.exchange.crate import METADATA, README, CrateAbout, read_crate, write_crate
 

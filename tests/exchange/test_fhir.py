@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from exchange.made import ALGORITHM, MADE, PATIENT, RESULTS
+from exchange_made import ALGORITHM, MADE, PATIENT, RESULTS
 from metasight.errors import StudyError
 from metasight.exchange import fhir
 from metasight.exchange.contents import RESEARCH_ONLY, Interval, Risk

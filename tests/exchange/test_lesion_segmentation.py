@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from exchange.made import ALGORITHM, MADE, PATIENT, lesion_on, scanned
+from exchange_made import ALGORITHM, MADE, PATIENT, lesion_on, scanned
 from metasight.exchange.lesion_segmentation import lesion_segmentation
 from metasight.volumes.masks import MaskRule, read_mask
 

@@ -9,7 +9,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.sr.codedict import codes
 
-from exchange.made import ALGORITHM, MADE, RESULTS, lesion_on, scanned
+from exchange_made import ALGORITHM, MADE, RESULTS, lesion_on, scanned
 from metasight.errors import StudyError
 from metasight.exchange.contents import RESEARCH_ONLY
 from metasight.exchange.lesion_segmentation import lesion_segmentation

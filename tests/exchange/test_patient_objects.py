@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from exchange.made import MADE, RESULTS, lesion_on, scanned
+from exchange_made import MADE, RESULTS, lesion_on, scanned
 from metasight.errors import StudyError
 from metasight.exchange.patient_objects import REPORT, SEGMENTATION, write_patient_objects
 from metasight.volumes.mask_file import save_mask

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from exchange.made import ALGORITHM, MADE, RESULTS, lesion_on, scanned
+from exchange_made import ALGORITHM, MADE, RESULTS, lesion_on, scanned
 from metasight.errors import StudyError
 from metasight.exchange.contents import Interval
 from metasight.exchange.lesion_segmentation import lesion_segmentation

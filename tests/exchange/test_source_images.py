@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from exchange.made import PATIENT, lesion_on, scanned
+from exchange_made import PATIENT, lesion_on, scanned
 from metasight.errors import StudyError
 from metasight.exchange.source_images import require_source, source_images
 from metasight.study.sources import Source

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from exchange.made import RESULTS
+from exchange_made import RESULTS
 from metasight.errors import StudyError
 from metasight.exchange import tables
 from metasight.features.columns import Feature, FeatureTable, Kind
