@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import html
+import io
 import stat
+import zipfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import docx
 import pandas as pd
 import pytest
 from pydicom import dcmread
@@ -90,6 +95,48 @@ def test_tables_of_all_and_of_one(study, tmp_path) -> None:
 def test_a_study_without_slides_has_no_structures(study, tmp_path) -> None:
     found = exporting.export(study, tmp_path / "out", asked(Form.GEOJSON))
     assert found.files == () and "no structures" in found.left[0].why
+
+
+def test_the_report_as_word_has_the_words_of_the_page(study, tmp_path) -> None:
+    found = exporting.export(study, tmp_path / "out", asked(Form.WORD))
+    assert found.files == ("report.docx",)
+    read = docx.Document(str(tmp_path / "out" / "report.docx"))
+    page = html.unescape((study.results / "latest" / "report.html").read_text("utf-8"))
+    headings = [p.text.split(" ", 1)[1] for p in read.paragraphs if p.style.name == "Heading 1"]
+    assert len(headings) > 5 and all(h in page for h in headings)
+    assert (
+        study.results.joinpath("latest").resolve().name
+        in read.sections[0].footer.paragraphs[0].text
+    )
+
+
+def test_no_identifier_is_in_any_form_and_uids_are_in_dicom_alone(study, tmp_path) -> None:
+    found = exporting.export(study, tmp_path / "out", asked(*Form, licence="CC0-1.0"))
+    assert {f.split("/")[0] for f in found.files} == {
+        *("crate", "dicom", "fhir", "tables", "report.docx")
+    }
+    headers = [dcmread(p, stop_before_pixels=True) for p in study.folder.rglob("*.dcm")]
+    uids = {str(h.get(n, "")) for h in headers for n in ("SOPInstanceUID", "SeriesInstanceUID")}
+    uids |= {str(h.get("StudyInstanceUID", "")) for h in headers}
+    ids = [f"MRN-{k:05d}" for k in range(150)]
+    secrets = [s.encode() for s in (*ids, "MRN-4711", "Secret", study.settings.key)]
+    named = [u.encode() for u in uids if u]
+    assert len(named) > 20
+    for name, raw in unpacked(tmp_path / "out"):
+        assert not [s for s in secrets if s in raw], name
+        if "/dicom/" not in f"/{name}":
+            assert not [u for u in named if u in raw], name
+
+
+def unpacked(folder: Path) -> Iterator[tuple[str, bytes]]:
+    for name, raw in content(folder).items():
+        yield name, name.encode()
+        yield name, raw
+        if name.endswith(".parquet"):
+            yield name, pd.read_parquet(io.BytesIO(raw)).to_csv().encode()
+        elif zipfile.is_zipfile(io.BytesIO(raw)):
+            with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+                yield from ((f"{name}/{n}", archive.read(n)) for n in archive.namelist())
 
 
 def test_the_same_export_has_the_same_bytes_and_replaces_an_earlier_one(study, tmp_path) -> None:

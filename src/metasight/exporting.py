@@ -416,10 +416,27 @@ def _inputs(run: _Run) -> dict[str, Path]:
     return {os.path.relpath(p, study.folder): p for p in sorted(read)}
 
 
+# ------------------------------------------------------------------ Word
+
+
+def _word(run: _Run, out: Path, request: Request) -> list[Left]:
+    """The report as Word, from the contents of the page and the PDF."""
+    from metasight.report.document import compose
+    from metasight.report.word import to_word
+    from metasight.steps.results import contents
+
+    del request
+    (written,) = run.finished.of(StepKind.WRITE_REPORT)
+    document = compose(contents(run.finished.inputs_of(written), written.argument))
+    (out / "report.docx").write_bytes(to_word(document))
+    return []
+
+
 _WRITERS: Mapping[Form, Callable[[_Run, Path, Request], list[Left]]] = {
     Form.DICOM: _dicom,
     Form.FHIR: _fhir,
     Form.GEOJSON: _geojson,
     Form.TABLES: _tables,
     Form.CRATE: _crate,
+    Form.WORD: _word,
 }

@@ -13,3 +13,4 @@ class Form(StrEnum):
     GEOJSON = "geojson"
     TABLES = "tables"
     CRATE = "crate"
+    WORD = "word"
