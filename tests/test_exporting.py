@@ -170,7 +170,7 @@ def test_without_a_vault_there_are_no_images_to_name(study, tmp_path) -> None:
 
 
 def test_a_nifti_scan_is_refused_by_name(study, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(exporting, "is_nifti", lambda path: True)
+    monkeypatch.setattr("metasight.finished.is_nifti", lambda path: True)
     found = exporting.export(study, tmp_path / "out", asked(Form.DICOM, patients=(first(study),)))
     assert found.files == () and "NIfTI file, which names no series" in found.left[0].why
 
@@ -190,3 +190,10 @@ def test_an_identifier_in_what_was_written_stops_it(study, tmp_path, monkeypatch
     with pytest.raises(StudyError, match="the id of a patient"):
         exporting.export(study, tmp_path / "out", asked(Form.DICOM))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_prediction_has_no_tables(study, tmp_path) -> None:
+    with pytest.raises(StudyError, match=r"only a study is exported in this form.*Use dicom or"):
+        exporting.export_prediction(
+            study.folder, tmp_path / "new", tmp_path / "out", asked(Form.TABLES)
+        )

@@ -9,34 +9,30 @@ from __future__ import annotations
 import datetime as dt
 import os
 import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from metasight import pipeline
 from metasight.cohort.redcap import read_redcap
 from metasight.cohort.settings import TableSettings
 from metasight.cohort.tables import read_table
 from metasight.engine.private import private_folder
 from metasight.engine.reading import files_read
-from metasight.engine.step import Inputs, Step, StepKind
+from metasight.engine.step import Step, StepKind
 from metasight.errors import StudyError
-from metasight.exchange.contents import Algorithm, PatientResults
 from metasight.exchange.crate import STUDY
 from metasight.exchange.forms import Form
 from metasight.exchange.identity import require_no_identifier
+from metasight.finished import FinishedPatients, FinishedPrediction, FinishedRun
 from metasight.ledger import Ledger
 from metasight.plan.publishing import MARK, mark
 from metasight.predictions import Predictions
 from metasight.steps import artefacts
 from metasight.steps.cohort.data import load_data
-from metasight.steps.exported import ShownRisks, algorithm_of, patient_results, shown_risks
-from metasight.steps.results import ResultsArgument
 from metasight.steps.scans.reading import is_nifti
 from metasight.study.analysis_plan import PAGE_FILE, PLAN_FILE
 from metasight.study.file import Study
-from metasight.study.sources import ScanKind, Source, read_source
 
 CRATE = "crate"
 """Folder of a crate within an export."""
@@ -105,84 +101,6 @@ class Request:
     made: dt.datetime
 
 
-class _Run:
-    """A finished study as exports read it."""
-
-    def __init__(self, study: Study) -> None:
-        self.study = study
-        self.finished = pipeline.finished(study)
-        (self.collected,) = self.finished.of(StepKind.COLLECT_RESULTS)
-        self.inputs: Inputs = self.finished.inputs_of(self.collected)
-        self.argument: ResultsArgument = self.collected.argument
-
-    @cached_property
-    def algorithm(self) -> Algorithm:
-        locked = self.finished.of(StepKind.LOCK_BUNDLE)
-        return algorithm_of(
-            self.inputs, self.argument, self.finished.store.verify(locked[0]) if locked else None
-        )
-
-    @cached_property
-    def risks(self) -> ShownRisks:
-        return shown_risks(self.inputs, self.argument)
-
-    @cached_property
-    def scans(self) -> Mapping[str, Step]:
-        """Pseudonym → the step that measured the patient's scans."""
-        return {s.subject: s for s in self.finished.of(StepKind.MEASURE_SCANS)}
-
-    def folder(self, step: Step) -> Path:
-        return self.finished.store.verify(step)
-
-    def patients(self, asked: Sequence[str] | None) -> tuple[str, ...]:
-        """Pseudonyms with a risk, a reason for none, or scans.
-
-        Raises
-        ------
-        StudyError
-            One that is asked for is not among them.
-        """
-        known = {*self.risks.of, *self.risks.why_none, *self.scans}
-        missing = set(asked or ()) - known
-        if missing:
-            raise StudyError(
-                "the study has no results of this patient",
-                value=", ".join(sorted(missing)),
-                remedy="Give the id as in the patient table; the ledger says who was excluded",
-            )
-        return tuple(sorted(known if asked is None else asked))
-
-    def results(self, patient: str) -> PatientResults:
-        step = self.scans.get(patient)
-        scan = None if step is None else artefacts.SCAN.read(self.folder(step))
-        return patient_results(
-            patient, scan, self.risks, self.algorithm, self.study.settings.demonstration
-        )
-
-    def source(self, patient: str, kind: ScanKind) -> Source:
-        """The record of the images that a patient's results are of.
-
-        Raises
-        ------
-        StudyError
-            The study keeps none, or not of this scan.
-        """
-        if self.study.vault is None:
-            raise StudyError(
-                "the study keeps no record of its source images, because it has no vault",
-                where="study.toml",
-                remedy="`metasight vault FOLDER` gives it one; then run the study again",
-            )
-        step = self.scans[patient]
-        scans = step.argument.scans
-        if is_nifti(scans.ct if kind == "CT" else scans.pet):
-            raise StudyError(
-                f"the {kind} is a NIfTI file, which names no series that an object could refer to",
-                remedy="Give the scan as DICOM and run the study again",
-            )
-        return read_source(self.study.vault, step.key, kind)
-
-
 def export(study: Study, out: Path, request: Request) -> Exported:
     """Write a finished study's results into a new folder.
 
@@ -202,6 +120,12 @@ def export(study: Study, out: Path, request: Request) -> Exported:
         where they are needed, or an identifier was found in what was written.
     """
     _require_own(out)
+    _require_asked(request)
+    return _write(FinishedRun(study), out, request)
+
+
+def _require_asked(request: Request) -> None:
+    """Refuse a form without what must be said for it."""
     if Form.DICOM in request.forms and not request.source_images:
         raise StudyError(
             "DICOM objects name the hospital's images, by which an archive finds the patient",
@@ -212,7 +136,39 @@ def export(study: Study, out: Path, request: Request) -> Exported:
             "a crate says under which licence it is handed on",
             remedy="Give --licence, for example CC-BY-4.0 or an address of the terms",
         )
-    run = _Run(study)
+
+
+def export_prediction(place: Path, patients: Path, out: Path, request: Request) -> Exported:
+    """Write what locked models said of new patients, patient by patient.
+
+    Parameters
+    ----------
+    place
+        A bundle's folder or zip, or the folder of the study that made it.
+    patients
+        Folder of the patients, as ``metasight predict`` took it.
+    out, request
+        As in :func:`export`; only DICOM and FHIR are of single patients.
+
+    Raises
+    ------
+    StudyError
+        As :func:`export`, or a form is of a whole study.
+    """
+    _require_own(out)
+    of_studies = [f for f in request.forms if f not in _OF_PATIENTS]
+    if of_studies:
+        raise StudyError(
+            "only a study is exported in this form, not a prediction of new patients",
+            value=", ".join(of_studies),
+            remedy=f"Use {' or '.join(sorted(_OF_PATIENTS))}",
+        )
+    _require_asked(request)
+    return _write(FinishedPrediction(place, patients), out, request)
+
+
+def _write(run: FinishedPatients, out: Path, request: Request) -> Exported:
+    study = run.study
     scratch = private_folder(out.with_name(f".{out.name}-{os.getpid()}"))
     try:
         left = [x for form in request.forms for x in _WRITERS[form](run, scratch, request)]
@@ -255,7 +211,7 @@ def _ids(study: Study) -> Collection[str]:
 # ------------------------------------------------------------------ DICOM
 
 
-def _measured(run: _Run, patient: str) -> Step:
+def _measured(run: FinishedPatients, patient: str) -> Step:
     """The step that measured the patient's lesion."""
     step = run.scans.get(patient)
     if step is None or not artefacts.LESION_MASK.is_in(run.folder(step)):
@@ -263,7 +219,7 @@ def _measured(run: _Run, patient: str) -> Step:
     return step
 
 
-def _dicom(run: _Run, out: Path, request: Request) -> list[Left]:
+def _dicom(run: FinishedPatients, out: Path, request: Request) -> list[Left]:
     """A segmentation and a measurement report a patient."""
     from metasight.exchange.patient_objects import write_patient_objects
 
@@ -290,7 +246,7 @@ def _dicom(run: _Run, out: Path, request: Request) -> list[Left]:
 # ------------------------------------------------------------------ FHIR
 
 
-def _fhir(run: _Run, out: Path, request: Request) -> list[Left]:
+def _fhir(run: FinishedPatients, out: Path, request: Request) -> list[Left]:
     """A bundle a patient of whom anything is known."""
     from metasight.exchange.fhir import require_fhir, write_patient_bundle
 
@@ -308,7 +264,7 @@ def _fhir(run: _Run, out: Path, request: Request) -> list[Left]:
 # ------------------------------------------------------------------ QuPath
 
 
-def _geojson(run: _Run, out: Path, request: Request) -> list[Left]:
+def _geojson(run: FinishedRun, out: Path, request: Request) -> list[Left]:
     """Structures on each patient's H&E, measured and on the painted map, for QuPath."""
     from metasight.exchange.regions import copy_structures
 
@@ -332,7 +288,7 @@ def _geojson(run: _Run, out: Path, request: Request) -> list[Left]:
 # ------------------------------------------------------------------ tables
 
 
-def _tables(run: _Run, out: Path, request: Request) -> list[Left]:
+def _tables(run: FinishedRun, out: Path, request: Request) -> list[Left]:
     """The study's tables, with their dictionary; of all patients, or of those asked for."""
     from metasight.exchange import tables
 
@@ -364,7 +320,7 @@ def _tables(run: _Run, out: Path, request: Request) -> list[Left]:
 # ------------------------------------------------------------------ RO-Crate
 
 
-def _crate(run: _Run, out: Path, request: Request) -> list[Left]:
+def _crate(run: FinishedRun, out: Path, request: Request) -> list[Left]:
     """The published run, and what it was made from where that is asked for."""
     from metasight.exchange.crate import CrateAbout, write_crate
 
@@ -392,7 +348,7 @@ def _crate(run: _Run, out: Path, request: Request) -> list[Left]:
     return []
 
 
-def _inputs(run: _Run) -> dict[str, Path]:
+def _inputs(run: FinishedRun) -> dict[str, Path]:
     """Path within the study's folder → file, of all that the run was made from.
 
     Raises
@@ -419,7 +375,7 @@ def _inputs(run: _Run) -> dict[str, Path]:
 # ------------------------------------------------------------------ Word
 
 
-def _word(run: _Run, out: Path, request: Request) -> list[Left]:
+def _word(run: FinishedRun, out: Path, request: Request) -> list[Left]:
     """The report as Word, from the contents of the page and the PDF."""
     from metasight.report.document import compose
     from metasight.report.word import to_word
@@ -432,7 +388,8 @@ def _word(run: _Run, out: Path, request: Request) -> list[Left]:
     return []
 
 
-_WRITERS: Mapping[Form, Callable[[_Run, Path, Request], list[Left]]] = {
+_OF_PATIENTS = frozenset({Form.DICOM, Form.FHIR})
+_WRITERS: Mapping[Form, Callable[[Any, Path, Request], list[Left]]] = {
     Form.DICOM: _dicom,
     Form.FHIR: _fhir,
     Form.GEOJSON: _geojson,

@@ -109,7 +109,7 @@ class Finished:
     Attributes
     ----------
     run
-        Name of the run.
+        Name of the run; empty for a prediction.
     steps
         Every step, in the order of the plan.
     store
@@ -149,15 +149,26 @@ def finished(study: Study) -> Finished:
         Results are missing or not up to date.
     """
     work = _looked(study, Silent())
+    steps = _made(work, "Run the study first: `metasight run FOLDER`")
+    (collected,) = (s for s in steps if s.kind is StepKind.COLLECT_RESULTS)
+    return Finished(run=run_of((collected,)), steps=steps, store=work.store)
+
+
+def _made(work: Work, remedy: str) -> tuple[Step, ...]:
+    """Steps of what was only looked at, all with their results.
+
+    Raises
+    ------
+    StudyError
+        One has none.
+    """
     if work.pending:
         raise StudyError(
             "the results are not up to date",
             value=f"{len(work.pending)} steps to run",
-            remedy="Run the study first: `metasight run FOLDER`",
+            remedy=remedy,
         )
-    steps = tuple(work.steps.values())
-    (collected,) = (s for s in steps if s.kind is StepKind.COLLECT_RESULTS)
-    return Finished(run=run_of((collected,)), steps=steps, store=work.store)
+    return tuple(work.steps.values())
 
 
 def _looked(study: Study, progress: Progress) -> Work:
@@ -435,20 +446,61 @@ def predict(
         locked = bundle.read(folder)
         study = _study_of(locked, patients)
         with work_on(study, scheduler=scheduler, progress=progress) as work:
-            images = measure(study, work)
-            cohort = cohort_step(
-                study,
-                images,
-                work.contents,
-                overlap_key=str(locked.overlap["key"]),
-                new_patients=True,
-            )
-            predicted = predict_step(study, locked, folder, cohort, work.contents)
-            pages = pages_step(locked, predicted, work.contents)
-            work.make([predicted, pages])
+            steps = _predict(study, locked, folder, work)
             work.remember()
-            set_out((predicted, pages, *images), out, work)
+            set_out(steps, out, work)
     return out
+
+
+def _predict(study: Study, locked: bundle.Bundle, folder: Path, work: Work) -> tuple[Step, ...]:
+    """Measure and predict patients; the prediction's step first."""
+    images = measure(study, work)
+    cohort = cohort_step(
+        study,
+        images,
+        work.contents,
+        overlap_key=str(locked.overlap["key"]),
+        new_patients=True,
+    )
+    predicted = predict_step(study, locked, folder, cohort, work.contents)
+    pages = pages_step(locked, predicted, work.contents)
+    work.make([predicted, pages])
+    return (predicted, pages, *images)
+
+
+def predicted(place: Path, patients: Path) -> tuple[Study, Finished, bundle.Bundle, str]:
+    """What the last prediction of a folder's patients by a bundle left; nothing is made.
+
+    Parameters
+    ----------
+    place, patients
+        As in :func:`predict`.
+
+    Returns
+    -------
+    study
+        The patients under the bundle's recipe.
+    finished
+        Steps and their results.
+    locked
+        The bundle.
+    identity
+        sha256 of the bundle's list of hashes.
+
+    Raises
+    ------
+    StudyError
+        They were not predicted, or files have changed since.
+    """
+    with bundle.unpacked(place) as folder:
+        locked = bundle.read(folder)
+        study = _study_of(locked, patients)
+        with work_on(study, scheduler="inline", progress=Silent(), only_look=True) as work:
+            with suppress(NotMadeError):
+                _predict(study, locked, folder, work)
+            steps = _made(work, "Predict first: `metasight predict BUNDLE FOLDER -o OUT`")
+        found = Finished(run="", steps=steps, store=work.store)
+        return study, found, locked, hash_file(folder / LISTING)
 
 
 def _study_of(locked: bundle.Bundle, folder: Path) -> Study:

@@ -39,6 +39,10 @@ def export(
             "them.",
         ),
     ] = False,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="FOLDER holds new patients: export what this bundle predicted of them."),
+    ] = None,
     with_inputs: Annotated[
         bool,
         typer.Option(
@@ -58,9 +62,10 @@ def export(
     from metasight.cohort.canonical import pseudonym
     from metasight.cohort.ids import normal_id
     from metasight.study.file import read_study
+    from metasight.study.new_patients import read_patient_settings
 
-    study = read_study(folder)
-    key = study.settings.key
+    study = read_study(folder) if bundle is None else None
+    key = read_patient_settings(folder).key if study is None else study.settings.key
     request = exporting.Request(
         forms=tuple(dict.fromkeys(forms)),
         patients=None if not patient else tuple(pseudonym(normal_id(p), key) for p in patient),
@@ -69,7 +74,11 @@ def export(
         licence=licence,
         made=dt.datetime.now(dt.UTC).replace(microsecond=0),
     )
-    _print_exported(exporting.export(study, output, request), output)
+    if study is not None:
+        found = exporting.export(study, output, request)
+    elif bundle is not None:
+        found = exporting.export_prediction(bundle, folder, output, request)
+    _print_exported(found, output)
 
 
 @placed("auto")

@@ -189,6 +189,8 @@ class PatientResults:
         Empty where none is given.
     why_no_risk
         Why none is given; empty where one is.
+    notes
+        What else must be known to read the risks, in sentences.
     demonstration
         What the study is, where it is a demonstration or simulated.
     """
@@ -199,6 +201,7 @@ class PatientResults:
     findings: tuple[Finding, ...] = ()
     risks: tuple[Risk, ...] = ()
     why_no_risk: str = ""
+    notes: tuple[str, ...] = ()
     demonstration: str = ""
 
     @property

@@ -225,7 +225,9 @@ def _risk_assessment(
         "method": {"text": "; ".join(results.algorithm.parameters)},
         "performer": by,
         "prediction": [_prediction(r) for r in results.risks],
-        "note": [{"text": t} for t in (results.notice, results.algorithm.evidence) if t],
+        "note": [
+            {"text": t} for t in (results.notice, results.algorithm.evidence, *results.notes) if t
+        ],
     }
     if observations:
         body["basis"] = [_reference(o) for o in observations]
@@ -261,6 +263,7 @@ def _conclusion(results: PatientResults) -> str:
             f"{risk.words}: {100 * risk.value:.1f} % ({risk.interval.kind} {100 * low:.1f} % to "
             f"{100 * high:.1f} %)."
         )
+    lines += results.notes
     if results.why_no_risk:
         lines.append(f"No risk is given: {results.why_no_risk}.")
     return "\n".join(lines)

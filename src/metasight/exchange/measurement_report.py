@@ -246,6 +246,7 @@ def _note(root: Dataset, results: PatientResults) -> None:
     lines = [results.notice]
     lines += [f"Interval: {kind}." for kind in kinds]
     lines += [results.algorithm.evidence] if results.algorithm.evidence else []
+    lines += results.notes
     lines += [f"No risk is given: {results.why_no_risk}."] if results.why_no_risk else []
     for line in lines:
         root.ContentSequence.append(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +44,13 @@ class ShownRisks:
         Pseudonym → risks.
     why_none
         Pseudonym → why none is given.
+    notes
+        Pseudonym → what else must be known of them.
     """
 
     of: Mapping[str, tuple[Risk, ...]]
     why_none: Mapping[str, str]
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def shown_risks(inputs: Inputs, argument: ResultsArgument) -> ShownRisks:
@@ -117,6 +120,73 @@ def algorithm_of(inputs: Inputs, argument: ResultsArgument, locked: Path | None)
     )
 
 
+def predicted_risks(found: Mapping[str, Any], protocol: Protocol) -> ShownRisks:
+    """New patients' risks by locked models.
+
+    Parameters
+    ----------
+    found
+        Content of ``predictions.json``.
+    protocol
+        Of the bundle.
+    """
+    kind = _KIND if found["interval"] == "true risk" else "95 % spread over refits of the model"
+    of: dict[str, tuple[Risk, ...]] = {}
+    why: dict[str, str] = {}
+    notes: dict[str, tuple[str, ...]] = {}
+    for told in found["patients"]:
+        patient = str(told["patient"])
+        if told["not_assessed"]:
+            criteria = "; ".join(told["not_assessed"])
+            notes[patient] = (f"Not assessed, the risk holds if they are met: {criteria}.",)
+        if told["why_none"]:
+            why[patient] = "; ".join(told["why_none"])
+        elif any(r["risk"]["lower"] is None for r in told["risks"]):
+            why[patient] = "its interval is unknown"
+        else:
+            of[patient] = tuple(
+                _risk(
+                    found["endpoint"],
+                    str(r["target"]),
+                    r["risk"]["value"],
+                    (r["risk"]["lower"], r["risk"]["upper"]),
+                    protocol,
+                    kind=kind,
+                )
+                for r in told["risks"]
+            )
+    return ShownRisks(of=of, why_none=why, notes=notes)
+
+
+def locked_algorithm(found: Mapping[str, Any], version: str, identity: str) -> Algorithm:
+    """The locked models that predicted new patients.
+
+    Parameters
+    ----------
+    found
+        Content of ``predictions.json``.
+    version
+        Of metasight that predicted.
+    identity
+        sha256 of the bundle's list of hashes.
+    """
+    training = found["trained_on"]
+    evidence = (
+        f"Locked models of run {training['run']}, fitted to {training['patients']} patients "
+        f"with {training['events']} events"
+    )
+    if found["recalibrated"] is not None:
+        evidence += f", recalibrated in {found['recalibrated']['patients']} external patients"
+    return Algorithm(
+        version=version,
+        protocol=f"{found['protocol']['id']} {found['protocol']['version']}",
+        run=training["run"],
+        model=found["model"],
+        bundle=identity,
+        evidence=f"{evidence}.",
+    )
+
+
 def patient_results(
     patient: str,
     scan: Mapping[str, Any] | None,
@@ -147,6 +217,7 @@ def patient_results(
         why_no_risk=""
         if patient in risks.of
         else risks.why_none.get(patient, "the patient is not analysed; the ledger says why"),
+        notes=risks.notes.get(patient, ()),
         demonstration=demonstration,
     )
 
@@ -163,12 +234,18 @@ def _ends(inputs: Inputs) -> dict[tuple[str, str], tuple[float, float]]:
 
 
 def _risk(
-    endpoint: str, target: str, value: float, ends: tuple[float, float], protocol: Protocol
+    endpoint: str,
+    target: str,
+    value: float,
+    ends: tuple[float, float],
+    protocol: Protocol,
+    *,
+    kind: str = _KIND,
 ) -> Risk:
     shown = around(value, *ends)
     label = next(e.label for e in protocol.endpoint if e.name == endpoint)
     lower, upper = shown.ends
-    interval = Interval(lower=lower, upper=upper, kind=_KIND)
+    interval = Interval(lower=lower, upper=upper, kind=kind)
     if not target.isdigit():
         return Risk(
             endpoint=endpoint, label=label, target=target, value=shown.value, interval=interval
