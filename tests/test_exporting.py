@@ -22,6 +22,7 @@ from metasight.errors import StudyError
 from metasight.exchange.fhir import values_in
 from metasight.exchange.forms import Form
 from metasight.exchange.reading_back import measurements_in, texts_in
+from metasight.plan.publishing import mark
 from metasight.steps.files import read_json
 from metasight.study.file import Study, read_study
 
@@ -190,6 +191,22 @@ def test_an_identifier_in_what_was_written_stops_it(study, tmp_path, monkeypatch
     with pytest.raises(StudyError, match="the id of a patient"):
         exporting.export(study, tmp_path / "out", asked(Form.DICOM))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_does_not_go_together_is_refused(study, tmp_path) -> None:
+    for request, problem in (
+        (asked(Form.WORD, patients=(first(study),)), "of all patients"),
+        (asked(Form.CRATE, patients=(first(study),), licence="CC0-1.0"), "of all patients"),
+        (asked(Form.FHIR, with_inputs=True), "into a crate only"),
+    ):
+        with pytest.raises(StudyError, match=problem):
+            exporting.export(study, tmp_path / "out", request)
+
+
+def test_results_of_a_prediction_are_not_replaced(study, tmp_path) -> None:
+    mark(tmp_path)
+    with pytest.raises(StudyError, match="not empty"):
+        exporting.export(study, tmp_path, asked(Form.TABLES))
 
 
 def test_a_prediction_has_no_tables(study, tmp_path) -> None:

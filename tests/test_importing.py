@@ -84,6 +84,26 @@ def test_a_damaged_crate_and_a_folder_in_use_are_refused(crate: Path, tmp_path: 
     assert not (tmp_path / "study").exists()
 
 
+@pytest.mark.parametrize("where", ["table", "scan"])
+def test_a_study_that_reads_outside_its_folder_is_not_run(
+    crate: Path, exchange_folder: Path, tmp_path: Path, where: str
+) -> None:
+    folder = tmp_path / "study"
+    importing.take_in(crate, folder)
+    shutil.copytree(exchange_folder.with_name("study.vault"), tmp_path / "study.vault")
+    importing.require_inside(folder)
+    if where == "table":
+        toml = folder / "study.toml"
+        (tmp_path / "else.csv").write_text((folder / "patients.csv").read_text())
+        toml.write_text(toml.read_text().replace('"patients.csv"', '"../else.csv"'))
+    else:
+        table = folder / "scans.csv"
+        table.write_text(table.read_text().replace("1/CT", "../../CT"))
+    with pytest.raises(StudyError, match="outside its folder"):
+        importing.run_again(folder, "r", {}, scheduler="inline", progress=Silent())
+    assert not (folder / "results").exists()
+
+
 def test_a_crate_needs_a_licence(exchange_folder: Path, tmp_path: Path) -> None:
     request = exporting.Request(forms=(Form.CRATE,), made=MADE)
     with pytest.raises(StudyError, match="--licence"):

@@ -26,7 +26,6 @@ from metasight.exchange.forms import Form
 from metasight.exchange.identity import require_no_identifier
 from metasight.finished import FinishedPatients, FinishedPrediction, FinishedRun
 from metasight.ledger import Ledger
-from metasight.plan.publishing import MARK, mark
 from metasight.predictions import Predictions
 from metasight.steps import artefacts
 from metasight.steps.cohort.data import load_data
@@ -34,6 +33,8 @@ from metasight.steps.scans.reading import is_nifti
 from metasight.study.analysis_plan import PAGE_FILE, PLAN_FILE
 from metasight.study.file import Study
 
+MARK = ".metasight-export"
+"""File in a folder of an export: another export may replace the folder."""
 CRATE = "crate"
 """Folder of a crate within an export."""
 
@@ -131,6 +132,17 @@ def _require_asked(request: Request) -> None:
             "DICOM objects name the hospital's images, by which an archive finds the patient",
             remedy="Add --source-images if the export stays where the images are",
         )
+    whole = [f for f in request.forms if f in {Form.CRATE, Form.WORD}]
+    if whole and request.patients is not None:
+        raise StudyError(
+            "this form is of all patients of the study, not of single ones",
+            value=", ".join(whole),
+            remedy="Leave --patient out, or export the other forms by themselves",
+        )
+    if request.with_inputs and Form.CRATE not in request.forms:
+        raise StudyError(
+            "inputs are put into a crate only", remedy="Add --as crate, or leave --with-inputs out"
+        )
     if Form.CRATE in request.forms and not request.licence:
         raise StudyError(
             "a crate says under which licence it is handed on",
@@ -175,7 +187,7 @@ def _write(run: FinishedPatients, out: Path, request: Request) -> Exported:
         apart = scratch / CRATE / STUDY if request.with_inputs else None
         require_no_identifier(scratch, _ids(study), key=study.settings.key, apart=apart)
         files = tuple(sorted(p.relative_to(scratch).as_posix() for p in _files(scratch)))
-        mark(scratch)
+        (scratch / MARK).write_text("made by metasight export; its next one replaces it\n", "utf-8")
         shutil.rmtree(out, ignore_errors=True)
         os.rename(scratch, out)
     finally:

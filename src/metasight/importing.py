@@ -11,8 +11,11 @@ from metasight import pipeline
 from metasight.engine.placement import Where
 from metasight.engine.private import private_folder
 from metasight.engine.progress import Progress
+from metasight.engine.reading import NotedContents
 from metasight.errors import StudyError
 from metasight.exchange.crate import RESULTS, STUDY, read_crate
+from metasight.plan.scans import scan_steps
+from metasight.plan.slides import slide_steps
 from metasight.provenance import hash_file
 from metasight.steps import artefacts
 from metasight.study.file import read_study
@@ -83,6 +86,31 @@ def take_in(crate: Path, folder: Path) -> tuple[str, Mapping[str, str]]:
     return found.run, found.within(RESULTS)
 
 
+def require_inside(folder: Path) -> None:
+    """Refuse a study that reads files outside its folder: one from elsewhere has none there.
+
+    Nothing is opened but ``study.toml`` and the tables of slides and scans.
+
+    Raises
+    ------
+    StudyError
+        A table, an image or the protocol lies outside.
+    """
+    study = read_study(folder)
+    noted = NotedContents()
+    slide_steps(study, noted)
+    scan_steps(study, noted)
+    read = noted.paths | {study.folder / n for n in (*study.tables, study.settings.protocol)}
+    outside = [p for p in read if not p.resolve().is_relative_to(study.folder)]
+    if outside:
+        raise StudyError(
+            "the study reads files outside its folder",
+            where="study.toml, or the table of slides or scans",
+            value=f"{len(outside)} files",
+            remedy="A study from elsewhere must bring its own files; do not run this one",
+        )
+
+
 def run_again(
     folder: Path,
     archived_run: str,
@@ -101,7 +129,13 @@ def run_again(
         As :func:`take_in` gives them.
     scheduler, progress
         As in :func:`metasight.pipeline.run`.
+
+    Raises
+    ------
+    StudyError
+        The study reads files outside its folder, or cannot be run.
     """
+    require_inside(folder)
     place, _ = pipeline.run(read_study(folder), scheduler=scheduler, progress=progress)
     files = [p for p in place.rglob("*") if p.is_file()]
     made = {p.relative_to(place).as_posix(): hash_file(p) for p in files}

@@ -9,7 +9,14 @@ import pytest
 
 from exchange_made import ALGORITHM, MADE
 from metasight.errors import StudyError
-from metasight.exchange.crate import METADATA, README, CrateAbout, read_crate, write_crate
+from metasight.exchange.crate import (
+    METADATA,
+    README,
+    CrateAbout,
+    licence_address,
+    read_crate,
+    write_crate,
+)
 
 ABOUT = CrateAbout(
     title="A study",
@@ -59,6 +66,24 @@ def test_the_metadata_are_those_that_the_profile_asks_for(crate) -> None:
     assert all(len(e["sha256"]) == 64 for e in found.values() if e["@type"] == "File")
 
 
+def test_names_are_addresses_and_read_back_as_names(tmp_path, crate) -> None:
+    results = tmp_path / "odd"
+    results.mkdir()
+    (results / "größe & 100%.csv").write_text("x")
+    write_crate(tmp_path / "odd-crate", ABOUT, results=results, inputs={})
+    (ident,) = [i for i in graph(tmp_path / "odd-crate") if i.startswith("results/")]
+    assert ident.isascii() and " " not in ident
+    assert set(read_crate(tmp_path / "odd-crate").within("results")) == {"größe & 100%.csv"}
+
+
+def test_a_licence_is_an_address_or_of_spdx(crate) -> None:
+    licence = graph(crate)["./"]["license"]["@id"]
+    assert graph(crate)[licence]["@type"] == "CreativeWork"
+    assert licence_address("CC-BY-4.0") == "https://spdx.org/licenses/CC-BY-4.0"
+    with pytest.raises(StudyError, match="neither an address"):
+        licence_address("for friends only")
+
+
 def test_it_reads_back_and_says_how_to_run_it_again(crate) -> None:
     found = read_crate(crate)
     assert found.run == ALGORITHM.run
@@ -92,7 +117,9 @@ def test_a_crate_that_is_not_whole_is_refused(crate, spoil) -> None:
         read_crate(crate)
 
 
-@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "a\\x"])
+@pytest.mark.parametrize(
+    "name", ["../x", "/etc/passwd", "a/../../x", "a\\x", "%2e%2e/x", "a%2f..%2f../x"]
+)
 def test_a_path_out_of_the_folder_is_refused(crate, name) -> None:
     data = json.loads((crate / METADATA).read_text("utf-8"))
     data["@graph"][1]["hasPart"].append({"@id": name})

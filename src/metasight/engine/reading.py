@@ -10,8 +10,14 @@ from metasight.engine.argument import tell
 from metasight.engine.contents import Contents
 
 
-class _Noted(Contents):
-    """Hashes nothing: notes what would have been hashed."""
+class NotedContents(Contents):
+    """Reads and hashes nothing: notes what a plan that is made with it would read.
+
+    Attributes
+    ----------
+    paths
+        Every file so far.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +37,7 @@ def files_read(arguments: Iterable[Any]) -> tuple[Path, ...]:
     arguments
         Of steps, as :class:`metasight.engine.step.Step` takes them.
     """
-    noted = _Noted()
+    noted = NotedContents()
     for argument in arguments:
         tell(argument, noted)
     return tuple(sorted(noted.paths))

@@ -10,11 +10,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import mimetypes
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote, unquote
 
 from metasight.errors import StudyError
 from metasight.exchange.contents import RESEARCH_ONLY, Algorithm
@@ -84,6 +86,25 @@ class Crate:
         return {n.removeprefix(head): d for n, d in self.files.items() if n.startswith(head)}
 
 
+def licence_address(licence: str) -> str:
+    """Address of a licence: itself, or that of SPDX for an identifier.
+
+    Raises
+    ------
+    StudyError
+        It is neither.
+    """
+    if re.fullmatch(r"https?://[^\s<>\"]+", licence):
+        return licence
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", licence):
+        return f"https://spdx.org/licenses/{licence}"
+    raise StudyError(
+        "the licence is neither an address nor an identifier of SPDX",
+        value=licence[:60],
+        remedy="Give for example CC-BY-4.0, or https:// and where the terms are",
+    )
+
+
 def write_crate(
     folder: Path, about: CrateAbout, *, results: Path, inputs: Mapping[str, Path]
 ) -> None:
@@ -133,8 +154,9 @@ def read_crate(folder: Path) -> Crate:
         raise _no_crate("metasight did not make it")
     listed: dict[str, str] = {}
     for part in root.get("hasPart", ()):
-        name = str(part.get("@id", "")) if isinstance(part, dict) else ""
-        digest = str(graph.get(name, {}).get("sha256", ""))
+        address = str(part.get("@id", "")) if isinstance(part, dict) else ""
+        digest = str(graph.get(address, {}).get("sha256", ""))
+        name = unquote(address)
         inside = PurePosixPath(name)
         if not name or inside.is_absolute() or ".." in inside.parts or "\\" in name:
             raise _no_crate("a file is named out of the folder")
@@ -193,9 +215,6 @@ def _descriptor() -> dict[str, Any]:
 
 def _root(about: CrateAbout, names: Sequence[str]) -> dict[str, Any]:
     told = "with the study's own files" if about.with_inputs else "without the study's own files"
-    licence: Any = about.licence
-    if about.licence.startswith(("http://", "https://")):
-        licence = {"@id": about.licence}
     return {
         "@id": "./",
         "@type": "Dataset",
@@ -210,8 +229,8 @@ def _root(about: CrateAbout, names: Sequence[str]) -> dict[str, Any]:
             if t
         ),
         "datePublished": about.made.isoformat(),
-        "license": licence,
-        "hasPart": [{"@id": n} for n in names],
+        "license": {"@id": licence_address(about.licence)},
+        "hasPart": [{"@id": quote(n)} for n in names],
         "mentions": [{"@id": "#run"}],
     }
 
@@ -230,8 +249,8 @@ def _made_by(about: CrateAbout, folder: Path) -> list[dict[str, Any]]:
             "name": f"metasight run {algorithm.run}",
             "identifier": algorithm.run,
             "instrument": {"@id": _SOFTWARE},
-            "object": [{"@id": "#protocol"}, *({"@id": n} for n in named)],
-            "result": [{"@id": p.relative_to(folder).as_posix()} for p in results],
+            "object": [{"@id": "#protocol"}, *({"@id": quote(n)} for n in named)],
+            "result": [{"@id": quote(p.relative_to(folder).as_posix())} for p in results],
             "description": f"How to run it again: {README}",
         },
         {
@@ -244,6 +263,11 @@ def _made_by(about: CrateAbout, folder: Path) -> list[dict[str, Any]]:
             "softwareRequirements": [{"@id": f"#{name}"} for name, _ in packages],
         },
         {"@id": "#protocol", "@type": "CreativeWork", "name": about.protocol},
+        {
+            "@id": licence_address(about.licence),
+            "@type": "CreativeWork",
+            "name": about.licence,
+        },
     ]
     found += [
         {"@id": f"#{name}", "@type": "SoftwareApplication", "name": name, "version": version}
@@ -254,7 +278,7 @@ def _made_by(about: CrateAbout, folder: Path) -> list[dict[str, Any]]:
 
 def _file(path: Path, folder: Path) -> dict[str, Any]:
     told = {
-        "@id": path.relative_to(folder).as_posix(),
+        "@id": quote(path.relative_to(folder).as_posix()),
         "@type": "File",
         "contentSize": str(path.stat().st_size),
         "sha256": hash_file(path),
