@@ -10,21 +10,32 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import docx
+import numpy as np
 import pandas as pd
 import pytest
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 
+import exchange_made
 from metasight import exporting
 from metasight.cohort.canonical import pseudonym
+from metasight.cohort.slide_table import SlideRow
+from metasight.engine.step import StepKind
 from metasight.errors import StudyError
+from metasight.exchange.density_object import values_in as values_of_map
 from metasight.exchange.fhir import values_in
 from metasight.exchange.forms import Form
 from metasight.exchange.reading_back import measurements_in, texts_in
+from metasight.maps.density import DensityMap
+from metasight.maps.ome import write_density_map
 from metasight.plan.publishing import mark
 from metasight.steps.files import read_json
+from metasight.steps.slides.one_slide import SlideArgument
 from metasight.study.file import Study, read_study
+from slide_files import tissue_like, write_dicom
 
 MADE = dt.datetime(2026, 11, 30, 10, 0, tzinfo=dt.UTC)
 
@@ -214,3 +225,52 @@ def test_a_prediction_has_no_tables(study, tmp_path) -> None:
         exporting.export_prediction(
             study.folder, tmp_path / "new", tmp_path / "out", asked(Form.TABLES)
         )
+
+
+def test_a_painted_map_goes_on_its_dicom_slide_and_another_is_refused(tmp_path) -> None:
+    write_dicom(tmp_path / "slide", tissue_like(600, 800))
+    level = tmp_path / "slide" / "level-0.dcm"
+    data = dcmread(level)
+    data.ImageOrientationSlide = [0, -1, 0, -1, 0, 0]
+    data.TotalPixelMatrixOriginSequence = [Dataset()]
+    data.TotalPixelMatrixOriginSequence[0].XOffsetInSlideCoordinateSystem = 20.0
+    data.TotalPixelMatrixOriginSequence[0].YOffsetInSlideCoordinateSystem = 40.0
+    data.save_as(level)
+    (tmp_path / "plain.svs").write_bytes(b"II" + bytes(200))
+    density = np.full((1, 20, 30), 7, np.float32)
+    painted = DensityMap(
+        density=density,
+        error=np.full_like(density, np.nan),
+        support=np.ones((20, 30), dtype=bool),
+        markers=("CD3",),
+        spacing_um=10.0,
+    )
+    write_density_map(painted, tmp_path / "generated.ome.tif")
+    (tmp_path / "quality.json").write_text('{"sufficient": true, "mpp": 0.5}')
+
+    def run_on(path: Path) -> SimpleNamespace:
+        row = SlideRow(patient="P1", name="P1-HE", path=path, stain="H&E", markers=(), mpp=None)
+        argument = SimpleNamespace(
+            slides=(SlideArgument(slide=row, reader="openslide"),), several_he="first"
+        )
+        step = SimpleNamespace(subject="P1", argument=argument)
+        finished = SimpleNamespace(
+            of=lambda kind: [step] if kind is StepKind.PAINT_MAP else [],
+            inputs_of=lambda _: {"check P1-HE": tmp_path},
+        )
+        return SimpleNamespace(
+            finished=finished, folder=lambda _: tmp_path, algorithm=exchange_made.ALGORITHM
+        )
+
+    request = asked(Form.DICOM_MAPS)
+    for number, path in enumerate((tmp_path / "slide", level)):
+        out = tmp_path / f"out{number}"
+        assert exporting._dicom_maps(run_on(path), out, request) == []
+        made = dcmread(out / "dicom" / "P1" / "painted" / "01-density.dcm")
+        assert made.StudyInstanceUID == data.StudyInstanceUID
+        assert (values_of_map(made) == 7).all()
+    (left,) = exporting._dicom_maps(run_on(tmp_path / "plain.svs"), tmp_path / "no", request)
+    assert "no DICOM slide" in left.why and "plain" not in left.why
+    other = asked(Form.DICOM_MAPS, patients=("P2",))
+    assert exporting._dicom_maps(run_on(level), tmp_path / "none", other) == []
+    assert not (tmp_path / "none").exists()

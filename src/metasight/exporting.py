@@ -20,16 +20,20 @@ from metasight.cohort.tables import read_table
 from metasight.engine.private import private_folder
 from metasight.engine.reading import files_read
 from metasight.engine.step import Step, StepKind
-from metasight.errors import StudyError
+from metasight.errors import SlideError, StudyError
 from metasight.exchange.crate import STUDY
 from metasight.exchange.forms import Form
 from metasight.exchange.identity import require_no_identifier
 from metasight.finished import FinishedPatients, FinishedPrediction, FinishedRun
 from metasight.ledger import Ledger
+from metasight.maps.ome import read_density_map
 from metasight.predictions import Predictions
+from metasight.slides.dicom import is_dicom, slide_in_folder
 from metasight.steps import artefacts
 from metasight.steps.cohort.data import load_data
 from metasight.steps.scans.reading import is_nifti
+from metasight.steps.slides.choice import chosen_he
+from metasight.steps.slides.sections import checking
 from metasight.study.analysis_plan import PAGE_FILE, PLAN_FILE
 from metasight.study.file import Study
 
@@ -127,7 +131,7 @@ def export(study: Study, out: Path, request: Request) -> Exported:
 
 def _require_asked(request: Request) -> None:
     """Refuse a form without what must be said for it."""
-    if Form.DICOM in request.forms and not request.source_images:
+    if {Form.DICOM, Form.DICOM_MAPS} & set(request.forms) and not request.source_images:
         raise StudyError(
             "DICOM objects name the hospital's images, by which an archive finds the patient",
             remedy="Add --source-images if the export stays where the images are",
@@ -255,6 +259,58 @@ def _dicom(run: FinishedPatients, out: Path, request: Request) -> list[Left]:
     return left
 
 
+def _dicom_maps(run: FinishedPatients, out: Path, request: Request) -> list[Left]:
+    """Density maps of each patient's H&E, where that is a DICOM slide."""
+    left = []
+    for kind, file, place in (
+        (StepKind.MEASURE_SLIDES, artefacts.DENSITY, "measured"),
+        (StepKind.PAINT_MAP, artefacts.GENERATED, "painted"),
+    ):
+        for step in run.finished.of(kind):
+            if not file.is_in(run.folder(step)) or not _is_asked(step.subject, request):
+                continue
+            try:
+                _map_objects(run, step, file, out / "dicom" / step.subject / place, request)
+            except (StudyError, SlideError) as error:
+                left.append(Left(patient=step.subject, form=Form.DICOM_MAPS, why=str(error)))
+    return left
+
+
+def _map_objects(
+    run: FinishedPatients, step: Step, file: artefacts.File, target: Path, request: Request
+) -> None:
+    """The maps that a step left, on the H&E that it chose."""
+    from pydicom import dcmread
+
+    from metasight.exchange.density_object import slide_header, write_density_objects
+
+    inputs = run.finished.inputs_of(step)
+    he = chosen_he(inputs, step.argument.slides, step.argument.several_he)
+    if he is None:
+        raise StudyError("no H&E is of sufficient quality", where=step.subject)
+    path = he.slide.path
+    if path.is_dir():
+        path = slide_in_folder(path, he.slide.name)
+    if not is_dicom(path):
+        raise StudyError(
+            "the H&E is no DICOM slide, which a map could refer to",
+            where=he.slide.name,
+            remedy="Its maps are OME-TIFF in the results",
+        )
+    write_density_objects(
+        target,
+        read_density_map(file.path(run.folder(step))),
+        slide_header(dcmread(path, stop_before_pixels=True), step.subject),
+        run.algorithm,
+        mpp=float(artefacts.QUALITY.read(inputs[checking(he.slide.name)])["mpp"]),
+        made=request.made,
+    )
+
+
+def _is_asked(patient: str, request: Request) -> bool:
+    return request.patients is None or patient in request.patients
+
+
 # ------------------------------------------------------------------ FHIR
 
 
@@ -280,14 +336,13 @@ def _geojson(run: FinishedRun, out: Path, request: Request) -> list[Left]:
     """Structures on each patient's H&E, measured and on the painted map, for QuPath."""
     from metasight.exchange.regions import copy_structures
 
-    wanted = None if request.patients is None else set(request.patients)
     for kind, name in (
         (StepKind.MEASURE_SLIDES, "measured"),
         (StepKind.PAINT_MAP, "on-painted-map"),
     ):
         for step in run.finished.of(kind):
             place = run.folder(step)
-            if artefacts.STRUCTURES.is_in(place) and (wanted is None or step.subject in wanted):
+            if artefacts.STRUCTURES.is_in(place) and _is_asked(step.subject, request):
                 copy_structures(
                     artefacts.STRUCTURES.path(place),
                     out / "qupath" / step.subject / f"{name}.geojson",
@@ -400,9 +455,10 @@ def _word(run: FinishedRun, out: Path, request: Request) -> list[Left]:
     return []
 
 
-_OF_PATIENTS = frozenset({Form.DICOM, Form.FHIR})
+_OF_PATIENTS = frozenset({Form.DICOM, Form.DICOM_MAPS, Form.FHIR})
 _WRITERS: Mapping[Form, Callable[[Any, Path, Request], list[Left]]] = {
     Form.DICOM: _dicom,
+    Form.DICOM_MAPS: _dicom_maps,
     Form.FHIR: _fhir,
     Form.GEOJSON: _geojson,
     Form.TABLES: _tables,

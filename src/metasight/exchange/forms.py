@@ -9,6 +9,7 @@ class Form(StrEnum):
     """One is one word of ``metasight export --as``."""
 
     DICOM = "dicom"
+    DICOM_MAPS = "dicom-maps"
     FHIR = "fhir"
     GEOJSON = "geojson"
     TABLES = "tables"
