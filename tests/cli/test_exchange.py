@@ -80,3 +80,19 @@ def test_running_it_again_says_whether_the_predictions_agree(
         ended, said = run("import", tmp_path, tmp_path / "study", "--rerun")
         assert ended == status
         assert ("the same bytes" in said) == (status == 0)
+
+
+def test_annotations_of_qupath_become_a_table_of_regions(tmp_path: Path, run) -> None:
+    square = [[[0, 0], [4, 0], [4, 4], [0, 4], [0, 0]]]
+    (tmp_path / "a.svs.geojson").write_text(
+        '[{"type": "Feature", "properties": {"measurements": {"TIL": 5}}, '
+        f'"geometry": {{"type": "Polygon", "coordinates": {square}}}}}]'
+    )
+    (tmp_path / "slides.csv").write_text("patient,file\n7,a.svs\n")
+    status, said = run(
+        *("slides", "regions", "-i", tmp_path / "a.svs.geojson"),
+        *("--slides", tmp_path / "slides.csv", "-o", tmp_path / "regions.csv"),
+    )
+    assert status == 0
+    assert "Wrote 1 region to" in said and "TIL" in said and "[slides.regions]" in said
+    assert (tmp_path / "regions.csv").read_text().startswith("patient,file,name,class,polygon,TIL")

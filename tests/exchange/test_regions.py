@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 
+import pandas as pd
 import pytest
+from shapely import from_wkt
 from shapely.geometry import box
 
 from json_schema import problems
 from metasight.biomarkers.geojson import TLS_COLOUR, annotation, write_geojson
-from metasight.errors import SlideError
-from metasight.exchange.regions import copy_structures
+from metasight.cohort.region_table import _outline
+from metasight.errors import SlideError, StudyError
+from metasight.exchange.regions import copy_structures, patients_of_slides, write_region_table
 
 # QuPath's manual, "Exporting annotations": GeoJSON features with these properties
 RING = {"type": "array", "minItems": 4, "items": {"type": "array", "items": {"type": "number"}}}
@@ -85,3 +88,54 @@ def test_what_is_no_area_is_not_copied(tmp_path) -> None:
     with pytest.raises(SlideError, match="not a GeoJSON"):
         copy_structures(tmp_path / "a.geojson", tmp_path / "b.geojson")
     assert not (tmp_path / "b.geojson").exists()
+
+
+def drawn(*outlines, **measured: float):
+    return [
+        annotation(
+            outline,
+            name=f"field {n}",
+            classification="TIL",
+            colour=TLS_COLOUR,
+            mpp=1.0,
+            measurements=measured,
+        )
+        for n, outline in enumerate(outlines, start=1)
+    ]
+
+
+def test_annotations_become_the_table_of_regions_that_a_study_reads(
+    tmp_path,
+) -> None:
+    write_geojson(drawn(box(0, 0, 10, 20), CD3=12.0), tmp_path / "he-1.svs.geojson")
+    write_geojson(drawn(box(5, 5, 9, 9), CD3=3.0), tmp_path / "he-2.svs.geojson")
+    (tmp_path / "slides.csv").write_text("patient,file\n0017,sub/he-1.svs\n0018,sub/he-2.svs\n")
+    patients = patients_of_slides(tmp_path / "slides.csv", id_column="patient", file_column="file")
+    assert patients == {"he-1.svs": "0017", "he-2.svs": "0018"}
+    files = [tmp_path / f"{name}.geojson" for name in patients]
+    rows = write_region_table(files, patients, tmp_path / "regions.csv")
+    assert len(rows) == 2
+    read = pd.read_csv(tmp_path / "regions.csv", dtype=str)
+    assert read["patient"].tolist() == ["0017", "0018"] and read["CD3"].tolist() == ["12.0", "3.0"]
+    assert from_wkt(read["polygon"][0]).equals(box(0, 0, 10, 20))
+    # and the study's own reader takes each outline
+    assert _outline(read["polygon"][1]) == ((9, 5), (9, 9), (5, 9), (5, 5))
+
+
+def test_what_no_table_of_regions_holds_is_refused(tmp_path) -> None:
+    write_geojson(drawn(box(0, 0, 9, 9) - box(1, 1, 2, 2)), tmp_path / "a.svs.geojson")
+    (tmp_path / "Kanari.svs.geojson").write_text("[]")
+    patients, table = {"a.svs": "1", "Kanari.svs": "2"}, tmp_path / "t.csv"
+    with pytest.raises(SlideError, match="has a hole"):
+        write_region_table([tmp_path / "a.svs.geojson"], patients, table)
+    with pytest.raises(StudyError, match="no slide of the table") as refusal:
+        write_region_table([tmp_path / "Kanari.svs.geojson"], {}, table)
+    assert "Kanari" not in str(refusal.value)
+    with pytest.raises(StudyError, match="no annotation"):
+        write_region_table([tmp_path / "Kanari.svs.geojson"], patients, table)
+    table.write_text("")
+    with pytest.raises(StudyError, match="there already"):
+        write_region_table([], patients, table)
+    (tmp_path / "slides.csv").write_text("id,file\n1,a\n")
+    with pytest.raises(StudyError, match=r"no such column .value: patient"):
+        patients_of_slides(tmp_path / "slides.csv", id_column="patient", file_column="file")

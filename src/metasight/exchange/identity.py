@@ -5,13 +5,13 @@ It is a search of bytes, apart from the code that wrote them. Archives and Parqu
 
 from __future__ import annotations
 
-import io
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
 
+from metasight.deidentify.check import parts_of
 from metasight.deidentify.search import SHORTEST, Texts
 from metasight.errors import StudyError
 
@@ -55,13 +55,12 @@ def require_no_identifier(
 
 
 def _contents(path: Path) -> Iterator[bytes]:
-    """A file's bytes, and what is packed in it."""
-    raw = path.read_bytes()
-    yield raw
+    """A file's bytes, a part at a time, and what is packed in it."""
+    yield from (raw for _, raw in parts_of(path))
     if path.suffix == ".parquet":
-        yield pd.read_parquet(io.BytesIO(raw)).reset_index().to_csv().encode()
-    elif zipfile.is_zipfile(io.BytesIO(raw)):
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        yield pd.read_parquet(path).reset_index().to_csv().encode()
+    elif zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 yield name.encode()
                 yield archive.read(name)
