@@ -35,6 +35,9 @@ LONGEST = (
     "study/test_code_watched",
     "simulate/breast/test_markers",
     "study/test_scans",
+    "test_importing",
+    "test_exporting",
+    "test_finished",
     "alignment/test_stack",
 )
 """Modules of more than ten seconds, the longest first: one that begins last is waited for alone."""

@@ -1,6 +1,10 @@
 import json
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from shapely.geometry import Polygon, box, shape
 
 from metasight.biomarkers.geojson import (
@@ -113,3 +117,26 @@ def test_what_is_no_area_is_refused_with_its_number(tmp_path, text, problem):
     (tmp_path / "a.geojson").write_text(text, "utf-8")
     with pytest.raises(SlideError, match=problem):
         read_annotations(tmp_path / "a.geojson", 0.5)
+
+
+KEYS = st.sampled_from(
+    ("features", "type", "geometry", "properties", "coordinates", "classification", "measurements")
+) | st.text(max_size=4)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=8) | st.integers(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_any_json_is_annotations_or_a_named_error(data):
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "a.geojson"
+        path.write_text(json.dumps(data), "utf-8")
+        try:
+            found = read_annotations(path, 0.5)
+        except SlideError as error:
+            assert error.remedy
+        else:
+            assert all(a.outline.is_valid for a in found)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import highdicom as hd
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.uid import EnhancedCTImageStorage
 
 from exchange_made import ALGORITHM, MADE, PATIENT, lesion_on, scanned
 from metasight.exchange.lesion_segmentation import lesion_segmentation
@@ -68,3 +71,28 @@ def test_it_names_the_algorithm_and_the_pseudonym_and_the_same_has_the_same_byte
         lesion_on(volume), source, ALGORITHM, made=MADE, drawn_by_hand=True
     )
     assert by_hand.SegmentSequence[0].SegmentAlgorithmType == "MANUAL"
+
+
+def test_frames_of_one_object_are_referred_to_by_their_number(tmp_path) -> None:
+    volume, source = scanned(tmp_path / "ct")
+    one = replace(
+        source,
+        instance_uids=("1.2.9",) * 13,
+        frames=tuple(range(13, 0, -1)),
+        sop_class_uid=EnhancedCTImageStorage,
+    )
+    made = lesion_segmentation(lesion_on(volume), one, ALGORITHM, made=MADE, drawn_by_hand=True)
+    made.save_as(tmp_path / "seg.dcm")
+    data = dcmread(tmp_path / "seg.dcm")
+    told = {}
+    for frame in data.PerFrameFunctionalGroupsSequence:
+        z = float(frame.PlanePositionSequence[0].ImagePositionPatient[2])
+        (image,) = frame.DerivationImageSequence[0].SourceImageSequence
+        told[round((z + 30) / 5)] = (image.ReferencedSOPInstanceUID, image.ReferencedFrameNumber)
+    assert told == {k: ("1.2.9", 13 - k) for k in (4, 5, 6, 7)}
+    (series,) = data.ReferencedSeriesSequence
+    assert len(series.ReferencedInstanceSequence) == len(data.SourceImageSequence) == 1
+    kinds = {i.ReferencedSOPClassUID for i in (*data.SourceImageSequence, image)}
+    assert kinds == {EnhancedCTImageStorage}
+    again = read_mask(tmp_path / "seg.dcm", volume, region=None, rule=MaskRule())
+    assert np.array_equal(again.array, lesion_on(volume).array)

@@ -8,6 +8,7 @@ import highdicom as hd
 import pytest
 from pydicom import dcmread
 from pydicom.sr.codedict import codes
+from pydicom.uid import EnhancedCTImageStorage
 
 from exchange_made import ALGORITHM, MADE, RESULTS, lesion_on, scanned
 from metasight.errors import StudyError
@@ -96,3 +97,25 @@ def test_without_a_risk_it_says_why_and_without_a_measurement_it_is_refused(lesi
 def test_the_same_report_has_the_same_bytes(tmp_path, lesion, file) -> None:
     measurement_report(RESULTS, lesion, pet=PET, made=MADE).save_as(tmp_path / "again.dcm")
     assert (tmp_path / "again.dcm").read_bytes() == file.read_bytes()
+
+
+def test_a_multi_frame_source_is_one_object_among_the_evidence(tmp_path) -> None:
+    volume, source = scanned(tmp_path / "ct")
+    one = replace(
+        source,
+        instance_uids=("1.2.9",) * 13,
+        frames=tuple(range(1, 14)),
+        sop_class_uid=EnhancedCTImageStorage,
+    )
+    mask = lesion_on(volume)
+    seg = lesion_segmentation(mask, one, ALGORITHM, made=MADE, drawn_by_hand=False)
+    made = measurement_report(
+        RESULTS, Lesion(segmentation=seg, source=one, grid=mask.grid), pet=None, made=MADE
+    )
+    (study,) = made.CurrentRequestedProcedureEvidenceSequence
+    named = {
+        s.SeriesInstanceUID: [i.ReferencedSOPInstanceUID for i in s.ReferencedSOPSequence]
+        for s in study.ReferencedSeriesSequence
+    }
+    assert named[source.series_uid] == ["1.2.9"]
+    check_report(made, RESULTS)

@@ -29,8 +29,6 @@ def test_a_scan_without_a_series_is_refused_by_name(tmp_path) -> None:
     volume, source = scanned(tmp_path / "ct")
     with pytest.raises(StudyError, match="StudyInstanceUID"):
         require_source(replace(source, study_uid=""))
-    with pytest.raises(StudyError, match="multi-frame"):
-        require_source(replace(source, frames=tuple(range(1, 14))))
     with pytest.raises(StudyError, match=r"not the slices of the mask.*12 images, 13 slices"):
         source_images(
             replace(source, instance_uids=source.instance_uids[:-1]), lesion_on(volume).grid

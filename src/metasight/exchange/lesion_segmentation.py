@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from copy import deepcopy
 from typing import Any
 
 import highdicom as hd
@@ -11,7 +12,7 @@ import numpy as np
 from highdicom.seg import Segmentation, SegmentDescription
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from metasight.exchange.codes import OWN_SCHEME
 from metasight.exchange.contents import RESEARCH_ONLY, Algorithm
@@ -53,7 +54,7 @@ def lesion_segmentation(
     content = hashlib.sha256(np.packbits(voxels).tobytes()).hexdigest()
     identity = (source.series_uid, algorithm.run, content, made.isoformat())
     data = Segmentation(
-        source_images=list(images.headers),
+        source_images=_each_an_image(images),
         pixel_array=np.ascontiguousarray(voxels, dtype=np.uint8),
         segmentation_type="BINARY",
         segment_descriptions=[_described(algorithm, lesion_uid(source), by_hand=drawn_by_hand)],
@@ -138,22 +139,49 @@ def _places(mask: Mask) -> dict[str, Any]:
     }
 
 
+def _each_an_image(images: SourceImages) -> list[Dataset]:
+    """Headers as highdicom takes them: frames of one object as images, until they are referred to.
+
+    It takes one multi-frame image only, with the places of all its frames, which are not recorded.
+    """
+    if not images.frames:
+        return list(images.headers)
+    single = [deepcopy(header) for header in images.headers]
+    for header, frame in zip(single, images.frames, strict=True):
+        header.SOPClassUID = CTImageStorage
+        header.SOPInstanceUID = uid_of("frame", header.SOPInstanceUID, str(frame))
+    return single
+
+
 def _refer(data: Segmentation, images: SourceImages, grid: Grid) -> None:
     """Say of each frame which image it was drawn on.
 
     highdicom does so only where every slice has an image: one that was interpolated has none.
     """
-    by_slice = dict(zip(images.slices, images.headers, strict=True))
+    frames = images.frames or (None,) * len(images.headers)
+    of_slices = zip(images.headers, frames, strict=True)
+    by_slice = dict(zip(images.slices, of_slices, strict=True))
     for frame in data.PerFrameFunctionalGroupsSequence:
         position = np.array([float(v) for v in frame.PlanePositionSequence[0].ImagePositionPatient])
-        header = by_slice.get(round(float(grid.to_index(position)[2])))
-        frame.DerivationImageSequence = [] if header is None else [_derived_from(header)]
+        image = by_slice.get(round(float(grid.to_index(position)[2])))
+        frame.DerivationImageSequence = [] if image is None else [_derived_from(*image)]
+    if images.frames:  # they are of one object
+        data.SourceImageSequence = [_reference(images.headers[0])]
+        for series in data.ReferencedSeriesSequence:
+            series.ReferencedInstanceSequence = [_reference(images.headers[0])]
 
 
-def _derived_from(header: Dataset) -> Dataset:
-    image, derivation = Dataset(), Dataset()
+def _reference(header: Dataset) -> Dataset:
+    image = Dataset()
     image.ReferencedSOPClassUID = header.SOPClassUID
     image.ReferencedSOPInstanceUID = header.SOPInstanceUID
+    return image
+
+
+def _derived_from(header: Dataset, frame: int | None) -> Dataset:
+    image, derivation = _reference(header), Dataset()
+    if frame is not None:
+        image.ReferencedFrameNumber = frame
     purpose = codes.DCM.SourceImageForImageProcessingOperation
     image.PurposeOfReferenceCodeSequence = [hd.sr.CodedConcept.from_code(purpose)]
     derivation.SourceImageSequence = [image]

@@ -29,10 +29,14 @@ class SourceImages:
         One an image, towards the head. A slice that was interpolated has none.
     slices
         Number from 0 of the slice that each header is of.
+    frames
+        Number from 1 of each header's frame within its multi-frame object, whose UID all headers of
+        it have; empty where each slice is an object of its own.
     """
 
     headers: tuple[Dataset, ...]
     slices: tuple[int, ...]
+    frames: tuple[int, ...] = ()
 
 
 def require_source(source: Source) -> Source:
@@ -41,7 +45,7 @@ def require_source(source: Source) -> Source:
     Raises
     ------
     StudyError
-        The scan was no DICOM that could be read, or is one multi-frame object.
+        The scan was no DICOM that could be read, or its headers lack what objects must name.
     """
     where = f"{source.kind} of {source.patient}"
     if not source.series_uid or not any(source.instance_uids):
@@ -64,12 +68,6 @@ def require_source(source: Source) -> Source:
             where=where,
             value=", ".join(missing),
             remedy="Export the scan from the archive again",
-        )
-    if source.frames:
-        raise StudyError(
-            "the scan is one multi-frame object, which objects cannot refer to yet",
-            where=where,
-            remedy="Store the scan with one image a slice and run the study again",
         )
     return source
 
@@ -115,7 +113,8 @@ def source_images(source: Source, grid: Grid) -> SourceImages:
         data.InstanceNumber = number + 1
         headers.append(data)
         slices.append(number)
-    return SourceImages(headers=tuple(headers), slices=tuple(slices))
+    frames = tuple(source.frames[k] for k in slices) if source.frames else ()
+    return SourceImages(headers=tuple(headers), slices=tuple(slices), frames=frames)
 
 
 def patient_header(source: Source) -> Dataset:
