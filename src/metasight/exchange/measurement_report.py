@@ -47,7 +47,6 @@ from metasight.study.sources import Source
 from metasight.volumes.grid import Grid
 
 SERIES_NUMBER = 9002
-_UPPER, _LOWER = "371886008", "371885007"
 _LOBES = {"upper": "45653009", "middle": "40020002", "lower": "90572001"}
 _SIDES = {"left": codes.SCT.Left, "right": codes.SCT.Right}
 
