@@ -35,6 +35,9 @@ LONGEST = (
     "study/test_code_watched",
     "simulate/breast/test_markers",
     "study/test_scans",
+    "test_importing",
+    "test_exporting",
+    "test_finished",
     "alignment/test_stack",
 )
 """Modules of more than ten seconds, the longest first: one that begins last is waited for alone."""
@@ -219,3 +222,13 @@ def breast_table_fixture() -> Callable[..., pd.DataFrame]:
 def made_up() -> tuple[pd.DataFrame, str]:
     """The made-up table and its study.toml."""
     return breast_table(), BREAST
+
+
+@pytest.fixture(scope="session")
+def exchange_folder(
+    tmp_path_factory: pytest.TempPathFactory, made_up: tuple[pd.DataFrame, str]
+) -> Path:
+    """A finished study with scans, a vault and intervals; run once, and only read."""
+    from exchange_study import build_exchange_study
+
+    return build_exchange_study(tmp_path_factory.mktemp("exchange") / "study", made_up)

@@ -54,15 +54,15 @@ def changed(study: Study, before: str, after: str) -> Study:
 
 
 def test_only_what_the_last_run_does_not_rest_on_is_left_over(study, capsys) -> None:
-    assert upkeep.leftovers(study, runs=True, progress=Silent()) == ()
+    assert upkeep.leftovers(study, runs=True) == ()
     first = stored(study)
     other = changed(study, "bootstrap = 100", "bootstrap = 120")
     with pytest.raises(StudyError, match="not up to date"):
-        upkeep.leftovers(other, runs=False, progress=Silent())
+        upkeep.leftovers(other, runs=False)
     pipeline.run(other, scheduler="inline", progress=Silent())
     openings = study.folder / ".metasight" / "openings.json"
     openings.write_text('["a model"]', "utf-8")
-    found = upkeep.leftovers(other, runs=False, progress=Silent())
+    found = upkeep.leftovers(other, runs=False)
     old = {leftover.path.name for leftover in found}
     assert old
     assert old < first

@@ -13,6 +13,7 @@ from metasight.engine.machine import cores, memory_bytes
 
 EXTRAS = {
     "demo": ("sksurv", "the demonstration's patients"),
+    "exchange": ("fhir", "export as FHIR and Word"),
     "deep": ("torch", "neural networks: maps, slides, crops of lesions"),
     "serve": ("fastapi", "the web pages (later stages)"),
     "cluster": ("dask_jobqueue", "Slurm clusters"),

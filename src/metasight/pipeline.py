@@ -21,7 +21,7 @@ from metasight.engine.placement import Where
 from metasight.engine.private import private_folder
 from metasight.engine.progress import Progress, Silent
 from metasight.engine.run import NotMadeError, Pending, Work
-from metasight.engine.step import Step, StepKind
+from metasight.engine.step import Input, Inputs, Step, StepKind
 from metasight.engine.store import Store
 from metasight.errors import StudyError
 from metasight.plan.analysis import Analysis, cohort_step, plan_analyses
@@ -103,22 +103,73 @@ def planned(study: Study) -> dict[str, Step]:
     return {s.name: s for s in _looked(study, Silent()).steps.values()}
 
 
-def needed(study: Study, *, progress: Progress) -> frozenset[str]:
-    """Keys of all results that a study's last run rests on. Nothing is made.
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A study whose results are up to date.
+
+    Attributes
+    ----------
+    run
+        Name of the run; empty for a prediction.
+    steps
+        Every step, in the order of the plan.
+    store
+        That holds their results.
+    """
+
+    run: str
+    steps: tuple[Step, ...]
+    store: Store
+
+    def of(self, kind: StepKind) -> tuple[Step, ...]:
+        """Steps of one kind."""
+        return tuple(s for s in self.steps if s.kind is kind)
+
+    def inputs_of(self, step: Step) -> Inputs:
+        """What a step read, every byte found as it was made.
+
+        Raises
+        ------
+        DamagedResultError
+            A result was altered.
+        """
+        return Inputs(
+            tuple(
+                Input(name=n.name, kind=n.kind, subject=n.subject, folder=self.store.verify(n))
+                for n in step.needs
+            )
+        )
+
+
+def finished(study: Study) -> Finished:
+    """What a study's last run left; nothing is made.
 
     Raises
     ------
     StudyError
-        Something is to run: what it will need is not known before.
+        Results are missing or not up to date.
     """
-    work = _looked(study, progress)
+    work = _looked(study, Silent())
+    steps = _made(work, "Run the study first: `metasight run FOLDER`")
+    (collected,) = (s for s in steps if s.kind is StepKind.COLLECT_RESULTS)
+    return Finished(run=run_of((collected,)), steps=steps, store=work.store)
+
+
+def _made(work: Work, remedy: str) -> tuple[Step, ...]:
+    """Steps of what was only looked at, all with their results.
+
+    Raises
+    ------
+    StudyError
+        One has none.
+    """
     if work.pending:
         raise StudyError(
-            "the study is not up to date, so that what it needs cannot be told",
+            "the results are not up to date",
             value=f"{len(work.pending)} steps to run",
-            remedy="Run it first with `metasight run`",
+            remedy=remedy,
         )
-    return frozenset(work.steps)
+    return tuple(work.steps.values())
 
 
 def _looked(study: Study, progress: Progress) -> Work:
@@ -403,20 +454,61 @@ def predict(
         locked = bundle.read(folder)
         study = _study_of(locked, patients)
         with work_on(study, scheduler=scheduler, progress=progress) as work:
-            images = measure(study, work)
-            cohort = cohort_step(
-                study,
-                images,
-                work.contents,
-                overlap_key=str(locked.overlap["key"]),
-                new_patients=True,
-            )
-            predicted = predict_step(study, locked, folder, cohort, work.contents)
-            pages = pages_step(locked, predicted, work.contents)
-            work.make([predicted, pages])
+            steps = _predict(study, locked, folder, work)
             work.remember()
-            set_out((predicted, pages, *images), out, work)
+            set_out(steps, out, work)
     return out
+
+
+def _predict(study: Study, locked: bundle.Bundle, folder: Path, work: Work) -> tuple[Step, ...]:
+    """Measure and predict patients; the prediction's step first."""
+    images = measure(study, work)
+    cohort = cohort_step(
+        study,
+        images,
+        work.contents,
+        overlap_key=str(locked.overlap["key"]),
+        new_patients=True,
+    )
+    predicted = predict_step(study, locked, folder, cohort, work.contents)
+    pages = pages_step(locked, predicted, work.contents)
+    work.make([predicted, pages])
+    return (predicted, pages, *images)
+
+
+def predicted(place: Path, patients: Path) -> tuple[Study, Finished, bundle.Bundle, str]:
+    """What the last prediction of a folder's patients by a bundle left; nothing is made.
+
+    Parameters
+    ----------
+    place, patients
+        As in :func:`predict`.
+
+    Returns
+    -------
+    study
+        The patients under the bundle's recipe.
+    finished
+        Steps and their results.
+    locked
+        The bundle.
+    identity
+        sha256 of the bundle's list of hashes.
+
+    Raises
+    ------
+    StudyError
+        They were not predicted, or files have changed since.
+    """
+    with bundle.unpacked(place) as folder:
+        locked = bundle.read(folder)
+        study = _study_of(locked, patients)
+        with work_on(study, scheduler="inline", progress=Silent(), only_look=True) as work:
+            with suppress(NotMadeError):
+                _predict(study, locked, folder, work)
+            steps = _made(work, "Predict first: `metasight predict BUNDLE FOLDER -o OUT`")
+        found = Finished(run="", steps=steps, store=work.store)
+        return study, found, locked, hash_file(folder / LISTING)
 
 
 def _study_of(locked: bundle.Bundle, folder: Path) -> Study:

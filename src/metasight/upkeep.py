@@ -10,7 +10,6 @@ from pathlib import Path
 
 from metasight import pipeline
 from metasight.bundle.lock import LISTING as BUNDLE_LISTING
-from metasight.engine.progress import Progress
 from metasight.engine.step import Reference, Step
 from metasight.errors import StudyError
 from metasight.plan.publishing import VALIDATION
@@ -55,7 +54,7 @@ class Leftover:
     size: int
 
 
-def leftovers(study: Study, *, runs: bool, progress: Progress) -> tuple[Leftover, ...]:
+def leftovers(study: Study, *, runs: bool) -> tuple[Leftover, ...]:
     """What a study's last run does not rest on. Nothing is deleted.
 
     Results of validations in, and predictions for, the patients of this folder count as left over
@@ -67,15 +66,13 @@ def leftovers(study: Study, *, runs: bool, progress: Progress) -> tuple[Leftover
         Up to date.
     runs
         Whether folders of earlier runs in ``results`` count.
-    progress
-        Told of what is looked at.
 
     Raises
     ------
     StudyError
-        Something is to run.
+        Something is to run: what it will need is not known before.
     """
-    keys = pipeline.needed(study, progress=progress)
+    keys = {s.key for s in pipeline.finished(study).steps}
     found = [(p, "results that the last run does not rest on") for p in _stored(study, keys)]
     found += [(p, "unfinished work of processes that have ended") for p in _abandoned(study)]
     if runs:

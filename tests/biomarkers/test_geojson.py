@@ -1,9 +1,19 @@
 import json
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from shapely.geometry import Polygon, box, shape
 
-from metasight.biomarkers.geojson import annotation, read_outlines, tls_annotations, write_geojson
+from metasight.biomarkers.geojson import (
+    annotation,
+    read_annotations,
+    read_outlines,
+    tls_annotations,
+    write_geojson,
+)
 from metasight.biomarkers.tls import Aggregate
 from metasight.errors import SlideError
 
@@ -48,3 +58,85 @@ def test_outlines_come_back_in_micrometres(tmp_path):
 def test_no_guessed_scale():
     with pytest.raises(SlideError, match="per pixel"):
         annotation(Polygon(RING), name="a", classification="b", colour=(0, 0, 0), mpp=0)
+
+
+def feature(geometry, **properties):
+    return {"type": "Feature", "geometry": geometry, "properties": properties}
+
+
+SQUARE = {"type": "Polygon", "coordinates": [[[0, 0], [4, 0], [4, 4], [0, 4], [0, 0]]]}
+
+
+def test_annotations_of_every_version_of_qupath(tmp_path):
+    path = tmp_path / "a.geojson"
+    old = feature(SQUARE, classification="Tumor", measurements=[{"name": "Area", "value": 2}])
+    new = feature(SQUARE, objectType="annotation", name="n", measurements={"Area": 3, "t": "x"})
+    cell = feature(SQUARE, objectType="detection")
+    for written in ([old, new, cell], {"type": "FeatureCollection", "features": [old, new, cell]}):
+        path.write_text(json.dumps(written), "utf-8")
+        first, second = read_annotations(path, 0.5)
+        assert (first.classification, first.measurements) == ("Tumor", {"Area": 2.0})
+        assert (second.name, second.measurements) == ("n", {"Area": 3.0})
+        assert first.outline.area == pytest.approx(4)
+    path.write_text(json.dumps(old), "utf-8")
+    assert len(read_annotations(path, 0.5)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "not a GeoJSON"),
+        ("[" * 100_000, "not a GeoJSON"),
+        ('{"features": [1]}', "not a GeoJSON"),
+        ('[{"properties": {}}]', "object 1: an annotation is not an area"),
+        (json.dumps([feature({"type": "Point", "coordinates": [0, 0]})]), "not an area .value: P"),
+        (json.dumps([feature({"type": "Polygon", "coordinates": [[[0, 0]]]})]), "not an area"),
+        (json.dumps([feature({"type": "Polygon", "coordinates": "x"})]), "not an area"),
+        (
+            json.dumps(
+                [feature({"type": "Polygon", "coordinates": [[[0, 0], [4, 4], [4, 0], [0, 4]]]})]
+            ),
+            "crosses itself",
+        ),
+        (
+            json.dumps(
+                [
+                    feature(
+                        {
+                            "type": "Polygon",
+                            "coordinates": [[[0, 0], [float("nan"), 4], [4, 0], [0, 0]]],
+                        }
+                    )
+                ]
+            ),
+            "not a GeoJSON",
+        ),
+    ],
+)
+def test_what_is_no_area_is_refused_with_its_number(tmp_path, text, problem):
+    (tmp_path / "a.geojson").write_text(text, "utf-8")
+    with pytest.raises(SlideError, match=problem):
+        read_annotations(tmp_path / "a.geojson", 0.5)
+
+
+KEYS = st.sampled_from(
+    ("features", "type", "geometry", "properties", "coordinates", "classification", "measurements")
+) | st.text(max_size=4)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=8) | st.integers(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_any_json_is_annotations_or_a_named_error(data):
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "a.geojson"
+        path.write_text(json.dumps(data), "utf-8")
+        try:
+            found = read_annotations(path, 0.5)
+        except SlideError as error:
+            assert error.remedy
+        else:
+            assert all(a.outline.is_valid for a in found)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from metasight import pipeline
+from metasight import exporting, pipeline
 from metasight.engine.progress import Silent
 from metasight.errors import StudyError
+from metasight.exchange.fhir import values_in
+from metasight.exchange.forms import Form
 from metasight.ledger import Ledger
 from metasight.predictions import Predictions
 from metasight.steps.after.staging import staging_of
@@ -255,6 +259,30 @@ def test_rule_and_risk_stand_side_by_side(finished):
     with pytest.raises(StudyError, match="the patient is not among those") as caught:
         staging_of(folder, "somebody else")
     assert "somebody" not in str(caught.value)
+
+
+def test_exported_stages_are_those_of_the_staging_view_and_silence_is_kept(finished, tmp_path):
+    folder, results = finished
+    staging = {p["patient"]: p for p in read_json(results / "staging.json")["patients"]}
+    out = tmp_path / "out"
+    request = exporting.Request(
+        forms=(Form.FHIR, Form.TABLES), made=dt.datetime(2026, 11, 30, tzinfo=dt.UTC)
+    )
+    exporting.export(read_study(folder), out, request)
+    risks = pd.read_parquet(out / "tables" / "risks.parquet").set_index("patient")
+    assert set(risks.index) == set(staging)
+    for patient, view in staging.items():
+        own = risks.loc[[patient]].set_index("target")
+        if view["risks"] is None:
+            assert own["risk"].isna().all() and own["why_none"].tolist() == [view["abstains"]]
+            assert not (out / "fhir" / f"{patient}.json").exists()
+            continue
+        assert list(own.index) == ["N0", "N1", "N2"]
+        for stage, name in (("N1", "n1"), ("N2", "n2")):
+            told = [view["risks"][name][k] for k in ("value", "lower", "upper")]
+            assert own.loc[stage, ["risk", "lower", "upper"]].tolist() == pytest.approx(told)
+        stated = values_in(out / "fhir" / f"{patient}.json")
+        assert stated["risk_nodal_stage_N1"][0] == own.loc["N1", "risk"]
 
 
 def test_the_planted_set_goes_with_the_risk_and_no_other(finished):

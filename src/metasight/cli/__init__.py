@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from metasight.cli.deidentify import deidentification
+from metasight.cli.exchange import export, take_in
 from metasight.cli.machine_readable import OPTION, error_found, print_json
 from metasight.cli.printing import err, shown
 from metasight.cli.scans import scans
@@ -25,6 +26,8 @@ from metasight.cli.upkeep import clean, withdraw
 from metasight.engine.private import closed_to_others
 from metasight.errors import MetasightError
 
+app.command()(export)
+app.command("import")(take_in)
 app.add_typer(slides, name="slides")
 app.add_typer(scans, name="scans")
 app.add_typer(simulation, name="simulate")

@@ -297,3 +297,33 @@ def _mapping(given: list[str], option: str) -> dict[str, str]:
 
 def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.0f}"
+
+
+@slides.command("regions")
+def slides_regions(
+    files: Annotated[
+        list[Path],
+        typer.Option(
+            "-i", "--input", help="GeoJSON of QuPath, SLIDE.geojson; repeat -i for each slide."
+        ),
+    ],
+    table: Annotated[Path, typer.Option("--slides", help="Table of slides of the study.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="New table of regions (CSV).")],
+    id_column: Annotated[str, typer.Option("--id", help="Its column of patients.")] = "patient",
+    file_column: Annotated[str, typer.Option("--file", help="Its column of files.")] = "file",
+) -> None:
+    """Make a study's table of regions from annotations that QuPath exported."""
+    from metasight.exchange.regions import patients_of_slides, write_region_table
+
+    patients = patients_of_slides(table, id_column=id_column, file_column=file_column)
+    rows = write_region_table(files, patients, output)
+    many = "region" if len(rows) == 1 else "regions"
+    out.print(f"Wrote {len(rows)} {many} to {shown(output)}.", soft_wrap=True)
+    measures = [c for c in rows.columns if c not in {"patient", "file", "name", "class", "polygon"}]
+    if measures:
+        out.print(f"Measurements: {shown(', '.join(measures))}.", soft_wrap=True)
+    out.print(
+        'Next: [slides.regions] in study.toml with unit = "px", and the column of each marker.',
+        soft_wrap=True,
+        markup=False,
+    )

@@ -29,12 +29,10 @@ def clean(
     yes: Yes = False,
 ) -> None:
     """Delete results that the last run does not rest on. Without --yes, only list them."""
-    from metasight.engine.progress import Bars
     from metasight.study.file import read_study
     from metasight.upkeep import delete, leftovers
 
-    with Bars(out) as bars:
-        found = leftovers(read_study(folder), runs=runs, progress=bars)
+    found = leftovers(read_study(folder), runs=runs)
     if not found:
         out.print("Nothing is left over.")
         return

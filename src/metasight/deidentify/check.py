@@ -119,7 +119,7 @@ class _Look:
         """Where and what, of one file."""
         named = [(0, os.fsencode(name))]
         yield from (("name", what) for _, what in self._in_bytes(named, name))
-        yield from self._in_bytes(_parts_of(path), name)
+        yield from self._in_bytes(parts_of(path), name)
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 members = [m.encode() + archive.read(m) for m in archive.namelist()]
@@ -186,7 +186,7 @@ class _Look:
                 yield str(element.tag), "date of the source"
 
 
-def _parts_of(path: Path) -> Iterator[tuple[int, bytes]]:
+def parts_of(path: Path) -> Iterator[tuple[int, bytes]]:
     """Parts of a file that overlap by more than any text is long, and where each begins."""
     begin = 0
     with path.open("rb") as file:

@@ -15,8 +15,8 @@ from metasight.steps.after.staging import (
     _intervals,
     _patient,
     _places,
-    _silent,
     _spreads,
+    silent_patients,
 )
 from metasight.steps.artefacts import SCAN
 from metasight.steps.files import write_json
@@ -26,14 +26,14 @@ from worked import inputs_of
 def test_an_unmeasured_patient_gets_no_risk(tmp_path):
     distances = {"A": 0.3, "B": 1.0, "C": 1.4, "D": None}
     write_json(tmp_path / "abstention.json", {"distances": distances})
-    found = _silent(tmp_path)
+    found = silent_patients(tmp_path)
     assert set(found) == {"C", "D"}
     assert "1.4 of the limit" in found["C"]
     assert "the measurements needed" in found["D"]
 
 
 def test_a_model_that_never_abstains_is_silent_about_nobody(tmp_path):
-    assert _silent(tmp_path) == {}
+    assert silent_patients(tmp_path) == {}
 
 
 def refits(tmp_path, n: int) -> dict:

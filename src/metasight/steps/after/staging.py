@@ -100,7 +100,7 @@ def stage_patients(inputs: Inputs, out: Path, argument: StagingArgument) -> None
         return
     table = pd.read_parquet(artefacts.PATIENT_TABLE.path(inputs["cohort"]))
     stage = pd.Series(np.asarray(data.outcome.stage), index=list(data.patients))
-    silent = _silent(inputs[argument.judged])
+    silent = silent_patients(inputs[argument.judged])
     evidence = _evidence(inputs, argument, data.centre, stage)
     places = _places(inputs)
     rows = [
@@ -250,7 +250,7 @@ def _centrality(definition: str, places: Sequence[Centrality]) -> Found:
     }
 
 
-def _silent(judged: Path) -> dict[str, str]:
+def silent_patients(judged: Path) -> dict[str, str]:
     """Patients about whom the model is silent, each with the reason."""
     told = artefacts.ABSTENTION.read_if_there(judged)
     if told is None:

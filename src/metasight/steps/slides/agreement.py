@@ -253,6 +253,6 @@ def _examples(
 
 def _outlines(folder: Path) -> list[list[list[float]]]:
     """Outer rings of the TLS of a map, µm."""
-    outlines = read_outlines(folder / "structures.geojson", read_map(folder)["mpp"])
+    outlines = read_outlines(artefacts.STRUCTURES.path(folder), read_map(folder)["mpp"])
     parts = [p for outline in outlines for p in getattr(outline, "geoms", [outline])]
     return [[[x, y] for x, y in part.exterior.coords] for part in parts]

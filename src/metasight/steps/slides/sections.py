@@ -447,7 +447,7 @@ def measure_section(
     roles = require_roles(protocol, where="biomarkers")
     tumour = tumour_from_marker(density, roles.tumour, scanned_area_um2=scanned_area_um2)
     found = measure(data, window, tumour.region, definitions(protocol), seed=seed)
-    write_geojson(tls_annotations(found.aggregates, mpp), out / "structures.geojson")
+    write_geojson(tls_annotations(found.aggregates, mpp), artefacts.STRUCTURES.path(out))
     told = {
         "from": "cells of one section" if isinstance(data, Cells) else "densities of sections",
         "tumour_area_percent": Estimate.of(tumour.percent, tumour.lower, tumour.upper).to_json(),

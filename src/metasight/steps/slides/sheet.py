@@ -64,7 +64,7 @@ def draw_sheet(inputs: Inputs, out: Path, argument: SheetArgument) -> None:
             biomarker_part(
                 found,
                 read_density_map(artefacts.DENSITY.path(measured)),
-                read_outlines(measured / "structures.geojson", found["mpp"]),
+                read_outlines(artefacts.STRUCTURES.path(measured), found["mpp"]),
                 argument.positive_per_mm2,
             )
         )
