@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,12 +19,22 @@ from metasight.study.file import Study, read_study
 from metasight.study.withdrawals import mark_of, record_path, withdrawals
 
 
+@pytest.fixture(scope="module")
+def finished(made_up, tmp_path_factory) -> Path:
+    table, text = made_up
+    folder = tmp_path_factory.mktemp("upkeep") / "study"
+    folder.mkdir()
+    table.to_csv(folder / "patients.csv", index=False)
+    (folder / "study.toml").write_text(text, "utf-8")
+    pipeline.run(read_study(folder), scheduler="inline", progress=Silent())
+    return folder
+
+
 @pytest.fixture
-def study(breast_study) -> Study:
-    folder = breast_study()
-    study = read_study(folder)
-    pipeline.run(study, scheduler="inline", progress=Silent())
-    return study
+def study(finished, tmp_path) -> Study:
+    """A copy, to be deleted from."""
+    shutil.copytree(finished, tmp_path / "study", symlinks=True)
+    return read_study(tmp_path / "study")
 
 
 def stored(study: Study) -> set[str]:
