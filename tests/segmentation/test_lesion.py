@@ -11,7 +11,12 @@ import pytest
 
 from metasight.errors import VolumeError
 from metasight.lesions.size import size_of
-from metasight.segmentation.lesion import LesionFound, lesion_from_box, lesion_from_click
+from metasight.segmentation.lesion import (
+    LesionFound,
+    lesion_from_axis,
+    lesion_from_box,
+    lesion_from_click,
+)
 from metasight.segmentation.lung import Lungs, find_lungs
 from metasight.simulate.lung.phantom import draw_phantom
 from metasight.simulate.lung.settings import NoduleSettings, ThoraxSettings
@@ -139,3 +144,43 @@ def test_a_thin_rim_of_ground_glass_is_told_from_blur() -> None:
         found = lesion_from_click(volume, lungs, (centre[0], centre[1], centre[2]))
         assert found.ground_glass is rim
         assert dice(found.mask.array, truth) > 0.85
+
+
+def on_a_stalk(wide_mm: float) -> tuple[Volume, Lungs, np.ndarray]:
+    """A ball of 12 mm with a strand as dense, wide and long, through it."""
+    z, y, x = np.ogrid[:60, :60, :60]
+    ball = (z - 30) ** 2 + (y - 30) ** 2 + (x - 30) ** 2 <= 36
+    strand = ((z - 30) ** 2 + (y - 30) ** 2 <= (wide_mm / 2) ** 2) & (x >= 0)
+    hu = np.where(ball | strand, 30.0, -860.0)
+    volume = Volume.from_array(hu, unit="HU", spacing_mm=(1.0, 1.0, 1.0))
+    air = Mask.from_array(hu < -400, on=volume)
+    whole = Mask.from_array(np.ones(hu.shape), on=volume)
+    return (
+        volume,
+        Lungs(right=air, left=air, right_whole=whole, left_whole=whole, airways=None),
+        ball,
+    )
+
+
+def test_both_ends_bound_the_lesion() -> None:
+    """A vessel nearly as wide as the lesion runs through it."""
+    volume, lungs, ball = on_a_stalk(9.0)
+    one, other = (30.0, 24.0, 30.0), (30.0, 36.0, 30.0)
+    found = lesion_from_axis(volume, lungs, one, other).mask.array
+    for x, y, z in (one, other):
+        assert found[round(z), round(y), round(x)]
+    z, y, x = np.nonzero(found)
+    away = np.sqrt((z - 30) ** 2 + (y - 30) ** 2 + (x - 30) ** 2)
+    assert away.max() <= 1.2 * 12 / 2 + 1
+    assert dice(found, ball) > 0.75
+    assert dice(found, ball) >= dice(lesion_from_click(volume, lungs, one).mask.array, ball)
+    again = lesion_from_axis(volume, lungs, other, one).mask.array
+    assert dice(again, found) > 0.98
+
+
+@pytest.mark.parametrize("other", [(30.0, 31.0, 30.0), (30.0, 300.0, 30.0), (float("nan"), 1, 1)])
+def test_ends_that_are_no_longest_diameter_are_refused(other: tuple[float, ...]) -> None:
+    volume, lungs, _ = on_a_stalk(5.0)
+    with pytest.raises(VolumeError, match="no longest diameter") as refused:
+        lesion_from_axis(volume, lungs, (30.0, 30.0, 30.0), (other[0], other[1], other[2]))
+    assert refused.value.remedy
