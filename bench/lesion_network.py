@@ -15,6 +15,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from lesion_network_examples import REAL_SHARE, phantoms_to_train_on, real_examples
@@ -44,7 +45,7 @@ def train_fold(fold: int | None, folder: Path, n: int, steps: int, jobs: int) ->
         TrainingSettings(steps=steps),
         checkpoint=folder / f"{name}.pt",
     )
-    halves = {k: v.astype(np.float16) for k, v in sorted(network.weights.items())}
+    halves: dict[str, Any] = {k: v.astype(np.float16) for k, v in sorted(network.weights.items())}
     np.savez(folder / f"{name}.npz", **halves)
     seconds = time.perf_counter() - start
     print(f"{name}: {len(nodules)} nodules, {len(phantoms)} phantoms, {seconds:.0f} s", flush=True)

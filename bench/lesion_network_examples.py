@@ -36,6 +36,7 @@ Nodule = tuple[np.ndarray, np.ndarray, float, str]
 def phantom(number: int) -> Nodule | None:
     """HU, mask, voxel in mm, name of a simulated lesion; None where it fits nowhere."""
     settings = settings_of(number)
+    assert settings.nodule is not None
     voxel = max(1.0, settings.nodule.diameter_mm * _OF_DIAMETER)
     if number % 3 == 0:
         voxel *= 1.3

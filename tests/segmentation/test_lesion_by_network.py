@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from metasight.segmentation.lesion_by_network import RuleOutlines, outlined_by, shares_by
@@ -18,7 +19,12 @@ def that_believes_the_rules() -> LesionNetwork:
     return LesionNetwork(weights | {"trust": np.array([20.0], dtype=np.float32)})
 
 
-def ball(spacing_mm: float = 1.0, origin_mm: tuple[float, float, float] = (0, 0, 0)):
+Floats = npt.NDArray[np.float64]
+
+
+def ball(
+    spacing_mm: float = 1.0, origin_mm: tuple[float, float, float] = (0, 0, 0)
+) -> tuple[Volume, Floats, Field]:
     n = round(60 / spacing_mm)
     z, y, x = np.ogrid[:n, :n, :n]
     c = n // 2

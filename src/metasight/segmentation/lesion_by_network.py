@@ -42,7 +42,7 @@ class RuleOutlines:
     Attributes
     ----------
     answer
-        Their majority.
+        The outline that they settle on.
     voters, others
         By the rules that vote, and by further ones and from clicks beside.
     """
@@ -83,8 +83,8 @@ class NetworkOutlines:
     Attributes
     ----------
     answer
-        What network and rules give more than half, counting alike; the rules' majority where that
-        is less than 8 mm³.
+        What network and rules give more than half, counting alike (of the rules half is their
+        vote, half the outline they settle on); that outline where the answer is less than 8 mm³.
     network, lower, upper
         What the network gives more than 50, 25 and 75 % on average over the clicks.
     beside
@@ -118,7 +118,9 @@ def outlined_by(
     shares = shares_by(network, field, scan, at_mm, rules.seen)
     share = np.mean(shares, axis=0)
     seed = field.index(at_mm)
-    both = (share + np.mean(rules.voters, axis=0, dtype=np.float32)) / 2
+    # the outline that the rules settled on may hold strands that their vote lost
+    ruled = (np.mean(rules.voters, axis=0, dtype=np.float32) + rules.answer) / 2
+    both = (share + ruled) / 2
     answer, middle, lower, upper = (
         field.component(s > level, seed)
         for s, level in (

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -200,8 +201,8 @@ class TorchLesionNetwork(nn.Module):
         }
         self.blocks = nn.ModuleDict(blocks)
         self.last = nn.Conv3d(8, 1, 1)
-        nn.init.zeros_(self.last.weight)  # it starts from what the rules say
-        nn.init.zeros_(self.last.bias)
+        for part in self.last.parameters():
+            nn.init.zeros_(part)  # it starts from what the rules say
         self.trust = nn.Parameter(torch.full((1,), 4.0))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -221,14 +222,15 @@ class TorchLesionNetwork(nn.Module):
         """The same without torch; batch normalisation becomes part of the convolutions."""
         weights: dict[str, Floats32] = {}
         for name, block in self.blocks.items():
-            convolution, norm = block[0], block[1]
+            parts: list[Any] = list(block.children())
+            convolution, norm = parts[0], parts[1]
             scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
             weights[f"{name}_weight"] = _array(
                 convolution.weight * scale[:, None, None, None, None]
             )
             weights[f"{name}_bias"] = _array(norm.bias - norm.running_mean * scale)
-        weights["last_weight"] = _array(self.last.weight)
-        weights["last_bias"] = _array(self.last.bias)
+        for part, values in self.last.named_parameters():
+            weights[f"last_{part}"] = _array(values)
         weights["trust"] = _array(self.trust)
         return LesionNetwork(weights)
 
@@ -277,7 +279,7 @@ def trained(
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(settings.seed)
-    network = TorchLesionNetwork().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    network: TorchLesionNetwork = TorchLesionNetwork().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters(), lr=settings.rate, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: _share_of_rate(step, settings.steps)
