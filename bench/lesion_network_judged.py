@@ -1,7 +1,7 @@
 """The network's outlines beside the reader's, patients left out; what is flagged; phantoms.
 
     python bench/lesion_network.py --out FOLDER          # trains; some 40 minutes
-    python bench/lesion_network_judged.py --networks FOLDER [--phantoms 40] [--jobs 1]
+    python bench/lesion_network_judged.py --networks FOLDER [--phantoms 24] [--jobs 1]
 
 Each real nodule is outlined by the network of the fold that left its patient out, from five clicks
 (the deepest point of the reader's mask and four within 3 mm of it). Phantoms are those of
@@ -208,7 +208,7 @@ def main() -> int:
     """Judge and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", type=Path, required=True)
-    parser.add_argument("--phantoms", type=int, default=40)
+    parser.add_argument("--phantoms", type=int, default=24)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--fit", action="store_true", help="print the package's constants")
     asked = parser.parse_args()
