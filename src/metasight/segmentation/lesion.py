@@ -80,7 +80,7 @@ class Outlines:
     compared
         With a network: what the ``rules`` and the ``network`` alone give, and the network at
         ``lower`` and at ``upper`` odds; one of less than two voxels is not there. They are then the
-        voters, and the others are the network's outlines from each click.
+        voters, and there are no others.
     """
 
     scan: Volume
@@ -228,7 +228,7 @@ def lesion_from_axis(
     line = _near_line(field, ends)
     sphere = field.near(field.index(middle), within)
     field = replace(field, allowed=sphere & (field.allowed | line))
-    drawn = _drawn(field, middle, None)
+    drawn = _with_others(_drawn(field, middle, None), field, middle, None)
     if network is not None:
         drawn = _with_network(drawn, network, field, scan, middle)
     return _found(scan, field, _fitted(field, drawn, ends, line, sphere))
@@ -280,6 +280,7 @@ def _largest_needed(
         drawn = _drawn(field, at, box)
         if half == _FIELDS_MM[-1] or not _touches(drawn.answer):
             break
+    drawn = _with_others(drawn, field, at, box)
     if network is not None:
         drawn = _with_network(drawn, network, field, scan, at)
     return _found(scan, field, drawn)
@@ -294,6 +295,7 @@ def _found(scan: Volume, field: Field, drawn: _Drawn) -> LesionFound:
     def on_part(regions: list[Booleans]) -> tuple[Mask, ...]:
         return tuple(field.on(near, r) for r in regions if r.sum() > least)
 
+    compared = {n: field.on(near, r) for n, r in drawn.compared.items() if r.sum() > least}
     return LesionFound(
         mask=field.on(scan, drawn.answer),
         threshold_hu=drawn.threshold_hu,
@@ -302,13 +304,11 @@ def _found(scan: Volume, field: Field, drawn: _Drawn) -> LesionFound:
         outlines=Outlines(
             scan=near,
             answer=field.on(near, drawn.answer),
-            voters=on_part(drawn.voters),
+            voters=tuple(compared.values()) if compared else on_part(drawn.voters),
             others=on_part(drawn.others),
             cut_share=drawn.cut_share,
             spread=drawn.spread,
-            compared={
-                name: field.on(near, r) for name, r in drawn.compared.items() if r.sum() > least
-            },
+            compared=compared,
         ),
     )
 
@@ -325,6 +325,8 @@ class _Drawn:
     answer: Booleans
     voters: list[Booleans]
     others: list[Booleans]
+    seed: Index
+    core_hu: float
     threshold_hu: float
     lung_hu: float
     ground_glass: bool
@@ -349,14 +351,14 @@ def _with_network(
         drawn,
         answer=found.answer,
         voters=list(compared.values()),
-        others=list(found.beside),
+        others=[],
         spread=found.spread,
         compared=compared,
     )
 
 
 def _drawn(field: Field, at: Floats, box: Floats | None) -> _Drawn:
-    """By all rules; from a box, no other clicks are tried."""
+    """By the rules that vote."""
     found, threshold, lung_hu, halo = _segment(field, at, box)
     seed = field.index(at) if box is None else _densest(field, lung_hu)
     seed, core = _core(field, seed, lung_hu)
@@ -365,20 +367,28 @@ def _drawn(field: Field, at: Floats, box: Floats | None) -> _Drawn:
     answer = majority(voters)
     if _bears_out(field, answer, found):
         answer = found
-    others = [outline_by(field, rule, seed, core, lung_hu) for rule in OTHERS]
-    if box is None:
-        others += _from_beside(field, at, lung_hu)
     if answer.sum() * field.spacing_mm**3 < _SMALLEST_MM3:
         answer = found
     return _Drawn(
         answer=answer,
         voters=voters,
-        others=others,
+        others=[],
+        seed=seed,
+        core_hu=core,
         threshold_hu=threshold,
         lung_hu=lung_hu,
         ground_glass=halo,
         cut_share=cut_share(field, half_way(field, seed, core, lung_hu), core, lung_hu),
     )
+
+
+def _with_others(drawn: _Drawn, field: Field, at: Floats, box: Floats | None) -> _Drawn:
+    """By further rules and, from a click, from clicks beside; from a box no others are tried."""
+    lung_hu = drawn.lung_hu
+    others = [outline_by(field, rule, drawn.seed, drawn.core_hu, lung_hu) for rule in OTHERS]
+    if box is None:
+        others += _from_beside(field, at, lung_hu)
+    return replace(drawn, others=others)
 
 
 def _bears_out(field: Field, voted: Booleans, found: Booleans) -> bool:
