@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -228,7 +229,7 @@ def lesion_from_axis(
     line = _near_line(field, ends)
     sphere = field.near(field.index(middle), within)
     field = replace(field, allowed=sphere & (field.allowed | line))
-    drawn = _with_others(_drawn(field, middle, None), field, middle, None)
+    drawn = _with_others(_drawn(field, middle, None, whole=True), field, middle, None)
     if network is not None:
         drawn = _with_network(drawn, network, field, scan, middle)
     return _found(scan, field, _fitted(field, drawn, ends, line, sphere))
@@ -273,13 +274,15 @@ def _largest_needed(
 ) -> LesionFound:
     # the field's middle on a voxel's: interpolation would blur more the further it is from one
     middle = scan.grid.to_mm(np.round(scan.grid.to_index(at)))
-    for half in _FIELDS_MM:
-        if box is not None and (np.ptp(box, axis=0) / 2 > half).any() and half != _FIELDS_MM[-1]:
-            continue
+    held = [h for h in _FIELDS_MM[:-1] if box is None or (np.ptp(box, axis=0) / 2 <= h).all()]
+    for half in held:
         field = Field.cut(scan, lungs, middle, half, box)
-        drawn = _drawn(field, at, box)
-        if half == _FIELDS_MM[-1] or not _touches(drawn.answer):
+        drawn = _drawn(field, at, box, whole=False)
+        if drawn is not None and not _touches(drawn.answer):
             break
+    else:
+        field = Field.cut(scan, lungs, middle, _FIELDS_MM[-1], box)
+        drawn = _drawn(field, at, box, whole=True)
     drawn = _with_others(drawn, field, at, box)
     if network is not None:
         drawn = _with_network(drawn, network, field, scan, at)
@@ -357,13 +360,31 @@ def _with_network(
     )
 
 
-def _drawn(field: Field, at: Floats, box: Floats | None) -> _Drawn:
-    """By the rules that vote."""
+@overload
+def _drawn(field: Field, at: Floats, box: Floats | None, *, whole: Literal[True]) -> _Drawn: ...
+
+
+@overload
+def _drawn(
+    field: Field, at: Floats, box: Floats | None, *, whole: Literal[False]
+) -> _Drawn | None: ...
+
+
+def _drawn(field: Field, at: Floats, box: Floats | None, *, whole: bool) -> _Drawn | None:
+    """By the rules that vote.
+
+    Unless it is asked for whatever it shows, None as soon as a majority of them, with the outline
+    by the lesion's own density, reaches a place at the field's edge: then so would the answer.
+    """
     found, threshold, lung_hu, halo = _segment(field, at, box)
     seed = field.index(at) if box is None else _densest(field, lung_hu)
     seed, core = _core(field, seed, lung_hu)
     core = core_of(field, seed, core, lung_hu)
-    voters = [found, *(outline_by(field, rule, seed, core, lung_hu) for rule in VOTERS)]
+    voters = [found]
+    for rule in VOTERS:
+        voters.append(outline_by(field, rule, seed, core, lung_hu))
+        if not whole and _touches(found & (np.sum(voters, axis=0) > (len(VOTERS) + 1) / 2)):
+            return None
     answer = majority(voters)
     if _bears_out(field, answer, found):
         answer = found

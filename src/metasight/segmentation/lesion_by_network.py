@@ -27,6 +27,9 @@ Floats = npt.NDArray[np.float64]
 LEVEL = 0.5
 LOWER_LEVEL, UPPER_LEVEL = 0.25, 0.75
 _SMALLEST_MM3 = 8.0
+# of 0.6 to 0.8 the best on folds 0 and 1; on the other two it leaves 26.4 % of the outlines wrong,
+# the rules alone 30.0, network and rules always joined 27.1
+_AGREED = 0.8
 _BESIDE_MM = 2.0
 _CLICKS = np.vstack([np.zeros(3), np.eye(3), -np.eye(3)]) * _BESIDE_MM
 _MIRRORED = np.array(
@@ -83,8 +86,10 @@ class NetworkOutlines:
     Attributes
     ----------
     answer
-        What network and rules give more than half, counting alike (of the rules half is their
-        vote, half the outline they settle on); that outline where the answer is less than 8 mm³.
+        The outline that the rules settle on, where the network agrees with it (Dice of 0.8 and
+        more): its border is the sharper one. Otherwise what network and rules give more than half,
+        counting alike (of the rules half is their vote, half that outline), but for an answer of
+        less than 8 mm³.
     network, lower, upper
         What the network gives more than 50, 25 and 75 % on average over the clicks.
     beside
@@ -130,7 +135,8 @@ def outlined_by(
             (share, UPPER_LEVEL),
         )
     )
-    if answer.sum() * field.spacing_mm**3 < _SMALLEST_MM3:
+    agreed = dice(middle, rules.answer) >= _AGREED
+    if agreed or answer.sum() * field.spacing_mm**3 < _SMALLEST_MM3:
         answer = rules.answer
     volumes = [max(int(o.sum()), 1) for o in (lower, upper)]
     return NetworkOutlines(
