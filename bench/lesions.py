@@ -1,12 +1,18 @@
 """Measured lesions beside the truth of phantoms: every size, attenuation, margin and kernel.
 
-    python bench/lesions.py [--phantoms 240] [--first 0] [--full 12] [--cubes | --density]
+    python bench/lesions.py [--phantoms 240] [--first 0] [--full 12] [--rules]
+    python bench/lesions.py --cubes [--axis] [--networks FOLDER]
+    python bench/lesions.py --density [--rules]
 
 Crops of simulated thoraces with the drawn shape's own diameters as truth (simulated, docs/
 simulation-lung.md). Measured twice: with the true mask given, and from one click in the middle
 (the lungs given). ``--full`` draws whole thoraces and finds the lungs too, for place and time.
-``--cubes`` clicks in 71 real nodules instead (``bench/lesions_cubes.py``), ``--density`` judges
-solid, part-solid and pure (``bench/lesions_density.py``).
+``--cubes`` clicks in 71 real nodules instead (``bench/lesions_cubes.py``), by the network of the
+fold that left the patient out (``--networks``: what ``bench/lesion_network.py`` wrote), or by the
+rules alone; ``--axis`` gives both ends of the reader's longest diameter instead of a click.
+``--density`` judges solid, part-solid and pure (``bench/lesions_density.py``). ``--rules`` leaves
+the shipped network out; no phantom of these benches was in its training. What is flagged is judged
+by ``bench/lesion_network_judged.py``.
 """
 
 from __future__ import annotations
@@ -15,10 +21,12 @@ import argparse
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lesions_cubes import CLICKS, counted, cubes, judged, report_clicks
+from lesions_cubes import CLICKS, counted, cubes, ends_of, judged, network_of, report_clicks
 from lesions_density import (
     SLICES_MM,
     judged_density,
@@ -27,61 +35,23 @@ from lesions_density import (
     report_density,
     report_readers,
 )
+from lesions_phantoms import lungs_of, settings_of, volume_of
 
 from metasight.errors import VolumeError
 from metasight.lesions.disagreement import Disagreement, disagreement_of
 from metasight.lesions.place import DEFINITIONS, place_of
 from metasight.lesions.solidity import solidity_of
-from metasight.segmentation.lesion import lesion_from_click
+from metasight.segmentation.lesion import lesion_from_axis, lesion_from_click
+from metasight.segmentation.lesion_network import LesionNetwork, shipped_lesion_network
 from metasight.segmentation.lung import Lungs, find_lungs
-from metasight.simulate.lung.phantom import SimulatedScan, draw_phantom
+from metasight.simulate.lung.phantom import draw_phantom
 from metasight.simulate.lung.settings import NoduleSettings, ScanSettings, ThoraxSettings
 from metasight.volumes.volume import Mask, Volume
 
-KERNELS = ("soft", "standard", "sharp")
-MARGINS = ("smooth", "lobulated", "spiculated")
 
-
-def settings_of(number: int) -> ThoraxSettings:
-    """All sizes, solid shares, margins, kernels, thicknesses and places in turn."""
-    rng = np.random.default_rng([7, number])
-    diameter = float(rng.uniform(6, 45))
-    kind = number % 4  # pure ground glass, part-solid twice, solid
-    share = 0.0 if kind == 0 else 1.0 if kind == 3 else float(rng.uniform(0.25, 0.85))
-    thickness = float(rng.choice([1.0, 1.25, 2.0, 3.0]))
-    return ThoraxSettings(
-        nodule=NoduleSettings(
-            diameter_mm=diameter,
-            solid_diameter_mm=share * diameter,
-            margin=str(rng.choice(MARGINS)),
-            pleura=str(rng.choice(["free", "tag"])),
-            vessel=bool(rng.random() < 0.5),
-            ground_glass_hu=float(rng.uniform(-680, -520)),
-        ),
-        scan=ScanSettings(
-            kernel=str(rng.choice(KERNELS)),
-            pixel_mm=float(rng.uniform(0.6, 0.9)),
-            interval_mm=thickness,
-            thickness_mm=thickness,
-        ),
-    )
-
-
-def volume_of(scan: SimulatedScan) -> Volume:
-    """As a reader would give it."""
-    z, y, x = scan.spacing_mm
-    return Volume.from_array(scan.ct_hu, unit="HU", spacing_mm=(x, y, z), origin_mm=scan.origin_mm)
-
-
-def lungs_of(scan: SimulatedScan, volume: Volume) -> Lungs:
-    """The true lungs: in a crop there is nothing to find them by."""
-    air = Mask.from_array(scan.lungs & (scan.ct_hu < -400), on=volume)
-    whole = Mask.from_array(scan.lungs, on=volume)
-    return Lungs(right=air, left=air, right_whole=whole, left_whole=whole, airways=None)
-
-
-def judge(number: int) -> dict[str, Any]:
+def judge(number: int, *, rules: bool = False) -> dict[str, Any]:
     """One phantom, measured with its mask and from a click."""
+    network = None if rules else shipped_lesion_network()
     settings = settings_of(number)
     try:
         scan = draw_phantom(settings, number, crop_mm=settings.nodule.diameter_mm + 50)
@@ -110,12 +80,15 @@ def judge(number: int) -> dict[str, Any]:
     given = Mask.from_array(scan.lesion_mask, on=volume)
     row["mask"] = _measured(volume, given)
     try:
-        found = lesion_from_click(volume, lungs_of(scan, volume), told.centre_mm)
+        lungs = lungs_of(scan, volume)
+        found = lesion_from_click(volume, lungs, told.centre_mm, network=network)
         a, b = found.mask.array, scan.lesion_mask
         row["click"] = _measured(volume, found.mask)
         row["dice"] = float(2 * (a & b).sum() / (a.sum() + b.sum()))
+        row["share"] = float(a.sum() / b.sum())
     except VolumeError as error:
         row["click"], row["dice"], row["why"] = None, 0.0, str(error)
+        row["share"] = 0.0
     return row
 
 
@@ -196,7 +169,7 @@ def place(number: int) -> dict[str, Any] | None:
     start = time.perf_counter()
     lungs = find_lungs(volume)
     after_lungs = time.perf_counter()
-    lesion_from_click(volume, lungs, scan.lesion.centre_mm)
+    lesion_from_click(volume, lungs, scan.lesion.centre_mm, network=shipped_lesion_network())
     after_click = time.perf_counter()
     found = place_of(volume, Mask.from_array(scan.lesion_mask, on=volume), lungs)
     answers = {}
@@ -248,28 +221,54 @@ def report_places(rows: list[dict[str, Any]]) -> None:
 
 
 def clicked(
-    volume: Volume, lungs: Lungs, point: tuple[float, float, float]
+    volume: Volume,
+    lungs: Lungs,
+    point: tuple[float, float, float],
+    *,
+    network: LesionNetwork | None,
 ) -> tuple[Mask, Disagreement]:
     """A click's mask, and how far other outlines lie from it."""
-    found = lesion_from_click(volume, lungs, point)
+    found = lesion_from_click(volume, lungs, point, network=network)
     return found.mask, disagreement_of(found.outlines)
 
 
-def dense(case: tuple[int, float]) -> list[dict[str, Any]]:
+def ended(
+    volume: Volume, lungs: Lungs, _: object, *, mask: np.ndarray, network: LesionNetwork | None
+) -> tuple[Mask, Disagreement]:
+    """The same from both ends of the reader's longest diameter."""
+    one, other = ends_of(mask)
+    found = lesion_from_axis(volume, lungs, one, other, network=network)
+    return found.mask, disagreement_of(found.outlines)
+
+
+def real(networks: Path | None, n: int, *, axis: bool) -> None:
+    """Clicks, or both ends, in the real nodules."""
+    rows = []
+    for k, cube in enumerate(cubes()):
+        network = network_of(cube, networks)
+        if axis:
+            rows += judged(k, cube, partial(ended, mask=cube["mask"], network=network), 1)
+        else:
+            rows += judged(k, cube, partial(clicked, network=network), n)
+    report_clicks(rows)
+
+
+def dense(case: tuple[int, float], *, rules: bool) -> list[dict[str, Any]]:
     """One part-solid phantom, judged by its density; empty where it fits nowhere."""
     scan = phantom(*case)
     if scan is None:
         return []
     volume = volume_of(scan)
-    return judged_density(scan, volume, lungs_of(scan, volume), case[1])
+    network = None if rules else shipped_lesion_network()
+    return judged_density(scan, volume, lungs_of(scan, volume), case[1], network)
 
 
-def density(first: int, n: int, jobs: int) -> list[str]:
+def density(first: int, n: int, jobs: int, *, rules: bool) -> list[str]:
     """Readers' outlines and phantoms by slices; what is missed."""
     missed = report_readers(readers())
     cases = [(k, s) for s in SLICES_MM for k in range(first, first + n)]
     with ProcessPoolExecutor(jobs) as pool:
-        rows = [r for own in pool.map(dense, cases) for r in own]
+        rows = [r for own in pool.map(partial(dense, rules=rules), cases) for r in own]
     return missed + report_density(rows)
 
 
@@ -282,15 +281,17 @@ def main() -> int:
     parser.add_argument("--full", type=int, default=0)
     parser.add_argument("--cubes", action="store_true", help="click in real nodules")
     parser.add_argument("--clicks", type=int, default=CLICKS, help="in each of them")
+    parser.add_argument("--axis", action="store_true", help="with --cubes: both ends")
+    parser.add_argument("--networks", type=Path, help="with --cubes: folder of the folds' networks")
+    parser.add_argument("--rules", action="store_true", help="without the network")
     parser.add_argument("--density", action="store_true", help="solid, part-solid, pure")
     asked = parser.parse_args()
     if asked.density:
-        missed = density(asked.first, asked.phantoms or 22, asked.jobs)
+        missed = density(asked.first, asked.phantoms or 22, asked.jobs, rules=asked.rules)
         print("\n".join(f"MISSED: {line}" for line in missed) or "every goal is met")
         return int(bool(missed))
     if asked.cubes:
-        found = [r for k, c in enumerate(cubes()) for r in judged(k, c, clicked, asked.clicks)]
-        report_clicks(found)
+        real(asked.networks, asked.clicks, axis=asked.axis)
         return 0
     if asked.full:
         with ProcessPoolExecutor(asked.jobs) as pool:
@@ -300,7 +301,7 @@ def main() -> int:
     numbers = range(asked.first, asked.first + (asked.phantoms or 240))
     start = time.perf_counter()
     with ProcessPoolExecutor(asked.jobs) as pool:
-        rows = list(pool.map(judge, numbers, chunksize=4))
+        rows = list(pool.map(partial(judge, rules=asked.rules), numbers, chunksize=4))
     undrawn = sum("undrawn" in r for r in rows)
     rows = [r for r in rows if "undrawn" not in r]
     print(f"{len(rows)} phantoms ({undrawn} fit nowhere), {time.perf_counter() - start:.0f} s")
@@ -311,6 +312,8 @@ def main() -> int:
         f"  Dice from a click: median {np.median(dice):.3f}, p10 {np.quantile(dice, 0.1):.3f}, "
         f"below 0.7: {(dice < 0.7).mean():.1%}"
     )
+    share = np.array([r["share"] for r in rows])
+    print(f"  volume from a click outside ½–2 ×: {((share < 0.5) | (share > 2)).mean():.1%}")
     worst = sorted(rows, key=lambda r: r["dice"])[:8]
     for r in worst:
         print(

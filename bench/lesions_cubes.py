@@ -1,6 +1,6 @@
 """Clicks in 71 real nodules (LIDC-IDRI, one reader's mask, CC BY 3.0) beside that reader.
 
-    python bench/lesions.py --cubes
+    python bench/lesions.py --cubes [--networks FOLDER] [--axis]
 
 A click at each mask's deepest point and four more (``--clicks``) within 3 mm of it, in the mask.
 The cubes are 51 mm wide, so there is no chest to find lungs in: air is lung, and what a ball of
@@ -24,6 +24,8 @@ from metasight.errors import VolumeError
 from metasight.lesions.disagreement import Disagreement
 from metasight.lesions.size import size_of
 from metasight.lesions.solidity import solidity_of
+from metasight.segmentation.lesion_folds import fold_of
+from metasight.segmentation.lesion_network import LesionNetwork
 from metasight.segmentation.lung import Lungs
 from metasight.volumes.distance import depth_in, distance_to
 from metasight.volumes.volume import Mask, Volume
@@ -33,7 +35,6 @@ CLICKS = 5
 _WITHIN_MM = 3.0
 _CLOSED_MM = 15.0
 _AIR_HU = -400.0
-_PAD = 17
 
 Booleans = npt.NDArray[np.bool_]
 
@@ -61,14 +62,20 @@ def cubes() -> list[dict[str, Any]]:
 def scanned(cube: dict[str, Any]) -> tuple[Volume, Lungs, Mask]:
     """Volume, lungs and reader's mask of a cube."""
     volume = Volume.from_array(cube["hu"], unit="HU", spacing_mm=(1.0, 1.0, 1.0))
-    air = cube["hu"] < _AIR_HU
-    padded = np.pad(air, _PAD, mode="edge")
-    reached = distance_to(padded, (1.0, 1.0, 1.0)) <= _CLOSED_MM
-    closed = padded | (depth_in(reached, (1.0, 1.0, 1.0)) > _CLOSED_MM)
-    whole = ndimage.binary_fill_holes(closed)[(slice(_PAD, -_PAD),) * 3]
+    return volume, lungs_about(volume), Mask.from_array(cube["mask"], on=volume)
+
+
+def lungs_about(volume: Volume) -> Lungs:
+    """Lungs of a cube in which there is no chest to find them in."""
+    z, y, x = volume.spacing_mm[::-1]
+    air = volume.array < _AIR_HU
+    pad = int(np.ceil(_CLOSED_MM / min(z, y, x))) + 2
+    padded = np.pad(air, pad, mode="edge")
+    reached = distance_to(padded, (z, y, x)) <= _CLOSED_MM
+    closed = padded | (depth_in(reached, (z, y, x)) > _CLOSED_MM)
+    whole = ndimage.binary_fill_holes(closed)[(slice(pad, -pad),) * 3]
     lung, shape = Mask.from_array(air, on=volume), Mask.from_array(whole, on=volume)
-    lungs = Lungs(right=lung, left=lung, right_whole=shape, left_whole=shape, airways=None)
-    return volume, lungs, Mask.from_array(cube["mask"], on=volume)
+    return Lungs(right=lung, left=lung, right_whole=shape, left_whole=shape, airways=None)
 
 
 def clicks(mask: Booleans, seed: int, n: int = CLICKS) -> list[tuple[float, float, float]]:
@@ -81,6 +88,25 @@ def clicks(mask: Booleans, seed: int, n: int = CLICKS) -> list[tuple[float, floa
     rng = np.random.default_rng([15, seed])
     drawn = others[rng.choice(len(others), n - 1, replace=len(others) < n - 1)]
     return [(float(x), float(y), float(z)) for z, y, x in [deepest, *drawn]]
+
+
+def ends_of(mask: Booleans) -> list[tuple[float, float, float]]:
+    """Both ends of the longest diameter, x, y, z in mm."""
+    volume = Volume.from_array(np.zeros(mask.shape), unit="HU", spacing_mm=(1.0, 1.0, 1.0))
+    longest = size_of(Mask.from_array(mask, on=volume)).longest
+    across = {"axial": 0, "coronal": 1, "sagittal": 2}[longest.plane]
+    ends = np.insert(longest.ends_mm, across, float(longest.slice_index), axis=1)
+    return [(float(x), float(y), float(z)) for z, y, x in ends]
+
+
+def network_of(cube: dict[str, Any], folder: Path | None) -> LesionNetwork | None:
+    """The network of the fold that left the nodule's patient out; None without a folder."""
+    if folder is None:
+        return None
+    folds = len(list(folder.glob("fold-*.npz")))
+    fold = fold_of(cube["nodule"].split("_")[0], folds)
+    with np.load(folder / f"fold-{fold}.npz", allow_pickle=False) as file:
+        return LesionNetwork({k: file[k].astype(np.float32) for k in file.files})
 
 
 def beside(found: Booleans, mask: Mask, volume: Volume) -> dict[str, float]:
@@ -115,10 +141,12 @@ def judged(
             found, apart = click(volume, lungs, point)
             row |= {"seconds": time.perf_counter() - start}
             row |= {"apart_mm": apart.size_apart_mm, "cut": apart.cut_share}
+            row |= {"flagged": bool(apart.flagged)}
             row |= {"class": solidity_of(volume, found).attenuation}
             row |= beside(found.array, mask, volume)
         except VolumeError:  # told to the user
             row |= {"seconds": time.perf_counter() - start, "apart_mm": np.inf, "cut": 1.0}
+            row |= {"flagged": True}
             row |= {"dice": 0.0, "volume": 0.0, "diameter": np.nan}
         rows.append(row)
     return rows

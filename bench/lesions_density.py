@@ -23,6 +23,7 @@ from metasight.lesions.disagreement import disagreement_of
 from metasight.lesions.solidity import Solidity, solidity_of
 from metasight.segmentation.agreement import dice
 from metasight.segmentation.lesion import lesion_from_click
+from metasight.segmentation.lesion_network import LesionNetwork
 from metasight.segmentation.lung import Lungs
 from metasight.simulate.lung.phantom import SimulatedScan, draw_phantom
 from metasight.simulate.lung.settings import NoduleSettings, ScanSettings, ThoraxSettings
@@ -100,7 +101,11 @@ def phantom(number: int, slices_mm: float) -> SimulatedScan | None:
 
 
 def judged_density(
-    scan: SimulatedScan, volume: Volume, lungs: Lungs, slices_mm: float
+    scan: SimulatedScan,
+    volume: Volume,
+    lungs: Lungs,
+    slices_mm: float,
+    network: LesionNetwork | None,
 ) -> list[Row]:
     """One phantom with its true outline and from a click in its middle."""
     told = scan.lesion
@@ -111,7 +116,7 @@ def judged_density(
     found = solidity_of(volume, Mask.from_array(scan.lesion_mask, on=volume))
     rows = [base | _told(found, true) | {"how": "outline", "core": False, "apart": 0.0}]
     try:
-        click = lesion_from_click(volume, lungs, told.centre_mm)
+        click = lesion_from_click(volume, lungs, told.centre_mm, network=network)
     except VolumeError:
         return [*rows, base | {"how": "click", "class": "not found"}]
     apart = disagreement_of(click.outlines)

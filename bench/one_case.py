@@ -57,9 +57,11 @@ def one(case: str, ct: Path, contours: Path | None) -> dict[str, Any]:
 
     from metasight.features.radiomics.extract import measure as texture
     from metasight.features.radiomics.settings import RadiomicsSettings
+    from metasight.lesions.disagreement import disagreement_of
     from metasight.lesions.measured import measure
     from metasight.lesions.picture import picture_of
     from metasight.segmentation.lesion import lesion_from_click
+    from metasight.segmentation.lesion_network import shipped_lesion_network
     from metasight.segmentation.lung import find_lungs
     from metasight.volumes.dicom import read_series
     from metasight.volumes.masks import read_mask
@@ -77,7 +79,12 @@ def one(case: str, ct: Path, contours: Path | None) -> dict[str, Any]:
     timed(steps, "quality", lambda: ct_quality(scan))
     lungs = timed(steps, "lungs", lambda: find_lungs(scan))
     x, y, z = (float(v) for v in point)
-    clicked = timed(steps, "click", lambda: lesion_from_click(scan, lungs, (x, y, z))).mask
+    network = shipped_lesion_network()
+    click = timed(
+        steps, "click", lambda: lesion_from_click(scan, lungs, (x, y, z), network=network)
+    )
+    clicked = click.mask
+    apart = timed(steps, "how sure", lambda: disagreement_of(click.outlines))
     lesion = clicked if given is None else given
     found = timed(steps, "measure", lambda: measure(scan, lesion, lungs=lungs))
     timed(steps, "picture", lambda: picture_of(scan, lesion, found))
@@ -88,6 +95,7 @@ def one(case: str, ct: Path, contours: Path | None) -> dict[str, Any]:
         "case": case,
         "steps": steps,
         "click_ml": clicked.volume_ml,
+        "wrong_probability": apart.wrong_probability,
         "mask_ml": lesion.volume_ml,
         "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
     }
@@ -104,12 +112,15 @@ def _imports() -> None:
 
 def show(found: dict[str, Any]) -> None:
     steps: Steps = found["steps"]
-    print(f"{found['case']}: mask {found['mask_ml']:.2f} ml, click {found['click_ml']:.2f} ml")
+    print(
+        f"{found['case']}: mask {found['mask_ml']:.2f} ml, click {found['click_ml']:.2f} ml, "
+        f"wrong with probability {found['wrong_probability']:.2f}"
+    )
     for name, (wall, cpu) in steps.items():
         print(f"  {name:12s} wall {wall:6.2f} s  CPU {cpu:6.2f} s")
     sums = {
-        "mask given, DICOM to measures": [n for n in steps if n != "click"],
-        "click to mask": ["lungs", "click"],
+        "mask given, DICOM to measures": [n for n in steps if n not in {"click", "how sure"}],
+        "click to mask": ["lungs", "click", "how sure"],
     }
     for name, parts in sums.items():
         wall, cpu = (sum(steps[p][k] for p in parts) for k in (0, 1))

@@ -182,12 +182,14 @@ def test_measure_writes_measures_radiomics_and_picture(
         assert not [s for s in secrets if s.encode() in content], file.name
 
 
-def test_measure_from_a_point_and_from_a_box(
+def test_measure_from_a_point_a_box_and_both_ends(
     ct: Written, allowing: Path, tmp_path: Path, run: Run
 ) -> None:
     """Negative coordinates are numbers, not options."""
     corners = [c + d for d in (-20, 20) for c in CENTRE]
-    for told in (["--point", *CENTRE], ["--box", *corners]):
+    x, y, z = CENTRE
+    ends = [x - RADIUS, y, z, x + RADIUS, y, z]
+    for told in (["--point", *CENTRE], ["--box", *corners], ["--axis", *ends]):
         out = tmp_path / told[0]
         status, _ = run("measure", ct.folder, *told, "--protocol", allowing, "-o", out)
         assert status == 0

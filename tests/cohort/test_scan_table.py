@@ -67,6 +67,23 @@ def test_a_click_and_a_box_are_x_y_z_in_millimetres(read):
     assert click.files == ()
 
 
+ENDS = "id,kind,path,roi,x_mm,y_mm,z_mm,x_end_mm,y_end_mm,z_end_mm,x2_mm,y2_mm,z2_mm\n"
+
+
+def test_both_ends_of_the_longest_diameter(read):
+    (told,) = read("A,mask,,,1,2,3,4,5,6,,,\n", head=ENDS)
+    assert (told.lesion.point_mm, told.lesion.end_mm) == ((1, 2, 3), (4, 5, 6))
+    assert told.lesion.corner_mm is None
+
+
+@pytest.mark.parametrize("row", ["A,mask,,,,,,4,5,6,,,", "A,mask,m.nii,,1,2,3,4,5,6,,,"])
+def test_a_second_end_needs_the_first_and_nothing_else(read, row):
+    found = problems(read, row + "\n", ENDS)
+    assert (2, "x_end_mm") in [(r, c) for r, c, _ in found]
+    beside_box = problems(read, "A,mask,,,1,2,3,4,5,6,7,8,9\n", ENDS)
+    assert [c for _, c, _ in beside_box] == ["x_end_mm"]
+
+
 def test_scans_lie_in_their_folder(read, tmp_path):
     (told,) = read("A,CT,ct,,,,,,,\n", folder="dicom")
     assert told.ct == tmp_path / "dicom" / "ct"

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from metasight.lesions import disagreement as module
 from metasight.lesions.disagreement import disagreement_of
 from metasight.lesions.solidity import solidity_of
 from metasight.segmentation.lesion import Outlines
@@ -72,3 +73,16 @@ def test_a_class_needs_more_than_half_of_the_outlines() -> None:
 def test_without_voting_outlines_a_class_stays() -> None:
     own = solidity_of(outlines([], []).scan, outlines([], []).answer)
     assert disagreement_of(outlines([], [])).on(own) == own
+
+
+@pytest.mark.parametrize(("risk", "flagged"), [(0.9, True), (0.01, False), (None, None)])
+def test_a_doubtful_outline_is_flagged_in_words(
+    monkeypatch: pytest.MonkeyPatch, risk: float | None, flagged: bool | None
+) -> None:
+    monkeypatch.setattr(module, "wrong_probability", lambda *_: risk)
+    found = disagreement_of(outlines([8, 8], [8]))
+    assert (found.wrong_probability, found.flagged) == (risk, flagged)
+    said = found.in_words()
+    assert ("look at it" in said) is bool(flagged)
+    assert ("probability that the outline is wrong" in said) is (risk is not None)
+    assert "3 other outlines" in said

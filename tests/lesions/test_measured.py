@@ -124,3 +124,7 @@ def test_how_far_outlines_lie_apart_is_in_the_row_of_a_clicked_lesion_only(part_
     )
     row = replace(part_solid, disagreement=apart).as_row()
     assert (row["outline_size_apart_mm"], row["outline_volume_factor"]) == (9.0, 1.4)
+    assert (row["outline_wrong_probability"], row["outline_flagged"]) == (None, None)
+    doubted = replace(apart, wrong_probability=0.97)
+    row = replace(part_solid, disagreement=doubted).as_row()
+    assert (row["outline_wrong_probability"], row["outline_flagged"]) == (0.97, True)

@@ -10,6 +10,7 @@ import pytest
 
 from metasight.errors import VolumeError
 from metasight.lesions import picture as module
+from metasight.lesions.disagreement import Disagreement
 from metasight.lesions.measured import measure
 from metasight.lesions.picture import (
     _cut,
@@ -196,6 +197,23 @@ def test_a_doubt_and_the_range_of_the_ratio_are_said(drawn):
     told = _told(doubted, cut=False)
     assert "could be" in told[0]
     assert told[1] == "Not decided: it is not seen"
+
+
+def test_an_outline_in_doubt_is_said_first(drawn):
+    apart = Disagreement(
+        n=3,
+        dice_distance=0.5,
+        size_apart_mm=4.0,
+        volume_factor=2.0,
+        cut_share=0.5,
+        errors={},
+        wrong_probability=0.97,
+    )
+    doubted = replace(drawn[0], disagreement=apart)
+    assert _told(doubted, cut=False)[0].startswith("OUTLINE IN DOUBT")
+    assert any("is wrong 0.97" in line for line in _told(doubted, cut=False))
+    sure = replace(drawn[0], disagreement=replace(apart, wrong_probability=0.01))
+    assert not any("IN DOUBT" in line for line in _told(sure, cut=False))
 
 
 def test_no_line_of_letters_is_wider_than_its_window(drawn):

@@ -152,6 +152,8 @@ POINT = (1.0, 2.0, 3.0)
         ({}, "no lesion was given"),
         ({"box_mm": (POINT, POINT), "point_mm": POINT}, "a box is given beside"),
         ({"box_mm": (POINT, POINT), "mask": Path("m.nii")}, "a box is given beside"),
+        ({"axis_mm": (POINT, POINT), "point_mm": POINT}, "an axis is given beside"),
+        ({"axis_mm": (POINT, POINT), "box_mm": (POINT, POINT)}, "is given beside"),
         ({"point_mm": POINT, "region": "GTV"}, "--roi names a region of a mask"),
         ({"point_mm": (1.0, float("nan"), 3.0)}, "not a number"),
         ({"point_mm": POINT, "series": "Meier"}, "--series is not a series"),
@@ -175,6 +177,9 @@ def test_a_lesion_is_a_row_of_a_table_of_scans(tmp_path: Path) -> None:
     boxed = Lesion(ct=tmp_path, box_mm=(POINT, (4.0, 5.0, 6.0))).row("scan-001", settings)
     assert boxed.lesion is not None
     assert (boxed.lesion.point_mm, boxed.lesion.corner_mm) == (POINT, (4.0, 5.0, 6.0))
+    long = Lesion(ct=tmp_path, axis_mm=(POINT, (4.0, 5.0, 6.0))).row("scan-001", settings)
+    assert long.lesion is not None and long.lesion.corner_mm is None
+    assert (long.lesion.point_mm, long.lesion.end_mm) == (POINT, (4.0, 5.0, 6.0))
 
 
 # ------------------------------------------------------------------ where results go

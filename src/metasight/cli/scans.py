@@ -56,6 +56,13 @@ Box = Annotated[
         help="Two opposite corners of a box around the lesion, patient coordinates in mm.",
     ),
 ]
+Axis = Annotated[
+    tuple[float, float, float, float, float, float] | None,
+    typer.Option(
+        metavar="X Y Z X2 Y2 Z2",
+        help="Both ends of the lesion's longest diameter, patient coordinates in mm.",
+    ),
+]
 PetPath = Annotated[Path | None, typer.Option(help="PET of the same examination, for uptake.")]
 SeriesName = Annotated[
     str,
@@ -150,6 +157,7 @@ def scans_measure(
     roi: Roi = "",
     point: Point = None,
     box: Box = None,
+    axis: Axis = None,
     pet: PetPath = None,
     series: SeriesName = "",
     protocol: Protocol = "",
@@ -166,6 +174,7 @@ def scans_measure(
         region=roi,
         point_mm=point,
         box_mm=None if box is None else (box[:3], box[3:]),
+        axis_mm=None if axis is None else (axis[:3], axis[3:]),
         series=series,
     )
     how = loose_scans.how_read(protocol, study)

@@ -24,6 +24,7 @@ DoseUnit = Literal["Bq", "kBq", "MBq", "mCi"]
 
 _POINT = ("x_mm", "y_mm", "z_mm")
 _CORNER = ("x2_mm", "y2_mm", "z2_mm")
+_END = ("x_end_mm", "y_end_mm", "z_end_mm")
 _SERIES = re.compile(r"\d{1,12}|[0-2](?:\.\d+){3,}")  # SeriesNumber, SeriesInstanceUID
 _SHOWN = frozenset(("pt", "pet/ct", "petct", "mr", "mri", "seg", "rtstruct", "roi", "lesion", "us"))
 """Kinds that a message may repeat. Columns shifted by one cell put a patient's id there."""
@@ -61,6 +62,8 @@ class LesionRow:
     point_mm, corner_mm
         x, y, z in the CT's patient coordinates (LPS): a click, or with the second a box. Beside a
         file, the click says which of the mask's parts is the lesion.
+    end_mm
+        With a point: both are ends of the lesion's longest diameter.
     parts
         Of a mask in several parts without a click.
     max_missing_contours
@@ -76,6 +79,7 @@ class LesionRow:
     parts: PartRule = "refuse"
     max_missing_contours: int = 0
     grid: GridRule = "same"
+    end_mm: Point | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,7 +204,7 @@ def _columns(scans: ScanSettings) -> tuple[str, ...]:
     """Columns that are read; one that is switched off by an empty name is not among them."""
     needed = (scans.id, scans.kind, scans.file)
     chosen = (scans.region, scans.series, scans.date, scans.accept)
-    return tuple(c for c in (*needed, *chosen, *_POINT, *_CORNER) if c)
+    return tuple(c for c in (*needed, *chosen, *_POINT, *_CORNER, *_END) if c)
 
 
 class _Problem(Protocol):
@@ -267,6 +271,7 @@ def _lesion(scans: ScanSettings, text: dict[str, str], path: Path | None) -> Les
         region=text.get(scans.region, ""),
         point_mm=_point(text, _POINT),
         corner_mm=_point(text, _CORNER),
+        end_mm=_point(text, _END),
         parts=scans.lesion_parts,
         max_missing_contours=scans.max_missing_contours,
         grid=scans.mask_grid,
@@ -300,9 +305,17 @@ def _problems_of(
         shown = kind if kind.casefold() in {*_SHOWN, *(k.casefold() for k in KINDS)} else ""
         problem(scans.kind, "unknown kind", ", ".join(KINDS), shown)
         return found
-    clicked, boxed = (_point_problems(text, columns, problem) for columns in (_POINT, _CORNER))
+    clicked, boxed, ended = (
+        _point_problems(text, columns, problem) for columns in (_POINT, _CORNER, _END)
+    )
     if boxed and not clicked:
         problem(_CORNER[0], "a box has no first corner", f"{', '.join(_POINT)} too")
+    if ended and (not clicked or boxed or (kind == "mask" and text[scans.file])):
+        problem(
+            _END[0],
+            "the second end of a longest diameter needs its first end, and nothing else",
+            f"{', '.join(_POINT)} and {', '.join(_END)}, no file and no box",
+        )
     if kind != "mask" and not text[scans.file]:
         problem(scans.file, f"a {kind} without a file", "a folder, a zip or a file")
     elif kind == "mask" and not text[scans.file] and not clicked:

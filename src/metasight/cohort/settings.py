@@ -417,7 +417,8 @@ class ScanSettings(TableSettings, ScanRecipe):
         Columns: ``CT``, ``PET`` or ``mask``; the folder, zip or file relative to ``folder``; the
         name or number of the lesion in a file of masks. A lesion may be given by a point instead of
         a file: columns ``x_mm``, ``y_mm``, ``z_mm`` (patient coordinates, LPS), with ``x2_mm``,
-        ``y2_mm``, ``z2_mm`` a box. Beside a file the point says which of its parts is the lesion.
+        ``y2_mm``, ``z2_mm`` a box, with ``x_end_mm``, ``y_end_mm``, ``z_end_mm`` both ends of its
+        longest diameter. Beside a file the point says which of its parts is the lesion.
     series, date, accept
         Columns for CT and PET, each of which may be missing or empty: its SeriesInstanceUID or
         SeriesNumber; the day of the examination; why a derived or reformatted series is measured.

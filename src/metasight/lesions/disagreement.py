@@ -1,9 +1,8 @@
 """How far outlines of one lesion lie apart, and what that does to its measures.
 
-An outline from a click is one of several that rules and neighbouring clicks give. Models are told
-the error. No limit says which outlines are wrong: one that was set on half of the patients of
-`lidc-cubes` told nothing in the other half (docs/lesions.md). A lesion is bounded by a second point
-(``x2_mm``, ``y2_mm``, ``z2_mm`` of the table of scans: two opposite corners of a box).
+An outline from a click is one of several that a network, rules and neighbouring clicks give. Models
+are told the error, and the reader the probability that the outline is wrong. A lesion is bounded by
+a second point: the other end of its longest diameter, or a box's opposite corner.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import numpy as np
 from metasight.errors import VolumeError
 from metasight.lesions.size import size_of
 from metasight.lesions.solidity import Attenuation, Solidity, solidity_of
+from metasight.lesions.wrong_outline import FLAGGED_FROM, wrong_probability
 from metasight.segmentation.agreement import dice
 from metasight.segmentation.lesion import Outlines
 from metasight.volumes.volume import Mask
@@ -43,6 +43,9 @@ class Disagreement:
         Attenuation of the outlines of the rules that vote, as often as they were drawn.
     ctr_lower, ctr_upper
         Ends of their CTRs' ranges, within [0, 1].
+    wrong_probability
+        That the outline is wrong, see :mod:`metasight.lesions.wrong_outline`; None where it was
+        not drawn by network and rules from one click.
     """
 
     n: int
@@ -54,6 +57,12 @@ class Disagreement:
     classes: tuple[Attenuation, ...] = ()
     ctr_lower: float = 1.0
     ctr_upper: float = 0.0
+    wrong_probability: float | None = None
+
+    @property
+    def flagged(self) -> bool | None:
+        """Whether somebody must look before the outline is used; None where that is not known."""
+        return None if self.wrong_probability is None else self.wrong_probability >= FLAGGED_FROM
 
     def on(self, found: Solidity) -> Solidity:
         """What is left of a lesion's class and CTR: it needs more than half of the outlines."""
@@ -67,7 +76,13 @@ class Disagreement:
 
     def in_words(self) -> str:
         """One line for ledger and picture."""
+        said = ""
+        if self.wrong_probability is not None:
+            said = f"probability that the outline is wrong {self.wrong_probability:.2f}"
+            said += f" (flagged from {FLAGGED_FROM:.2f}): look at it" if self.flagged else ""
+            said += "; "
         return (
+            f"{said}"
             f"{self.n} other outlines: size {self.size_apart_mm:.1f} mm apart, volume by a factor "
             f"of {self.volume_factor:.2f}, Dice distance {self.dice_distance:.2f}; "
             f"{100 * self.cut_share:.0f} % of the border runs through something as dense"
@@ -98,6 +113,7 @@ def disagreement_of(outlines: Outlines) -> Disagreement:
         classes=tuple(found.attenuation for found, times in voted for _ in range(times)),
         ctr_lower=min((found.ctr_lower for found, _ in voted), default=1.0),
         ctr_upper=max((found.ctr_upper for found, _ in voted), default=0.0),
+        wrong_probability=wrong_probability(outlines, size),
     )
 
 

@@ -136,6 +136,8 @@ class LesionMeasured:
             "outline_size_apart_mm": found.size_apart_mm,
             "outline_volume_factor": found.volume_factor,
             "outline_cut_share": found.cut_share,
+            "outline_wrong_probability": found.wrong_probability,
+            "outline_flagged": found.flagged,
         }
 
     def _place_row(self) -> dict[str, Cell]:

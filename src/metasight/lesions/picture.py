@@ -297,6 +297,10 @@ def _told(found: LesionMeasured, *, cut: bool) -> list[str]:
     if size.doubts:
         told.append(f"Not decided: {'; '.join(size.doubts)}")
     if found.disagreement is not None:
+        if found.disagreement.flagged:
+            told.insert(
+                0, "OUTLINE IN DOUBT: look at it, or give both ends of the longest diameter"
+            )
         told.append(f"Outline from a click or box: {found.disagreement.in_words()}")
     if place is not None:
         central = {True: "yes", False: "no", None: "not known"}[found.central]

@@ -129,12 +129,14 @@ class Lesion:
     ct, pet
         Folder, zip or file; ``pet`` is None where there is none.
     mask
-        File of the lesion's mask; None for a point or a box.
+        File of the lesion's mask; None for a point, a box or an axis.
     region
         Name or number of the region in the mask's file; empty where it holds one.
     point_mm, box_mm
         A point in the lesion, or two opposite corners of a box round it, in the CT's patient
         coordinates (x, y, z; LPS). Beside a mask the point says which of its parts is meant.
+    axis_mm
+        Both ends of the lesion's longest diameter.
     series
         SeriesInstanceUID or SeriesNumber of the CT; empty to choose by rule.
     """
@@ -145,24 +147,30 @@ class Lesion:
     region: str = ""
     point_mm: Point | None = None
     box_mm: tuple[Point, Point] | None = None
+    axis_mm: tuple[Point, Point] | None = None
     series: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        if self.mask is None and self.point_mm is None and self.box_mm is None:
+        two = [p for p in (self.box_mm, self.axis_mm) if p is not None]
+        if self.mask is None and self.point_mm is None and not two:
             raise StudyError(
                 "no lesion was given",
-                remedy="Give its mask with --mask, a point in it with --point, or a box with --box",
+                remedy="Give its mask with --mask, a point in it with --point, both ends of its "
+                "longest diameter with --axis, or a box with --box",
             )
-        if self.box_mm is not None and (self.mask is not None or self.point_mm is not None):
+        if len(two) > 1 or (two and (self.mask is not None or self.point_mm is not None)):
+            what = "a box" if self.axis_mm is None else "an axis"
             raise StudyError(
-                "a box is given beside a mask or a point",
-                remedy="Give --box alone; --point beside --mask names a part of the mask",
+                f"{what} is given beside a mask, a point or another box",
+                remedy="Give --box or --axis alone; --point beside --mask names a part of the mask",
             )
         if self.region and self.mask is None:
             raise StudyError(
                 "--roi names a region of a mask, and no mask is given", remedy="Give --mask too"
             )
-        points = [p for p in (self.point_mm, *(self.box_mm or ())) if p is not None]
+        points = [
+            p for p in (self.point_mm, *(self.box_mm or ()), *(self.axis_mm or ())) if p is not None
+        ]
         if not all(math.isfinite(v) for p in points for v in p):
             raise StudyError(
                 "a coordinate is not a number", remedy="Give x, y and z in mm, with a decimal point"
@@ -180,6 +188,7 @@ class Lesion:
     def row(self, name: str, settings: ScanSettings) -> PatientScans:
         """The patient as a table of scans has one."""
         first, corner = (self.point_mm, None) if self.box_mm is None else self.box_mm
+        first, end = (first, None) if self.axis_mm is None else self.axis_mm
         return PatientScans(
             patient=name,
             ct=self.ct.resolve(),
@@ -189,6 +198,7 @@ class Lesion:
                 region=self.region,
                 point_mm=first,
                 corner_mm=corner,
+                end_mm=end,
                 parts=settings.lesion_parts,
                 max_missing_contours=settings.max_missing_contours,
                 grid=settings.mask_grid,

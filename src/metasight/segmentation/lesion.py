@@ -9,7 +9,9 @@ lesion is looked at again for ground glass round it. The chest wall is kept out 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,7 @@ from scipy import ndimage
 
 from metasight.errors import VolumeError
 from metasight.segmentation.agreement import dice
+from metasight.segmentation.lesion_by_network import RuleOutlines, Spread, outlined_by
 from metasight.segmentation.lesion_field import CORE_MM, SNAP_MM, Field, Index
 from metasight.segmentation.lesion_ground_glass import (
     GROUND_GLASS_HU,
@@ -26,6 +29,7 @@ from metasight.segmentation.lesion_ground_glass import (
     with_enclosed,
     with_ground_glass,
 )
+from metasight.segmentation.lesion_network import LesionNetwork
 from metasight.segmentation.lesion_rules import (
     OTHERS,
     VOTERS,
@@ -52,6 +56,8 @@ _LEAST_ABOVE_LUNG_HU = 120.0
 _SMALLEST_MM3 = 8.0
 _BESIDE_MM = 2.0
 _ALIKE, _ROOT_MM = 0.8, 3.0
+_SHORTEST_MM, _LONGEST_MM = 3.0, 160.0
+_WITHIN_AXIS, _LINE_MM = 0.6, 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +76,12 @@ class Outlines:
         By further rules, and by one rule from clicks 2 mm beside; on that part.
     cut_share
         Share of the lesion's surface at which something as dense goes on, within [0, 1].
+    spread
+        How sure the network is; None without network.
+    compared
+        With a network: what the ``rules`` and the ``network`` alone give, and the network at
+        ``lower`` and at ``upper`` odds; one of less than two voxels is not there. They are then the
+        voters, and there are no others.
     """
 
     scan: Volume
@@ -77,6 +89,8 @@ class Outlines:
     voters: tuple[Mask, ...]
     others: tuple[Mask, ...]
     cut_share: float
+    spread: Spread | None = None
+    compared: Mapping[str, Mask] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +118,9 @@ class LesionFound:
     outlines: Outlines
 
 
-def lesion_from_click(scan: Volume, lungs: Lungs, point_mm: Point) -> LesionFound:
+def lesion_from_click(
+    scan: Volume, lungs: Lungs, point_mm: Point, *, network: LesionNetwork | None = None
+) -> LesionFound:
     """Segment the lesion that a point lies in, or within 5 mm of.
 
     Parameters
@@ -115,6 +131,8 @@ def lesion_from_click(scan: Volume, lungs: Lungs, point_mm: Point) -> LesionFoun
         Of the same scan.
     point_mm
         x, y, z in patient coordinates (LPS).
+    network
+        That outlines it with the rules; None for the rules alone.
 
     Raises
     ------
@@ -134,7 +152,7 @@ def lesion_from_click(scan: Volume, lungs: Lungs, point_mm: Point) -> LesionFoun
             value=", ".join(f"{v:.1f}" for v in at),
             remedy="Give x, y, z in mm in the scan's patient coordinates",
         )
-    return _largest_needed(scan, lungs, at, None)
+    return _largest_needed(scan, lungs, at, None, network)
 
 
 def lesion_from_box(scan: Volume, lungs: Lungs, low_mm: Point, high_mm: Point) -> LesionFound:
@@ -159,21 +177,120 @@ def lesion_from_box(scan: Volume, lungs: Lungs, low_mm: Point, high_mm: Point) -
             where="lesion",
             remedy="Give two opposite corners in mm",
         )
-    return _largest_needed(scan, lungs, ends.mean(axis=0), ends)
+    return _largest_needed(scan, lungs, ends.mean(axis=0), ends, None)
+
+
+def lesion_from_axis(
+    scan: Volume,
+    lungs: Lungs,
+    one_mm: Point,
+    other_mm: Point,
+    *,
+    network: LesionNetwork | None = None,
+) -> LesionFound:
+    """Segment the lesion whose longest diameter ends at two points.
+
+    Of all outlines by rules and network that one is taken whose surface is nearest to both ends.
+    The line between them belongs to the lesion, and nothing does that is further from its middle
+    than 0.6 of its length.
+
+    Parameters
+    ----------
+    one_mm, other_mm
+        Ends of the longest diameter, x, y, z in patient coordinates.
+
+    Raises
+    ------
+    VolumeError
+        The ends are less than 3 mm or more than 160 mm apart or off the scan, or nothing denser
+        than lung is between them.
+    """
+    ends = np.array([one_mm, other_mm], dtype=np.float64)
+    inside = np.array([scan.grid.to_index(e) for e in ends])
+    long = float(np.linalg.norm(ends[1] - ends[0]))
+    size = np.array(scan.grid.size)
+    if not (
+        _SHORTEST_MM <= long <= _LONGEST_MM
+        and (inside > -0.5).all()
+        and (inside < size - 0.5).all()
+    ):
+        raise VolumeError(
+            "the ends are no longest diameter within the scan",
+            where="lesion",
+            value=f"{long:.1f} mm apart",
+            remedy=f"Give two points {_SHORTEST_MM:g} to {_LONGEST_MM:g} mm apart, in mm in the "
+            "scan's patient coordinates",
+        )
+    middle = ends.mean(axis=0)
+    within = _WITHIN_AXIS * long
+    half = next(h for h in _FIELDS_MM if h > within or h == _FIELDS_MM[-1])
+    centre = scan.grid.to_mm(np.round(scan.grid.to_index(middle)))
+    field = Field.cut(scan, lungs, centre, half, None)
+    line = _near_line(field, ends)
+    sphere = field.near(field.index(middle), within)
+    field = replace(field, allowed=sphere & (field.allowed | line))
+    drawn = _with_others(_drawn(field, middle, None, whole=True), field, middle, None)
+    if network is not None:
+        drawn = _with_network(drawn, network, field, scan, middle)
+    return _found(scan, field, _fitted(field, drawn, ends, line, sphere))
+
+
+def _near_line(field: Field, ends: Floats) -> Booleans:
+    """What lies within 1 mm, or a voxel, of the line between two points."""
+    turned = np.reshape(field.image.GetDirection(), (3, 3))
+    a, b = ((e - field.image.GetOrigin()) @ turned for e in ends)
+    along = (b - a) / np.linalg.norm(b - a)
+    z, y, x = np.meshgrid(*[np.arange(n) for n in field.hu.shape], indexing="ij")
+    off = np.stack([x, y, z], axis=-1) * field.spacing_mm - a
+    place = np.clip(off @ along, 0, np.linalg.norm(b - a))
+    away = np.linalg.norm(off - place[..., None] * along, axis=-1)
+    return np.asarray(away <= max(_LINE_MM, field.spacing_mm))
+
+
+def _fitted(field: Field, drawn: _Drawn, ends: Floats, line: Booleans, sphere: Booleans) -> _Drawn:
+    """The outline whose surface is nearest to both ends; the three next to it tell the error."""
+    seen = [drawn.answer, *drawn.voters, *drawn.others]
+    seen = [(o & sphere) | line for o in seen if o.any()]
+    at = [field.index(e) for e in ends]
+    off = [max(abs(float((field.depth(o) - field.away(o))[i])) for i in at) for o in seen]
+    best = np.argsort(off, kind="stable")
+    answer = field.component(seen[int(best[0])], field.index(ends.mean(axis=0)))
+    return replace(
+        drawn,
+        answer=answer,
+        voters=[seen[int(k)] for k in best[1:4]],
+        others=[seen[int(k)] for k in best[4:]],
+        spread=None,
+        compared={},
+    )
 
 
 def _largest_needed(
-    scan: Volume, lungs: Lungs, at: Floats, box: npt.NDArray[np.float64] | None
+    scan: Volume,
+    lungs: Lungs,
+    at: Floats,
+    box: npt.NDArray[np.float64] | None,
+    network: LesionNetwork | None,
 ) -> LesionFound:
     # the field's middle on a voxel's: interpolation would blur more the further it is from one
     middle = scan.grid.to_mm(np.round(scan.grid.to_index(at)))
-    for half in _FIELDS_MM:
-        if box is not None and (np.ptp(box, axis=0) / 2 > half).any() and half != _FIELDS_MM[-1]:
-            continue
+    held = [h for h in _FIELDS_MM[:-1] if box is None or (np.ptp(box, axis=0) / 2 <= h).all()]
+    for half in held:
         field = Field.cut(scan, lungs, middle, half, box)
-        drawn = _drawn(field, at, box)
-        if half == _FIELDS_MM[-1] or not _touches(drawn.answer):
+        drawn = _drawn(field, at, box, whole=False)
+        if drawn is not None and not _touches(drawn.answer):
             break
+    else:
+        field = Field.cut(scan, lungs, middle, _FIELDS_MM[-1], box)
+        drawn = _drawn(field, at, box, whole=True)
+    drawn = _with_others(drawn, field, at, box)
+    if network is not None:
+        drawn = _with_network(drawn, network, field, scan, at)
+    return _found(scan, field, drawn)
+
+
+def _found(scan: Volume, field: Field, drawn: _Drawn) -> LesionFound:
+    """On the scan's grid."""
     near = field.part_of(scan)
     # less may hold no voxel's middle
     least = 2 * float(np.prod(scan.spacing_mm)) / field.spacing_mm**3
@@ -181,6 +298,7 @@ def _largest_needed(
     def on_part(regions: list[Booleans]) -> tuple[Mask, ...]:
         return tuple(field.on(near, r) for r in regions if r.sum() > least)
 
+    compared = {n: field.on(near, r) for n, r in drawn.compared.items() if r.sum() > least}
     return LesionFound(
         mask=field.on(scan, drawn.answer),
         threshold_hu=drawn.threshold_hu,
@@ -189,9 +307,11 @@ def _largest_needed(
         outlines=Outlines(
             scan=near,
             answer=field.on(near, drawn.answer),
-            voters=on_part(drawn.voters),
+            voters=tuple(compared.values()) if compared else on_part(drawn.voters),
             others=on_part(drawn.others),
             cut_share=drawn.cut_share,
+            spread=drawn.spread,
+            compared=compared,
         ),
     )
 
@@ -208,36 +328,88 @@ class _Drawn:
     answer: Booleans
     voters: list[Booleans]
     others: list[Booleans]
+    seed: Index
+    core_hu: float
     threshold_hu: float
     lung_hu: float
     ground_glass: bool
     cut_share: float
+    spread: Spread | None = None
+    compared: Mapping[str, Booleans] = field(default_factory=dict)
 
 
-def _drawn(field: Field, at: Floats, box: Floats | None) -> _Drawn:
-    """By all rules; from a box, no other clicks are tried."""
+def _with_network(
+    drawn: _Drawn, network: LesionNetwork, cube: Field, scan: Volume, at: Floats
+) -> _Drawn:
+    """What the network makes of the rules' outlines; they stay where it finds nothing."""
+    rules = RuleOutlines(answer=drawn.answer, voters=drawn.voters, others=drawn.others)
+    found = outlined_by(network, cube, scan, at, rules)
+    compared = {
+        "rules": drawn.answer,
+        "network": found.network,
+        "lower": found.lower,
+        "upper": found.upper,
+    }
+    return replace(
+        drawn,
+        answer=found.answer,
+        voters=list(compared.values()),
+        others=[],
+        spread=found.spread,
+        compared=compared,
+    )
+
+
+@overload
+def _drawn(field: Field, at: Floats, box: Floats | None, *, whole: Literal[True]) -> _Drawn: ...
+
+
+@overload
+def _drawn(
+    field: Field, at: Floats, box: Floats | None, *, whole: Literal[False]
+) -> _Drawn | None: ...
+
+
+def _drawn(field: Field, at: Floats, box: Floats | None, *, whole: bool) -> _Drawn | None:
+    """By the rules that vote.
+
+    Unless it is asked for whatever it shows, None as soon as a majority of them, with the outline
+    by the lesion's own density, reaches a place at the field's edge: then so would the answer.
+    """
     found, threshold, lung_hu, halo = _segment(field, at, box)
     seed = field.index(at) if box is None else _densest(field, lung_hu)
     seed, core = _core(field, seed, lung_hu)
     core = core_of(field, seed, core, lung_hu)
-    voters = [found, *(outline_by(field, rule, seed, core, lung_hu) for rule in VOTERS)]
+    voters = [found]
+    for rule in VOTERS:
+        voters.append(outline_by(field, rule, seed, core, lung_hu))
+        if not whole and _touches(found & (np.sum(voters, axis=0) > (len(VOTERS) + 1) / 2)):
+            return None
     answer = majority(voters)
     if _bears_out(field, answer, found):
         answer = found
-    others = [outline_by(field, rule, seed, core, lung_hu) for rule in OTHERS]
-    if box is None:
-        others += _from_beside(field, at, lung_hu)
     if answer.sum() * field.spacing_mm**3 < _SMALLEST_MM3:
         answer = found
     return _Drawn(
         answer=answer,
         voters=voters,
-        others=others,
+        others=[],
+        seed=seed,
+        core_hu=core,
         threshold_hu=threshold,
         lung_hu=lung_hu,
         ground_glass=halo,
         cut_share=cut_share(field, half_way(field, seed, core, lung_hu), core, lung_hu),
     )
+
+
+def _with_others(drawn: _Drawn, field: Field, at: Floats, box: Floats | None) -> _Drawn:
+    """By further rules and, from a click, from clicks beside; from a box no others are tried."""
+    lung_hu = drawn.lung_hu
+    others = [outline_by(field, rule, drawn.seed, drawn.core_hu, lung_hu) for rule in OTHERS]
+    if box is None:
+        others += _from_beside(field, at, lung_hu)
+    return replace(drawn, others=others)
 
 
 def _bears_out(field: Field, voted: Booleans, found: Booleans) -> bool:

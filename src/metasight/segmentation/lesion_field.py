@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from metasight.errors import VolumeError
 from metasight.segmentation.lung import Lungs
+from metasight.volumes.box import box_of
 from metasight.volumes.distance import depth_in, distance_to
 from metasight.volumes.volume import Mask, Volume
 
@@ -18,6 +19,7 @@ Booleans = npt.NDArray[np.bool_]
 Floats32 = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 Index = tuple[int, int, int]
+Box = tuple[slice, slice, slice]
 
 CORE_MM = 2.5
 SNAP_MM = 5.0
@@ -95,9 +97,21 @@ class Field:
 
     def near(self, at: Index, radius_mm: float) -> Booleans:
         """A ball about a voxel."""
-        grid = np.ogrid[tuple(slice(0, n) for n in self.hu.shape)]
-        away = sum((g - c) ** 2 for g, c in zip(grid, at, strict=True))
-        return np.asarray(away <= (radius_mm / self.spacing_mm) ** 2)
+        out = np.zeros(self.hu.shape, dtype=np.bool_)
+        box, ball = self._ball(at, radius_mm)
+        out[box] = ball
+        return out
+
+    def _ball(self, at: Index, radius_mm: float) -> tuple[Box, Booleans]:
+        """The part of the cube that a ball reaches, and the ball in it."""
+        reach = radius_mm / self.spacing_mm
+        box = tuple(
+            slice(max(0, c - int(reach)), min(n, c + int(reach) + 1))
+            for c, n in zip(at, self.hu.shape, strict=True)
+        )
+        z, y, x = np.ogrid[box]
+        away = (z - at[0]) ** 2 + (y - at[1]) ** 2 + (x - at[2]) ** 2
+        return (box[0], box[1], box[2]), np.asarray(away <= reach**2)
 
     def depth(self, region: Booleans) -> Floats32:
         """Distance to what is outside, mm; the field's edge is no border."""
@@ -138,15 +152,19 @@ class Field:
         Balls lie within the region: a small lesion's seed is not drawn into a wider vessel.
         """
         if depth[seed] == 0:  # beside the region
-            near = np.where(self.near(seed, SNAP_MM), depth, 0)
-            best = np.unravel_index(np.argmax(near), near.shape)
-            seed = int(best[0]), int(best[1]), int(best[2])
+            seed = self._deepest_near(depth, seed, SNAP_MM)
         while True:
-            near = np.where(self.near(seed, max(float(depth[seed]), self.spacing_mm)), depth, 0)
-            best = np.unravel_index(np.argmax(near), near.shape)
-            if near[best] <= depth[seed]:
+            best = self._deepest_near(depth, seed, max(float(depth[seed]), self.spacing_mm))
+            if depth[best] <= depth[seed]:
                 return seed
-            seed = int(best[0]), int(best[1]), int(best[2])
+            seed = best
+
+    def _deepest_near(self, depth: Floats32, at: Index, radius_mm: float) -> Index:
+        """The deepest point of a ball, of equal ones the first."""
+        box, ball = self._ball(at, radius_mm)
+        inside = np.where(ball, depth[box], 0)
+        z, y, x = np.unravel_index(np.argmax(inside), inside.shape)
+        return box[0].start + int(z), box[1].start + int(y), box[2].start + int(x)
 
     def part_of(self, scan: Volume) -> Volume:
         """The part of a scan that the cube reaches."""
@@ -168,9 +186,11 @@ class Field:
 
     def on(self, scan: Volume, found: Booleans) -> Mask:
         """A region of the cube on the scan's grid, its border between voxels interpolated."""
-        signed = self.depth(found) - self.away(found)
-        image = sitk.GetImageFromArray(signed)
-        image.CopyInformation(self.image)
+        # all that lies two voxels and more outside is outside, and nothing more is asked of it
+        whole = self.image if not found.any() else self.image[_around(found)[::-1]]
+        own = found if not found.any() else found[_around(found)]
+        image = sitk.GetImageFromArray(self.depth(own) - self.away(own))
+        image.CopyInformation(whole)
         box = self._box_on(scan)
         part = scan.image[box[::-1]]
         back = sitk.Resample(image, part, sitk.Transform(), sitk.sitkLinear, -1.0)
@@ -179,6 +199,12 @@ class Field:
         if not inside.any():
             raise VolumeError("the lesion is smaller than a voxel", where="lesion")
         return Mask.from_array(inside, on=scan, name="lesion")
+
+
+def _around(found: Booleans) -> Box:
+    """The part of the cube that holds a region and two voxels about it."""
+    z, y, x = box_of(found, (2, 2, 2))
+    return z, y, x
 
 
 def _on_cube(resampler: sitk.ResampleImageFilter, right: Mask, left: Mask) -> Booleans:

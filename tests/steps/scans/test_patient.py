@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +17,13 @@ from metasight.cohort.reader_decisions import ReaderDecision
 from metasight.cohort.scan_table import LesionRow, PatientScans
 from metasight.cohort.settings import ScanSettings
 from metasight.ledger import Fate
+from metasight.lesions.disagreement import Disagreement
+from metasight.lesions.measured import measure
 from metasight.steps.files import read_json
 from metasight.steps.scans import patient
 from metasight.steps.scans.patient import ScanArgument, measure_scans
 from metasight.volumes.ct_limits import CtLimits
+from metasight.volumes.volume import Mask, Volume
 from scan_files import sphere, write_ct, write_rtstruct
 
 
@@ -231,3 +235,28 @@ def test_the_largest_is_not_known_where_one_cannot_be_read(tmp_path, monkeypatch
 def test_the_first_counts_though_another_cannot_be_read(tmp_path, monkeypatch) -> None:
     found = with_lesions(tmp_path, monkeypatch, "first", (5.0, 0))
     assert found["measured"]["tumour_size_mm"] == pytest.approx(10.0, abs=1.5)
+
+
+@pytest.mark.parametrize(("risk", "doubted"), [(0.97, True), (0.01, False)])
+def test_an_outline_in_doubt_is_in_ledger_and_measurements(risk: float, doubted: bool) -> None:
+    z, y, x = np.ogrid[:30, :30, :30]
+    ball = (z - 15) ** 2 + (y - 15) ** 2 + (x - 15) ** 2 <= 36
+    ct = Volume.from_array(np.where(ball, 30.0, -850.0), unit="HU", spacing_mm=(1.0, 1.0, 1.0))
+    apart = Disagreement(
+        n=4,
+        dice_distance=0.3,
+        size_apart_mm=4.0,
+        volume_factor=1.5,
+        cut_share=0.4,
+        errors={"ctr": 0.1},
+        wrong_probability=risk,
+    )
+    found = measure(ct, Mask.from_array(ball, on=ct)).with_disagreement(apart)
+    rows: list[tuple[Any, ...]] = []
+    told: Any = SimpleNamespace(note=lambda *row: rows.append(row), evidence={})
+    patient._told(told, found)
+    (outline,) = [row for row in rows if row[0] == "outline"]
+    assert outline[2].startswith("in doubt") is doubted
+    assert f"is wrong {risk:.2f}" in outline[3]
+    assert told.measured["outline_flagged"] is doubted
+    assert told.measures["ctr_error"] == 0.1

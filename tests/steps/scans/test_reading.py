@@ -207,8 +207,9 @@ def test_outlines_come_with_a_click_or_a_box_and_not_with_a_file(
     mask, nothing = outlined(file, ct, None)
     assert nothing is None
     found = SimpleNamespace(mask=mask, outlines="several")
-    monkeypatch.setattr(reading, "lesion_from_click", lambda *_: found)
+    monkeypatch.setattr(reading, "lesion_from_click", lambda *_, network: found)
+    monkeypatch.setattr(reading, "lesion_from_axis", lambda *_, network: found)
     monkeypatch.setattr(reading, "lesion_from_box", lambda *_: found)
-    for corner in (None, CENTRE):
-        told = replace(file, path=None, point_mm=CENTRE, corner_mm=corner)
+    for corner, end in ((None, None), (CENTRE, None), (None, CENTRE)):
+        told = replace(file, path=None, point_mm=CENTRE, corner_mm=corner, end_mm=end)
         assert outlined(told, ct, SimpleNamespace()) == (mask, "several")  # type: ignore[arg-type]

@@ -362,6 +362,8 @@ def _told(patient: _Patient, found: LesionMeasured) -> None:
     )
     if found.disagreement is not None:
         value = f"other outlines {found.disagreement.size_apart_mm:.1f} mm apart in size"
+        if found.disagreement.flagged:
+            value = f"in doubt; {value}"
         patient.note("outline", Fate.KEPT, value, found.disagreement.in_words())
 
 

@@ -9,7 +9,13 @@ from metasight.cohort.scan_table import LesionRow, SeriesRow
 from metasight.cohort.settings import ScanRecipe
 from metasight.errors import VolumeError
 from metasight.lesions.uptake import Uptake, uptake_of
-from metasight.segmentation.lesion import Outlines, lesion_from_box, lesion_from_click
+from metasight.segmentation.lesion import (
+    Outlines,
+    lesion_from_axis,
+    lesion_from_box,
+    lesion_from_click,
+)
+from metasight.segmentation.lesion_network import shipped_lesion_network
 from metasight.segmentation.lung import Lungs
 from metasight.volumes.dicom import ReadSettings, load_series
 from metasight.volumes.masks import MaskRule, drawn_on, read_mask
@@ -170,8 +176,12 @@ def outlined(
         )
     if told.corner_mm is not None:
         found = lesion_from_box(ct, lungs, told.point_mm, told.corner_mm)
+    elif told.end_mm is not None:
+        found = lesion_from_axis(
+            ct, lungs, told.point_mm, told.end_mm, network=shipped_lesion_network()
+        )
     else:
-        found = lesion_from_click(ct, lungs, told.point_mm)
+        found = lesion_from_click(ct, lungs, told.point_mm, network=shipped_lesion_network())
     return found.mask, found.outlines
 
 
