@@ -51,9 +51,9 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
     return float(2 * (a & b).sum() / (a.sum() + b.sum()))
 
 
-def agrees(found: LesionFound, readers: list[np.ndarray], *, short_mm: float = 0.0) -> None:
+def agrees(found: LesionFound, readers: list[np.ndarray]) -> None:
     longest = [size_of(Mask.from_array(r, on=found.mask)).longest_mm for r in readers]
-    assert min(longest) - short_mm <= size_of(found.mask).longest_mm <= max(longest)
+    assert min(longest) <= size_of(found.mask).longest_mm <= max(longest)
     low, high = READERS_MM3
     assert low <= 1000 * found.mask.volume_ml <= high
     theirs = np.mean([dice(a, b) for a, b in combinations(readers, 2)])
@@ -212,4 +212,4 @@ def test_with_the_network_one_click_agrees_with_the_readers(nodule: Nodule) -> N
     index = np.argwhere(np.sum(readers, axis=0) >= 3).mean(axis=0)
     x, y, z = scan.grid.to_mm(np.asarray(index, dtype=np.float64)[::-1])
     found = lesion_from_click(scan, lungs, (x, y, z), network=shipped_lesion_network())
-    agrees(found, readers, short_mm=1.0)  # tips of spicules are left out (docs/lesions.md)
+    agrees(found, readers)
