@@ -76,6 +76,28 @@ def test_two_boxes_are_two_lungs() -> None:
     assert np.nonzero(found.right.array)[2].max() < np.nonzero(found.left.array)[2].min()
 
 
+def with_bowel(scan: Volume) -> Volume:
+    """With two loops of gas, each of half a litre, below everything else."""
+    hu = np.concatenate([np.array(scan.array[:1]).repeat(30, axis=0), scan.array])
+    hu[:30, 5:65, 5:105] = 40.0
+    for k in range(2):
+        hu[4:26, 25:43, 10 + 46 * k : 48 + 46 * k] = -995.0
+    hu += np.random.default_rng(1).normal(0, 15, hu.shape)
+    return Volume.from_array(hu, unit="HU", spacing_mm=(2.5, 2.5, 2.5))
+
+
+def test_bowel_is_no_lung() -> None:
+    with pytest.raises(VolumeError, match="no lung was found: the air is that of stomach and bow"):
+        find_lungs(with_bowel(made_up(0)))
+
+
+def test_bowel_below_two_lungs_is_left_out() -> None:
+    found = find_lungs(with_bowel(made_up(2)))
+    for lung in (found.right, found.left):
+        assert lung.volume_ml == pytest.approx(44 * 40 * 36 * 2.5**3 / 1000, rel=0.02)
+        assert np.nonzero(lung.array)[0].min() > 32
+
+
 def test_a_lung_removed_is_not_guessed() -> None:
     with pytest.raises(VolumeError, match="only one lung was found"):
         find_lungs(made_up(1))

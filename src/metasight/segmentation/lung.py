@@ -228,11 +228,13 @@ def _two_lungs(work: _Work, air: Booleans) -> tuple[Booleans, Booleans]:
     """Right and left; joined ones are parted where they are thinnest."""
     labels, n = ndimage.label(air)
     size = np.bincount(labels.ravel(), minlength=n + 1) * work.voxel_ml
+    gas = _is_gas(work, labels, n)
     size[0] = 0.0
+    size[gas] = 0.0
     order = np.argsort(-size)
     if not size[order[0]] >= _LEAST_LUNG_ML:
         raise VolumeError(
-            "no lung was found",
+            "no lung was found" + (": the air is that of stomach and bowel" if gas.any() else ""),
             where="lungs",
             value=f"{size[order[0]]:.0f} ml",
             remedy="Give a chest CT in HU, or a lung mask",
@@ -243,8 +245,8 @@ def _two_lungs(work: _Work, air: Booleans) -> tuple[Booleans, Booleans]:
         first, second = labels == order[0], labels == order[1]
     for number in order[size[order] >= _LEAST_PART_ML].tolist():
         part = labels == number
-        if (part & (first | second)).any() or work.hu[part].mean() < _GAS_HU:
-            continue  # one of the two, or stomach and bowel
+        if (part & (first | second)).any():
+            continue
         near = [_apart(work, part, lung) for lung in (first, second)]
         if near[0] <= near[1]:
             first = first | part
@@ -252,6 +254,16 @@ def _two_lungs(work: _Work, air: Booleans) -> tuple[Booleans, Booleans]:
             second = second | part
     x = [_middle(lung)[2] for lung in (first, second)]
     return (first, second) if x[0] < x[1] else (second, first)
+
+
+def _is_gas(work: _Work, labels: npt.NDArray[np.int32], n: int) -> Booleans:
+    """Which parts, (n + 1,), hold nothing but gas away from their walls: stomach and bowel."""
+    within = np.where(ndimage.binary_erosion(labels > 0), labels, 0).ravel()
+    voxels = np.bincount(within, minlength=n + 1)
+    total = np.bincount(within, weights=work.hu.ravel(), minlength=n + 1)
+    gas = total / np.maximum(voxels, 1) < _GAS_HU
+    gas[0] = False
+    return np.asarray(gas & (voxels > 0))
 
 
 def _apart(work: _Work, part: Booleans, lung: Booleans) -> float:
