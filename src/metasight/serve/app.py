@@ -139,9 +139,12 @@ def create_app(workbench: Workbench) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _not_understood)
     app.add_exception_handler(MetasightError, _known)
     app.add_exception_handler(Refused, _refused)
-    app.add_exception_handler(Exception, _fault)
     app.add_middleware(
-        Gate, sessions=workbench.sessions, reach=workbench.reach, refused=_page_of_refusal
+        Gate,
+        sessions=workbench.sessions,
+        reach=workbench.reach,
+        refused=_page_of_refusal,
+        noted=_note_fault,
     )
     return app
 
@@ -256,8 +259,7 @@ async def _known(request: Request, error: Exception) -> Response:
     return _page_of_error(request, 409, str(error), "")
 
 
-async def _fault(request: Request, error: Exception) -> Response:
+def _note_fault(error: Exception) -> None:
     where = traceback.extract_tb(error.__traceback__)[-1]
     # the message may quote a patient's value and stays out
     LOG.error("%s in %s, line %d", type(error).__name__, Path(where.filename).name, where.lineno)
-    return _page_of_refusal(request, Refusal.FAULT)

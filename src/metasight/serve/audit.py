@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import json
 import os
+import threading
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -79,9 +80,14 @@ class AuditLog:
         self._database = database
         self._key = hashlib.sha256(b"metasight audit\0" + key.encode()).digest()
         self._head = database.path.with_name(HEAD)
+        self._lock = threading.Lock()
 
     def add(self, who: str, what: Act, about: str) -> Row:
         """Append a row; it is on the disk when this returns."""
+        with self._lock:  # the head is written in the order of the rows
+            return self._added(who, what, about)
+
+    def _added(self, who: str, what: Act, about: str) -> Row:
         at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
         with self._database.changing():
             last = self._database.rows(

@@ -6,9 +6,8 @@ and hold no inline script or style, and browsers are told to enforce that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -60,10 +59,21 @@ class Gate:
         By what names it may be called.
     refused
         Makes the page of a refusal.
+    noted
+        Is called with an error that no page expected.
     """
 
-    def __init__(self, app: ASGIApp, *, sessions: Sessions, reach: Reach, refused: Any) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        sessions: Sessions,
+        reach: Reach,
+        refused: Callable[[Request, Refusal], Response],
+        noted: Callable[[Exception], None],
+    ) -> None:
         self._app = app
+        self._noted = noted
         self._sessions = sessions
         self._names = reach.known_names
         self._secure = reach.is_secure
@@ -76,10 +86,25 @@ class Gate:
             return
         if scope["type"] != "http":  # nothing here speaks by websockets
             return
-        sending = self._with_headers(send)
-        request = Request(scope, receive)
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await self._with_headers(send)(message)
+
         scope.setdefault("state", {})
         scope["state"] |= {"session": None, "form": {}}
+        try:
+            await self._answered(scope, receive, sending)
+        except Exception as error:  # noqa: BLE001 - the last that could show what an error quotes
+            self._noted(error)
+            if not begun:
+                answer = self._refused(Request(scope), Refusal.FAULT)
+                await answer(scope, receive, sending)
+
+    async def _answered(self, scope: Scope, receive: Receive, sending: Send) -> None:
+        request = Request(scope, receive)
         try:
             answer = await self._checked(request, scope)
         except _Refused as stopped:

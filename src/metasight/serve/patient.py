@@ -10,12 +10,17 @@ import pandas as pd
 
 from metasight.ledger import Entry
 from metasight.protocol.study import Protocol, Variable
+from metasight.report.patient_page import what_interval
 from metasight.report.wording import number, percent, span, years
 from metasight.serve.last_run import LastRun
 from metasight.serve.patients import Line
+from metasight.steps.exported import NO_INTERVAL
 
 MODEL_ROLES = ("predictor", "criterion", "treatment", "design")
 """Roles of variables that the page lists; outcomes stand apart."""
+
+
+_ON_PAGE = {NO_INTERVAL: "no interval could be given for it, and no risk is shown without one"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +94,8 @@ class RiskShown:
         (name, value) as text.
     notes
         What else must be known.
+    of_whom
+        What the interval is of, and of whom the risk is, in sentences.
     """
 
     label: str
@@ -101,6 +108,7 @@ class RiskShown:
     why_none: str = ""
     contributions: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    of_whom: str = ""
 
 
 def criteria_of(entries: Sequence[Entry], protocol: Protocol) -> tuple[CriterionLine, ...]:
@@ -113,13 +121,18 @@ def criteria_of(entries: Sequence[Entry], protocol: Protocol) -> tuple[Criterion
             text=c.text,
             verdict=str(own[c.id].verdict),
             value=in_labels(own[c.id].value, protocol),
-            reason=own[c.id].reason.replace(f": {c.text}", ""),
+            reason=short_reason(own[c.id].reason, c.text),
             evidence=_evidence(c.evidence),
             decided=decided(own[c.id]),
         )
         for c in protocol.criterion
         if c.id in own
     )
+
+
+def short_reason(reason: str, text: str) -> str:
+    """Why a criterion has its verdict, without the wording of the criterion that stands beside."""
+    return reason.replace(f": {text}", "")
 
 
 def history_of(entries: Sequence[Entry]) -> tuple[Entry, ...]:
@@ -153,7 +166,7 @@ def risk_of(run: LastRun, patient: str) -> RiskShown:
         why = run.risks.why_none.get(
             patient, "the patient is not analysed; criteria and ledger say why"
         )
-        return RiskShown(label=about.label, model=about.model, why_none=why)
+        return RiskShown(label=about.label, model=about.model, why_none=_ON_PAGE.get(why, why))
     timed = [r for r in shown if r.horizon_days is not None]
     last = max((r.horizon_days or 0 for r in timed), default=0)
     return RiskShown(
@@ -173,7 +186,18 @@ def risk_of(run: LastRun, patient: str) -> RiskShown:
         ends=tuple((r.horizon_days or 0, r.interval.lower, r.interval.upper) for r in timed),
         contributions=_contributions(run, patient),
         notes=run.risks.notes.get(patient, ()),
+        of_whom=_of_whom(run.study.protocol, timed=bool(timed)),
     )
+
+
+def _of_whom(protocol: Protocol, *, timed: bool) -> str:
+    told = what_interval("true risk")
+    if timed and protocol.landmark_days:
+        told = (
+            "The risk is that of a patient without an event by day "
+            f"{protocol.landmark_days} after {protocol.time_zero}. {told}"
+        )
+    return told
 
 
 def neighbours(lines: Sequence[Line], patient: str) -> tuple[str, str, int]:
@@ -260,7 +284,7 @@ class Drawing:
     y_ticks: tuple[tuple[float, str], ...]
 
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 460.0, 260.0, 52.0, 18.0, 14.0, 44.0
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 460.0, 260.0, 52.0, 40.0, 14.0, 44.0
 
 
 def drawn(risk: RiskShown) -> Drawing | None:

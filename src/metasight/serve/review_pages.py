@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -20,6 +21,7 @@ from metasight.serve.app import (
     workbench_of,
 )
 from metasight.serve.audit import Act
+from metasight.serve.patient import in_labels, short_reason
 from metasight.serve.review import Decision, decide, queue_of, table_of
 from metasight.serve.sessions import LOCAL
 from metasight.serve.wording import Refusal
@@ -62,6 +64,8 @@ def review(
         may=session.account.role.may(Role.REVIEWER) and not why_not,
         is_local=session.account.name == LOCAL,
         criteria=workbench.study.protocol.criteria,
+        labelled=partial(in_labels, protocol=workbench.study.protocol),
+        short=short_reason,
         done=request.query_params.get("done") == "yes",
     )
 

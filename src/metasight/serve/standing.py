@@ -12,6 +12,9 @@ from metasight.errors import MetasightError
 from metasight.study.file import Study, read_study
 
 
+_IN_WORDS = {"folder changed": "a table of the study changed"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Standing:
     """What a look at the study found.
@@ -93,7 +96,8 @@ def _looked_at(study: Study) -> Standing:
     reasons: dict[str, Counter[str]] = {}
     for one in pending:
         # a step that is named in a reason may be a patient's: the kind of the change is enough
-        why = one.why if "'" not in one.why else "a step that it reads has changed"
+        why = _IN_WORDS.get(one.why, one.why)
+        why = why if "'" not in why else "a step that it reads has changed"
         reasons.setdefault(str(one.step.kind), Counter())[why] += 1
     return Standing(
         pending=tuple(

@@ -29,9 +29,10 @@ from metasight.steps.results import AnalysisNames, ResultsArgument
 from metasight.units import DAYS_PER_YEAR
 
 _KIND = "95 % interval of the true risk"
-_NO_INTERVAL = (
+NO_INTERVAL = (
     "a risk is not exported without its interval, for which interval_refits is needed ([analysis])"
 )
+"""Why a patient has no risk, where the run has no intervals at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +98,7 @@ def risks_of(inputs: Inputs, headline: AnalysisNames, model: str, protocol: Prot
         if patient in silent:
             why[patient] = silent[patient]
         elif any((patient, t) not in ends for t in found):
-            why[patient] = _NO_INTERVAL if not ends else "its interval is unknown"
+            why[patient] = NO_INTERVAL if not ends else "its interval is unknown"
         else:
             of[patient] = tuple(
                 _risk(headline.endpoint, t, v, ends[patient, t], protocol)

@@ -64,18 +64,18 @@ document.addEventListener("DOMContentLoaded", () => {
   document.getElementById("zoom-out").addEventListener("click", () => by(0.5));
   document.getElementById("zoom-all").addEventListener("click", () => viewer.viewport.goHome());
   document.getElementById("zoom-full").addEventListener("click", () => {
-    viewer.viewport.zoomTo(viewer.viewport.imageToViewportZoom(1));
+    viewer.viewport.zoomTo(told.width / element.clientWidth);
   });
 
   const scale = document.querySelector("#scale span");
   const bar = () => {
-    const zoom = viewer.viewport.viewportToImageZoom(viewer.viewport.getZoom(true));
-    const micrometres = told.mpp / zoom; // to a pixel of the screen
+    const across = element.clientWidth * viewer.viewport.getZoom(true); // of the slide, on the screen
+    const micrometres = (told.width * told.mpp) / across; // to a pixel of the screen
     const most = micrometres * Math.min(220, element.clientWidth / 3);
     const ten = 10 ** Math.floor(Math.log10(most));
     const length = [5, 2, 1].map((s) => s * ten).find((l) => l <= most);
     scale.style.width = `${length / micrometres}px`;
-    scale.textContent = length >= 1000 ? `${length / 1000} mm` : `${length} µm`;
+    document.querySelector("#scale b").textContent = length >= 1000 ? `${length / 1000} mm` : `${length} µm`;
   };
   viewer.addHandler("open", () => {
     document.getElementById("viewer-wait")?.remove();
@@ -108,8 +108,9 @@ document.addEventListener("DOMContentLoaded", () => {
   element.addEventListener("pointermove", (event) => {
     if (!viewer.world.getItemCount()) return;
     const box = element.getBoundingClientRect();
-    const point = viewer.viewport.viewerElementToImageCoordinates(
+    const at = viewer.viewport.pointFromPixel(
       new OpenSeadragon.Point(event.clientX - box.left, event.clientY - box.top));
+    const point = { x: at.x * told.width, y: at.y * told.width };
     const inside = point.x >= 0 && point.y >= 0 && point.x < told.width && point.y < told.height;
     where.textContent = inside
       ? `x ${Math.floor(point.x)}, y ${Math.floor(point.y)} pixels; ${Math.round(point.x * told.mpp)}, ${Math.round(point.y * told.mpp)} µm`
