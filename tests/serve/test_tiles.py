@@ -133,7 +133,7 @@ def test_slides_are_closed_when_others_are_wanted(slide: tuple[Path, np.ndarray]
         slides.tile(row(path, f"P0123456789abcdef-HE-{n}"), (10, 0, 0), None)
         assert len(slides._open) <= 2
     with slides.slide(row(path, "a")), slides.slide(row(path, "b")), slides.slide(row(path, "c")):
-        assert len(slides._open) == 3  # none that is read is closed
+        assert {"a", "b", "c"} <= set(slides._open)  # none that is read is closed
     assert len(slides._open) <= 2
     slides.close()
     assert not slides._open
