@@ -4,13 +4,13 @@
     python bench/serve.py pages            # a study of 2,000 patients, run first
     python bench/serve.py tiles --seconds 3 --side 10000
 
-``tiles`` writes a made-up pyramidal slide (JPEG in 256-pixel tiles, an SVS), serves it in one process
-by ``metasight serve``, and asks for random tiles of its four finest levels at a fixed rate, open
-loop: a request is sent when its time has come, whether or not others were answered, and its latency
-counts from that time. Then the same is asked of a server of one process around OpenSlide's
-DeepZoomGenerator (uvicorn and Starlette too, JPEG of the same quality). The memory of each server is
-read before and after 10,000 further tiles, and after as many again, when its caches are full. Everything is on the loopback of one machine; the client
-takes a part of its cores.
+``tiles`` writes a made-up pyramidal slide (JPEG in 256-pixel tiles, an SVS), serves it in one
+process by ``metasight serve``, and asks for random tiles of its four finest levels at a fixed rate,
+open loop: a request is sent when its time has come, whether or not others were answered, and its
+latency counts from that time. Then the same is asked of a server of one process around OpenSlide's
+DeepZoomGenerator (uvicorn and Starlette too, JPEG of the same quality). The memory of each server
+is read before and after 10,000 further tiles, and after as many again, when its caches are full.
+Everything is on the loopback of one machine; the client takes a part of its cores.
 
 ``pages`` runs a made-up study, serves it, and times the first page from the line that the server
 prints, and the list of patients, median and worst of 30.
@@ -204,7 +204,8 @@ def measured(
     print(
         f"{name}: {n} tiles at {told.rate:g}/s, open loop: p50 {p50:.1f} ms, p95 {p95:.1f} ms, "
         f"worst {worst:.0f} ms, {wrong} wrong; memory {before:.0f} MiB before and {after:.0f} MiB "
-        f"after {MEMORY_TILES:,} more tiles, {again:.0f} MiB after as many again ({MEMORY_TILES / seconds:.0f}/s, closed loop)"
+        f"after {MEMORY_TILES:,} more tiles, {again:.0f} MiB after as many again "
+        f"({MEMORY_TILES / seconds:.0f}/s, closed loop)"
     )
     return {"p50": p50, "p95": p95}
 
@@ -283,7 +284,8 @@ def _workbench(folder: Path, *, first: bool = False) -> Iterator[tuple[int, int,
         if first:
             asyncio.run(Connection(port, cookie).get("/"))
             print(
-                f"first page {1000 * (time.perf_counter() - begun):.0f} ms after the address was printed"
+                f"first page {1000 * (time.perf_counter() - begun):.0f} ms after the address "
+                "was printed"
             )
         yield process, port, cookie
 

@@ -90,12 +90,12 @@ const fail = (what, value) => { wrong.push(what); say(`WRONG: ${what}`, value); 
   await look('patient');
 
   if (told.slide) {
+    const levels = new Set();
+    tab.on('request', (r) => { const m = /\/tiles\/(\d+)\//.exec(r.url()); if (m) levels.add(+m[1]); });
     await tab.goto(`${own}/slides/${told.slide}`, { waitUntil: 'networkidle' });
     await tab.waitForFunction(() => window.workbenchViewer?.world.getItemCount() > 0);
     await tab.waitForTimeout(900);
     await look('slide');
-    const levels = new Set();
-    tab.on('request', (r) => { const m = /\/tiles\/(\d+)\//.exec(r.url()); if (m) levels.add(+m[1]); });
     await tab.click('#zoom-full');
     await tab.waitForTimeout(1200);
     const most = await tab.evaluate(() => JSON.parse(document.getElementById('told').textContent).maxLevel);

@@ -79,5 +79,5 @@ def test_an_altered_log_is_found(folder: Path, capsys: pytest.CaptureFixture[str
     done("users", "add", str(folder), "ann", "--password-from", password)
     with sqlite3.connect(database_of(folder)) as connection:
         connection.execute("DROP TRIGGER audit_stays")
-        connection.execute("UPDATE audit SET about = 'ann is viewer'")
+        connection.execute("UPDATE audit SET about = 'ann is admin'")
     assert "row 1 was changed" in refused(capsys, "audit", str(folder))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 import traceback
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -71,11 +72,23 @@ class Workbench:
         self.run = LastRun(study)
         self.slides = OpenSlides()
         self.templates = _environment()
+        self._lock = threading.Lock()
+        self._lines: tuple[Line, ...] | None = None
 
-    @cached_property
+    @property
     def lines(self) -> tuple[Line, ...]:
-        """The list of patients, all of it."""
-        return lines_of(self.run)
+        """The list of patients, all of it; made once."""
+        with self._lock:
+            if self._lines is None:
+                self._lines = lines_of(self.run)
+            return self._lines
+
+    def prepare(self) -> None:
+        """Look at the study, then make the list of patients, so that no page waits for them."""
+        self.looking.again()
+        self.looking.wait()
+        with suppress(MetasightError, OSError):  # said on the page that asks for it
+            _ = self.lines
 
     @cached_property
     def slide_rows(self) -> Mapping[str, SlideRow]:
@@ -116,7 +129,8 @@ def create_app(workbench: Workbench) -> FastAPI:
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
-        workbench.looking.again()
+        preparing = threading.Thread(target=workbench.prepare, daemon=True)
+        preparing.start()
         yield
         workbench.close()
 

@@ -11,7 +11,6 @@ from metasight.engine.progress import Silent
 from metasight.errors import MetasightError
 from metasight.study.file import Study, read_study
 
-
 _IN_WORDS = {"folder changed": "a table of the study changed"}
 
 
