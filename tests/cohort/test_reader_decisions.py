@@ -174,3 +174,8 @@ def test_a_decision_about_another_verdict_is_not_applied_and_the_row_says_so():
 
 def test_without_a_decision_a_row_is_as_it_was():
     assert decided(ROW, None) is ROW
+
+
+def test_a_table_with_its_header_alone_holds_no_decision(read):
+    told = read()
+    assert (told.criteria, told.quality, told.alignment) == ({}, {}, {})

@@ -18,6 +18,7 @@ from metasight.cli.exchange import export, take_in
 from metasight.cli.machine_readable import OPTION, error_found, print_json
 from metasight.cli.printing import err, shown
 from metasight.cli.scans import scans
+from metasight.cli.serve import audit, serve, users
 from metasight.cli.simulate import simulation
 from metasight.cli.slides import slides
 from metasight.cli.study import app
@@ -32,6 +33,9 @@ app.add_typer(slides, name="slides")
 app.add_typer(scans, name="scans")
 app.add_typer(simulation, name="simulate")
 app.add_typer(deidentification, name="deidentify")
+app.command()(serve)
+app.command()(audit)
+app.add_typer(users, name="users")
 app.command()(clean)
 app.command()(withdraw)
 

@@ -115,7 +115,7 @@ def read_reader_decisions(
         or reason, a second one about the same.
     """
     asked = settings.reader_decisions
-    if asked is None:
+    if asked is None or not is_begun(folder / asked.path):
         return ReaderDecisions()
     raw = read_table(folder, asked, asked.read)
     problems = missing_columns(raw, asked.read, "[reader_decisions]")
@@ -146,6 +146,14 @@ def read_reader_decisions(
     if problems:
         raise TableError(problems)
     return ReaderDecisions(criteria=criteria, quality=files[QUALITY], alignment=files[ALIGNMENT])
+
+
+def is_begun(path: Path) -> bool:
+    """Whether a table of text has a row: one with its header alone waits for the first decision."""
+    if path.suffix.lower() not in {".csv", ".tsv", ".txt"} or not path.is_file():
+        return True  # whatever is wrong with it is said where it is read
+    with path.open("rb") as file:
+        return sum(bool(line.strip()) for line in file) != 1
 
 
 @dataclass(frozen=True)

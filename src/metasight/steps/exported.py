@@ -25,13 +25,14 @@ from metasight.protocol.study import Protocol
 from metasight.provenance import hash_file
 from metasight.steps import artefacts
 from metasight.steps.after.staging import silent_patients
-from metasight.steps.results import ResultsArgument
+from metasight.steps.results import AnalysisNames, ResultsArgument
 from metasight.units import DAYS_PER_YEAR
 
 _KIND = "95 % interval of the true risk"
-_NO_INTERVAL = (
+NO_INTERVAL = (
     "a risk is not exported without its interval, for which interval_refits is needed ([analysis])"
 )
+"""Why a patient has no risk, where the run has no intervals at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +62,30 @@ def shown_risks(inputs: Inputs, argument: ResultsArgument) -> ShownRisks:
     inputs, argument
         Of the step that collects a run's results.
     """
-    headline = argument.analyses[0]
+    return risks_of(
+        inputs,
+        argument.analyses[0],
+        argument.settings.analysis.headline_model,
+        argument.protocol,
+    )
+
+
+def risks_of(inputs: Inputs, headline: AnalysisNames, model: str, protocol: Protocol) -> ShownRisks:
+    """Every analysed patient's risks by the fits of one model that did not see the patient.
+
+    Parameters
+    ----------
+    inputs
+        Of the step that collects a run's results.
+    headline
+        The analysis.
+    model
+        Its name.
+    protocol
+        Of the study.
+    """
     judged = inputs[headline.judged]
-    table = Predictions.from_parquet(artefacts.PREDICTIONS.path(judged)).table
-    own = table[
-        (table["model"] == argument.settings.analysis.headline_model)
-        & (table["endpoint"] == headline.endpoint)
-    ]
+    own = _of_model(judged, headline, model)
     asked = artefacts.DATA.read(inputs[headline.data])["horizons_days"]
     own = own[own["label"].notna() | own["horizon_days"].isin(asked)]  # not each day of the curve
     target = own["label"].where(own["label"].notna(), own["horizon_days"].astype("string"))
@@ -80,13 +98,42 @@ def shown_risks(inputs: Inputs, argument: ResultsArgument) -> ShownRisks:
         if patient in silent:
             why[patient] = silent[patient]
         elif any((patient, t) not in ends for t in found):
-            why[patient] = _NO_INTERVAL if not ends else "its interval is unknown"
+            why[patient] = NO_INTERVAL if not ends else "its interval is unknown"
         else:
             of[patient] = tuple(
-                _risk(headline.endpoint, t, v, ends[patient, t], argument.protocol)
+                _risk(headline.endpoint, t, v, ends[patient, t], protocol)
                 for t, v in sorted(found.items(), key=_in_order)
             )
     return ShownRisks(of=of, why_none=why)
+
+
+def _of_model(judged: Path, headline: AnalysisNames, model: str) -> pd.DataFrame:
+    table = Predictions.from_parquet(artefacts.PREDICTIONS.path(judged)).table
+    return table[(table["model"] == model) & (table["endpoint"] == headline.endpoint)]
+
+
+def risk_curves(
+    inputs: Inputs, headline: AnalysisNames, model: str
+) -> dict[str, tuple[tuple[int, float], ...]]:
+    """Each analysed patient's risk by day, the mean over fits that did not see the patient.
+
+    Parameters
+    ----------
+    inputs, headline, model
+        As in :func:`risks_of`.
+
+    Returns
+    -------
+    Pseudonym → (day, risk) in the order of days; empty for an endpoint without time.
+    """
+    own = _of_model(inputs[headline.judged], headline, model)
+    own = own[own["label"].isna() & own["horizon_days"].notna()]
+    mean = own.groupby(["patient", "horizon_days"])["risk"].mean().reset_index()
+    columns = (mean[c] for c in ("patient", "horizon_days", "risk"))
+    found: dict[str, list[tuple[int, float]]] = {}
+    for patient, day, risk in zip(*columns, strict=True):
+        found.setdefault(str(patient), []).append((int(day), float(risk)))
+    return {p: tuple(sorted(points)) for p, points in found.items()}
 
 
 def algorithm_of(inputs: Inputs, argument: ResultsArgument, locked: Path | None) -> Algorithm:

@@ -17,6 +17,7 @@ from pathlib import Path
 from metasight.cohort.canonical import pseudonym
 from metasight.cohort.ids import normal_id
 from metasight.cohort.joined import read_own
+from metasight.cohort.reader_decisions import is_begun
 from metasight.cohort.settings import CohortSettings, TableSettings
 from metasight.engine.cache import write_whole
 from metasight.errors import StoreError, StudyError
@@ -159,7 +160,8 @@ def patients_of(study: Study) -> frozenset[str]:
 
 def _everybody(study: Study) -> Iterator[tuple[str, int, str]]:
     for table in _tables(study.settings):
-        if not (study.folder / table.path).is_file():
+        path = study.folder / table.path
+        if not path.is_file() or not is_begun(path):
             continue
         raw = read_own(study.folder, table, ())
         if table.id not in raw.cells:

@@ -1,0 +1,124 @@
+// The way of a user through a workbench, in a real Chromium: node walk.js '{"address": …}'.
+// Prints one line of JSON a finding; exit status 1 where something is wrong.
+const { chromium } = require('playwright-core');
+const fs = require('fs');
+const told = JSON.parse(process.argv[2]);
+const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+const wrong = [];
+const say = (what, value) => console.log(JSON.stringify({ what, value }));
+const fail = (what, value) => { wrong.push(what); say(`WRONG: ${what}`, value); };
+
+(async () => {
+  const browser = await chromium.launch({
+    executablePath: told.browser,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
+  });
+  const own = new URL(told.address).origin;
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  const tab = await context.newPage();
+  tab.on('console', (m) => { if (m.type() === 'error' || m.type() === 'warning') fail('console', m.text()); });
+  tab.on('pageerror', (e) => fail('script', String(e)));
+  tab.on('requestfailed', (r) => { if (!/ERR_ABORTED/.test(r.failure().errorText)) fail('request failed', r.url()); });
+  tab.on('request', (r) => {
+    const to = new URL(r.url());
+    if (!['data:', 'blob:'].includes(to.protocol) && to.origin !== own) fail('other host', r.url());
+  });
+  tab.on('response', (r) => { if (r.status() >= 400) fail('status', `${r.status()} ${r.url()}`); });
+
+  const look = async (name) => {
+    for (const scheme of ['light', 'dark']) {
+      for (const size of [{ width: 1280, height: 800 }, { width: 820, height: 1180 }]) {
+        await tab.emulateMedia({ colorScheme: scheme });
+        await tab.setViewportSize(size);
+        await tab.waitForTimeout(120);
+        const found = await rules();
+        for (const v of found) fail(`axe ${name} ${scheme} ${size.width}`, v);
+        const wide = await tab.evaluate(() => document.documentElement.scrollWidth);
+        if (wide > size.width) fail(`scrolls sideways: ${name} at ${size.width}`, wide);
+        if (told.pictures) await tab.screenshot({ path: `${told.pictures}/${name}-${scheme}-${size.width}.png` });
+      }
+    }
+    await tab.emulateMedia({ colorScheme: 'light' });
+    await tab.setViewportSize({ width: 1280, height: 800 });
+    const title = await tab.title();
+    if (!title) fail('no title', name);
+  };
+  // the page's policy forbids scripts from elsewhere: axe is put in by the debugger's own world
+  const session = await context.newCDPSession(tab);
+  const rules = async () => {
+    const { frameTree } = await session.send('Page.getFrameTree');
+    const { executionContextId } = await session.send('Page.createIsolatedWorld', { frameId: frameTree.frame.id, worldName: 'axe' });
+    await session.send('Runtime.evaluate', { expression: axe, contextId: executionContextId });
+    const answer = await session.send('Runtime.evaluate', {
+      expression: `axe.run(document).then(f => JSON.stringify(f.violations.map(v => [v.id, v.nodes.length, v.nodes[0].target.join(' '), v.help])))`,
+      contextId: executionContextId, awaitPromise: true, returnByValue: true,
+    });
+    if (answer.exceptionDetails) { fail('axe did not run', answer.exceptionDetails.exception?.description); return []; }
+    return JSON.parse(answer.result.value);
+  };
+
+  await tab.goto(told.address, { waitUntil: 'networkidle' });
+  if (await tab.locator('h1').innerText() !== 'Study') fail('not let in', await tab.title());
+  await tab.waitForFunction(() => !document.querySelector('#standing .busy'), null, { timeout: 60000 });
+  await look('study');
+
+  const counts = tab.locator('ol.flow a.count');
+  const count = counts.nth(told.count ?? 1);
+  const number = parseInt(await count.innerText(), 10);
+  await count.click();
+  await tab.waitForSelector('table.list');
+  const rows = await tab.locator('table.list tbody tr').count();
+  if (rows !== Math.min(number, 100)) fail('count and list differ', [number, rows]);
+  say('flow count opens as many patients', number);
+  await tab.goto(`${own}/patients`, { waitUntil: 'networkidle' });
+  await tab.fill('#q', told.search ?? 'P');
+  await tab.waitForTimeout(700);
+  await look('patients');
+  await tab.locator('h1').click();
+  await tab.keyboard.press('j');
+  await tab.keyboard.press('ArrowDown');
+  const focused = await tab.evaluate(() => document.activeElement.getAttribute('href'));
+  if (!/^\/patients\/P[0-9a-f]{16}/.test(focused ?? '')) fail('rows by keyboard', focused);
+  await tab.keyboard.press('Enter');
+  await tab.waitForSelector('#risk-h');
+  const first = tab.url();
+  await tab.keyboard.press('ArrowRight');
+  await tab.waitForURL((u) => u.href !== first);
+  say('patient to patient by keyboard', true);
+  if (told.patient) await tab.goto(`${own}/patients/${told.patient}`, { waitUntil: 'networkidle' });
+  if (!/Research only/.test(await tab.locator('main').innerText())) fail('no research-only notice', tab.url());
+  await look('patient');
+
+  if (told.slide) {
+    const levels = new Set();
+    tab.on('request', (r) => { const m = /\/tiles\/(\d+)\//.exec(r.url()); if (m) levels.add(+m[1]); });
+    await tab.goto(`${own}/slides/${told.slide}`, { waitUntil: 'networkidle' });
+    await tab.waitForFunction(() => window.workbenchViewer?.world.getItemCount() > 0);
+    await tab.waitForTimeout(900);
+    await look('slide');
+    await tab.click('#zoom-full');
+    await tab.waitForTimeout(1200);
+    const most = await tab.evaluate(() => JSON.parse(document.getElementById('told').textContent).maxLevel);
+    if (!levels.has(most)) fail('level 0 of the slide was not asked for', [...levels]);
+    say('zoomed to full resolution', most);
+    await tab.click('#zoom-all');
+    for (const [layer, value] of told.layers ?? []) {
+      const input = tab.locator(`[data-layer=${layer}]`).first();
+      await input.evaluate((e, v) => { e.value = v; e.dispatchEvent(new Event('input', { bubbles: true })); }, value);
+      await tab.waitForTimeout(1200);
+    }
+    await tab.locator('#viewer').hover();
+    if (!/µm/.test(await tab.locator('#where').innerText())) fail('no coordinates', '');
+    const items = await tab.evaluate(() => window.workbenchViewer.world.getItemCount());
+    if (items !== 1 + (told.layers ?? []).length) fail('layers over the slide', items);
+    say('layers over the slide', items - 1);
+    await look('slide-layers');
+  }
+  await tab.goto(`${own}/review`, { waitUntil: 'networkidle' });
+  await look('review');
+  await tab.goto(`${own}/audit`, { waitUntil: 'networkidle' });
+  await look('audit');
+  await browser.close();
+  say('done', wrong.length);
+  process.exit(wrong.length ? 1 : 0);
+})().catch((error) => { console.error(error); process.exit(2); });

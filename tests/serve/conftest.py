@@ -1,0 +1,118 @@
+"""A small finished study with one slide, and a workbench of a copy of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
+pytest.importorskip("argon2", reason="the extra `serve` is not installed")
+
+from starlette.testclient import TestClient
+
+from metasight import pipeline
+from metasight.engine.progress import Silent
+from metasight.serve.accounts import Role
+from metasight.serve.app import Workbench, create_app
+from metasight.serve.reach import Reach
+from metasight.study.file import read_study
+from slide_files import tissue_like, write_pyramid
+
+PASSWORD = "a long enough password"
+MODEL = """
+[[model]]
+kind = "elastic_net_cox"
+name = "penalised"
+
+[slides]
+path = "slides.csv"
+id = "id"
+
+[reader_decisions]
+path = "reader_decisions.csv"
+id = "id"
+"""
+HEADER = "id,file,about,verdict,replaces,reader,day,reason\n"
+NOT_ASKED = "no slides in a test"
+
+
+@pytest.fixture(scope="session")
+def finished_folder(
+    tmp_path_factory: pytest.TempPathFactory, made_up: tuple[pd.DataFrame, str]
+) -> Path:
+    """Run once, and only read."""
+    table, text = made_up
+    folder = tmp_path_factory.mktemp("workbench") / "study"
+    folder.mkdir()
+    table.to_csv(folder / "patients.csv", index=False)
+    write_pyramid(folder / "he.svs", tissue_like(900, 1300), mpp=0.5, levels=2)
+    (folder / "slides.csv").write_text("id,file,stain,markers\nMRN-00000,he.svs,H&E,\n")
+    (folder / "reader_decisions.csv").write_text(HEADER)
+    text = text[: text.index('[[model]]\nkind = "forest"')] + MODEL
+    text = text.replace('headline_model = "forest"', 'headline_model = "penalised"')
+    text = text.replace(
+        "instability_resamples = 3", "instability_resamples = 0\ninterval_refits = 100"
+    )
+    (folder / "study.toml").write_text(text)
+    pipeline.run(read_study(folder), scheduler="inline", progress=Silent())
+    return folder
+
+
+@pytest.fixture
+def study_folder(finished_folder: Path, tmp_path: Path) -> Path:
+    """A copy that a test may change."""
+    return Path(shutil.copytree(finished_folder, tmp_path / "study", symlinks=True))
+
+
+@dataclass
+class Served:
+    """A workbench and a browser that has not come in yet."""
+
+    workbench: Workbench
+    client: TestClient
+
+    def enter(self) -> Served:
+        """Come in by the one-time token."""
+        token = self.workbench.sessions.new_token()
+        assert self.client.get(f"/enter?token={token}").status_code == 200
+        return self
+
+    def login(self, role: Role) -> Served:
+        """Come in as a named user of a role."""
+        self.workbench.accounts.put(f"a.{role}", role, PASSWORD)
+        answer = self.client.post("/login", data={"name": f"a.{role}", "password": PASSWORD})
+        assert answer.status_code == 200
+        return self
+
+    @property
+    def form_token(self) -> str:
+        """Of the session's forms."""
+        text = self.client.get("/").text
+        return text.split('name="form_token" value="')[1].split('"')[0]
+
+    def post(self, address: str, **form: str) -> object:
+        """Send a form as a page does."""
+        return self.client.post(address, data={"form_token": self.form_token, **form})
+
+
+@pytest.fixture
+def serve(study_folder: Path) -> Iterator[Callable[..., Served]]:
+    """Start a workbench of the copy; its folder or reach may be another."""
+    running = []
+
+    def start(folder: Path | None = None, reach: Reach | None = None) -> Served:
+        reach = reach or Reach(names=("testserver",))
+        workbench = Workbench(read_study(folder or study_folder), reach)
+        client = TestClient(create_app(workbench), raise_server_exceptions=False)
+        client.__enter__()
+        running.append(client)
+        return Served(workbench, client)
+
+    yield start
+    for client in running:
+        client.__exit__(None, None, None)
