@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from metasight.cohort.settings import TableSettings
 from metasight.cohort.tables import read_table
-from metasight.spreadsheet import csv_text, shielded, unshielded, write_csv
+from metasight.spreadsheet import csv_line, csv_text, shielded, unshielded, write_csv
 from source_texts import ROOT
 
 FORMULAS = [
@@ -97,6 +97,11 @@ def test_metasight_reads_what_it_wrote_and_a_spreadsheet_saved(tmp_path, suffix)
     raw = read_table(tmp_path, TableSettings(path=f"t{suffix}", id="id"))
     assert list(raw.cells["=HYPERLINK(1)"]) == texts
     assert set(map(float, raw.cells["n"])) == {-1.5}
+
+
+def test_a_row_more_is_shielded_in_the_tables_own_separator():
+    line = csv_line(["0017", None, "=1+1", "a;b", -3], separator=";", line_end="\n")
+    assert line == '0017;;\'=1+1;"a;b";-3\n'
 
 
 def test_every_table_for_people_is_written_here():

@@ -333,7 +333,10 @@ def _fhir(run: FinishedPatients, out: Path, request: Request) -> list[Left]:
 
 
 def _geojson(run: FinishedRun, out: Path, request: Request) -> list[Left]:
-    """Structures on each patient's H&E, measured and on the painted map, for QuPath."""
+    """Structures of each patient, measured and on the painted map, for QuPath.
+
+    A file is named as the slide that it is laid over: a multiplex section has its own frame.
+    """
     from metasight.exchange.regions import copy_structures
 
     for kind, name in (
@@ -343,9 +346,10 @@ def _geojson(run: FinishedRun, out: Path, request: Request) -> list[Left]:
         for step in run.finished.of(kind):
             place = run.folder(step)
             if artefacts.STRUCTURES.is_in(place) and _is_asked(step.subject, request):
+                slide = artefacts.BIOMARKERS.read(place)["slide"]
                 copy_structures(
                     artefacts.STRUCTURES.path(place),
-                    out / "qupath" / step.subject / f"{name}.geojson",
+                    out / "qupath" / step.subject / f"{slide}-{name}.geojson",
                 )
     if (out / "qupath").is_dir():
         return []

@@ -59,6 +59,22 @@ def csv_text(
     return stream.getvalue()
 
 
+def csv_line(cells: Sequence[object], *, separator: str = ",", line_end: str = "\r\n") -> str:
+    """One row more for a table that is there, its texts shielded.
+
+    Parameters
+    ----------
+    cells
+        In the table's columns.
+    separator, line_end
+        The table's own.
+    """
+    stream = io.StringIO()
+    writer = csv.writer(stream, delimiter=separator, lineterminator=line_end)
+    writer.writerow(["" if v is None else _cell(v) for v in cells])
+    return stream.getvalue()
+
+
 def write_csv(table: pd.DataFrame, path: Path, *, index: bool = False) -> None:
     """Write a table as CSV in UTF-8, its texts shielded.
 

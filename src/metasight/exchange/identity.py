@@ -58,9 +58,15 @@ def _contents(path: Path) -> Iterator[bytes]:
     """A file's bytes, a part at a time, and what is packed in it."""
     yield from (raw for _, raw in parts_of(path))
     if path.suffix == ".parquet":
-        yield pd.read_parquet(path).reset_index().to_csv().encode()
+        yield _texts(pd.read_parquet(path).reset_index())
     elif zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 yield name.encode()
                 yield archive.read(name)
+
+
+def _texts(table: pd.DataFrame) -> bytes:
+    """Every name of a column and every cell, a line each."""
+    cells = [str(value) for name in table.columns for value in (name, *table[name])]
+    return "\n".join(cells).encode()

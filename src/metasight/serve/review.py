@@ -29,6 +29,7 @@ from metasight.cohort.tables import read_table
 from metasight.errors import MetasightError, StudyError
 from metasight.ledger import Entry, Fate
 from metasight.serve.last_run import LastRun
+from metasight.spreadsheet import csv_line
 from metasight.study.file import Study
 
 _STAGES = {"slide quality": QUALITY, "alignment": ALIGNMENT, "eligibility": ""}
@@ -204,11 +205,9 @@ def _added(before: bytes, row: Mapping[str, str]) -> bytes:
             remedy="Add them to its header (docs/study-file.md)",
         )
     end = "\r\n" if "\r\n" in text else "\n"
-    out = io.StringIO()
-    writer = csv.DictWriter(out, header, delimiter=separator, lineterminator=end, restval="")
-    writer.writerow(row)
+    line = csv_line([row.get(c) for c in header], separator=separator, line_end=end)
     mark = b"\xef\xbb\xbf" if before.startswith(b"\xef\xbb\xbf") else b""
-    return mark + (text.rstrip("\r\n") + end + out.getvalue()).encode("utf-8")
+    return mark + (text.rstrip("\r\n") + end + line).encode("utf-8")
 
 
 def _put(path: Path, content: bytes) -> None:

@@ -71,7 +71,7 @@ def slide_page(request: Request, name: Name) -> Any:
         brightfield = slide.is_brightfield
     aligned = alignments_on(workbench.run, row.patient, name) if is_he else ()
     painted = maps_on(workbench.run, row.patient) if is_he else ()
-    outlines = outlines_on(workbench.run, row.patient) if is_he else ()
+    outlines = outlines_on(workbench.run, row.patient, name, pyramid.mpp)
     told = {
         "name": name,
         "width": pyramid.width,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -156,19 +156,55 @@ def maps_on(run: LastRun, patient: str) -> tuple[Painted, ...]:
     return tuple(found)
 
 
-def outlines_on(run: LastRun, patient: str) -> tuple[tuple[str, str], ...]:
-    """Structures on a patient's H&E: (name, path of its SVG outline in level-0 pixels)."""
+def outlines_on(run: LastRun, patient: str, slide: str, mpp: float) -> tuple[tuple[str, str], ...]:
+    """Structures of a patient on one of the slides: (name, path of its outline, level-0 pixels).
+
+    Where they were measured on another section, which is aligned with this slide, they are brought
+    over; where it is not, none are shown.
+
+    Parameters
+    ----------
+    slide, mpp
+        Name of the slide, and its µm a level-0 pixel.
+    """
     folder = run.of_patient(StepKind.MEASURE_SLIDES, patient)
     if folder is None or not artefacts.STRUCTURES.is_in(folder):
         return ()
+    measured = artefacts.BIOMARKERS.read(folder)
+    own = measured.get("slide", "")  # results of before it was kept are of an unknown frame
+    back = None
+    if own != slide:
+        pair = next((a for a in alignments_on(run, patient, slide) if a.moving == own), None)
+        if pair is None or not pair.accepted:
+            return ()
+        back = transform_in(pair.folder).inverse()
+
+    def placed(ring: Sequence[Sequence[float]]) -> Sequence[Sequence[float]]:
+        if back is None:
+            return ring
+        points: list[list[float]] = (
+            back.points(np.array(ring, dtype=float) * measured["mpp"]) / mpp
+        ).tolist()
+        return points
+
     told = json.loads(artefacts.STRUCTURES.path(folder).read_text("utf-8"))
-    return tuple((str(f["properties"]["name"]), _svg_path(f["geometry"])) for f in told["features"])
+    return tuple(
+        (
+            str(f["properties"]["name"]),
+            _svg_path([placed(ring) for ring in _rings(f["geometry"])]),
+        )
+        for f in told["features"]
+    )
 
 
-def _svg_path(geometry: Mapping[str, Any]) -> str:
+def _rings(geometry: Mapping[str, Any]) -> list[Sequence[Sequence[float]]]:
     rings = geometry["coordinates"]
     if geometry["type"] == "MultiPolygon":
         rings = [ring for polygon in rings for ring in polygon]
+    return list(rings)
+
+
+def _svg_path(rings: Sequence[Sequence[Sequence[float]]]) -> str:
     return " ".join("M" + " L".join(f"{x:.1f} {y:.1f}" for x, y in ring) + " Z" for ring in rings)
 
 

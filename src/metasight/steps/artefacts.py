@@ -103,7 +103,7 @@ CHECKERBOARD = File("checkerboard.png")
 ALIGNMENT_ERROR = File("alignment_error.png")
 BIOMARKERS = Json("biomarkers.json")
 STRUCTURES = File("structures.geojson")
-"""Outlines of structures on the H&E, as QuPath reads them."""
+"""Outlines of structures, as QuPath reads them, on the slide that ``biomarkers.json`` names."""
 PATIENT = Json("patient.json", own=1)
 """Evidence, features and ledger rows of a patient's slides."""
 SHEET = File("sheet.html")

@@ -365,6 +365,7 @@ def _section(painted: DensityMap, argument: MapArgument, out: Path, checked: Pat
         painted.window,
         argument.protocol,
         out,
+        slide=quality["slide"],
         scanned_area_um2=scanned_area_um2(quality),
         mpp=quality["mpp"],
         seed=argument.seed,

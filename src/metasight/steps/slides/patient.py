@@ -464,6 +464,7 @@ def _conclude(
             window,
             patient.argument.protocol,
             patient.out,
+            slide=a.slide.name,
             scanned_area_um2=scanned_area_um2(full),
             mpp=full["mpp"],
             seed=patient.argument.seed,

@@ -421,6 +421,7 @@ def measure_section(
     protocol: SlideProtocol,
     out: Path,
     *,
+    slide: str,
     scanned_area_um2: float,
     mpp: float,
     seed: int,
@@ -433,10 +434,12 @@ def measure_section(
         Cells of one section, or the density of markers brought together from several.
     window
         Its tissue.
+    slide
+        Name of the slide in whose frame all of it is: the GeoJSON is laid over that one.
     scanned_area_um2
         Of the scanned field, of which a criterion may ask the tumour's share.
     mpp
-        Of the slide that the GeoJSON is laid over.
+        Of that slide.
     seed
         Of nulls and intervals.
     """
@@ -449,6 +452,7 @@ def measure_section(
     found = measure(data, window, tumour.region, definitions(protocol), seed=seed)
     write_geojson(tls_annotations(found.aggregates, mpp), artefacts.STRUCTURES.path(out))
     told = {
+        "slide": slide,
         "from": "cells of one section" if isinstance(data, Cells) else "densities of sections",
         "tumour_area_percent": Estimate.of(tumour.percent, tumour.lower, tumour.upper).to_json(),
         "tumour_area_basis": tumour.basis,
