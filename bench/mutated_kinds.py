@@ -251,12 +251,16 @@ def _segmentation(folder: Path, ct: Any) -> Path:
 KINDS["dicom seg"] = Kind(make=_beside_ct(_segmentation), read=_mask, damaged="mask.*")
 
 
+def _zipped(folder: Path) -> Path:
+    """A folder in one archive beside it, and no longer there."""
+    archive = shutil.make_archive(str(folder), "zip", folder)
+    shutil.rmtree(folder)
+    return Path(archive)
+
+
 def _make_zip(folder: Path) -> Path:
     """A CT as PACS export it."""
-    ct = _make_ct(folder)
-    shutil.make_archive(str(folder / "export"), "zip", ct)
-    shutil.rmtree(ct)
-    return folder / "export.zip"
+    return _zipped(_make_ct(folder))
 
 
 KINDS["dicom zip"] = Kind(make=_make_zip, read=_ct)
@@ -557,10 +561,7 @@ KINDS["bundle"] = Kind(make=_make_bundle, read=_bundle)
 
 
 def _make_bundle_zip(folder: Path) -> Path:
-    made = _make_bundle(folder)
-    shutil.make_archive(str(folder / "model"), "zip", made)
-    shutil.rmtree(made)
-    return folder / "model.zip"
+    return _zipped(_make_bundle(folder))
 
 
 KINDS["bundle zip"] = Kind(make=_make_bundle_zip, read=_bundle)

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metasight.cohort.redcap import read_redcap
-from metasight.cohort.settings import TableSettings
-from metasight.cohort.tables import read_table
+from metasight.cohort.joined import named_rows
 from metasight.engine.private import private_folder
 from metasight.engine.reading import files_read
 from metasight.engine.step import Step, StepKind
@@ -212,16 +210,8 @@ def _require_own(out: Path) -> None:
 
 def _ids(study: Study) -> Collection[str]:
     """Ids of the patients as the study's tables write them."""
-    settings = study.settings
-    tables: list[TableSettings] = [settings.patients]
-    tables += [t for t in (settings.scans, settings.slides) if t is not None]
-    found: set[str] = set()
-    for table in tables:
-        if table.ids != "row":
-            read = read_table if table.format == "table" else read_redcap
-            cells = read(study.folder, table, ()).cells
-            found |= {str(v).strip() for v in cells[table.id].dropna()}
-    return found
+    rows = named_rows(study.folder, study.settings)
+    return {r.id.strip() for r in rows if not r.numbered}
 
 
 # ------------------------------------------------------------------ DICOM

@@ -20,10 +20,9 @@ from metasight.study.withdrawals import (
     TableRow,
     Withdrawal,
     mark_of,
-    patients_of,
+    patient_rows,
     pseudonyms_of,
     record,
-    rows_of,
     today,
 )
 
@@ -145,7 +144,8 @@ def erasure(study: Study, ids: Sequence[str]) -> Erasure:
     patients = tuple(dict.fromkeys(known.values()))
     steps = pipeline.planned(study)
     subjects = {_patient_of(s.subject) for s in steps.values()}
-    rows = rows_of(study, patients)
+    everybody = patient_rows(study)
+    rows = tuple(r for r in everybody if r.patient in patients)
     named = {r.patient for r in rows} | subjects
     for number, patient in enumerate(known.values(), start=1):
         if patient not in named:
@@ -154,7 +154,7 @@ def erasure(study: Study, ids: Sequence[str]) -> Erasure:
                 where=f"id {number} of {len(known)}",
                 remedy="Give the id as the patient table has it, before its row is deleted",
             )
-    keep = _of_others(list(steps.values()), patients_of(study) - set(patients))
+    keep = _of_others(list(steps.values()), {r.patient for r in everybody} - set(patients))
     gone = tuple(_stored(study, keep))
     runs = tuple(_folders(study.results))
     return Erasure(

@@ -22,6 +22,7 @@ from metasight.serve.app import Workbench, create_app
 from metasight.serve.reach import Reach
 from metasight.study.file import read_study
 from slide_files import tissue_like, write_pyramid
+from stopped_clock import Clock
 
 PASSWORD = "a long enough password"
 MODEL = """
@@ -37,6 +38,14 @@ id = "id"
 path = "reader_decisions.csv"
 id = "id"
 """
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Of accounts and sessions."""
+    return Clock()
+
+
 HEADER = "id,file,about,verdict,replaces,reader,day,reason\n"
 NOT_ASKED = "no slides in a test"
 

@@ -9,20 +9,9 @@ import pytest
 from metasight.errors import StudyError
 from metasight.serve.accounts import MOST_FAILURES, WINDOW_S, Accounts, Role
 from metasight.serve.database import Database, database_of
+from stopped_clock import Clock
 
 GOOD = "twelve letters or more"
-
-
-class Clock:
-    now = 1e9
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -9,18 +9,7 @@ import pytest
 from metasight.serve.accounts import Account, Role
 from metasight.serve.database import Database, database_of
 from metasight.serve.sessions import IDLE_S, LOCAL, LONGEST_S, Sessions
-
-
-class Clock:
-    now = 1e9
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from stopped_clock import Clock
 
 
 @pytest.fixture

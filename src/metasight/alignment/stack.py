@@ -117,11 +117,11 @@ class Stack:
         points = first.transform.points(own.tile_centres_um())
         transform, pairs = first.transform, [first]
         for here, there in zip(*_steps(way[1:]), strict=True):
-            onward, off = self._onward(here, there, points)
+            pair, onward, off = self._onward(here, there, points)
             squares = squares + off**2
             points = onward.points(points)
             transform = transform.then(onward)
-            pairs.append(self.pairs.get((here, there)) or self.pairs[there, here])
+            pairs.append(pair)
         if len(pairs) == 1:
             return first
         error = replace(
@@ -148,14 +148,14 @@ class Stack:
 
     def _onward(
         self, here: int, there: int, points_um: NDArray[np.float64]
-    ) -> tuple[Transform, NDArray[np.float64]]:
-        """From one section to the next, and that pair's own p50 and p90 (2, n) at points of it."""
+    ) -> tuple[Alignment, Transform, NDArray[np.float64]]:
+        """The pair, from one section to the next, and its own p50 and p90 (2, n) at points."""
         if (here, there) in self.pairs:
             pair = self.pairs[here, there]
-            return pair.transform, np.stack(pair.error.own().at(points_um))
+            return pair, pair.transform, np.stack(pair.error.own().at(points_um))
         pair = self.pairs[there, here]
         back = pair.transform.inverse()
-        return back, np.stack(pair.error.own().at(back.points(points_um)))
+        return pair, back, np.stack(pair.error.own().at(back.points(points_um)))
 
 
 def _steps(way: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from metasight.cohort.ids import Meeting, meet
@@ -124,6 +124,56 @@ def image_strangers(folder: Path, settings: CohortSettings, patients: RawTable) 
         meeting = meet_patients(folder, settings, ids, table=raw.name, column=table.id)
         found += strangers_of(raw, meeting.strangers, patients.name)
     return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedRow:
+    """A row of a table that names a patient.
+
+    Attributes
+    ----------
+    table
+        File, without its folder.
+    row
+        Number, as the spreadsheet counts.
+    id
+        As it is compared; never printed.
+    numbered
+        Whether the table has no ids and the row's number stands for one.
+    """
+
+    table: str
+    row: int
+    id: str = field(repr=False)
+    numbered: bool
+
+
+def named_rows(folder: Path, settings: CohortSettings) -> Iterator[NamedRow]:
+    """Every row of every table of a study that names a patient; missing tables are passed over.
+
+    Raises
+    ------
+    StudyError
+        A table cannot be read.
+    """
+    slides = settings.slides
+    images = (slides, slides.regions if slides is not None else None, settings.scans)
+    tables = (settings.patients, *settings.tables.values(), *settings.modalities.values())
+    more = (*images, settings.reader_decisions)
+    for table in (*tables, *(t for t in more if t is not None)):
+        if not (folder / table.path).is_file():
+            continue
+        raw = read_own(folder, table, ())
+        if table.id not in raw.cells:
+            continue
+        for row, text in raw.cells[table.id].items():
+            if text:
+                yield NamedRow(
+                    table=raw.name,
+                    row=int(str(row)),
+                    id=str(text),
+                    numbered=table.ids == "row",
+                )
 
 
 def read_own(folder: Path, table: TableSettings, needed: tuple[str, ...]) -> RawTable:

@@ -43,6 +43,31 @@ def write_whole(path: Path, text: str) -> None:
     os.replace(beside, path)
 
 
+def write_durably(path: Path, content: bytes, *, mode: int) -> None:
+    """Put a file in place whole, and on the disk when this returns, whatever happens then.
+
+    Parameters
+    ----------
+    path
+        In a folder that is there.
+    content
+        All of it.
+    mode
+        Of the file.
+    """
+    beside = path.with_name(f".{path.name}-{os.getpid()}")
+    with os.fdopen(os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def _candidates() -> list[Path]:
     asked = os.environ.get("XDG_CACHE_HOME", "")
     found = [Path(asked) / NAME] if asked else []

@@ -12,12 +12,11 @@ import datetime as dt
 import hashlib
 import hmac
 import json
-import os
 import threading
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
+from metasight.engine.cache import write_durably
 from metasight.serve.database import Database
 
 HEAD = "workbench.head"
@@ -108,7 +107,7 @@ class AuditLog:
                 "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (number, at, who, str(what), about, before, mark),
             )
-        _write_head(self._head, f"{number} {mark}\n")
+        write_durably(self._head, f"{number} {mark}\n".encode("ascii"), mode=0o600)
         return row
 
     def rows(self, *, last: int | None = None) -> list[Row]:
@@ -153,13 +152,3 @@ class AuditLog:
     def _mark(self, *parts: object) -> str:
         text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
-
-
-def _write_head(path: Path, text: str) -> None:
-    """Whole or not at all, and on the disk."""
-    beside = path.with_name(f".{path.name}-{os.getpid()}")
-    with os.fdopen(os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)

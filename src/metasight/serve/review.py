@@ -11,7 +11,7 @@ import datetime as dt
 import io
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +24,9 @@ from metasight.cohort.reader_decisions import (
     VERDICTS,
     read_reader_decisions,
 )
-from metasight.cohort.settings import ReaderDecisionSettings, TableSettings
+from metasight.cohort.settings import ReaderDecisionSettings
 from metasight.cohort.tables import read_table
+from metasight.engine.cache import write_durably
 from metasight.errors import MetasightError, StudyError
 from metasight.ledger import Entry, Fate
 from metasight.serve.last_run import LastRun
@@ -211,24 +212,9 @@ def _added(before: bytes, row: Mapping[str, str]) -> bytes:
 
 
 def _put(path: Path, content: bytes) -> None:
-    """Put a file in place whole, and on the disk."""
-    beside = path.with_name(f".{path.name}-{os.getpid()}")
+    """Put the table in place with the rights that it has."""
     mode = path.stat().st_mode & 0o777 if path.is_file() else 0o640
-    with os.fdopen(os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _ids(study: Study, table: TableSettings) -> Iterator[str]:
-    raw = read_table(study.folder, table, ())
-    yield from (str(v) for v in raw.cells[table.id])
+    write_durably(path, content, mode=mode)
 
 
 def _hospital_id(study: Study, patient: str) -> str:
@@ -239,7 +225,8 @@ def _hospital_id(study: Study, patient: str) -> str:
     StudyError
         The patient table holds the patient no longer.
     """
-    for own in _ids(study, study.settings.patients):
+    raw = read_table(study.folder, study.settings.patients, ())
+    for own in map(str, raw.cells[study.settings.patients.id]):
         if pseudonym(normal_id(own), study.settings.key) == patient:
             return own.strip()
     raise StudyError(

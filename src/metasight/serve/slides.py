@@ -17,6 +17,7 @@ from metasight.alignment.transform import Transform
 from metasight.alignment.transform_file import load_transform
 from metasight.cohort.slide_table import SlideRow, read_slide_table
 from metasight.engine.step import StepKind
+from metasight.maps.density import DensityMap
 from metasight.maps.ome import read_density_map
 from metasight.serve.last_run import LastRun
 from metasight.steps import artefacts
@@ -125,8 +126,14 @@ def quality_of(run: LastRun, name: str) -> Mapping[str, Any] | None:
 def alignments_on(run: LastRun, patient: str, fixed: str) -> tuple[Aligned, ...]:
     """Sections that were aligned with a slide."""
     folder = run.of_patient(StepKind.MEASURE_SLIDES, patient)
+    return _alignments_in(folder, fixed) if folder is not None else ()
+
+
+@lru_cache(maxsize=64)
+def _alignments_in(folder: Path, fixed: str) -> tuple[Aligned, ...]:
+    """Read once: every tile of an aligned section asks, and a result's folder never changes."""
     found = []
-    for place in sorted(folder.glob("alignment-*")) if folder is not None else ():
+    for place in sorted(folder.glob("alignment-*")):
         told = artefacts.ALIGNMENT.read(place)
         if told["fixed"] == fixed:
             found.append(
@@ -152,7 +159,7 @@ def maps_on(run: LastRun, patient: str) -> tuple[Painted, ...]:
     for key, file in (("generated", artefacts.GENERATED), ("measured", artefacts.MEASURED)):
         if file.is_in(folder):
             path = file.path(folder)
-            found.append(Painted(key=key, path=path, markers=read_density_map(path).markers))
+            found.append(Painted(key=key, path=path, markers=_map_in(path).markers))
     return tuple(found)
 
 
@@ -208,6 +215,12 @@ def _svg_path(rings: Sequence[Sequence[Sequence[float]]]) -> str:
     return " ".join("M" + " L".join(f"{x:.1f} {y:.1f}" for x, y in ring) + " Z" for ring in rings)
 
 
+@lru_cache(maxsize=4)
+def _map_in(path: Path) -> DensityMap:
+    """A map, read once for all its markers."""
+    return read_density_map(path)
+
+
 @lru_cache(maxsize=8)
 def transform_in(folder: Path) -> Transform:
     """The transform of an alignment."""
@@ -241,7 +254,7 @@ def map_picture(path: Path, marker: str) -> tuple[Rgba, float, tuple[float, floa
     MarkerError
         The map has no such marker.
     """
-    read = read_density_map(path)
+    read = _map_in(path)
     plane = read.plane(marker)
     stated = plane[read.support]
     end = float(np.percentile(stated, 99)) if stated.size else 1.0

@@ -10,16 +10,15 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from metasight.cohort.canonical import pseudonym
 from metasight.cohort.ids import normal_id
-from metasight.cohort.joined import read_own
-from metasight.cohort.reader_decisions import is_begun
-from metasight.cohort.settings import CohortSettings, TableSettings
-from metasight.engine.cache import write_whole
+from metasight.cohort.joined import named_rows
+from metasight.cohort.settings import CohortSettings
+from metasight.engine.cache import write_durably
 from metasight.errors import StoreError, StudyError
 from metasight.formats import KEY, require_format, with_format
 from metasight.study.file import Study
@@ -109,10 +108,12 @@ def withdrawals(study: Study) -> tuple[Withdrawal, ...]:
 
 
 def record(study: Study, withdrawal: Withdrawal) -> None:
-    """Add a withdrawal to the record, whole or not at all."""
+    """Add a withdrawal to the record; it is on the disk before anything is deleted."""
     told = [asdict(w) for w in (*withdrawals(study), withdrawal)]
     text = json.dumps(with_format({"withdrawals": told}, FORMAT), indent=1)
-    write_whole(record_path(study), text + "\n")
+    path = record_path(study)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_durably(path, f"{text}\n".encode(), mode=0o600)
 
 
 def today() -> str:
@@ -131,15 +132,8 @@ def pseudonyms_of(settings: CohortSettings, ids: Sequence[str]) -> dict[str, str
     return {given: pseudonym(read(given), settings.key) for given in ids}
 
 
-def rows_of(study: Study, patients: Collection[str]) -> tuple[TableRow, ...]:
-    """Rows of every table with an id column that are some patients'.
-
-    Parameters
-    ----------
-    study
-        Its tables are read; those that are missing are passed over.
-    patients
-        Pseudonyms.
+def patient_rows(study: Study) -> tuple[TableRow, ...]:
+    """Rows of every table with an id column, each with its patient.
 
     Raises
     ------
@@ -147,40 +141,9 @@ def rows_of(study: Study, patients: Collection[str]) -> tuple[TableRow, ...]:
         A table cannot be read.
     """
     return tuple(
-        TableRow(table=name, row=row, patient=patient)
-        for name, row, patient in _everybody(study)
-        if patient in patients
+        TableRow(table=r.table, row=r.row, patient=pseudonym(r.id, study.settings.key))
+        for r in named_rows(study.folder, study.settings)
     )
-
-
-def patients_of(study: Study) -> frozenset[str]:
-    """Pseudonyms of every patient that a table names."""
-    return frozenset(patient for _, _, patient in _everybody(study))
-
-
-def _everybody(study: Study) -> Iterator[tuple[str, int, str]]:
-    for table in _tables(study.settings):
-        path = study.folder / table.path
-        if not path.is_file() or not is_begun(path):
-            continue
-        raw = read_own(study.folder, table, ())
-        if table.id not in raw.cells:
-            continue
-        for row, text in raw.cells[table.id].items():
-            if text:
-                yield raw.name, int(str(row)), pseudonym(str(text), study.settings.key)
-
-
-def _tables(settings: CohortSettings) -> tuple[TableSettings, ...]:
-    slides = settings.slides
-    more = (
-        slides,
-        slides.regions if slides is not None else None,
-        settings.scans,
-        settings.reader_decisions,
-    )
-    named = (settings.patients, *settings.tables.values(), *settings.modalities.values())
-    return (*named, *(t for t in more if t is not None))
 
 
 def require_withdrawn_gone(study: Study) -> None:
@@ -194,11 +157,11 @@ def require_withdrawn_gone(study: Study) -> None:
     marks = {mark for w in withdrawals(study) for mark in w.marks}
     if not marks:
         return
-    left = [(name, row) for name, row, patient in _everybody(study) if mark_of(patient) in marks]
+    left = [r for r in patient_rows(study) if mark_of(r.patient) in marks]
     if left:
         raise StudyError(
             "a patient who withdrew is in the tables again",
-            where="; ".join(f"{name} row {row}" for name, row in left[:10]),
+            where="; ".join(f"{r.table} row {r.row}" for r in left[:10]),
             value=f"{len(left)} rows",
             remedy="Delete these rows, and the images that they name, and run again",
         )
