@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -85,6 +86,10 @@ class Served:
     workbench: Workbench
     client: TestClient
 
+    def second(self) -> Served:
+        """Another browser at the same workbench."""
+        return Served(self.workbench, TestClient(self.client.app, raise_server_exceptions=False))
+
     def enter(self) -> Served:
         """Come in by the one-time token."""
         token = self.workbench.sessions.new_token()
@@ -104,7 +109,7 @@ class Served:
         text = self.client.get("/").text
         return text.split('name="form_token" value="')[1].split('"')[0]
 
-    def post(self, address: str, **form: str) -> object:
+    def post(self, address: str, **form: str) -> Any:
         """Send a form as a page does."""
         return self.client.post(address, data={"form_token": self.form_token, **form})
 

@@ -342,6 +342,7 @@ def run(
     """Run the whole study and write the report. An interrupted run is resumed."""
     from metasight import pipeline
     from metasight.engine.progress import Bars, Silent
+    from metasight.engine.progress_file import noted
     from metasight.study.file import read_study
 
     if as_json and not dry_run:
@@ -354,8 +355,8 @@ def run(
         with Bars(out) as bars:
             print_pending(pipeline.look(study, progress=bars))
         return
-    with Bars(out) as bars:
-        results, ran = pipeline.run(study, scheduler=scheduler, progress=bars)
+    with Bars(out) as bars, noted(study.folder, bars) as progress:
+        results, ran = pipeline.run(study, scheduler=scheduler, progress=progress)
     out.print("Results are up to date; nothing to do." if not ran else f"{len(ran)} steps ran.")
     print_results(results)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import os
 import threading
 import traceback
 from collections.abc import AsyncIterator, Mapping
@@ -28,15 +30,16 @@ from metasight.serve.gate import ASSETS, Gate
 from metasight.serve.last_run import LastRun
 from metasight.serve.patients import Line, lines_of
 from metasight.serve.reach import Reach
+from metasight.serve.runs import Runs
 from metasight.serve.sessions import Session, Sessions
 from metasight.serve.slides import slide_rows
 from metasight.serve.standing import Looking
 from metasight.serve.tiles import OpenSlides
 from metasight.serve.wording import Refusal
+from metasight.study.file import Study, read_study
 
 if TYPE_CHECKING:
     from metasight.cohort.slide_table import SlideRow
-    from metasight.study.file import Study
 
 _NO_TELEMETRY: Any = {
     "tracing": False,
@@ -48,6 +51,36 @@ _NO_TELEMETRY: Any = {
 """FastAPI would else send addresses and messages of errors wherever the environment says."""
 
 LOG = logging.getLogger("metasight.serve")
+
+
+class Shown:
+    """A study and its last finished run, as the pages show them: one state, whole.
+
+    Parameters
+    ----------
+    study
+        Read and valid.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.run = LastRun(study)
+        self._lock = threading.Lock()
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The list of patients, all of it; made once."""
+        with self._lock:
+            return self._lines
+
+    @cached_property
+    def _lines(self) -> tuple[Line, ...]:
+        return lines_of(self.run)
+
+    @cached_property
+    def slide_rows(self) -> Mapping[str, SlideRow]:
+        """Slides by name, read once."""
+        return slide_rows(self.study)
 
 
 class Workbench:
@@ -62,26 +95,61 @@ class Workbench:
     """
 
     def __init__(self, study: Study, reach: Reach) -> None:
-        self.study = study
         self.reach = reach
         self.database = Database(database_of(study.folder))
         self.accounts = Accounts(self.database)
         self.sessions = Sessions(self.database)
         self.audit = AuditLog(self.database, study.settings.key)
         self.looking = Looking(study)
-        self.run = LastRun(study)
+        self.runs = Runs(study.folder)
         self.slides = OpenSlides()
         self.templates = _environment()
+        self.shown = Shown(study)
         self._lock = threading.Lock()
-        self._lines: tuple[Line, ...] | None = None
+        self._pointer = _pointer(study)
+
+    @property
+    def study(self) -> Study:
+        """As its settings were when its results were last looked for."""
+        return self.shown.study
+
+    @property
+    def run(self) -> LastRun:
+        """The last finished run."""
+        return self.shown.run
 
     @property
     def lines(self) -> tuple[Line, ...]:
-        """The list of patients, all of it; made once."""
+        """The list of patients."""
+        return self.shown.lines
+
+    @property
+    def slide_rows(self) -> Mapping[str, SlideRow]:
+        """Slides by name."""
+        return self.shown.slide_rows
+
+    def now(self) -> Workbench:
+        """The same workbench with what it shows held still, for one request.
+
+        Where a run has ended since, or ``study.toml`` was changed, it shows that from now on.
+        """
         with self._lock:
-            if self._lines is None:
-                self._lines = lines_of(self.run)
-            return self._lines
+            pointer = _pointer(self.study)
+            if pointer != self._pointer:
+                self._pointer = pointer
+                self._show_anew()
+            return copy.copy(self)
+
+    def _show_anew(self) -> None:
+        try:
+            study = read_study(self.study.folder)
+        except (MetasightError, OSError):  # the look at the study says what is wrong with it
+            study = self.study
+        if study.settings.key != self.study.settings.key:  # pseudonyms and the audit log hang on it
+            study = self.study
+        self.shown = Shown(study)
+        self.slides.forget()
+        threading.Thread(target=self.prepare, daemon=True).start()
 
     def prepare(self) -> None:
         """Look at the study, then make the list of patients, so that no page waits for them."""
@@ -90,15 +158,26 @@ class Workbench:
         with suppress(MetasightError, OSError):  # said on the page that asks for it
             _ = self.lines
 
-    @cached_property
-    def slide_rows(self) -> Mapping[str, SlideRow]:
-        """Slides by name, read once."""
-        return slide_rows(self.study)
-
     def close(self) -> None:
         """Let go of files."""
         self.slides.close()
         self.database.close()
+
+
+def _pointer(study: Study) -> tuple[object, ...]:
+    """What changes when a run has ended, or the study's settings have."""
+    told: list[object] = []
+    for path in (study.memory, study.folder / "study.toml"):
+        try:
+            about = path.stat()
+            told.append((about.st_ino, about.st_mtime_ns, about.st_size))
+        except OSError:
+            told.append(None)
+    try:
+        told.append(os.readlink(study.results / "latest"))
+    except OSError:
+        told.append(None)
+    return tuple(told)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +204,7 @@ def create_app(workbench: Workbench) -> FastAPI:
 
     Its OpenAPI description is not served; tests have it from ``app.openapi()``.
     """
-    from metasight.serve import pages, review_pages, slide_pages
+    from metasight.serve import pages, review_pages, run_pages, slide_pages
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -143,7 +222,7 @@ def create_app(workbench: Workbench) -> FastAPI:
         telemetry=_NO_TELEMETRY,
     )
     app.state.workbench = workbench
-    for part in (pages, slide_pages, review_pages):
+    for part in (pages, run_pages, slide_pages, review_pages):
         app.include_router(part.router)
     assets = Path(str(files("metasight.serve") / "assets"))
     app.mount(ASSETS.rstrip("/"), StaticFiles(directory=assets), name="assets")
@@ -181,8 +260,11 @@ class Refused(Exception):  # noqa: N818 - what the answer is, not a fault
 
 
 def workbench_of(request: Request) -> Workbench:
-    """The workbench that a request came to."""
-    found: Workbench = request.app.state.workbench
+    """The workbench that a request came to; what it shows does not change within the request."""
+    found: Workbench | None = getattr(request.state, "workbench", None)
+    if found is None:
+        served: Workbench = request.app.state.workbench
+        found = request.state.workbench = served.now()
     return found
 
 

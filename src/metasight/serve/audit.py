@@ -32,6 +32,8 @@ class Act(StrEnum):
     VIEW = "viewed"
     EXPORT = "downloaded"
     DECIDE = "decided"
+    RUN = "started a run"
+    STOP = "stopped a run"
     USER = "changed users"
 
 

@@ -36,7 +36,7 @@ from metasight.serve.patients import ORDERS, PAGE, Asked, Verdict
 from metasight.serve.review import decidable_of
 from metasight.serve.sessions import COOKIE
 from metasight.serve.slides import slides_of_patient
-from metasight.serve.wording import Refusal
+from metasight.serve.wording import Refusal, lasting
 
 router = APIRouter()
 
@@ -151,6 +151,8 @@ def study_page(request: Request) -> Any:
         flow=flow,
         problem=problem,
         standing=workbench.looking.found,
+        state=workbench.runs.state,
+        lasting=lasting,
         downloads=overview.downloads_of(workbench.run),
         plan=plan,
         plan_problem=plan_problem,

@@ -132,7 +132,7 @@ def table_of(study: Study) -> tuple[Path | None, str]:
             "This study names no table of reader decisions, so nothing can be decided here. Add "
             'to study.toml: [reader_decisions], path = "reader_decisions.csv", id = "patient"; '
             "and make the file with the header patient,file,about,verdict,replaces,reader,day,"
-            "reason. Then start the workbench again."
+            "reason."
         )
     path = study.folder / asked.path
     if path.suffix.lower() != ".csv" or asked.format != "table":

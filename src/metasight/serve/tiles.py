@@ -234,6 +234,15 @@ class OpenSlides:
                 self._open.pop(name).reader.close()
                 self._in_use.pop(name, None)
 
+    def forget(self) -> None:
+        """Open every slide anew when it is next asked for: files or alignments may be others."""
+        with self._lock:
+            for name, slide in self._open.items():
+                if not self._in_use.get(name):  # else whoever reads it lets go of it
+                    slide.reader.close()
+            self._open.clear()
+            self._encoded.clear()
+
     def close(self) -> None:
         """Close every slide."""
         with self._lock:
@@ -271,6 +280,11 @@ class _Encoded:
             if found is not None:
                 self._tiles.move_to_end(key)
             return found
+
+    def clear(self) -> None:
+        with self._lock:
+            self._tiles.clear()
+            self._bytes = 0
 
     def put(self, key: Hashable, tile: bytes) -> None:
         with self._lock:

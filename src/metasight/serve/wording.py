@@ -1,8 +1,19 @@
-"""Refusals of the workbench: status, what is wrong, and what to do, in words."""
+"""Words of the workbench: refusals with what is wrong and what to do, and times."""
 
 from __future__ import annotations
 
 from enum import Enum
+
+
+def lasting(seconds: float) -> str:
+    """A time in words: ``5 s``, ``12 min``, ``3 h 20 min``."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes = round(whole / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
 
 
 class Refusal(Enum):
