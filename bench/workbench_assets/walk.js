@@ -57,6 +57,74 @@ const fail = (what, value) => { wrong.push(what); say(`WRONG: ${what}`, value); 
     return JSON.parse(answer.result.value);
   };
 
+  const scans = async () => {
+    await tab.goto(`${own}/scans/${told.scan}`, { waitUntil: 'networkidle' });
+    await tab.waitForSelector('#scan:not([hidden])');
+    await tab.waitForTimeout(800);
+    await look('scan');
+    const number = () => tab.locator('[data-plane=axial] [data-number]').innerText();
+    const path = () => tab.locator('[data-plane=axial] [data-outline]').getAttribute('d');
+    if (!await path()) fail('no outline of the lesion', await number());
+    if (!await tab.locator('line.caliper.size').count()) fail('no reported size is drawn', await number());
+    const before = await number();
+    await tab.locator('[data-plane=axial] [data-slice]').hover();
+    for (let k = 0; k < 60; k += 1) await tab.mouse.wheel(0, -100);
+    await tab.waitForTimeout(500);
+    if (await number() === before || await path()) fail('the wheel does not leave the lesion', [before, await number()]);
+    await tab.locator('[data-plane=axial] [data-slice]').focus();
+    await tab.keyboard.press('ArrowUp');
+    if (await tab.locator('[data-plane=axial] image[data-ct]').getAttribute('href') === null) fail('no slice', '');
+    say('scrolled a CT with its mask', before);
+    if (told.pet) {
+      await tab.click('#to-lesion');
+      await tab.locator('#fused').evaluate((e) => { e.value = 60; e.dispatchEvent(new Event('input', { bubbles: true })); });
+      await tab.waitForTimeout(600);
+      await look('scan-fused');
+      await tab.selectOption('#window', 'pet');
+      await tab.waitForTimeout(400);
+      await tab.selectOption('#window', 'mediastinum');
+    }
+    if (!told.accept) return;
+    await tab.click('#to-lesion');
+    await tab.click('#ask');
+    await tab.waitForSelector('#found:not([hidden])', { timeout: 240000 });
+    say('a click found the lesion', await tab.locator('#found-lines dd').first().innerText());
+    await look('scan-found');
+    if (await tab.locator('#reader').count()) await tab.fill('#reader', 'AB');
+    await tab.fill('#reason', 'the outline of the table leaves out a part');
+    await tab.click('#accept button');
+    await tab.waitForSelector('text=The lesion is accepted');
+    say('accepted the lesion', true);
+  };
+  const overrule = async () => {
+    await tab.goto(`${own}/review?kept=yes`, { waitUntil: 'networkidle' });
+    const item = tab.locator('ul.queue li', { hasText: told.overrule }).first();
+    await item.locator('summary').click();
+    if (await item.locator('input[name=reader]').count()) await item.locator('input[name=reader]').fill('AB');
+    await item.locator('textarea').fill('looked at again on the workstation');
+    await item.locator('button').click();
+    await tab.waitForSelector('text=The decision is written');
+    say('overruled a verdict', told.overrule);
+  };
+  const run = async () => {
+    await tab.goto(`${own}/`, { waitUntil: 'networkidle' });
+    await tab.waitForFunction(() => !document.querySelector('#standing .busy'), null, { timeout: 60000 });
+    if (!/not up to date/.test(await tab.locator('#standing').innerText())) fail('nothing is pending', '');
+    const before = await tab.locator('footer').innerText();
+    await tab.click('#run button');
+    await tab.waitForSelector('text=Stop the run');
+    await tab.waitForSelector('#run progress', { timeout: 120000 });
+    await look('study-running');
+    await tab.waitForFunction((b) => document.querySelector('footer').innerText !== b && !document.querySelector('#run [hx-get]') && !/Stop the run/.test(document.querySelector('#run').innerText), before, { timeout: 600000 });
+    await tab.waitForFunction(() => document.querySelector('#standing') && !document.querySelector('#standing .busy'), null, { timeout: 120000 });
+    if (!/up to date: a run/.test(await tab.locator('#standing').innerText())) fail('not up to date after the run', await tab.locator('#standing').innerText());
+    say('ran the pending steps from the page', (await tab.locator('footer').innerText()) !== before);
+    for (const [address, text] of told.after ?? []) {
+      await tab.goto(`${own}${address}`, { waitUntil: 'networkidle' });
+      if (!(await tab.locator('main').innerText()).includes(text)) fail(`not on ${address} after the run`, text);
+    }
+  };
+
   await tab.goto(told.address, { waitUntil: 'networkidle' });
   if (await tab.locator('h1').innerText() !== 'Study') fail('not let in', await tab.title());
   await tab.waitForFunction(() => !document.querySelector('#standing .busy'), null, { timeout: 60000 });
@@ -114,8 +182,11 @@ const fail = (what, value) => { wrong.push(what); say(`WRONG: ${what}`, value); 
     say('layers over the slide', items - 1);
     await look('slide-layers');
   }
+  if (told.scan) await scans();
   await tab.goto(`${own}/review`, { waitUntil: 'networkidle' });
   await look('review');
+  if (told.overrule) await overrule();
+  if (told.run) await run();
   await tab.goto(`${own}/audit`, { waitUntil: 'networkidle' });
   await look('audit');
   await browser.close();

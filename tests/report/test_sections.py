@@ -8,7 +8,7 @@ import pytest
 
 from metasight.leakage import Check
 from metasight.report.blocks import DataTable, Strong
-from metasight.report.contents import ReaderVerdicts, SlideStage
+from metasight.report.contents import ACCEPTED_LESION, ReaderVerdicts, SlideStage
 from metasight.report.document import compose, write_report
 from metasight.report.findings import findings
 from metasight.report.html import to_html
@@ -222,3 +222,9 @@ def test_what_readers_replaced_is_counted_by_kind(survival, survival_text):
     assert "3 verdicts of the rules were replaced by a reader" in text
     assert "slide quality unknown excluded 1 1" in text
     assert "replaced by a reader" not in survival_text
+    lesion = ReaderVerdicts(
+        about=ACCEPTED_LESION, replaced="no lesion", verdict="accepted", n=1, readers=1
+    )
+    text = " ".join(words(replace(survival, reader_verdicts=(lesion,))).split())
+    assert "In 1 patient the lesion that is measured is one that a reader accepted" in text
+    assert "of the rules" not in text[text.index("Verdicts replaced by readers") :][:200]

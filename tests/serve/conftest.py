@@ -16,6 +16,7 @@ pytest.importorskip("argon2", reason="the extra `serve` is not installed")
 
 from starlette.testclient import TestClient
 
+from lung_study import run_study, write_lung_study
 from metasight import pipeline
 from metasight.engine.progress import Silent
 from metasight.serve.accounts import Role
@@ -71,6 +72,21 @@ def finished_folder(
     (folder / "study.toml").write_text(text)
     pipeline.run(read_study(folder), scheduler="inline", progress=Silent())
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished_lungs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lung study of which one patient has scans; run once, and only read."""
+    folder = tmp_path_factory.mktemp("workbench") / "lungs"
+    write_lung_study(folder)
+    run_study(folder)
+    return folder
+
+
+@pytest.fixture
+def lung_folder(finished_lungs: Path, tmp_path: Path) -> Path:
+    """A copy that a test may change."""
+    return Path(shutil.copytree(finished_lungs, tmp_path / "lungs", symlinks=True))
 
 
 @pytest.fixture

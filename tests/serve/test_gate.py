@@ -56,7 +56,7 @@ def test_every_answer_carries_the_policy(serve: Serve) -> None:
         answer = served.client.get(address)
         assert answer.headers["content-security-policy"] == POLICY, address
         assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["referrer-policy"] == "same-origin"
     assert "unsafe" not in POLICY and "*" not in POLICY
     assert served.client.get("/").headers["cache-control"] == "no-store"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,7 @@ from metasight.engine.step import StepKind
 from metasight.engine.store import DamagedResultError
 from metasight.errors import StudyError
 from metasight.finished import FinishedRun
-from metasight.serve.last_run import LastRun
+from metasight.serve.last_run import _KINDS, LastRun
 from metasight.study.file import read_study
 
 
@@ -65,3 +66,9 @@ def test_a_result_that_was_altered_is_not_shown(study_folder: Path) -> None:
     path.write_text(path.read_text().replace("1", "2"))
     with pytest.raises(DamagedResultError):
         _ = run.cohort
+
+
+@pytest.mark.parametrize("noted", _KINDS)
+def test_every_step_that_is_shown_is_made_by_a_function_that_there_is(noted: str) -> None:
+    module, _, function = noted.partition(":")
+    assert hasattr(importlib.import_module(module), function)

@@ -159,7 +159,7 @@ def named_rows(folder: Path, settings: CohortSettings) -> Iterator[NamedRow]:
     slides = settings.slides
     images = (slides, slides.regions if slides is not None else None, settings.scans)
     tables = (settings.patients, *settings.tables.values(), *settings.modalities.values())
-    more = (*images, settings.reader_decisions)
+    more = (*images, settings.reader_decisions, settings.reader_lesions)
     for table in (*tables, *(t for t in more if t is not None)):
         if not (folder / table.path).is_file():
             continue

@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol as TypingProtocol
 
 from metasight.cohort.canonical import pseudonym
 from metasight.cohort.joined import meet_patients
@@ -251,17 +252,44 @@ def _problems_of(row: _Row, known: _Known) -> Iterator[Problem]:
             yield row.problem(column, "not a verdict", ", ".join(accepted), shown=True)
     if text[asked.verdict] and text[asked.verdict] == text[asked.replaces]:
         yield row.problem(asked.replaces, "the same verdict as decided", "the one replaced")
+    for column, what, accepted in problems_of_reader(text, asked, row.owner):
+        yield row.problem(column, what, accepted)
+
+
+class _Signed(TypingProtocol):
+    """Settings of a table whose rows a reader answers for."""
+
+    @property
+    def reader(self) -> str: ...
+    @property
+    def day(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+
+
+def problems_of_reader(
+    text: Mapping[str, str], asked: _Signed, owner: str
+) -> Iterator[tuple[str, str, str]]:
+    """What a row does not say of who decided, when and why: column, problem, what is accepted.
+
+    Parameters
+    ----------
+    text
+        Cells by column.
+    asked
+        Names of the columns.
+    owner
+        The patient's id, which the reason must not hold.
+    """
     if not text[asked.reader]:
-        yield row.problem(asked.reader, "nobody is named", "the reader's code or initials")
+        yield asked.reader, "nobody is named", "the reader's code or initials"
     if not _is_day(text[asked.day]):
-        yield row.problem(asked.day, "not a day", "YYYY-MM-DD")
+        yield asked.day, "not a day", "YYYY-MM-DD"
     reason = text[asked.reason]
     if len(reason) < _SHORTEST_REASON:
-        yield row.problem(asked.reason, "no reason is given", "the reason, without a name in it")
-    elif is_id(reason, {row.owner}) or looks_like_date(reason):
-        yield row.problem(
-            asked.reason, "the reason holds the patient's id or a date", "the reason alone"
-        )
+        yield asked.reason, "no reason is given", "the reason, without a name in it"
+    elif is_id(reason, {owner}) or looks_like_date(reason):
+        yield asked.reason, "the reason holds the patient's id or a date", "the reason alone"
 
 
 def _problems_of_about(row: _Row, known: _Known) -> Iterator[Problem]:

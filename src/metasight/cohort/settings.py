@@ -327,6 +327,34 @@ class ReaderDecisionSettings(TableSettings):
         return (self.id, *own, self.reader, self.day, self.reason)
 
 
+class ReaderLesionSettings(TableSettings):
+    """A table with one row a lesion that a radiologist accepted in place of the scan table's.
+
+    Attributes
+    ----------
+    mask
+        Column: a label map on the CT's grid, relative to the study folder.
+    replaces
+        Column: what the lesion was accepted in place of; may be empty.
+    reader, day, reason
+        Columns: a code or initials, the day as YYYY-MM-DD, and why; all are needed.
+    masks
+        Folder of label maps that the workbench writes, relative to the study folder.
+    """
+
+    mask: str = "mask"
+    replaces: str = "replaces"
+    reader: str = "reader"
+    day: str = "day"
+    reason: str = "reason"
+    masks: str = "reader_masks"
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """All columns, the id first."""
+        return (self.id, self.mask, self.replaces, self.reader, self.day, self.reason)
+
+
 class CropSettings(_Part):
     """The cube around a lesion that a network reads.
 
@@ -477,6 +505,8 @@ class CohortSettings(_Part):
         CT, PET and lesions, and how they are read; optional.
     reader_decisions
         What readers decided in place of a verdict; optional.
+    reader_lesions
+        Lesions that readers accepted in place of those of the table of scans; optional.
     columns
         Canonical variable → column name, a mapping with unit, codes, missing codes, or a derived
         value.
@@ -504,6 +534,7 @@ class CohortSettings(_Part):
     slides: SlideSettings | None = None
     scans: ScanSettings | None = None
     reader_decisions: ReaderDecisionSettings | None = None
+    reader_lesions: ReaderLesionSettings | None = None
     columns: dict[str, str | Mapped]
     time_and_status: tuple[TimeAndStatus, ...] = ()
     constants: dict[str, Constant] = {}

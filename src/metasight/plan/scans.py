@@ -6,6 +6,7 @@ Where the study asks for crops, one more holds all of them.
 from __future__ import annotations
 
 from metasight.cohort.reader_decisions import read_reader_decisions
+from metasight.cohort.reader_lesions import read_reader_lesions
 from metasight.cohort.scan_table import read_scan_table
 from metasight.cohort.settings import ScanRecipe
 from metasight.engine.contents import Contents
@@ -32,6 +33,7 @@ def scan_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
     recipe = settings.recipe()
     limits, radiomics = of_protocol(study.protocol, recipe)
     decisions = read_reader_decisions(study.folder, study.settings, study.protocol)
+    accepted = read_reader_lesions(study.folder, study.settings)
     crops = settings.crops is not None
     measured = tuple(
         measure_step(
@@ -41,6 +43,7 @@ def scan_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
                 limits=limits,
                 radiomics=radiomics,
                 decision=decisions.quality.get(row.ct) if row.ct is not None else None,
+                accepted=accepted.get(row.patient),
             ),
             contents,
         )

@@ -273,6 +273,10 @@ class SlideStage:
     unknown: int
 
 
+ACCEPTED_LESION = "lesion"
+"""What a lesion that a reader accepted is counted under."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReaderVerdicts:
     """Verdicts of one kind that readers replaced.

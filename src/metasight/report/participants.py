@@ -20,7 +20,7 @@ from metasight.report.blocks import (
     Text,
     numeric,
 )
-from metasight.report.contents import AnalysisResult
+from metasight.report.contents import ACCEPTED_LESION, AnalysisResult
 from metasight.report.flow import Branch, branch, flow_figure
 from metasight.report.view import POPULATIONS, View
 from metasight.report.wording import NBSP, count, listed, percent, plural, sentence, years
@@ -124,12 +124,20 @@ def _readers(view: View) -> Iterator[Block]:
     if not found:
         return
     known = view.contents.protocol.criteria
-    total = sum(f.n for f in found)
+    lesions = sum(f.n for f in found if f.about == ACCEPTED_LESION)
+    total = sum(f.n for f in found) - lesions
     yield Heading(2, "Verdicts replaced by readers", "readers")
-    yield Paragraph(
-        f"{plural(total, 'verdict')} of the rules {'was' if total == 1 else 'were'} replaced by a "
-        "reader. What follows rests on the reader's verdict; the ledger gives who, when and why."
-    )
+    if total:
+        yield Paragraph(
+            f"{plural(total, 'verdict')} of the rules {'was' if total == 1 else 'were'} replaced "
+            "by a reader. What follows rests on the reader's verdict; the ledger gives who, when "
+            "and why."
+        )
+    if lesions:
+        yield Paragraph(
+            f"In {plural(lesions, 'patient')} the lesion that is measured is one that a reader "
+            "accepted; the ledger gives who, when and why."
+        )
     yield DataTable(
         "readers-table",
         "Verdicts replaced by readers.",

@@ -25,12 +25,14 @@ from starlette.responses import HTMLResponse, Response
 from metasight.errors import MetasightError
 from metasight.serve.accounts import Accounts, Role
 from metasight.serve.audit import Act, AuditLog
+from metasight.serve.clicks import Clicks
 from metasight.serve.database import Database, database_of
 from metasight.serve.gate import ASSETS, Gate
 from metasight.serve.last_run import LastRun
 from metasight.serve.patients import Line, lines_of
 from metasight.serve.reach import Reach
 from metasight.serve.runs import Runs
+from metasight.serve.scans import OpenScans, scan_rows
 from metasight.serve.sessions import Session, Sessions
 from metasight.serve.slides import slide_rows
 from metasight.serve.standing import Looking
@@ -39,6 +41,7 @@ from metasight.serve.wording import Refusal
 from metasight.study.file import Study, read_study
 
 if TYPE_CHECKING:
+    from metasight.cohort.scan_table import PatientScans
     from metasight.cohort.slide_table import SlideRow
 
 _NO_TELEMETRY: Any = {
@@ -82,6 +85,11 @@ class Shown:
         """Slides by name, read once."""
         return slide_rows(self.study)
 
+    @cached_property
+    def scan_rows(self) -> Mapping[str, PatientScans]:
+        """Scans by pseudonym, read once."""
+        return scan_rows(self.study)
+
 
 class Workbench:
     """Everything that the pages of one study rest on.
@@ -103,6 +111,8 @@ class Workbench:
         self.looking = Looking(study)
         self.runs = Runs(study.folder)
         self.slides = OpenSlides()
+        self.scans = OpenScans()
+        self.clicks = Clicks()
         self.templates = _environment()
         self.shown = Shown(study)
         self._lock = threading.Lock()
@@ -128,6 +138,11 @@ class Workbench:
         """Slides by name."""
         return self.shown.slide_rows
 
+    @property
+    def scan_rows(self) -> Mapping[str, PatientScans]:
+        """Scans by pseudonym."""
+        return self.shown.scan_rows
+
     def now(self) -> Workbench:
         """The same workbench with what it shows held still, for one request.
 
@@ -149,6 +164,7 @@ class Workbench:
             study = self.study
         self.shown = Shown(study)
         self.slides.forget()
+        self.scans.forget()
         threading.Thread(target=self.prepare, daemon=True).start()
 
     def prepare(self) -> None:
@@ -159,7 +175,8 @@ class Workbench:
             _ = self.lines
 
     def close(self) -> None:
-        """Let go of files."""
+        """Let go of files and processes."""
+        self.clicks.close()
         self.slides.close()
         self.database.close()
 
@@ -204,7 +221,7 @@ def create_app(workbench: Workbench) -> FastAPI:
 
     Its OpenAPI description is not served; tests have it from ``app.openapi()``.
     """
-    from metasight.serve import pages, review_pages, run_pages, slide_pages
+    from metasight.serve import pages, review_pages, run_pages, scan_pages, slide_pages
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -222,7 +239,7 @@ def create_app(workbench: Workbench) -> FastAPI:
         telemetry=_NO_TELEMETRY,
     )
     app.state.workbench = workbench
-    for part in (pages, run_pages, slide_pages, review_pages):
+    for part in (pages, run_pages, slide_pages, scan_pages, review_pages):
         app.include_router(part.router)
     assets = Path(str(files("metasight.serve") / "assets"))
     app.mount(ASSETS.rstrip("/"), StaticFiles(directory=assets), name="assets")

@@ -32,6 +32,7 @@ class Act(StrEnum):
     VIEW = "viewed"
     EXPORT = "downloaded"
     DECIDE = "decided"
+    CLICK = "clicked"
     RUN = "started a run"
     STOP = "stopped a run"
     USER = "changed users"

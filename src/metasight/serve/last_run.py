@@ -32,7 +32,7 @@ _KINDS = {
     "metasight.steps.slides.patient:measure_patient": StepKind.MEASURE_SLIDES,
     "metasight.steps.slides.maps:paint_patient": StepKind.PAINT_MAP,
     "metasight.steps.slides.sheet:draw_sheet": StepKind.DRAW_SHEET,
-    "metasight.steps.scans.patient:measure_patient": StepKind.MEASURE_SCANS,
+    "metasight.steps.scans.patient:measure_scans": StepKind.MEASURE_SCANS,
     "metasight.steps.cohort.data:cohort": StepKind.SCREEN,
     "metasight.steps.cohort.data:analysis_data": StepKind.CUT_DATA,
     "metasight.steps.risk.judging:judge": StepKind.EVALUATE,

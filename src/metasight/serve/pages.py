@@ -312,6 +312,7 @@ def patient_page(request: Request, patient: Pseudonym, asked: OfList) -> Any:
         risk=risk,
         drawing=drawn(risk),
         slides=slides_of_patient(run, patient),
+        scans=workbench.scan_rows.get(patient),
         decidable=decidable_of(entries),
         before=before,
         after=after,

@@ -11,7 +11,7 @@ import datetime as dt
 import io
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,14 +165,37 @@ def decide(study: Study, decision: Decision, *, today: dt.date | None = None) ->
         )
     day = (today or dt.datetime.now(dt.UTC).date()).isoformat()
     with _LOCK:
-        before = path.read_bytes() if path.is_file() else b""
-        whole = _added(before, _row_of(study, asked, decision, day))
-        _put(path, whole)
-        try:
-            read_reader_decisions(study.folder, study.settings, study.protocol)
-        except MetasightError:
-            _put(path, before)
-            raise
+        with_row(
+            path,
+            _row_of(study, asked, decision, day),
+            lambda: read_reader_decisions(study.folder, study.settings, study.protocol),
+        )
+
+
+def with_row(path: Path, row: Mapping[str, str], check: Callable[[], object]) -> None:
+    """Append a row to a table of readers; it is on the disk when this returns.
+
+    Parameters
+    ----------
+    path
+        CSV file; made with a header where it is not there.
+    row
+        Column → cell.
+    check
+        Reads the table by its rules; where it refuses, the table is as it was.
+
+    Raises
+    ------
+    MetasightError
+        The table lacks a column, or ``check`` refuses.
+    """
+    before = path.read_bytes() if path.is_file() else b""
+    _put(path, _added(before, row))
+    try:
+        check()
+    except MetasightError:
+        _put(path, before)
+        raise
 
 
 def _row_of(
@@ -180,7 +203,7 @@ def _row_of(
 ) -> dict[str, str]:
     item = decision.item
     return {
-        asked.id: _hospital_id(study, item.patient),
+        asked.id: hospital_id(study, item.patient),
         asked.file: _file_of(study, item.item) if item.item else "",
         asked.about: item.about,
         asked.verdict: str(decision.verdict),
@@ -201,7 +224,7 @@ def _added(before: bytes, row: Mapping[str, str]) -> bytes:
     missing = [c for c in row if c not in header]
     if missing:
         raise StudyError(
-            "the table of reader decisions lacks columns",
+            "the table of readers lacks columns",
             value=", ".join(missing),
             remedy="Add them to its header (docs/study-file.md)",
         )
@@ -217,7 +240,7 @@ def _put(path: Path, content: bytes) -> None:
     write_durably(path, content, mode=mode)
 
 
-def _hospital_id(study: Study, patient: str) -> str:
+def hospital_id(study: Study, patient: str) -> str:
     """The id of the patient table that a pseudonym stands for; written into the study's table only.
 
     Raises

@@ -11,7 +11,11 @@ from metasight.engine.progress import Silent
 from metasight.errors import MetasightError
 from metasight.study.file import Study, read_study
 
-_IN_WORDS = {"folder changed": "a table of the study changed"}
+_IN_WORDS = {
+    "folder changed": "a table of the study changed",
+    "accepted changed": "a reader accepted a lesion",
+    "decision changed": "a reader decided",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ import pandas as pd
 from metasight.cohort.describe import FollowUp, Table1, Table1Row
 from metasight.cohort.eligibility import FlowStep
 from metasight.cohort.outcome import Landmark
+from metasight.cohort.reader_lesions import LESION_CHOICE, NOTHING, OF_TABLE
 from metasight.engine.step import Inputs, StepKind
 from metasight.leakage import Check
 from metasight.ledger import Entry, Fate, Ledger
@@ -26,6 +27,7 @@ from metasight.predictions import Predictions
 from metasight.protocol.study import Protocol
 from metasight.provenance import hash_json
 from metasight.report.contents import (
+    ACCEPTED_LESION,
     AnalysisResult,
     ContributionsResult,
     FlowCounts,
@@ -284,15 +286,19 @@ def _reader_verdicts(cohort: Path) -> tuple[ReaderVerdicts, ...]:
     entries = Ledger.from_parquet(artefacts.LEDGER.path(cohort)).entries
     decided = {}
     for e in entries:  # several criteria may rest on one decision
-        if e.replaced:
+        if e.item == LESION_CHOICE and e.replaced:
+            earlier = e.replaced not in {OF_TABLE, NOTHING}
+            before = "an accepted lesion" if earlier else e.replaced
+            decided[ACCEPTED_LESION, before, "accepted", e.patient, e.item] = e
+        elif e.replaced:
             about = e.criterion if e.item == "patient" else e.stage
-            decided[about, e.replaced, e.verdict, e.patient, e.item] = e
+            decided[about, e.replaced, str(e.verdict), e.patient, e.item] = e
     kinds = Counter(key[:3] for key in decided)
     return tuple(
         ReaderVerdicts(
             about=kind[0],
             replaced=kind[1],
-            verdict=str(kind[2]),
+            verdict=kind[2],
             n=n,
             readers=len({e.who for key, e in decided.items() if key[:3] == kind}),
         )

@@ -375,7 +375,8 @@ class Study:
     def tables(self) -> tuple[str, ...]:
         """Every table and file of sets that the study reads, images apart."""
         settings = self.settings
-        given = (settings.slides, settings.scans, settings.reader_decisions)
+        more_lists = (settings.reader_decisions, settings.reader_lesions)
+        given = (settings.slides, settings.scans, *more_lists)
         lists = [t for t in given if t is not None]
         more = [name for t in lists for name in t.files]
         if settings.biology is not None:

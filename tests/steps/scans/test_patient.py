@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from metasight.cohort.reader_decisions import ReaderDecision
+from metasight.cohort.reader_lesions import AcceptedLesion
 from metasight.cohort.scan_table import LesionRow, PatientScans
 from metasight.cohort.settings import ScanSettings
 from metasight.ledger import Fate
@@ -23,6 +25,7 @@ from metasight.steps.files import read_json
 from metasight.steps.scans import patient
 from metasight.steps.scans.patient import ScanArgument, measure_scans
 from metasight.volumes.ct_limits import CtLimits
+from metasight.volumes.mask_file import load_mask
 from metasight.volumes.volume import Mask, Volume
 from scan_files import sphere, write_ct, write_rtstruct
 
@@ -187,7 +190,13 @@ def test_no_text_of_a_file_reaches_what_is_kept(
 # ------------------------------------------------------------------ several lesions
 
 
-def with_lesions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rule: str, radii: tuple) -> dict:
+def with_lesions(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rule: str,
+    radii: tuple,
+    accepted: AcceptedLesion | None = None,
+) -> dict:
     """``scan.json`` of a patient with spheres of some radii; a radius of 0 cannot be read."""
     z_mm = np.arange(-30, 31, 2.5)
     ct = write_ct(tmp_path / "ct", z_mm)
@@ -210,8 +219,37 @@ def with_lesions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rule: str, rad
     )
     out = tmp_path / "out"
     out.mkdir()
-    measure_scans({}, out, argument)
+    measure_scans({}, out, replace(argument, accepted=accepted))
     return read_json(out / "scan.json")
+
+
+def test_a_lesion_that_a_reader_accepted_counts(tmp_path, monkeypatch) -> None:
+    accepted = AcceptedLesion(
+        path=tmp_path / "mask.mha",
+        replaces="lesion of the table of scans",
+        reader="AB",
+        day="2026-03-01",
+        reason="the vessel was left out",
+    )
+    first = with_lesions(tmp_path, monkeypatch, "first", (5.0, 10.0))
+    drawn = load_mask(tmp_path / "out" / "lesion_mask.npz")
+    inside = drawn.array.copy()
+    inside[:, :, : int(np.argwhere(inside)[:, 2].mean())] = False
+    smaller = Mask.from_array(inside, on=drawn)
+    sitk.WriteImage(smaller.image, str(accepted.path))
+    again = tmp_path / "again"
+    again.mkdir()
+    found = with_lesions(again, monkeypatch, "first", (5.0, 10.0), accepted)
+    assert found["measured"]["tumour_volume_mm3"] < first["measured"]["tumour_volume_mm3"]
+    (row,) = [e for e in found["ledger"] if e["item"] == "lesion choice"]
+    assert (row["who"], row["when"], row["replaced"]) == ("AB", "2026-03-01", accepted.replaces)
+    assert row["reason"] == "the vessel was left out" and row["verdict"] == "kept"
+    accepted.path.unlink()
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    found = with_lesions(gone, monkeypatch, "first", (5.0, 10.0), accepted)
+    assert found["measured"] == {}  # never silently the table's lesion
+    assert {e["verdict"] for e in found["ledger"] if e["item"] == "lesion"} == {"failed"}
 
 
 @pytest.mark.parametrize(("rule", "size_mm"), [("first", 10.0), ("largest", 20.0)])

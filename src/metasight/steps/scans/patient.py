@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from metasight.cohort.reader_decisions import ReaderDecision, decided
+from metasight.cohort.reader_lesions import LESION_CHOICE, AcceptedLesion
 from metasight.cohort.scan_table import LesionRow, PatientScans
 from metasight.cohort.settings import ScanRecipe
 from metasight.engine.step import Inputs, StepKind
@@ -45,6 +46,7 @@ from metasight.steps.scans.reading import (
 )
 from metasight.volumes.ct_limits import CtLimits
 from metasight.volumes.mask_file import save_mask
+from metasight.volumes.masks import read_mask
 from metasight.volumes.quality import CtQuality, ct_quality
 from metasight.volumes.series import SeriesChoice
 from metasight.volumes.volume import Mask, Volume
@@ -90,6 +92,8 @@ class ScanArgument:
         How texture is measured; None where the study does not ask for it.
     decision
         Of a radiologist on the quality of the CT.
+    accepted
+        The lesion that a radiologist accepted in place of the table's; None for the table's own.
     """
 
     scans: PatientScans
@@ -97,6 +101,7 @@ class ScanArgument:
     limits: CtLimits
     radiomics: RadiomicsSettings | None = None
     decision: ReaderDecision | None = None
+    accepted: AcceptedLesion | None = None
 
 
 class _Patient:
@@ -220,12 +225,12 @@ def _acquired(quality: CtQuality) -> Found:
 
 def _lesion(patient: _Patient, ct: Volume, out: Path) -> None:
     """Find and measure the lesion; without one criteria stay unknown."""
-    told = patient.argument.scans.lesion
-    if told is None:
+    argument = patient.argument
+    if argument.scans.lesion is None and argument.accepted is None:
         patient.note("lesion", Fate.FAILED, "", "the table of scans has no lesion of the patient")
         return
     lungs = patient.attempt("lungs", lambda: find_lungs(ct))
-    drawn_lesion = _lesion_mask(patient, told, ct, lungs)
+    drawn_lesion = _lesion_that_counts(patient, ct, lungs)
     if drawn_lesion is None:
         return
     mask, outlines = drawn_lesion
@@ -257,6 +262,16 @@ def _lesion(patient: _Patient, ct: Volume, out: Path) -> None:
     _crop(patient, (ct, mask, pet), found, out)
 
 
+def _lesion_that_counts(
+    patient: _Patient, ct: Volume, lungs: Lungs | None
+) -> tuple[Mask, Outlines | None] | None:
+    """The one that a reader accepted; without one, the table's."""
+    told, accepted = patient.argument.scans.lesion, patient.argument.accepted
+    if accepted is not None:
+        return _accepted_mask(patient, accepted, ct)
+    return None if told is None else _lesion_mask(patient, told, ct, lungs)
+
+
 def _lesion_mask(
     patient: _Patient, told: LesionRow, ct: Volume, lungs: Lungs | None
 ) -> tuple[Mask, Outlines | None] | None:
@@ -273,13 +288,13 @@ def _lesion_mask(
     rule = f"(several_lesions = {scans.several_lesions})"
     if scans.several_lesions == "first":
         reason = f"the first of the patient's {len(rows)} lesions in the table counts {rule}"
-        patient.note("lesion choice", Fate.KEPT, "lesion 1", reason)
+        patient.note(LESION_CHOICE, Fate.KEPT, "lesion 1", reason)
         return read(told, "lesion")
     masks = [read(row, f"lesion {n}") for n, row in enumerate(rows, 1)]
     volumes = {n: m[0].volume_ml for n, m in enumerate(masks, 1) if m is not None}
     if len(volumes) < len(rows):  # the largest may be the one that could not be read
         patient.note(
-            "lesion choice",
+            LESION_CHOICE,
             Fate.FAILED,
             f"{len(volumes)} of {len(rows)} lesions",
             f"which lesion is the largest is not known: not all could be read {rule}",
@@ -288,12 +303,35 @@ def _lesion_mask(
     largest = max(volumes, key=lambda n: volumes[n])
     told_volumes = ", ".join(f"{v:.2f}" for v in volumes.values())
     patient.note(
-        "lesion choice",
+        LESION_CHOICE,
         Fate.KEPT,
         f"lesion {largest} of {told_volumes} ml",
         f"the largest of the patient's {len(rows)} lesions in the table counts {rule}",
     )
     return masks[largest - 1]
+
+
+def _accepted_mask(
+    patient: _Patient, accepted: AcceptedLesion, ct: Volume
+) -> tuple[Mask, None] | None:
+    """The lesion that a reader accepted, and a row that says who and in place of what."""
+    mask = patient.attempt("lesion", lambda: read_mask(accepted.path, ct))
+    if mask is None:
+        return None
+    patient.rows.append(
+        Entry(
+            patient=patient.argument.scans.patient,
+            item=LESION_CHOICE,
+            stage=STAGE,
+            verdict=Fate.KEPT,
+            value=f"accepted by a reader, {mask.volume_ml:.2f} ml",
+            reason=accepted.reason,
+            who=accepted.reader,
+            when=accepted.day,
+            replaced=accepted.replaces,
+        )
+    )
+    return mask, None
 
 
 def _texture(patient: _Patient, ct: Volume, lesion: Mask, lungs: Lungs | None) -> None:
