@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from metasight.engine.argument import tell
 from metasight.engine.contents import Contents, Folder
-from metasight.provenance import hash_json
+from metasight.provenance import canonical_json, hash_json
 
 
 class Colour(StrEnum):
@@ -61,6 +61,12 @@ CHANGES = {
     "grid": np.arange(3),
     "nothing": 0,
 }
+
+
+def test_the_text_is_the_canonical_one():
+    for argument in (Argument(), (Argument(text='ü"\\\n'), Argument()), {"z": 1, "a": Part()}):
+        told = tell(argument, Contents())
+        assert told.text == canonical_json(told.plain)
 
 
 @pytest.mark.parametrize("name", CHANGES)

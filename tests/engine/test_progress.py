@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import time
 
+import pytest
 from rich.console import Console
 
 from metasight.engine import progress
-from metasight.engine.progress import Bars
+from metasight.engine.progress import Bars, Talk
 
 
 def lines(*, terminal: bool) -> str:
@@ -68,3 +69,21 @@ def test_on_a_terminal_the_bars_tell_it(monkeypatch):
         bars.start(["slides"] * 500)
         time.sleep(0.1)
     assert "since the start" not in said.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_quiet_tells_what_matters_and_verbose_each_step(terminal):
+    told = {}
+    for talk in Talk:
+        said = io.StringIO()
+        with Bars(Console(file=said, force_terminal=terminal, width=100), talk) as bars:
+            bars.start(["fits"])
+            bars.detail("fit of all: 1.2 s")
+            bars.say("a result was changed")
+            bars.finished("fits")
+        told[talk] = said.getvalue()
+    assert all("a result was changed" in t for t in told.values())
+    assert told[Talk.QUIET].strip() == "a result was changed"
+    assert "fits" in told[Talk.USUAL]
+    assert "1.2 s" not in told[Talk.USUAL]
+    assert "fit of all: 1.2 s" in told[Talk.EVERY_STEP]

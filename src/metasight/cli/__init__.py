@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from metasight.cli.deidentify import deidentification
 from metasight.cli.exchange import export, take_in
 from metasight.cli.machine_readable import OPTION, error_found, print_json
-from metasight.cli.printing import err, shown
+from metasight.cli.printing import err, out, shown
 from metasight.cli.scans import scans
 from metasight.cli.serve import audit, serve, users
 from metasight.cli.simulate import simulation
@@ -39,6 +39,14 @@ app.add_typer(users, name="users")
 app.command()(clean)
 app.command()(withdraw)
 
+_COMMON = {
+    "--debug": "--debug",
+    "--verbose": "--verbose",
+    "-v": "--verbose",
+    "--quiet": "--quiet",
+    "-q": "--quiet",
+}
+
 NEEDS_CORRECTION = 2
 """Exit status where the command, the study or its files need correction."""
 INTERNAL = 3
@@ -52,11 +60,13 @@ INTERRUPTED = 130
 def main(arguments: list[str] | None = None) -> Any:
     """Entry point; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in arguments
+    common, arguments = _parted(arguments)
+    debug = "--debug" in common
+    out.talk = _talk(common)
     spell_out()
     try:
         with closed_to_others(), _written_out():
-            app([a for a in arguments if a != "--debug"], prog_name="metasight")
+            app(arguments, prog_name="metasight")
     except BrokenPipeError:  # the reader of what is printed has gone
         drop_output(sys.stdout)
         sys.exit(UNREAD)
@@ -75,6 +85,21 @@ def main(arguments: list[str] | None = None) -> Any:
         if stop.code == INTERRUPTED:
             _stopped()
         raise
+
+
+def _parted(arguments: list[str]) -> tuple[set[str], list[str]]:
+    """Options of every command, wherever they were given, and the rest."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    common = [a for a in arguments[:end] if a in _COMMON]
+    rest = [a for a in arguments[:end] if a not in _COMMON]
+    return {_COMMON[a] for a in common}, rest + arguments[end:]
+
+
+def _talk(common: set[str]) -> str:
+    """How much of a run is told."""
+    if "--verbose" in common:
+        return "EVERY_STEP"
+    return "QUIET" if "--quiet" in common else "USUAL"
 
 
 @contextmanager

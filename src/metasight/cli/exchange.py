@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metasight.cli.options import Folder, Out, placed
-from metasight.cli.printing import command_line, out, shown
+from metasight.cli.printing import command_line, out, progress_bars, shown
 from metasight.engine.placement import Placement
 from metasight.exchange.forms import Form
 
@@ -94,14 +94,13 @@ def take_in(
 ) -> None:
     """Take in an archived study: check every file, copy it, and run it again if asked."""
     from metasight import importing
-    from metasight.engine.progress import Bars
 
     run, archived = importing.take_in(crate, folder)
     out.print(f"Copied the study of run {run} to {shown(folder)}.", soft_wrap=True)
     if not rerun:
         out.print(f"Next: {command_line('run', folder)}.", soft_wrap=True)
         return
-    with Bars(out) as bars:
+    with progress_bars() as bars:
         found = importing.run_again(folder, run, archived, scheduler=scheduler, progress=bars)
     agree = "the same bytes" if found.predictions_agree else "other predictions"
     out.print(

@@ -19,11 +19,19 @@ from metasight.errors import StudyError
 from metasight.units import DAYS_PER_YEAR
 
 if TYPE_CHECKING:
+    from metasight.engine.progress import Bars
     from metasight.engine.run import Pending
     from metasight.pipeline import Screening
 
 out = Terminal(highlight=False, emoji=False)
 err = Terminal(stderr=True, highlight=False, emoji=False)
+
+
+def progress_bars() -> Bars:
+    """Bars on this terminal, as talkative as ``--verbose`` and ``--quiet`` ask."""
+    from metasight.engine.progress import Bars, Talk
+
+    return Bars(out, Talk[out.talk])
 
 
 def shown(text: object) -> str:

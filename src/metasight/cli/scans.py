@@ -12,7 +12,7 @@ from rich.table import Table
 
 from metasight.cli.machine_readable import print_json, scans_found
 from metasight.cli.options import AsJson, Out, placed
-from metasight.cli.printing import out, say_where, shown
+from metasight.cli.printing import out, progress_bars, say_where, shown
 from metasight.engine.placement import Placement
 
 scans = typer.Typer(
@@ -125,7 +125,7 @@ def scans_check(
     scheduler: Placement,
 ) -> None:
     """Show which series is read of each folder, and judge the quality of the CT."""
-    from metasight.engine.progress import Bars, Silent
+    from metasight.engine.progress import Silent
     from metasight.plan import loose_scans
 
     how = loose_scans.how_read(protocol, study)
@@ -134,7 +134,7 @@ def scans_check(
         if as_json:
             found = loose_scans.check(folders, place, how, scheduler=scheduler, progress=Silent())
         else:
-            with Bars(out) as bars:
+            with progress_bars() as bars:
                 found = loose_scans.check(folders, place, how, scheduler=scheduler, progress=bars)
     told = scans_found(found)
     failed = any(s["quality"] == "failed" for s in told["scans"])
@@ -164,7 +164,6 @@ def scans_measure(
     study: OfStudy = None,
 ) -> None:
     """Measure one lesion: size, solid part, place, uptake and radiomics, with a picture."""
-    from metasight.engine.progress import Bars
     from metasight.plan import loose_scans
 
     lesion = loose_scans.Lesion(
@@ -178,7 +177,7 @@ def scans_measure(
         series=series,
     )
     how = loose_scans.how_read(protocol, study)
-    with Bars(out) as bars:
+    with progress_bars() as bars:
         found = loose_scans.measure(lesion, output, how, progress=bars)
     table = Table("item", "verdict", "value", "why")
     for e in found["ledger"]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from metasight.cli.printing import command_line, out, shown
+from metasight.cli.printing import command_line, out, progress_bars, shown
 
 simulation = typer.Typer(
     no_args_is_help=True, help="Simulate cohorts with known truth, for testing only."
@@ -34,14 +34,13 @@ def simulate_breast(
     jobs: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 2,
 ) -> None:
     """Simulate a breast-dmfs study: slides, tables, study.toml, and the truth in truth/."""
-    from metasight.engine.progress import Bars
     from metasight.simulate.breast import cohort
     from metasight.simulate.breast.settings import read_settings
     from metasight.simulate.settings import STAMP
 
     given = {"patients": patients, "tissue_mm": tissue_mm}
     chosen = read_settings(settings, **{k: v for k, v in given.items() if v is not None})
-    with Bars(out) as bars:
+    with progress_bars() as bars:
         cohort.simulate_breast(folder, chosen, seed, jobs=jobs, progress=bars)
     out.print(f"{STAMP} Truth in {shown(folder / 'truth')}.", soft_wrap=True)
     out.print(f"Next: {command_line('run', folder)}.", soft_wrap=True)
@@ -68,14 +67,13 @@ def simulate_lung(
     jobs: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 2,
 ) -> None:
     """Simulate a nsclc-occult-node study: CT, PET, tables, and the truth in truth/."""
-    from metasight.engine.progress import Bars
     from metasight.simulate.lung import cohort
     from metasight.simulate.lung.settings import read_settings
     from metasight.simulate.settings import STAMP
 
     given = {"patients": patients, "defect_fraction": defects}
     chosen = read_settings(settings, **{k: v for k, v in given.items() if v is not None})
-    with Bars(out) as bars:
+    with progress_bars() as bars:
         cohort.simulate_lung(folder, chosen, seed, jobs=jobs, progress=bars)
     out.print(f"{STAMP} Truth in {shown(folder / 'truth')}.", soft_wrap=True)
     out.print(f"Next: {command_line('run', folder)}.", soft_wrap=True)

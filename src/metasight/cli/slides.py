@@ -10,7 +10,7 @@ from rich.table import Table
 
 from metasight.cli.machine_readable import print_json, slides_found
 from metasight.cli.options import AsJson, Out, placed
-from metasight.cli.printing import out, say_where, shown
+from metasight.cli.printing import out, progress_bars, say_where, shown
 from metasight.engine.placement import Placement
 from metasight.errors import StudyError
 
@@ -91,7 +91,7 @@ def slides_check(
     scheduler: Placement,
 ) -> None:
     """Judge the quality of slides."""
-    from metasight.engine.progress import Bars, Silent
+    from metasight.engine.progress import Silent
     from metasight.plan import loose_slides
 
     batch = _batch(
@@ -103,7 +103,7 @@ def slides_check(
         if any("failed" in f for f in found):
             raise typer.Exit(1)
         return
-    with Bars(out) as bars:
+    with progress_bars() as bars:
         found = loose_slides.check(batch, output, scheduler=scheduler, progress=bars)
     words = {True: "sufficient", False: "refused", None: "not known"}
     table = Table("slide", "quality", "why")
@@ -169,7 +169,6 @@ def slides_map(
     scheduler: Placement,
 ) -> None:
     """Turn marker sections into cells and cells per mm²; H&E (--stain H&E) into nuclei."""
-    from metasight.engine.progress import Bars
     from metasight.plan import loose_slides
 
     batch = _batch(
@@ -184,7 +183,7 @@ def slides_map(
         cells=cells,
         cell_class=cell_class,
     )
-    with Bars(out) as bars:
+    with progress_bars() as bars:
         found = loose_slides.map_markers(batch, output, scheduler=scheduler, progress=bars)
     table = Table("slide", "marker", "positive", "per mm²", "threshold by, or why not")
     for n, f in enumerate(found, start=1):
@@ -219,7 +218,6 @@ def slides_measure(
     scheduler: Placement,
 ) -> None:
     """Check, map and measure slides, with a sheet for each."""
-    from metasight.engine.progress import Bars
     from metasight.plan import loose_slides
 
     batch = _batch(
@@ -234,7 +232,7 @@ def slides_measure(
         cells=cells,
         cell_class=cell_class,
     )
-    with Bars(out) as bars:
+    with progress_bars() as bars:
         found = loose_slides.measure(batch, output, scheduler=scheduler, progress=bars)
     table = Table("slide", "stage", "verdict", "value", "why")
     for n, f in enumerate(found, start=1):

@@ -23,6 +23,7 @@ from metasight.cli.printing import (
     print_pending,
     print_results,
     print_screening,
+    progress_bars,
     shown,
 )
 from metasight.engine.placement import Placement
@@ -83,9 +84,13 @@ def common(
     debug: Annotated[
         bool, typer.Option("--debug", help="On an error, show where in the code it occurred.")
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print each step as it is done.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress.")] = False,
 ) -> None:
-    """Options of every command; ``main`` takes ``--debug`` out, wherever it is given."""
-    del version, debug
+    """Options of every command; ``main`` takes them out, wherever they are given."""
+    del version, debug, verbose, quiet
 
 
 @app.command()
@@ -315,14 +320,14 @@ def plan(
 @app.command()
 def check(folder: Folder = HERE, as_json: AsJson = False) -> None:
     """Check the tables and screen the patients. Nothing is fitted."""
-    from metasight.engine.progress import Bars, Silent
+    from metasight.engine.progress import Silent
     from metasight.pipeline import screen
     from metasight.study.file import read_study
 
     if as_json:
         print_json("check", screening_found(screen(read_study(folder), progress=Silent())))
         return
-    with Bars(out) as bars:
+    with progress_bars() as bars:
         screening = screen(read_study(folder), progress=bars)
     print_screening(screening)
     out.print(f"Next: {command_line('run', folder)}.", soft_wrap=True)
@@ -341,7 +346,7 @@ def run(
 ) -> None:
     """Run the whole study and write the report. An interrupted run is resumed."""
     from metasight import pipeline
-    from metasight.engine.progress import Bars, Silent
+    from metasight.engine.progress import Silent
     from metasight.engine.progress_file import noted
     from metasight.study.file import read_study
 
@@ -352,10 +357,10 @@ def run(
         print_json("run --dry-run", pending_found(pipeline.look(study, progress=Silent())))
         return
     if dry_run:
-        with Bars(out) as bars:
+        with progress_bars() as bars:
             print_pending(pipeline.look(study, progress=bars))
         return
-    with Bars(out) as bars, noted(study.folder, bars) as progress:
+    with progress_bars() as bars, noted(study.folder, bars) as progress:
         results, ran = pipeline.run(study, scheduler=scheduler, progress=progress)
     out.print("Results are up to date; nothing to do." if not ran else f"{len(ran)} steps ran.")
     print_results(results)
@@ -365,11 +370,10 @@ def run(
 def report(folder: Folder = HERE) -> None:
     """Rewrite the report from finished results, for example after a change of title."""
     from metasight import pipeline
-    from metasight.engine.progress import Bars
     from metasight.study.file import read_study
 
     study = read_study(folder)
-    with Bars(out) as bars:
+    with progress_bars() as bars:
         waiting = [p for p in pipeline.look(study, progress=bars) if not p.step.kind.reports]
     if waiting:
         raise StudyError(
@@ -377,7 +381,7 @@ def report(folder: Folder = HERE) -> None:
             value=f"{len(waiting)} steps to run",
             remedy=f"Run `metasight run {folder}`",
         )
-    with Bars(out) as bars:
+    with progress_bars() as bars:
         results, _ = pipeline.run(study, scheduler="inline", progress=bars)
     print_results(results)
 
@@ -417,7 +421,6 @@ def validate(
 ) -> None:
     """Evaluate locked models in another hospital's patients. Nothing is refitted."""
     from metasight import pipeline
-    from metasight.engine.progress import Bars
     from metasight.plan.publishing import VALIDATION
 
     new = None
@@ -428,7 +431,7 @@ def validate(
             "a recalibrated bundle needs a method and a folder",
             remedy="Give both --recalibrate and --output, or neither",
         )
-    with Bars(out) as bars:
+    with progress_bars() as bars:
         results = pipeline.validate(
             bundle, external, scheduler=scheduler, progress=bars, recalibrated=new
         )
@@ -457,10 +460,9 @@ def predict(
     from metasight.cli.printing import print_predictions
     from metasight.cohort.canonical import pseudonym
     from metasight.cohort.ids import normal_id
-    from metasight.engine.progress import Bars
     from metasight.study.new_patients import read_patient_settings
 
-    with Bars(out) as bars:
+    with progress_bars() as bars:
         pipeline.predict(bundle, patients, output, scheduler=scheduler, progress=bars)
     key = read_patient_settings(patients).key
     print_predictions(output, None if patient is None else pseudonym(normal_id(patient), key))
@@ -511,12 +513,11 @@ def demo(
         write_simulated,
         write_simulated_lung,
     )
-    from metasight.engine.progress import Bars
 
     if simulated and lung:
         raise StudyError("one demonstration at a time", remedy="Give `--simulated` or `--lung`")
     if simulated or lung:
-        with Bars(out) as bars:
+        with progress_bars() as bars:
             (write_simulated_lung if lung else write_simulated)(folder, bars)
     else:
         write_demonstration(folder)

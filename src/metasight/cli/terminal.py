@@ -36,6 +36,9 @@ _SPELT = {
 class Terminal(Console):
     """A console whose reader may leave: what comes after is written nowhere, and work goes on."""
 
+    talk = "USUAL"
+    """How much of a run is told: a name of :class:`metasight.engine.progress.Talk`."""
+
     def on_broken_pipe(self) -> None:
         """Write nothing more."""
         self.quiet = True

@@ -7,6 +7,7 @@ stands for the content that it names; a secret (a field that ``repr`` leaves out
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
@@ -18,6 +19,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from metasight.engine.contents import Contents, Folder
+from metasight.provenance import canonical_json
 
 Plain = None | bool | int | str | list["Plain"] | dict[str, "Plain"]
 
@@ -30,12 +32,20 @@ class Told:
     ----------
     plain
         JSON values that are equal only where the argument is.
+    text
+        The same as canonical JSON; put together from that of the parts, of which settings that many
+        steps share are written once.
     classes
         Of everything in it that has code of its own.
     """
 
     plain: Plain
+    text: str
     classes: frozenset[type]
+
+
+def _told(plain: Plain, classes: frozenset[type]) -> Told:
+    return Told(plain, canonical_json(plain), classes)
 
 
 def tell(argument: Any, contents: Contents) -> Told:
@@ -53,33 +63,36 @@ def tell(argument: Any, contents: Contents) -> Told:
     TypeError
         Something in it has no plain form: a function, an open file, a mutable object.
     """
-    if isinstance(argument, BaseModel):
-        known = contents.told.get(id(argument))
-        if known is not None and known[0] is argument:
-            found: Told = known[1]
-            return found
-        found = _of_fields(argument, contents)
-        contents.told[id(argument)] = (argument, found)
+    kind: type = type(argument)
+    return _telling_of(kind)(argument, contents)
+
+
+def _of_shared(argument: Any, contents: Contents) -> Told:
+    """Frozen settings and rows stand in the arguments of many steps, and are told once."""
+    known = contents.told.get(id(argument))
+    if known is not None and known[0] is argument:
+        found: Told = known[1]
         return found
-    for kind, telling in _TELLING:
-        if isinstance(argument, kind):
-            return telling(argument, contents)
-    if dataclasses.is_dataclass(argument) and not isinstance(argument, type):
-        return _of_fields(argument, contents)
-    raise TypeError(f"a step's argument holds a {type(argument).__name__}")
+    found = _of_fields(argument, contents)
+    contents.told[id(argument)] = (argument, found)
+    return found
 
 
 def _of_fields(argument: Any, contents: Contents) -> Told:
-    fields: dict[str, Plain] = {}
-    classes: set[type] = {type(argument)}
+    fields: dict[str, Told] = {}
     for name, value, hidden in _fields(argument):
         if hidden:
-            fields[name] = {"secret": hashlib.sha256(repr(value).encode()).hexdigest()}
-            continue
-        inner = tell(value, contents)
-        fields[name] = inner.plain
-        classes |= inner.classes
-    return Told({"type": type(argument).__name__, "fields": fields}, frozenset(classes))
+            secret = hashlib.sha256(repr(value).encode()).hexdigest()
+            fields[name] = _told({"secret": secret}, _NONE)
+        else:
+            fields[name] = tell(value, contents)
+    kind = type(argument).__name__
+    parts = ",".join(f'"{name}":{fields[name].text}' for name in sorted(fields))
+    return Told(
+        {"type": kind, "fields": {name: inner.plain for name, inner in fields.items()}},
+        f'{{"fields":{{{parts}}},"type":"{kind}"}}',
+        frozenset({type(argument)}).union(*(inner.classes for inner in fields.values())),
+    )
 
 
 def _fields(value: Any) -> Iterator[tuple[str, Any, bool]]:
@@ -96,34 +109,38 @@ _NONE: frozenset[type] = frozenset()
 
 
 def _of_value(argument: Any, _: Contents) -> Told:
-    return Told(argument, _NONE)
+    return _told(argument, _NONE)
 
 
 def _of_enum(argument: Enum, contents: Contents) -> Told:
-    return Told(tell(argument.value, contents).plain, frozenset({type(argument)}))
+    return dataclasses.replace(tell(argument.value, contents), classes=frozenset({type(argument)}))
 
 
 def _of_float(argument: float, _: Contents) -> Told:
     # JSON has no infinity, and 1 and 1.0 are different settings to some code
-    return Told({"float": repr(float(argument))}, _NONE)
+    return _told({"float": repr(float(argument))}, _NONE)
 
 
 def _of_date(argument: date, _: Contents) -> Told:
-    return Told({"date": argument.isoformat()}, _NONE)
+    return _told({"date": argument.isoformat()}, _NONE)
 
 
 def _of_path(argument: Path, contents: Contents) -> Told:
-    return Told({"content": contents.of(argument)}, _NONE)
+    return _told({"content": contents.of(argument)}, _NONE)
 
 
 def _of_folder(argument: Folder, contents: Contents) -> Told:
-    return Told({"folder": dict(contents.of_folder(argument))}, _NONE)
+    return _told({"folder": dict(contents.of_folder(argument))}, _NONE)
 
 
 def _of_many(argument: Any, contents: Contents) -> Told:
     items = sorted(argument) if isinstance(argument, set | frozenset) else argument
     inner = [tell(v, contents) for v in items]
-    return Told([i.plain for i in inner], frozenset().union(*(i.classes for i in inner)))
+    return Told(
+        [i.plain for i in inner],
+        f"[{','.join(i.text for i in inner)}]",
+        frozenset().union(*(i.classes for i in inner)),
+    )
 
 
 def _of_mapping(argument: Mapping[Any, Any], contents: Contents) -> Told:
@@ -133,7 +150,7 @@ def _of_mapping(argument: Mapping[Any, Any], contents: Contents) -> Told:
 
 def _of_array(argument: Any, _: Contents) -> Told:
     digest = hashlib.sha256(np.ascontiguousarray(argument).tobytes()).hexdigest()
-    return Told({"array": [str(argument.dtype), list(argument.shape), digest]}, _NONE)
+    return _told({"array": [str(argument.dtype), list(argument.shape), digest]}, _NONE)
 
 
 _TELLING: tuple[tuple[Any, Callable[[Any, Contents], Told]], ...] = (
@@ -148,3 +165,16 @@ _TELLING: tuple[tuple[Any, Callable[[Any, Contents], Told]], ...] = (
     (np.ndarray, _of_array),
 )
 """How values of each kind are told; enums come first, for some are texts or numbers too."""
+
+
+@functools.cache
+def _telling_of(kind: type) -> Callable[[Any, Contents], Told]:
+    """How values of one class are told."""
+    if issubclass(kind, BaseModel):
+        return _of_shared
+    for bases, telling in _TELLING:
+        if issubclass(kind, bases):
+            return telling
+    if dataclasses.is_dataclass(kind):
+        return _of_shared if kind.__dataclass_params__.frozen else _of_fields
+    raise TypeError(f"a step's argument holds a {kind.__name__}")

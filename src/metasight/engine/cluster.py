@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from metasight.engine.code import own_code
 from metasight.engine.placement import Placement
 from metasight.engine.private import close_to_others
+from metasight.engine.run_log import Spent, measured
 from metasight.engine.step import Step, Task
 from metasight.engine.store import Store
 from metasight.errors import StoreError, StudyError
@@ -88,8 +89,8 @@ class Cluster:
         # Two studies on one scheduler may have equal steps; each store needs its own result.
         self._prefix = hashlib.sha256(self._root.encode()).hexdigest()[:16]
 
-    def make(self, steps: Sequence[Step]) -> Generator[Step, None, None]:
-        """Carry steps out; each as it is done. Closed early, it lets those that wait go.
+    def make(self, steps: Sequence[Step]) -> Generator[tuple[Step, Spent], None, None]:
+        """Carry steps out; each as it is done, and what it took. Closed early, it lets others go.
 
         Parameters
         ----------
@@ -117,8 +118,7 @@ class Cluster:
                     _make, self._root, step.task, expected, after, key=name, pure=False, retries=0
                 )
             for future in self._as_done(list(futures.values())):
-                self._result(future, by_name)
-                yield by_name[future.key]
+                yield by_name[future.key], self._result(future, by_name)
         finally:
             self._client.cancel(list(futures.values()))
 
@@ -150,16 +150,17 @@ class Cluster:
         except (OSError, ValueError) as error:
             raise _lost() from error
 
-    def _result(self, future: Any, by_name: dict[str, Step]) -> None:
+    def _result(self, future: Any, by_name: dict[str, Step]) -> Spent:
         from distributed import KilledWorker
         from distributed.client import FutureCancelledError
 
         try:
-            future.result()
+            spent: Spent = future.result()
         except KilledWorker as error:
             raise self._killed(error, by_name) from error
         except FutureCancelledError as error:
             raise _lost() from error
+        return spent
 
     def _killed(self, error: Any, by_name: dict[str, Step]) -> StudyError:
         """A step's workers were ended: by the limit of memory, the system, or somebody."""
@@ -228,7 +229,7 @@ def _lost() -> StudyError:
 # ------------------------------------------------------------------------------- on a worker
 
 
-def _make(root: str, task: Task, expected: Expected, after: list[str]) -> str:
+def _make(root: str, task: Task, expected: Expected, after: list[Spent]) -> Spent:
     """Run one step on a worker; ``after`` only makes it wait for the steps it needs."""
     from distributed import get_worker
 
@@ -239,8 +240,7 @@ def _make(root: str, task: Task, expected: Expected, after: list[str]) -> str:
     if found:
         raise _differs(address, found)
     with _note(Path(root), address, task.name):
-        Store(Path(root)).make(task)
-    return task.key
+        return measured(lambda: Store(Path(root)).make(task))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from enum import Enum
 from typing import Protocol
 
 from rich.console import Console
@@ -35,6 +36,9 @@ class Progress(Protocol):
     def say(self, text: str) -> None:
         """Something that the reader should know."""
 
+    def detail(self, text: str) -> None:
+        """Something for a reader who asked for every step."""
+
 
 class Silent:
     """Tells nothing; for tests and library use."""
@@ -48,6 +52,17 @@ class Silent:
     def say(self, text: str) -> None:
         """Do nothing."""
 
+    def detail(self, text: str) -> None:
+        """Do nothing."""
+
+
+class Talk(Enum):
+    """How much of a run is told."""
+
+    QUIET = "what the reader should know, no progress"
+    USUAL = "progress by stage"
+    EVERY_STEP = "also each step as it is done"
+
 
 class Bars:
     """Bars on a terminal; elsewhere a line for each finished stage, and one a minute between them.
@@ -56,10 +71,13 @@ class Bars:
     ----------
     console
         Where to write.
+    talk
+        How much.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, talk: Talk = Talk.USUAL) -> None:
         self._console = console
+        self._talk = talk
         self._left: Counter[str] = Counter()
         self._total: Counter[str] = Counter()
         self._begun = time.monotonic()
@@ -72,7 +90,7 @@ class Bars:
             TextColumn("left"),
             TimeRemainingColumn(),
             console=console,
-            disable=not console.is_terminal,
+            disable=not console.is_terminal or talk is Talk.QUIET,
         )
         self._tasks: dict[str, TaskID] = {}
         self._ended = threading.Event()
@@ -80,7 +98,7 @@ class Bars:
 
     def __enter__(self) -> Bars:
         self._bars.start()
-        if not self._console.is_terminal:
+        if self._tells_by_line:
             self._beating = threading.Thread(target=self._beat, daemon=True)
             self._beating.start()
         return self
@@ -90,6 +108,10 @@ class Bars:
         if self._beating is not None:
             self._beating.join()
         self._bars.stop()
+
+    @property
+    def _tells_by_line(self) -> bool:
+        return not self._console.is_terminal and self._talk is not Talk.QUIET
 
     def _beat(self) -> None:
         """Say where the run is while no stage ends, so that a log shows that it is alive."""
@@ -111,10 +133,15 @@ class Bars:
         """Advance the label's bar."""
         self._bars.advance(self._tasks[label])
         self._left[label] -= 1
-        if self._left[label] == 0 and not self._console.is_terminal:
+        if self._left[label] == 0 and self._tells_by_line:
             n, seconds = self._total[label], time.monotonic() - self._begun
             self._console.print(f"{label}: {n} of {n} done, {seconds:.0f} s since the start")
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""
         self._bars.console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+    def detail(self, text: str) -> None:
+        """Print a line, if every step was asked for."""
+        if self._talk is Talk.EVERY_STEP:
+            self.say(text)

@@ -168,6 +168,10 @@ class _Noted:
         self.line(said=text)
         self._progress.say(text)
 
+    def detail(self, text: str) -> None:
+        """Pass it on: the log of runs holds each step."""
+        self._progress.detail(text)
+
 
 def is_running(folder: Path) -> bool:
     """Whether a run of a study goes on, on this machine or one that shares its locks."""

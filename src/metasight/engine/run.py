@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -17,6 +18,7 @@ from metasight.engine.contents import Contents
 from metasight.engine.placement import Where, placement_of
 from metasight.engine.private import closed_to_others
 from metasight.engine.progress import Progress
+from metasight.engine.run_log import FILE, RunLog, Spent, measured
 from metasight.engine.scheduling import AUTO, INLINE, hand_over, worth_processes
 from metasight.engine.step import Reference, Step
 from metasight.engine.store import DamagedResultError, Store
@@ -52,7 +54,8 @@ class Work:
     contents
         Hashes of input files.
     memory
-        File in which what every step was made from is noted, for the next run's explanations.
+        File in which what every step was made from is noted, for the next run's explanations; the
+        log of runs lies beside it.
     scheduler
         Where steps run: ``auto``, ``inline``, ``local``, an address, or a placement with more than
         that (:mod:`metasight.engine.placement`).
@@ -76,6 +79,7 @@ class Work:
         self.contents = contents
         self.steps: dict[str, Step] = {}
         self.pending: list[Pending] = []
+        self._why: dict[str, str] = {}
         self._memory = memory
         self._before = _recalled(memory)
         self._placement = placement_of(scheduler)
@@ -84,6 +88,7 @@ class Work:
         self._there: set[str] = set()
         self._open = ExitStack()
         self._cluster: Cluster | None = None
+        self._log = RunLog(None if only_look else memory.with_name(FILE))
 
     def __enter__(self) -> Self:
         if not self.only_look:
@@ -91,10 +96,11 @@ class Work:
             self.store.sweep()
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         with self._open:
             if not self.only_look:
                 self.contents.save()
+                self._log.ended(error)
 
     def make(self, steps: Sequence[Step]) -> None:
         """See that every step has its result, those that it needs first.
@@ -157,7 +163,9 @@ class Work:
             return read(step)
 
     def _set_aside(self, damaged: DamagedResultError) -> None:
-        self._progress.say(f"{damaged.problem}; it is recomputed.")
+        text = f"{damaged.problem}; it is recomputed."
+        self._progress.say(text)
+        self._log.note(text)
         self.store.discard(damaged.key)
         self._there.discard(damaged.key)
 
@@ -183,14 +191,14 @@ class Work:
         return list(found.values())
 
     def _explain(self, missing: Sequence[Step]) -> None:
-        told = {p.step.key for p in self.pending}
         keys = {s.key for s in missing}
-        self.pending += [
-            Pending(step=s, why=why(s, self._before, keys)) for s in missing if s.key not in told
-        ]
+        new = [s for s in missing if s.key not in self._why]
+        self._why |= {s.key: why(s, self._before, keys) for s in new}
+        self.pending += [Pending(step=s, why=self._why[s.key]) for s in new]
 
     def _execute(self, missing: Sequence[Step]) -> None:
         self._progress.start([s.label for s in missing])
+        self._log.plan(len(missing))
         left = self._here(missing) if self._starts_here(missing) else missing
         if left:
             self._in_processes(left)
@@ -213,19 +221,24 @@ class Work:
                 seconds=seconds, left=left, cores=self._placement.n_workers
             ):
                 return missing[done:]
-            self.store.make(step.task)
-            self._finished(step)
+            self._finished(step, measured(partial(self.store.make, step.task)))
         return ()
 
     def _in_processes(self, missing: Sequence[Step]) -> None:
         if self._cluster is None:
             self._cluster = self._open.enter_context(connected(self.store, self._placement))
         with closing(self._cluster.make(missing)) as made:
-            for step in made:
-                self._finished(step)
+            for step, spent in made:
+                self._finished(step, spent)
 
-    def _finished(self, step: Step) -> None:
+    def _finished(self, step: Step, spent: Spent) -> None:
         self._there.add(step.key)
+        why = self._why.get(step.key, "")
+        self._log.made(step, why, spent)
+        self._progress.detail(
+            f"{step.name}: {spent.seconds:.1f} s on {spent.host}, process at most "
+            f"{spent.process_peak_bytes / 2**20:.0f} MiB; {why}"
+        )
         self._progress.finished(step.label)
 
     def remember(self) -> None:

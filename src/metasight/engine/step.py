@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,7 +12,7 @@ from typing import Any
 from metasight.engine.argument import Plain, tell
 from metasight.engine.code import Reached, code_of
 from metasight.engine.contents import Contents
-from metasight.provenance import hash_json
+from metasight.provenance import canonical_json
 
 
 class StepKind(StrEnum):
@@ -66,7 +67,7 @@ class StepKind(StrEnum):
     @property
     def measures(self) -> bool:
         """Whether such a step works on slides or scans, before anybody is screened."""
-        return list(StepKind).index(self) < list(StepKind).index(StepKind.SCREEN)
+        return self in _BEFORE_SCREENING
 
     @property
     def reports(self) -> bool:
@@ -79,6 +80,9 @@ class StepKind(StrEnum):
             StepKind.COLLECT_RESULTS,
             StepKind.WRITE_REPORT,
         }
+
+
+_BEFORE_SCREENING = frozenset(tuple(StepKind)[: tuple(StepKind).index(StepKind.SCREEN)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,14 +201,17 @@ class Step:
         told = tell(self.argument, self.contents)
         object.__setattr__(self, "told", told.plain)
         object.__setattr__(self, "code", code_of(self.function, told.classes))
-        content = {
-            "name": self.name,
-            "function": self.function.__name__,
-            "argument": told.plain,
-            "code": self.code.digest,
-            "needs": {s.name: s.key for s in self.needs},
-        }
-        object.__setattr__(self, "key", hash_json(content))
+        beside = canonical_json(
+            {
+                "code": self.code.digest,
+                "function": self.function.__name__,
+                "name": self.name,
+                "needs": {s.name: s.key for s in self.needs},
+            }
+        )
+        # one canonical text of all; that of the argument is there already
+        content = f'{{"argument":{told.text},{beside[1:]}'
+        object.__setattr__(self, "key", hashlib.sha256(content.encode()).hexdigest())
 
     @property
     def task(self) -> Task:

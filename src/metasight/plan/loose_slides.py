@@ -24,6 +24,7 @@ from metasight.protocol.load import read_protocol
 from metasight.protocol.markers import study_names
 from metasight.protocol.study import Protocol
 from metasight.slides.opening import ReaderName, open_slide, reader_of_all
+from metasight.slides.quality import quality_definitions
 from metasight.slides.reader import ReadAs
 from metasight.steps import artefacts
 from metasight.steps.slides import patient as slides
@@ -152,7 +153,8 @@ def check(batch: Batch, out: Path, *, scheduler: Where, progress: Progress) -> l
     """Judge every file; one result each, those that could not be read among them."""
     protocol, results = read_protocol(batch.protocol), NumberedResults(out=out, noun="slide")
     contents = results.contents()
-    steps = [check_step(a, protocol, contents) for a in batch.arguments(protocol)]
+    quality = quality_definitions(protocol.definition)
+    steps = [check_step(a, quality, contents) for a in batch.arguments(protocol)]
     results.make_room(batch.files)
     with results.work(contents, scheduler, progress) as work:
         return results.set_out(steps, work, result=artefacts.QUALITY.name)
@@ -166,11 +168,11 @@ def map_markers(
         raise StudyError("no marker was named", remedy="Give --markers, with ; between them")
     protocol, results = read_protocol(batch.protocol), NumberedResults(out=out, noun="slide")
     contents = results.contents()
-    asked = protocol.for_slides
+    asked, quality = protocol.for_slides, quality_definitions(protocol.definition)
     steps = [
         marker_step(
             a,
-            check_step(a, protocol, contents),
+            check_step(a, quality, contents),
             asked,
             contents,
             thresholds={},
@@ -189,11 +191,11 @@ def measure(
     """Biomarkers and sheet of every file."""
     protocol, results = read_protocol(batch.protocol), NumberedResults(out=out, noun="slide")
     contents = results.contents()
-    asked = protocol.for_slides
+    asked, quality = protocol.for_slides, quality_definitions(protocol.definition)
     results.make_room(batch.files)
     steps: list[Step] = []
     for a in batch.arguments(protocol):
-        own = [check_step(a, protocol, contents)]
+        own = [check_step(a, quality, contents)]
         if a.slide.stain != "H&E":
             classes = by_marker(batch.classes, protocol)
             own.append(marker_step(a, own[0], asked, contents, thresholds={}, classes=classes))

@@ -21,7 +21,7 @@ from metasight.engine.step import Step, StepKind
 from metasight.errors import StudyError
 from metasight.maps.generator_folds import generator_folds
 from metasight.protocol.markers import study_name
-from metasight.protocol.study import Protocol, SlideProtocol, require_roles
+from metasight.protocol.study import Definition, Protocol, SlideProtocol, require_roles
 from metasight.slides.opening import ReaderName, reader_of_all
 from metasight.slides.quality import quality_definitions
 from metasight.steps.slides import agreement as map_agreement
@@ -49,9 +49,13 @@ def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
     tables = _region_tables(study, rows)
     readers = _readers(rows, settings.reader)
     protocol = study.protocol.for_slides
+    quality = quality_definitions(study.protocol.definition)
     steps: list[Step] = []
     own: _Own = {}
-    for patient in dict.fromkeys(row.patient for row in rows):
+    of_patient: dict[str, list[SlideRow]] = {}
+    for row in rows:
+        of_patient.setdefault(row.patient, []).append(row)
+    for patient, its_rows in of_patient.items():
         arguments = tuple(
             SlideArgument(
                 slide=row,
@@ -59,11 +63,16 @@ def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
                 nuclear=settings.nuclear,
                 channels=by_marker(settings.channels, study.protocol),
             )
-            for row in rows
-            if row.patient == patient
+            for row in its_rows
         )
         own_steps = _patient_steps(
-            study, protocol, patient, arguments, decisions, contents, regions=patient in tables
+            study,
+            (protocol, quality),
+            patient,
+            arguments,
+            decisions,
+            contents,
+            regions=patient in tables,
         )
         made = {s.name: s for s in own_steps}
         own[patient] = (arguments, made)
@@ -92,7 +101,7 @@ def _region_tables(study: Study, rows: Sequence[SlideRow]) -> dict[str, TableArg
 
 def _patient_steps(  # noqa: PLR0917 - all that they rest on
     study: Study,
-    protocol: SlideProtocol,
+    judged_by: tuple[SlideProtocol, tuple[Definition, ...]],
     patient: str,
     arguments: tuple[SlideArgument, ...],
     decisions: ReaderDecisions,
@@ -102,8 +111,10 @@ def _patient_steps(  # noqa: PLR0917 - all that they rest on
 ) -> list[Step]:
     """Each slide of a patient checked and its markers read, and the patient measured.
 
-    ``regions``: whether a table tells of regions of the patient's H&E.
+    ``judged_by``: the protocol's part on slides, and its definitions of their quality; ``regions``:
+    whether a table tells of regions of the patient's H&E.
     """
+    protocol, quality = judged_by
     settings = study.settings.slides
     learns = settings is not None and settings.maps is not None and not settings.maps.generator
     thresholds = dict(settings.thresholds) if settings is not None else {}
@@ -114,7 +125,7 @@ def _patient_steps(  # noqa: PLR0917 - all that they rest on
     for argument in arguments:
         row = argument.slide
         decision = decisions.quality.get(row.path)
-        checked = check_step(argument, study.protocol, contents, decision)
+        checked = check_step(argument, quality, contents, decision)
         own.append(checked)
         if row.stain != "H&E" or paired:
             read = marker_step(
@@ -396,11 +407,11 @@ def by_marker(given: Mapping[str, str], protocol: Protocol) -> dict[str, str]:
 
 def check_step(
     argument: SlideArgument,
-    protocol: Protocol,
+    definitions: tuple[Definition, ...],
     contents: Contents,
     decision: ReaderDecision | None = None,
 ) -> Step:
-    """Quality of one slide, as a pathologist decided it where one did."""
+    """Quality of one slide by some definitions, as a pathologist decided it where one did."""
     return Step(
         name=checking(argument.slide.name),
         kind=StepKind.CHECK_SLIDE,
@@ -412,7 +423,7 @@ def check_step(
             reader=argument.reader,
             nuclear=argument.nuclear,
             channels=argument.channels,
-            definitions=quality_definitions(protocol.definition),
+            definitions=definitions,
             decision=decision,
         ),
         contents=contents,
