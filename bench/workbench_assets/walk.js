@@ -96,6 +96,62 @@ const fail = (what, value) => { wrong.push(what); say(`WRONG: ${what}`, value); 
     await tab.waitForSelector('text=The lesion is accepted');
     say('accepted the lesion', true);
   };
+  const compare = async () => {
+    const select = tab.locator('[data-compare]').first();
+    const polygons = () => tab.evaluate(() => {
+      const { layers } = window.workbenchSlide;
+      return Object.entries(layers).filter(([k]) => k.startsWith('aligned')).map(([, l]) => l._croppingPolygons?.length ?? 0)[0];
+    });
+    await select.selectOption('swipe');
+    await tab.waitForTimeout(900);
+    if (await polygons() !== 1) fail('no swipe', await polygons());
+    const edge = () => tab.evaluate(() => Object.entries(window.workbenchSlide.layers).find(([k]) => k.startsWith('aligned'))[1]._croppingPolygons[0][0].x);
+    const before = await edge();
+    await tab.locator('[data-swipe]').first().evaluate((e) => { e.value = 20; e.dispatchEvent(new Event('input', { bubbles: true })); });
+    if (!(await edge() < before)) fail('the edge does not move', before);
+    await look('slide-swipe');
+    await select.selectOption('squares');
+    await tab.waitForTimeout(500);
+    if (await polygons() < 6) fail('no checkerboard', await polygons());
+    if (told.pictures) await tab.screenshot({ path: `${told.pictures}/slide-squares.png` });
+    await select.selectOption('beside');
+    await tab.waitForFunction(() => window.workbenchBeside?.world.getItemCount() > 0);
+    await tab.evaluate(() => { const v = window.workbenchViewer.viewport; v.zoomTo(6, null, true); v.panTo(new OpenSeadragon.Point(0.4, 0.5), true); });
+    await tab.waitForTimeout(900);
+    const apart = await tab.evaluate(() => {
+      const [a, b] = [window.workbenchViewer, window.workbenchBeside].map((v) => [v.viewport.getZoom(), v.viewport.getCenter().x, v.viewport.getCenter().y]);
+      return Math.max(...a.map((x, k) => Math.abs(x - b[k])));
+    });
+    if (!(apart < 1e-6)) fail('pan and zoom are not linked', apart);
+    await tab.locator('#beside').hover();
+    await tab.mouse.wheel(0, -300);
+    await tab.waitForTimeout(900);
+    const both = await tab.evaluate(() => [window.workbenchViewer, window.workbenchBeside].map((v) => v.viewport.getZoom()));
+    if (!(both[0] > 6 && Math.abs(both[0] - both[1]) < 1e-6)) fail('the section does not lead the slide', both);
+    await look('slide-beside');
+    say('swipe, checkerboard and side by side', true);
+    await select.selectOption('over');
+    await tab.click('#zoom-all');
+    await tab.waitForTimeout(600);
+  };
+  const ruler = async () => {
+    await tab.click('#ruler');
+    await tab.locator('#viewer').focus();
+    const box = await tab.locator('#viewer').boundingBox();
+    await tab.mouse.click(box.x + box.width * 0.4, box.y + box.height * 0.5);
+    await tab.waitForTimeout(200);
+    await tab.mouse.click(box.x + box.width * 0.6, box.y + box.height * 0.5);
+    await tab.waitForTimeout(200);
+    const text = await tab.locator('#measured').innerText();
+    const expected = await tab.evaluate((px) => {
+      const { told } = window.workbenchSlide, v = window.workbenchViewer;
+      return (px / (v.element.clientWidth * v.viewport.getZoom())) * told.width * told.mpp;
+    }, box.width * 0.2);
+    const found = parseFloat(text) * (/mm/.test(text) ? 1000 : 1);
+    if (!(Math.abs(found / expected - 1) < 0.05)) fail('the ruler', [text, expected]);
+    say('measured a distance', true);
+    await tab.click('#ruler');
+  };
   const overrule = async () => {
     await tab.goto(`${own}/review?kept=yes`, { waitUntil: 'networkidle' });
     const item = tab.locator('ul.queue li', { hasText: told.overrule }).first();
@@ -126,6 +182,14 @@ const fail = (what, value) => { wrong.push(what); say(`WRONG: ${what}`, value); 
   };
 
   await tab.goto(told.address, { waitUntil: 'networkidle' });
+  if (told.login) {
+    await look('login');
+    await tab.fill('#name', told.login.name);
+    await tab.fill('#password', told.login.password);
+    await tab.click('form.stacked button');
+    await tab.waitForLoadState('networkidle');
+    say('logged in', told.login.name);
+  }
   if (await tab.locator('h1').innerText() !== 'Study') fail('not let in', await tab.title());
   await tab.waitForFunction(() => !document.querySelector('#standing .busy'), null, { timeout: 60000 });
   await look('study');
@@ -139,8 +203,8 @@ const fail = (what, value) => { wrong.push(what); say(`WRONG: ${what}`, value); 
   if (rows !== Math.min(number, 100)) fail('count and list differ', [number, rows]);
   say('flow count opens as many patients', number);
   await tab.goto(`${own}/patients`, { waitUntil: 'networkidle' });
-  await tab.fill('#q', told.search ?? 'P');
-  await tab.waitForTimeout(700);
+  await Promise.all([tab.waitForResponse((r) => /\/patients\?/.test(r.url())), tab.fill('#q', told.search ?? 'P')]);
+  await tab.waitForTimeout(400);
   await look('patients');
   await tab.locator('h1').click();
   await tab.keyboard.press('j');
@@ -181,6 +245,8 @@ const fail = (what, value) => { wrong.push(what); say(`WRONG: ${what}`, value); 
     if (items !== 1 + (told.layers ?? []).length) fail('layers over the slide', items);
     say('layers over the slide', items - 1);
     await look('slide-layers');
+    if (told.compare) await compare();
+    await ruler();
   }
   if (told.scan) await scans();
   await tab.goto(`${own}/review`, { waitUntil: 'networkidle' });

@@ -177,11 +177,11 @@ def test_failed_logins_are_slowed_and_logged(serve: Serve) -> None:
     served = serve()
     served.workbench.accounts.put("ann", Role.VIEWER, PASSWORD)
     for _ in range(MOST_FAILURES):
-        answer = served.client.post("/login", data={"name": "ann", "password": "wrong"})
+        answer = served.try_login("ann", "wrong")
         assert answer.status_code == 401
-    answer = served.client.post("/login", data={"name": "ann", "password": PASSWORD})
+    answer = served.try_login("ann", PASSWORD)
     assert answer.status_code == 429 and "quarter of an hour" in answer.text
-    served.client.post("/login", data={"name": "Maria Muster 1950", "password": "x"})
+    served.try_login("Maria Muster 1950", "x")
     log = served.workbench.audit.rows()
     assert sum(r.what == "login refused" for r in log) == MOST_FAILURES + 2
     assert "Muster" not in str(log)
@@ -206,3 +206,18 @@ def test_sessions_outlive_a_restart_but_tokens_do_not(serve: Serve, study_folder
     other = serve()
     other.client.cookies.set(COOKIE, cookie)
     assert other.client.get("/patients").status_code == 200
+
+
+def test_a_login_form_counts_only_in_the_browser_that_was_given_it(serve: Serve) -> None:
+    served = serve()
+    served.workbench.accounts.put("ann", Role.VIEWER, PASSWORD)
+    other = served.second()
+    text = other.client.get("/login").text
+    token = text.split('name="login_token" value="')[1].split('"')[0]
+    form = {"name": "ann", "password": PASSWORD}
+    for told in (form, form | {"login_token": token}, form | {"login_token": ""}):
+        assert served.client.post("/login", data=told).status_code == 403
+    served.client.get("/login")  # a cookie, but another form's token
+    assert served.client.post("/login", data=form | {"login_token": token}).status_code == 403
+    assert not served.workbench.audit.rows()
+    assert served.try_login("ann", PASSWORD).url.path == "/"

@@ -8,7 +8,7 @@ import pytest
 
 from metasight.serve.accounts import Account, Role
 from metasight.serve.database import Database, database_of
-from metasight.serve.sessions import IDLE_S, LOCAL, LONGEST_S, Sessions
+from metasight.serve.sessions import IDLE_S, LOCAL, LONGEST_S, LoginForms, Sessions
 from stopped_clock import Clock
 
 
@@ -74,3 +74,11 @@ def test_the_local_sessions_of_an_earlier_start_end(sessions: Sessions) -> None:
     sessions.end_local()
     assert cookie is not None and sessions.of(cookie) is None
     assert sessions.of(other) is not None
+
+
+def test_a_login_form_goes_with_its_cookie() -> None:
+    forms = LoginForms()
+    (cookie, token), (other, _) = forms.new(), forms.new()
+    assert forms.is_own(cookie, token)
+    assert not forms.is_own(other, token) and not forms.is_own("", token)
+    assert not forms.is_own(cookie, "é") and not LoginForms().is_own(cookie, token)

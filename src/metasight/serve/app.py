@@ -33,7 +33,7 @@ from metasight.serve.patients import Line, lines_of
 from metasight.serve.reach import Reach
 from metasight.serve.runs import Runs
 from metasight.serve.scans import OpenScans, scan_rows
-from metasight.serve.sessions import Session, Sessions
+from metasight.serve.sessions import LoginForms, Session, Sessions
 from metasight.serve.slides import slide_rows
 from metasight.serve.standing import Looking
 from metasight.serve.tiles import OpenSlides
@@ -107,6 +107,7 @@ class Workbench:
         self.database = Database(database_of(study.folder))
         self.accounts = Accounts(self.database)
         self.sessions = Sessions(self.database)
+        self.login_forms = LoginForms()
         self.audit = AuditLog(self.database, study.settings.key)
         self.looking = Looking(study)
         self.runs = Runs(study.folder)

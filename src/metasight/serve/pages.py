@@ -34,7 +34,7 @@ from metasight.serve.patient import (
 )
 from metasight.serve.patients import ORDERS, PAGE, Asked, Verdict
 from metasight.serve.review import decidable_of
-from metasight.serve.sessions import COOKIE
+from metasight.serve.sessions import COOKIE, LOGIN_COOKIE
 from metasight.serve.slides import slides_of_patient
 from metasight.serve.wording import Refusal, lasting
 
@@ -77,9 +77,7 @@ def enter(request: Request, token: Annotated[str, Query(max_length=200)] = "") -
 @router.get("/login")
 def login_page(request: Request) -> Any:
     """The form to log in by."""
-    page = Page(title="Log in", help="Log in with the name that your administrator gave you.")
-    has_users = bool(workbench_of(request).accounts.all())
-    return render(request, "login.html.j2", page, wrong=False, has_users=has_users)
+    return _login_form(request)
 
 
 @router.post("/login")
@@ -87,6 +85,9 @@ def login(request: Request) -> Any:
     """Log in by name and password."""
     workbench = workbench_of(request)
     form = request.state.form
+    own = request.cookies.get(LOGIN_COOKIE, "")
+    if not workbench.login_forms.is_own(own, form.get("login_token", "")):
+        raise Refused(Refusal.FORM_TOKEN)
     name, password = form.get("name", "").strip()[:40], form.get("password", "")
     address = request.client.host if request.client else ""
     if workbench.accounts.refused(name, address):
@@ -95,10 +96,36 @@ def login(request: Request) -> Any:
     account = workbench.accounts.check(name, password, address)
     if account is None:
         workbench.audit.add(_safe(workbench, name), Act.REFUSED, "wrong name or password")
-        page = Page(title="Log in", help="Log in with the name that your administrator gave you.")
-        return render(request, "login.html.j2", page, status=401, wrong=True, has_users=True)
+        return _login_form(request, wrong=True)
     workbench.audit.add(account.name, Act.LOGIN, "name and password")
-    return _let_in(request, workbench.sessions.begin(account))
+    answer = _let_in(request, workbench.sessions.begin(account))
+    answer.delete_cookie(LOGIN_COOKIE, path="/login")
+    return answer
+
+
+def _login_form(request: Request, *, wrong: bool = False) -> Any:
+    """The form, with a token that counts in this browser only."""
+    workbench = workbench_of(request)
+    cookie, token = workbench.login_forms.new()
+    answer = render(
+        request,
+        "login.html.j2",
+        Page(title="Log in", help="Log in with the name that your administrator gave you."),
+        status=401 if wrong else 200,
+        wrong=wrong,
+        has_users=bool(workbench.accounts.all()),
+        login_token=token,
+    )
+    answer.set_cookie(
+        LOGIN_COOKIE,
+        cookie,
+        httponly=True,
+        samesite="strict",
+        secure=workbench.reach.is_secure,
+        path="/login",
+        max_age=3600,
+    )
+    return answer
 
 
 @router.post("/logout")

@@ -14,6 +14,8 @@ from metasight.serve.accounts import Account, Role
 from metasight.serve.database import Database
 
 COOKIE = "metasight-session"
+LOGIN_COOKIE = "metasight-login"
+"""Of a login form."""
 IDLE_S = 30 * 60
 """Without a request, a session ends after this time."""
 LONGEST_S = 12 * 3600
@@ -109,6 +111,32 @@ class Sessions:
     def end_local(self) -> None:
         """End sessions that an earlier start's token opened."""
         self._database.write("DELETE FROM sessions WHERE name = ?", (LOCAL,))
+
+
+class LoginForms:
+    """Tokens of login forms: a form counts only in the browser that was given it (CSRF).
+
+    The browser keeps a random value in a cookie, and the form holds its seal under a secret of this
+    process; another site can read neither.
+    """
+
+    def __init__(self) -> None:
+        self._secret = secrets.token_bytes(32)
+
+    def new(self) -> tuple[str, str]:
+        """A cookie, and the token of the form that goes with it."""
+        cookie = secrets.token_urlsafe(24)
+        return cookie, self._seal(cookie)
+
+    def is_own(self, cookie: str, token: str) -> bool:
+        """Whether a form's token was given with the cookie."""
+        return bool(cookie) and hmac.compare_digest(
+            self._seal(cookie).encode(), token.encode("utf-8", "surrogatepass")
+        )
+
+    def _seal(self, cookie: str) -> str:
+        content = cookie.encode("utf-8", "surrogatepass")
+        return hmac.new(self._secret, content, hashlib.sha256).hexdigest()
 
 
 def _digest(text: str) -> str:

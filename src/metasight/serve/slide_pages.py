@@ -74,6 +74,7 @@ def slide_page(request: Request, name: Name) -> Any:
     outlines = outlines_on(workbench.run, row.patient, name, pyramid.mpp)
     told = {
         "name": name,
+        "version": workbench.run.name,
         "width": pyramid.width,
         "height": pyramid.height,
         "mpp": pyramid.mpp,
@@ -88,7 +89,7 @@ def slide_page(request: Request, name: Name) -> Any:
         title=f"Slide {name}",
         help="Zoom with the wheel or with plus and minus, move by dragging or with the arrow keys. "
         "Lay the aligned section, its predicted error or a map over the slide and set how much of "
-        "it shows.",
+        "it shows, or look at slide and section side by side.",
         place="patients",
     )
     return render(

@@ -33,12 +33,14 @@ document.addEventListener("DOMContentLoaded", () => {
     tileSource: { type: "image", url }, x: place.x / told.mpp / told.width,
     y: place.y / told.mpp / told.width, width: place.width / told.mpp / told.width,
   });
+  const version = `?v=${told.version}`; // a later run may align or paint otherwise
   const show = (layer, of, opacity) => {
     const key = `${layer} ${of}`;
-    if (layer === "aligned") add(key, { tileSource: pyramid((l, x, y) => `${base}/aligned/${of}/${l}/${x}/${y}.jpg`) }, opacity);
-    if (layer === "error") add(key, placed(told.errors[of], `${base}/error/${of}.png`), opacity);
-    if (layer === "map") add(key, placed(told.maps[of], `${base}/map/${of}/${marker(of)}.png`), opacity);
+    if (layer === "aligned") add(key, { tileSource: pyramid((l, x, y) => `${base}/aligned/${of}/${l}/${x}/${y}.jpg${version}`) }, opacity);
+    if (layer === "error") add(key, placed(told.errors[of], `${base}/error/${of}.png${version}`), opacity);
+    if (layer === "map") add(key, placed(told.maps[of], `${base}/map/${of}/${marker(of)}.png${version}`), opacity);
   };
+  window.workbenchSlide = { told, base, pyramid, layers, show };
   const marker = (of) => document.querySelector(`[data-marker="${of}"]`).value;
   const endOf = (of) => { document.querySelector(`[data-end="${of}"]`).textContent = told.maps[of].ends[marker(of)]; };
 
