@@ -153,7 +153,7 @@ const fail = (what, value) => { wrong.push(what); say(`WRONG: ${what}`, value); 
     await tab.click('#ruler');
   };
   const overrule = async () => {
-    await tab.goto(`${own}/review?kept=yes`, { waitUntil: 'networkidle' });
+    await tab.goto(`${own}/review?kept=yes${told.item ? `&patient=${told.item}` : ''}`, { waitUntil: 'networkidle' });
     const item = tab.locator('ul.queue li', { hasText: told.overrule }).first();
     await item.locator('summary').click();
     if (await item.locator('input[name=reader]').count()) await item.locator('input[name=reader]').fill('AB');
@@ -175,6 +175,12 @@ const fail = (what, value) => { wrong.push(what); say(`WRONG: ${what}`, value); 
     await tab.waitForFunction(() => document.querySelector('#standing') && !document.querySelector('#standing .busy'), null, { timeout: 120000 });
     if (!/up to date: a run/.test(await tab.locator('#standing').innerText())) fail('not up to date after the run', await tab.locator('#standing').innerText());
     say('ran the pending steps from the page', (await tab.locator('footer').innerText()) !== before);
+    if (told.download) {
+      const [file] = await Promise.all([tab.waitForEvent('download'), tab.click(`a[href="/download/${told.download}"]`)]);
+      const size = fs.statSync(await file.path()).size;
+      if (!size) fail('an empty download', told.download);
+      say('downloaded', told.download);
+    }
     for (const [address, text] of told.after ?? []) {
       await tab.goto(`${own}${address}`, { waitUntil: 'networkidle' });
       if (!(await tab.locator('main').innerText()).includes(text)) fail(`not on ${address} after the run`, text);
@@ -191,6 +197,15 @@ const fail = (what, value) => { wrong.push(what); say(`WRONG: ${what}`, value); 
     say('logged in', told.login.name);
   }
   if (await tab.locator('h1').innerText() !== 'Study') fail('not let in', await tab.title());
+  const end = async () => {
+    await browser.close();
+    say('done', wrong.length);
+    process.exit(wrong.length ? 1 : 0);
+  };
+  if (told.only === 'scans') {
+    await scans();
+    await end();
+  }
   await tab.waitForFunction(() => !document.querySelector('#standing .busy'), null, { timeout: 60000 });
   await look('study');
 
@@ -204,6 +219,8 @@ const fail = (what, value) => { wrong.push(what); say(`WRONG: ${what}`, value); 
   say('flow count opens as many patients', number);
   await tab.goto(`${own}/patients`, { waitUntil: 'networkidle' });
   await Promise.all([tab.waitForResponse((r) => /\/patients\?/.test(r.url())), tab.fill('#q', told.search ?? 'P')]);
+  await tab.waitForTimeout(400);
+  await Promise.all([tab.waitForResponse((r) => /order=centre/.test(r.url())), tab.selectOption('#order', 'centre')]);
   await tab.waitForTimeout(400);
   await look('patients');
   await tab.locator('h1').click();
@@ -255,7 +272,5 @@ const fail = (what, value) => { wrong.push(what); say(`WRONG: ${what}`, value); 
   if (told.run) await run();
   await tab.goto(`${own}/audit`, { waitUntil: 'networkidle' });
   await look('audit');
-  await browser.close();
-  say('done', wrong.length);
-  process.exit(wrong.length ? 1 : 0);
+  await end();
 })().catch((error) => { console.error(error); process.exit(2); });

@@ -12,9 +12,13 @@ from pathlib import Path
 import pytest
 
 from metasight.engine.step import StepKind
+from metasight.serve.accounts import Accounts, Role
+from metasight.serve.database import Database, database_of
 from metasight.serve.last_run import LastRun
 from metasight.study.file import read_study
 from source_texts import ROOT
+
+from .conftest import PASSWORD
 
 WALK = ROOT / "bench" / "workbench_assets"
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -29,23 +33,18 @@ pytestmark = [
 ]
 
 
-def test_a_user_s_way_without_an_error_or_another_host(study_folder: Path) -> None:
-    run = LastRun(read_study(study_folder))
-    (checked,) = run.of(StepKind.CHECK_SLIDE)
-    patient = next(iter(run.risks.of))
-    command = [sys.executable, "-m", "metasight", "serve", str(study_folder)]
+def walked(folder: Path, told: dict[str, object]) -> list[str]:
+    """What a browser's walk through a workbench found, in order; it must find nothing wrong."""
+    command = [sys.executable, "-m", "metasight", "serve", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
-            address = next(line for line in server.stdout if "/enter?token=" in line).strip()
-            told = {
-                "address": address,
-                "browser": BROWSER,
-                "slide": checked.name.removeprefix("check "),
-                "patient": patient,
-            }
-            walked = subprocess.run(
-                ["node", "walk.js", json.dumps(told)],
+            address = next(
+                line for line in server.stdout if re.search("/enter\\?token=|/login", line)
+            )
+            address = address.split()[-1]
+            walk = subprocess.run(
+                ["node", "walk.js", json.dumps({"address": address, "browser": BROWSER, **told})],
                 cwd=WALK,
                 capture_output=True,
                 text=True,
@@ -54,13 +53,43 @@ def test_a_user_s_way_without_an_error_or_another_host(study_folder: Path) -> No
             )
         finally:
             server.terminate()
-    assert walked.returncode == 0, walked.stdout + walked.stderr
-    found = [json.loads(line)["what"] for line in walked.stdout.splitlines()]
+    assert walk.returncode == 0, walk.stdout + walk.stderr
+    assert not re.findall("WRONG", walk.stdout)
+    return [json.loads(line)["what"] for line in walk.stdout.splitlines()]
+
+
+def test_a_user_s_way_without_an_error_or_another_host(study_folder: Path) -> None:
+    run = LastRun(read_study(study_folder))
+    (checked,) = run.of(StepKind.CHECK_SLIDE)
+    patient = next(iter(run.risks.of))
+    Accounts(Database(database_of(study_folder))).put("ann", Role.ADMIN, PASSWORD)
+    slide = checked.name.removeprefix("check ")
+    found = walked(
+        study_folder,
+        {
+            "slide": slide,
+            "patient": patient,
+            "login": {"name": "ann", "password": PASSWORD},
+            "overrule": slide,
+        },
+    )
     assert found == [
+        "logged in",
         "flow count opens as many patients",
         "patient to patient by keyboard",
         "zoomed to full resolution",
         "layers over the slide",
+        "measured a distance",
+        "overruled a verdict",
         "done",
     ]
-    assert not re.findall("WRONG", walked.stdout)
+    written = (study_folder / "reader_decisions.csv").read_text()
+    assert ",ann," in written and "he.svs" in written
+
+
+def test_a_radiologist_s_way_through_scans(lung_folder: Path) -> None:
+    run = LastRun(read_study(lung_folder))
+    (measured,) = run.of(StepKind.MEASURE_SCANS)
+    told = {"scan": measured.patient, "patient": measured.patient, "pet": True, "count": 0}
+    found = walked(lung_folder, {**told, "only": "scans"})
+    assert found == ["scrolled a CT with its mask", "done"]

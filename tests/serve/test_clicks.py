@@ -82,3 +82,13 @@ def test_the_same_click_is_the_same_lesion(finished_lungs: Path) -> None:
     click = click_of(finished_lungs)
     one, other = find(click), find(click)
     assert np.array_equal(one.inside, other.inside) and one.row == other.row
+
+
+def test_an_answer_under_way_is_given_up_when_the_workbench_closes(finished_lungs: Path) -> None:
+    clicks = Clicks()
+    click = click_of(finished_lungs)
+    job = clicks.of(clicks.ask(click), click.scans.patient)
+    begun = time.monotonic()
+    clicks.close()
+    assert job is not None and job.done and job.problem and time.monotonic() - begun < 8
+    clicks.close()

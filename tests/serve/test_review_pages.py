@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,3 +82,14 @@ def test_a_study_without_a_table_says_how(serve: Serve, study_folder: Path) -> N
     item = an_item(served)
     answer = served.post("/review", item=item.key, verdict=item.choices[0], reason=WHY, reader="AB")
     assert answer.status_code == 409 and "reader_decisions" in answer.text
+
+
+def test_verdicts_of_one_patient(serve: Serve) -> None:
+    served = serve().enter()
+    patient = served.workbench.lines[-1].patient
+    assert (
+        f"/review?kept=yes&amp;patient={patient}" in served.client.get(f"/patients/{patient}").text
+    )
+    text = served.client.get(f"/review?kept=yes&patient={patient}").text
+    assert set(re.findall(r"/patients/(P\w{16})", text)) == {patient}
+    assert served.client.get("/review?patient=../x").status_code == 422

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import numpy as np
@@ -174,6 +175,7 @@ class Clicks:
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
         self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._children: tuple[BaseProcess, ...] = ()
 
     def ask(self, click: Click) -> str:
         """Ask; the name under which the answer is kept."""
@@ -194,21 +196,30 @@ class Clicks:
         return job if job is not None and job.patient == patient else None
 
     def close(self) -> None:
-        """Let go of the process."""
+        """Let go of the process; an answer under way is given up."""
         with self._lock:
-            if self._pool is not None:
-                self._pool.shutdown(wait=False, cancel_futures=True)
-                self._pool = None
+            if self._pool is None:
+                return
+            if not all(job.done for job in self._jobs.values()):
+                for child in self._children:
+                    child.terminate()
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
 
     def _submitted(self, click: Click) -> Future[FoundLesion]:
         for _ in range(2):
+            before = {*multiprocessing.active_children()}
             if self._pool is None:
+                self._children = ()
                 # spawned: a fork of a process with threads may hang
                 self._pool = ProcessPoolExecutor(
                     max_workers=1, mp_context=multiprocessing.get_context("spawn")
                 )
             with suppress(BrokenProcessPool):
-                return self._pool.submit(find, click)
+                answer = self._pool.submit(find, click)
+                new = {*multiprocessing.active_children()} - before
+                self._children = (*self._children, *new)
+                return answer
             self._pool = None
         raise VolumeError(
             "the process that looks for lesions cannot be started",

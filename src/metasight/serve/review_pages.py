@@ -45,12 +45,16 @@ SHOWN = 200
 
 @router.get("/review")
 def review(
-    request: Request, kept: Annotated[str, Query(max_length=3, pattern="^(|yes)$")] = ""
+    request: Request,
+    kept: Annotated[str, Query(max_length=3, pattern="^(|yes)$")] = "",
+    patient: Annotated[str, Query(max_length=17, pattern="^(|P[0-9a-f]{16})$")] = "",
 ) -> Any:
-    """The queue."""
+    """The queue; of one patient where one is asked for."""
     session = require_role(request, Role.VIEWER)
     workbench = workbench_of(request)
     queue = queue_of(workbench.run, kept=kept == "yes")
+    if patient:
+        queue = tuple(i for i in queue if i.patient == patient)
     _, why_not = table_of(workbench.study)
     note(request, Act.VIEW, "review")
     return render(
@@ -60,6 +64,7 @@ def review(
         queue=queue[:SHOWN],
         number=len(queue),
         kept=kept == "yes",
+        patient=patient,
         why_not=why_not,
         may=session.account.role.may(Role.REVIEWER) and not why_not,
         is_local=session.account.name == LOCAL,
