@@ -35,7 +35,10 @@ const fail = (what, value) => { wrong.push(what); say(`WRONG: ${what}`, value); 
         for (const v of found) fail(`axe ${name} ${scheme} ${size.width}`, v);
         const wide = await tab.evaluate(() => document.documentElement.scrollWidth);
         if (wide > size.width) fail(`scrolls sideways: ${name} at ${size.width}`, wide);
-        if (told.pictures) await tab.screenshot({ path: `${told.pictures}/${name}-${scheme}-${size.width}.png` });
+        if (told.pictures) {
+          await tab.evaluate(() => window.scrollTo(0, 0));
+          await tab.screenshot({ path: `${told.pictures}/${name}-${scheme}-${size.width}.png`, fullPage: /^scan/.test(name) });
+        }
       }
     }
     await tab.emulateMedia({ colorScheme: 'light' });

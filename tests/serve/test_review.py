@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,8 @@ import pytest
 from metasight.cohort.reader_decisions import read_reader_decisions
 from metasight.errors import MetasightError, StudyError
 from metasight.ledger import Fate
+from metasight.serve.audit import Act, AuditLog
+from metasight.serve.database import Database, database_of
 from metasight.serve.last_run import LastRun
 from metasight.serve.review import Decision, decidable_of, decide, queue_of, table_of
 from metasight.study.file import read_study
@@ -182,3 +185,62 @@ def test_waived_criteria_are_not_decided(finished_folder: Path) -> None:
     for patient, entries in run.ledger.items():
         if patient:
             assert {i.about for i in decidable_of(entries)}.isdisjoint(run.study.settings.waive)
+
+
+SERVER = """
+import sys
+from pathlib import Path
+from metasight.serve.app import Workbench
+from metasight.serve.reach import Reach
+from metasight.serve.running import bound, serve_until_stopped
+from metasight.study.file import read_study
+workbench = Workbench(read_study(Path(sys.argv[1])), Reach())
+listening = bound(workbench.reach)
+print(listening.getsockname()[1], workbench.sessions.new_token(), flush=True)
+serve_until_stopped(workbench, listening)
+"""
+
+
+def test_two_reviewers_and_a_server_that_is_killed_lose_nothing(study_folder: Path) -> None:
+    """Whatever a browser was told is written is in table and audit log after SIGKILL."""
+    import httpx2
+
+    study = read_study(study_folder)
+    items = [i for i in queue_of(LastRun(study), kept=True) if i.about == "E1"]
+    command = [sys.executable, "-c", SERVER, str(study_folder)]
+    confirmed: list[str] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        port, token = server.stdout.readline().split()
+        base = f"http://127.0.0.1:{port}"
+        first = httpx2.Client(base_url=base, follow_redirects=True, timeout=60)
+        text = first.get(f"/enter?token={token}").text
+        form = text.split('name="form_token" value="')[1].split('"')[0]
+
+        def review(own: list) -> None:
+            told = {"form_token": form, "reader": "AB", "reason": WHY}
+            with (
+                httpx2.Client(base_url=base, cookies=first.cookies, timeout=60) as client,
+                suppress(httpx2.TransportError),
+            ):
+                for item in own:
+                    more = {"item": item.key, "verdict": str(other(item))}
+                    if client.post("/review", data={**told, **more}).status_code == 303:
+                        confirmed.append(item.patient)
+
+        readers = [threading.Thread(target=review, args=(items[k::2],)) for k in (0, 1)]
+        for reader in readers:
+            reader.start()
+        while len(confirmed) < 6 and server.poll() is None:
+            time.sleep(0.002)
+        os.kill(server.pid, signal.SIGKILL)
+        for reader in readers:
+            reader.join(60)
+        first.close()
+    assert len(confirmed) >= 6
+    found = read_reader_decisions(study.folder, study.settings, study.protocol)
+    assert set(confirmed) <= set(found.criteria)
+    log = AuditLog(Database(database_of(study_folder)), study.settings.key)
+    assert log.broken() == ""
+    noted = {r.about for r in log.rows() if r.what == Act.DECIDE}
+    assert all(any(p in about for about in noted) for p in confirmed)
