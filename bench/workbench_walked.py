@@ -88,19 +88,24 @@ def breast(place: Path, given: Path | None) -> tuple[Path, dict[str, object]]:
             break
     else:
         sys.exit("no slide with an aligned section and maps")
+    # a patient without an aligned section: no generator is trained anew
+    rows = [
+        r for r in slide_rows(run.study).values() if r.stain == "H&E" and r.patient in run.risks.of
+    ]
+    other = next(r for r in rows if not alignments_on(run, r.patient, r.name))
     return folder, {
         "count": 0,
         "slide": name,
         "patient": row.patient,
         "layers": [["aligned", 60], ["error", 50], ["map", 60]],
         "compare": True,
-        "overrule": name,
-        "item": row.patient,
+        "overrule": other.name,
+        "item": other.patient,
         "run": True,
         "download": "ledger.parquet",
         "after": [
-            [f"/patients/{row.patient}", "looked at again on the workstation"],
-            ["/audit", f"quality of {name}: excluded in place of kept"],
+            [f"/patients/{other.patient}", "looked at again on the workstation"],
+            ["/audit", f"quality of {other.name}: excluded in place of kept"],
         ],
     }
 

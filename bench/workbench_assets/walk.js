@@ -174,7 +174,7 @@ const fail = (what, value) => { wrong.push(what); say(`WRONG: ${what}`, value); 
     await tab.waitForSelector('text=Stop the run');
     await tab.waitForSelector('#run progress', { timeout: 120000 });
     await look('study-running');
-    await tab.waitForFunction((b) => document.querySelector('footer').innerText !== b && !document.querySelector('#run [hx-get]') && !/Stop the run/.test(document.querySelector('#run').innerText), before, { timeout: 600000 });
+    await tab.waitForFunction((b) => document.querySelector('footer').innerText !== b && !document.querySelector('#run [hx-get]') && !/Stop the run/.test(document.querySelector('#run').innerText), before, { timeout: 1500000 });
     await tab.waitForFunction(() => document.querySelector('#standing') && !document.querySelector('#standing .busy'), null, { timeout: 120000 });
     if (!/up to date: a run/.test(await tab.locator('#standing').innerText())) fail('not up to date after the run', await tab.locator('#standing').innerText());
     say('ran the pending steps from the page', (await tab.locator('footer').innerText()) !== before);

@@ -252,8 +252,8 @@ def _problems_of(row: _Row, known: _Known) -> Iterator[Problem]:
             yield row.problem(column, "not a verdict", ", ".join(accepted), shown=True)
     if text[asked.verdict] and text[asked.verdict] == text[asked.replaces]:
         yield row.problem(asked.replaces, "the same verdict as decided", "the one replaced")
-    for column, what, accepted in problems_of_reader(text, asked, row.owner):
-        yield row.problem(column, what, accepted)
+    for column, what, right in problems_of_reader(text, asked, row.owner):
+        yield row.problem(column, what, right)
 
 
 class _Signed(TypingProtocol):

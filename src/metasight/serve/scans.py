@@ -216,8 +216,8 @@ def frames_of(ct: Volume) -> dict[str, dict[str, float]]:
 
 def _start(size: Size, ct: Volume) -> dict[str, int]:
     """The slice of each plane on which the lesion is longest."""
-    found = {plane: own.slice_index for plane, own in size.by_plane.items()}
-    return {**{p: Frame.of(ct.grid, p).slices // 2 for p in PLANES}, **found}
+    found: dict[str, int] = {p: Frame.of(ct.grid, p).slices // 2 for p in PLANES}
+    return found | {plane: own.slice_index for plane, own in size.by_plane.items()}
 
 
 def series_facts(scan: OpenScan) -> list[tuple[str, str]]:
