@@ -37,7 +37,7 @@ from metasight.serve.accounts import Accounts, Role  # noqa: E402
 from metasight.serve.database import Database, database_of  # noqa: E402
 from metasight.serve.last_run import LastRun  # noqa: E402
 from metasight.serve.scans import measured_of  # noqa: E402
-from metasight.serve.slides import alignments_on, maps_on, slide_rows  # noqa: E402
+from metasight.serve.slides import alignments_on, maps_on, quality_of, slide_rows  # noqa: E402
 from metasight.study.file import read_study  # noqa: E402
 
 PASSWORD = "long enough for a walk"
@@ -89,10 +89,13 @@ def breast(place: Path, given: Path | None) -> tuple[Path, dict[str, object]]:
     else:
         sys.exit("no slide with an aligned section and maps")
     # a patient without an aligned section: no generator is trained anew
-    rows = [
-        r for r in slide_rows(run.study).values() if r.stain == "H&E" and r.patient in run.risks.of
-    ]
-    other = next(r for r in rows if not alignments_on(run, r.patient, r.name))
+    other = next(
+        r
+        for r in slide_rows(run.study).values()
+        if r.stain == "H&E"
+        and not alignments_on(run, r.patient, r.name)
+        and (quality_of(run, r.name) or {}).get("sufficient")
+    )
     return folder, {
         "count": 0,
         "slide": name,

@@ -273,6 +273,8 @@ const fail = (what, value) => { wrong.push(what); say(`WRONG: ${what}`, value); 
   await look('review');
   if (told.overrule) await overrule();
   if (told.run) await run();
+  await tab.goto(`${own}/readings`, { waitUntil: 'networkidle' });
+  await look('readings');
   await tab.goto(`${own}/audit`, { waitUntil: 'networkidle' });
   await look('audit');
   await end();

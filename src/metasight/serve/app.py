@@ -31,6 +31,7 @@ from metasight.serve.gate import ASSETS, Gate
 from metasight.serve.last_run import LastRun
 from metasight.serve.patients import Line, lines_of
 from metasight.serve.reach import Reach
+from metasight.serve.readings import Readings
 from metasight.serve.runs import Runs
 from metasight.serve.scans import OpenScans, scan_rows
 from metasight.serve.sessions import LoginForms, Session, Sessions
@@ -111,6 +112,7 @@ class Workbench:
         self.audit = AuditLog(self.database, study.settings.key)
         self.looking = Looking(study)
         self.runs = Runs(study.folder)
+        self.readings = Readings(self.database)
         self.slides = OpenSlides()
         self.scans = OpenScans()
         self.clicks = Clicks()
@@ -222,7 +224,14 @@ def create_app(workbench: Workbench) -> FastAPI:
 
     Its OpenAPI description is not served; tests have it from ``app.openapi()``.
     """
-    from metasight.serve import pages, review_pages, run_pages, scan_pages, slide_pages
+    from metasight.serve import (
+        pages,
+        reading_pages,
+        review_pages,
+        run_pages,
+        scan_pages,
+        slide_pages,
+    )
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -240,7 +249,8 @@ def create_app(workbench: Workbench) -> FastAPI:
         telemetry=_NO_TELEMETRY,
     )
     app.state.workbench = workbench
-    for part in (pages, run_pages, slide_pages, scan_pages, review_pages):
+    parts = (pages, run_pages, slide_pages, scan_pages, review_pages, reading_pages)
+    for part in parts:
         app.include_router(part.router)
     assets = Path(str(files("metasight.serve") / "assets"))
     app.mount(ASSETS.rstrip("/"), StaticFiles(directory=assets), name="assets")

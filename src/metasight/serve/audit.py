@@ -33,6 +33,7 @@ class Act(StrEnum):
     EXPORT = "downloaded"
     DECIDE = "decided"
     CLICK = "clicked"
+    READ = "read"
     RUN = "started a run"
     STOP = "stopped a run"
     USER = "changed users"

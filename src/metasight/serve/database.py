@@ -1,4 +1,4 @@
-"""The workbench's own state beside the study: users, sessions, failed logins, the audit log."""
+"""The workbench's own state beside the study: users, sessions, readings, the audit log."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ CREATE TABLE IF NOT EXISTS failures (who TEXT NOT NULL, at REAL NOT NULL) STRICT
 CREATE TABLE IF NOT EXISTS audit (
   number INTEGER PRIMARY KEY, at TEXT NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL,
   about TEXT NOT NULL, before TEXT NOT NULL, mark TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS readings (
+  item TEXT NOT NULL, about TEXT NOT NULL, reader TEXT NOT NULL, verdict TEXT NOT NULL,
+  at TEXT NOT NULL, PRIMARY KEY (item, reader)
 ) STRICT;
 CREATE TRIGGER IF NOT EXISTS audit_stays BEFORE UPDATE ON audit
   BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END;
