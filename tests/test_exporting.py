@@ -22,6 +22,9 @@ from pydicom.dataset import Dataset
 import exchange_made
 from metasight import exporting
 from metasight.cohort.canonical import pseudonym
+from metasight.cohort.reader_lesions import AcceptedLesion
+from metasight.cohort.scan_table import LesionRow, PatientScans
+from metasight.cohort.settings import ScanSettings
 from metasight.cohort.slide_table import SlideRow
 from metasight.engine.step import StepKind
 from metasight.errors import StudyError
@@ -33,8 +36,10 @@ from metasight.maps.density import DensityMap
 from metasight.maps.ome import write_density_map
 from metasight.plan.publishing import mark
 from metasight.steps.files import read_json
+from metasight.steps.scans.patient import ScanArgument
 from metasight.steps.slides.one_slide import SlideArgument
 from metasight.study.file import Study, read_study
+from metasight.volumes.ct_limits import CtLimits
 from slide_files import tissue_like, write_dicom
 
 MADE = dt.datetime(2026, 11, 30, 10, 0, tzinfo=dt.UTC)
@@ -274,3 +279,26 @@ def test_a_painted_map_goes_on_its_dicom_slide_and_another_is_refused(tmp_path) 
     other = asked(Form.DICOM_MAPS, patients=("P2",))
     assert exporting._dicom_maps(run_on(level), tmp_path / "none", other) == []
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("lesion", "accepted", "by_hand"),
+    [("file", None, True), ("click", None, False), (None, "mask", True), ("click", "mask", True)],
+)
+def test_whether_a_lesion_was_given_as_a_mask(lesion, accepted, by_hand, tmp_path) -> None:
+    row = LesionRow(
+        path=tmp_path / "m.nrrd" if lesion == "file" else None,
+        region="",
+        point_mm=(0.0, 0.0, 0.0) if lesion == "click" else None,
+        corner_mm=None,
+    )
+    told = AcceptedLesion(
+        path=tmp_path / "a.nrrd", replaces="", reader="AB", day="2026-03-01", reason="seen again"
+    )
+    argument = ScanArgument(
+        scans=PatientScans(patient="P", ct=None, pet=None, lesion=row if lesion else None),
+        settings=ScanSettings(path="scans.csv", id="patient"),
+        limits=CtLimits(),
+        accepted=told if accepted else None,
+    )
+    assert exporting._is_from_file(argument) == by_hand

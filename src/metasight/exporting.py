@@ -29,6 +29,7 @@ from metasight.predictions import Predictions
 from metasight.slides.dicom import is_dicom, slide_in_folder
 from metasight.steps import artefacts
 from metasight.steps.cohort.data import load_data
+from metasight.steps.scans.patient import ScanArgument
 from metasight.steps.scans.reading import is_nifti
 from metasight.steps.slides.choice import chosen_he
 from metasight.steps.slides.sections import checking
@@ -241,12 +242,18 @@ def _dicom(run: FinishedPatients, out: Path, request: Request) -> list[Left]:
                 artefacts.LESION_MASK.path(run.folder(step)),
                 ct=run.source(patient, "CT"),
                 pet=run.source(patient, "PET") if pet else None,
-                drawn_by_hand=scans.lesion.path is not None,
+                drawn_by_hand=_is_from_file(step.argument),
                 made=request.made,
             )
         except StudyError as error:
             left.append(Left(patient=patient, form=Form.DICOM, why=str(error)))
     return left
+
+
+def _is_from_file(argument: ScanArgument) -> bool:
+    """Whether the lesion was given as a mask: by the table of scans, or by a reader."""
+    lesion = argument.scans.lesion
+    return argument.accepted is not None or (lesion is not None and lesion.path is not None)
 
 
 def _dicom_maps(run: FinishedPatients, out: Path, request: Request) -> list[Left]:
