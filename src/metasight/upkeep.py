@@ -10,7 +10,7 @@ from pathlib import Path
 
 from metasight import pipeline
 from metasight.bundle.lock import LISTING as BUNDLE_LISTING
-from metasight.engine import run_log
+from metasight.engine import progress_file, run_log
 from metasight.engine.step import Reference, Step
 from metasight.errors import StudyError
 from metasight.plan.publishing import VALIDATION
@@ -28,7 +28,8 @@ from metasight.study.withdrawals import (
 )
 
 _LATEST = ("latest", VALIDATION)
-_MADE_ANEW = ("contents.json", "last_run.json", run_log.FILE, run_log.OLDER_FILE)
+_LOGS = (run_log.FILE, run_log.OLDER_FILE, progress_file.NAME)
+_MADE_ANEW = ("contents.json", "last_run.json", *_LOGS)
 """Of ``.metasight``: hashes of files and what the last run was made from; both name patients."""
 
 

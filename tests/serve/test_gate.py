@@ -26,6 +26,8 @@ def test_without_a_session_there_is_only_the_login(serve: Serve) -> None:
         assert answer.status_code == 401, address
         sent = served.client.get(address, headers=HTML, follow_redirects=False)
         assert (sent.status_code, sent.headers["location"]) == (303, "/login")
+    part = served.client.get("/run", headers={"hx-request": "true"})
+    assert (part.status_code, part.headers["hx-redirect"]) == (401, "/login")
     assert served.client.get("/login").status_code == 200
     assert served.client.post("/look", data={"form_token": "x"}).status_code == 401
 

@@ -52,6 +52,17 @@ def test_an_idle_session_ends(sessions: Sessions, clock: Clock) -> None:
     assert sessions.of(cookie) is None
 
 
+def test_a_page_that_asks_by_itself_does_not_lengthen_a_session(
+    sessions: Sessions, clock: Clock
+) -> None:
+    cookie = sessions.begin(Account("ann", Role.VIEWER))
+    for _ in range(3):
+        clock.now += IDLE_S / 4
+        assert sessions.of(cookie, by_itself=True) is not None
+    clock.now += IDLE_S / 3
+    assert sessions.of(cookie, by_itself=True) is None
+
+
 def test_every_session_ends(sessions: Sessions, clock: Clock) -> None:
     cookie = sessions.begin(Account("ann", Role.VIEWER))
     for _ in range(int(LONGEST_S / 1000) + 1):

@@ -360,7 +360,7 @@ def run(
         with progress_bars() as bars:
             print_pending(pipeline.look(study, progress=bars))
         return
-    with progress_bars() as bars, noted(study.folder, bars) as progress:
+    with progress_bars() as bars, noted(folder, bars) as progress:
         results, ran = pipeline.run(study, scheduler=scheduler, progress=progress)
     out.print("Results are up to date; nothing to do." if not ran else f"{len(ran)} steps ran.")
     print_results(results)

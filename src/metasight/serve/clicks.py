@@ -30,6 +30,7 @@ from metasight.segmentation.lesion import lesion_from_click
 from metasight.segmentation.lesion_network import shipped_lesion_network
 from metasight.segmentation.lung import Lungs, find_lungs
 from metasight.serve.scans import read_own_ct
+from metasight.volumes.grid import Grid
 from metasight.volumes.volume import Mask, Volume
 
 _MOST_KEPT = 30
@@ -60,6 +61,8 @@ class FoundLesion:
     ----------
     inside
         (z, y, x) on the CT's grid, packed.
+    grid
+        Of the CT.
     row
         Measurements by name, as a run would write them.
     words
@@ -69,6 +72,7 @@ class FoundLesion:
     """
 
     inside: npt.NDArray[np.uint8]
+    grid: Grid
     row: dict[str, Any]
     words: str
     flagged: bool | None
@@ -81,11 +85,11 @@ class FoundLesion:
         VolumeError
             The scan is another one by now.
         """
-        shape = ct.grid.size[::-1]
-        n = int(np.prod(shape))
-        if not 8 * self.inside.size >= n > 8 * (self.inside.size - 1):
+        if not ct.grid.matches(self.grid):
             raise VolumeError("the scan was changed since the click", remedy="Click again")
-        return Mask.from_array(np.unpackbits(self.inside, count=n).reshape(shape), on=ct)
+        shape = ct.grid.size[::-1]
+        inside = np.unpackbits(self.inside, count=int(np.prod(shape)))
+        return Mask.from_array(inside.reshape(shape), on=ct)
 
 
 _LAST: dict[PatientScans, tuple[Volume, Lungs]] = {}
@@ -113,6 +117,7 @@ def find(click: Click) -> FoundLesion:
     apart = disagreement_of(found.outlines)
     return FoundLesion(
         inside=np.packbits(found.mask.array),
+        grid=ct.grid,
         row=measured.with_disagreement(apart).as_row(),
         words=apart.in_words(),
         flagged=apart.flagged,

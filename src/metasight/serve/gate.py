@@ -22,6 +22,8 @@ LONGEST_BODY = 64 * 1024
 LONGEST_ADDRESS = 2000
 OPEN = ("/enter", "/login")
 """Pages without a session."""
+PARTS = ("/run", "/standing")
+"""Parts of a page that ask again by themselves."""
 ASSETS = "/assets/"
 
 POLICY = (
@@ -122,13 +124,16 @@ class Gate:
         if len(scope.get("raw_path", b"")) + len(scope["query_string"]) > LONGEST_ADDRESS:
             raise _Refused(Refusal.ADDRESS_TOO_LONG)
         path = scope["path"]
-        session = self._sessions.of(request.cookies.get(COOKIE, ""))
+        by_itself = path in PARTS and request.method == "GET"
+        session = self._sessions.of(request.cookies.get(COOKIE, ""), by_itself=by_itself)
         scope["state"]["session"] = session
         if request.method not in {"GET", "HEAD", "POST"}:
             raise _Refused(Refusal.METHOD)
         if session is None and path not in OPEN and not path.startswith(ASSETS):
             if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
                 return RedirectResponse("/login", 303)
+            if request.headers.get("hx-request") == "true":  # htmx would show nothing
+                return Response(status_code=401, headers={"hx-redirect": "/login"})
             raise _Refused(Refusal.NO_SESSION)
         if request.method == "POST":
             body = await _body(request)

@@ -10,6 +10,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 
 from metasight.cohort.canonical import pseudonym
 from metasight.cohort.ids import normal_id
+from metasight.engine.step import StepKind
 from metasight.errors import MetasightError
 from metasight.serve import overview
 from metasight.serve.accounts import Role
@@ -339,7 +340,7 @@ def patient_page(request: Request, patient: Pseudonym, asked: OfList) -> Any:
         risk=risk,
         drawing=drawn(risk),
         slides=slides_of_patient(run, patient),
-        scans=workbench.scan_rows.get(patient),
+        has_scans=any(s.patient == patient for s in run.of(StepKind.MEASURE_SCANS)),
         decidable=decidable_of(entries),
         before=before,
         after=after,

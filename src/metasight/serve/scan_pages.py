@@ -206,6 +206,8 @@ def take(request: Request, patient: Pseudonym, job: JobName) -> Response:
     if found is None:
         raise Refused(Refusal.FORM)
     row, _ = _scans(workbench, patient)
+    if asked.click.scans != row:  # the table of scans names others by now
+        raise Refused(Refusal.FORM)
     form = request.state.form
     local = session.account.name == LOCAL
     accepted = Acceptance(

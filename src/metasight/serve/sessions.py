@@ -88,8 +88,15 @@ class Sessions:
         )
         return cookie
 
-    def of(self, cookie: str) -> Session | None:
-        """The session of a cookie; None where there is none, or it has ended."""
+    def of(self, cookie: str, *, by_itself: bool = False) -> Session | None:
+        """The session of a cookie; None where there is none, or it has ended.
+
+        Parameters
+        ----------
+        by_itself
+            Whether a page asks without its user, who may have left: the session does not last
+            longer for it.
+        """
         now, digest = self._now(), _digest(cookie)
         rows = self._database.rows(
             "SELECT name, role, form_token, made, seen FROM sessions WHERE digest = ?", (digest,)
@@ -100,7 +107,7 @@ class Sessions:
         if now - seen > IDLE_S or now - made > LONGEST_S:
             self.end(digest)
             return None
-        if now - seen > _NOTED_S:  # not a write for every tile
+        if now - seen > _NOTED_S and not by_itself:  # not a write for every tile
             self._database.write("UPDATE sessions SET seen = ? WHERE digest = ?", (now, digest))
         return Session(account=Account(name, Role(role)), form_token=form_token, digest=digest)
 
