@@ -25,6 +25,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 from conftest import BREAST, breast_table  # noqa: E402
 
 NOBODY = 65534
+ALONE = ["unshare", "--net", "bash", "-c", 'ip link set lo up && exec "$@"', "alone"]
+"""Before a command: in a namespace with a loopback interface and no other."""
 
 
 def blocks() -> dict[str, str]:
@@ -37,7 +39,7 @@ def shell(script: str, where: Path, environment: dict[str, str], *, alone: bool 
     """Run a block; ``alone``: without any network."""
     command = ["bash", "-euo", "pipefail", "-c", script]
     if alone:
-        command = ["unshare", "--net", *command]
+        command = [*ALONE, *command]
     subprocess.run(command, cwd=where, env=environment, check=True)
 
 
@@ -53,7 +55,7 @@ def tried_by_others(target: Path, work: Path) -> list[str]:
     for name, arguments in (("doctor", []), ("run", [str(study)])):
         command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
         done = subprocess.run(
-            ["unshare", "--net", *command, str(target / "bin" / "metasight"), name, *arguments],
+            [*ALONE, *command, str(target / "bin" / "metasight"), name, *arguments],
             cwd="/",
             env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
             check=False,
