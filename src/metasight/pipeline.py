@@ -28,6 +28,7 @@ from metasight.engine.store import Store
 from metasight.errors import StudyError
 from metasight.plan.analysis import Analysis, cohort_step, plan_analyses
 from metasight.plan.fits import attention_steps, fit_steps, gaps_of, judge_steps, splits_of
+from metasight.plan.needs import require_needed
 from metasight.plan.predicting import pages_step, predict_step
 from metasight.plan.publishing import VALIDATION, openings, publish, require_latest, set_out
 from metasight.plan.report import report_steps
@@ -261,9 +262,10 @@ def measure(study: Study, work: Work) -> tuple[Step, ...]:
     Raises
     ------
     StudyError
-        A table still names a patient who withdrew.
+        A table still names a patient who withdrew, or the machine lacks what the study asks for.
     """
     if not work.only_look:
+        require_needed(study)
         require_withdrawn_gone(study)
     images = (*slide_steps(study, work.contents), *scan_steps(study, work.contents))
     vault = None if work.only_look else study.vault
