@@ -125,7 +125,7 @@ def create_app(workbench: Workbench) -> FastAPI:
 
     Its OpenAPI description is not served; tests have it from ``app.openapi()``.
     """
-    from metasight.serve import pages, review_pages, slide_pages
+    from metasight.serve import model_pages, pages, review_pages, slide_pages
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -143,7 +143,7 @@ def create_app(workbench: Workbench) -> FastAPI:
         telemetry=_NO_TELEMETRY,
     )
     app.state.workbench = workbench
-    for part in (pages, slide_pages, review_pages):
+    for part in (pages, slide_pages, review_pages, model_pages):
         app.include_router(part.router)
     assets = Path(str(files("metasight.serve") / "assets"))
     app.mount(ASSETS.rstrip("/"), StaticFiles(directory=assets), name="assets")
