@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Two test processes on two cores: threads that wait for each other cost more than they give.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 
-.PHONY: demo test explore lint bench clean
+.PHONY: demo test explore lint docs bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/metasight demo demo/breast-dmfs
@@ -25,6 +25,10 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy --num-workers 2
 	$(BIN)/lint-imports
 
+# The site, in site/: strict, so that a link or a heading that is not there stops it.
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 bench: $(VENV)/.dev
 	$(BIN)/python bench/metrics.py
 
@@ -36,8 +40,8 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,deep,biology,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,deep,biology,dev,docs]'
 	touch $@ $(VENV)/.demo
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo site

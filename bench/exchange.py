@@ -111,7 +111,7 @@ def instance_of(address: str, uid: str) -> str:
 def recipe() -> str:
     """The drop-folder recipe as the page prints it."""
     page = (ROOT / "docs" / "exchange.md").read_text("utf-8")
-    (found,) = re.findall(r"```sh drop-folder\n(.*?)```", page, re.DOTALL)
+    (found,) = re.findall(r'```sh title="drop-folder"\n(.*?)```', page, re.DOTALL)
     return str(found)
 
 

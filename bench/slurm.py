@@ -56,7 +56,7 @@ PartitionName=all Nodes=ALL Default=YES State=UP
 def blocks() -> dict[str, str]:
     """Blocks of the page by name."""
     page = (ROOT / "docs/cluster.md").read_text("utf-8")
-    return dict(re.findall(r"```sh ([\w.]+)\n(.*?)```", page, re.DOTALL))
+    return dict(re.findall(r'```sh title="([\w.]+)"\n(.*?)```', page, re.DOTALL))
 
 
 def free_port() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from metasight import pipeline
 from metasight.cohort.canonical import pseudonym
 from metasight.engine.progress import Silent
+from metasight.errors import StudyError
 from metasight.ledger import Ledger
 from metasight.study.file import read_study
 
@@ -28,6 +30,30 @@ def finished(breast_study):
     folder = breast_study()
     pipeline.run(read_study(folder), scheduler="inline", progress=Silent())
     return folder
+
+
+def tree(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every file below a folder with its size and time of change."""
+    found = {str(p): p.stat() for p in folder.rglob("*") if p.is_file()}
+    return {name: (about.st_size, about.st_mtime_ns) for name, about in found.items()}
+
+
+def test_a_colleague_who_may_only_read_checks_and_reads(finished, monkeypatch):
+    """As on a read-only mount; the tests' user may write everywhere, so the look is replaced."""
+    monkeypatch.setattr(pipeline, "_writable", lambda study: False)
+    before = tree(finished)
+    results, ran = pipeline.run(read_study(finished), scheduler="inline", progress=Silent())
+    assert (results / "report.html").is_file()
+    assert ran == ()
+    screening = pipeline.screen(read_study(finished), progress=Silent())
+    assert screening.cohort["screened"] == 150
+    table = finished / "patients.csv"
+    table.write_text("".join(table.read_text("utf-8").splitlines(keepends=True)[:-1]), "utf-8")
+    before[str(table)] = tree(finished)[str(table)]
+    assert pipeline.screen(read_study(finished), progress=Silent()).cohort["screened"] == 149
+    with pytest.raises(StudyError, match=r"the study's folder cannot be written"):
+        pipeline.run(read_study(finished), scheduler="inline", progress=Silent())
+    assert tree(finished) == before
 
 
 def test_each_part_is_planned_once_a_run(breast_study, monkeypatch):

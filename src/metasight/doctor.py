@@ -15,7 +15,7 @@ EXTRAS = {
     "demo": ("sksurv", "the demonstration's patients"),
     "exchange": ("fhir", "export as FHIR and Word"),
     "deep": ("torch", "neural networks: maps, slides, crops of lesions"),
-    "serve": ("fastapi", "the web pages (later stages)"),
+    "serve": ("fastapi", "the workbench in a browser"),
     "cluster": ("dask_jobqueue", "Slurm clusters"),
     "biology": ("gseapy", "gene sets ([biology] of a study)"),
 }

@@ -7,8 +7,10 @@ that was killed goes on where it was and a run with nothing changed does nothing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from metasight.engine.store import Store
 from metasight.errors import StudyError
 from metasight.plan.analysis import Analysis, cohort_step, plan_analyses
 from metasight.plan.fits import attention_steps, fit_steps, gaps_of, judge_steps, splits_of
+from metasight.plan.needs import require_needed
 from metasight.plan.predicting import pages_step, predict_step
 from metasight.plan.publishing import VALIDATION, openings, publish, require_latest, set_out
 from metasight.plan.report import report_steps
@@ -82,12 +85,40 @@ def run(study: Study, *, scheduler: Where, progress: Progress) -> tuple[Path, tu
     Returns
     -------
     The run's folder, and the steps that had to run (empty when nothing was to do).
+
+    Raises
+    ------
+    StudyError
+        Something is to run, and the study's folder cannot be written.
     """
     require_latest(study)
+    if not _writable(study):
+        return _up_to_date(study), ()
     with work_on(study, scheduler=scheduler, progress=progress) as work:
         name, steps = _carry_out(study, work)
         work.remember()
         return publish(study, name, steps, work), tuple(work.pending)
+
+
+def _up_to_date(study: Study) -> Path:
+    """The folder of the last run of a study that this user may only read."""
+    waiting = _looked(study, Silent())
+    place = study.results / "latest"
+    if waiting.pending or not place.is_dir():
+        raise StudyError(
+            "the study's folder cannot be written",
+            where=study.folder.name,
+            value=f"{len(waiting.pending)} steps to run",
+            remedy="Ask its owner to run it, or run a copy of it; `metasight check` and `metasight "
+            "run --dry-run` only read",
+        )
+    return place.resolve()
+
+
+def _writable(study: Study) -> bool:
+    """Whether this user may write what a run writes."""
+    own = (study.folder / ".metasight", study.results)
+    return all(os.access(p if p.is_dir() else study.folder, os.W_OK) for p in own)
 
 
 def look(study: Study, *, progress: Progress) -> tuple[Pending, ...]:
@@ -231,9 +262,10 @@ def measure(study: Study, work: Work) -> tuple[Step, ...]:
     Raises
     ------
     StudyError
-        A table still names a patient who withdrew.
+        A table still names a patient who withdrew, or the machine lacks what the study asks for.
     """
     if not work.only_look:
+        require_needed(study)
         require_withdrawn_gone(study)
     images = (*slide_steps(study, work.contents), *scan_steps(study, work.contents))
     vault = None if work.only_look else study.vault
@@ -306,7 +338,7 @@ def screen(study: Study, *, progress: Progress) -> Screening:
     MetasightError
         Whatever would stop the run before its first fit.
     """
-    with work_on(study, scheduler="inline", progress=progress) as work:
+    with _screening_of(study, progress) as work:
         screened = screen_patients(study, measure(study, work), work)
         work.remember()
         return Screening(
@@ -314,6 +346,22 @@ def screen(study: Study, *, progress: Progress) -> Screening:
             data=tuple(artefacts.DATA.read(work.folder(a.data)) for a in screened.analyses),
             skipped=screened.skipped,
         )
+
+
+@contextmanager
+def _screening_of(study: Study, progress: Progress) -> Iterator[Work]:
+    """Work that keeps what it makes; in a folder of its own where the study may only be read."""
+    if _writable(study):
+        with work_on(study, scheduler="inline", progress=progress) as work:
+            yield work
+        return
+    contents = Contents(study.folder / ".metasight" / "contents.json", read_only=True)
+    with tempfile.TemporaryDirectory(prefix="metasight-check-") as place:
+        own = Path(place)
+        store = Store(own / "store", contents, beneath=study.store)
+        memory = own / study.memory.name
+        with Work(store, contents, memory, scheduler="inline", progress=progress) as work:
+            yield work
 
 
 # ------------------------------------------------------------------- other hospitals, new patients

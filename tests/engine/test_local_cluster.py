@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -164,3 +165,12 @@ def test_without_the_package_that_makes_keys_nothing_is_started(monkeypatch):
     monkeypatch.setattr(Security, "temporary", missing)
     with pytest.raises(StudyError, match=r"cryptography, which is not installed.*inline"):
         local_cluster.local_cluster(workers=1, worker_bytes=2**30, folder="")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_processes_that_cannot_start_are_named(tmp_path, monkeypatch):
+    """As where the machine has no loopback interface: no address is one of this machine's."""
+    monkeypatch.setattr(local_cluster, "HOST", "192.0.2.1")
+    with pytest.raises(StudyError, match="processes beside this one could not be started"):
+        local_cluster.local_cluster(workers=1, worker_bytes=2**30, folder=str(tmp_path))
+    gc.collect()  # Dask leaves a socket open where it fails

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import threading
 from pathlib import Path
 
 import pandas as pd
@@ -72,3 +73,18 @@ def test_a_result_that_was_altered_is_not_shown(study_folder: Path) -> None:
 def test_every_step_that_is_shown_is_made_by_a_function_that_there_is(noted: str) -> None:
     module, _, function = noted.partition(":")
     assert hasattr(importlib.import_module(module), function)
+
+
+def test_properties_that_rest_on_each_other_can_be_asked_for_at_once(
+    finished_folder: Path,
+) -> None:
+    """One lock for all: with one for each property two threads waited for each other for ever."""
+    for _ in range(5):
+        run = LastRun(read_study(finished_folder))
+        names = ("risks", "headline", "ledger", "curves", "inputs", "contributions", "cohort")
+        asking = [threading.Thread(target=getattr, args=(run, n), daemon=True) for n in names]
+        for one in asking:
+            one.start()
+        for one in asking:
+            one.join(60)
+        assert not [one for one in asking if one.is_alive()]

@@ -348,11 +348,14 @@ def run(
     from metasight import pipeline
     from metasight.engine.progress import Silent
     from metasight.engine.progress_file import noted
+    from metasight.plan.needs import require_needed
     from metasight.study.file import read_study
 
     if as_json and not dry_run:
         raise StudyError("--json needs --dry-run", remedy="Give both, or leave --json out")
     study = read_study(folder)
+    if dry_run:
+        require_needed(study)
     if as_json:
         print_json("run --dry-run", pending_found(pipeline.look(study, progress=Silent())))
         return

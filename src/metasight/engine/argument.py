@@ -176,5 +176,6 @@ def _telling_of(kind: type) -> Callable[[Any, Contents], Told]:
         if issubclass(kind, bases):
             return telling
     if dataclasses.is_dataclass(kind):
-        return _of_shared if kind.__dataclass_params__.frozen else _of_fields
+        frozen = kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
+        return _of_shared if frozen else _of_fields
     raise TypeError(f"a step's argument holds a {kind.__name__}")

@@ -51,6 +51,8 @@ class Contents:
     memory
         File that keeps them from run to run; None keeps them for this object's life. It holds no
         path: a path may hold a patient's name.
+    read_only
+        Whether that file is another user's: what is learnt is not kept.
 
     Attributes
     ----------
@@ -60,8 +62,8 @@ class Contents:
         What :mod:`metasight.engine.argument` found of settings that many steps share, by identity.
     """
 
-    def __init__(self, memory: Path | None = None) -> None:
-        self._memory = memory
+    def __init__(self, memory: Path | None = None, *, read_only: bool = False) -> None:
+        self._memory = None if read_only else memory
         self._known: dict[str, tuple[int, int, int, str]] = _recalled(memory)
         self._grown = False
         self.read_files = 0

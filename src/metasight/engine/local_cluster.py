@@ -22,6 +22,10 @@ class _Pageless:
         """Open nothing."""
 
 
+HOST = "127.0.0.1"
+"""Where processes meet: no other machine reaches them."""
+
+
 class PagelessScheduler(_Pageless, Scheduler):
     """A scheduler without pages."""
 
@@ -58,8 +62,14 @@ def local_cluster(*, workers: int, worker_bytes: int, folder: str) -> Any:
         Memory of each, in bytes; one that needs more is ended.
     folder
         For what workers write beside results; of this user alone.
+
+    Raises
+    ------
+    StudyError
+        The system does not let them start: no loopback interface, no room in ``/dev/shm``, too many
+        processes or files.
     """
-    common = {"host": "127.0.0.1", "protocol": "tls://", "security": temporary_keys()}
+    common = {"host": HOST, "protocol": "tls://", "security": temporary_keys()}
     worker = {
         "cls": partial(Nanny, worker_class=PagelessWorker),
         "options": {
@@ -74,10 +84,25 @@ def local_cluster(*, workers: int, worker_bytes: int, folder: str) -> Any:
         "cls": PagelessScheduler,
         "options": {**common, "port": 0, "dashboard": False, "dashboard_address": None},
     }
-    return SpecCluster(
-        scheduler=scheduler,
-        workers=dict.fromkeys(range(workers), worker),
-        security=common["security"],
-        silence_logs=logging.CRITICAL,
-        name="metasight",
-    )
+    try:
+        return SpecCluster(
+            scheduler=scheduler,
+            workers=dict.fromkeys(range(workers), worker),
+            security=common["security"],
+            silence_logs=logging.CRITICAL,
+            name="metasight",
+        )
+    except (RuntimeError, OSError) as error:  # Dask wraps what the system refused
+        raise StudyError(
+            "processes beside this one could not be started",
+            value=str(_first(error)),
+            remedy="Run with --scheduler inline, or see that the machine has a loopback interface "
+            "and room in /dev/shm (docs/operation.md)",
+        ) from error
+
+
+def _first(error: BaseException) -> BaseException:
+    """What an error was raised from, to begin with."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error

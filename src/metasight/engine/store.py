@@ -100,15 +100,22 @@ class Store:
         Created when first written to.
     contents
         Remembers hashes of files that have not changed.
+    beneath
+        Folder of finished results that are read and never written, as another user's are.
     """
 
-    def __init__(self, root: Path, contents: Contents | None = None) -> None:
+    def __init__(
+        self, root: Path, contents: Contents | None = None, *, beneath: Path | None = None
+    ) -> None:
         self.root = root
+        self._beneath = beneath
         self._contents = contents or Contents()
         self._verified: dict[str, Listing] = {}
 
     def path(self, key: str) -> Path:
         """Where the result with ``key`` is or would be."""
+        if self._beneath is not None and (self._beneath / key[:2] / key / LISTING).is_file():
+            return self._beneath / key[:2] / key
         return self.root / key[:2] / key
 
     def listing(self, key: str) -> Listing | None:

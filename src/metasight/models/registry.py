@@ -48,6 +48,7 @@ __all__ = [
     "describe",
     "features_of",
     "interval_model",
+    "is_network",
     "load",
     "outcomes_of",
     "reads",
@@ -61,6 +62,12 @@ _SURVIVAL_ONLY = frozenset(
     {"cox", "elastic_net_cox", "cause_specific_cox", "fine_gray", "attention_mil", "fused_network"}
 )
 _NODAL_ONLY = frozenset({"logistic", "ordinal", "scan_network"})
+_NETWORKS = frozenset({"attention_mil", "fused_network", "scan_network"})
+
+
+def is_network(model: ModelSettings) -> bool:
+    """Whether a model is a network, or has one in it: such a model needs PyTorch."""
+    return model.kind in _NETWORKS or bool({MODALITY, CROP_MODALITY} & set(model.modalities))
 
 
 def outcomes_of(kind: str) -> frozenset[str]:

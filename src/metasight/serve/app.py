@@ -225,6 +225,7 @@ def create_app(workbench: Workbench) -> FastAPI:
     Its OpenAPI description is not served; tests have it from ``app.openapi()``.
     """
     from metasight.serve import (
+        model_pages,
         pages,
         reading_pages,
         review_pages,
@@ -249,7 +250,15 @@ def create_app(workbench: Workbench) -> FastAPI:
         telemetry=_NO_TELEMETRY,
     )
     app.state.workbench = workbench
-    parts = (pages, run_pages, slide_pages, scan_pages, review_pages, reading_pages)
+    parts = (
+        pages,
+        run_pages,
+        slide_pages,
+        scan_pages,
+        review_pages,
+        reading_pages,
+        model_pages,
+    )
     for part in parts:
         app.include_router(part.router)
     assets = Path(str(files("metasight.serve") / "assets"))

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pandas as pd
 
@@ -45,6 +44,31 @@ _AGAIN = "map again of "
 NOT_RUN = StudyError(
     "the study was not run to its end yet", remedy="Run it: `metasight run FOLDER`"
 )
+
+
+T = TypeVar("T")
+
+
+class _Once(Generic[T]):
+    """A property that is computed once, under its object's own lock.
+
+    ``functools.cached_property`` of Python 3.11 has a lock for each property: two threads that ask
+    for two properties that rest on each other, and on this object's lock, wait for ever.
+    """
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self._compute = compute
+        self.__doc__ = compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, of: LastRun, owner: type) -> T:
+        with of.lock:
+            if self._name not in vars(of):
+                vars(of)[self._name] = self._compute(of)
+            found: T = vars(of)[self._name]
+            return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +104,9 @@ class LastRun:
     def __init__(self, study: Study) -> None:
         self.study = study
         self._store = Store(study.store)
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
 
-    @cached_property
+    @_Once
     def steps(self) -> Mapping[str, Made]:
         """Steps by name; none where the study was never run to its end."""
         try:
@@ -91,7 +115,7 @@ class LastRun:
             return {}
         return {name: _made(name, record) for name, record in noted.items()}
 
-    @cached_property
+    @_Once
     def name(self) -> str:
         """Name of the run; empty where there is none."""
         latest = self.study.results / "latest"
@@ -124,7 +148,7 @@ class LastRun:
         step = self.steps.get(name)
         if step is None:
             raise NOT_RUN
-        with self._lock:
+        with self.lock:
             return self._store.verify(
                 Reference(name=name, kind=step.kind, subject=step.patient, key=step.key)
             )
@@ -135,28 +159,28 @@ class LastRun:
             raise NOT_RUN
         return found[0]
 
-    @cached_property
+    @_Once
     def cohort(self) -> Mapping[str, Any]:
         """Flow, populations and verdicts, as the screening left them."""
         return dict(artefacts.COHORT.read(self.folder(self._only(StepKind.SCREEN).name)))
 
-    @cached_property
+    @_Once
     def table(self) -> pd.DataFrame:
         """Canonical values, one row a patient (pseudonym)."""
         folder = self.folder(self._only(StepKind.SCREEN).name)
         return pd.read_parquet(artefacts.PATIENT_TABLE.path(folder))
 
-    @cached_property
+    @_Once
     def ledger(self) -> Mapping[str, tuple[Entry, ...]]:
         """Pseudonym → rows of the run's ledger; under "" those about the study."""
-        with self._lock:
+        with self.lock:
             folder = self.folder(self._only(StepKind.COLLECT_RESULTS).name)
             found: dict[str, list[Entry]] = {}
             for entry in Ledger.from_parquet(artefacts.LEDGER.path(folder)).entries:
                 found.setdefault(entry.patient, []).append(entry)
             return {p: tuple(rows) for p, rows in found.items()}
 
-    @cached_property
+    @_Once
     def headline(self) -> AnalysisNames | None:
         """The analysis that the report leads with; None where it was skipped."""
         primary, population = (
@@ -178,7 +202,7 @@ class LastRun:
                 )
         return None
 
-    @cached_property
+    @_Once
     def inputs(self) -> Inputs:
         """What the step that collected the results read, of the kinds that are shown."""
         collected = self._only(StepKind.COLLECT_RESULTS)
@@ -196,23 +220,23 @@ class LastRun:
         """Name of the model whose risks are shown."""
         return self.study.settings.analysis.headline_model
 
-    @cached_property
+    @_Once
     def risks(self) -> ShownRisks:
         """Risks that may be shown, and why others may not."""
-        with self._lock:
+        with self.lock:
             if self.headline is None:
                 return ShownRisks(of={}, why_none={})
             return risks_of(self.inputs, self.headline, self.headline_model, self.study.protocol)
 
-    @cached_property
+    @_Once
     def curves(self) -> Mapping[str, tuple[tuple[int, float], ...]]:
         """Pseudonym → risk by day."""
-        with self._lock:
+        with self.lock:
             if self.headline is None:
                 return {}
             return risk_curves(self.inputs, self.headline, self.headline_model)
 
-    @cached_property
+    @_Once
     def contributions(self) -> pd.DataFrame | None:
         """What each modality adds to a patient's score; None where the run did not leave it."""
         if self.headline is None:
