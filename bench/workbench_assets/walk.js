@@ -37,7 +37,7 @@ const fail = (what, value) => { wrong.push(what); say(`WRONG: ${what}`, value); 
         if (wide > size.width) fail(`scrolls sideways: ${name} at ${size.width}`, wide);
         if (told.pictures) {
           await tab.evaluate(() => window.scrollTo(0, 0));
-          await tab.screenshot({ path: `${told.pictures}/${name}-${scheme}-${size.width}.png`, fullPage: /^scan/.test(name) });
+          await tab.screenshot({ path: `${told.pictures}/${name}-${scheme}-${size.width}.png`, fullPage: /^(scan|study-running)/.test(name) });
         }
       }
     }

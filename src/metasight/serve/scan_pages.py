@@ -13,6 +13,7 @@ from metasight.cohort.settings import ScanRecipe
 from metasight.errors import VolumeError
 from metasight.lesions.picture_view import MOST_SUV
 from metasight.lesions.size import PLANES, Plane
+from metasight.report.wording import sentence
 from metasight.serve.accepting import Acceptance, accept, lesion_table_of
 from metasight.serve.accounts import Role
 from metasight.serve.app import (
@@ -190,7 +191,7 @@ def clicked(request: Request, patient: Pseudonym, job: JobName) -> Response:
             "drawn": drawn_lesion(found.mask_on(ct), ct),
             # the words beside them say the probability
             "lines": lesion_lines(found.row | {"outline_wrong_probability": None}),
-            "words": found.words,
+            "words": sentence(found.words),
             "flagged": bool(found.flagged),
         }
     )
