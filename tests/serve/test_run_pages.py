@@ -32,7 +32,20 @@ def test_a_run_from_the_page_shows_its_results_in_every_browser(
     assert "is being run" in served.post("/run").text or served.workbench.runs.state.running
     text = other.client.get("/run").text
     assert "about to begin" in text or "being run" in text
-    served.workbench.runs.wait(240)
+    # stopped in the middle, it goes on where it was
+    runs = served.workbench.runs
+    for _ in range(1200):
+        seen = runs.state.seen
+        if seen is not None and any(stage.done for stage in seen.stages):
+            break
+        time.sleep(0.05)
+    assert served.post("/run/stop").status_code == 200
+    runs.wait(60)
+    assert runs.state.seen is not None and runs.state.seen.ended == "stopped"
+    assert served.workbench.run.name == old_run
+    assert "goes on where it was" in other.client.get("/").text
+    assert served.post("/run").status_code == 200
+    runs.wait(240)
     ended = served.client.get("/run", headers={"hx-request": "true"})
     assert ended.headers["hx-refresh"] == "true" and "did not come" not in ended.text
     after, theirs = served.client.get("/").text, other.client.get("/").text
@@ -41,7 +54,7 @@ def test_a_run_from_the_page_shows_its_results_in_every_browser(
     assert f"results of run {served.workbench.run.name}" in theirs
     assert "excluded at I1" not in before and "1 excluded at I1" in after
     acts = [r.what for r in served.workbench.audit.rows()]
-    assert acts.count(Act.RUN) == 1
+    assert (acts.count(Act.RUN), acts.count(Act.STOP)) == (2, 1)
 
 
 def test_a_viewer_may_not(serve: Serve) -> None:
