@@ -34,3 +34,18 @@ def test_a_slice_of_a_larger_array_is_read_as_it_lies() -> None:
     part = whole[::2, :, 3:11]
     expected = ndimage.distance_transform_edt(~part, sampling=(2.0, 1.0, 1.0))
     assert distance_to(part, (2.0, 1.0, 1.0)) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("share", [0.0005, 0.02, 0.5])
+@pytest.mark.parametrize("most_mm", [0.7, 1.0, 3.0, 2 * 3**0.5, 9.1])
+def test_up_to_a_most_nothing_changes_and_beyond_all_is_infinite(
+    share: float, spacing: tuple[float, float, float], most_mm: float
+) -> None:
+    region = np.random.default_rng(3).random((19, 23, 31)) < share
+    region[5, 5, 5] = True
+    whole, part = distance_to(region, spacing), distance_to(region, spacing, most_mm=most_mm)
+    near = whole <= most_mm
+    assert np.array_equal(part <= most_mm, near)
+    assert np.array_equal(part[near], whole[near])
+    assert np.isinf(part[whole > most_mm * 1.001]).all()

@@ -161,5 +161,5 @@ def _opened(region: Booleans, radius_mm: float, spacing: Floats) -> Booleans:
     inner = depth >= radius_mm
     if not inner.any():
         return np.zeros_like(region)
-    back = distance_to(inner, (z, y, x)) <= radius_mm
+    back = distance_to(inner, (z, y, x), most_mm=radius_mm) <= radius_mm
     return np.asarray((back & padded)[1:-1, 1:-1, 1:-1])

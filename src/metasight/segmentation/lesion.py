@@ -420,7 +420,7 @@ def _bears_out(field: Field, voted: Booleans, found: Booleans) -> bool:
     """
     if not voted.any() or dice(voted, found) < _ALIKE:
         return False
-    return bool(field.away(voted)[found].max() <= _ROOT_MM)
+    return bool(field.within(voted, _ROOT_MM)[found].all())
 
 
 def _from_beside(field: Field, at: Floats, lung_hu: float) -> list[Booleans]:

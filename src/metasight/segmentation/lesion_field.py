@@ -113,13 +113,17 @@ class Field:
         away = (z - at[0]) ** 2 + (y - at[1]) ** 2 + (x - at[2]) ** 2
         return (box[0], box[1], box[2]), np.asarray(away <= reach**2)
 
-    def depth(self, region: Booleans) -> Floats32:
-        """Distance to what is outside, mm; the field's edge is no border."""
-        return depth_in(region, (self.spacing_mm,) * 3)
+    def depth(self, region: Booleans, *, most_mm: float = np.inf) -> Floats32:
+        """Distance to what is outside, mm, infinite beyond a most; the edge is no border."""
+        return depth_in(region, (self.spacing_mm,) * 3, most_mm=most_mm)
 
-    def away(self, region: Booleans) -> Floats32:
-        """Distance to what is inside, mm."""
-        return distance_to(region, (self.spacing_mm,) * 3)
+    def away(self, region: Booleans, *, most_mm: float = np.inf) -> Floats32:
+        """Distance to what is inside, mm, infinite beyond a most."""
+        return distance_to(region, (self.spacing_mm,) * 3, most_mm=most_mm)
+
+    def within(self, region: Booleans, radius_mm: float) -> Booleans:
+        """What is as near to a region as a radius, or nearer."""
+        return np.asarray(self.away(region, most_mm=radius_mm) <= radius_mm)
 
     def component(self, dense: Booleans, seed: Index) -> Booleans:
         """The part of ``dense`` that the seed lies in, or that most within 5 mm belongs to."""
@@ -142,8 +146,7 @@ class Field:
         bridge = min(float(np.clip(share * radius, thinnest, _THICKEST_MM)), 0.9 * radius)
         labels, _ = ndimage.label(depth > bridge)
         inner = labels == labels[centre] if labels[centre] else depth >= radius
-        back = self.away(inner)
-        found = dense & (back <= bridge + 0.5 * self.spacing_mm)
+        found = dense & self.within(inner, bridge + 0.5 * self.spacing_mm)
         return found, (int(centre[0]), int(centre[1]), int(centre[2]))
 
     def deepest(self, depth: Floats32, seed: Index) -> Index:
@@ -189,7 +192,10 @@ class Field:
         # all that lies two voxels and more outside is outside, and nothing more is asked of it
         whole = self.image if not found.any() else self.image[_around(found)[::-1]]
         own = found if not found.any() else found[_around(found)]
-        image = sitk.GetImageFromArray(self.depth(own) - self.away(own))
+        # between voxels on both sides of the border nothing further than their diagonal counts
+        most = 4 * self.spacing_mm
+        depth, away = self.depth(own, most_mm=most), self.away(own, most_mm=most)
+        image = sitk.GetImageFromArray(np.minimum(depth, most) - np.minimum(away, most))
         image.CopyInformation(whole)
         box = self._box_on(scan)
         part = scan.image[box[::-1]]

@@ -39,9 +39,9 @@ def with_ground_glass(
     limit = (GROUND_GLASS_HU + lung_hu) / 2
     dense = faint_of(field, lung_hu, limit, of_lesion=solid)
     wide, _ = field.freed(dense, seed, faint=True)
-    away = field.away(solid)
+    away = field.away(solid, most_mm=max(_RIM_MM, *_EDGE_MM))
     shell = wide & (away > _RIM_MM) & (field.hu > limit)
-    thick = field.depth(shell) > _THICK_MM
+    thick = field.depth(shell, most_mm=_THICK_MM) > _THICK_MM
     part = thick.sum() >= _SHARE / 2 * solid.sum() and shell.sum() >= _SHARE * solid.sum()
     if not (part or _goes_on(field, solid, away, lung_hu)) or not shell.any():
         return None
@@ -79,13 +79,13 @@ def faint_of(
     """
     bright = field.hu > (SOFT_HU + lung_hu) / 2
     if of_lesion is not None:
-        bright &= field.away(of_lesion) > _RIM_MM
-    blur = field.away(bright) <= _RIM_MM
+        bright &= ~field.within(of_lesion, _RIM_MM)
+    blur = field.within(bright, _RIM_MM)
     dense = (field.faint > limit) & ~blur
     if of_lesion is not None:
         dense |= of_lesion
-    reach = field.away(dense) <= _RIM_MM
-    closed = field.depth(reach) > _RIM_MM
+    reach = field.within(dense, _RIM_MM)
+    closed = field.depth(reach, most_mm=_RIM_MM) > _RIM_MM
     return np.asarray(dense | (closed & (field.faint > limit)))
 
 
@@ -129,7 +129,7 @@ def _body(field: Field, bright: Booleans, depth: Floats32, centre: Index) -> Boo
     inner = (depth[box] > thick / 2) & (away <= _BODY_REACH * thick)
     labels, _ = ndimage.label(inner)
     inner = labels == labels[tuple(c - a for c, a in zip(centre, low, strict=True))]
-    back = field.away(inner) <= thick / 2
+    back = field.within(inner, thick / 2)
     body = bright[box] & (inner | back)
     points = np.argwhere(body) * field.spacing_mm
     # the twelfth of a voxel's square: a body of one voxel has a size too

@@ -84,7 +84,7 @@ def outline_by(field: Field, rule: Rule, seed: Index, core_hu: float, lung_hu: f
         lower = level_hu(Rule(level=rule.rim_level), core_hu, lung_hu)
         box = box_of(found, (int(rule.rim_mm / field.spacing_mm) + 1,) * 3)
         within = (field.allowed | field.near(seed, CORE_MM))[box]
-        reached = field.away(found[box]) <= rule.rim_mm
+        reached = field.within(found[box], rule.rim_mm)
         found[box] |= (field.hu[box] > lower) & within & reached
     return found
 
@@ -114,7 +114,7 @@ def cut_share(field: Field, found: Booleans, core_hu: float, lung_hu: float) -> 
     if not found.any():
         return 1.0
     box = box_of(found, (2, 2, 2))
-    shell = (field.away(found[box]) <= 1.01 * field.spacing_mm) & ~found[box]
+    shell = field.within(found[box], 1.01 * field.spacing_mm) & ~found[box]
     return float((field.hu[box][shell] > level_hu(_HALF_WAY, core_hu, lung_hu)).mean())
 
 
@@ -146,7 +146,7 @@ def _body(field: Field, dense: Booleans, seed: Index, share: float, widest_mm: f
     number = labels[tuple(c - b.start for c, b in zip(centre, box, strict=True))]
     if not number:
         return dense
-    back = field.away(labels == number) <= bridge + 0.5 * field.spacing_mm
+    back = field.within(labels == number, bridge + 0.5 * field.spacing_mm)
     out = np.zeros_like(dense)
     out[box] = within & back
     return out

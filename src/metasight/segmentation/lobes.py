@@ -187,7 +187,7 @@ class _Near:
         inside = np.pad(lung.array[box], 1, mode="edge")
         deep = depth_in(inside, scan.spacing_zyx_mm)[1:-1, 1:-1, 1:-1] > _OFF_MM + 1
         own = np.asarray(lesion.array[box])
-        off = distance_to(own, scan.spacing_zyx_mm) > _OFF_MM + 1
+        off = distance_to(own, scan.spacing_zyx_mm, most_mm=_OFF_MM + 1) > _OFF_MM + 1
         return cls(scan=scan, density=smooth, usable=deep & off, start=low, centre=centre)
 
     def moved(self, atlas: _Fissure) -> _Fissure:

@@ -88,7 +88,7 @@ class _Work:
         pad = [int(np.ceil(radius_mm / s)) + 1 for s in (z, y, x)]
         box = box_of(coarse)
         wide = np.pad(coarse[box], [(p, p) for p in pad])
-        grown = distance_to(wide, (z, y, x)) <= radius_mm
+        grown = distance_to(wide, (z, y, x), most_mm=radius_mm) <= radius_mm
         back = depth_in(grown, (z, y, x)) > radius_mm
         whole = np.zeros(coarse.shape, dtype=np.uint8)
         whole[box] = back[tuple(slice(p, -p) for p in pad)]

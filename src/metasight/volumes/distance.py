@@ -22,7 +22,9 @@ Spacing = tuple[float, float, float]
 _jit = njit(cache=True, nogil=True, error_model="numpy")
 
 
-def distance_to(region: Booleans, spacing_zyx_mm: Spacing) -> Floats32:
+def distance_to(
+    region: Booleans, spacing_zyx_mm: Spacing, *, most_mm: float = math.inf
+) -> Floats32:
     """Distance of every voxel's middle to the nearest one of the region, mm.
 
     Parameters
@@ -31,6 +33,9 @@ def distance_to(region: Booleans, spacing_zyx_mm: Spacing) -> Floats32:
         (z, y, x).
     spacing_zyx_mm
         Of its voxels.
+    most_mm
+        Further away nothing is asked for, and the distance is infinite: the smaller it is, the less
+        is computed.
 
     Returns
     -------
@@ -39,31 +44,35 @@ def distance_to(region: Booleans, spacing_zyx_mm: Spacing) -> Floats32:
     """
     out = np.empty(region.shape, dtype=np.float32)
     z, y, x = (float(s) for s in spacing_zyx_mm)
-    _squared(np.ascontiguousarray(region), z, y, x, out)
+    # a little more, so that what is just as far as asked for is kept whatever is rounded
+    most = float(most_mm) ** 2 * (1 + 1e-5)
+    _squared(np.ascontiguousarray(region), z, y, x, most, out)
     return np.sqrt(out, out=out)
 
 
-def depth_in(region: Booleans, spacing_zyx_mm: Spacing) -> Floats32:
+def depth_in(region: Booleans, spacing_zyx_mm: Spacing, *, most_mm: float = math.inf) -> Floats32:
     """Distance of every voxel's middle to the nearest one outside the region, mm.
 
     The array's edge is no border: what lies beyond is not known.
     """
-    return distance_to(~region, spacing_zyx_mm)
+    return distance_to(~region, spacing_zyx_mm, most_mm=most_mm)
 
 
 @_jit
-def _squared(region, z_mm, y_mm, x_mm, out):  # type: ignore[no-untyped-def]
+def _squared(region, z_mm, y_mm, x_mm, most, out):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     nz, ny = region.shape[:2]
     for i in range(nz):
+        reached = False
         for j in range(ny):
-            _along_row(region[i, j], x_mm, out[i, j])
-        _along_columns(out[i], y_mm)
+            reached |= _along_row(region[i, j], x_mm, most, out[i, j])
+        if reached:
+            _along_columns(out[i], y_mm, most)
     for j in range(ny):
-        _along_columns(out[:, j], z_mm)
+        _along_columns(out[:, j], z_mm, most)
 
 
 @_jit
-def _along_columns(plane, step):  # type: ignore[no-untyped-def]
+def _along_columns(plane, step, most):  # type: ignore[no-untyped-def]
     """Lower envelope down each column, copied together so that memory is read in order."""
     n, width = plane.shape
     place, start, line = np.empty(n, dtype=np.int64), np.empty(n + 1), np.empty(n)
@@ -72,15 +81,15 @@ def _along_columns(plane, step):  # type: ignore[no-untyped-def]
         for k in range(width):
             columns[k, j] = plane[j, k]
     for k in range(width):
-        _envelope(columns[k], step, place, start, line)
+        _envelope(columns[k], step, most, place, start, line)
     for j in range(n):
         for k in range(width):
             plane[j, k] = columns[k, j]
 
 
 @_jit
-def _along_row(inside, step, out):  # type: ignore[no-untyped-def]
-    """Squared distance along a row."""
+def _along_row(inside, step, most, out):  # type: ignore[no-untyped-def]
+    """Squared distance along a row; whether any of it is near."""
     n = len(inside)
     last = -1
     for k in range(n):
@@ -93,10 +102,13 @@ def _along_row(inside, step, out):  # type: ignore[no-untyped-def]
             last = k
         if last >= 0:
             out[k] = min(out[k], ((last - k) * step) ** 2)
+        if out[k] > most:
+            out[k] = math.inf
+    return last >= 0
 
 
 @_jit
-def _envelope(values, step, place, start, line):  # type: ignore[no-untyped-def]
+def _envelope(values, step, most, place, start, line):  # type: ignore[no-untyped-def]  # noqa: PLR0917
     """Smallest of value + squared distance along a line, in place."""
     n = len(values)
     top, all_zero = -1, True
@@ -128,4 +140,5 @@ def _envelope(values, step, place, start, line):  # type: ignore[no-untyped-def]
         while start[at + 1] < q:
             at += 1
         away = (q - place[at]) * step
-        values[q] = line[place[at]] + away * away
+        found = line[place[at]] + away * away
+        values[q] = math.inf if found > most else found

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import FileDataset
 
-from metasight.simulate.lung.dicom import CtSeries, Study, ct_slice, save, write_ct
+from metasight.simulate.lung.dicom import CtSeries, Study, ct_slice, write_ct
+from metasight.simulate.lung.dicom_writer import write
 from metasight.simulate.lung.phantom import SimulatedScan
 from metasight.simulate.lung.raster import Grid
 from metasight.simulate.lung.scanner import Scanner
@@ -157,11 +158,11 @@ def write_with(  # noqa: PLR0917
     elif defect == "duplicate slice":
         again = ct_slice(study, series, hu[k], grid, k)
         again.SOPInstanceUID = again.file_meta.MediaStorageSOPInstanceUID = study.uid("twice", k)
-        save(again, folder / f"CT-{series.number}-{k + 1:04d}b.dcm")
+        write(again, folder / f"CT-{series.number}-{k + 1:04d}b.dcm")
     elif defect == "wrong offset":
         for ds, path in zip(slices, paths, strict=True):
             ds.RescaleIntercept = "0"
-            save(ds, path)
+            write(ds, path)
     elif defect == "truncated file":
         whole = paths[k].read_bytes()
         paths[k].write_bytes(whole[: len(whole) * 2 // 3])
@@ -199,4 +200,4 @@ def _write_localizer(folder: Path, study: Study, series: CtSeries, scan: Simulat
     ds.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
     ds.ImagePositionPatient = [f"{x:.4f}", f"{y:.4f}", f"{top:.4f}"]
     ds.PixelSpacing = [f"{scan.spacing_mm[0]:g}", f"{scan.spacing_mm[2]:g}"]
-    save(ds, folder / "CT-1-0001.dcm")
+    write(ds, folder / "CT-1-0001.dcm")

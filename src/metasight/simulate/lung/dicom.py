@@ -17,6 +17,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from metasight.simulate.lung.dicom_writer import write
 from metasight.simulate.lung.pet import SimulatedPet
 from metasight.simulate.lung.raster import Grid
 from metasight.simulate.settings import STAMP
@@ -193,14 +194,9 @@ def write_ct(
     out = []
     for k in range(grid.shape[0]):
         ds = ct_slice(study, series, hu[k], grid, k)
-        save(ds, folder / f"CT-{series.number}-{k + 1:04d}.dcm")
+        write(ds, folder / f"CT-{series.number}-{k + 1:04d}.dcm")
         out.append(ds)
     return out
-
-
-def save(ds: FileDataset, path: Path) -> None:
-    """Write a data set as a DICOM file."""
-    ds.save_as(path, enforce_file_format=True)
 
 
 def write_pet(folder: Path, study: Study, pet: SimulatedPet, *, dose_mbq: float) -> None:
@@ -245,4 +241,4 @@ def write_pet(folder: Path, study: Study, pet: SimulatedPet, *, dose_mbq: float)
         slope = float(f"{max(float(activity[k].max()), 1.0) / 32000:.8g}")
         ds.RescaleIntercept, ds.RescaleSlope = "0", f"{slope:.8g}"
         ds.PixelData = np.round(activity[k] / slope).astype("<i2").tobytes()
-        save(ds, folder / f"PT-{k + 1:04d}.dcm")
+        write(ds, folder / f"PT-{k + 1:04d}.dcm")

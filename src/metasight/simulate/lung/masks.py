@@ -17,7 +17,8 @@ from pydicom.uid import RTStructureSetStorage
 from pydicom.valuerep import DA, TM, format_number_as_ds
 from skimage.measure import find_contours
 
-from metasight.simulate.lung.dicom import Study, new_file, save
+from metasight.simulate.lung.dicom import Study, new_file
+from metasight.simulate.lung.dicom_writer import write
 from metasight.simulate.lung.nodule import Shape
 from metasight.simulate.lung.raster import Grid
 
@@ -92,7 +93,7 @@ def write_rtstruct(  # noqa: PLR0917
     seen.RTROIInterpretedType, seen.ROIInterpreter = "GTV", ""
     ds.RTROIObservationsSequence = Sequence([seen])
     ds.ApprovalStatus = "UNAPPROVED"
-    save(ds, path)
+    write(ds, path)
 
 
 def _image(slice_: FileDataset) -> Dataset:
