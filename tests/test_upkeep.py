@@ -96,6 +96,14 @@ def test_a_patient_who_withdraws_is_nowhere_and_does_not_come_back(study, capsys
     assert names(study.folder / "results", own)
     bundle = study.results / "latest" / "bundle"
     assert bundle.is_dir()
+    path = study.folder / "study.toml"
+    asked = '\n[reader_lesions]\npath = "reader_lesions.csv"\nid = "id"\n'
+    path.write_text(path.read_text("utf-8") + asked, "utf-8")
+    other = pseudonym(str(table["id"].iloc[4]), study.settings.key)
+    masks = study.folder / "reader_masks"
+    masks.mkdir()
+    for patient in (own, other):
+        (masks / f"{patient}-0123456789ab.nrrd").write_bytes(b"a mask")
 
     assert command("withdraw", str(study.folder), gone) == 0
     said = capsys.readouterr().out
@@ -106,6 +114,8 @@ def test_a_patient_who_withdraws_is_nowhere_and_does_not_come_back(study, capsys
     said = " ".join(capsys.readouterr().out.split())
     assert "patients.csv" in said
     assert own not in said
+    assert "1 accepted masks" in said
+    assert [p.name for p in masks.iterdir()] == [f"{other}-0123456789ab.nrrd"]
     assert names(study.folder / ".metasight", own) == []
     assert not list(study.results.iterdir())
     (record,) = withdrawals(study)

@@ -275,6 +275,16 @@ const fail = (what, value) => { wrong.push(what); say(`WRONG: ${what}`, value); 
   if (told.run) await run();
   await tab.goto(`${own}/readings`, { waitUntil: 'networkidle' });
   await look('readings');
+  await tab.goto(`${own}/model`, { waitUntil: 'networkidle' });
+  await look('model');
+  const threshold = tab.locator('#threshold');
+  if (await threshold.count()) {
+    const before = await tab.locator('#decision').innerText();
+    await threshold.focus();
+    await tab.keyboard.press('ArrowLeft');
+    await tab.waitForFunction((was) => document.querySelector('#decision').innerText !== was, before, { timeout: 5000 })
+      .catch(() => fail('the threshold moves nothing', before));
+  }
   await tab.goto(`${own}/audit`, { waitUntil: 'networkidle' });
   await look('audit');
   await end();

@@ -113,6 +113,8 @@ class Erasure:
         Folders of runs.
     bundles
         Content hashes of locked models in them.
+    masks
+        Files of lesions that readers accepted in the workbench.
     """
 
     patients: tuple[str, ...]
@@ -121,6 +123,7 @@ class Erasure:
     kept: int
     runs: tuple[Path, ...]
     bundles: tuple[str, ...]
+    masks: tuple[Path, ...]
 
 
 def erasure(study: Study, ids: Sequence[str]) -> Erasure:
@@ -166,6 +169,7 @@ def erasure(study: Study, ids: Sequence[str]) -> Erasure:
         kept=sum(1 for key in keep if (study.store / key[:2] / key).is_dir()),
         runs=runs,
         bundles=tuple(sorted({hash_file(p) for run in runs for p in _bundles(run)})),
+        masks=tuple(_accepted(study, patients)),
     )
 
 
@@ -190,7 +194,7 @@ def erase(study: Study, asked: Erasure) -> Withdrawal:
         bundles=asked.bundles,
     )
     record(study, done)
-    for path in (*asked.runs, *asked.results, *_working(study)):
+    for path in (*asked.runs, *asked.results, *asked.masks, *_working(study)):
         _remove(path)
     for name in _MADE_ANEW:
         (study.folder / ".metasight" / name).unlink(missing_ok=True)
@@ -230,6 +234,14 @@ def _stored(study: Study, keep: Collection[str]) -> Iterator[Path]:
             yield from (p for p in _folders(group) if p.name not in keep)
 
 
+def _accepted(study: Study, patients: Collection[str]) -> Iterator[Path]:
+    """Masks of lesions that were accepted in some patients: they are named by pseudonym."""
+    asked = study.settings.reader_lesions
+    folder = study.folder / asked.masks if asked is not None else None
+    if folder is not None and folder.is_dir():
+        yield from (p for p in sorted(folder.iterdir()) if _patient_of(p.name) in patients)
+
+
 def _working(study: Study) -> Iterator[Path]:
     """Folders of work that was not finished, whoever's it is."""
     for name in ("going", "unfinished"):
@@ -260,10 +272,12 @@ def _size(folder: Path) -> int:
 
 
 def _remove(path: Path) -> None:
-    """Delete a folder or a link; a folder is renamed first, so that no result is half there."""
+    """Delete a file, a folder or a link; a folder is renamed first, so that none is half there."""
     if path.is_symlink():
         path.unlink(missing_ok=True)
     elif path.is_dir():
         aside = path.with_name(f".deleted-{os.getpid()}-{path.name}")
         os.rename(path, aside)
         shutil.rmtree(aside)
+    else:
+        path.unlink(missing_ok=True)

@@ -58,3 +58,12 @@ def test_a_reading_stays(readings: Readings) -> None:
         readings.add(item(2), "ann", Fate.UNKNOWN)
     assert readings.of("ann", "quality") == {item(1).key: Fate.KEPT}
     assert unread([item(2), item(1), item(0)], readings.of("ann", "quality")) == [item(0), item(2)]
+
+
+def test_readings_about_a_patient_who_withdrew_are_deleted(readings: Readings) -> None:
+    for n in range(3):
+        for about in ("quality", "alignment"):
+            readings.add(item(n, about), "ann", Fate.KEPT)
+    assert readings.forget([f"P{1:016x}", f"P{9:016x}"]) == 2
+    assert sorted(readings.of("ann", "quality")) == [item(0).key, item(2).key]
+    assert readings.forget([f"P{1:016x}"]) == 0

@@ -14,6 +14,7 @@ from metasight.cli.printing import command_line, out, shown
 from metasight.errors import StudyError
 
 if TYPE_CHECKING:
+    from metasight.study.file import Study
     from metasight.upkeep import Erasure
 
 Yes = Annotated[bool, typer.Option("--yes", help="Delete. Without it, nothing is deleted.")]
@@ -76,9 +77,11 @@ def withdraw(
         out.print("Nothing was deleted. Give --yes to delete.")
         return
     done = erase(study, found)
+    readings = _forgotten(study, found)
     out.print(
         f"Deleted: {done.results} results of steps, {done.runs} runs, {done.images} records of "
-        "images. The record is .metasight/withdrawals.json; it holds no id.",
+        f"images, {len(found.masks)} accepted masks, {readings} readings. "
+        "The record is .metasight/withdrawals.json; it holds no id.",
         soft_wrap=True,
     )
     out.print(
@@ -86,6 +89,20 @@ def withdraw(
         f"locked models elsewhere, and back-ups; then {command_line('run', folder)}.",
         soft_wrap=True,
     )
+
+
+def _forgotten(study: Study, found: Erasure) -> int:
+    """How many readings of the workbench were deleted; its audit log stays as it is."""
+    from metasight.serve.database import Database, database_of
+    from metasight.serve.readings import Readings
+
+    if not database_of(study.folder).is_file():
+        return 0
+    database = Database(database_of(study.folder))
+    try:
+        return Readings(database).forget(found.patients)
+    finally:
+        database.close()
 
 
 def _ids_in(path: Path) -> list[str]:

@@ -75,6 +75,16 @@ class Readings:
                 remedy="A reading stays as it is; decide on the page of the review instead",
             )
 
+    def forget(self, patients: Sequence[str]) -> int:
+        """Delete every reading about some patients (pseudonyms); how many there were."""
+        self._database.rows("PRAGMA secure_delete = ON")  # what was deleted is overwritten
+        deleted = sum(
+            self._database.write("DELETE FROM readings WHERE item LIKE ?", (f"{patient}|%",))
+            for patient in patients
+        )
+        self._database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        return deleted
+
     def of(self, reader: str, about: str) -> Mapping[str, Fate]:
         """What one reader has read about one kind of verdict, by the item's key."""
         rows = self._database.rows(

@@ -7,6 +7,7 @@ patient.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from pydicom.charset import convert_encodings
 from pydicom.dataelem import DataElement
@@ -38,13 +39,13 @@ def write(ds: FileDataset, path: Path) -> None:
     head = DicomBytesIO()
     head.write(b"\0" * 128 + b"DICM")
     write_file_meta_info(head, ds.file_meta, enforce_standard=True)
-    path.write_bytes(head.getvalue() + b"".join(_encoded(element, ds) for element in ds))
+    path.write_bytes(head.getvalue() + b"".join(_encoded(ds[tag], ds) for tag in sorted(ds.keys())))
 
 
 def _encoded(element: DataElement, ds: FileDataset) -> bytes:
     if element.VR == VR.SQ or element.VR in AMBIGUOUS_VR or element.VR in BYTES_VR:
         settled = correct_ambiguous_vr_element(element, ds, is_little_endian=True)
-        return _written(settled)
+        return _written(cast(DataElement, settled))
     key = (int(element.tag), str(element.VR), repr(element.value))
     if key not in _ENCODED:
         if len(_ENCODED) > _MOST_KEPT:
