@@ -26,6 +26,8 @@ from metasight.volumes.ct_limits import CtLimits
 from metasight.volumes.volume import Mask, Volume
 from scan_files import sphere, write_ct, write_rtstruct
 
+pytestmark = pytest.mark.usefixtures("no_child")  # readers are replaced here
+
 
 @pytest.mark.parametrize(
     ("verdict", "fate", "poor"),

@@ -142,6 +142,7 @@ def test_what_concerns_every_patient_stops_the_study(tmp_path, monkeypatch) -> N
         measured(tmp_path, monkeypatch, LeakageError("it saw the patient"))
 
 
+@pytest.mark.usefixtures("no_child")
 def test_a_slide_that_cannot_be_checked_is_a_result(tmp_path, monkeypatch) -> None:
     def fault(*_: object, **__: object) -> None:
         raise RuntimeError("Meier")
