@@ -38,6 +38,7 @@ from conftest import BREAST, breast_table
 from metasight.engine.progress import Silent
 from metasight.simulate.lung.cohort import simulate_lung
 from metasight.simulate.lung.settings import LungSettings
+from metasight.study.vault import move_to_vault
 from slide_files import tissue_like, write_dicom, write_pyramid
 
 SEEN = re.compile(rb"kanari\d{3}x")
@@ -190,6 +191,7 @@ def lung(folder: Path, plant: Planter, patients: int) -> Path:
     (folder / "coarse.toml").write_text(coarse, "utf-8")
     text = text.replace('protocol = "nsclc-occult-node"', 'protocol = "coarse.toml"')
     (folder / "study.toml").write_text(text, "utf-8")
+    move_to_vault(folder)
     return folder
 
 
@@ -330,6 +332,7 @@ def exercise(folder: Path, kind: str, found: Found, work: Path) -> None:
         out = work / f"{kind}-out" / form
         out.parent.mkdir(exist_ok=True)
         words = ["export", str(folder), "--as", form, "-o", str(out), "--licence", "CC-BY-4.0"]
+        words += ["--source-images"] * form.startswith("dicom")
         status = tell(folder, words, f"export {form}", found, work)
         files = look_below(out, f"export {form}", found) if out.is_dir() else 0
         print(f"  export {form}: exit {status}, {files} files")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hostile_readers import measured, read
-from metasight.engine.guarded import Limits, guarded, limits_for
+from metasight.engine.guarded import Limits, guarded, limits_for, renew
 from metasight.errors import SlideError, VolumeError
 
 LIMITS = Limits(memory_bytes=1 << 29, seconds=20.0)
@@ -61,6 +61,16 @@ def test_what_it_raises_is_raised_here(file) -> None:
         guarded(read, LIMITS, SlideError, file("raises"))
     with pytest.raises(FileNotFoundError):
         guarded(read, LIMITS, SlideError, Path("none"))
+
+
+def test_after_a_failure_there_is_a_new_child_that_holds_nothing_of_it(file) -> None:
+    first, _ = guarded(read, LIMITS, SlideError, file("is 1"))
+    with pytest.raises(VolumeError):
+        guarded(read, LIMITS, SlideError, file("refuses"))
+    second, _ = guarded(read, LIMITS, SlideError, file("is 1"))
+    renew()
+    third, _ = guarded(read, LIMITS, SlideError, file("is 1"))
+    assert len({first, second, third}) == 3
 
 
 def test_a_batch_goes_on(file) -> None:

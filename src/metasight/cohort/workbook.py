@@ -183,8 +183,10 @@ def _sheet(book: Any, name: str, sheet: str | None) -> Any:
     return book[sheet or names[0]]
 
 
-_USUAL_NAMES = ("Sheet", "Sheet1", "Tabelle1", "Blatt1", "Feuil1", "Data", "Daten", "Export")
-_USUAL_NAMES += ("Patients", "Patienten", "Follow-up", "Codebook", "Dictionary", "Slides", "Scans")
+_USUAL_NAMES = (
+    *("Sheet", "Sheet1", "Tabelle1", "Blatt1", "Feuil1", "Data", "Daten", "Export"),
+    *("Patients", "Patienten", "Follow-up", "Codebook", "Dictionary", "Slides", "Scans"),
+)
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -142,9 +142,18 @@ def _asked(request: bytes, limits: Limits, error: Callable[..., MetasightError])
             value=f"signal {-status}" if status < 0 else f"status {status}",
             remedy="The file is damaged: copy it again, or export it again",
         ) from None
-    if answer[0] == "memory":  # what was left half done may hold on to it
+    if answer[0] != "done":
         child.end()
     return answer
+
+
+def renew() -> None:
+    """End the child: a call that failed may have left a library half loaded, or memory in use.
+
+    What raises ends it by itself; this is for a failure that a call returned.
+    """
+    with _LOCK:
+        _end_child()
 
 
 def _beyond_memory(limits: Limits, error: Callable[..., MetasightError]) -> MetasightError:

@@ -8,7 +8,7 @@ from typing import Any
 
 from metasight.cohort.scan_table import LesionRow, SeriesRow
 from metasight.cohort.settings import ScanRecipe
-from metasight.engine.guarded import guarded, limits_for
+from metasight.engine.guarded import guarded, limits_for, renew
 from metasight.errors import VolumeError
 from metasight.lesions.uptake import Uptake, uptake_of
 from metasight.segmentation.lesion import (
@@ -91,6 +91,7 @@ def read_apart(
     for choice in chosen:
         on_choice(choice)
     if isinstance(found, VolumeError):
+        renew()
         raise found
     return found
 
