@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -71,6 +74,32 @@ def test_after_a_failure_there_is_a_new_child_that_holds_nothing_of_it(file) -> 
     renew()
     third, _ = guarded(read, LIMITS, SlideError, file("is 1"))
     assert len({first, second, third}) == 3
+
+
+def test_an_interrupted_call_s_answer_is_not_the_next_one_s(file) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    guarded(read, LIMITS, SlideError, file("is 1"))
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(KeyboardInterrupt):
+            guarded(read, LIMITS, SlideError, file("sleeps"))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert len(guarded(read, LIMITS, SlideError, file("is 5"))[1]) == 5
+
+
+def test_a_limit_that_the_machine_sets_is_kept(file) -> None:
+    words = (
+        "import resource, sys; sys.path[:0] = sys.argv[2:]; from pathlib import Path;"
+        "import hostile_readers; resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30));"
+        "print(hostile_readers.measured(Path(sys.argv[1])))"
+    )
+    command = [sys.executable, "-c", words, str(file("is 7")), *filter(None, sys.path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "7"
 
 
 def test_a_batch_goes_on(file) -> None:

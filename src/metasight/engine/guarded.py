@@ -142,6 +142,9 @@ def _asked(request: bytes, limits: Limits, error: Callable[..., MetasightError])
             value=f"signal {-status}" if status < 0 else f"status {status}",
             remedy="The file is damaged: copy it again, or export it again",
         ) from None
+    except BaseException:  # an interrupt: its answer must not be taken for the next one's
+        child.end()
+        raise
     if answer[0] != "done":
         child.end()
     return answer
@@ -308,8 +311,11 @@ def _carried_out(function: Callable[..., Any], arguments: Any, named: Any, limit
 
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     before = int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
+    most = before + limits.memory_bytes
+    if hard != resource.RLIM_INFINITY:  # as clusters set it
+        most = min(most, hard)
     try:
-        resource.setrlimit(resource.RLIMIT_AS, (before + limits.memory_bytes, hard))
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
         return pickle.dumps(("done", function(*arguments, **named)), protocol=5)
     except MemoryError:
         return pickle.dumps(("memory", None))
