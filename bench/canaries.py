@@ -1,6 +1,6 @@
 """Texts that identify somebody in every field of the inputs: whatever comes out is searched.
 
-    python bench/canaries.py [WORK] [--patients 12]
+    python bench/canaries.py [WORK] [--patients 24]
 
 Two small studies, breast (tables, slides of three formats) and lung (tables, CT, PET, regions, SEG)
 have a canary of its own in each field: elements of PS3.15's table, private and nested ones,
@@ -347,6 +347,8 @@ def fail(folder: Path, kind: str, plant: Planter, found: Found, work: Path) -> N
         copy = work / "failing" / "study"
         shutil.rmtree(copy.parent, ignore_errors=True)
         shutil.copytree(folder, copy, symlinks=True, ignore=shutil.ignore_patterns("results"))
+        for vault in folder.parent.glob(f"{folder.name}.vault"):
+            shutil.copytree(vault, copy.parent / vault.name)
         change(copy, plant)
         status = tell(copy, ["check", str(copy)], f"check, {name}", found, work)
         look_below(copy / ".metasight", f"store after {name}", found)
@@ -357,7 +359,7 @@ def main() -> int:
     """Plant, run, search, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("work", type=Path, nargs="?")
-    parser.add_argument("--patients", type=int, default=12)
+    parser.add_argument("--patients", type=int, default=24)
     parser.add_argument("--only", choices=("breast", "lung"))
     asked = parser.parse_args()
     os.environ["PYTHONPATH"] = str(ROOT / "src")
