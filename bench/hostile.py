@@ -5,8 +5,8 @@
 Each file is read by the part of metasight that a study reads it with, in a process of its own that
 may take 2.5 GiB and 60 seconds. Printed: seconds, memory above the start, and the outcome: a named
 error, a value, a raw exception, a hang or a death. Exit status 1 unless all are named errors or,
-for those that are merely large, values. Mutations and canaries: tests/volumes, tests/slides,
-bench/deidentify.py.
+for those that are merely large, values. Files with any bytes changed, counted by class:
+bench/mutations.py; texts that identify somebody: bench/canaries.py.
 """
 
 from __future__ import annotations
@@ -251,7 +251,9 @@ def read_one(name: str, path: Path) -> None:
         told = f"named: {str(error)[:110]}"
     except Exception as error:  # noqa: BLE001 (that is what is looked for)
         told = f"RAW {type(error).__name__}: {str(error)[:80]}"
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20
+    # a file that failed was opened in a child, which has ended by now
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    grown = (max(resource.getrusage(w).ru_maxrss for w in whose) - before) / 2**20
     print(f"{time.monotonic() - start:5.1f} s  {grown:5.2f} GiB  {told}")
 
 

@@ -39,7 +39,7 @@ from pathlib import Path
 import numpy as np
 from mutated_kinds import KINDS, Kind
 
-MOST_BYTES, MOST_SECONDS, SILENT_SECONDS = int(2.5 * 2**30), 20, 60
+MOST_BYTES, MOST_SECONDS, SILENT_SECONDS = int(2.5 * 2**30), 20, 240
 TEXTS = (".csv", ".toml", ".gmt", ".geojson", ".json", ".tsv")
 OUTCOMES = ("named", "same", "other", "raw", "hang", "memory", "crash")
 FAULTS = OUTCOMES[3:]

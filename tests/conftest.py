@@ -218,6 +218,12 @@ def breast_table_fixture() -> Callable[..., pd.DataFrame]:
     return breast_table
 
 
+@pytest.fixture
+def no_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are opened in this process, so that what a test puts in place of a reader counts."""
+    monkeypatch.setattr("metasight.engine.guarded._Child.is_here", True)
+
+
 @pytest.fixture(scope="session")
 def made_up() -> tuple[pd.DataFrame, str]:
     """The made-up table and its study.toml."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import datetime as dt
 import os
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metasight.cohort.joined import named_rows
+from metasight.cohort.identifying import identifying_texts
 from metasight.engine.private import private_folder
 from metasight.engine.reading import files_read
 from metasight.engine.step import Step, StepKind
@@ -188,7 +188,8 @@ def _write(run: FinishedPatients, out: Path, request: Request) -> Exported:
     try:
         left = [x for form in request.forms for x in _WRITERS[form](run, scratch, request)]
         apart = scratch / CRATE / STUDY if request.with_inputs else None
-        require_no_identifier(scratch, _ids(study), key=study.settings.key, apart=apart)
+        named = identifying_texts(study.folder, study.settings)
+        require_no_identifier(scratch, named, key=study.settings.key, apart=apart)
         files = tuple(sorted(p.relative_to(scratch).as_posix() for p in _files(scratch)))
         (scratch / MARK).write_text("made by metasight export; its next one replaces it\n", "utf-8")
         shutil.rmtree(out, ignore_errors=True)
@@ -207,12 +208,6 @@ def _require_own(out: Path) -> None:
         raise StudyError(
             "the output folder is not empty", where=out.name, remedy="Give a new folder with -o"
         )
-
-
-def _ids(study: Study) -> Collection[str]:
-    """Ids of the patients as the study's tables write them."""
-    rows = named_rows(study.folder, study.settings)
-    return {r.id.strip() for r in rows if not r.numbered}
 
 
 # ------------------------------------------------------------------ DICOM

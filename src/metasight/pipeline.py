@@ -504,7 +504,7 @@ def predict(
         with work_on(study, scheduler=scheduler, progress=progress) as work:
             steps = _predict(study, locked, folder, work)
             work.remember()
-            set_out(steps, out, work)
+            set_out(study, steps, out, work)
     return out
 
 

@@ -94,6 +94,7 @@ def test_no_damaged_byte_is_more_than_a_named_error(tmp_path):
             continue
 
 
+@pytest.mark.usefixtures("no_child")
 def test_what_reads_it_is_named_where_it_is_not_installed(tmp_path, monkeypatch):
     import sys
 

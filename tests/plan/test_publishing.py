@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from metasight.cohort.settings import CohortSettings
 from metasight.engine.step import StepKind
 from metasight.errors import StudyError
 from metasight.plan.publishing import (
@@ -57,7 +58,11 @@ STEPS = (
 
 @pytest.fixture
 def study(tmp_path: Path) -> SimpleNamespace:
-    return SimpleNamespace(folder=tmp_path, results=tmp_path / "results")
+    settings = CohortSettings.model_validate(
+        {"key": "ab12" * 16, "patients": {"path": "patients.csv", "id": "id"}, "columns": {}}
+    )
+    (tmp_path / "patients.csv").write_text("id,Surname\nMRN-4711,Kanarius\n")
+    return SimpleNamespace(folder=tmp_path, results=tmp_path / "results", settings=settings)
 
 
 def test_files_go_where_their_kind_belongs_and_fits_stay_inside(study) -> None:
@@ -134,22 +139,43 @@ def test_a_study_that_was_copied_without_its_link_runs_again(study) -> None:
     assert (study.results / "latest").resolve().name == "def"
 
 
-def test_a_folder_that_the_user_named_is_replaced_only_where_it_is_ours(tmp_path: Path) -> None:
+def test_a_folder_that_the_user_named_is_replaced_only_where_it_is_ours(
+    study, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    set_out(STEPS, out, Made())
+    set_out(study, STEPS, out, Made())
     assert (out / MARK).is_file()
     (out / "old.txt").write_text("of the run before")
-    set_out(STEPS, out, Made())
+    set_out(study, STEPS, out, Made())
     assert not (out / "old.txt").exists()
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     (theirs / "thesis.docx").write_text("x")
     with pytest.raises(StudyError, match="not empty"):
-        set_out(STEPS, theirs, Made())
+        set_out(study, STEPS, theirs, Made())
     assert (theirs / "thesis.docx").is_file()
     mark(theirs)
-    set_out(STEPS, theirs, Made())
+    set_out(study, STEPS, theirs, Made())
     assert not (theirs / "thesis.docx").exists()
+
+
+@pytest.mark.parametrize(("said", "what"), [("MRN-4711", "the id"), ("kanarius", "the name")])
+def test_nothing_that_names_a_patient_is_published(
+    study, monkeypatch, tmp_path: Path, said: str, what: str
+) -> None:
+    publish(study, "abc", STEPS, Made())
+    monkeypatch.setitem(FILES["report"], "report.html", f"<h1>Of {said}</h1>".encode())
+    for put in (
+        lambda: publish(study, "def", STEPS, Made()),
+        lambda: set_out(study, STEPS, tmp_path / "out", Made()),
+    ):
+        with pytest.raises(StudyError, match=f"the results would contain {what} of a") as refusal:
+            put()
+        assert said not in str(refusal.value)
+        assert "(html)" in str(refusal.value)
+    assert (study.results / "latest").resolve().name == "abc"
+    assert sorted(p.name for p in study.results.iterdir()) == ["abc", "latest"]
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith((".out", "out"))]
 
 
 def test_an_opening_is_counted_once_a_model(study) -> None:

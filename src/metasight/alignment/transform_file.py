@@ -40,6 +40,7 @@ _DAMAGE = (
     KeyError,
     TypeError,
     AttributeError,
+    RuntimeError,  # a member that asks for a password or a method that there is not
     zipfile.BadZipFile,
     zlib.error,
 )

@@ -15,6 +15,7 @@ import numpy as np
 from metasight.bundle.card import model_card
 from metasight.bundle.content import DISCLAIMER, FORMAT, Bundle
 from metasight.bundle.sbom import bill_of_materials
+from metasight.cohort.published import published
 from metasight.errors import StoreError
 from metasight.models.settings import file_name
 from metasight.provenance import canonical_json, hash_file
@@ -61,7 +62,7 @@ def save(bundle: Bundle, folder: Path) -> None:
     about |= {"disclaimer": DISCLAIMER}
     _write(folder / "bundle.json", about)
     _write(folder / "protocol.json", bundle.protocol.model_dump(mode="json", by_alias=True))
-    _write(folder / "settings.json", bundle.settings.model_dump(mode="json", exclude={"key"}))
+    _write(folder / "settings.json", published(bundle.settings))
     _write(folder / "sbom.json", bill_of_materials(bundle.versions))
     (folder / "model_card.md").write_text(model_card(bundle), "utf-8")
     hashes = {

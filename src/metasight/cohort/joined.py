@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pandas as pd
+
 from metasight.cohort.ids import Meeting, meet
 from metasight.cohort.redcap import read_redcap
 from metasight.cohort.settings import CohortSettings, TableSettings
@@ -156,16 +158,7 @@ def named_rows(folder: Path, settings: CohortSettings) -> Iterator[NamedRow]:
     StudyError
         A table cannot be read.
     """
-    slides = settings.slides
-    images = (slides, slides.regions if slides is not None else None, settings.scans)
-    tables = (settings.patients, *settings.tables.values(), *settings.modalities.values())
-    more = (*images, settings.reader_decisions, settings.reader_lesions)
-    for table in (*tables, *(t for t in more if t is not None)):
-        if not (folder / table.path).is_file():
-            continue
-        raw = read_own(folder, table, ())
-        if table.id not in raw.cells:
-            continue
+    for table, raw in _that_name_patients(folder, settings):
         for row, text in raw.cells[table.id].items():
             if text:
                 yield NamedRow(
@@ -174,6 +167,35 @@ def named_rows(folder: Path, settings: CohortSettings) -> Iterator[NamedRow]:
                     id=str(text),
                     numbered=table.ids == "row",
                 )
+
+
+def named_tables(
+    folder: Path, settings: CohortSettings
+) -> Iterator[tuple[TableSettings, pd.DataFrame]]:
+    """Every table of a study that names patients and its cells; missing tables are passed over.
+
+    Raises
+    ------
+    StudyError
+        A table cannot be read.
+    """
+    for table, raw in _that_name_patients(folder, settings):
+        yield table, raw.cells
+
+
+def _that_name_patients(
+    folder: Path, settings: CohortSettings
+) -> Iterator[tuple[TableSettings, RawTable]]:
+    slides = settings.slides
+    images = (slides, slides.regions if slides is not None else None, settings.scans)
+    tables = (settings.patients, *settings.tables.values(), *settings.modalities.values())
+    more = (*images, settings.reader_decisions, settings.reader_lesions)
+    for table in (*tables, *(t for t in more if t is not None)):
+        if not (folder / table.path).is_file():
+            continue
+        raw = read_own(folder, table, ())
+        if table.id in raw.cells:
+            yield table, raw
 
 
 def read_own(folder: Path, table: TableSettings, needed: tuple[str, ...]) -> RawTable:

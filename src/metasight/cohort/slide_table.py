@@ -12,13 +12,18 @@ from typing import Literal
 from metasight.cohort.canonical import pseudonym
 from metasight.cohort.joined import meet_patients
 from metasight.cohort.settings import CohortSettings, SlideSettings
-from metasight.cohort.showing import printable
+from metasight.cohort.showing import visible
 from metasight.cohort.tables import RawTable, missing_columns, read_table
 from metasight.errors import Problem, TableError
 from metasight.protocol.markers import Marker, study_name
 
 StainName = Literal["H&E", "IHC", "fluorescence"]
 STAINS: tuple[StainName, ...] = ("H&E", "IHC", "fluorescence")
+_AS_WRITTEN = (
+    *(*STAINS, "HE", "HES", "haematoxylin and eosin", "DAB", "IF", "mIF", "PAS", "Giemsa"),
+    *("Pan-CK", "cytokeratin", "DAPI", "Ki-67", "HER2", "FOXP3", "PD-L1", "vimentin"),
+)
+"""Stains and markers that a message may show, and what is nearly one of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,23 +195,27 @@ def _problems_of(  # noqa: PLR0917
             )
         )
 
+    def told(value: str) -> str:  # a column that has slipped holds something else
+        return visible(value, {text[slides.id]}, expected=_AS_WRITTEN)
+
+    shown = "; ".join(told(m) for m in markers)
     if not text[slides.id]:
         problem(slides.id, "no patient id", "an id in every row")
     stain = text[slides.stain]
     if stain not in STAINS:
-        problem(slides.stain, "unknown stain", ", ".join(STAINS), printable(stain))
+        problem(slides.stain, "unknown stain", ", ".join(STAINS), told(stain))
     elif stain == "H&E" and markers:
-        problem(slides.markers, "an H&E section carries no marker", "empty", "; ".join(markers))
+        problem(slides.markers, "an H&E section carries no marker", "empty", shown)
     elif stain != "H&E" and not markers:
         problem(slides.markers, f"{stain} without a marker", "markers with ; between them")
     elif len(set(markers)) < len(markers):
-        problem(slides.markers, "a marker is named twice", "each once", "; ".join(markers))
+        problem(slides.markers, "a marker is named twice", "each once", shown)
     elif stain == "IHC" and len(markers) > 1:
         problem(
             slides.markers,
             "several markers on one DAB section",
             "one; or fluorescence",
-            "; ".join(markers),
+            shown,
         )
     if stain == "H&E" and text[slides.cells]:
         problem(slides.cells, "cells are given for an H&E section", "empty; or a marker section")

@@ -13,6 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -23,6 +24,7 @@ from metasight.cohort.settings import TableSettings
 from metasight.cohort.showing import printable
 from metasight.cohort.statistical import SUFFIXES, statistical_rows
 from metasight.cohort.workbook import Sheet, excel_rows
+from metasight.engine.guarded import guarded, limits_for
 from metasight.errors import Problem, StudyError, TableError
 from metasight.spreadsheet import unshielded
 
@@ -125,12 +127,14 @@ def read_table(
     if path.stat().st_size == 0:
         raise StudyError("the file is empty (0 bytes)", where=name, remedy="Export it again")
     codes: dict[int, dict[int, str]] = {}
+    limits, error = limits_for(path), partial(StudyError, where=name)
     if kind == ".xlsx":
-        sheet = excel_rows(path, settings.sheet, settings.decimal, header_row=settings.header_row)
+        named, decimal, header = settings.sheet, settings.decimal, settings.header_row
+        sheet = guarded(excel_rows, limits, error, path, named, decimal, header_row=header)
     elif kind in TEXT_SUFFIXES:
         sheet = text_rows(path, settings.encoding, header_row=settings.header_row)
     elif kind in SUFFIXES:
-        sheet, codes = statistical_rows(path, settings.decimal)
+        sheet, codes = guarded(statistical_rows, limits, error, path, settings.decimal)
     else:
         raise StudyError(
             "unknown kind of table",

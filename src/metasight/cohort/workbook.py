@@ -12,11 +12,13 @@ import datetime as dt
 import re
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from metasight.cohort.showing import visible
 from metasight.errors import StudyError
 
 _FORMULA = "the cell holds a formula without a stored result"
@@ -167,17 +169,29 @@ def _sheet(book: Any, name: str, sheet: str | None) -> Any:
         raise StudyError(
             "the workbook has several sheets",
             where=name,
-            value=", ".join(names),
-            remedy='Name one: sheet = "…" in study.toml, or --sheet of `metasight init`',
+            value=_shown(names),
+            remedy='Name one as the workbook shows it: sheet = "…" in study.toml, or --sheet of '
+            "`metasight init`",
         )
     if sheet is not None and sheet not in names:
         raise StudyError(
             "there is no such sheet with cells",
             where=name,
             value=sheet,
-            remedy="Sheets: " + ", ".join(names),
+            remedy="Sheets: " + _shown(names),
         )
     return book[sheet or names[0]]
+
+
+_USUAL_NAMES = (
+    *("Sheet", "Sheet1", "Tabelle1", "Blatt1", "Feuil1", "Data", "Daten", "Export"),
+    *("Patients", "Patienten", "Follow-up", "Codebook", "Dictionary", "Slides", "Scans"),
+)
+
+
+def _shown(names: Sequence[str]) -> str:
+    """Names of sheets that can be nobody's; some hospitals keep a sheet a patient."""
+    return ", ".join(visible(name, expected=_USUAL_NAMES) for name in names)
 
 
 def _strange_cells(path: Path, sheet: Any, last_row: int) -> dict[Cell, tuple[str, str]]:

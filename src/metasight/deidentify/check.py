@@ -22,6 +22,7 @@ from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
 
+from metasight.bounded import open_bounded
 from metasight.deidentify.conformance import departures
 from metasight.deidentify.flags import TableFlags
 from metasight.deidentify.key import Key
@@ -170,7 +171,8 @@ class _Look:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                data = dcmread(path)
+                with open_bounded(path) as file:
+                    data = dcmread(file)
                 yield from self._in_elements(data, name)
         except (*DAMAGE, InvalidDicomError):
             yield "file", "cannot be read back"

@@ -27,6 +27,7 @@ from pydicom.uid import (
 )
 
 from metasight import __version__
+from metasight.bounded import open_bounded
 from metasight.deidentify.actions import EDITION
 from metasight.deidentify.cleaning import Rules, cleaned
 from metasight.deidentify.codestream import plain_jpeg, plain_jpeg2000
@@ -95,7 +96,8 @@ def deidentified(path: Path, key: Key) -> NewFile | Refusal:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd but readable values
             _check_encoding(path)
-            data = dcmread(path)
+            with open_bounded(path) as file:
+                data = dcmread(file)
             refused = refusal_of(data)
             return refused or _new_file(data, key)
     except (*DAMAGE, InvalidDicomError) as error:

@@ -25,6 +25,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.sr._concepts_dict import concepts
 
+from metasight.bounded import open_bounded
 from metasight.deidentify.actions import safe_private
 from metasight.deidentify.flags import TableFlags
 from metasight.deidentify.search import dates_in
@@ -119,13 +120,16 @@ def originals_of(folder: Path, tables: Iterable[TableFlags] = ()) -> Originals:
     tables
         What the columns of the tables are.
     """
-    found = Originals()
+    found, tables = Originals(), tuple(tables)
+    chosen = {flags.name for flags in tables}  # whoever named the new file so said it is harmless
     for path in sorted(folder.rglob("*")):
         for part in path.relative_to(folder).parts:
             # a name that is not UTF-8 is Latin-1 or another encoding of one byte a character
             stem = os.fsencode(part).decode("utf-8" if part.isprintable() else "latin-1")
             stem = stem.split(".")[0]
-            if len(stem) >= _DESCRIPTION and not _NUMBER.fullmatch(stem):
+            if len(stem) < _DESCRIPTION or _NUMBER.fullmatch(stem):
+                continue
+            if stem.casefold() not in chosen:
                 found.add(stem, "file name", _DESCRIPTION)
         if path.is_file() and not path.is_symlink():
             _of_dicom(path, found)
@@ -223,7 +227,8 @@ def _of_dicom(path: Path, found: Originals) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            data = dcmread(path, stop_before_pixels=True)
+            with open_bounded(path) as file:
+                data = dcmread(file, stop_before_pixels=True)
             patient = str(data.get("PatientID") or "").strip()
             for meta in data.file_meta:
                 if meta.VR == "AE":

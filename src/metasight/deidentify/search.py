@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ _OTHER_ENCODINGS = (
     *("iso8859-2", "iso8859-4", "iso8859-5", "iso8859-7", "iso8859-9", "koi8-r"),
 )
 """Of names beyond ASCII; hospitals of Asia and eastern Europe write files in them."""
+_Beside = frozenset[int]
+_DIGITS = frozenset(b"0123456789")
+_LETTERS = frozenset(b"abcdefghijklmnopqrstuvwxyz") | frozenset(range(0x80, 0x100))
 _BITS = 20
 _ANCHOR = 4
 SHORTEST = 6
@@ -38,18 +41,23 @@ class Texts:
     ----------
     texts
         Text → what it is; capitals do not count.
+    whole_words
+        What counts only where no letter stands beside it, as a name: Weber is not in Weberin.
     """
 
-    def __init__(self, texts: Mapping[str, str]) -> None:
-        self._by_anchor: dict[bytes, list[tuple[bytes, str, bool]]] = defaultdict(list)
+    def __init__(
+        self, texts: Mapping[str, str], *, whole_words: Collection[str] = frozenset()
+    ) -> None:
+        self._by_anchor: dict[bytes, list[tuple[bytes, str, _Beside | None]]] = defaultdict(list)
         self._bits = np.zeros(2**_BITS, bool)
         seen: set[bytes] = set()
         for text, kind in texts.items():
             for encoded in _encoded(text):
                 if encoded not in seen:
                     seen.add(encoded)
-                    digits = text.strip().isdigit()
-                    self._by_anchor[encoded[:_ANCHOR]].append((encoded, kind, digits))
+                    beside = _LETTERS if kind in whole_words else None
+                    beside = _DIGITS if text.strip().isdigit() else beside
+                    self._by_anchor[encoded[:_ANCHOR]].append((encoded, kind, beside))
         for anchor in self._by_anchor:
             self._bits[_hashed(np.frombuffer(anchor, np.uint8))] = True
 
@@ -61,10 +69,10 @@ class Texts:
             return found
         places = np.flatnonzero(self._bits[_hashed(np.frombuffer(low, np.uint8))])
         for place in places.tolist():
-            for encoded, kind, digits in self._by_anchor.get(low[place : place + _ANCHOR], ()):
+            for encoded, kind, beside in self._by_anchor.get(low[place : place + _ANCHOR], ()):
                 if kind in found or not low.startswith(encoded, place):
                     continue
-                if digits and _has_digits_around(low, place, len(encoded)):
+                if beside and _is_part_of_longer(low, place, len(encoded), beside):
                     continue
                 found[kind] = place
         return found
@@ -89,10 +97,10 @@ def _hashed(low: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
     return (grams * np.uint32(2654435761)) >> np.uint32(32 - _BITS)
 
 
-def _has_digits_around(low: bytes, place: int, length: int) -> bool:
-    """Whether a number is part of a longer one, which is another number."""
+def _is_part_of_longer(low: bytes, place: int, length: int, beside: _Beside) -> bool:
+    """Whether a number is part of a longer one, which is another number, or a word of a word."""
     around = low[max(place - 1, 0) : place] + low[place + length : place + length + 1]
-    return any(48 <= b <= 57 for b in around)
+    return any(b in beside for b in around)
 
 
 def uids_in(raw: bytes) -> set[str]:

@@ -7,10 +7,12 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from metasight.cohort.identifying import identifying_texts
 from metasight.engine.private import private_folder
 from metasight.engine.run import Work
 from metasight.engine.step import Step, StepKind
 from metasight.errors import StudyError
+from metasight.exchange.identity import require_no_identifier
 from metasight.steps import artefacts
 from metasight.steps.files import read_json, write_json
 from metasight.study.file import Study
@@ -48,6 +50,11 @@ def publish(
         Whose results are published; those of no place in the results are passed over.
     latest
         Name of the link, or of the copy where there are no links.
+
+    Raises
+    ------
+    StudyError
+        A file would hold what names a patient in the study's tables; nothing is published.
     """
     final = private_folder(study.results) / name
     made = [(s, _PLACES[s.kind].format(s.subject)) for s in steps if s.kind in _PLACES]
@@ -57,6 +64,7 @@ def publish(
         scratch = study.results / f".{name}-{os.getpid()}"
         for step, place in made:
             work.copy(step, scratch / place)
+        _require_nobody_named(study, scratch)
         try:
             os.rename(scratch, final)
         except OSError:
@@ -67,13 +75,29 @@ def publish(
     return final
 
 
-def set_out(steps: Sequence[Step], out: Path, work: Work) -> None:
+def _require_nobody_named(study: Study, scratch: Path) -> None:
+    """Look through what is to be published; it is deleted where it names a patient.
+
+    Raises
+    ------
+    StudyError
+        It does.
+    """
+    named = identifying_texts(study.folder, study.settings)
+    try:
+        require_no_identifier(scratch, named, key=study.settings.key, what="the results")
+    except StudyError:
+        shutil.rmtree(scratch)
+        raise
+
+
+def set_out(study: Study, steps: Sequence[Step], out: Path, work: Work) -> None:
     """Put results into a folder that the user named, beside what is there.
 
     Raises
     ------
     StudyError
-        The folder holds something that metasight did not put there.
+        The folder holds something that metasight did not put there, or a result names a patient.
     """
     if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
         raise StudyError(
@@ -84,6 +108,7 @@ def set_out(steps: Sequence[Step], out: Path, work: Work) -> None:
     scratch = private_folder(out.with_name(f".{out.name}-{os.getpid()}"))
     for step in (s for s in steps if s.kind in _PLACES):
         work.copy(step, scratch / _PLACES[step.kind].format(step.subject))
+    _require_nobody_named(study, scratch)
     mark(scratch)
     shutil.rmtree(out, ignore_errors=True)
     os.rename(scratch, out)

@@ -13,6 +13,7 @@ from pydicom import dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID
 
+from metasight.bounded import open_bounded
 from metasight.errors import SlideError
 
 _MAGIC = b"DICM"
@@ -156,7 +157,7 @@ def check_frames(path: Path, name: str) -> None:
     SlideError
         An offset of the table does not lead to a tile, or a tile reaches into the next.
     """
-    with path.open("rb") as file:
+    with open_bounded(path) as file:
         try:
             data = dcmread(file, stop_before_pixels=True, specific_tags=["NumberOfFrames"])
             frames = _number(data, "NumberOfFrames", 1)
@@ -205,7 +206,8 @@ def _shown_syntax(data: Any) -> str:
 
 def _read(path: Path) -> Any:
     try:
-        data = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+        with open_bounded(path) as file:
+            data = dcmread(file, stop_before_pixels=True, specific_tags=_TAGS)
         # every value is read: damage shows here, not later
         several = [e.VM > 1 for e in data if e.keyword not in {"ImageType", "SeriesInstanceUID"}]
         return data if data.get("SeriesInstanceUID") and not any(several) else None

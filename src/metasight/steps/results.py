@@ -15,6 +15,7 @@ import pandas as pd
 from metasight.cohort.describe import FollowUp, Table1, Table1Row
 from metasight.cohort.eligibility import FlowStep
 from metasight.cohort.outcome import Landmark
+from metasight.cohort.published import published
 from metasight.cohort.reader_lesions import LESION_CHOICE, NOTHING, OF_TABLE
 from metasight.engine.step import Inputs, StepKind
 from metasight.leakage import Check
@@ -198,7 +199,7 @@ def _manifest(argument: ResultsArgument) -> dict[str, Any]:
     protocol = argument.protocol
     return {
         **{k: v for k, v in asdict(argument.provenance).items() if v or k != "bundle"},
-        "settings": argument.settings.model_dump(mode="json", exclude={"key"}),
+        "settings": published(argument.settings),
         "protocol": {
             "id": protocol.id,
             "version": protocol.version,
@@ -377,7 +378,7 @@ def contents(inputs: Inputs, argument: ResultsArgument) -> ReportContents:
         study_reference=settings.analysis.reference_model,
         plan=argument.plan,
         single_centre_reason=settings.analysis.single_centre_reason,
-        settings=settings.model_dump(mode="json", exclude={"key"}),
+        settings=published(settings),
         inputs=argument.provenance.tables,
         slides=_slide_stages(inputs["cohort"]),
         reader_verdicts=_reader_verdicts(inputs["cohort"]),

@@ -14,6 +14,15 @@ from metasight.volumes.volume import Mask
 
 FORMAT = 1
 """Of ``lesion_mask.npz``."""
+_DAMAGED = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    RuntimeError,  # a member that asks for a password or a method that there is not
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _PARTS = ("format", "bits", "size", "spacing_mm", "origin_mm", "direction")
 
 
@@ -53,7 +62,7 @@ def load_mask(path: Path) -> Mask:
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             parts = {name: file[name] for name in _PARTS}
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGED as error:
         raise VolumeError(
             "the file of the lesion's mask cannot be read",
             where=path.name,

@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
+from metasight.bounded import open_bounded
 from metasight.errors import VolumeError
 
 MAX_FILES = 50_000
@@ -65,7 +66,7 @@ class Item:
     def open(self) -> IO[bytes]:
         """Open for reading from the start; only what is read is unpacked."""
         if self.member is None:
-            return self.path.open("rb")
+            return open_bounded(self.path)
         try:
             return _archive(self.path, self.path.stat().st_mtime_ns).open(self.member)
         except (*_DAMAGED, RuntimeError, KeyError) as error:

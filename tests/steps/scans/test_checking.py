@@ -18,6 +18,8 @@ from metasight.volumes.ct_limits import CtLimits
 from metasight.volumes.quality import ct_quality
 from scan_files import Field, write_ct, write_labels, write_pet
 
+pytestmark = pytest.mark.usefixtures("no_child")  # readers are replaced here
+
 SETTINGS = ScanSettings(path="scans.csv", id="patient").recipe()
 Z = np.arange(-60, 61, 2.5)
 

@@ -29,6 +29,8 @@ from metasight.volumes.mask_file import load_mask
 from metasight.volumes.volume import Mask, Volume
 from scan_files import sphere, write_ct, write_rtstruct
 
+pytestmark = pytest.mark.usefixtures("no_child")  # readers are replaced here
+
 
 @pytest.mark.parametrize(
     ("verdict", "fate", "poor"),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from metasight.cohort.slide_table import SlideRow
+from metasight.engine.guarded import Limits
 from metasight.errors import LeakageError, MarkerError
 from metasight.estimate import Estimate
 from metasight.maps.tumour import TumourArea
@@ -24,6 +25,7 @@ from metasight.steps.slides.patient import (
     check_slide,
     measure_patient,
 )
+from slide_files import tissue_like, write_pyramid
 
 BREAST = read_protocol("breast-dmfs")
 
@@ -142,6 +144,30 @@ def test_what_concerns_every_patient_stops_the_study(tmp_path, monkeypatch) -> N
         measured(tmp_path, monkeypatch, LeakageError("it saw the patient"))
 
 
+def test_a_slide_that_takes_too_long_is_a_result_and_the_next_is_checked(
+    tmp_path, monkeypatch
+) -> None:
+    path = write_pyramid(tmp_path / "a.svs", tissue_like(600, 700), mpp=0.5, levels=2)
+
+    def checked(name: str) -> dict[str, object]:
+        row = SlideRow(patient="P", name=name, path=path, stain="H&E", markers=(), mpp=None)
+        (tmp_path / name).mkdir()
+        argument = CheckArgument(slide=row, reader="tiff", definitions=tuple(BREAST.definition))
+        check_slide({}, tmp_path / name, argument)
+        found: dict[str, object] = json.loads((tmp_path / name / "quality.json").read_text("utf-8"))
+        return found
+
+    assert "failed" not in checked("P-HE-1")  # and a child is there, that needs no time to start
+    with monkeypatch.context() as short:
+        short.setattr(patient, "limits_for", lambda *_: Limits(memory_bytes=1 << 32, seconds=0.0))
+        assert "took longer than a file of its size may" in str(checked("P-HE-2")["failed"])
+    with monkeypatch.context() as small:
+        small.setattr(patient, "limits_for", lambda *_: Limits(memory_bytes=1 << 12, seconds=90))
+        assert "failed" in checked("P-HE-3")
+    assert "failed" not in checked("P-HE-4")
+
+
+@pytest.mark.usefixtures("no_child")
 def test_a_slide_that_cannot_be_checked_is_a_result(tmp_path, monkeypatch) -> None:
     def fault(*_: object, **__: object) -> None:
         raise RuntimeError("Meier")

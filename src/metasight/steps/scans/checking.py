@@ -12,7 +12,9 @@ from typing import Any
 
 from metasight.cohort.scan_table import DoseUnit, SeriesRow
 from metasight.cohort.settings import ScanRecipe
+from metasight.engine.guarded import guarded, limits_for
 from metasight.engine.step import Inputs
+from metasight.errors import VolumeError
 from metasight.steps import artefacts
 from metasight.steps.failures import why_failed
 from metasight.steps.files import number
@@ -59,7 +61,7 @@ def check_scans(inputs: Inputs, out: Path, argument: CheckArgument) -> None:
     """
     del inputs
     try:
-        scans = _checked(argument)
+        scans = guarded(_checked, limits_for(argument.path), VolumeError, argument)
     except Exception as error:  # noqa: BLE001 (whatever a damaged file raises is its own)
         scans = [_failed(None, error)]
     artefacts.CHECK.write(out, {"scans": scans})

@@ -39,6 +39,7 @@ from metasight.steps.files import link, number
 from metasight.steps.scans.checking import quality_found
 from metasight.steps.scans.reading import (
     outlined,
+    read_apart,
     read_ct,
     read_suv,
     series_drawn_on,
@@ -172,7 +173,8 @@ def measure_scans(inputs: Inputs, out: Path, argument: ScanArgument) -> None:
         drawn = named or frozenset()
         ct = patient.attempt(
             "CT",
-            lambda: read_ct(
+            lambda: read_apart(
+                read_ct,
                 path,
                 argument.settings,
                 named=scans.ct_series,
@@ -417,7 +419,8 @@ def _pet(patient: _Patient) -> Volume | None:
         return None
     return patient.attempt(
         "PET",
-        lambda: read_suv(
+        lambda: read_apart(
+            read_suv,
             path,
             patient.argument.settings,
             named=scans.pet_series,

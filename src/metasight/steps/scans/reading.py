@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from metasight.cohort.scan_table import LesionRow, SeriesRow
 from metasight.cohort.settings import ScanRecipe
+from metasight.engine.guarded import guarded, limits_for, renew
 from metasight.errors import VolumeError
 from metasight.lesions.uptake import Uptake, uptake_of
 from metasight.segmentation.lesion import (
@@ -64,6 +66,46 @@ def read_ct(
     return load_ct(choice, settings)
 
 
+def read_apart(
+    read: Callable[..., Volume], path: Path, *arguments: Any, on_choice: Told, **named: Any
+) -> Volume:
+    """A series by `read_ct` or `read_suv`, in the child that opens files from outside.
+
+    Parameters
+    ----------
+    read
+        One of them.
+    path, arguments, named
+        As it takes them.
+    on_choice
+        Is told which series was chosen, also where it could not be read.
+
+    Raises
+    ------
+    VolumeError
+        As ``read``, or the child's limits of time and memory do not suffice.
+    """
+    chosen, found = guarded(
+        _with_choice, limits_for(path), VolumeError, read, path, arguments, named
+    )
+    for choice in chosen:
+        on_choice(choice)
+    if isinstance(found, VolumeError):
+        renew()
+        raise found
+    return found
+
+
+def _with_choice(
+    read: Callable[..., Volume], path: Path, arguments: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[list[SeriesChoice], Volume | VolumeError]:
+    chosen: list[SeriesChoice] = []
+    try:
+        return chosen, read(path, *arguments, **named, on_choice=chosen.append)
+    except VolumeError as error:
+        return chosen, error
+
+
 def is_nifti(path: Path) -> bool:
     """Whether a scan is one file without a header of DICOM."""
     return path.name.lower().endswith((".nii", ".nii.gz"))
@@ -119,7 +161,7 @@ def series_drawn_on(lesion: LesionRow | None, named: SeriesRow) -> frozenset[str
     """
     if lesion is None or lesion.path is None or named.series:
         return frozenset()
-    return drawn_on(lesion.path)
+    return guarded(drawn_on, limits_for(lesion.path), VolumeError, lesion.path)
 
 
 def lesion_of(
@@ -161,7 +203,9 @@ def outlined(
             any_series=any_series,
             grid=told.grid,
         )
-        return read_mask(told.path, ct, region=told.region or None, rule=rule), None
+        limits, region = limits_for(told.path), told.region or None
+        mask = guarded(read_mask, limits, VolumeError, told.path, ct, region=region, rule=rule)
+        return mask, None
     if told.point_mm is None:
         raise VolumeError(
             "the row of the lesion gives neither a file nor a point",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from metasight.cohort.slide_table import SlideRow
+from metasight.engine.guarded import guarded, limits_for
 from metasight.errors import MarkerError
 from metasight.maps.adapters import read_cell_file
 from metasight.maps.cell_classes import with_markers
@@ -58,7 +59,8 @@ def map_given_cells(
         raise ValueError("no cells were given")
     where = f"cells of {row.name}"
     try:
-        read = read_cell_file(path, mpp=float(quality["mpp"]), image=row.path.name)
+        mpp, image = float(quality["mpp"]), row.path.name
+        read = guarded(read_cell_file, limits_for(path), MarkerError, path, mpp=mpp, image=image)
         cells, outside = _on_slide(read.cells, quality, where)
     except MarkerError as error:  # the file's own name may hold a patient's
         place = error.where.replace(path.name, where)

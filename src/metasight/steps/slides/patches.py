@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from metasight.cohort.settings import EmbeddingSettings
+from metasight.engine.guarded import guarded, limits_for
 from metasight.engine.step import Inputs, StepKind
 from metasight.engine.threads import one_torch_thread
 from metasight.errors import EncoderError
@@ -68,7 +69,8 @@ def embed_patient(inputs: Inputs, out: Path, argument: PatchesArgument) -> None:
             continue
         try:
             if argument.features is not None:
-                bag = read_patch_features(argument.features[a.slide.name], a.slide.name)
+                path, name = argument.features[a.slide.name], a.slide.name
+                bag = guarded(read_patch_features, limits_for(path), EncoderError, path, name)
             else:
                 if encoder is None:
                     s = argument.settings

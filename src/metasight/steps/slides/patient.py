@@ -18,8 +18,9 @@ from metasight.cohort.decided import decision_in, fate_by_rule, with_decision
 from metasight.cohort.reader_decisions import ReaderDecision, decided
 from metasight.cohort.settings import SeveralHe
 from metasight.cohort.slide_table import SlideRow
+from metasight.engine.guarded import guarded, limits_for
 from metasight.engine.step import Inputs, StepKind
-from metasight.errors import MarkerError
+from metasight.errors import MarkerError, SlideError
 from metasight.ledger import Entry, Fate
 from metasight.maps.cells import Cells
 from metasight.maps.density import DensityMap
@@ -117,16 +118,24 @@ class MarkersArgument(SlideArgument):
 def check_slide(inputs: Inputs, out: Path, argument: CheckArgument) -> None:
     """Quality of one slide, or why it could not be read."""
     del inputs
+    path = argument.slide.path
     try:
-        with opened(argument) as slide:
-            found = check(
-                slide, argument.slide.stain, argument.definitions, out, nuclear=argument.nuclear
-            )
+        # the folder beside it is where MRXS keeps its tiles
+        limits = limits_for(path, path.with_suffix("") if path.suffix else path)
+        found = guarded(_checked, limits, SlideError, out, argument)
         artefacts.QUALITY.write(out, with_decision(found, "sufficient", argument.decision))
     except OF_ALL_SLIDES:
         raise
     except Exception as error:  # noqa: BLE001 (a damaged file may raise anything)
         artefacts.QUALITY.write(out, _failed(argument.slide, error))
+
+
+def _checked(out: Path, argument: CheckArgument) -> Found:
+    """A slide opened for the first time, and all of it looked at once."""
+    with opened(argument) as slide:
+        return check(
+            slide, argument.slide.stain, argument.definitions, out, nuclear=argument.nuclear
+        )
 
 
 def read_markers(inputs: Inputs, out: Path, argument: MarkersArgument) -> None:
