@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from metasight.serve import slide_pages
+
 from .conftest import Served
 
 Serve = Callable[..., Served]
@@ -75,3 +77,14 @@ def test_a_slide_that_is_gone_is_said_in_words(
     answer = served.client.get(f"/slides/{name}")
     assert answer.status_code == 409 and "is not there" in answer.text
     assert served.client.get(f"/slides/{name}/tiles/0/0/0.jpg").status_code == 404
+
+
+def test_a_slide_that_could_not_be_judged_says_why(
+    served: Served, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its quality holds nothing else, as where the size of its pixels is not known."""
+    failed = {"slide": name, "failed": "its pixels' size is not known"}
+    monkeypatch.setattr(slide_pages, "quality_of", lambda run, slide: failed)
+    answer = served.client.get(f"/slides/{name}")
+    assert answer.status_code == 200
+    assert "could not be judged: its pixels" in answer.text

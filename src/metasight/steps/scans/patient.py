@@ -17,6 +17,7 @@ from metasight.cohort.reader_decisions import ReaderDecision, decided
 from metasight.cohort.reader_lesions import LESION_CHOICE, AcceptedLesion
 from metasight.cohort.scan_table import LesionRow, PatientScans
 from metasight.cohort.settings import ScanRecipe
+from metasight.engine.guarded import guarded, limits_for
 from metasight.engine.step import Inputs, StepKind
 from metasight.errors import VolumeError
 from metasight.features.columns import ERROR
@@ -317,7 +318,10 @@ def _accepted_mask(
     patient: _Patient, accepted: AcceptedLesion, ct: Volume
 ) -> tuple[Mask, None] | None:
     """The lesion that a reader accepted, and a row that says who and in place of what."""
-    mask = patient.attempt("lesion", lambda: read_mask(accepted.path, ct))
+    limits = limits_for(accepted.path)
+    mask = patient.attempt(
+        "lesion", lambda: guarded(read_mask, limits, VolumeError, accepted.path, ct)
+    )
     if mask is None:
         return None
     patient.rows.append(
