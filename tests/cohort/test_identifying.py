@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from conftest import BREAST, breast_table
 from metasight.cohort.identifying import Named, identifying_texts
+from metasight.cohort.joined import named_rows
 from metasight.cohort.settings import CohortSettings
+from metasight.study.file import read_study
 
 
 @pytest.fixture
@@ -50,3 +53,14 @@ def test_a_table_that_is_not_there_and_numbers_of_rows_are_passed_over(study: Pa
     found = identifying_texts(study, settings)
     # a row's number is no id
     assert {t for t, kind in found.items() if kind is Named.ID} == {"A-1", "A-2"}
+
+
+def test_a_table_that_waits_for_its_first_row_names_nobody(tmp_path: Path) -> None:
+    folder = tmp_path
+    breast_table(20).to_csv(folder / "patients.csv", index=False)
+    asked = '\n[reader_decisions]\npath = "reader_decisions.csv"\nid = "id"\n'
+    (folder / "study.toml").write_text(BREAST + asked, "utf-8")
+    (folder / "reader_decisions.csv").write_text("id,file,about,verdict\n")
+    study = read_study(folder)
+    assert len(list(named_rows(folder, study.settings))) == 20
+    assert identifying_texts(folder, study.settings)

@@ -11,7 +11,7 @@ import pandas as pd
 from metasight.cohort.ids import Meeting, meet
 from metasight.cohort.redcap import read_redcap
 from metasight.cohort.settings import CohortSettings, TableSettings
-from metasight.cohort.tables import RawTable, read_table
+from metasight.cohort.tables import RawTable, is_begun, read_table
 from metasight.errors import Problem
 from metasight.ledger import Entry, Fate
 
@@ -191,7 +191,7 @@ def _that_name_patients(
     tables = (settings.patients, *settings.tables.values(), *settings.modalities.values())
     more = (*images, settings.reader_decisions, settings.reader_lesions)
     for table in (*tables, *(t for t in more if t is not None)):
-        if not (folder / table.path).is_file():
+        if not (folder / table.path).is_file() or not is_begun(folder / table.path):
             continue
         raw = read_own(folder, table, ())
         if table.id in raw.cells:

@@ -19,7 +19,7 @@ from metasight.cohort.canonical import pseudonym
 from metasight.cohort.joined import meet_patients
 from metasight.cohort.settings import CohortSettings, ReaderDecisionSettings, TableSettings
 from metasight.cohort.showing import is_id, looks_like_date, visible
-from metasight.cohort.tables import RawTable, missing_columns, read_table
+from metasight.cohort.tables import RawTable, is_begun, missing_columns, read_table
 from metasight.errors import Problem, TableError
 from metasight.ledger import Entry, Fate
 from metasight.protocol.study import Protocol
@@ -147,14 +147,6 @@ def read_reader_decisions(
     if problems:
         raise TableError(problems)
     return ReaderDecisions(criteria=criteria, quality=files[QUALITY], alignment=files[ALIGNMENT])
-
-
-def is_begun(path: Path) -> bool:
-    """Whether a table of text has a row: one with its header alone waits for the first decision."""
-    if path.suffix.lower() not in {".csv", ".tsv", ".txt"} or not path.is_file():
-        return True  # whatever is wrong with it is said where it is read
-    with path.open("rb") as file:
-        return sum(bool(line.strip()) for line in file) != 1
 
 
 @dataclass(frozen=True)

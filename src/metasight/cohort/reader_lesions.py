@@ -11,9 +11,9 @@ from pathlib import Path
 
 from metasight.cohort.canonical import pseudonym
 from metasight.cohort.joined import meet_patients
-from metasight.cohort.reader_decisions import is_begun, problems_of_reader
+from metasight.cohort.reader_decisions import problems_of_reader
 from metasight.cohort.settings import CohortSettings, ReaderLesionSettings
-from metasight.cohort.tables import missing_columns, read_table
+from metasight.cohort.tables import is_begun, missing_columns, read_table
 from metasight.errors import Problem, TableError
 
 OF_TABLE = "lesion of the table of scans"

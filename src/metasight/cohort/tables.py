@@ -98,6 +98,14 @@ class RawTable:
         return tuple(sorted([*self.bad_rows, *found], key=lambda p: (p.row or 0, p.column)))
 
 
+def is_begun(path: Path) -> bool:
+    """Whether a table of text has a row: one with its header alone waits for the first decision."""
+    if path.suffix.lower() not in {".csv", ".tsv", ".txt"} or not path.is_file():
+        return True  # whatever is wrong with it is said where it is read
+    with path.open("rb") as file:
+        return sum(bool(line.strip()) for line in file) != 1
+
+
 def read_table(
     folder: Path, settings: TableSettings, needed: Collection[str] | None = None
 ) -> RawTable:
