@@ -1,18 +1,21 @@
-"""The page of the models: figures by analysis, model and horizon, with a threshold to move."""
+"""The page of the models, with a threshold to move, and of one patient with other values."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 
+from metasight.errors import MetasightError
 from metasight.report.view import at_target
 from metasight.report.wording import in_years, percent, sentence
 from metasight.serve import model as figures
 from metasight.serve.accounts import Role
-from metasight.serve.app import Page, note, render, require_role, workbench_of
+from metasight.serve.app import Page, Refused, note, render, require_role, workbench_of
 from metasight.serve.audit import Act
+from metasight.serve.what_if import Choice, WhatIf
+from metasight.serve.wording import Refusal
 
 router = APIRouter()
 
@@ -76,3 +79,56 @@ def model_page(
 def _in_order(models: Any, headline: str) -> list[str]:
     """Names of models, the headline model first."""
     return sorted(models, key=lambda name: name != headline)
+
+
+# ------------------------------------------------------------------ one patient, otherwise
+
+Pseudonym = Annotated[str, Path(min_length=17, max_length=17, pattern=r"^P[0-9a-f]{16}$")]
+
+
+@router.get("/patients/{patient}/what-if")
+def what_if_page(request: Request, patient: Pseudonym) -> Any:
+    """What the locked model reads of a patient, to be changed."""
+    require_role(request, Role.VIEWER)
+    note(request, Act.VIEW, f"what-if {patient}")
+    return _what_if(request, patient, {})
+
+
+@router.post("/patients/{patient}/what-if")
+def what_if(request: Request, patient: Pseudonym) -> Any:
+    """What the locked model says with other values; nothing is kept."""
+    require_role(request, Role.VIEWER)
+    form = request.state.form
+    given = {k.removeprefix("x-"): v[:40] for k, v in form.items() if k.startswith("x-")}
+    note(request, Act.VIEW, f"what-if {patient}")
+    return _what_if(request, patient, given)
+
+
+def _what_if(request: Request, patient: str, given: dict[str, str]) -> Any:
+    workbench = workbench_of(request)
+    if patient not in {x.patient for x in workbench.lines}:
+        raise Refused(Refusal.NOT_FOUND)
+    choices: tuple[Choice, ...] = ()
+    answer, problem = None, ""
+    try:
+        asked = WhatIf(workbench.run, patient)
+        choices = asked.choices
+        answer = asked.answer(given)
+    except MetasightError as error:
+        problem = sentence(str(error))
+    return render(
+        request,
+        "what_if.html.j2",
+        Page(
+            title=f"What if, patient {patient}",
+            help="Give recorded values other ones, within those of the patients that the model was "
+            "fitted to, and see what the locked model says. Nothing is kept.",
+            place="patients",
+        ),
+        patient=patient,
+        choices=choices,
+        given=given,
+        answer=answer,
+        problem=problem,
+        model=workbench.run.headline_model,
+    )
