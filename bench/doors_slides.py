@@ -22,6 +22,7 @@ import tifffile
 from doors_common import Situation, main
 
 from metasight.cohort.slide_table import SlideRow
+from metasight.engine import guarded
 from metasight.errors import MetasightError
 from metasight.maps.adapters import read_cell_file
 from metasight.maps.cell_classes import with_markers
@@ -451,18 +452,20 @@ def failed(made: Callable[[Path], Path], word: str) -> Callable[[Path], str]:
 
 def raises_anything(work: Path) -> str:
     """A fault of ours in a step, with the file's text in it."""
-    real = steps.check
+    real, in_child = steps.check, guarded._Child.is_here
 
     def fault(*_: object, **__: object) -> None:
         raise KeyError(PATIENT)
 
     steps.check = fault  # type: ignore[assignment]
+    guarded._Child.is_here = True  # the fault is in this process, and none is opened for the file
     try:
         return failed(lambda w: write_pyramid(w / "a.svs", tissue_like(256, 256)), "(KeyError)")(
             work
         )
     finally:
         steps.check = real
+        guarded._Child.is_here = in_child
 
 
 # ------------------------------------------------------------------ all

@@ -189,7 +189,7 @@ def _write(run: FinishedPatients, out: Path, request: Request) -> Exported:
         left = [x for form in request.forms for x in _WRITERS[form](run, scratch, request)]
         apart = scratch / CRATE / STUDY if request.with_inputs else None
         named = identifying_texts(study.folder, study.settings)
-        require_no_identifier(scratch, named, key=study.settings.key, apart=apart)
+        require_no_identifier(scratch, named, key=study.secret_key, apart=apart)
         files = tuple(sorted(p.relative_to(scratch).as_posix() for p in _files(scratch)))
         (scratch / MARK).write_text("made by metasight export; its next one replaces it\n", "utf-8")
         shutil.rmtree(out, ignore_errors=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from metasight.engine import placement, scheduling
 from metasight.engine.contents import Contents
 from metasight.engine.progress import Silent
 from metasight.engine.run import Work
+from metasight.engine.run_log import measured
 from metasight.engine.scheduling import MANY_STEPS, PATIENCE_S, hand_over, worth_processes
 from metasight.engine.step import Step, StepKind
 from metasight.engine.store import Store
@@ -61,8 +64,7 @@ def asked(tmp_path, monkeypatch):
             given.append(len(missing))
             self._cluster = object()
             for step in missing:
-                self.store.make(step.task)
-                self._finished(step)
+                self._finished(step, measured(partial(self.store.make, step.task)))
 
     def make(scheduler: str) -> tuple[Work, list[int]]:
         contents = Contents(tmp_path / "contents.json")

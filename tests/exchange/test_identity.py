@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import zipfile
 import zlib
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -120,3 +121,10 @@ def test_what_was_said_to_name_patients_is_left_out(folder) -> None:
     require_no_identifier(folder, TEXTS, key=KEY, apart=folder / "inputs")
     with pytest.raises(StudyError, match="an export would contain the id of a patient"):
         require_no_identifier(folder, TEXTS, key=KEY)
+
+
+def test_the_salt_of_public_data_is_no_secret(tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("<p>public data of an archive</p>", "utf-8")
+    require_no_identifier(tmp_path, {}, key=None)
+    with pytest.raises(StudyError, match="key of the pseudonyms"):
+        require_no_identifier(tmp_path, {}, key="public data")

@@ -62,7 +62,9 @@ def study(tmp_path: Path) -> SimpleNamespace:
         {"key": "ab12" * 16, "patients": {"path": "patients.csv", "id": "id"}, "columns": {}}
     )
     (tmp_path / "patients.csv").write_text("id,Surname\nMRN-4711,Kanarius\n")
-    return SimpleNamespace(folder=tmp_path, results=tmp_path / "results", settings=settings)
+    return SimpleNamespace(
+        secret_key=settings.key, folder=tmp_path, results=tmp_path / "results", settings=settings
+    )
 
 
 def test_files_go_where_their_kind_belongs_and_fits_stay_inside(study) -> None:

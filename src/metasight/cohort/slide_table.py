@@ -21,9 +21,9 @@ StainName = Literal["H&E", "IHC", "fluorescence"]
 STAINS: tuple[StainName, ...] = ("H&E", "IHC", "fluorescence")
 _AS_WRITTEN = (
     *(*STAINS, "HE", "HES", "haematoxylin and eosin", "DAB", "IF", "mIF", "PAS", "Giemsa"),
-    *("Pan-CK", "cytokeratin", "DAPI", "Ki-67", "HER2", "FOXP3", "PD-L1", "vimentin"),
+    *("DAPI", "Ki-67", "HER2", "FOXP3", "PD-L1", "vimentin"),
 )
-"""Stains and markers that a message may show, and what is nearly one of them."""
+"""Stains and markers, beside the protocol's, that a message may show, and what is nearly one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +104,7 @@ def read_slide_table(
     strangers = set(meeting.strangers)
     rows: list[SlideRow] = []
     seen: dict[str, int] = {}
+    spelled = tuple(s for m in markers for s in (m.name, *m.spellings))
     numbers: Counter[tuple[str, str]] = Counter()
     for number, cells in raw.cells.iterrows():
         row = int(str(number))
@@ -114,7 +115,7 @@ def read_slide_table(
         shown = tuple(study_name(m.strip(), markers) for m in marked.split(";") if m.strip())
         if not text[slides.file]:
             continue
-        found = _problems_of(raw.name, row, slides, text, shown, seen)
+        found = _problems_of(raw.name, row, slides, text, shown, seen, spelled=spelled)
         if found:
             problems += found
             continue
@@ -185,6 +186,8 @@ def _problems_of(  # noqa: PLR0917
     text: dict[str, str],
     markers: tuple[str, ...],
     seen: dict[str, int],
+    *,
+    spelled: tuple[str, ...],
 ) -> list[Problem]:
     found: list[Problem] = []
 
@@ -196,7 +199,7 @@ def _problems_of(  # noqa: PLR0917
         )
 
     def told(value: str) -> str:  # a column that has slipped holds something else
-        return visible(value, {text[slides.id]}, expected=_AS_WRITTEN)
+        return visible(value, {text[slides.id]}, expected=(*_AS_WRITTEN, *spelled))
 
     shown = "; ".join(told(m) for m in markers)
     if not text[slides.id]:

@@ -45,7 +45,7 @@ def require_no_identifier(
     folder: Path,
     texts: Mapping[str, Named],
     *,
-    key: str,
+    key: str | None,
     what: str = "an export",
     apart: Path | None = None,
 ) -> None:
@@ -58,7 +58,7 @@ def require_no_identifier(
     texts
         Of :func:`~metasight.cohort.identifying.identifying_texts`.
     key
-        Of the pseudonyms.
+        Of the pseudonyms; None where it is no secret, as that of public data.
     what
         The folder is, in words.
     apart
@@ -70,7 +70,10 @@ def require_no_identifier(
         One was found; the file is named by its number, for its name may be what was found.
     """
     wanted = Texts(
-        {**{t: k for t, k in texts.items() if _is_looked_for(t, k)}, key: _KEY},
+        {
+            **{t: k for t, k in texts.items() if _is_looked_for(t, k)},
+            **({} if key is None else {key: _KEY}),
+        },
         whole_words={Named.NAME},
     )
     files = sorted(p for p in folder.rglob("*") if p.is_file() and apart not in p.parents)

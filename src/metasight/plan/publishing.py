@@ -85,7 +85,7 @@ def _require_nobody_named(study: Study, scratch: Path) -> None:
     """
     named = identifying_texts(study.folder, study.settings)
     try:
-        require_no_identifier(scratch, named, key=study.settings.key, what="the results")
+        require_no_identifier(scratch, named, key=study.secret_key, what="the results")
     except StudyError:
         shutil.rmtree(scratch)
         raise

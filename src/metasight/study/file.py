@@ -343,6 +343,11 @@ class Study:
     vault: Path | None = None
 
     @property
+    def secret_key(self) -> str | None:
+        """The key of the pseudonyms; None where it is a salt, which only public data have."""
+        return None if self.vault is None else self.settings.key
+
+    @property
     def store(self) -> Path:
         """Where step results are kept."""
         return self.folder / ".metasight" / "store"
