@@ -15,7 +15,7 @@ from metasight.errors import StudyError
 from metasight.features.columns import FeatureTable
 from metasight.report.wording import percent
 from metasight.serve.last_run import LastRun
-from metasight.serve.what_if import WhatIf
+from metasight.serve.what_if import WhatIf, spelt
 from metasight.steps.cohort.data import load_data
 from metasight.study.file import read_study
 
@@ -74,3 +74,19 @@ def test_what_the_model_does_not_read_changes_nothing(run: LastRun, patient: str
 def test_a_patient_who_is_not_analysed_has_none(run: LastRun) -> None:
     with pytest.raises(StudyError, match="not analysed"):
         WhatIf(run, "P" + "0" * 16)
+
+
+def test_columns_that_no_protocol_names_are_spelt_out() -> None:
+    assert spelt("ct_solid_size_mm") == "CT solid size (mm)"
+    assert spelt("gene_ESR1") == "Gene ESR1"
+    assert spelt("lesion_mean_hu") == "Lesion mean (HU)"
+
+
+def test_ends_of_a_range_lie_within_it(run: LastRun, patient: str) -> None:
+    assert run.headline is not None
+    values = load_data(run.folder(run.headline.data))[0].features.values
+    for choice in WhatIf(run, patient).choices:
+        if choice.low is not None and choice.high is not None:
+            seen = values[choice.name].dropna()
+            assert seen.min() - 1e-9 <= choice.low < choice.high <= seen.max() + 1e-9
+            assert (choice.high - choice.low) > 0.97 * (seen.max() - seen.min())

@@ -129,7 +129,9 @@ def judged_by(run: LastRun) -> tuple[Judged, ...]:
         about = artefacts.DATA.read(run.folder(data)) if data is not None else {}
         population = str(about.get("population", ""))
         where = POPULATIONS.get(population, population.replace("_", " "))
-        label = f"{about.get('endpoint', evaluation.endpoint)}, {where}"
+        endpoint = str(about.get("endpoint", evaluation.endpoint))
+        named = {e.name: e.label for e in run.study.protocol.endpoint}
+        label = f"{named.get(endpoint, endpoint)}, {where}"
         is_lead = lead is not None and step.name == lead.judged
         found.append((not is_lead, Judged(label=label, evaluation=evaluation)))
     return tuple(j for _, j in sorted(found, key=lambda pair: pair[0]))

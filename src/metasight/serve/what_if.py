@@ -6,6 +6,7 @@ the patients that the model was fitted to; the patient may be one of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,8 @@ from metasight.report.wording import percent, span, years
 from metasight.serve.last_run import NOT_RUN, LastRun
 from metasight.steps.cohort.data import load_data
 
+_UNITS = frozenset({"mm", "ml", "hu", "um", "days", "years", "kg"})
+_SHORT = frozenset({"ct", "pet", "suv", "ctr", "tls"})
 _FEWEST = 2
 """Different values of a predictor below which there is nothing to choose from."""
 
@@ -164,12 +167,13 @@ class WhatIf:
         known = own is not None and own == own  # noqa: PLR0124 (not a number is not itself)
         label = self._label(feature.name)
         if feature.kind is Kind.CONTINUOUS:
+            low, high = _ends(min(seen), max(seen))
             return Choice(
                 name=feature.name,
                 label=label,
-                recorded=f"{float(own):g}" if known else "",
-                low=float(f"{min(seen):.6g}"),
-                high=float(f"{max(seen):.6g}"),
+                recorded=f"{float(own):.4g}" if known else "",
+                low=low,
+                high=high,
             )
         return Choice(
             name=feature.name,
@@ -182,7 +186,8 @@ class WhatIf:
         for v in self._run.study.protocol.variable:
             if v.name == name:
                 return f"{v.label} ({v.unit})" if v.unit else v.label
-        return in_words(name).replace("_", " ")
+        known = in_words(name)
+        return known if known != name else spelt(name)
 
     def _value(self, choice: Choice, text: str) -> Any:
         """A value of the form as the model reads it."""
@@ -204,6 +209,24 @@ class WhatIf:
                 remedy=f"Give one from {low:g} to {high:g}",
             )
         return found
+
+
+def spelt(name: str) -> str:
+    """A column's name for people, where nothing else is known of it: ``CT solid size (mm)``."""
+    *words, last = name.split("_")
+    unit = {"hu": "HU", "um": "µm"}.get(last, last) if last in _UNITS else ""
+    words = [*words, last] if not unit else words
+    shown = [w.upper() if w in _SHORT else w for w in words]
+    text = " ".join(shown)
+    text = text[:1].upper() + text[1:]
+    return f"{text} ({unit})" if unit else text
+
+
+def _ends(low: float, high: float) -> tuple[float, float]:
+    """Ends of a range to two digits of its width, both within it."""
+    unit = 10.0 ** (math.floor(math.log10(high - low)) - 2)
+    inner = math.ceil(low / unit - 1e-9) * unit, math.floor(high / unit + 1e-9) * unit
+    return round(inner[0], 12), round(inner[1], 12)
 
 
 def _level(value: object) -> str:
