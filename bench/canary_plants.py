@@ -1,6 +1,6 @@
 """Texts that identify somebody, each of one field, planted wherever inputs of a study have room.
 
-Of ``bench/canaries.py``, which looks for them in whatever comes out.
+Of ``bench/canaries_planted.py``, which looks for them in whatever comes out.
 """
 
 from __future__ import annotations

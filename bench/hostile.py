@@ -6,7 +6,7 @@ Each file is read by the part of metasight that a study reads it with, in a proc
 may take 2.5 GiB and 60 seconds. Printed: seconds, memory above the start, and the outcome: a named
 error, a value, a raw exception, a hang or a death. Exit status 1 unless all are named errors or,
 for those that are merely large, values. Files with any bytes changed, counted by class:
-bench/mutations.py; texts that identify somebody: bench/canaries.py.
+bench/mutations.py; texts that identify somebody: bench/canaries_planted.py.
 """
 
 from __future__ import annotations

@@ -81,7 +81,9 @@ def main() -> int:
         work.chmod(0o755)
         clone, target, carried = work / "clone", work / "metasight", work / "carried"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-        environment = {**os.environ, "EXTRAS": asked.extras, "TARGET": str(target)}
+        # the Python of the system, which other users may run
+        environment = {**os.environ, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+        environment |= {"EXTRAS": asked.extras, "TARGET": str(target)}
         start = time.perf_counter()
         shell(blocks()["wheelhouse"], clone, environment)
         wheels = list((clone / "wheelhouse").glob("*.whl"))

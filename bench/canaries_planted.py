@@ -1,6 +1,6 @@
 """Texts that identify somebody in every field of the inputs: whatever comes out is searched.
 
-    python bench/canaries.py [WORK] [--patients 24]
+    python bench/canaries_planted.py [WORK] [--patients 24]
 
 Two small studies, breast (tables, slides of three formats) and lung (tables, CT, PET, regions, SEG)
 have a canary of its own in each field: elements of PS3.15's table, private and nested ones,
