@@ -13,11 +13,15 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol as TypingProtocol
 
 from metasight.cohort.canonical import pseudonym
 from metasight.cohort.joined import meet_patients
-from metasight.cohort.settings import CohortSettings, ReaderDecisionSettings, TableSettings
+from metasight.cohort.settings import (
+    CohortSettings,
+    ReaderDecisionSettings,
+    SignedTableSettings,
+    TableSettings,
+)
 from metasight.cohort.showing import is_id, looks_like_date, visible
 from metasight.cohort.tables import RawTable, is_begun, missing_columns, read_table
 from metasight.errors import Problem, TableError
@@ -248,19 +252,8 @@ def _problems_of(row: _Row, known: _Known) -> Iterator[Problem]:
         yield row.problem(column, what, right)
 
 
-class _Signed(TypingProtocol):
-    """Settings of a table whose rows a reader answers for."""
-
-    @property
-    def reader(self) -> str: ...
-    @property
-    def day(self) -> str: ...
-    @property
-    def reason(self) -> str: ...
-
-
 def problems_of_reader(
-    text: Mapping[str, str], asked: _Signed, owner: str
+    text: Mapping[str, str], asked: SignedTableSettings, owner: str
 ) -> Iterator[tuple[str, str, str]]:
     """What a row does not say of who decided, when and why: column, problem, what is accepted.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -298,61 +298,57 @@ class SlideSettings(TableSettings, SlideRecipe):
         return self
 
 
-class ReaderDecisionSettings(TableSettings):
+class SignedTableSettings(TableSettings):
+    """A table whose rows a reader answers for.
+
+    Attributes
+    ----------
+    replaces, reader, day, reason
+        Columns: what the row replaces; a code or initials, the day (YYYY-MM-DD), why: all needed.
+    """
+
+    own: ClassVar[tuple[str, ...]] = ()
+    replaces: str = "replaces"
+    reader: str = "reader"
+    day: str = "day"
+    reason: str = "reason"
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """All columns, the id first."""
+        signed = self.replaces, self.reader, self.day, self.reason
+        return (self.id, *(getattr(self, name) for name in self.own), *signed)
+
+
+class ReaderDecisionSettings(SignedTableSettings):
     """A table with one row a decision of a pathologist or radiologist.
 
     Attributes
     ----------
-    file, about
-        Columns: the slide's or CT's file as its own table has it, and ``quality`` or ``alignment``;
-        or no file, and a criterion of the protocol.
-    verdict, replaces
-        Columns: ``kept`` or ``excluded``, and the verdict that this replaces (``unknown`` too).
-    reader, day, reason
-        Columns: a code or initials, the day as YYYY-MM-DD, and why; all are needed.
+    file, about, verdict
+        Columns: the slide's or CT's file as its own table has it and ``quality`` or ``alignment``,
+        or no file and a criterion; ``kept`` or ``excluded`` (it may replace ``unknown`` too).
     """
 
+    own = ("file", "about", "verdict")
     file: str = "file"
     about: str = "about"
     verdict: str = "verdict"
-    replaces: str = "replaces"
-    reader: str = "reader"
-    day: str = "day"
-    reason: str = "reason"
-
-    @property
-    def read(self) -> tuple[str, ...]:
-        """All columns, the id first."""
-        own = (self.file, self.about, self.verdict, self.replaces)
-        return (self.id, *own, self.reader, self.day, self.reason)
 
 
-class ReaderLesionSettings(TableSettings):
-    """A table with one row a lesion that a radiologist accepted in place of the scan table's.
+class ReaderLesionSettings(SignedTableSettings):
+    """A table of lesions that a radiologist accepted in place of the scan table's, a row a lesion.
 
     Attributes
     ----------
-    mask
-        Column: a label map on the CT's grid, relative to the study folder.
-    replaces
-        Column: what the lesion was accepted in place of; may be empty.
-    reader, day, reason
-        Columns: a code or initials, the day as YYYY-MM-DD, and why; all are needed.
-    masks
-        Folder of label maps that the workbench writes, relative to the study folder.
+    mask, masks
+        Column: a label map on the CT's grid; folder of those that the workbench writes. Both are
+        relative to the study folder. ``replaces`` may be left empty.
     """
 
+    own = ("mask",)
     mask: str = "mask"
-    replaces: str = "replaces"
-    reader: str = "reader"
-    day: str = "day"
-    reason: str = "reason"
     masks: str = "reader_masks"
-
-    @property
-    def read(self) -> tuple[str, ...]:
-        """All columns, the id first."""
-        return (self.id, self.mask, self.replaces, self.reader, self.day, self.reason)
 
 
 class CropSettings(_Part):

@@ -96,24 +96,27 @@ def _is_looked_for(text: str, kind: Named) -> bool:
 
 
 def _first_in(path: Path, name: Path, wanted: Texts) -> str:
-    for content in (name.as_posix().encode(), *contents_of(path)):
+    table = _table_of(path)
+    for content in (name.as_posix().encode(), *_contents(path, table)):
         for found in wanted.found_in(content):
             return found
-    if path.suffix == ".parquet":
-        table = pd.read_parquet(path).reset_index()
-        if "patient" in table and not all(
-            _PSEUDONYM.fullmatch(str(p)) for p in table["patient"].dropna().unique()
-        ):
+    if table is not None and "patient" in table:
+        named = table["patient"].dropna().unique()
+        if not all(_PSEUDONYM.fullmatch(str(p)) for p in named):
             return _NO_PSEUDONYM
     return ""
 
 
-def contents_of(path: Path) -> Iterator[bytes]:
-    """A file's bytes, a part at a time, and what is packed in it."""
+def _table_of(path: Path) -> pd.DataFrame | None:
+    return pd.read_parquet(path).reset_index() if path.suffix.lower() == ".parquet" else None
+
+
+def _contents(path: Path, table: pd.DataFrame | None) -> Iterator[bytes]:
+    """A file's bytes, a part at a time, and what is packed in it; ``table`` is that of Parquet."""
     yield from (raw for _, raw in parts_of(path))
     suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        yield _texts(pd.read_parquet(path).reset_index())
+    if table is not None:
+        yield _texts(table)
     elif suffix == ".pdf":
         yield from (_inflated(s) for s in _STREAM.findall(path.read_bytes()))
     elif suffix == ".png":

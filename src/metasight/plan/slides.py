@@ -67,11 +67,12 @@ def slide_steps(study: Study, contents: Contents) -> tuple[Step, ...]:
         )
         own_steps = _patient_steps(
             study,
-            (protocol, quality),
+            protocol,
             patient,
             arguments,
             decisions,
             contents,
+            quality=quality,
             regions=patient in tables,
         )
         made = {s.name: s for s in own_steps}
@@ -101,20 +102,20 @@ def _region_tables(study: Study, rows: Sequence[SlideRow]) -> dict[str, TableArg
 
 def _patient_steps(  # noqa: PLR0917 - all that they rest on
     study: Study,
-    judged_by: tuple[SlideProtocol, tuple[Definition, ...]],
+    protocol: SlideProtocol,
     patient: str,
     arguments: tuple[SlideArgument, ...],
     decisions: ReaderDecisions,
     contents: Contents,
     *,
+    quality: tuple[Definition, ...],
     regions: bool,
 ) -> list[Step]:
     """Each slide of a patient checked and its markers read, and the patient measured.
 
-    ``judged_by``: the protocol's part on slides, and its definitions of their quality; ``regions``:
-    whether a table tells of regions of the patient's H&E.
+    ``quality``: by which slides are judged; ``regions``: whether a table tells of regions of the
+    patient's H&E.
     """
-    protocol, quality = judged_by
     settings = study.settings.slides
     learns = settings is not None and settings.maps is not None and not settings.maps.generator
     thresholds = dict(settings.thresholds) if settings is not None else {}

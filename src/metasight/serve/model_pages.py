@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 
 from metasight.errors import MetasightError
@@ -14,6 +14,7 @@ from metasight.serve import model as figures
 from metasight.serve.accounts import Role
 from metasight.serve.app import Page, Refused, note, render, require_role, workbench_of
 from metasight.serve.audit import Act
+from metasight.serve.pages import Pseudonym
 from metasight.serve.what_if import Choice, WhatIf
 from metasight.serve.wording import Refusal
 
@@ -82,8 +83,6 @@ def _in_order(models: Any, headline: str) -> list[str]:
 
 
 # ------------------------------------------------------------------ one patient, otherwise
-
-Pseudonym = Annotated[str, Path(min_length=17, max_length=17, pattern=r"^P[0-9a-f]{16}$")]
 
 
 @router.get("/patients/{patient}/what-if")

@@ -25,7 +25,8 @@ from metasight.volumes.volume import Mask, Volume
 
 MOST_BYTES = 1536 * 1024 * 1024
 """Voxels of scans that are kept; the last one is kept whatever its size."""
-_SAME_MM = 0.05
+_SAME_MM = 0.1
+"""Diameters within it are the same: reported ones are rounded."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -194,7 +195,7 @@ def lesion_shown(run: LastRun, patient: str, ct: Volume) -> tuple[dict[str, Any]
     reported = measured_of(run, patient)
     for own in drawn["calipers"]:
         told = reported.get(f"{own['plane']}_longest_mm")
-        if told is not None and abs(float(told) - own["longest_mm"]) > _SAME_MM + 0.05:
+        if told is not None and abs(float(told) - own["longest_mm"]) > _SAME_MM:
             return None, "its diameters are not those that the run reported; run the study again"
     return drawn, ""
 
